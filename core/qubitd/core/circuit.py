@@ -1,0 +1,169 @@
+"""Circuits as columns: one table of operations per batch, a few arrays per circuit, no object per gate.
+
+An operation of a circuit is an index into the batch's table; its qubits, angles and classical bits follow one another in
+flat arrays, as many as the table says. Qubit i of a circuit is qubit i of the device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qubitd.core.errors import InvalidCircuitError, Problem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One row of a batch's table of operations. A barrier has a row for each width that occurs."""
+
+    name: str
+    """Name in the device's gate table, or `barrier`, `delay`, `measure`, `reset`."""
+    num_qubits: int
+    num_params: int
+    """Angles in radians; the one parameter of `delay` is seconds."""
+    num_clbits: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Circuit:
+    """One circuit in native gates, in program order."""
+
+    name: str
+    num_qubits: int
+    num_clbits: int
+    opcodes: NDArray[np.uint16]
+    """Index into the batch's table, shape (operations,)."""
+    qubits: NDArray[np.uint16]
+    """Operands of all operations one after another."""
+    params: NDArray[np.float64]
+    """Parameters of all operations one after another."""
+    clbits: NDArray[np.uint32]
+    """Classical bits of all operations one after another."""
+
+    def __len__(self) -> int:
+        return len(self.opcodes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CircuitBatch:
+    """The circuits of a job and the table of operations that they share."""
+
+    operations: tuple[Operation, ...]
+    circuits: tuple[Circuit, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offsets:
+    """Where each operation's operands start in the flat columns; shape (operations + 1,) each."""
+
+    qubits: NDArray[np.int64]
+    params: NDArray[np.int64]
+    clbits: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instruction:
+    """One operation written out, for messages, pictures and tests; never made on a hot path."""
+
+    name: str
+    qubits: tuple[int, ...]
+    params: tuple[float, ...]
+    clbits: tuple[int, ...]
+
+
+class CircuitBuilder:
+    """Writes a circuit operation by operation; `pack` turns builders into a batch."""
+
+    def __init__(self, *, name: str, num_qubits: int, num_clbits: int) -> None:
+        self.name = name
+        self.num_qubits = num_qubits
+        self.num_clbits = num_clbits
+        self._instructions: list[Instruction] = []
+
+    def add(self, name: str, *qubits: int, params: Sequence[float] = (), clbits: Sequence[int] = ()) -> CircuitBuilder:
+        """Append an operation and give the builder back, so that calls chain."""
+        self._instructions.append(Instruction(name=name, qubits=qubits, params=tuple(params), clbits=tuple(clbits)))
+        return self
+
+    def measure(self, qubit: int, clbit: int) -> CircuitBuilder:
+        """Append a measurement of one qubit into one classical bit."""
+        return self.add("measure", qubit, clbits=(clbit,))
+
+    def delay(self, qubit: int, seconds: float) -> CircuitBuilder:
+        """Append a delay."""
+        return self.add("delay", qubit, params=(seconds,))
+
+    def __iter__(self) -> Iterator[Instruction]:
+        return iter(self._instructions)
+
+
+def pack(builders: Sequence[CircuitBuilder]) -> CircuitBatch:
+    """Turn builders into one batch with a shared table of operations.
+
+    Raises:
+        InvalidCircuitError: an operand does not fit its column.
+    """
+    table: dict[Operation, int] = {}
+    circuits = tuple(_pack_one(builder, index, table) for index, builder in enumerate(builders))
+    return CircuitBatch(operations=tuple(table), circuits=circuits)
+
+
+def offsets(circuit: Circuit, operations: Sequence[Operation]) -> Offsets:
+    """Find where each operation's operands start. The opcodes must be indices of `operations`."""
+    return Offsets(
+        qubits=_starts([o.num_qubits for o in operations], circuit.opcodes),
+        params=_starts([o.num_params for o in operations], circuit.opcodes),
+        clbits=_starts([o.num_clbits for o in operations], circuit.opcodes),
+    )
+
+
+def instructions(circuit: Circuit, operations: Sequence[Operation]) -> Iterator[Instruction]:
+    """Write a circuit out, operation by operation."""
+    start = offsets(circuit, operations)
+    for i, opcode in enumerate(circuit.opcodes):
+        yield Instruction(
+            name=operations[opcode].name,
+            qubits=tuple(int(q) for q in circuit.qubits[start.qubits[i] : start.qubits[i + 1]]),
+            params=tuple(float(p) for p in circuit.params[start.params[i] : start.params[i + 1]]),
+            clbits=tuple(int(c) for c in circuit.clbits[start.clbits[i] : start.clbits[i + 1]]),
+        )
+
+
+def _starts(arity: Sequence[int], opcodes: NDArray[np.uint16]) -> NDArray[np.int64]:
+    counts = np.asarray(arity, dtype=np.int64)[opcodes] if len(opcodes) else np.zeros(0, dtype=np.int64)
+    return np.concatenate(([0], np.cumsum(counts)))
+
+
+def _pack_one(builder: CircuitBuilder, index: int, table: dict[Operation, int]) -> Circuit:
+    opcodes: list[int] = []
+    qubits: list[int] = []
+    params: list[float] = []
+    clbits: list[int] = []
+    for instruction in builder:
+        row = Operation(
+            name=instruction.name,
+            num_qubits=len(instruction.qubits),
+            num_params=len(instruction.params),
+            num_clbits=len(instruction.clbits),
+        )
+        opcodes.append(table.setdefault(row, len(table)))
+        qubits.extend(instruction.qubits)
+        params.extend(instruction.params)
+        clbits.extend(instruction.clbits)
+    try:
+        return Circuit(
+            name=builder.name,
+            num_qubits=builder.num_qubits,
+            num_clbits=builder.num_clbits,
+            opcodes=np.array(opcodes, dtype=np.uint16),
+            qubits=np.array(qubits, dtype=np.uint16),
+            params=np.array(params, dtype=np.float64),
+            clbits=np.array(clbits, dtype=np.uint32),
+        )
+    except OverflowError as error:
+        where = f"circuit {index} ({builder.name!r})"
+        what = f"an operand does not fit its column ({error}); qubits and clbits count from 0"
+        raise InvalidCircuitError([Problem(where=where, what=what, circuit=index)]) from error
