@@ -24,7 +24,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if the committed code is stale")
     check = parser.parse_args().check
-    subprocess.run(["sh", ROOT / "tools" / "setup_environment.sh", "gen"], check=True)
+    if subprocess.run(["sh", ROOT / "tools" / "setup_environment.sh", "gen"]).returncode:
+        return 1
     fresh = generate()
     stale = stale_files(fresh)
     if not check:

@@ -75,7 +75,7 @@ install_kind() {
         base)   install --editable . ;;
         test)   install --editable '.[test]' ;;
         lowest) "$python" tools/lower_bounds.py >build/lower-bounds.txt
-                install --editable '.[test]' --constraint build/lower-bounds.txt ;;
+                install --editable '.[test-lowest]' --constraint build/lower-bounds.txt ;;
         gen)    install --requirement tools/generator-requirements.txt ;;
     esac
 }

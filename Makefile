@@ -1,0 +1,54 @@
+# One command each for newcomers and for CI. `make help` lists them; CONTRIBUTING.md has every line of `make test`.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.SUFFIXES:
+.NOTPARALLEL:
+.PHONY: help demo test setup lint types lowest proto clean
+
+export PYTHON ?= python3
+BIN := .venv/bin
+
+# Threads of numeric libraries fight over two cores.
+export OMP_NUM_THREADS ?= 1
+export OPENBLAS_NUM_THREADS ?= 1
+
+help: ## list these targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile
+
+demo: environment-base ## set up, then run a Bell pair and a GHZ circuit through emulated instruments
+	$(call need,base)@$(BIN)/qubitd demo
+
+test: lint types lowest ## set up, then run everything that CI runs
+	$(BIN)/python -m pytest --cov
+
+setup: environment-test ## make .venv with all that development needs
+	$(call need,test)@echo ".venv is ready"
+
+lint: environment-test environment-gen ## style, import rules, the wire contract and its generated code
+	$(call need,test)$(call need,gen)$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/buf lint
+	$(BIN)/python tools/generate_proto.py --check
+
+types: environment-test ## mypy and basedpyright
+	$(call need,test)$(BIN)/mypy
+	$(BIN)/basedpyright
+
+lowest: environment-lowest ## unit tests and a Bell job with the lowest versions of our dependencies
+	$(call need,lowest).venv-lowest/bin/python -m pytest -q -W default --disable-warnings tests/unit
+	.venv-lowest/bin/python -m pytest -q -W default --disable-warnings -m lowest $$(grep -rl 'pytest.mark.lowest' tests)
+
+proto: environment-gen ## write the Python of proto/qubitd/v1 anew
+	$(call need,gen)$(PYTHON) tools/generate_proto.py
+
+clean: ## remove everything that make and the tools wrote, the environments too
+	rm -rf .venv .venv-* build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.*
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A set-up that fails leaves one line in build/; make then ends with that line in the first recipe that needs it.
+need = $(if $(shell cat build/setup-$(1).failure),$(error $(shell cat build/setup-$(1).failure)))
+
+environment-%:
+	@mkdir -p build
+	@sh tools/setup_environment.sh $* 2>build/setup-$*.failure || true
