@@ -23,7 +23,7 @@ def constraint(dependency: str) -> str:
     """Return `name==bound; marker` for `name>=bound; marker`."""
     match = BOUNDED.fullmatch(dependency)
     if match is None:
-        raise SystemExit(f"pyproject.toml: dependency '{dependency}' must read 'name>=version', so that it can be tested")
+        raise SystemExit(f"pyproject.toml: dependency '{dependency}' must read 'name>=version' to be testable")
     return f"{match['name']}=={match['bound']}{match['marker'] or ''}"
 
 

@@ -65,8 +65,8 @@ install() {
 }
 
 explain() {
-    grep -qE 'NewConnectionError|NameResolutionError|ConnectTimeoutError|ReadTimeoutError|ProxyError|MaxRetryError' "$log" &&
-        fail "no network: the package index could not be reached. Check the connection (or pip's proxy setting) and type the same again"
+    grep -qE 'after connection broken by|Max retries exceeded|ProxyError|\(from versions: none\)' "$log" &&
+        fail "no network: the package index could not be reached ($log). Check the connection or pip's proxy, then type it again"
     fail "could not install into $directory: $(grep -E '^ *(ERROR|error):' "$log" | tail -n 1). The whole story is in $log"
 }
 
