@@ -143,7 +143,7 @@ def shell_line(line: str) -> str:
     if command.startswith("qubitd serve"):
         return ":"
     if command.startswith("make "):
-        return f"make --dry-run --directory '{ROOT}' {command.removeprefix('make ')} >/dev/null"
+        return f"make --dry-run need= --directory '{ROOT}' {command.removeprefix('make ')} >/dev/null"
     if command.startswith("qubitd run ") and "--server" not in command:
         return f"{command} --server localhost:50051"
     return command
