@@ -12,7 +12,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,7 +87,7 @@ def write_files(blocks: list[Block], directory: Path) -> None:
 
 
 @contextmanager
-def served(scratch: Path, *, needed: bool) -> Iterator[str]:
+def served(scratch: Path, *, needed: bool) -> Generator[str]:
     """Give the address of an emulated daemon that lives as long as the document is run."""
     if not needed:
         yield "localhost:50051"
