@@ -57,6 +57,8 @@ class JobSpec:
     seed_simulator: int | None = None
     """Makes an emulated chip repeatable; a real rack ignores it."""
     tags: tuple[str, ...] = ()
+    client_data: bytes = b""
+    """What the client needs to read the result again elsewhere, at most 1 MiB; kept unread and given back with the job."""
 
     @property
     def num_programs(self) -> int:

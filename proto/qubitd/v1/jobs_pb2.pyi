@@ -126,6 +126,7 @@ class JobSpec(google.protobuf.message.Message):
     MEAS_RETURN_FIELD_NUMBER: builtins.int
     SEED_SIMULATOR_FIELD_NUMBER: builtins.int
     TAGS_FIELD_NUMBER: builtins.int
+    CLIENT_DATA_FIELD_NUMBER: builtins.int
     wire_version: builtins.int
     """Version of the circuit columns: 1."""
     shots: builtins.int
@@ -136,6 +137,10 @@ class JobSpec(google.protobuf.message.Message):
     """Every shot or the mean."""
     seed_simulator: builtins.int
     """Makes an emulated chip repeatable; a real rack ignores it."""
+    client_data: builtins.bytes
+    """Whatever the client needs to read the result again elsewhere, such as names and registers; the daemon keeps it unread
+    and gives it back with Get. At most 1 MiB.
+    """
     @property
     def batch(self) -> qubitd.v1.circuits_pb2.CircuitBatch:
         """Circuits in native gates."""
@@ -159,9 +164,10 @@ class JobSpec(google.protobuf.message.Message):
         meas_return: Global___MeasReturn.ValueType = ...,
         seed_simulator: builtins.int | None = ...,
         tags: collections.abc.Iterable[builtins.str] | None = ...,
+        client_data: builtins.bytes = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_seed_simulator", b"_seed_simulator", "batch", b"batch", "seed_simulator", b"seed_simulator", "sweep", b"sweep"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_seed_simulator", b"_seed_simulator", "batch", b"batch", "meas_level", b"meas_level", "meas_return", b"meas_return", "seed_simulator", b"seed_simulator", "shots", b"shots", "sweep", b"sweep", "tags", b"tags", "wire_version", b"wire_version"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_seed_simulator", b"_seed_simulator", "batch", b"batch", "client_data", b"client_data", "meas_level", b"meas_level", "meas_return", b"meas_return", "seed_simulator", b"seed_simulator", "shots", b"shots", "sweep", b"sweep", "tags", b"tags", "wire_version", b"wire_version"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_seed_simulator", b"_seed_simulator"]) -> typing.Literal["seed_simulator"] | None: ...
 
 Global___JobSpec: typing_extensions.TypeAlias = JobSpec
@@ -238,6 +244,9 @@ class JobsGetResponse(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     JOB_FIELD_NUMBER: builtins.int
+    CLIENT_DATA_FIELD_NUMBER: builtins.int
+    client_data: builtins.bytes
+    """JobSpec.client_data as it was submitted."""
     @property
     def job(self) -> Global___Job:
         """Its description."""
@@ -246,9 +255,10 @@ class JobsGetResponse(google.protobuf.message.Message):
         self,
         *,
         job: Global___Job | None = ...,
+        client_data: builtins.bytes = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["job", b"job"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["job", b"job"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["client_data", b"client_data", "job", b"job"]) -> None: ...
 
 Global___JobsGetResponse: typing_extensions.TypeAlias = JobsGetResponse
 

@@ -1,0 +1,1 @@
+"""Messages to values and back. Whatever arrives, decoding gives a checked value or raises `MalformedMessageError`."""

@@ -1,0 +1,198 @@
+"""A job as it stands, and what happens to it <-> messages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import assert_never
+
+from qubitd.core.errors import Problem
+from qubitd.core.job import JobStatus
+from qubitd.v1 import jobs_pb2
+from qubitd.wire.errors import decode_problems, encode_problem, malformed
+from qubitd.wire.parsing import check_finite
+
+MAX_LISTED_PROBLEMS = 100
+
+STATUS_NUMBER = {
+    JobStatus.INITIALIZING: jobs_pb2.STATUS_INITIALIZING,
+    JobStatus.VALIDATING: jobs_pb2.STATUS_VALIDATING,
+    JobStatus.QUEUED: jobs_pb2.STATUS_QUEUED,
+    JobStatus.RUNNING: jobs_pb2.STATUS_RUNNING,
+    JobStatus.DONE: jobs_pb2.STATUS_DONE,
+    JobStatus.CANCELLED: jobs_pb2.STATUS_CANCELLED,
+    JobStatus.ERROR: jobs_pb2.STATUS_ERROR,
+}
+"""The wire's number of each state."""
+_STATUS_OF = {number: status for status, number in STATUS_NUMBER.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageTime:
+    """One stage that a job passed through."""
+
+    stage: str
+    """Such as `accepted`, `checked`, `queued`, `started`, `uploaded`, `fetched`, `done`."""
+    time_ns: int
+    """When it began, ns since 1970-01-01 UTC."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A job as it stands."""
+
+    job_id: str
+    backend: str
+    status: JobStatus
+    message: str = ""
+    """Why it ended, for ERROR and CANCELLED."""
+    problems: tuple[Problem, ...] = ()
+    """Where its input failed, for ERROR."""
+    revision: int = 0
+    """Calibration revision that it runs or ran under; 0 before it starts."""
+    shots: int
+    num_circuits: int
+    num_programs: int
+    """Circuits x grid points."""
+    tags: tuple[str, ...] = ()
+    timeline: tuple[StageTime, ...] = ()
+    last_sequence: int
+    """Sequence number of its newest event."""
+    created_ns: int
+    """When it was accepted, ns since 1970-01-01 UTC."""
+    instrument_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusChange:
+    """The state changed."""
+
+    status: JobStatus
+    message: str = ""
+    """Why, for ERROR and CANCELLED."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """A part of the result became durable."""
+
+    done: int
+    """Programs x shots that are durable."""
+    total: int
+    """Programs x shots in all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogLine:
+    """Something the owner should read, such as a rounded delay."""
+
+    text: str
+
+
+Happening = StatusChange | StageTime | Progress | LogLine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobEvent:
+    """One event of a job."""
+
+    sequence: int
+    """Counts up; never given twice."""
+    time_ns: int
+    """When it happened, ns since 1970-01-01 UTC."""
+    what: Happening
+
+
+def decode_status(number: int) -> JobStatus:
+    """Read a state.
+
+    Raises:
+        MalformedMessageError: there is no such state.
+    """
+    try:
+        return _STATUS_OF[jobs_pb2.Status.ValueType(number)]
+    except KeyError:
+        raise malformed("status", f"is {number}, which names no state; the other end may be newer") from None
+
+
+def encode_job(job: Job) -> jobs_pb2.Job:
+    """Give the message of a job."""
+    return jobs_pb2.Job(
+        job_id=job.job_id,
+        backend=job.backend,
+        status=STATUS_NUMBER[job.status],
+        message=job.message,
+        revision=job.revision,
+        shots=job.shots,
+        num_circuits=job.num_circuits,
+        num_programs=job.num_programs,
+        tags=job.tags,
+        timeline=[jobs_pb2.StageTime(stage=s.stage, time_ns=s.time_ns) for s in job.timeline],
+        last_sequence=job.last_sequence,
+        created_ns=job.created_ns,
+        instrument_seconds=job.instrument_seconds,
+        problems=[encode_problem(problem) for problem in job.problems[:MAX_LISTED_PROBLEMS]],
+    )
+
+
+def decode_job(message: jobs_pb2.Job) -> Job:
+    """Read a job.
+
+    Raises:
+        MalformedMessageError: its state is unknown, or a number is not finite.
+    """
+    return Job(
+        job_id=message.job_id,
+        backend=message.backend,
+        status=decode_status(message.status),
+        message=message.message,
+        problems=decode_problems(message.problems),
+        revision=message.revision,
+        shots=message.shots,
+        num_circuits=message.num_circuits,
+        num_programs=message.num_programs,
+        tags=tuple(message.tags),
+        timeline=tuple(StageTime(stage=s.stage, time_ns=s.time_ns) for s in message.timeline),
+        last_sequence=message.last_sequence,
+        created_ns=message.created_ns,
+        instrument_seconds=check_finite(message.instrument_seconds, where="instrument_seconds"),
+    )
+
+
+def encode_event(event: JobEvent) -> jobs_pb2.JobsWatchResponse:
+    """Give the message of an event."""
+    message = jobs_pb2.JobsWatchResponse(sequence=event.sequence, time_ns=event.time_ns)
+    match event.what:
+        case StatusChange(status=status, message=text):
+            message.status.CopyFrom(jobs_pb2.StatusChange(status=STATUS_NUMBER[status], message=text))
+        case StageTime(stage=stage, time_ns=time_ns):
+            message.stage.CopyFrom(jobs_pb2.StageTime(stage=stage, time_ns=time_ns))
+        case Progress(done=done, total=total):
+            message.progress.CopyFrom(jobs_pb2.Progress(done=done, total=total))
+        case LogLine(text=text):
+            message.log.CopyFrom(jobs_pb2.LogLine(text=text))
+        case _:
+            assert_never(event.what)
+    return message
+
+
+def decode_event(message: jobs_pb2.JobsWatchResponse) -> JobEvent:
+    """Read an event.
+
+    Raises:
+        MalformedMessageError: it says nothing that this end knows.
+    """
+    return JobEvent(sequence=message.sequence, time_ns=message.time_ns, what=_decode_happening(message))
+
+
+def _decode_happening(message: jobs_pb2.JobsWatchResponse) -> Happening:
+    match message.WhichOneof("event"):
+        case "status":
+            return StatusChange(status=decode_status(message.status.status), message=message.status.message)
+        case "stage":
+            return StageTime(stage=message.stage.stage, time_ns=message.stage.time_ns)
+        case "progress":
+            return Progress(done=message.progress.done, total=message.progress.total)
+        case "log":
+            return LogLine(text=message.log.text)
+        case None:
+            raise malformed(f"event {message.sequence}", "says nothing that this end knows; the other end may be newer")

@@ -1,0 +1,88 @@
+"""What a job would take <-> messages: the answer of Explain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from qubitd.core.capacity import Usage
+from qubitd.v1 import jobs_pb2
+from qubitd.wire.parsing import check_finite
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgramPlan:
+    """One program of a job."""
+
+    name: str
+    """Of its circuit."""
+    duration: float
+    """Seconds from the first pulse to the end of the last slot, without the passive reset."""
+    num_plays: int
+    success: float
+    """Probability, by the Target's errors, that no operation fails."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobPlan:
+    """What a job would take."""
+
+    programs: tuple[ProgramPlan, ...]
+    """In order: circuit * grid points + point."""
+    memories: tuple[Usage, ...]
+    """Each memory that the first chunk would use."""
+    upload_bytes: int
+    """Bytes that the first chunk would send to the instruments."""
+    instrument_seconds: float
+    """Of the whole job."""
+    queue_length: int
+    """Jobs that would start before this one."""
+    revision: int
+    """Calibration revision that was compiled for."""
+    log: tuple[str, ...] = ()
+    """Lines for the owner, such as a rounded delay."""
+
+
+def encode_plan(plan: JobPlan) -> jobs_pb2.ExplainResponse:
+    """Give the message of a plan."""
+    return jobs_pb2.ExplainResponse(
+        programs=[
+            jobs_pb2.ProgramPlan(name=p.name, duration=p.duration, num_plays=p.num_plays, success=p.success)
+            for p in plan.programs
+        ],
+        memories=[
+            jobs_pb2.MemoryUsage(sequencer=u.sequencer, memory=u.memory, used=u.used, limit=u.limit)
+            for u in plan.memories
+        ],
+        upload_bytes=plan.upload_bytes,
+        instrument_seconds=plan.instrument_seconds,
+        queue_length=plan.queue_length,
+        revision=plan.revision,
+        log=plan.log,
+    )
+
+
+def decode_plan(message: jobs_pb2.ExplainResponse) -> JobPlan:
+    """Read a plan.
+
+    Raises:
+        MalformedMessageError: a number is not finite.
+    """
+    return JobPlan(
+        programs=tuple(
+            ProgramPlan(
+                name=p.name,
+                duration=check_finite(p.duration, where="duration"),
+                num_plays=p.num_plays,
+                success=check_finite(p.success, where="success"),
+            )
+            for p in message.programs
+        ),
+        memories=tuple(
+            Usage(sequencer=u.sequencer, memory=u.memory, used=u.used, limit=u.limit) for u in message.memories
+        ),
+        upload_bytes=message.upload_bytes,
+        instrument_seconds=check_finite(message.instrument_seconds, where="instrument_seconds"),
+        queue_length=message.queue_length,
+        revision=message.revision,
+        log=tuple(message.log),
+    )

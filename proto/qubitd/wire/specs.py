@@ -1,0 +1,106 @@
+"""What a job asks for <-> messages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from qubitd.core.job import JobSpec, MeasLevel, MeasReturn
+from qubitd.v1 import jobs_pb2
+from qubitd.wire.circuits import decode_batch, encode_batch
+from qubitd.wire.errors import malformed
+from qubitd.wire.parsing import check_count, check_text
+from qubitd.wire.sweeps import decode_sweep, encode_sweep
+
+WIRE_VERSION = 1
+"""Version of the circuit columns that this code reads and writes."""
+MAX_SHOTS = 2**31 - 1
+MAX_TAGS = 32
+MAX_TAG = 128
+MAX_CLIENT_DATA = 1 << 20
+MAX_KEY = 128
+MAX_BACKEND_NAME = 128
+
+_LEVELS = {
+    MeasLevel.KERNELED: jobs_pb2.MEAS_LEVEL_KERNELED,
+    MeasLevel.CLASSIFIED: jobs_pb2.MEAS_LEVEL_CLASSIFIED,
+}
+_RETURNS = {MeasReturn.SINGLE: jobs_pb2.MEAS_RETURN_SINGLE, MeasReturn.AVERAGE: jobs_pb2.MEAS_RETURN_AVERAGE}
+_LEVEL_OF = {number: level for level, number in _LEVELS.items()}
+_RETURN_OF = {number: kind for kind, number in _RETURNS.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Submission:
+    """A job to be taken."""
+
+    key: str
+    """Made by the client, unique among its jobs; 1 to 128 bytes."""
+    backend: str
+    spec: JobSpec
+
+
+def encode_submission(submission: Submission) -> jobs_pb2.SubmitRequest:
+    """Give the message of a submission."""
+    return jobs_pb2.SubmitRequest(key=submission.key, backend=submission.backend, spec=encode_spec(submission.spec))
+
+
+def decode_submission(message: jobs_pb2.SubmitRequest) -> Submission:
+    """Read and check a submission.
+
+    Raises:
+        MalformedMessageError: with everything that was found wrong in the first faulty part.
+    """
+    return Submission(
+        key=check_text(message.key, where="key", least=1, most=MAX_KEY),
+        backend=check_text(message.backend, where="backend", least=1, most=MAX_BACKEND_NAME),
+        spec=decode_spec(message.spec),
+    )
+
+
+def encode_spec(spec: JobSpec) -> jobs_pb2.JobSpec:
+    """Give the message of what a job asks for."""
+    return jobs_pb2.JobSpec(
+        wire_version=WIRE_VERSION,
+        batch=encode_batch(spec.batch),
+        sweep=encode_sweep(spec.sweep),
+        shots=spec.shots,
+        meas_level=_LEVELS[spec.meas_level],
+        meas_return=_RETURNS[spec.meas_return],
+        seed_simulator=spec.seed_simulator,
+        tags=spec.tags,
+        client_data=spec.client_data,
+    )
+
+
+def decode_spec(message: jobs_pb2.JobSpec) -> JobSpec:
+    """Read and check what a job asks for. Limits of a backend are not known here.
+
+    Raises:
+        MalformedMessageError: with everything that was found wrong in the first faulty part.
+    """
+    if message.wire_version != WIRE_VERSION:
+        raise malformed("wire_version", f"is {message.wire_version}; this end speaks {WIRE_VERSION}")
+    level = _LEVEL_OF.get(message.meas_level)
+    meas_return = _RETURN_OF.get(message.meas_return)
+    if level is None:
+        raise malformed("meas_level", f"is {message.meas_level}; give 1 (IQ points) or 2 (bits)")
+    if meas_return is None:
+        raise malformed("meas_return", f"is {message.meas_return}; give 1 (every shot) or 2 (the mean)")
+    if level is MeasLevel.CLASSIFIED and meas_return is MeasReturn.AVERAGE:
+        raise malformed("meas_return", "is the mean, which exists for IQ points only; ask for meas_level 1")
+    check_count(len(message.client_data), where="client_data, bytes", most=MAX_CLIENT_DATA)
+    return JobSpec(
+        batch=decode_batch(message.batch),
+        sweep=decode_sweep(message.sweep),
+        shots=check_count(message.shots, where="shots", least=1, most=MAX_SHOTS),
+        meas_level=level,
+        meas_return=meas_return,
+        seed_simulator=message.seed_simulator if message.HasField("seed_simulator") else None,
+        tags=_decode_tags(message),
+        client_data=message.client_data,
+    )
+
+
+def _decode_tags(message: jobs_pb2.JobSpec) -> tuple[str, ...]:
+    check_count(len(message.tags), where="number of tags", most=MAX_TAGS)
+    return tuple(check_text(tag, where="tag", least=1, most=MAX_TAG) for tag in message.tags)

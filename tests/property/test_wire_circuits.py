@@ -1,0 +1,126 @@
+"""Circuits, sweeps and job specs survive the wire, and nothing that arrives crashes the reader."""
+
+from __future__ import annotations
+
+import contextlib
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
+
+from qubitd.core.circuit import CircuitBatch, CircuitBuilder, instructions, pack
+from qubitd.core.job import JobSpec, MeasLevel, MeasReturn
+from qubitd.core.sweep import Sweep, SweepAxis
+from qubitd.v1 import circuits_pb2, jobs_pb2
+from qubitd.wire.circuits import decode_batch, encode_batch
+from qubitd.wire.errors import MalformedMessageError
+from qubitd.wire.parsing import parse
+from qubitd.wire.specs import Submission, decode_spec, decode_submission, encode_spec, encode_submission
+from qubitd.wire.sweeps import decode_sweep, encode_sweep
+
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+TEXT = st.text(st.characters(codec="utf-8"), max_size=30)
+
+
+@st.composite
+def builders(draw: st.DrawFn) -> CircuitBuilder:
+    qubits, clbits = draw(st.integers(1, 6)), draw(st.integers(1, 70))
+    builder = CircuitBuilder(name=draw(TEXT), num_qubits=qubits, num_clbits=clbits)
+    for _ in range(draw(st.integers(0, 12))):
+        operands = draw(st.permutations(range(qubits)))[: draw(st.integers(1, qubits))]
+        bits = draw(st.lists(st.integers(0, clbits - 1), max_size=2))
+        name = draw(st.sampled_from(["rz", "cz", "measure", "barrier", "sy"]))
+        builder.add(name, *operands, params=draw(st.lists(FINITE, max_size=3)), clbits=bits)
+    return builder
+
+
+BATCHES = st.lists(builders(), min_size=1, max_size=4).map(pack)
+
+
+@st.composite
+def sweeps(draw: st.DrawFn) -> Sweep:
+    names = draw(st.lists(st.text(st.characters(codec="ascii"), min_size=1, max_size=9), unique=True, max_size=5))
+    axes: list[SweepAxis] = []
+    while names:
+        taken = draw(st.integers(1, len(names)))
+        points = draw(st.integers(1, 4))
+        values = draw(st.lists(FINITE, min_size=taken * points, max_size=taken * points))
+        axes.append(SweepAxis(names=tuple(names[:taken]), values=np.reshape(values, (taken, points))))
+        names = names[taken:]
+    return Sweep(axes=tuple(axes))
+
+
+@st.composite
+def specs(draw: st.DrawFn) -> JobSpec:
+    level = draw(st.sampled_from(MeasLevel))
+    return JobSpec(
+        batch=draw(BATCHES),
+        sweep=draw(sweeps()),
+        shots=draw(st.integers(1, 2**31 - 1)),
+        meas_level=level,
+        meas_return=draw(st.sampled_from(MeasReturn)) if level is MeasLevel.KERNELED else MeasReturn.SINGLE,
+        seed_simulator=draw(st.none() | st.integers(0, 2**64 - 1)),
+        tags=tuple(draw(st.lists(TEXT.filter(bool), max_size=4))),
+        client_data=draw(st.binary(max_size=40)),
+    )
+
+
+def assert_same_batch(left: CircuitBatch, right: CircuitBatch) -> None:
+    assert left.operations == right.operations
+    assert len(left.circuits) == len(right.circuits)
+    for a, b in zip(left.circuits, right.circuits, strict=True):
+        assert (a.name, a.num_qubits, a.num_clbits) == (b.name, b.num_qubits, b.num_clbits)
+        for name in ("opcodes", "qubits", "params", "clbits"):
+            assert_array_equal(getattr(a, name), getattr(b, name))
+            assert getattr(a, name).dtype == getattr(b, name).dtype
+
+
+def assert_same_sweep(left: Sweep, right: Sweep) -> None:
+    assert [axis.names for axis in left.axes] == [axis.names for axis in right.axes]
+    for a, b in zip(left.axes, right.axes, strict=True):
+        assert_array_equal(a.values, b.values)
+
+
+@given(BATCHES)
+def test_a_batch_survives_the_wire(batch: CircuitBatch) -> None:
+    data = encode_batch(batch).SerializeToString()
+    assert_same_batch(decode_batch(parse(circuits_pb2.CircuitBatch, data)), batch)
+
+
+@given(BATCHES)
+def test_what_is_written_out_after_the_wire_is_what_went_in(batch: CircuitBatch) -> None:
+    decoded = decode_batch(encode_batch(batch))
+    for before, after in zip(batch.circuits, decoded.circuits, strict=True):
+        assert list(instructions(before, batch.operations)) == list(instructions(after, decoded.operations))
+
+
+@given(sweeps())
+def test_a_sweep_survives_the_wire(sweep: Sweep) -> None:
+    assert_same_sweep(decode_sweep(encode_sweep(sweep)), sweep)
+
+
+@given(specs())
+def test_a_job_survives_the_wire(spec: JobSpec) -> None:
+    decoded = decode_spec(parse(jobs_pb2.JobSpec, encode_spec(spec).SerializeToString()))
+    assert_same_batch(decoded.batch, spec.batch)
+    assert_same_sweep(decoded.sweep, spec.sweep)
+    for name in ("shots", "meas_level", "meas_return", "seed_simulator", "tags", "client_data"):
+        assert getattr(decoded, name) == getattr(spec, name)
+
+
+@given(specs(), st.data())
+def test_damaged_bytes_are_read_or_refused_and_never_crash(spec: JobSpec, data: st.DataObject) -> None:
+    sent = encode_submission(Submission(key="k", backend="line5", spec=spec)).SerializeToString()
+    damaged = bytearray(sent)
+    for _ in range(data.draw(st.integers(1, 4))):
+        damaged[data.draw(st.integers(0, len(sent) - 1))] = data.draw(st.integers(0, 255))
+    with contextlib.suppress(MalformedMessageError):
+        decode_submission(parse(jobs_pb2.SubmitRequest, bytes(damaged)))
+
+
+@given(st.binary(max_size=200))
+def test_arbitrary_bytes_are_read_or_refused_and_never_crash(data: bytes) -> None:
+    with pytest.raises(MalformedMessageError):
+        decode_submission(parse(jobs_pb2.SubmitRequest, data))

@@ -1,0 +1,301 @@
+"""Every limit of the wire holds at its edge, and a refusal names field, circuit and operation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from qubitd.core.circuit import CircuitBuilder, pack
+from qubitd.core.errors import Problem
+from qubitd.core.job import JobSpec, JobStatus, ProgramResult
+from qubitd.core.sweep import Sweep, SweepAxis
+from qubitd.v1 import backends_pb2, calibrations_pb2, circuits_pb2, jobs_pb2
+from qubitd.wire import errors, results
+from qubitd.wire.backends import decode_backend
+from qubitd.wire.calibrations import decode_parameters, decode_snapshot
+from qubitd.wire.circuits import decode_batch, encode_batch
+from qubitd.wire.errors import MalformedMessageError, Refusal, clip, decode_refusal, encode_refusal
+from qubitd.wire.jobs import decode_event, decode_status
+from qubitd.wire.parsing import parse
+from qubitd.wire.specs import decode_spec, encode_spec
+from qubitd.wire.sweeps import decode_sweep, encode_sweep
+
+
+def bell() -> circuits_pb2.CircuitBatch:
+    builder = CircuitBuilder(name="bell", num_qubits=2, num_clbits=2)
+    builder.add("sx", 0).add("cz", 0, 1).add("rz", 1, params=[0.5]).measure(0, 0).measure(1, 1)
+    return encode_batch(pack([builder]))
+
+
+def bell_spec() -> jobs_pb2.JobSpec:
+    return encode_spec(JobSpec(batch=decode_batch(bell()), sweep=Sweep(), shots=100))
+
+
+def problems_of(batch: circuits_pb2.CircuitBatch) -> tuple[Problem, ...]:
+    with pytest.raises(MalformedMessageError) as caught:
+        decode_batch(batch)
+    return caught.value.problems
+
+
+def refusal_of(spec: jobs_pb2.JobSpec) -> str:
+    with pytest.raises(MalformedMessageError) as caught:
+        decode_spec(spec)
+    return str(caught.value)
+
+
+def uint16(*values: int) -> bytes:
+    return np.array(values, dtype="<u2").tobytes()
+
+
+def test_columns_are_little_endian() -> None:
+    builder = CircuitBuilder(name="", num_qubits=300, num_clbits=70_000).add("u", 258, params=[1.0], clbits=[65_538])
+    circuit = encode_batch(pack([builder])).circuits[0]
+    assert circuit.qubits == b"\x02\x01"
+    assert circuit.params == b"\x00\x00\x00\x00\x00\x00\xf0\x3f"
+    assert circuit.clbits == b"\x02\x00\x01\x00"
+
+
+def test_a_qubit_out_of_range_is_named_with_its_circuit_and_operation() -> None:
+    batch = bell()
+    batch.circuits[0].qubits = uint16(0, 0, 7, 1, 0, 1)
+    (problem,) = problems_of(batch)
+    assert (problem.circuit, problem.operation) == (0, 1)
+    assert str(problem) == ("circuit 0 ('bell'), operation 1 (cz): qubit 7 of a circuit on 2 qubits; they count from 0")
+
+
+def test_a_repeated_qubit_is_named() -> None:
+    batch = bell()
+    batch.circuits[0].qubits = uint16(0, 1, 1, 1, 0, 1)
+    (problem,) = problems_of(batch)
+    assert problem.operation == 1
+    assert "acts on qubit 1 twice" in problem.what
+
+
+@pytest.mark.parametrize("angle", [float("nan"), float("inf"), float("-inf")])
+def test_an_angle_that_is_not_finite_is_named(angle: float) -> None:
+    batch = bell()
+    batch.circuits[0].params = np.array([angle], dtype="<f8").tobytes()
+    (problem,) = problems_of(batch)
+    assert problem.operation == 2
+    assert f"parameter is {angle}" in problem.what
+
+
+def test_a_classical_bit_out_of_range_is_named() -> None:
+    batch = bell()
+    batch.circuits[0].clbits = np.array([0, 2], dtype="<u4").tobytes()
+    assert problems_of(batch)[0].operation == 4
+
+
+@pytest.mark.parametrize("field", ["qubits", "params", "clbits"])
+def test_a_column_of_the_wrong_length_is_named(field: str) -> None:
+    batch = bell()
+    setattr(batch.circuits[0], field, getattr(batch.circuits[0], field) + b"\x00" * 8)
+    (problem,) = problems_of(batch)
+    assert problem.where == f"circuit 0 ('bell'), {field}"
+    assert "the opcodes and the table of operations ask for" in problem.what
+
+
+def test_half_an_entry_is_refused() -> None:
+    batch = bell()
+    batch.circuits[0].opcodes += b"\x00"
+    assert "which is no multiple of 2" in problems_of(batch)[0].what
+
+
+def test_an_opcode_beyond_the_table_is_refused() -> None:
+    batch = bell()
+    batch.circuits[0].opcodes = uint16(0, 1, 2, 3, 4)
+    assert "largest opcode" in problems_of(batch)[0].where
+
+
+def test_all_faulty_circuits_are_reported_together() -> None:
+    batch = bell()
+    for _ in range(3):
+        batch.circuits.append(batch.circuits[0])
+    for index in (1, 3):
+        batch.circuits[index].qubits = uint16(9, 0, 1, 1, 0, 1)
+    assert [problem.circuit for problem in problems_of(batch)] == [1, 3]
+
+
+def test_a_flood_of_problems_is_counted() -> None:
+    batch = bell()
+    batch.circuits[0].qubits = uint16(9, 0, 1, 1, 0, 1)
+    for _ in range(29):
+        batch.circuits.append(batch.circuits[0])
+    assert problems_of(batch)[-1].what == "10 more problems"
+
+
+def test_a_batch_without_circuits_is_refused() -> None:
+    assert "number of circuits" in problems_of(circuits_pb2.CircuitBatch())[0].where
+
+
+def test_an_operation_may_be_as_long_as_its_limit_and_no_longer() -> None:
+    batch = bell()
+    batch.operations[0].name = "g" * 64
+    decode_batch(batch)
+    batch.operations[0].name = "g" * 65
+    assert problems_of(batch)[0].what == "takes 65 bytes; the limits are 1 and 64"
+
+
+def test_a_circuit_may_have_a_million_operations_and_no_more() -> None:
+    rows = [circuits_pb2.Operation(name="rz", num_qubits=1)]
+    circuit = circuits_pb2.Circuit(num_qubits=1, opcodes=bytes(2_000_000), qubits=bytes(2_000_000))
+    assert len(decode_batch(circuits_pb2.CircuitBatch(operations=rows, circuits=[circuit])).circuits[0]) == 1_000_000
+    circuit.opcodes += bytes(2)
+    batch = circuits_pb2.CircuitBatch(operations=rows, circuits=[circuit])
+    assert "number of operations" in problems_of(batch)[0].where
+
+
+def test_an_overlong_name_of_a_circuit_is_cut_on_the_way_out() -> None:
+    circuit = encode_batch(pack([CircuitBuilder(name="ä" * 300, num_qubits=1, num_clbits=0)])).circuits[0]
+    assert circuit.name.endswith("ä...")
+    assert len(circuit.name.encode()) <= 256
+
+
+def test_a_text_that_cannot_be_encoded_gets_a_question_mark() -> None:
+    assert clip("a\ud800b") == "a?b"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "text"),
+    [
+        ("shots", 0, "shots: is 0; the limits are 1 and 2147483647"),
+        ("shots", 2**31, "shots: is 2147483648; the limits are 1 and 2147483647"),
+        ("wire_version", 2, "wire_version: is 2; this end speaks 1"),
+        ("meas_level", 0, "meas_level: is 0; give 1 (IQ points) or 2 (bits)"),
+        ("meas_return", 9, "meas_return: is 9; give 1 (every shot) or 2 (the mean)"),
+        ("client_data", bytes((1 << 20) + 1), "client_data, bytes: is 1048577; the limits are 0 and 1048576"),
+    ],
+)
+def test_a_field_outside_its_limits_is_named(field: str, value: object, text: str) -> None:
+    spec = bell_spec()
+    setattr(spec, field, value)
+    assert refusal_of(spec) == text
+
+
+def test_bits_cannot_be_averaged() -> None:
+    spec = bell_spec()
+    spec.meas_return = jobs_pb2.MEAS_RETURN_AVERAGE
+    assert "IQ points only" in refusal_of(spec)
+
+
+def test_a_thirty_third_tag_is_refused() -> None:
+    spec = bell_spec()
+    spec.tags.extend(f"tag{i}" for i in range(33))
+    assert "number of tags: is 33" in refusal_of(spec)
+
+
+def test_a_sweep_of_a_parameter_on_two_axes_is_refused() -> None:
+    axis = SweepAxis(names=("q0.x.amplitude",), values=np.array([[0.1]]))
+    message = encode_sweep(Sweep(axes=(axis,)))
+    message.axes.append(message.axes[0])
+    with pytest.raises(MalformedMessageError, match="stands on more than one axis"):
+        decode_sweep(message)
+
+
+@pytest.mark.parametrize(
+    ("axis", "text"),
+    [
+        (circuits_pb2.SweepAxis(values=bytes(8)), "number of names"),
+        (circuits_pb2.SweepAxis(names=["a", "b"], values=bytes(24)), "do not share evenly"),
+        (circuits_pb2.SweepAxis(names=["a"]), "has no points"),
+        (circuits_pb2.SweepAxis(names=["a"], values=np.array([np.nan]).tobytes()), "not finite"),
+        (circuits_pb2.SweepAxis(names=["a"], values=bytes(8 * 1_000_001)), "number of grid points"),
+    ],
+)
+def test_a_faulty_axis_is_refused(axis: circuits_pb2.SweepAxis, text: str) -> None:
+    with pytest.raises(MalformedMessageError, match=text):
+        decode_sweep(circuits_pb2.Sweep(axes=[axis]))
+
+
+def test_many_problems_of_a_refusal_stay_below_the_limit_of_metadata() -> None:
+    problems = tuple(Problem(where=f"circuit {i}", what="x" * 500, circuit=i) for i in range(1000))
+    data = encode_refusal(Refusal(code=3, message="y" * 50_000, problems=problems))
+    received = decode_refusal(data).problems
+    assert len(data) < 7_000
+    assert received[0] == problems[0]
+    assert received[-1].what == f"{1000 - len(received) + 1} more problems"
+
+
+def test_a_damaged_refusal_is_refused() -> None:
+    with pytest.raises(MalformedMessageError, match=r"google\.rpc\.Status"):
+        decode_refusal(b"\xff\xff\xff")
+
+
+def test_bytes_that_are_no_message_are_named() -> None:
+    with pytest.raises(MalformedMessageError, match=r"cannot be parsed as qubitd\.v1\.SubmitRequest"):
+        parse(jobs_pb2.SubmitRequest, b"\xff\xff")
+
+
+def test_every_state_has_a_number_and_no_other_number_is_a_state() -> None:
+    assert {decode_status(number) for number in range(1, 8)} == set(JobStatus)
+    with pytest.raises(MalformedMessageError, match="names no state"):
+        decode_status(8)
+
+
+def test_an_event_that_says_nothing_is_refused() -> None:
+    with pytest.raises(MalformedMessageError, match="event 4"):
+        decode_event(jobs_pb2.JobsWatchResponse(sequence=4))
+
+
+def test_a_piece_of_a_result_holds_at_most_its_limit() -> None:
+    result = ProgramResult(program=0, first_shot=5, shots=10, bits=np.zeros((10, 2), dtype=np.uint8))
+    assert [piece.shots for piece in results.pieces(result, most=20)] == [10]
+    assert [(p.first_shot, p.shots) for p in results.pieces(result, most=19)] == [(5, 9), (14, 1)]
+
+
+def test_an_averaged_result_is_never_cut() -> None:
+    iq = np.zeros((1, 3), dtype=np.complex64)
+    result = ProgramResult(program=0, first_shot=0, shots=10, iq=iq, iq_qubits=(0, 1, 2), iq_clbits=(0, 1, 2))
+    assert len(list(results.pieces(result, most=8))) == 1
+
+
+@pytest.mark.parametrize(
+    ("message", "text"),
+    [
+        (jobs_pb2.ProgramResult(), "shots: is 0"),
+        (jobs_pb2.ProgramResult(shots=2, bytes_per_shot=1, bits=b"\x00"), "has 1 bytes for 2 shots of 1 bytes"),
+        (jobs_pb2.ProgramResult(shots=2, iq_qubits=[0], iq_clbits=[0]), "holds 0 points for 2 shots"),
+        (jobs_pb2.ProgramResult(shots=2, iq_qubits=[0]), "names 0 bits, 1 qubits"),
+    ],
+)
+def test_a_result_of_the_wrong_shape_is_refused(message: jobs_pb2.ProgramResult, text: str) -> None:
+    with pytest.raises(MalformedMessageError, match=text):
+        results.decode_result(message)
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"couplers": [backends_pb2.Pair(first=1, second=0)]}, "joins 1 and 0"),
+        ({"gates": [backends_pb2.GateProperties(name="x", qubits=[2])]}, r"acts on qubits \[2\] of a device with 2"),
+        ({"gates": [backends_pb2.GateProperties(name="x", qubits=[1], error=-1)]}, "error: is -1"),
+        ({"dt": 0.0}, "a tick takes longer than 0 s"),
+        ({"dt": float("nan")}, "dt: is nan"),
+        ({"name": ""}, "name: takes 0 bytes"),
+    ],
+)
+def test_a_backend_that_contradicts_itself_is_refused(change: dict[str, object], text: str) -> None:
+    fields = {"name": "line5", "dt": 1e-9, "qubits": [backends_pb2.Qubit(), backends_pb2.Qubit()]} | change
+    with pytest.raises(MalformedMessageError, match=text):
+        decode_backend(backends_pb2.Backend(**fields))  # type: ignore[arg-type]  # fields by name
+
+
+def test_a_snapshot_whose_parameters_were_altered_is_refused() -> None:
+    message = calibrations_pb2.SnapshotResponse(revision=calibrations_pb2.Revision(revision=3, digest="00"))
+    with pytest.raises(MalformedMessageError, match="revision 3: parameters hash to"):
+        decode_snapshot(message)
+
+
+def test_a_parameter_that_stands_twice_is_refused() -> None:
+    parameter = calibrations_pb2.Parameter(name="q0.t1", value=1e-4, unit="s")
+    with pytest.raises(MalformedMessageError, match=r"q0\.t1: stands twice"):
+        decode_parameters([parameter, parameter])
+
+
+def test_a_parameter_that_is_not_finite_is_refused() -> None:
+    with pytest.raises(MalformedMessageError, match=r"q0\.t1: value inf is not a finite number"):
+        decode_parameters([calibrations_pb2.Parameter(name="q0.t1", value=float("inf"))])
+
+
+def test_the_details_of_a_refusal_have_grpcs_own_key() -> None:
+    assert errors.DETAILS_KEY.endswith("-bin")
