@@ -1,4 +1,4 @@
-"""Mistakes that we promise a type checker will find; each line names the error it must give, and no other line gives one."""
+"""Mistakes that we promise a type checker will find: exactly the lines that say so, with the error they name."""
 
 from __future__ import annotations
 
