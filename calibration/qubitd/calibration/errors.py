@@ -1,0 +1,26 @@
+"""What can go wrong between a measurement and a committed parameter."""
+
+from __future__ import annotations
+
+from qubitd.core.errors import QubitdError
+
+
+class CalibrationError(QubitdError):
+    """Root of the errors of this layer."""
+
+
+class InvalidExperimentError(CalibrationError):
+    """An experiment asks for something that cannot be measured: a range, a number of points or of shots."""
+
+
+class InvalidRecordError(CalibrationError):
+    """A stored measurement cannot be read, or the data of a job do not belong to its experiment."""
+
+
+class NotAcceptedError(CalibrationError):
+    """A measurement was refused by the acceptance gate, with every reason."""
+
+    def __init__(self, *, experiment: str, reasons: tuple[str, ...]) -> None:
+        self.experiment = experiment
+        self.reasons = reasons
+        super().__init__(f"{experiment} was not accepted: {'; '.join(reasons)}")
