@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,7 @@ JOBS = st.builds(
     last_sequence=COUNT,
     created_ns=TIME,
     instrument_seconds=POSITIVE,
+    client_data=st.binary(max_size=20),
 )
 EVENTS = st.builds(
     jobs.JobEvent,
@@ -164,7 +166,8 @@ def iq_results(draw: st.DrawFn) -> ProgramResult:
 
 @given(JOBS)
 def test_a_job_survives_the_wire(job: jobs.Job) -> None:
-    assert jobs.decode_job(jobs.encode_job(job)) == job
+    assert jobs.decode_job_answer(jobs.encode_job_answer(job)) == job
+    assert jobs.decode_job(jobs.encode_job(job)) == replace(job, client_data=b"")
 
 
 @given(EVENTS)
@@ -217,7 +220,7 @@ def test_a_result_survives_the_wire_in_pieces(result: ProgramResult, most: int) 
 
 
 READERS: list[tuple[type[Message], Callable[[Any], Any]]] = [
-    (jobs_pb2.Job, jobs.decode_job),
+    (jobs_pb2.JobsGetResponse, jobs.decode_job_answer),
     (jobs_pb2.JobsWatchResponse, jobs.decode_event),
     (jobs_pb2.ExplainResponse, plans.decode_plan),
     (jobs_pb2.ProgramResult, results.decode_result),
@@ -253,7 +256,7 @@ def test_damaged_bytes_are_read_or_refused(value: object, data: st.DataObject) -
     encode, kind, reader = {
         backends.BackendInfo: (backends.encode_backend, *READERS[5]),
         Snapshot: (calibrations.encode_snapshot, *READERS[6]),
-        jobs.Job: (jobs.encode_job, *READERS[0]),
+        jobs.Job: (jobs.encode_job_answer, *READERS[0]),
         jobs.JobEvent: (jobs.encode_event, *READERS[1]),
     }[type(value)]
     damaged = bytearray(encode(value).SerializeToString())  # type: ignore[operator]  # each with its own kind

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 from qubitd.core.errors import Problem
@@ -60,6 +60,8 @@ class Job:
     created_ns: int
     """When it was accepted, ns since 1970-01-01 UTC."""
     instrument_seconds: float = 0.0
+    client_data: bytes = b""
+    """What its client wanted to have back; empty in a list of jobs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +117,7 @@ def decode_status(number: int) -> JobStatus:
 
 
 def encode_job(job: Job) -> jobs_pb2.Job:
-    """Give the message of a job."""
+    """Give the message of a job as it stands in a list, without its client's data."""
     return jobs_pb2.Job(
         job_id=job.job_id,
         backend=job.backend,
@@ -134,8 +136,22 @@ def encode_job(job: Job) -> jobs_pb2.Job:
     )
 
 
+def encode_job_answer(job: Job) -> jobs_pb2.JobsGetResponse:
+    """Give the answer of Get: the job with what its client wanted to have back."""
+    return jobs_pb2.JobsGetResponse(job=encode_job(job), client_data=job.client_data)
+
+
+def decode_job_answer(message: jobs_pb2.JobsGetResponse) -> Job:
+    """Read the answer of Get.
+
+    Raises:
+        MalformedMessageError: as `decode_job`.
+    """
+    return replace(decode_job(message.job), client_data=message.client_data)
+
+
 def decode_job(message: jobs_pb2.Job) -> Job:
-    """Read a job.
+    """Read a job as it stands in a list, without its client's data.
 
     Raises:
         MalformedMessageError: its state is unknown, or a number is not finite.
