@@ -15,10 +15,13 @@ from qubitd.calibration.measurement import Measurement, load_measurement, save_m
 from qubitd.calibration.picture import draw_analysis, save_analysis
 from qubitd.calibration.quantity import prefixed, written
 from qubitd.calibration.rabi import Rabi
+from qubitd.calibration.run import qubit_index
 from qubitd.calibration.t1 import T1
+from qubitd.client import BackendInfo, Limits
 from qubitd.core.circuit import instructions
 from qubitd.core.discriminator import Discriminator
 from qubitd.core.job import MeasLevel, MeasReturn
+from qubitd.core.properties import QubitProperties
 
 RABI = Rabi(qubit="q1", index=1)
 DECAY = T1(qubit="q2", index=2, max_delay=150e-6)
@@ -131,20 +134,20 @@ def test_after_a_refusal_rabi_sweeps_four_half_turns_if_it_saw_any() -> None:
     long = replace(RABI, points=81)
     again = long.again(long.analyse(simulated(long, rabi_fractions(0.06, long.x))))
     assert again.max_amplitude == pytest.approx(0.24, abs=1e-3)
-    assert (again.points, again.shots) == (81, 4000)
+    assert (again.points, again.shots) == (81, 8000)
 
 
 def test_after_a_refusal_rabi_looks_finer_over_the_whole_range_if_it_saw_nothing() -> None:
     short = replace(RABI, max_amplitude=0.2)
     again = short.again(short.analyse(simulated(short, np.full(41, 0.02))))
-    assert (again.max_amplitude, again.points, again.shots) == (0.9, 82, 4000)
+    assert (again.max_amplitude, again.points, again.shots) == (0.9, 82, 8000)
 
 
 def test_after_a_refusal_t1_fits_its_delays_to_what_it_saw() -> None:
     long_lived = DECAY.again(DECAY.analyse(simulated(DECAY, 0.97 * np.exp(-DECAY.x / 100e-6))))
     assert long_lived.max_delay == pytest.approx(500e-6, rel=0.3)
     nothing = DECAY.again(DECAY.analyse(simulated(DECAY, np.full(21, 0.97))))
-    assert (nothing.max_delay, nothing.shots) == (300e-6, 2000)
+    assert (nothing.max_delay, nothing.shots) == (300e-6, 4000)
 
 
 @pytest.mark.parametrize(
@@ -205,3 +208,29 @@ def _legend(analysis: object) -> list[str]:
     legend = draw_analysis(analysis).axes[0].get_legend()
     assert legend is not None
     return [text.get_text() for text in legend.get_texts()]
+
+
+def test_a_qubit_is_found_by_its_name() -> None:
+    backend = BackendInfo(
+        name="pair",
+        description="",
+        revision=1,
+        revision_time_ns=0,
+        qubits=tuple(QubitProperties(name=name, t1=None, t2=None, frequency=None) for name in ("q0", "q1")),
+        couplers=(),
+        operations=(),
+        signatures=(),
+        limits=Limits(max_shots=1, max_circuits=1, max_total_shots=1, max_job_bytes=1),
+        dt=1e-9,
+        operational=True,
+        server_version="",
+        simulated=True,
+    )
+    assert qubit_index(backend, "q1") == 1
+    with pytest.raises(InvalidExperimentError, match="pair has no qubit 'q7'; it has q0, q1"):
+        qubit_index(backend, "q7")
+
+
+def test_an_experiment_names_what_it_reads() -> None:
+    assert RABI.reads == ("q1.readout.rotation", "q1.readout.threshold")
+    assert DECAY.reads == ("q2.readout.rotation", "q2.readout.threshold", "q2.x.amplitude")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from qubitd.core.errors import QubitdError
+from qubitd.core.job import JobStatus
 
 
 class CalibrationError(QubitdError):
@@ -24,3 +25,13 @@ class NotAcceptedError(CalibrationError):
         self.experiment = experiment
         self.reasons = reasons
         super().__init__(f"{experiment} was not accepted: {'; '.join(reasons)}")
+
+
+class JobEndedError(CalibrationError):
+    """The job of an experiment ended without all of its data."""
+
+    def __init__(self, *, job_id: str, status: JobStatus, message: str) -> None:
+        self.job_id = job_id
+        self.status = status
+        reason = f": {message}" if message else ""
+        super().__init__(f"job {job_id} ended as {status.value}{reason}; nothing was committed")

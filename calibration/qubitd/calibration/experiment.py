@@ -16,6 +16,8 @@ from qubitd.calibration.fit import Fit
 from qubitd.calibration.measurement import Measurement
 from qubitd.core.job import JobSpec
 
+_MOST_SHOTS = 20_000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
@@ -102,3 +104,8 @@ class Experiment(Protocol):
     def again(self, refused: Analysis) -> Self:
         """Give the experiment to try after a refusal: wider or finer, with more shots."""
         ...
+
+
+def more_shots(shots: int) -> int:
+    """Give the shots for another try: four times as many halve every error; at most 20 000."""
+    return max(shots, min(4 * shots, _MOST_SHOTS))

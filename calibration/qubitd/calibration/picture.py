@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 
 from qubitd.calibration.curve import Curve
 from qubitd.calibration.experiment import Analysis, Axis
+from qubitd.calibration.palette import BLUE, GREY, INK, PALE, RED, plain_frame
 from qubitd.calibration.quantity import prefixed, written
 
-# Okabe and Ito's palette, told apart by every kind of colour vision.
-_DATA, _FIT, _REFUSED = "#0072B2", "#D55E00", "#999999"
-_INK, _GRID = "#333333", "#E5E5E5"
+_DATA, _FIT, _REFUSED = BLUE, RED, GREY
 
 
 def draw_analysis(analysis: Analysis, *, subtitle: str = "") -> Figure:
@@ -33,12 +32,10 @@ def draw_analysis(analysis: Analysis, *, subtitle: str = "") -> Figure:
     _draw_data(upper, analysis, x, scale)
     _draw_residuals(lower, analysis, x)
     lower.set_xlabel(_label(analysis.axis, unit))
-    figure.suptitle(_headline(analysis), fontsize=12, fontweight="bold", color=_INK)
-    upper.set_title(_small_print(analysis, subtitle), fontsize=9, color=_INK)
+    figure.suptitle(_headline(analysis), fontsize=12, fontweight="bold", color=INK)
+    upper.set_title(_small_print(analysis, subtitle), fontsize=9, color=INK)
     for axes in (upper, lower):
-        axes.grid(color=_GRID, linewidth=0.8)
-        axes.set_axisbelow(True)
-        axes.spines[["top", "right"]].set_visible(False)
+        plain_frame(axes)
     return figure
 
 
@@ -78,8 +75,8 @@ def _draw_points(axes: Axes, x: NDArray[np.float64], curve: Curve, *, fill: str,
 
 
 def _draw_residuals(axes: Axes, analysis: Analysis, x: NDArray[np.float64]) -> None:
-    axes.axhspan(-1, 1, color=_GRID, zorder=0)
-    axes.axhline(0, color=_INK, linewidth=0.8)
+    axes.axhspan(-1, 1, color=PALE, zorder=0)
+    axes.axhline(0, color=INK, linewidth=0.8)
     axes.plot(x, analysis.fit.residuals, color=_DATA, linestyle="none", marker="o", markersize=4)
     reach = max(3.5, 1.1 * float(np.max(np.abs(analysis.fit.residuals))))
     axes.set_ylim(-reach, reach)

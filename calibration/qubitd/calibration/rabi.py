@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qubitd.calibration.errors import InvalidExperimentError
-from qubitd.calibration.experiment import Analysis, Axis, Estimate
+from qubitd.calibration.experiment import Analysis, Axis, Estimate, more_shots
 from qubitd.calibration.fit import Fit, Oscillation, fit_curve
 from qubitd.calibration.gates import LEAST_SIGNIFICANCE, Evidence, Limits, refusals
 from qubitd.calibration.measurement import Measurement
@@ -113,11 +113,11 @@ class Rabi:
         )
 
     def again(self, refused: Analysis) -> Self:
-        """Sweep four half turns if any were seen, otherwise the whole range in finer steps; with twice the shots."""
+        """Sweep four half turns if any were seen, otherwise the whole range in finer steps; with more shots."""
         if refused.fit.significance > LEAST_SIGNIFICANCE:
             wished = 4 / (2 * refused.fit.theta)
-            return replace(self, max_amplitude=min(max(wished, 0.1), MOST_AMPLITUDE), shots=2 * self.shots)
-        return replace(self, max_amplitude=MOST_AMPLITUDE, points=2 * self.points, shots=2 * self.shots)
+            return replace(self, max_amplitude=min(max(wished, 0.1), MOST_AMPLITUDE), shots=more_shots(self.shots))
+        return replace(self, max_amplitude=MOST_AMPLITUDE, points=2 * self.points, shots=more_shots(self.shots))
 
 
 def _evidence(fit: Fit, sweep: tuple[float, float]) -> Evidence:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qubitd.calibration.errors import InvalidExperimentError
-from qubitd.calibration.experiment import Analysis, Axis, Estimate
+from qubitd.calibration.experiment import Analysis, Axis, Estimate, more_shots
 from qubitd.calibration.fit import Decay, fit_curve
 from qubitd.calibration.gates import LEAST_SIGNIFICANCE, Evidence, Limits, refusals
 from qubitd.calibration.measurement import Measurement
@@ -113,11 +113,11 @@ class T1:
         )
 
     def again(self, refused: Analysis) -> Self:
-        """Sweep to five times the T1 that was seen, or twice as far if none was, with twice the shots."""
+        """Sweep to five times the T1 that was seen, or twice as far if none was, with more shots."""
         seen = refused.fit.significance > LEAST_SIGNIFICANCE
         wished = 5 * refused.fit.theta if seen else 2 * self.max_delay
         max_delay = min(max(wished, self.max_delay / 10, LEAST_T1), 10 * self.max_delay, 5 * MOST_T1)
-        return replace(self, max_delay=max_delay, shots=2 * self.shots)
+        return replace(self, max_delay=max_delay, shots=more_shots(self.shots))
 
     def _circuit(self, delay: float) -> CircuitBuilder:
         circuit = CircuitBuilder(name=f"t1 {self.qubit} {delay:g}", num_qubits=self.index + 1, num_clbits=1)
