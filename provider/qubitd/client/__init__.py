@@ -1,0 +1,56 @@
+"""A daemon's client in plain Python: no Qiskit, no instruments."""
+
+from qubitd.client.client import QubitdClient
+from qubitd.client.errors import (
+    AddressError,
+    BusyError,
+    ClientError,
+    ClosedError,
+    ConflictError,
+    DaemonFaultError,
+    DeniedError,
+    KeyReusedError,
+    LostError,
+    NotEndedError,
+    NotFoundError,
+    RefusedError,
+    UnreachableError,
+)
+from qubitd.client.streams import Stream
+from qubitd.wire.backends import BackendInfo, GateSignature, Limits
+from qubitd.wire.calibrations import HistoryEntry, ParameterChange, Revision, RevisionChange
+from qubitd.wire.jobs import Job, JobEvent, LogLine, Progress, StageTime, StatusChange
+from qubitd.wire.plans import JobPlan, ProgramPlan
+
+__all__ = [
+    "AddressError",
+    "BackendInfo",
+    "BusyError",
+    "ClientError",
+    "ClosedError",
+    "ConflictError",
+    "DaemonFaultError",
+    "DeniedError",
+    "GateSignature",
+    "HistoryEntry",
+    "Job",
+    "JobEvent",
+    "JobPlan",
+    "KeyReusedError",
+    "Limits",
+    "LogLine",
+    "LostError",
+    "NotEndedError",
+    "NotFoundError",
+    "ParameterChange",
+    "ProgramPlan",
+    "Progress",
+    "QubitdClient",
+    "RefusedError",
+    "Revision",
+    "RevisionChange",
+    "StageTime",
+    "StatusChange",
+    "Stream",
+    "UnreachableError",
+]

@@ -1,0 +1,58 @@
+"""Addresses of daemons. Until TLS exists, a client speaks to its own machine only."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+
+from qubitd.client.errors import AddressError
+
+DEFAULT_PORT = 50051
+_FORM = re.compile(r"(?:\[(?P<bracketed>[^\]]*)\]|(?P<plain>[^\[\]:]+))(?::(?P<port>\d{1,5}))?")
+_LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """Where a daemon listens."""
+
+    host: str
+    port: int
+    target: str
+    """As gRPC wants it."""
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse_address(text: str) -> Address:
+    """Read `host`, `host:port`, `::1` or `[::1]:port`; the port is 50051 unless given.
+
+    Raises:
+        AddressError: the text has another form, or names another machine than this one.
+    """
+    bare_ipv6 = text.count(":") > 1 and not text.startswith("[")
+    match = _FORM.fullmatch(f"[{text}]" if bare_ipv6 else text)
+    if match is None:
+        raise AddressError(f"{text!r} is no address; write HOST or HOST:PORT, such as 127.0.0.1:{DEFAULT_PORT}")
+    host = match["plain"] or match["bracketed"]
+    port = int(match["port"] or DEFAULT_PORT)
+    if not 1 <= port <= 65_535:
+        raise AddressError(f"port {port} of {text!r} is outside 1..65535")
+    return Address(host=host, port=port, target=_target(host, port, text))
+
+
+def _target(host: str, port: int, text: str) -> str:
+    if host.lower() == "localhost":
+        return f"localhost:{port}"
+    try:
+        ip = ipaddress.ip_address(host)
+    except ValueError:
+        ip = None
+    if ip is None or not any(ip in network for network in _LOOPBACK):
+        raise AddressError(
+            f"{text} is not this machine, and connections to others need TLS, which is not there yet; "
+            "use localhost, 127.0.0.0/8 or ::1 (an SSH tunnel ends there, too)"
+        )
+    return f"ipv4:{ip}:{port}" if ip.version == 4 else f"ipv6:[{ip}]:{port}"

@@ -1,0 +1,251 @@
+"""The daemon in plain Python: blocking calls and streams, without Qiskit. One client may be shared by threads."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import weakref
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from qubitd.client.addresses import parse_address
+from qubitd.client.errors import AddressError
+from qubitd.client.link import PATIENCE, Clock, Link, SystemClock
+from qubitd.client.sources import BackendRevisions, CalibrationRevisions, JobEvents, JobResults
+from qubitd.client.streams import Source, Stream
+from qubitd.core.job import JobSpec, JobStatus, ProgramResult
+from qubitd.core.snapshot import Parameter, Snapshot
+from qubitd.v1 import backends_pb2, backends_pb2_grpc, calibrations_pb2, calibrations_pb2_grpc, jobs_pb2, jobs_pb2_grpc
+from qubitd.wire.backends import BackendInfo, decode_backend
+from qubitd.wire.calibrations import (
+    HistoryEntry,
+    ParameterChange,
+    Revision,
+    RevisionChange,
+    decode_changes,
+    decode_history,
+    decode_revision,
+    decode_snapshot,
+    encode_parameter,
+)
+from qubitd.wire.jobs import STATUS_NUMBER, Job, JobEvent, decode_job, decode_job_answer, decode_status
+from qubitd.wire.plans import JobPlan, decode_plan
+from qubitd.wire.specs import Submission, encode_spec, encode_submission
+
+ValueT = TypeVar("ValueT")
+
+_PAGE = 1_000
+
+
+class QubitdClient:
+    """A connection to one daemon.
+
+    Every method raises a `ClientError` of the kind that fits: `UnreachableError` when no daemon answers, `RefusedError`
+    with all problems of an input, `NotFoundError`, `LostError` when the daemon went away and stayed away.
+
+    Args:
+        address: `host:port` of the daemon; until TLS exists a loopback address.
+        token: sent with every call.
+        ca: for TLS, which is not there yet.
+        cert: for TLS, which is not there yet.
+        key: for TLS, which is not there yet.
+        patience: seconds for which a daemon that was there may stay away before a call gives up.
+        clock: the time, for tests.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        token: str | None = None,
+        *,
+        ca: str | None = None,
+        cert: str | None = None,
+        key: str | None = None,
+        patience: float = PATIENCE,
+        clock: Clock | None = None,
+    ) -> None:
+        if ca or cert or key:
+            raise AddressError("ca, cert and key are for TLS, which is not there yet; leave them out and use loopback")
+        parsed = parse_address(address)
+        self._link = Link(parsed, token=token, patience=patience, clock=clock or SystemClock())
+        self._streams: weakref.WeakSet[Stream[Any]] = weakref.WeakSet()
+        self._backends: backends_pb2_grpc.BackendsStub = backends_pb2_grpc.BackendsStub(self._link.channel)
+        self._jobs: jobs_pb2_grpc.JobsStub = jobs_pb2_grpc.JobsStub(self._link.channel)
+        self._calibrations: calibrations_pb2_grpc.CalibrationsStub = calibrations_pb2_grpc.CalibrationsStub(
+            self._link.channel
+        )
+        # Runs at the interpreter's exit, too, so that no thread waits in a stream by then.
+        self._finalizer = weakref.finalize(self, _close, self._link, self._streams, os.getpid())
+
+    @property
+    def address(self) -> str:
+        """Where the daemon listens."""
+        return str(self._link.address)
+
+    def close(self) -> None:
+        """End all streams and the connection. A second time does nothing."""
+        self._finalizer()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<QubitdClient({self.address!r}){' closed' if self._link.closed.is_set() else ''}>"
+
+    # Backends
+
+    def backends(self) -> tuple[str, ...]:
+        """Give the names of the daemon's backends, sorted."""
+        request = backends_pb2.BackendsListRequest()
+        return tuple(self._link.call(self._backends.List, request, doing="listing the backends").names)
+
+    def backend(self, name: str, revision: int = 0) -> BackendInfo:
+        """Describe a backend at a calibration revision, 0 for the one in force."""
+        request = backends_pb2.BackendsGetRequest(name=name, revision=revision)
+        return decode_backend(self._link.call(self._backends.Get, request, doing=f"asking for {name}").backend)
+
+    def watch_backend(self, name: str, *, patience: float | None = None) -> Stream[BackendInfo]:
+        """Give the description in force, then each that differs, as it is committed."""
+        return self._stream(BackendRevisions(self._backends, name), doing=f"watching {name}", patience=patience)
+
+    # Jobs
+
+    def submit(self, spec: JobSpec, backend: str, key: str | None = None) -> str:
+        """Hand a job over and give its id; from then on it survives a crash of the daemon.
+
+        Args:
+            spec: what is to be run.
+            backend: name of the backend.
+            key: names the submission; the same key with the same content gives the same job. Made up unless given.
+        """
+        submission = Submission(key=key or secrets.token_hex(16), backend=backend, spec=spec)
+        request = encode_submission(submission)
+        return self._link.call(self._jobs.Submit, request, doing=f"submitting to {backend}").job_id
+
+    def get_job(self, job_id: str) -> Job:
+        """Describe a job as it stands."""
+        request = jobs_pb2.JobsGetRequest(job_id=job_id)
+        return decode_job_answer(self._link.call(self._jobs.Get, request, doing=f"asking for job {job_id}"))
+
+    def list_jobs(
+        self,
+        *,
+        limit: int = 100,
+        statuses: Sequence[JobStatus] = (),
+        tags: Sequence[str] = (),
+        backend: str = "",
+    ) -> tuple[Job, ...]:
+        """List jobs, newest first, without their client data."""
+        found: list[Job] = []
+        token = ""
+        while len(found) < limit:
+            request = jobs_pb2.JobsListRequest(
+                page_size=min(limit - len(found), _PAGE),
+                page_token=token,
+                statuses=[STATUS_NUMBER[status] for status in statuses],
+                tags=tags,
+                backend=backend,
+            )
+            page = self._link.call(self._jobs.List, request, doing="listing the jobs")
+            found += map(decode_job, page.jobs)
+            token = page.next_page_token
+            if not token:
+                break
+        return tuple(found)
+
+    def watch(self, job_id: str, after: int = 0, *, patience: float | None = None) -> Stream[JobEvent]:
+        """Give every event of a job after a sequence number, in order and once, until the job has ended."""
+        return self._stream(JobEvents(self._jobs, job_id, after), doing=f"watching job {job_id}", patience=patience)
+
+    def results(self, job_id: str) -> Iterator[ProgramResult]:
+        """Give the results that are durable, in pieces: by program, then by shot."""
+        return self._stream(JobResults(self._jobs, job_id), doing=f"reading the results of job {job_id}")
+
+    def cancel(self, job_id: str) -> JobStatus:
+        """Ask for a job to end and give its state now. A job that has ended stays as it is."""
+        request = jobs_pb2.JobsCancelRequest(job_id=job_id)
+        return decode_status(self._link.call(self._jobs.Cancel, request, doing=f"cancelling job {job_id}").status)
+
+    def explain(self, spec: JobSpec, backend: str) -> JobPlan:
+        """Say what a job would take, without running it."""
+        request = jobs_pb2.ExplainRequest(backend=backend, spec=encode_spec(spec))
+        return decode_plan(self._link.call(self._jobs.Explain, request, doing=f"explaining a job to {backend}"))
+
+    def delete(self, job_id: str) -> None:
+        """Remove a job that has ended, with its results."""
+        request = jobs_pb2.JobsDeleteRequest(job_id=job_id)
+        self._link.call(self._jobs.Delete, request, doing=f"deleting job {job_id}", replay=False)
+
+    # Calibrations
+
+    def snapshot(self, backend: str, revision: int = 0) -> Snapshot:
+        """Give all calibration parameters at a revision, 0 for the one in force."""
+        request = calibrations_pb2.SnapshotRequest(backend=backend, revision=revision)
+        doing = f"reading the calibration of {backend}"
+        return decode_snapshot(self._link.call(self._calibrations.Snapshot, request, doing=doing))
+
+    def history(self, backend: str, name: str, *, limit: int = 100) -> tuple[HistoryEntry, ...]:
+        """Give the values that a parameter had, newest first."""
+        request = calibrations_pb2.HistoryRequest(backend=backend, name=name, limit=limit)
+        doing = f"reading the history of {name}"
+        return decode_history(self._link.call(self._calibrations.History, request, doing=doing))
+
+    def diff(self, backend: str, from_revision: int, to_revision: int = 0) -> tuple[ParameterChange, ...]:
+        """Give the parameters that differ between two revisions, sorted by name; 0 for the one in force."""
+        request = calibrations_pb2.DiffRequest(backend=backend, from_revision=from_revision, to_revision=to_revision)
+        doing = f"comparing revisions of {backend}"
+        return decode_changes(self._link.call(self._calibrations.Diff, request, doing=doing))
+
+    def commit(self, backend: str, *, base_revision: int, parameters: Sequence[Parameter], message: str) -> Revision:
+        """Make a new revision in which these parameters have new values.
+
+        An answer that is lost is not asked for again: look at `snapshot` to see whether the revision was made.
+
+        Raises:
+            ConflictError: others changed one of them since `base_revision`.
+            RefusedError: a value is outside what physics and units allow.
+        """
+        request = calibrations_pb2.CommitRequest(
+            backend=backend,
+            base_revision=base_revision,
+            parameters=map(encode_parameter, parameters),
+            message=message,
+        )
+        doing = f"committing to {backend}"
+        return decode_revision(self._link.call(self._calibrations.Commit, request, doing=doing, replay=False).revision)
+
+    def rollback(self, backend: str, *, to_revision: int, names: Sequence[str] = (), message: str) -> Revision:
+        """Make a new revision in which some parameters, or all, have the values of an older one."""
+        request = calibrations_pb2.RollbackRequest(
+            backend=backend, to_revision=to_revision, names=names, message=message
+        )
+        doing = f"rolling {backend} back"
+        method = self._calibrations.Rollback
+        return decode_revision(self._link.call(method, request, doing=doing, replay=False).revision)
+
+    def watch_calibrations(self, backend: str, *, patience: float | None = None) -> Stream[RevisionChange]:
+        """Give the revision in force, then each new one."""
+        source = CalibrationRevisions(self._calibrations, backend)
+        return self._stream(source, doing=f"watching the calibration of {backend}", patience=patience)
+
+    def _stream(self, source: Source[Any, ValueT], *, doing: str, patience: float | None = None) -> Stream[ValueT]:
+        self._link.check_open()
+        seconds = self._link.patience if patience is None else patience
+        stream = Stream(self._link, source, doing=doing, patience=seconds)
+        self._streams.add(stream)
+        return stream
+
+
+def _close(link: Link, streams: weakref.WeakSet[Stream[Any]], owner: int) -> None:
+    """Close in the process that opened: a forked child shares neither threads nor connection."""
+    if os.getpid() != owner:
+        return
+    for stream in tuple(streams):
+        stream.cancel()
+    link.close()

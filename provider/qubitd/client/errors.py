@@ -1,0 +1,91 @@
+"""What can go wrong between a client and a daemon, each with what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qubitd.core.errors import InvalidInputError, Problem, QubitdError
+
+
+class ClientError(QubitdError):
+    """Anything that went wrong between this client and a daemon."""
+
+
+class AddressError(ClientError):
+    """An address cannot be read, or must not be used without TLS."""
+
+
+class UnreachableError(ClientError):
+    """No daemon answers at the address."""
+
+    def __init__(self, *, address: str, reason: str) -> None:
+        self.address = address
+        self.reason = reason
+        super().__init__(
+            f"no daemon answers at {address} ({reason}); start one with `qubitd serve`, or check the address"
+        )
+
+
+class LostError(ClientError):
+    """The daemon was there and has stayed away for longer than the client's patience."""
+
+    def __init__(self, *, address: str, seconds: float, doing: str, reason: str) -> None:
+        self.address = address
+        self.seconds = seconds
+        self.doing = doing
+        self.reason = reason
+        super().__init__(
+            f"the daemon at {address} went away during {doing} and has not come back for {seconds:.3g} s ({reason}); "
+            "accepted jobs are kept: start it again with `qubitd serve` and ask for the job by its id"
+        )
+
+
+class RefusedError(ClientError, InvalidInputError):
+    """The daemon refused an input; `problems` says what is wrong and where."""
+
+    def __init__(self, *, message: str, problems: Sequence[Problem]) -> None:
+        Exception.__init__(self, "; ".join(map(str, problems)) or message)
+        self.problems = tuple(problems)
+        self.message = message
+
+
+class NotFoundError(ClientError):
+    """The daemon knows no such backend, job, revision or parameter."""
+
+
+class KeyReusedError(ClientError):
+    """The key of a submission was used before with other content."""
+
+
+class ConflictError(ClientError):
+    """Others changed the same parameters since the base revision; `problems` names them."""
+
+    def __init__(self, *, message: str, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join([message, *map(str, problems)]))
+
+
+class NotEndedError(ClientError):
+    """The job has not ended yet, so this cannot be done."""
+
+
+class DeniedError(ClientError):
+    """The daemon does not know who asks, or does not let them."""
+
+
+class BusyError(ClientError):
+    """The daemon is full, or the message is larger than it takes."""
+
+    def __init__(self, *, message: str, retry_after: float | None) -> None:
+        self.retry_after = retry_after
+        """Seconds after which another try may succeed."""
+        wait = "" if retry_after is None else f"; try again in {retry_after:.3g} s"
+        super().__init__(f"{message}{wait}")
+
+
+class DaemonFaultError(ClientError):
+    """The daemon failed at something that is no fault of the request; its log says more."""
+
+
+class ClosedError(ClientError):
+    """The client was closed before."""

@@ -1,0 +1,84 @@
+"""gRPC's errors become the client's own; nothing of gRPC leaves this package."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import grpc
+
+from qubitd.client.errors import (
+    BusyError,
+    ClientError,
+    ConflictError,
+    DaemonFaultError,
+    DeniedError,
+    KeyReusedError,
+    NotEndedError,
+    NotFoundError,
+    RefusedError,
+)
+from qubitd.wire.errors import DETAILS_KEY, MalformedMessageError, Refusal, clip, decode_refusal
+
+_PASSING = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
+_REFUSED_CONNECTION = "connection refused"
+
+
+def is_passing(error: grpc.RpcError) -> bool:
+    """Whether the same call may succeed later: no daemon, a daemon that stops, or no answer in time."""
+    return code_of(error) in _PASSING
+
+
+def code_of(error: grpc.RpcError) -> grpc.StatusCode:
+    """Give the status code of a call that ended."""
+    return _call(error).code()
+
+
+def reason_of(error: grpc.RpcError) -> str:
+    """Say in a few words why a call ended."""
+    details = _details(error)
+    if _REFUSED_CONNECTION in details.lower():
+        return _REFUSED_CONNECTION
+    return clip(details or code_of(error).name, 300)
+
+
+def to_error(error: grpc.RpcError, *, doing: str) -> ClientError:
+    """Translate the end of a call that another try would not change."""
+    refusal = _refusal(error)
+    message = refusal.message
+    match code_of(error):
+        case grpc.StatusCode.INVALID_ARGUMENT | grpc.StatusCode.OUT_OF_RANGE:
+            return RefusedError(message=message, problems=refusal.problems)
+        case grpc.StatusCode.NOT_FOUND:
+            return NotFoundError(message)
+        case grpc.StatusCode.ALREADY_EXISTS:
+            return KeyReusedError(message)
+        case grpc.StatusCode.ABORTED:
+            return ConflictError(message=message, problems=refusal.problems)
+        case grpc.StatusCode.FAILED_PRECONDITION:
+            return NotEndedError(message)
+        case grpc.StatusCode.PERMISSION_DENIED | grpc.StatusCode.UNAUTHENTICATED:
+            return DeniedError(message)
+        case grpc.StatusCode.RESOURCE_EXHAUSTED:
+            return BusyError(message=f"{doing}: {message}", retry_after=refusal.retry_after)
+        case code:
+            return DaemonFaultError(f"{doing} failed in the daemon ({code.name}): {message}; its log says more")
+
+
+def _refusal(error: grpc.RpcError) -> Refusal:
+    plain = Refusal(code=int(code_of(error).value[0]), message=_details(error))
+    for key, value in _call(error).trailing_metadata() or ():
+        if key == DETAILS_KEY and isinstance(value, bytes):
+            try:
+                return decode_refusal(value)
+            except MalformedMessageError:
+                return plain
+    return plain
+
+
+def _details(error: grpc.RpcError) -> str:
+    return _call(error).details() or ""
+
+
+def _call(error: grpc.RpcError) -> grpc.Call:
+    """Every error that a synchronous call or stream raises is that call."""
+    return cast(grpc.Call, error)

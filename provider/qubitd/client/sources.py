@@ -1,0 +1,96 @@
+"""The daemon's streams, each with its cursor: job events by sequence, results by pieces, revisions by number."""
+
+from __future__ import annotations
+
+import grpc
+
+from qubitd.client.link import Metadata
+from qubitd.core.job import ProgramResult
+from qubitd.v1 import backends_pb2, backends_pb2_grpc, calibrations_pb2, calibrations_pb2_grpc, jobs_pb2, jobs_pb2_grpc
+from qubitd.wire.backends import BackendInfo, decode_backend
+from qubitd.wire.calibrations import RevisionChange, decode_revision
+from qubitd.wire.jobs import JobEvent, decode_event
+from qubitd.wire.results import decode_result
+
+
+class JobEvents:
+    """What happens to a job."""
+
+    def __init__(self, stub: jobs_pb2_grpc.JobsStub, job_id: str, after: int) -> None:
+        self._stub = stub
+        self._job_id = job_id
+        self._last = after
+
+    def open(self, metadata: Metadata) -> grpc.CallIterator[jobs_pb2.JobsWatchResponse]:
+        """Ask for the events after the cursor."""
+        request = jobs_pb2.JobsWatchRequest(job_id=self._job_id, after_sequence=self._last)
+        return self._stub.Watch(request, metadata=metadata)
+
+    def read(self, message: jobs_pb2.JobsWatchResponse) -> JobEvent | None:
+        """Decode an event that is new."""
+        if message.sequence <= self._last:
+            return None
+        event = decode_event(message)
+        self._last = message.sequence
+        return event
+
+
+class JobResults:
+    """The pieces of a job's result."""
+
+    def __init__(self, stub: jobs_pb2_grpc.JobsStub, job_id: str) -> None:
+        self._stub = stub
+        self._job_id = job_id
+        self._received = 0
+
+    def open(self, metadata: Metadata) -> grpc.CallIterator[jobs_pb2.ResultsResponse]:
+        """Ask for the pieces that have not been received."""
+        return self._stub.Results(jobs_pb2.ResultsRequest(job_id=self._job_id, skip=self._received), metadata=metadata)
+
+    def read(self, message: jobs_pb2.ResultsResponse) -> ProgramResult:
+        """Decode a piece."""
+        result = decode_result(message.result)
+        self._received += 1
+        return result
+
+
+class BackendRevisions:
+    """A backend's description, now and after each commit."""
+
+    def __init__(self, stub: backends_pb2_grpc.BackendsStub, name: str) -> None:
+        self._stub = stub
+        self._name = name
+        self._last: BackendInfo | None = None
+
+    def open(self, metadata: Metadata) -> grpc.CallIterator[backends_pb2.BackendsWatchResponse]:
+        """Ask for the description in force and those that follow."""
+        return self._stub.Watch(backends_pb2.BackendsWatchRequest(name=self._name), metadata=metadata)
+
+    def read(self, message: backends_pb2.BackendsWatchResponse) -> BackendInfo | None:
+        """Decode a description that differs from the last."""
+        info = decode_backend(message.backend)
+        if info == self._last:
+            return None
+        self._last = info
+        return info
+
+
+class CalibrationRevisions:
+    """The revision in force, and each new one."""
+
+    def __init__(self, stub: calibrations_pb2_grpc.CalibrationsStub, backend: str) -> None:
+        self._stub = stub
+        self._backend = backend
+        self._last = 0
+
+    def open(self, metadata: Metadata) -> grpc.CallIterator[calibrations_pb2.CalibrationsWatchResponse]:
+        """Ask for the revision in force and those that follow."""
+        return self._stub.Watch(calibrations_pb2.CalibrationsWatchRequest(backend=self._backend), metadata=metadata)
+
+    def read(self, message: calibrations_pb2.CalibrationsWatchResponse) -> RevisionChange | None:
+        """Decode a revision that is new."""
+        revision = decode_revision(message.revision)
+        if revision.revision <= self._last:
+            return None
+        self._last = revision.revision
+        return RevisionChange(revision=revision, changed=tuple(message.changed))

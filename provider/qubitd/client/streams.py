@@ -1,0 +1,92 @@
+"""Streams that outlive a cut connection: they are opened again where they were, and nothing comes twice."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any, Protocol, Self, TypeVar
+
+import grpc
+
+from qubitd.client.link import Link, Metadata, Patience
+
+MessageT = TypeVar("MessageT")
+ValueT = TypeVar("ValueT")
+ValueT_co = TypeVar("ValueT_co", covariant=True)
+
+
+class Source(Protocol[MessageT, ValueT_co]):
+    """Where a stream's values come from, and where it must go on after a cut."""
+
+    def open(self, metadata: Metadata) -> grpc.CallIterator[MessageT]:
+        """Start the call behind the last value that was read."""
+        ...
+
+    def read(self, message: MessageT) -> ValueT_co | None:
+        """Decode a message and move the cursor; None for one that came before."""
+        ...
+
+
+class Stream(Iterator[ValueT]):
+    """Values as the daemon pushes them. Ends when the daemon has sent the last one, or when it is cancelled.
+
+    Iterating blocks; `cancel` may be called from any thread. A cut connection is opened again for as long as the
+    client's patience lasts.
+    """
+
+    def __init__(self, link: Link, source: Source[Any, ValueT], *, doing: str, patience: float) -> None:
+        self._link = link
+        self._source = source
+        self._patience = Patience(link, doing=doing, seconds=patience)
+        self._lock = threading.Lock()
+        self._cancelled = threading.Event()
+        self._call: grpc.CallIterator[Any] | None = None
+
+    def __next__(self) -> ValueT:
+        """Wait for the next value.
+
+        Raises:
+            ClientError: the daemon refused the stream, or was away for too long.
+            MalformedMessageError: the daemon sent what this client cannot read.
+        """
+        while (call := self._open()) is not None:
+            try:
+                message = next(iter(call))
+            except grpc.RpcError as error:
+                self._interrupted(error)
+                continue
+            self._patience.renew()
+            value = self._source.read(message)
+            if value is not None:
+                return value
+        raise StopIteration
+
+    def cancel(self) -> None:
+        """End the stream; harmless when it has ended."""
+        with self._lock:
+            self._cancelled.set()
+            if self._call is not None:
+                self._call.cancel()  # type: ignore[no-untyped-call]  # pyright: ignore[reportUnknownMemberType]  # as stubbed
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.cancel()
+
+    def _open(self) -> grpc.CallIterator[Any] | None:
+        with self._lock:
+            if self._cancelled.is_set():
+                return None
+            if self._call is None:
+                self._call = self._link.start(self._source.open)
+            return self._call
+
+    def _interrupted(self, error: grpc.RpcError) -> None:
+        with self._lock:
+            self._call = None
+        if not self._cancelled.is_set():
+            self._patience.pause(error, self._cancelled)

@@ -1,0 +1,56 @@
+"""Which addresses a client takes."""
+
+from __future__ import annotations
+
+import pytest
+
+from qubitd.client import AddressError, QubitdClient
+from qubitd.client.addresses import parse_address
+from qubitd.client.link import CHANNEL_OPTIONS
+
+
+@pytest.mark.parametrize(
+    ("text", "shown", "target"),
+    [
+        ("localhost", "localhost:50051", "localhost:50051"),
+        ("LocalHost:7", "LocalHost:7", "localhost:7"),
+        ("127.0.0.1", "127.0.0.1:50051", "ipv4:127.0.0.1:50051"),
+        ("127.8.9.10:65535", "127.8.9.10:65535", "ipv4:127.8.9.10:65535"),
+        ("::1", "[::1]:50051", "ipv6:[::1]:50051"),
+        ("[::1]:9", "[::1]:9", "ipv6:[::1]:9"),
+    ],
+)
+def test_this_machine_is_taken_in_every_spelling(text: str, shown: str, target: str) -> None:
+    address = parse_address(text)
+    assert (str(address), address.target) == (shown, target)
+
+
+@pytest.mark.parametrize("text", ["10.0.0.5:50051", "lab.example.org", "[::2]:1", "0.0.0.0", "128.0.0.1", "[x]:1"])
+def test_another_machine_is_refused_by_name(text: str) -> None:
+    with pytest.raises(AddressError, match="is not this machine, and connections to others need TLS") as caught:
+        parse_address(text)
+    assert text in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "http://localhost", "localhost:", "localhost:port", ":50051", "localhost:999999"])
+def test_what_is_no_address_is_refused(text: str) -> None:
+    with pytest.raises(AddressError, match="is no address"):
+        parse_address(text)
+
+
+@pytest.mark.parametrize("port", [0, 65_536])
+def test_a_port_outside_its_range_is_refused(port: int) -> None:
+    with pytest.raises(AddressError, match=r"outside 1\.\.65535"):
+        parse_address(f"localhost:{port}")
+
+
+@pytest.mark.parametrize("name", ["ca", "cert", "key"])
+def test_files_for_tls_are_refused_until_there_is_tls(name: str) -> None:
+    with pytest.raises(AddressError, match="TLS"):
+        QubitdClient("localhost", **{name: "file.pem"})  # type: ignore[arg-type]  # by name
+
+
+def test_a_half_open_link_is_noticed_within_25_seconds() -> None:
+    options = dict(CHANNEL_OPTIONS)
+    assert options["grpc.keepalive_time_ms"] + options["grpc.keepalive_timeout_ms"] <= 25_000
+    assert options["grpc.http2.max_pings_without_data"] == 0

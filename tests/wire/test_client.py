@@ -1,0 +1,512 @@
+"""The plain client against a daemon of a few canned answers: what it sends, and how it bears cut connections."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent import futures
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import grpc
+import numpy as np
+import pytest
+
+from qubitd.client import (
+    BusyError,
+    ClosedError,
+    ConflictError,
+    DaemonFaultError,
+    DeniedError,
+    JobEvent,
+    KeyReusedError,
+    LostError,
+    NotEndedError,
+    NotFoundError,
+    QubitdClient,
+    RefusedError,
+    StatusChange,
+    UnreachableError,
+)
+from qubitd.client.errors import ClientError
+from qubitd.core.circuit import CircuitBuilder, pack
+from qubitd.core.errors import Problem
+from qubitd.core.job import JobSpec, JobStatus, ProgramResult
+from qubitd.core.snapshot import Parameter, Snapshot
+from qubitd.core.sweep import Sweep
+from qubitd.v1 import backends_pb2, backends_pb2_grpc, calibrations_pb2, calibrations_pb2_grpc, jobs_pb2, jobs_pb2_grpc
+from qubitd.wire.calibrations import encode_parameter, encode_revision, encode_snapshot, revision_of
+from qubitd.wire.errors import DETAILS_KEY, Refusal, encode_refusal
+from qubitd.wire.jobs import Job, encode_event, encode_job, encode_job_answer
+from qubitd.wire.plans import JobPlan, encode_plan
+from qubitd.wire.results import encode_result
+
+MessageT = TypeVar("MessageT")
+Context = grpc.ServicerContext
+STORY = [JobStatus.INITIALIZING, JobStatus.VALIDATING, JobStatus.QUEUED, JobStatus.RUNNING, JobStatus.DONE]
+EVENTS = [JobEvent(sequence=3 * i + 1, time_ns=i, what=StatusChange(status=s)) for i, s in enumerate(STORY)]
+PIECES = [ProgramResult(program=0, first_shot=i, shots=1, bits=np.array([[i]], dtype=np.uint8)) for i in range(6)]
+BASE = Snapshot(
+    revision=4,
+    parent=3,
+    author="local",
+    message="m",
+    created_at=5,
+    parameters={"q0.t1": Parameter(name="q0.t1", value=1e-4, unit="s")},
+)
+JOB = Job(
+    job_id="j1",
+    backend="line5",
+    status=JobStatus.RUNNING,
+    shots=10,
+    num_circuits=1,
+    num_programs=1,
+    last_sequence=9,
+    created_ns=1,
+    client_data=b"names",
+)
+PLAN = JobPlan(programs=(), memories=(), upload_bytes=1, instrument_seconds=2.0, queue_length=3, revision=4)
+
+
+@dataclass
+class Daemon:
+    """What the canned answers share: notes what it was asked, and how calls end."""
+
+    asked: list[object] = field(default_factory=list)
+    refuse: Refusal | None = None
+    """How the next calls end."""
+    cut_after: int = 1_000
+    """Messages after which a stream is cut."""
+    hold: threading.Event | None = None
+    """What a stream waits for after its last message; set when its client has left."""
+
+    def note(self, request: object, context: Context) -> None:
+        self.asked.append(request)
+        if self.refuse is not None:
+            code = next(c for c in grpc.StatusCode if c.value[0] == self.refuse.code)
+            context.set_trailing_metadata(((DETAILS_KEY, encode_refusal(self.refuse)),))
+            context.abort(code, self.refuse.message)
+
+    def stream(self, request: object, messages: Iterable[MessageT], context: Context) -> Iterator[MessageT]:
+        self.note(request, context)
+        if self.hold is not None:
+            context.add_callback(self.hold.set)
+        for sent, message in enumerate(messages):
+            if sent == self.cut_after:
+                context.abort(grpc.StatusCode.UNAVAILABLE, "the daemon stops")
+            yield message
+        if self.hold is not None:
+            self.hold.wait()
+
+
+class Jobs(jobs_pb2_grpc.JobsServicer):
+    def __init__(self, daemon: Daemon) -> None:
+        self.daemon = daemon
+
+    def Submit(self, request: jobs_pb2.SubmitRequest, context: Context) -> jobs_pb2.SubmitResponse:
+        self.daemon.note(request, context)
+        return jobs_pb2.SubmitResponse(job_id="j1")
+
+    def Get(self, request: jobs_pb2.JobsGetRequest, context: Context) -> jobs_pb2.JobsGetResponse:
+        self.daemon.note(request, context)
+        return encode_job_answer(JOB)
+
+    def List(self, request: jobs_pb2.JobsListRequest, context: Context) -> jobs_pb2.JobsListResponse:
+        self.daemon.note(request, context)
+        more = "" if request.page_token else "next"
+        return jobs_pb2.JobsListResponse(jobs=[encode_job(JOB)] * min(request.page_size, 2), next_page_token=more)
+
+    def Watch(self, request: jobs_pb2.JobsWatchRequest, context: Context) -> Iterator[jobs_pb2.JobsWatchResponse]:
+        # One event too many, which the client must not give twice.
+        new = [encode_event(event) for event in EVENTS if event.sequence >= request.after_sequence]
+        yield from self.daemon.stream(request, new, context)
+
+    def Results(self, request: jobs_pb2.ResultsRequest, context: Context) -> Iterator[jobs_pb2.ResultsResponse]:
+        answers = [jobs_pb2.ResultsResponse(result=encode_result(piece)) for piece in PIECES]
+        yield from self.daemon.stream(request, answers[request.skip :], context)
+
+    def Cancel(self, request: jobs_pb2.JobsCancelRequest, context: Context) -> jobs_pb2.JobsCancelResponse:
+        self.daemon.note(request, context)
+        return jobs_pb2.JobsCancelResponse(status=jobs_pb2.STATUS_CANCELLED)
+
+    def Explain(self, request: jobs_pb2.ExplainRequest, context: Context) -> jobs_pb2.ExplainResponse:
+        self.daemon.note(request, context)
+        return encode_plan(PLAN)
+
+    def Delete(self, request: jobs_pb2.JobsDeleteRequest, context: Context) -> jobs_pb2.JobsDeleteResponse:
+        self.daemon.note(request, context)
+        return jobs_pb2.JobsDeleteResponse()
+
+
+class Backends(backends_pb2_grpc.BackendsServicer):
+    def __init__(self, daemon: Daemon) -> None:
+        self.daemon = daemon
+
+    def List(self, request: backends_pb2.BackendsListRequest, context: Context) -> backends_pb2.BackendsListResponse:
+        self.daemon.note(request, context)
+        return backends_pb2.BackendsListResponse(names=["line5"])
+
+    def Get(self, request: backends_pb2.BackendsGetRequest, context: Context) -> backends_pb2.BackendsGetResponse:
+        self.daemon.note(request, context)
+        return backends_pb2.BackendsGetResponse(backend=backends_pb2.Backend(name="line5", dt=1e-9))
+
+    def Watch(
+        self, request: backends_pb2.BackendsWatchRequest, context: Context
+    ) -> Iterator[backends_pb2.BackendsWatchResponse]:
+        rows = [backends_pb2.Backend(name="line5", dt=1e-9, revision=revision) for revision in (1, 1, 2)]
+        answers = [backends_pb2.BackendsWatchResponse(backend=row) for row in rows]
+        yield from self.daemon.stream(request, answers, context)
+
+
+class Calibrations(calibrations_pb2_grpc.CalibrationsServicer):
+    def __init__(self, daemon: Daemon) -> None:
+        self.daemon = daemon
+
+    def Snapshot(
+        self, request: calibrations_pb2.SnapshotRequest, context: Context
+    ) -> calibrations_pb2.SnapshotResponse:
+        self.daemon.note(request, context)
+        return encode_snapshot(BASE)
+
+    def History(self, request: calibrations_pb2.HistoryRequest, context: Context) -> calibrations_pb2.HistoryResponse:
+        self.daemon.note(request, context)
+        entry = calibrations_pb2.HistoryEntry(
+            revision=encode_revision(revision_of(BASE)), parameter=encode_parameter(BASE.parameters["q0.t1"])
+        )
+        return calibrations_pb2.HistoryResponse(entries=[entry])
+
+    def Diff(self, request: calibrations_pb2.DiffRequest, context: Context) -> calibrations_pb2.DiffResponse:
+        self.daemon.note(request, context)
+        return calibrations_pb2.DiffResponse(changes=[calibrations_pb2.ParameterChange(name="q0.t1")])
+
+    def Commit(self, request: calibrations_pb2.CommitRequest, context: Context) -> calibrations_pb2.CommitResponse:
+        self.daemon.note(request, context)
+        return calibrations_pb2.CommitResponse(revision=calibrations_pb2.Revision(revision=5))
+
+    def Rollback(
+        self, request: calibrations_pb2.RollbackRequest, context: Context
+    ) -> calibrations_pb2.RollbackResponse:
+        self.daemon.note(request, context)
+        return calibrations_pb2.RollbackResponse(revision=calibrations_pb2.Revision(revision=6))
+
+    def Watch(
+        self, request: calibrations_pb2.CalibrationsWatchRequest, context: Context
+    ) -> Iterator[calibrations_pb2.CalibrationsWatchResponse]:
+        rows = [calibrations_pb2.Revision(revision=revision) for revision in (1, 1, 2)]
+        answers = [calibrations_pb2.CalibrationsWatchResponse(revision=row, changed=["q0.t1"]) for row in rows]
+        yield from self.daemon.stream(request, answers, context)
+
+
+class QuickClock:
+    """Time that passes only while somebody waits for it, and then at once."""
+
+    def __init__(self) -> None:
+        self.time = 0.0
+        self.waits: list[float] = []
+
+    def now(self) -> float:
+        return self.time
+
+    def wait(self, event: threading.Event, seconds: float) -> bool:
+        self.waits.append(seconds)
+        self.time += seconds
+        return event.is_set()
+
+
+def serve(daemon: Daemon, port: int = 0) -> tuple[grpc.Server, int]:
+    server = grpc.server(futures.ThreadPoolExecutor(4), options=[("grpc.so_reuseport", 0)])
+    jobs_pb2_grpc.add_JobsServicer_to_server(Jobs(daemon), server)
+    backends_pb2_grpc.add_BackendsServicer_to_server(Backends(daemon), server)
+    calibrations_pb2_grpc.add_CalibrationsServicer_to_server(Calibrations(daemon), server)
+    port = server.add_insecure_port(f"127.0.0.1:{port}")
+    server.start()
+    return server, port
+
+
+@pytest.fixture
+def daemon() -> Daemon:
+    return Daemon()
+
+
+@pytest.fixture
+def address(daemon: Daemon) -> Iterator[str]:
+    server, port = serve(daemon)
+    yield f"127.0.0.1:{port}"
+    server.stop(None).wait()
+
+
+@pytest.fixture
+def client(address: str) -> Iterator[QubitdClient]:
+    with QubitdClient(address, patience=10.0) as client:
+        yield client
+
+
+def bell() -> JobSpec:
+    builder = CircuitBuilder(name="bell", num_qubits=2, num_clbits=2).add("sx", 0).add("cz", 0, 1).measure(0, 0)
+    return JobSpec(batch=pack([builder]), sweep=Sweep(), shots=10)
+
+
+def test_backends_are_listed(client: QubitdClient) -> None:
+    assert client.backends() == ("line5",)
+    assert client.backend("line5").dt == 1e-9
+
+
+def test_submitting_gives_the_servers_id_and_makes_a_key(client: QubitdClient, daemon: Daemon) -> None:
+    assert client.submit(bell(), "line5") == "j1"
+    assert client.submit(bell(), "line5") == "j1"
+    first, second = daemon.asked
+    assert isinstance(first, jobs_pb2.SubmitRequest)
+    assert isinstance(second, jobs_pb2.SubmitRequest)
+    assert first.key != second.key
+    assert first.spec == second.spec
+
+
+def test_a_submission_whose_answer_was_lost_is_sent_again_with_its_key(client: QubitdClient, daemon: Daemon) -> None:
+    client.backends()
+    daemon.refuse = Refusal(code=14, message="draining")
+    sent = client._link.clock.wait
+
+    def wait(event: threading.Event, seconds: float) -> bool:
+        daemon.refuse = None
+        return sent(event, 0.0)
+
+    client._link.clock.wait = wait  # type: ignore[method-assign]  # the moment between two tries
+    assert client.submit(bell(), "line5") == "j1"
+    _, first, second = daemon.asked
+    assert first == second
+
+
+def test_a_job_comes_with_its_clients_data(client: QubitdClient) -> None:
+    assert client.get_job("j1") == JOB
+
+
+def test_a_list_of_jobs_is_read_page_by_page(client: QubitdClient, daemon: Daemon) -> None:
+    assert [job.job_id for job in client.list_jobs(limit=3, statuses=[JobStatus.DONE], tags=["a"])] == ["j1"] * 3
+    assert [request.page_size for request in daemon.asked] == [3, 1]  # type: ignore[attr-defined]  # list requests
+
+
+def test_a_list_of_jobs_ends_with_the_last_page(client: QubitdClient) -> None:
+    assert len(client.list_jobs(limit=50)) == 4
+
+
+def test_every_event_comes_once_and_in_order(client: QubitdClient) -> None:
+    assert list(client.watch("j1")) == EVENTS
+
+
+def test_watching_goes_on_behind_the_cursor(client: QubitdClient) -> None:
+    assert list(client.watch("j1", after=4)) == EVENTS[2:]
+
+
+def test_a_watch_that_is_cut_goes_on_where_it_was(client: QubitdClient, daemon: Daemon) -> None:
+    daemon.cut_after = 2
+    assert list(client.watch("j1")) == EVENTS
+    assert [request.after_sequence for request in daemon.asked] == [0, 4, 7, 10]  # type: ignore[attr-defined]
+
+
+def test_results_that_are_cut_go_on_with_the_next_piece(client: QubitdClient, daemon: Daemon) -> None:
+    daemon.cut_after = 4
+    assert [piece.first_shot for piece in client.results("j1")] == list(range(6))
+    assert [request.skip for request in daemon.asked] == [0, 4]  # type: ignore[attr-defined]  # results requests
+
+
+def test_a_watch_bears_a_restart_of_the_daemon() -> None:
+    hold = threading.Event()
+    server, port = serve(Daemon(cut_after=2, hold=hold))
+    with QubitdClient(f"127.0.0.1:{port}", patience=30.0) as client:
+        stream = client.watch("j1")
+        seen = [next(stream)]
+        server.stop(None).wait()
+        again, _ = serve(Daemon(), port)
+        seen += stream
+        again.stop(None).wait()
+    assert seen == EVENTS
+
+
+def test_a_daemon_that_stays_away_is_given_up_with_address_and_time() -> None:
+    server, port = serve(Daemon(hold=threading.Event()))
+    clock = QuickClock()
+    with QubitdClient(f"127.0.0.1:{port}", patience=60.0, clock=clock) as client:
+        stream = client.watch("j1")
+        for _ in EVENTS:
+            next(stream)
+        server.stop(None).wait()
+        with pytest.raises(LostError) as caught:
+            next(stream)
+    assert f"the daemon at 127.0.0.1:{port} went away during watching job j1" in str(caught.value)
+    assert "has not come back for 60 s" in str(caught.value)
+    assert clock.time == pytest.approx(60.0)
+    assert clock.waits[:6] == [0.05, 0.1, 0.2, 0.4, 0.8, 1.0]
+    assert max(clock.waits) == 1.0
+
+
+def test_a_daemon_that_never_was_there_is_reported_at_once() -> None:
+    clock = QuickClock()
+    with QubitdClient("127.0.0.1:1", clock=clock) as client:
+        with pytest.raises(UnreachableError, match=r"no daemon answers at 127\.0\.0\.1:1 \(connection refused\)"):
+            client.backends()
+        with pytest.raises(UnreachableError, match="qubitd serve"):
+            next(client.watch("j1"))
+    assert clock.waits == []
+
+
+def test_a_commit_is_never_sent_twice(client: QubitdClient, daemon: Daemon) -> None:
+    client.backends()
+    daemon.refuse = Refusal(code=14, message="draining")
+    with pytest.raises(LostError):
+        client.commit("line5", base_revision=4, parameters=[*BASE.parameters.values()], message="m")
+    assert len(daemon.asked) == 2
+
+
+def test_only_a_new_description_of_a_backend_is_given(client: QubitdClient) -> None:
+    assert [info.revision for info in client.watch_backend("line5")] == [1, 2]
+
+
+def test_only_new_revisions_are_given(client: QubitdClient) -> None:
+    assert [change.revision.revision for change in client.watch_calibrations("line5")] == [1, 2]
+
+
+def test_calibrations_are_read_and_written(client: QubitdClient, daemon: Daemon) -> None:
+    assert client.snapshot("line5") == BASE
+    assert client.history("line5", "q0.t1")[0].parameter == BASE.parameters["q0.t1"]
+    assert client.diff("line5", 1)[0].name == "q0.t1"
+    parameters = [*BASE.parameters.values()]
+    assert client.commit("line5", base_revision=4, parameters=parameters, message="m").revision == 5
+    assert client.rollback("line5", to_revision=1, names=["q0.t1"], message="back").revision == 6
+    assert daemon.asked[-2] == calibrations_pb2.CommitRequest(
+        backend="line5", base_revision=4, parameters=map(encode_parameter, parameters), message="m"
+    )
+
+
+def test_a_job_is_explained_cancelled_and_deleted(client: QubitdClient, daemon: Daemon) -> None:
+    assert client.explain(bell(), "line5") == PLAN
+    assert client.cancel("j1") is JobStatus.CANCELLED
+    client.delete("j1")
+    assert daemon.asked[-1] == jobs_pb2.JobsDeleteRequest(job_id="j1")
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (3, RefusedError),
+        (5, NotFoundError),
+        (6, KeyReusedError),
+        (7, DeniedError),
+        (8, BusyError),
+        (9, NotEndedError),
+        (10, ConflictError),
+        (13, DaemonFaultError),
+        (16, DeniedError),
+    ],
+)
+def test_a_refusal_becomes_the_error_of_its_kind(
+    client: QubitdClient, daemon: Daemon, code: int, kind: type[ClientError]
+) -> None:
+    daemon.refuse = Refusal(code=code, message="the reason")
+    with pytest.raises(kind, match="the reason"):
+        client.get_job("j1")
+
+
+def test_a_refused_input_names_all_its_problems(client: QubitdClient, daemon: Daemon) -> None:
+    problems = (Problem(where="circuit 0, operation 3", what="no such gate", circuit=0, operation=3),) * 2
+    daemon.refuse = Refusal(code=3, message="2 problems", problems=problems)
+    with pytest.raises(RefusedError) as caught:
+        client.submit(bell(), "line5")
+    assert caught.value.problems == problems
+    assert str(caught.value).count("no such gate") == 2
+
+
+def test_a_conflict_names_the_parameters(client: QubitdClient, daemon: Daemon) -> None:
+    problem = Problem(where="q0.t1", what="changed in revision 5")
+    daemon.refuse = Refusal(code=10, message="conflict", problems=(problem,))
+    with pytest.raises(ConflictError, match=r"conflict; q0\.t1: changed in revision 5") as caught:
+        client.commit("line5", base_revision=4, parameters=[*BASE.parameters.values()], message="m")
+    assert caught.value.problems == (problem,)
+
+
+def test_a_full_daemon_says_when_to_try_again(client: QubitdClient, daemon: Daemon) -> None:
+    daemon.refuse = Refusal(code=8, message="the queue is full", retry_after=2.5)
+    with pytest.raises(BusyError, match=r"the queue is full; try again in 2\.5 s"):
+        client.submit(bell(), "line5")
+
+
+def test_a_cancelled_stream_ends_and_wakes_the_thread_that_waits(client: QubitdClient, daemon: Daemon) -> None:
+    daemon.hold = threading.Event()
+    stream = client.watch("j1")
+    seen = [next(stream) for _ in EVENTS]
+    waiter = threading.Thread(target=lambda: seen.extend(stream))
+    waiter.start()
+    stream.cancel()
+    waiter.join(10)
+    assert not waiter.is_alive()
+    assert seen == EVENTS
+    assert list(stream) == []
+
+
+def test_leaving_a_stream_cancels_it(client: QubitdClient, daemon: Daemon) -> None:
+    daemon.hold = threading.Event()
+    with client.watch("j1") as stream:
+        next(stream)
+    assert list(stream) == []
+    assert daemon.hold.wait(10)
+
+
+def test_a_closed_client_says_so_and_closing_twice_is_harmless(address: str) -> None:
+    client = QubitdClient(address)
+    assert repr(client) == f"<QubitdClient('{address}')>"
+    client.close()
+    client.close()
+    assert repr(client).endswith("closed>")
+    calls: list[Callable[[], object]] = [client.backends, lambda: client.watch("j1")]
+    for call in calls:
+        with pytest.raises(ClosedError, match="was closed; make a new one"):
+            call()
+
+
+def test_the_token_travels_with_every_call(daemon: Daemon) -> None:
+    seen: list[tuple[str, str | bytes]] = []
+
+    class Watcher(grpc.ServerInterceptor):  # type: ignore[type-arg]  # no class with parameters at run time
+        def intercept_service(self, continuation, details):  # type: ignore[no-untyped-def]  # as gRPC has it
+            seen.extend(details.invocation_metadata)
+            return continuation(details)
+
+    server = grpc.server(futures.ThreadPoolExecutor(1), interceptors=[Watcher()])
+    backends_pb2_grpc.add_BackendsServicer_to_server(Backends(daemon), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    with QubitdClient(f"127.0.0.1:{port}", token="secret") as client:
+        client.backends()
+    server.stop(None).wait()
+    assert ("authorization", "Bearer secret") in seen
+
+
+def test_fifty_streams_leave_no_thread_behind(client: QubitdClient) -> None:
+    client.backends()
+    list(client.watch("j1"))
+    before = threading.active_count()
+    for _ in range(50):
+        list(client.watch("j1"))
+    assert threading.active_count() <= before
+
+
+def test_an_interpreter_that_exits_while_a_stream_is_open_ends_cleanly(address: str, daemon: Daemon) -> None:
+    daemon.hold = threading.Event()
+    program = f"""
+        import threading
+        from qubitd.client import QubitdClient
+        client = QubitdClient({address!r})
+        stream = client.watch("j1")
+        started = threading.Event()
+        def follow():
+            for event in stream:
+                started.set()
+        threading.Thread(target=follow, daemon=True).start()
+        started.wait()
+    """
+    ended = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
