@@ -1,1 +1,1 @@
-"""Values of a qubit lab and their laws: circuits, devices, calibration snapshots, programs of pulses, results. No I/O."""
+"""Values of a qubit lab and their laws: circuits, devices, calibration snapshots, programs of pulses, results."""

@@ -1,7 +1,7 @@
 """Circuits as columns: one table of operations per batch, a few arrays per circuit, no object per gate.
 
-An operation of a circuit is an index into the batch's table; its qubits, angles and classical bits follow one another in
-flat arrays, as many as the table says. Qubit i of a circuit is qubit i of the device.
+An operation of a circuit is an index into the batch's table; its qubits, angles and classical bits follow one another
+in flat arrays, as many as the table says. Qubit i of a circuit is qubit i of the device.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """What a chip is: qubits, couplers, and gates whose numbers are calibration parameters.
 
-A pulse gate is a template of plays, phase shifts and acquisitions; a composite gate is a sequence of other gates. Neither
-holds a calibrated number: it names parameters, and a `Snapshot` gives their values. A name in a template is relative to the
-operands: `sx.amplitude` on qubit q0 is the parameter `q0.sx.amplitude`, on a pair it is `q0_q1.cz.amplitude` (pairs sorted).
+A pulse gate is a template of plays, phase shifts and acquisitions; a composite gate is a sequence of other gates.
+Neither holds a calibrated number: it names parameters, and a `Snapshot` gives their values. A name in a template is
+relative to the operands: `sx.amplitude` on qubit q0 is the parameter `q0.sx.amplitude`, on a pair it is
+`q0_q1.cz.amplitude` (pairs sorted).
 """
 
 from __future__ import annotations
@@ -31,8 +32,19 @@ class Affine:
     """constant + sum of factor x angle, over the gate's own angles."""
 
     constant: float
-    terms: tuple[tuple[str, float], ...]
-    """(name of the angle, factor)."""
+    terms: tuple[tuple[str, float], ...] = ()
+    """(name of the angle, factor), each angle once."""
+
+    def __add__(self, other: Affine) -> Affine:
+        """Give the sum of both."""
+        factors = dict(self.terms)
+        for name, factor in other.terms:
+            factors[name] = factors.get(name, 0.0) + factor
+        return Affine(constant=self.constant + other.constant, terms=tuple(factors.items()))
+
+    def scaled(self, factor: float) -> Affine:
+        """Give the product with a number."""
+        return Affine(constant=self.constant * factor, terms=tuple((name, f * factor) for name, f in self.terms))
 
 
 Number = float | Reference | Affine
@@ -88,12 +100,14 @@ class PulseGate:
     name: str
     operands: tuple[tuple[int, ...], ...]
     """The qubits, or ordered pairs, on which it exists."""
+    symmetric: bool = False
+    """Whether the order of its operands does not matter: the template then counts them sorted."""
     angles: tuple[str, ...] = ()
     """Names of the parameters that a circuit gives, in order; radians."""
     duration: Number
     """Seconds, on the grid: the slot that the gate takes on all of its operands."""
     error: Number | None
-    """Average gate infidelity; a parameter without a value keeps the gate out of the Target. None: the Target states none."""
+    """Average gate infidelity; without a value the gate is not in the Target. None: the Target states none."""
     steps: tuple[Step, ...]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -15,7 +15,7 @@ class Problem:
     """One thing that is wrong with an input; several are reported together."""
 
     where: str
-    """Place in the input, for a person: `circuit 3 ('bell'), operation 12 (cz on q0, q2)` or a dotted path of a file."""
+    """Place, for a person: `circuit 3 ('bell'), operation 12 (cz on q0, q2)` or a dotted path of a file."""
     what: str
     """What is wrong, the limit and the value, and what to do."""
     circuit: int | None = None
@@ -30,7 +30,7 @@ class Problem:
 class InvalidInputError(QubitdError):
     """An input was refused; `problems` holds everything found wrong with it, in order."""
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems: tuple[Problem, ...] = tuple(problems)
         super().__init__("; ".join(str(problem) for problem in self.problems))
 

@@ -58,7 +58,7 @@ class JobSpec:
     """Makes an emulated chip repeatable; a real rack ignores it."""
     tags: tuple[str, ...] = ()
     client_data: bytes = b""
-    """What the client needs to read the result again elsewhere, at most 1 MiB; kept unread and given back with the job."""
+    """What the client needs to read the result elsewhere, at most 1 MiB; kept unread and given back with the job."""
 
     @property
     def num_programs(self) -> int:
@@ -75,9 +75,9 @@ class ProgramResult:
     first_shot: int
     shots: int
     bits: NDArray[np.uint8] | None = None
-    """Packed as in Qiskit's BitArray: shape (shots, ceil(clbits / 8)), big-endian, bit 0 last. Bits never written are 0."""
+    """Packed as in Qiskit's BitArray: shape (shots, ceil(clbits / 8)), big-endian, bit 0 last; never written: 0."""
     iq: NDArray[np.complex64] | None = None
-    """Shape (shots, measurements), or (1, measurements) when averaged: mean over the window, fraction of ADC full scale."""
+    """Shape (shots, measurements), or (1, measurements) if averaged: mean over the window, fraction of full scale."""
     iq_qubits: tuple[int, ...] = ()
     """Qubit of each column of `iq`."""
     iq_clbits: tuple[int, ...] = ()

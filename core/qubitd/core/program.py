@@ -1,7 +1,8 @@
 """A program: pulses on lines at whole ticks, as columns, after every decision of the compiler has been taken.
 
-A program speaks of lines (`q0.drive`), never of ports. Each play carries its absolute frame phase and its frequency; the
-tables of envelopes and kernels are shared by all programs of a job and their entries are known by content.
+A program speaks of lines (`q0.drive`), never of ports. Each play carries its absolute frame phase and its frequency.
+Tables of envelopes are shared: an entry is known by its content, and within a job an index means the same envelope in
+every program, though a later program's table may be longer. All programs of a chunk have one table.
 """
 
 from __future__ import annotations

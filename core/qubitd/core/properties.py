@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from qubitd.core.device import CompositeGate, Device, Gate, Number, PulseGate, Reference, parameter_name
 from qubitd.core.errors import InvalidCalibrationError, Problem
-from qubitd.core.snapshot import Snapshot
+from qubitd.core.snapshot import Snapshot, Values
 from qubitd.core.ticks import to_seconds, to_ticks
 
 
@@ -70,21 +70,21 @@ def target_properties(device: Device, snapshot: Snapshot) -> TargetProperties:
     )
 
 
-def fixed_number(device: Device, snapshot: Snapshot, operands: tuple[int, ...], number: Number) -> float:
+def fixed_number(device: Device, values: Values, operands: tuple[int, ...], number: Number) -> float:
     """Give the value of a template's number that must not depend on a circuit's angles.
 
     Raises:
-        InvalidCalibrationError: the snapshot lacks the parameter, or the number depends on an angle.
+        InvalidCalibrationError: the parameter has no value, or the number depends on an angle.
     """
     if isinstance(number, Reference):
-        return snapshot.value(parameter_name(device, operands, number))
+        return values.value(parameter_name(device, operands, number))
     if isinstance(number, float):
         return number
     where = f"gate on {device.operand_name(operands)}"
     raise InvalidCalibrationError([Problem(where=where, what="a duration or an error cannot depend on an angle")])
 
 
-def gate_ticks(device: Device, snapshot: Snapshot, gate: Gate, operands: tuple[int, ...]) -> int:
+def gate_ticks(device: Device, values: Values, gate: Gate, operands: tuple[int, ...]) -> int:
     """Give the slot that a gate takes on its operands, in ticks: what the Target states and the scheduler uses.
 
     Raises:
@@ -93,15 +93,15 @@ def gate_ticks(device: Device, snapshot: Snapshot, gate: Gate, operands: tuple[i
     """
     what = f"duration of {gate.name} on {device.operand_name(operands)}"
     if isinstance(gate, PulseGate):
-        return to_ticks(fixed_number(device, snapshot, operands, gate.duration), what=what)
-    return _composite_ticks(device, snapshot, gate, operands)
+        return to_ticks(fixed_number(device, values, operands, gate.duration), what=what)
+    return _composite_ticks(device, values, gate, operands)
 
 
-def _composite_ticks(device: Device, snapshot: Snapshot, gate: CompositeGate, operands: tuple[int, ...]) -> int:
+def _composite_ticks(device: Device, values: Values, gate: CompositeGate, operands: tuple[int, ...]) -> int:
     ready = dict.fromkeys(range(len(operands)), 0)
     for step in gate.body:
         on = tuple(operands[i] for i in step.operands)
-        end = max(ready[i] for i in step.operands) + gate_ticks(device, snapshot, device.gates[step.gate], on)
+        end = max(ready[i] for i in step.operands) + gate_ticks(device, values, device.gates[step.gate], on)
         ready.update(dict.fromkeys(step.operands, end))
     return max(ready.values(), default=0)
 

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Protocol
 
 from qubitd.core.errors import InvalidCalibrationError, Problem
 
@@ -40,6 +41,22 @@ class Parameter:
             raise _invalid(self.name, f"stderr {self.stderr} is not a finite number of 0 or more")
 
 
+class Values(Protocol):
+    """Where calibrated numbers come from: a snapshot, or one point of a sweep over it."""
+
+    def __contains__(self, name: str, /) -> bool:
+        """Whether the parameter has a value."""
+        ...
+
+    def value(self, name: str) -> float:
+        """Give a parameter's value in its unit.
+
+        Raises:
+            InvalidCalibrationError: there is no such parameter.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """All parameters of a device at one revision."""
@@ -62,7 +79,7 @@ class Snapshot:
         object.__setattr__(self, "parameters", MappingProxyType(dict(sorted(self.parameters.items()))))
         object.__setattr__(self, "digest", parameters_digest(self.parameters))
 
-    def __contains__(self, name: str) -> bool:
+    def __contains__(self, name: str, /) -> bool:
         return name in self.parameters
 
     def value(self, name: str) -> float:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+from numpy.typing import NDArray
+
 from qubitd.core.errors import OffGridError
 
 TICK = 1e-9
@@ -33,6 +36,11 @@ def to_ticks(seconds: float, *, what: str, tolerance: float = GRID_TOLERANCE) ->
     if abs(exact - ticks) > tolerance:
         raise OffGridError(what=what, seconds=seconds, tolerance=tolerance)
     return ticks
+
+
+def nearest_ticks(seconds: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Round the delays of a user's circuit to the nearest tick. They must be finite and below 2^62 ticks."""
+    return np.rint(seconds * 1e9).astype(np.int64)
 
 
 def to_seconds(ticks: int) -> float:

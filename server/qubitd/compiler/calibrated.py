@@ -1,0 +1,71 @@
+"""Gates with their numbers filled in: each once per calibration, and in a sweep again only where the sweep reaches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from qubitd.compiler.composites import flatten
+from qubitd.compiler.gate_table import NOT_GATES, GateKey
+from qubitd.compiler.resolve import ResolvedGate, SweptValues, resolve_gate
+from qubitd.compiler.templates import lines_of
+from qubitd.core.device import CompositeGate, Device
+from qubitd.core.errors import InvalidCalibrationError, Problem
+from qubitd.core.snapshot import Snapshot
+
+
+class CalibratedGates:
+    """The pulse gates of a device at one snapshot, resolved when first asked for."""
+
+    def __init__(self, device: Device, snapshot: Snapshot) -> None:
+        self.device = device
+        self.snapshot = snapshot
+        self.lines = lines_of(device)
+        self._resolved: dict[GateKey, ResolvedGate] = {}
+
+    def get(self, key: GateKey) -> ResolvedGate:
+        """Give a pulse gate on operands on which it exists.
+
+        Raises:
+            InvalidCalibrationError: its values are missing or contradict each other.
+        """
+        if key not in self._resolved:
+            self._resolved[key] = self._resolve(key, {})
+        return self._resolved[key]
+
+    def at(self, keys: Sequence[GateKey], point: Mapping[str, float]) -> list[ResolvedGate]:
+        """Give pulse gates at one point of a sweep over the snapshot.
+
+        Raises:
+            InvalidCalibrationError: as `get`.
+        """
+        return [
+            gate if gate.parameters.isdisjoint(point) else self._resolve(key, point)
+            for key, gate in ((key, self.get(key)) for key in keys)
+        ]
+
+    def pulse_gates(self, key: GateKey) -> tuple[GateKey, ...]:
+        """Give what a gate is made of: itself, or the body of a composite gate. A reset plays nothing."""
+        if key.name in NOT_GATES:
+            return ()
+        if not isinstance(self.device.gates[key.name], CompositeGate):
+            return (key,)
+        return tuple(
+            GateKey(name=step.gate, operands=tuple(key.operands[i] for i in step.operands))
+            for step in flatten(self.device.gates, key.name)
+        )
+
+    def problems(self, key: GateKey) -> tuple[Problem, ...]:
+        """Say what keeps a gate from being played at this snapshot."""
+        found: dict[Problem, None] = {}
+        for pulse in self.pulse_gates(key):
+            try:
+                self.get(pulse)
+            except InvalidCalibrationError as error:
+                found.update(dict.fromkeys(error.problems))
+        return tuple(found)
+
+    def _resolve(self, key: GateKey, point: Mapping[str, float]) -> ResolvedGate:
+        gate = self.device.gates[key.name]
+        if isinstance(gate, CompositeGate):
+            raise TypeError(f"{key.name} is a composite gate; it has no numbers of its own")
+        return resolve_gate(self.device, SweptValues(snapshot=self.snapshot, point=point), gate, key.operands)

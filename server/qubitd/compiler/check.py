@@ -1,0 +1,323 @@
+"""Pass: every operation of a batch against the device and the calibration, all problems at once.
+
+Before: columns of any content, as a client sent them. After, if nothing was found: every operation exists on its
+operands and has calibrated numbers, and its angles, delays and classical bits are within their limits. The later passes
+check nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from qubitd.compiler.calibrated import CalibratedGates
+from qubitd.compiler.columns import Ints, blocks, gather, wires_of
+from qubitd.compiler.gate_table import GateKey, distinct_gates, gate_key, mask_of
+from qubitd.core.circuit import Circuit, CircuitBatch, Operation
+from qubitd.core.device import AcquireStep, CompositeGate, Device, Gate
+from qubitd.core.errors import Problem
+from qubitd.core.ticks import GRID_TOLERANCE, nearest_ticks, to_seconds
+
+MAX_DELAY = 1.0
+"""Longest delay of a circuit, seconds: a shot is never cut, and a run on the controller takes about this long."""
+MAX_PROBLEMS = 100
+"""More problems than these are counted, not written out."""
+_LATE_RESET = (
+    "a reset after a gate on its qubit is not possible until active reset exists: a passive one would idle the whole "
+    "chip. Every shot starts from reset qubits: leave it out, or put it before the first gate"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """What a check found."""
+
+    problems: tuple[Problem, ...]
+    """In the order of the circuits and their operations; empty if the batch can be compiled."""
+    log: tuple[str, ...]
+    """What the job's owner should know although it is no problem."""
+
+
+def check_shots(device: Device, shots: int) -> tuple[Problem, ...]:
+    """Check a job's number of shots."""
+    if 1 <= shots <= device.max_shots:
+        return ()
+    return (Problem(where="shots", what=f"is {shots}; {device.name} takes 1 to {device.max_shots} of each circuit"),)
+
+
+def check_batch(gates: CalibratedGates, batch: CircuitBatch) -> Findings:
+    """Check every circuit of a batch."""
+    device = gates.device
+    count = len(batch.circuits)
+    if not 1 <= count <= device.max_circuits:
+        what = f"holds {count} circuits; {device.name} takes 1 to {device.max_circuits} in a job"
+        return Findings(problems=(Problem(where="job", what=what),), log=())
+    problems = [p for i, circuit in enumerate(batch.circuits) for p in _structure_problems(device, batch, i, circuit)]
+    broken = {problem.circuit for problem in problems}
+    whole = [i for i in range(count) if i not in broken]
+    unwritten = 0
+    log: list[str] = []
+    for block in blocks([batch.circuits[i] for i in whole], lines=len(gates.lines)):
+        checked = _BlockCheck(gates, batch, whole[block.start : block.stop])
+        problems.extend(checked.problems())
+        unwritten += checked.unwritten
+        log.extend(checked.log())
+    problems.sort(key=lambda problem: (problem.circuit or 0, problem.operation or 0))
+    return Findings(problems=_limited(problems, unwritten), log=tuple(log))
+
+
+def circuit_name(index: int, circuit: Circuit) -> str:
+    """Name a circuit in a message."""
+    return f"circuit {index} ({circuit.name!r})"
+
+
+class _BlockCheck:
+    """The check of some circuits, whose columns fit the table of operations."""
+
+    def __init__(self, gates: CalibratedGates, batch: CircuitBatch, indices: Sequence[int]) -> None:
+        self.gates = gates
+        self.device = gates.device
+        self.indices = indices
+        self.circuits = [batch.circuits[i] for i in indices]
+        self.columns = gather(self.circuits, batch.operations, self.device.num_qubits)
+        self.refused = np.zeros(len(self.columns), dtype=bool)
+        self.found: list[Problem] = []
+        self.unwritten = 0
+        """Operations refused beyond those in `found`."""
+
+    def problems(self) -> list[Problem]:
+        """Check rule by rule; an operation that breaks one is left out of the next."""
+        self._check_rows()
+        self._check_qubits()
+        self._check_clbits()
+        self._check_params()
+        self._check_gates()
+        self._check_barriers()
+        self._check_resets()
+        return self.found
+
+    def log(self) -> Iterator[str]:
+        """Give the delays that were rounded, and circuits without a result."""
+        if self.refused.any():
+            return
+        yield from self._rounded_delays()
+        measured = np.bincount(self.columns.circuit[self._writers()], minlength=len(self.circuits))
+        for i in np.flatnonzero(measured == 0):
+            yield f"{self._circuit(int(i))} measures nothing; its result is empty"
+
+    def _check_rows(self) -> None:
+        for row, operation in enumerate(self.columns.operations):
+            what = _row_problem(self.device, operation)
+            if what is not None:
+                self._refuse(np.flatnonzero(self.columns.opcode == row), what)
+
+    def _check_qubits(self) -> None:
+        columns = self.columns
+        op, limit = self._limits(columns.qubit_start, [circuit.num_qubits for circuit in self.circuits])
+        wrong = np.flatnonzero(columns.qubits >= limit)
+        self._refuse(
+            op[wrong],
+            lambda i: (
+                f"qubit {columns.qubits[wrong[i]]} is out of range; the circuit has {limit[wrong[i]]}, counted from 0"
+            ),
+        )
+
+    def _check_clbits(self) -> None:
+        columns = self.columns
+        op, limit = self._limits(columns.clbit_start, [circuit.num_clbits for circuit in self.circuits])
+        wrong = np.flatnonzero(columns.clbits >= limit)
+        self._refuse(
+            op[wrong],
+            lambda i: (
+                f"classical bit {columns.clbits[wrong[i]]} is out of range; "
+                f"the circuit has {limit[wrong[i]]}, counted from 0"
+            ),
+        )
+
+    def _check_params(self) -> None:
+        params = self.columns.params
+        op = _owners(self.columns.param_start)
+        wrong = np.flatnonzero(~np.isfinite(params))
+        self._refuse(op[wrong], lambda i: f"a parameter is {params[wrong[i]]}; it must be a finite number")
+        of_delay = mask_of(self.columns, "delay")[op]
+        negative = np.flatnonzero(of_delay & (params < 0))
+        self._refuse(op[negative], lambda i: f"a delay of {params[negative[i]]:g} s is negative; the least is 0")
+        long = np.flatnonzero(of_delay & (params > MAX_DELAY))
+        self._refuse(
+            op[long],
+            lambda i: (
+                f"a delay of {params[long[i]]:g} s is above {MAX_DELAY:g} s, the most; was it meant in another unit?"
+            ),
+        )
+
+    def _check_gates(self) -> None:
+        """One look at each gate on each set of operands, however often it occurs."""
+        ops = np.flatnonzero(~self.refused & ~mask_of(self.columns, "barrier", "delay"))
+        examples, kind = distinct_gates(self.columns, ops)
+        for i, example in enumerate(examples):
+            what = _gate_problem(self.gates, gate_key(self.columns, example))
+            if what is not None:
+                self._refuse(ops[kind == i], what)
+
+    def _check_barriers(self) -> None:
+        columns = self.columns
+        op = _owners(columns.qubit_start)
+        operands = np.flatnonzero((mask_of(columns, "barrier") & ~self.refused)[op])
+        keys = np.sort(op[operands] * columns.num_qubits + columns.qubits[operands])
+        twice = np.unique(keys[1:][keys[1:] == keys[:-1]] // columns.num_qubits)
+        self._refuse(twice, "names a qubit twice; give each once")
+
+    def _check_resets(self) -> None:
+        """Each shot starts from a passive reset; another in its midst would idle the whole chip for as long."""
+        columns = self.columns
+        resets = mask_of(columns, "reset")
+        if not resets.any() or self.refused.any():
+            return
+        wires = wires_of(columns)
+        op = wires.op[wires.order]
+        acts = ~(resets | mask_of(columns, "barrier", "delay"))
+        late = resets[op] & (wires.exclusive_sum(acts[op].astype(np.int64)) > 0)
+        self._refuse(np.sort(op[late]), _LATE_RESET)
+
+    def _rounded_delays(self) -> Iterator[str]:
+        columns = self.columns
+        delays = np.flatnonzero(mask_of(columns, "delay"))
+        seconds = columns.params[columns.param_start[delays]]
+        ticks = nearest_ticks(seconds)
+        off = np.abs(seconds * 1e9 - ticks) > GRID_TOLERANCE
+        for i in np.unique(columns.circuit[delays[off]]):
+            mine = np.flatnonzero(off & (columns.circuit[delays] == i))
+            op = delays[mine[0]] - self._first(i)
+            example = f"operation {op} from {seconds[mine[0]]:.9g} s to {to_seconds(int(ticks[mine[0]])):.9g} s"
+            yield f"{self._circuit(i)}: {len(mine)} delays rounded to the nearest 1 ns, such as {example}"
+
+    def _writers(self) -> Ints:
+        return np.flatnonzero(np.diff(self.columns.clbit_start))
+
+    def _limits(self, start: Ints, limits: Sequence[int]) -> tuple[Ints, Ints]:
+        """Give the operation of each operand, and its circuit's limit."""
+        op = _owners(start)
+        return op, np.array(limits, dtype=np.int64)[self.columns.circuit[op]]
+
+    def _refuse(self, ops: Ints, what: str | Callable[[int], str]) -> None:
+        """Refuse operations, each once; `what` may depend on the position in `ops`."""
+        ops, position = np.unique(ops, return_index=True)
+        fresh = ~self.refused[ops]
+        self.refused[ops] = True
+        room = MAX_PROBLEMS - len(self.found)
+        self.unwritten += max(0, int(fresh.sum()) - room)
+        for op, i in zip(ops[fresh][:room], position[fresh][:room], strict=True):
+            self.found.append(self._problem(int(op), what if isinstance(what, str) else what(i)))
+
+    def _problem(self, op: int, what: str) -> Problem:
+        i = int(self.columns.circuit[op])
+        position = op - self._first(i)
+        name = self.columns.operations[self.columns.opcode[op]].name
+        operands = self.columns.qubits[self.columns.qubit_start[op] : self.columns.qubit_start[op + 1]]
+        on = ", ".join(self._qubit(q) for q in operands[:8]) or "no qubit"
+        where = f"{self._circuit(i)}, operation {position} ({name} on {on})"
+        return Problem(where=where, what=what, circuit=self.indices[i], operation=position)
+
+    def _qubit(self, index: int) -> str:
+        names = self.device.qubits
+        return names[index] if index < len(names) else f"qubit {index}"
+
+    def _circuit(self, i: int) -> str:
+        return circuit_name(self.indices[i], self.circuits[i])
+
+    def _first(self, i: int) -> int:
+        """The first operation of a circuit of the block."""
+        return int(np.searchsorted(self.columns.circuit, i))
+
+
+def _structure_problems(device: Device, batch: CircuitBatch, index: int, circuit: Circuit) -> Iterator[Problem]:
+    """Check that a circuit's columns fit each other and the device, so that the rest can be read at all."""
+    where = circuit_name(index, circuit)
+    if circuit.num_qubits > device.num_qubits:
+        what = f"has {circuit.num_qubits} qubits; {device.name} has {device.num_qubits}"
+        yield Problem(where=where, what=what, circuit=index)
+    rows = len(batch.operations)
+    if len(circuit) and circuit.opcodes.max() >= rows:
+        what = f"has opcode {circuit.opcodes.max()}; the table of operations has {rows} rows"
+        yield Problem(where=where, what=what, circuit=index)
+        return
+    times = np.bincount(circuit.opcodes, minlength=rows)
+    columns = (
+        ("qubits", len(circuit.qubits), [o.num_qubits for o in batch.operations]),
+        ("params", len(circuit.params), [o.num_params for o in batch.operations]),
+        ("clbits", len(circuit.clbits), [o.num_clbits for o in batch.operations]),
+    )
+    for name, length, arity in columns:
+        expected = int(times @ np.array(arity, dtype=np.int64))
+        if expected != length:
+            what = f"column {name} has {length} entries; its operations take {expected}"
+            yield Problem(where=where, what=what, circuit=index)
+
+
+def _row_problem(device: Device, row: Operation) -> str | None:
+    given = (row.num_qubits, row.num_params, row.num_clbits)
+    if row.name == "barrier":
+        expected = (row.num_qubits, 0, 0)
+    elif row.name == "delay":
+        expected = (1, 1, 0)
+    elif row.name in device.gates:
+        gate = device.gates[row.name]
+        expected = (len(gate.operands[0]) if gate.operands else 0, len(gate.angles), _num_outcomes(gate))
+    else:
+        known = ", ".join(sorted((*device.gates, "barrier", "delay")))
+        return f"{device.name} has no gate {row.name!r}; it has {known}. Transpile the circuit for this backend"
+    if given == expected:
+        return None
+    return (
+        f"{row.name} is given {given[0]} qubits, {given[1]} parameters and {given[2]} classical bits; "
+        f"it takes {expected[0]}, {expected[1]} and {expected[2]}"
+    )
+
+
+def _num_outcomes(gate: Gate) -> int:
+    return 0 if isinstance(gate, CompositeGate) else sum(isinstance(step, AcquireStep) for step in gate.steps)
+
+
+def _gate_problem(gates: CalibratedGates, key: GateKey) -> str | None:
+    device = gates.device
+    if len(set(key.operands)) < len(key.operands):
+        return "is given one qubit twice; its operands must differ"
+    if key.operands not in device.gates[key.name].operands:
+        return f"{_why_absent(device, key)}. Transpile the circuit for this backend"
+    problems = gates.problems(key)
+    if not problems:
+        return None
+    reasons = "; ".join(str(problem) for problem in problems)
+    return f"cannot be played at revision {gates.snapshot.revision}: {reasons}. {_instead(gates, key)}"
+
+
+def _why_absent(device: Device, key: GateKey) -> str:
+    offered = sorted({tuple(sorted(operands)) for operands in device.gates[key.name].operands})
+    names = ", ".join("-".join(device.qubits[i] for i in operands) for operands in offered)
+    on = " and ".join(device.qubits[i] for i in key.operands)
+    if len(key.operands) == 2 and device.coupler(key.operands) is None:
+        return f"{on} are not coupled; {key.name} exists on {names or 'no pair'}"
+    return f"{key.name} does not exist on {on}; it exists on {names or 'no qubit'}"
+
+
+def _instead(gates: CalibratedGates, key: GateKey) -> str:
+    """What the snapshot offers instead."""
+    device = gates.device
+    others = (GateKey(name=key.name, operands=operands) for operands in device.gates[key.name].operands)
+    good = [other for other in others if not gates.problems(other)]
+    names = ", ".join(dict.fromkeys(device.operand_name(other.operands) for other in good))
+    return f"{key.name} is calibrated on {names}" if names else f"{key.name} is calibrated nowhere"
+
+
+def _owners(start: Ints) -> Ints:
+    """The operation that each operand belongs to."""
+    return np.repeat(np.arange(len(start) - 1), np.diff(start))
+
+
+def _limited(problems: list[Problem], unwritten: int) -> tuple[Problem, ...]:
+    more = unwritten + len(problems) - MAX_PROBLEMS
+    if more <= 0:
+        return tuple(problems)
+    return (*problems[:MAX_PROBLEMS], Problem(where="job", what=f"has {more} more problems"))

@@ -1,0 +1,117 @@
+"""Pass: packs programs into chunks that fit the controller's memories and run for about a second.
+
+A chunk holds as many circuits as all memories allow, and then as many shots; it is cut between circuits or between
+shots, never inside one. A capacity must count more, or the same, for more programs or shots.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from qubitd.compiler.errors import ProgramTooLargeError
+from qubitd.core.capacity import Capacity
+from qubitd.core.errors import Problem
+from qubitd.core.program import Chunk, Program
+from qubitd.core.ticks import to_seconds
+
+RUN_TIME = 1_000_000_000
+"""Ticks that a chunk runs at most, unless one shot of one program takes longer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pack:
+    """Cuts a job into chunks for one controller."""
+
+    capacity: Capacity
+    reset: int
+    """Ticks of passive reset before each program."""
+    run_time: int = RUN_TIME
+
+    def __call__(self, programs: Iterable[Program], *, shots: int, first_program: int = 0) -> Iterator[Chunk]:
+        """Give the chunks of a job: all shots of the first circuits, then of the next.
+
+        Args:
+            programs: of the job, in order; taken as they are needed.
+            shots: of each program.
+            first_program: index of the first program in the job.
+
+        Raises:
+            ProgramTooLargeError: one shot of one program does not fit; the sequencer and memory are named.
+        """
+        for group in self._groups(iter(programs), first_program):
+            most = self._most_shots(group, shots)
+            for first_shot in range(0, shots, most):
+                yield replace(group, first_shot=first_shot, shots=min(most, shots - first_shot))
+
+    def _groups(self, programs: Iterator[Program], first_program: int) -> Iterator[Chunk]:
+        """Give runs of programs that fit together for one shot."""
+        waiting: list[Program] = []
+        while True:
+            count = self._fill(waiting, programs, first_program)
+            if count == 0:
+                return
+            yield self._chunk(waiting[:count], first_program)
+            del waiting[:count]
+            first_program += count
+
+    def _fill(self, waiting: list[Program], programs: Iterator[Program], first_program: int) -> int:
+        """Take programs until one more would not fit; give how many do. Tries twice as many each time, then bisects."""
+
+        def fits(count: int) -> bool:
+            return self._fits(self._chunk(waiting[:count], first_program))
+
+        good, ahead = 0, 1
+        while True:
+            while len(waiting) < ahead and (program := next(programs, None)) is not None:
+                waiting.append(program)
+            ahead = min(ahead, len(waiting))
+            if ahead == good:
+                return good
+            if not fits(ahead):
+                break
+            good, ahead = ahead, 2 * ahead
+        good = _last(fits, good, ahead)
+        if good == 0:
+            raise self._too_large(waiting[0], first_program)
+        return good
+
+    def _most_shots(self, group: Chunk, shots: int) -> int:
+        in_time = max(1, min(shots, self.run_time // max(1, self._shot_ticks(group.programs))))
+        if self._fits(replace(group, shots=in_time)):
+            return in_time
+        return _last(lambda count: self._fits(replace(group, shots=count)), 1, in_time)
+
+    def _fits(self, chunk: Chunk) -> bool:
+        if len(chunk.programs) > 1 and self._shot_ticks(chunk.programs) > self.run_time:
+            return False
+        return all(usage.fits for usage in self.capacity.usage(chunk))
+
+    def _shot_ticks(self, programs: Sequence[Program]) -> int:
+        return sum(program.duration + self.reset for program in programs)
+
+    def _chunk(self, programs: Sequence[Program], first_program: int) -> Chunk:
+        """One shot of some programs, all with the same tables: the last one's, which begin with those of the others."""
+        tables = programs[-1].tables
+        alike = tuple(p if p.tables is tables else replace(p, tables=tables) for p in programs)
+        return Chunk(programs=alike, first_program=first_program, first_shot=0, shots=1, reset=self.reset)
+
+    def _too_large(self, program: Program, index: int) -> ProgramTooLargeError:
+        over = [usage for usage in self.capacity.usage(self._chunk([program], index)) if not usage.fits]
+        where = f"program {index} ({program.name!r}, {to_seconds(program.duration):.6g} s)"
+        return ProgramTooLargeError(
+            Problem(
+                where=where,
+                what=f"one shot takes {usage.used} {usage.memory} of {usage.sequencer}, which holds {usage.limit}; "
+                "split the circuit",
+            )
+            for usage in over
+        )
+
+
+def _last(fits: Callable[[int], bool], good: int, bad: int) -> int:
+    """The last number that fits, between one that does and one that does not."""
+    while bad - good > 1:
+        middle = (good + bad) // 2
+        good, bad = (middle, bad) if fits(middle) else (good, middle)
+    return good

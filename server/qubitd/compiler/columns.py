@@ -1,0 +1,143 @@
+"""Some circuits of a batch as one set of columns, so that every pass is a few array operations for all of them.
+
+The columns hold whole circuits, one after another in order. Each circuit's qubits are wires of their own
+(wire = circuit * qubits + qubit), so a pass along wires need not know where one circuit ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qubitd.core.circuit import Circuit, Operation, offsets
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+_T = TypeVar("_T", bound=np.generic)
+
+_BLOCK_OPERATIONS = 100_000
+_BLOCK_LINES = 60_000
+"""Circuits x lines of a block; below 2^16, so that sorting plays by line is a radix sort."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Columns:
+    """Operations of some circuits. `*_start` has one entry more than there are operations."""
+
+    circuits: int
+    num_qubits: int
+    """Qubits of the device: wires per circuit."""
+    operations: tuple[Operation, ...]
+    """The table that `opcode` indexes."""
+    circuit: Ints
+    """Which circuit of the block each operation belongs to; shape (operations,)."""
+    opcode: Ints
+    """Shape (operations,)."""
+    qubits: Ints
+    """Operands of all operations one after another."""
+    qubit_start: Ints
+    params: Floats
+    param_start: Ints
+    clbits: Ints
+    clbit_start: Ints
+
+    def __len__(self) -> int:
+        return len(self.opcode)
+
+    @property
+    def num_wires(self) -> int:
+        """Circuits x qubits."""
+        return self.circuits * self.num_qubits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Wires:
+    """Operands along the wires. One entry per operand; an operation on two qubits has two."""
+
+    op: Ints
+    """The operation of each operand, in the order of `Columns.qubits`."""
+    wire: Ints
+    """The wire of each operand, in the same order."""
+    order: Ints
+    """Positions of the operands, sorted by wire and along each wire in program order."""
+    begin: Ints
+    """Where each used wire begins in `order`."""
+    count: Ints
+    """Operands on each used wire."""
+
+    def exclusive_sum(self, values: Ints) -> Ints:
+        """Sum along each wire what came before; `values` and the result are in the order of `order`."""
+        before = np.cumsum(values) - values
+        return before - np.repeat(before[self.begin], self.count)
+
+
+def blocks(circuits: Sequence[Circuit], *, lines: int) -> Iterator[range]:
+    """Cut a batch into runs of circuits that are compiled together in bounded memory.
+
+    Args:
+        circuits: of the whole batch.
+        lines: lines of the device.
+    """
+    most = max(1, _BLOCK_LINES // max(1, lines))
+    first = operations = 0
+    for i, circuit in enumerate(circuits):
+        if i > first and (operations + len(circuit) > _BLOCK_OPERATIONS or i - first >= most):
+            yield range(first, i)
+            first, operations = i, 0
+        operations += len(circuit)
+    if first < len(circuits):
+        yield range(first, len(circuits))
+
+
+def gather(circuits: Sequence[Circuit], operations: tuple[Operation, ...], num_qubits: int) -> Columns:
+    """Put circuits side by side. Their columns must fit the table of operations (`check` sees to that)."""
+    opcode = _joined([c.opcodes for c in circuits])
+    whole = Circuit(
+        name="",
+        num_qubits=num_qubits,
+        num_clbits=0,
+        opcodes=opcode,
+        qubits=_joined([c.qubits for c in circuits]),
+        params=_joined([c.params for c in circuits]),
+        clbits=_joined([c.clbits for c in circuits]),
+    )
+    start = offsets(whole, operations)
+    return Columns(
+        circuits=len(circuits),
+        num_qubits=num_qubits,
+        operations=operations,
+        circuit=np.repeat(np.arange(len(circuits)), [len(c) for c in circuits]),
+        opcode=opcode.astype(np.int64),
+        qubits=whole.qubits.astype(np.int64),
+        qubit_start=start.qubits,
+        params=whole.params,
+        param_start=start.params,
+        clbits=whole.clbits.astype(np.int64),
+        clbit_start=start.clbits,
+    )
+
+
+def wires_of(columns: Columns) -> Wires:
+    """Lay the operands out along the wires."""
+    op = np.repeat(np.arange(len(columns)), np.diff(columns.qubit_start))
+    wire = columns.circuit[op] * columns.num_qubits + columns.qubits
+    order = stable_order(wire, columns.num_wires)
+    along = wire[order]
+    is_first = np.ones(len(along), dtype=bool)
+    is_first[1:] = along[1:] != along[:-1]
+    begin = np.flatnonzero(is_first)
+    return Wires(op=op, wire=wire, order=order, begin=begin, count=np.diff(begin, append=len(along)))
+
+
+def stable_order(keys: Ints, size: int) -> Ints:
+    """Sort keys from 0 to size - 1, equal ones in their order; small keys by radix."""
+    narrow = keys.astype(np.uint16) if size <= 2**16 else keys
+    return np.argsort(narrow, kind="stable")
+
+
+def _joined(parts: Sequence[NDArray[_T]]) -> NDArray[_T]:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)

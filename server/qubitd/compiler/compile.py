@@ -1,0 +1,171 @@
+"""Circuits to programs: checks everything first, then makes the programs one after another in bounded memory.
+
+Program = circuit * grid points + point. Programs made twice are equal, so a caller may start again from any of them.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from qubitd.compiler.calibrated import CalibratedGates
+from qubitd.compiler.check import check_batch, check_shots
+from qubitd.compiler.columns import Columns, Ints, Wires, blocks, gather, wires_of
+from qubitd.compiler.expand import Expand
+from qubitd.compiler.frames import Frames, advance_frames
+from qubitd.compiler.gate_table import GateTable, mask_of
+from qubitd.compiler.lower import Lower
+from qubitd.compiler.numbers import EnvelopeTable, Numbers, tabulate
+from qubitd.compiler.schedule import Schedule, schedule_late
+from qubitd.compiler.swept import check_sweep
+from qubitd.core.circuit import Circuit, CircuitBatch
+from qubitd.core.device import Device
+from qubitd.core.errors import InvalidCalibrationError, InvalidCircuitError, Problem
+from qubitd.core.job import JobSpec
+from qubitd.core.program import Program
+from qubitd.core.snapshot import Snapshot
+from qubitd.core.sweep import Sweep
+from qubitd.core.ticks import nearest_ticks, to_ticks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Compiled:
+    """A checked job, whose programs are made when they are asked for."""
+
+    batch: CircuitBatch
+    sweep: Sweep
+    """With the values that are played. (What a driver rounds to its registers comes on top.)"""
+    reset: int
+    """Ticks of passive reset before each program: the longest of any qubit."""
+    log: tuple[str, ...]
+    """What the job's owner should know, such as rounded delays."""
+    gates: CalibratedGates = field(repr=False)
+    """The calibration that it is pinned to."""
+
+    @property
+    def num_programs(self) -> int:
+        """Circuits x grid points."""
+        return len(self.batch.circuits) * self.sweep.num_points
+
+    def programs(self, *, first: int = 0) -> Iterator[Program]:
+        """Make the programs in order, from `first` on."""
+        return _programs(self, first)
+
+
+def compile_circuits(device: Device, snapshot: Snapshot, batch: CircuitBatch, sweep: Sweep | None = None) -> Compiled:
+    """Check circuits against a device and a calibration; their programs are made later.
+
+    Raises:
+        InvalidCircuitError: with every problem of the batch, or else of the sweep.
+        InvalidCalibrationError: no qubit has a `reset.duration`.
+    """
+    return _compile(device, snapshot, batch, sweep or Sweep(), ())
+
+
+def compile_job(device: Device, snapshot: Snapshot, spec: JobSpec) -> Compiled:
+    """Check all that a job asks for; as `compile_circuits`, and its number of shots too."""
+    return _compile(device, snapshot, spec.batch, spec.sweep, check_shots(device, spec.shots))
+
+
+def passive_reset(device: Device, snapshot: Snapshot) -> int:
+    """Give the ticks of waiting after which all qubits are in 0: the longest `reset.duration` of any.
+
+    Raises:
+        InvalidCalibrationError: no qubit has one.
+        OffGridError: one is off the grid.
+    """
+    names = [name for qubit in device.qubits if (name := f"{qubit}.reset.duration") in snapshot]
+    if not names:
+        what = f"no qubit has one at revision {snapshot.revision}, so the wait between shots is unknown"
+        raise InvalidCalibrationError([Problem(where="reset.duration", what=what)])
+    return max(to_ticks(snapshot.value(name), what=name) for name in names)
+
+
+def _compile(
+    device: Device, snapshot: Snapshot, batch: CircuitBatch, sweep: Sweep, problems: tuple[Problem, ...]
+) -> Compiled:
+    gates = CalibratedGates(device, snapshot)
+    found = check_batch(gates, batch)
+    if problems or found.problems:
+        raise InvalidCircuitError((*problems, *found.problems))
+    swept = check_sweep(gates, batch, sweep)
+    if swept.problems:
+        raise InvalidCircuitError(swept.problems)
+    reset = passive_reset(device, snapshot)
+    return Compiled(batch=batch, sweep=swept.sweep, reset=reset, log=(*found.log, *swept.log), gates=gates)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Prepared:
+    """Circuits as far as they do not depend on numbers."""
+
+    circuits: Sequence[Circuit]
+    columns: Columns
+    wires: Wires
+    rows: Ints
+    """Row of each operation in the job's table of gates."""
+
+
+class Pipeline:
+    """The passes in their order, with the tables that a job's programs share."""
+
+    def __init__(self, gates: CalibratedGates, batch: CircuitBatch) -> None:
+        self.gates = gates
+        self.batch = batch
+        self.table = GateTable()
+        self.envelopes = EnvelopeTable()
+
+    def prepare(self, block: range) -> Prepared:
+        """Do what is the same at all points of a sweep."""
+        circuits = self.batch.circuits[block.start : block.stop]
+        columns = gather(circuits, self.batch.operations, self.gates.device.num_qubits)
+        columns = Expand(gates=self.gates.device.gates)(columns)
+        return Prepared(circuits=circuits, columns=columns, wires=wires_of(columns), rows=self.table.rows_of(columns))
+
+    def numbers(self, point: Mapping[str, float]) -> Numbers:
+        """Give the numbers of all gates met so far."""
+        return tabulate(self.gates.at(self.table.keys, point), self.envelopes, self.gates.lines)
+
+    def schedule(self, prepared: Prepared, numbers: Numbers) -> Schedule:
+        """Say when each operation starts."""
+        columns = prepared.columns
+        length = numbers.length[prepared.rows]
+        delays = np.flatnonzero(mask_of(columns, "delay"))
+        length[delays] = nearest_ticks(columns.params[columns.param_start[delays]])
+        return schedule_late(columns, prepared.wires, length)
+
+    def frames(self, prepared: Prepared, numbers: Numbers) -> Frames:
+        """Sum up virtual Z."""
+        return advance_frames(prepared.columns, prepared.wires, prepared.rows, numbers)
+
+    def lower(self, prepared: Prepared, numbers: Numbers) -> Iterator[Program]:
+        """Give the program of each circuit."""
+        lower = Lower(lines=self.gates.lines, tables=self.envelopes.tables())
+        return lower(
+            prepared.circuits,
+            prepared.columns,
+            prepared.rows,
+            numbers,
+            self.schedule(prepared, numbers),
+            self.frames(prepared, numbers),
+        )
+
+
+def _programs(compiled: Compiled, first: int) -> Iterator[Program]:
+    pipeline = Pipeline(compiled.gates, compiled.batch)
+    points = compiled.sweep.num_points
+    circuits = compiled.batch.circuits[first // points :]
+    if points == 1:
+        point = next(compiled.sweep.points())
+        for block in blocks(circuits, lines=len(compiled.gates.lines)):
+            prepared = pipeline.prepare(range(block.start + first, block.stop + first))
+            yield from pipeline.lower(prepared, pipeline.numbers(point))
+        return
+    for i in range(first // points, len(compiled.batch.circuits)):
+        prepared = pipeline.prepare(range(i, i + 1))
+        skipped = first % points if i == first // points else 0
+        for point in itertools.islice(compiled.sweep.points(), skipped, None):
+            yield from pipeline.lower(prepared, pipeline.numbers(point))

@@ -1,0 +1,222 @@
+"""The `[gates]` part of a device file: templates of plays, phase shifts and acquisitions, and composite gates."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from qubitd.compiler.angles import AngleExpressionError, parse_angle
+from qubitd.compiler.toml_section import Section, finite_number
+from qubitd.core.device import (
+    BUILT_IN_OPERATIONS,
+    AcquireStep,
+    Affine,
+    BodyStep,
+    CompositeGate,
+    Coupler,
+    Gate,
+    LineKind,
+    Number,
+    PlayStep,
+    PulseGate,
+    Reference,
+    ShiftPhaseStep,
+    Step,
+)
+from qubitd.core.envelope import SHAPE_FIELDS
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PARAMETER = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z0-9_]+)*")
+_LINES: Mapping[str, LineKind] = {"drive": "drive", "flux": "flux", "readout": "readout"}
+_MISSING = "is missing; it must be a number or the name of a parameter"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Frame:
+    """What the steps of one gate may refer to."""
+
+    num_qubits: int
+    angles: tuple[str, ...]
+    has_pulsed: bool
+
+
+def read_gates(section: Section, qubits: Sequence[str], couplers: Sequence[Coupler]) -> dict[str, Gate]:
+    """Read all gates; those with a problem are left out."""
+    gates: dict[str, Gate] = {}
+    for name in section:
+        if not _NAME.fullmatch(name) or name in BUILT_IN_OPERATIONS:
+            section.refuse(name, "is no name for a gate; use letters, digits and _, and not barrier or delay")
+        found = len(section.problems)
+        gate = _read_gate(name, section.section(name), qubits, couplers)
+        if len(section.problems) == found:
+            gates[name] = gate
+    return gates
+
+
+def _read_gate(name: str, section: Section, qubits: Sequence[str], couplers: Sequence[Coupler]) -> Gate:
+    operands = _read_operands(section, qubits, couplers)
+    num_qubits = len(operands[0]) if operands else 1
+    angles = tuple(section.texts("angles"))
+    for angle in angles:
+        if not _NAME.fullmatch(angle) or angle == "pi" or angles.count(angle) > 1:
+            section.refuse("angles", f"{angle!r} is no name for an angle, or stands twice")
+    frame = _Frame(num_qubits=num_qubits, angles=angles, has_pulsed=_are_coupled(operands, couplers))
+    made = (
+        _read_composite(name, section, operands, frame)
+        if "body" in section
+        else _read_pulse_gate(name, section, operands, frame)
+    )
+    section.close()
+    return made
+
+
+def _read_pulse_gate(name: str, section: Section, operands: tuple[tuple[int, ...], ...], frame: _Frame) -> PulseGate:
+    steps = tuple(
+        step for part in (section.sections("steps") if "steps" in section else ()) if (step := _read_step(part, frame))
+    )
+    does_something = any(not isinstance(step, AcquireStep) for step in steps)
+    return PulseGate(
+        name=name,
+        operands=operands,
+        symmetric=section.flag("symmetric"),
+        angles=frame.angles,
+        duration=_read_number(section, "duration", ()),
+        error=_read_number(section, "error", ()) if does_something or "error" in section else None,
+        steps=steps,
+    )
+
+
+def _read_composite(name: str, section: Section, operands: tuple[tuple[int, ...], ...], frame: _Frame) -> CompositeGate:
+    body = tuple(_read_body_step(part, frame) for part in section.sections("body"))
+    return CompositeGate(
+        name=name,
+        operands=operands,
+        angles=frame.angles,
+        error=_read_number(section, "error", ()),
+        body=body,
+        definition=(section.text("definition") or "") if "definition" in section else "",
+    )
+
+
+def _read_operands(section: Section, qubits: Sequence[str], couplers: Sequence[Coupler]) -> tuple[tuple[int, ...], ...]:
+    on = section.raw("on")
+    if on == "qubits":
+        return tuple((i,) for i in range(len(qubits)))
+    if on == "pairs":
+        return tuple(pair for c in couplers for pair in (c.qubits, c.qubits[::-1]))
+    groups = [[entry] if isinstance(entry, str) else entry for entry in on] if isinstance(on, list) else []
+    wrong = not groups or any(not isinstance(g, list) or not g or len(g) != len(groups[0]) for g in groups)
+    if wrong or any(name not in qubits or group.count(name) > 1 for group in groups for name in group):
+        what = 'must be "qubits", "pairs", a list of qubits, or a list of lists of as many different qubits each'
+        section.refuse("on", what)
+        return ()
+    return tuple(tuple(qubits.index(name) for name in group) for group in groups)
+
+
+def _are_coupled(operands: tuple[tuple[int, ...], ...], couplers: Sequence[Coupler]) -> bool:
+    pairs = {coupler.qubits for coupler in couplers}
+    return all(tuple(sorted(group)) in pairs for group in operands)
+
+
+def _read_step(section: Section, frame: _Frame) -> Step | None:
+    step: Step | None = None
+    if "play" in section:
+        step = _read_play(section, frame)
+    elif "shift_phase" in section:
+        step = ShiftPhaseStep(
+            operand=_read_operand(section, frame), phase=_read_number(section, "shift_phase", frame.angles)
+        )
+    elif "acquire" in section:
+        step = AcquireStep(
+            operand=_read_operand(section, frame),
+            delay=_read_number(section, "delay", ()),
+            length=_read_number(section, "acquire", ()),
+        )
+    else:
+        section.refuse("", "must have one of the keys play, shift_phase, acquire")
+        return None
+    section.close()
+    return step
+
+
+def _read_play(section: Section, frame: _Frame) -> PlayStep:
+    envelope = section.text("play") or ""
+    if envelope not in SHAPE_FIELDS:
+        section.refuse("play", f"unknown envelope {envelope!r}; known are {', '.join(sorted(SHAPE_FIELDS))}")
+    line = section.text("line") or ""
+    if line not in _LINES:
+        section.refuse("line", f"unknown line {line!r}; known are {', '.join(_LINES)}")
+    return PlayStep(
+        line=_LINES.get(line, "drive"),
+        operand=_read_play_operand(section, frame),
+        envelope=envelope,
+        length=_read_number(section, "length", ()),
+        amplitude=_read_number(section, "amplitude", frame.angles),
+        phase=_read_number(section, "phase", frame.angles) if "phase" in section else 0.0,
+        shape={key: _read_number(section, key, ()) for key in SHAPE_FIELDS.get(envelope, ())},
+    )
+
+
+def _read_play_operand(section: Section, frame: _Frame) -> int | Literal["pulsed"]:
+    if section.raw("qubit") != "pulsed":
+        return _read_operand(section, frame)
+    if not frame.has_pulsed:
+        section.refuse("qubit", '"pulsed" is the pulsed qubit of a coupled pair; this gate stands on others')
+    return "pulsed"
+
+
+def _read_operand(section: Section, frame: _Frame) -> int:
+    """A position among the gate's qubits; 0 goes without saying for a gate on one qubit."""
+    if frame.num_qubits == 1 and "qubit" not in section:
+        return 0
+    return section.integer("qubit", least=0, most=frame.num_qubits - 1) or 0
+
+
+def _read_body_step(section: Section, frame: _Frame) -> BodyStep:
+    operands = section.raw("qubits")
+    if operands is None:
+        operands = list(range(frame.num_qubits))
+    positions = range(frame.num_qubits)
+    if (
+        not isinstance(operands, list)
+        or not operands
+        or any(type(i) is not int or i not in positions for i in operands)
+    ):
+        section.refuse("qubits", f"must be a list of positions among the gate's qubits, 0 to {frame.num_qubits - 1}")
+        operands = [0]
+    angles = section.raw("angles") or []
+    texts = angles if isinstance(angles, list) else [angles]
+    step = BodyStep(
+        gate=section.text("gate") or "",
+        operands=tuple(operands),
+        angles=tuple(_read_affine(section, "angles", text, frame.angles) for text in texts),
+    )
+    section.close()
+    return step
+
+
+def _read_number(section: Section, key: str, angles: tuple[str, ...]) -> Number:
+    """A number, the name of a parameter, or an expression of the gate's angles."""
+    value = section.raw(key)
+    if value is None:
+        section.refuse(key, _MISSING)
+        return 0.0
+    if isinstance(value, str) and _PARAMETER.fullmatch(value) and value not in (*angles, "pi"):
+        return Reference(name=value)
+    affine = _read_affine(section, key, value, angles)
+    return affine if affine.terms else affine.constant
+
+
+def _read_affine(section: Section, key: str, value: object, angles: tuple[str, ...]) -> Affine:
+    if isinstance(value, str):
+        try:
+            return parse_angle(value, angles)
+        except AngleExpressionError as error:
+            section.refuse(key, str(error))
+            return Affine(constant=0.0)
+    number = finite_number(value)
+    if number is None:
+        section.refuse(key, f"must be a finite number, the name of a parameter or an expression, not {value!r}")
+    return Affine(constant=number or 0.0)

@@ -1,0 +1,115 @@
+"""Pass: composite gates become the pulse gates that they are made of.
+
+Before: checked columns. After: no operation is a composite gate; the order along each wire is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from qubitd.compiler.columns import Columns, Floats, Ints
+from qubitd.compiler.composites import flatten
+from qubitd.core.circuit import Operation
+from qubitd.core.device import CompositeGate, Gate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expand:
+    """Replaces each composite gate by its body, all levels at once."""
+
+    gates: Mapping[str, Gate]
+
+    def __call__(self, columns: Columns) -> Columns:
+        """Give the columns without composite gates; the same ones if there were none."""
+        present = np.unique(columns.opcode)
+        if not any(isinstance(self.gates.get(columns.operations[i].name), CompositeGate) for i in present):
+            return columns
+        table: dict[Operation, int] = {}
+        bodies = {int(i): _body(columns.operations[i], self.gates, table) for i in present}
+        return _rewritten(columns, bodies, tuple(table))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Step:
+    """One operation that stands for (part of) an old one."""
+
+    row: int
+    """In the new table."""
+    positions: Ints
+    """Which of the old operation's qubits it acts on."""
+    constants: Floats
+    """Its parameters are constants + factors @ the old ones; shape (parameters,)."""
+    factors: Floats
+    """Shape (parameters, old parameters)."""
+
+
+def _body(old: Operation, gates: Mapping[str, Gate], table: dict[Operation, int]) -> tuple[_Step, ...]:
+    """What stands for an operation: its body, or itself."""
+    gate = gates.get(old.name)
+    if not isinstance(gate, CompositeGate):
+        itself = _Step(
+            row=table.setdefault(old, len(table)),
+            positions=np.arange(old.num_qubits),
+            constants=np.zeros(old.num_params),
+            factors=np.eye(old.num_params),
+        )
+        return (itself,)
+    steps = []
+    for step in flatten(gates, old.name):
+        row = Operation(name=step.gate, num_qubits=len(step.operands), num_params=len(step.angles), num_clbits=0)
+        factors = [[dict(angle.terms).get(name, 0.0) for name in gate.angles] for angle in step.angles]
+        steps.append(
+            _Step(
+                row=table.setdefault(row, len(table)),
+                positions=np.array(step.operands, dtype=np.int64),
+                constants=np.array([angle.constant for angle in step.angles]),
+                factors=np.array(factors).reshape(len(step.angles), len(gate.angles)),
+            )
+        )
+    return tuple(steps)
+
+
+def _rewritten(old: Columns, bodies: Mapping[int, tuple[_Step, ...]], operations: tuple[Operation, ...]) -> Columns:
+    steps = np.zeros(len(old.operations), dtype=np.int64)
+    steps[list(bodies)] = [len(body) for body in bodies.values()]
+    count = steps[old.opcode]
+    first = np.cumsum(count) - count
+    places = [
+        (np.flatnonzero(old.opcode == opcode), i, step)
+        for opcode, body in bodies.items()
+        for i, step in enumerate(body)
+    ]
+    opcode = np.empty(count.sum(), dtype=np.int64)
+    for ops, i, step in places:
+        opcode[first[ops] + i] = step.row
+    new = replace(
+        old,
+        operations=operations,
+        circuit=np.repeat(old.circuit, count),
+        opcode=opcode,
+        qubit_start=_starts([row.num_qubits for row in operations], opcode),
+        param_start=_starts([row.num_params for row in operations], opcode),
+        clbit_start=_starts([row.num_clbits for row in operations], opcode),
+    )
+    qubits = np.empty(new.qubit_start[-1], dtype=np.int64)
+    params = np.empty(new.param_start[-1], dtype=np.float64)
+    for ops, i, step in places:
+        at = first[ops] + i
+        given = old.params[_spans(old.param_start[ops], step.factors.shape[1])]
+        qubits[_spans(new.qubit_start[at], len(step.positions))] = old.qubits[
+            old.qubit_start[ops, None] + step.positions
+        ]
+        params[_spans(new.param_start[at], len(step.constants))] = step.constants + given @ step.factors.T
+    return replace(new, qubits=qubits, params=params)
+
+
+def _spans(start: Ints, width: int) -> Ints:
+    """Positions of `width` entries from each start; shape (starts, width)."""
+    return start[:, None] + np.arange(width)
+
+
+def _starts(arity: Sequence[int], opcodes: Ints) -> Ints:
+    return np.concatenate(([0], np.cumsum(np.asarray(arity, dtype=np.int64)[opcodes])))

@@ -1,0 +1,138 @@
+"""A job's sweep against the calibration and the circuits: every axis is known, plausible, on the grid and of use."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qubitd.compiler.calibrated import CalibratedGates
+from qubitd.compiler.check import circuit_name
+from qubitd.compiler.columns import gather
+from qubitd.compiler.gate_table import GateKey, distinct_gates, gate_key, gate_operations
+from qubitd.compiler.templates import on_grid_parameters
+from qubitd.core.circuit import CircuitBatch
+from qubitd.core.device import PulseGate
+from qubitd.core.errors import InvalidCalibrationError, Problem
+from qubitd.core.plausibility import value_problem
+from qubitd.core.sweep import Sweep, SweepAxis
+from qubitd.core.ticks import GRID_TOLERANCE, nearest_ticks, to_seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CheckedSweep:
+    """What a check of a sweep found."""
+
+    problems: tuple[Problem, ...]
+    log: tuple[str, ...]
+    sweep: Sweep
+    """With the values that are played: durations in whole ticks."""
+
+
+def check_sweep(gates: CalibratedGates, batch: CircuitBatch, sweep: Sweep) -> CheckedSweep:
+    """Check a sweep over a batch in which no problem was found."""
+    if not sweep.axes:
+        return CheckedSweep(problems=(), log=(), sweep=sweep)
+    played = _played(gates, batch)
+    swept = [(name, values) for axis in sweep.axes for name, values in zip(axis.names, axis.values, strict=True)]
+    problems = [problem for name, values in swept for problem in _axis_problems(gates, name, values, played)]
+    if problems:
+        return CheckedSweep(problems=tuple(problems), log=(), sweep=sweep)
+    rounded = Sweep(axes=tuple(_in_ticks(axis, played.on_grid) for axis in sweep.axes))
+    if not played.on_grid.isdisjoint(name for name, _ in swept):
+        problems = list(_point_problems(gates, rounded, played))
+    log = tuple(line for name, _ in swept for line in _unaffected(name, batch, played))
+    return CheckedSweep(problems=tuple(problems), log=log, sweep=rounded)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Played:
+    """What the circuits of a batch play."""
+
+    gates: tuple[GateKey, ...]
+    """Pulse gates on operands."""
+    by_circuit: tuple[frozenset[str], ...]
+    """Parameters that each circuit is played with."""
+    on_grid: frozenset[str]
+    """Those that are durations."""
+
+
+def _played(gates: CalibratedGates, batch: CircuitBatch) -> _Played:
+    keys: dict[GateKey, None] = {}
+    by_circuit = []
+    for circuit in batch.circuits:
+        columns = gather([circuit], batch.operations, gates.device.num_qubits)
+        examples, _ = distinct_gates(columns, gate_operations(columns))
+        own = [key for op in examples for key in gates.pulse_gates(gate_key(columns, op))]
+        keys.update(dict.fromkeys(own))
+        by_circuit.append(frozenset[str]().union(*(gates.get(key).parameters for key in own)))
+    return _Played(gates=tuple(keys), by_circuit=tuple(by_circuit), on_grid=_on_grid(gates, keys))
+
+
+def _on_grid(gates: CalibratedGates, keys: Iterable[GateKey]) -> frozenset[str]:
+    names: set[str] = set()
+    for key in keys:
+        gate = gates.device.gates[key.name]
+        if isinstance(gate, PulseGate):
+            names |= on_grid_parameters(gates.device, gate, key.operands)
+    return frozenset(names)
+
+
+def _axis_problems(
+    gates: CalibratedGates, name: str, values: NDArray[np.float64], played: _Played
+) -> Iterator[Problem]:
+    where = f"sweep of {name}"
+    if name not in gates.snapshot:
+        yield Problem(
+            where=where, what=f"revision {gates.snapshot.revision} has no such parameter{_likely(gates, name)}"
+        )
+        return
+    if not any(name in used for used in played.by_circuit):
+        what = f"no circuit of the job is played with it; swept can be {', '.join(_sweepable(played))}"
+        yield Problem(where=where, what=what)
+    for value in dict.fromkeys((float(values.min()), float(values.max()))):
+        wrong = value_problem(name, value)
+        if wrong is not None:
+            yield Problem(where=where, what=wrong)
+    off = np.flatnonzero(np.abs(values * 1e9 - nearest_ticks(values)) > GRID_TOLERANCE)
+    if name in played.on_grid and len(off):
+        what = f"point {off[0]} is {values[off[0]] * 1e9:.12g} ns; a duration must be a whole number of 1 ns ticks"
+        yield Problem(where=where, what=what)
+
+
+def _point_problems(gates: CalibratedGates, sweep: Sweep, played: _Played) -> Iterator[Problem]:
+    """Durations depend on each other, so they are tried at each point; the first that fails is told."""
+    for point in sweep.points():
+        try:
+            gates.at(played.gates, point)
+        except InvalidCalibrationError as error:
+            at = ", ".join(f"{name} = {value:.9g}" for name, value in point.items())
+            yield from (Problem(where=f"sweep at {at}: {p.where}", what=p.what) for p in error.problems)
+            return
+
+
+def _in_ticks(axis: SweepAxis, on_grid: Collection[str]) -> SweepAxis:
+    rows = [
+        [to_seconds(int(ticks)) for ticks in nearest_ticks(values)] if name in on_grid else values
+        for name, values in zip(axis.names, axis.values, strict=True)
+    ]
+    return SweepAxis(names=axis.names, values=np.array(rows, dtype=np.float64))
+
+
+def _unaffected(name: str, batch: CircuitBatch, played: _Played) -> Iterator[str]:
+    same = [i for i, used in enumerate(played.by_circuit) if name not in used]
+    if same:
+        example = circuit_name(same[0], batch.circuits[same[0]])
+        yield f"sweep of {name}: {len(same)} circuits are not played with it, such as {example}; their points are alike"
+
+
+def _sweepable(played: _Played) -> list[str]:
+    return sorted(frozenset[str]().union(*played.by_circuit)) or ["nothing"]
+
+
+def _likely(gates: CalibratedGates, name: str) -> str:
+    close = difflib.get_close_matches(name, gates.snapshot.parameters, n=3)
+    return f"; did you mean {' or '.join(close)}?" if close else ""
