@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -51,7 +51,7 @@ class LiveDisplay:
 
 
 @contextmanager
-def open_display(console: Console | None = None) -> Iterator[Display]:
+def open_display(console: Console | None = None) -> Generator[Display]:
     """Give the display that fits standard output."""
     console = console or Console()
     if not console.is_terminal:
