@@ -23,7 +23,7 @@ class PlayedPulse:
     """One pulse as it left a connector, without its carrier."""
 
     start: int
-    """ns from the start of the shot."""
+    """ns from the first pulse."""
     samples: NDArray[np.complex128]
     """I + 1j Q, 1 ns apart, fraction of the output's full scale."""
     phase: float | None
@@ -35,7 +35,7 @@ class Window:
     """One integration at the digitiser."""
 
     start: int
-    """ns from the start of the shot."""
+    """ns from the first pulse."""
     length: int
     """ns."""
 
@@ -140,7 +140,7 @@ def _label(line: PlayedLine) -> str:
 
 
 def _bottom_line(lines: Sequence[PlayedLine]) -> str:
-    time = "time from the start of the shot (ns); phases against the first pulse of each line"
+    time = "time from the first pulse (ns); phases against the first pulse of each line"
     idle = ", ".join(line.name for line in lines if line.is_idle)
     return f"{time}\nidle: {idle}" if idle else time
 
