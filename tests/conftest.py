@@ -1,9 +1,17 @@
-"""What every test shares: hypothesis without deadlines, since the machine is, and --update for golden files."""
+"""What every test shares: hypothesis without deadlines, --update for golden files, and programs made by hand."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Protocol
+
 import hypothesis
+import numpy as np
 import pytest
+from numpy.typing import NDArray
+
+from qubitd.core.envelope import samples_digest
+from qubitd.core.program import Acquisitions, Plays, Program, ProgramTables, SampledEnvelope
 
 hypothesis.settings.register_profile("qubitd", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("qubitd")
@@ -17,3 +25,69 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def update(request: pytest.FixtureRequest) -> bool:
     """Whether golden files are to be written anew."""
     return bool(request.config.getoption("--update"))
+
+
+class ProgramBuilder(Protocol):
+    """Makes a program by hand."""
+
+    def __call__(
+        self,
+        *,
+        lines: Sequence[str],
+        envelopes: Sequence[NDArray[np.complex128]],
+        plays: Sequence[tuple[str, int, int, float, float, float]] = (),
+        acquisitions: Sequence[tuple[str, int, int, float, float]] = (),
+        duration: int,
+        name: str = "p",
+    ) -> Program: ...
+
+
+@pytest.fixture(scope="session")
+def make_program() -> ProgramBuilder:
+    """Make a program from rows.
+
+    A play is (line, start, envelope, amplitude, phase, frequency), an acquisition
+    (line, start, length, frequency, phase).
+    """
+    return _program
+
+
+def _program(
+    *,
+    lines: Sequence[str],
+    envelopes: Sequence[NDArray[np.complex128]],
+    plays: Sequence[tuple[str, int, int, float, float, float]] = (),
+    acquisitions: Sequence[tuple[str, int, int, float, float]] = (),
+    duration: int,
+    name: str = "p",
+) -> Program:
+    sampled = [SampledEnvelope(samples=samples, digest=samples_digest(samples)) for samples in envelopes]
+    played = sorted((lines.index(line), start, *rest) for line, start, *rest in plays)
+    acquired = sorted((lines.index(line), start, *rest) for line, start, *rest in acquisitions)
+    return Program(
+        name=name,
+        lines=tuple(lines),
+        plays=Plays(
+            line=np.array([row[0] for row in played], dtype=np.uint16),
+            start=np.array([row[1] for row in played], dtype=np.int64),
+            length=np.array([len(envelopes[int(row[2])]) for row in played], dtype=np.int64),
+            envelope=np.array([row[2] for row in played], dtype=np.int32),
+            amplitude=np.array([row[3] for row in played], dtype=np.float64),
+            phase=np.array([row[4] for row in played], dtype=np.float64),
+            frequency=np.array([row[5] for row in played], dtype=np.float64),
+            frame=np.zeros(len(played), dtype=np.int16),
+        ),
+        acquisitions=Acquisitions(
+            line=np.array([row[0] for row in acquired], dtype=np.uint16),
+            qubit=np.zeros(len(acquired), dtype=np.uint16),
+            start=np.array([row[1] for row in acquired], dtype=np.int64),
+            length=np.array([row[2] for row in acquired], dtype=np.int64),
+            frequency=np.array([row[3] for row in acquired], dtype=np.float64),
+            phase=np.array([row[4] for row in acquired], dtype=np.float64),
+            clbit=np.arange(len(acquired), dtype=np.int32),
+            order=np.arange(len(acquired), dtype=np.int32),
+        ),
+        duration=duration,
+        num_clbits=len(acquired),
+        tables=ProgramTables(envelopes=tuple(sampled)),
+    )

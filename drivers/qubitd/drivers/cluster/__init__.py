@@ -1,0 +1,1 @@
+"""Qblox Cluster: FPGA sequencers that play waveforms, read out and keep time together."""

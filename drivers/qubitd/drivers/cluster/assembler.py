@@ -1,0 +1,84 @@
+"""Translate a chunk into what a Cluster runs. Pure: no instrument is touched, the same chunk gives the same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qubitd.core.program import Chunk
+from qubitd.drivers.cluster.assembly import ClusterAssembly, ReadoutMap, SequencerLoad
+from qubitd.drivers.cluster.capacity import line_usage
+from qubitd.drivers.cluster.columns import chunk_columns
+from qubitd.drivers.cluster.exertion import line_exertion
+from qubitd.drivers.cluster.line_program import LineProgram, chunk_line_programs
+from qubitd.drivers.cluster.q1asm import program_text
+from qubitd.drivers.cluster.registers import QUARTER_HERTZ
+from qubitd.drivers.cluster.wiring import Wiring
+from qubitd.drivers.errors import CapacityError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterAssembler:
+    """The assembler for a Cluster as wired."""
+
+    wiring: Wiring
+
+    def assemble(self, chunk: Chunk) -> ClusterAssembly:
+        """Translate a chunk.
+
+        Raises:
+            UnplayableProgramError: the wiring or the hardware has no way to play a program.
+            CapacityError: the chunk does not fit.
+        """
+        columns = chunk_columns(chunk)
+        parts = chunk_line_programs(columns, self.wiring)
+        overflows = [usage for part in parts for usage in line_usage(part, chunk.shots) if not usage.fits]
+        if overflows:
+            raise CapacityError(overflows)
+        return ClusterAssembly(
+            sequencers=tuple(_load(part, chunk.shots, columns.layout.total) for part in parts),
+            readouts=tuple(_readout(part) for part in parts if len(part.acquisitions.start)),
+            acquisitions=tuple(len(program.acquisitions.line) for program in chunk.programs),
+            shots=chunk.shots,
+            iteration=columns.layout.total,
+        )
+
+
+def _load(part: LineProgram, shots: int, iteration: int) -> SequencerLoad:
+    program = program_text(part, shots=shots).encode("ascii")
+    lengths = part.acquisitions.length
+    bins = shots * len(lengths)
+    return SequencerLoad(
+        wired=part.wired,
+        program=program,
+        waveforms=part.waveforms.waveforms,
+        bins=bins,
+        integration=int(lengths[0]) if bins else 0,
+        nco_frequency=part.tones.base / QUARTER_HERTZ if part.tones is not None else 0.0,
+        exertion=line_exertion(part, iteration),
+        digest=_digest(program, part, bins),
+    )
+
+
+def _digest(program: bytes, part: LineProgram, bins: int) -> str:
+    content = hashlib.sha256(program)
+    for waveform in part.waveforms.waveforms:
+        content.update(waveform.name.encode("ascii"))
+    content.update(str(bins).encode("ascii"))
+    return content.hexdigest()
+
+
+def _readout(part: LineProgram) -> ReadoutMap:
+    rotation: NDArray[np.complex128] = (
+        part.tones.acquisition_rotation
+        if part.tones is not None
+        else np.ones(len(part.acquisitions.start), np.complex128)
+    )
+    return ReadoutMap(
+        program=part.acquisitions.program,
+        column=part.acquisitions.row,
+        rotation=rotation.astype(np.complex64),
+    )

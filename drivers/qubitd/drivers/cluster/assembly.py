@@ -1,0 +1,93 @@
+"""A chunk as a Cluster takes it: per sequencer its program, waveforms, acquisition and settings. Made without I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qubitd.core.ticks import to_seconds
+from qubitd.drivers.cluster.waveforms import Waveform
+from qubitd.drivers.cluster.wiring import WiredLine
+
+SYNC_MARGIN = 1.0
+"""Seconds that arming, synchronisation and time of flight may add to a run; the sequencers need microseconds."""
+CLOCK_MARGIN = 0.01
+"""Fraction by which a run may last longer than computed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exertion:
+    """What a line carries during one iteration, in fractions of full scale."""
+
+    amplitude: float
+    """Largest |I + iQ|."""
+    mean_power: float
+    """Mean of |I + iQ|^2 over the iteration."""
+    mean: float
+    """|mean value| over the iteration."""
+    slew: float
+    """Largest change from one nanosecond to the next."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SequencerLoad:
+    """What one sequencer gets."""
+
+    wired: WiredLine
+    program: bytes
+    """Q1ASM."""
+    waveforms: tuple[Waveform, ...]
+    """By index."""
+    bins: int
+    """Of its one acquisition; 0 for a sequencer that only plays."""
+    integration: int
+    """ns of each integration; 0 for a sequencer that only plays."""
+    nco_frequency: float
+    """Hz at the start; 0 on a baseband output."""
+    exertion: Exertion
+    digest: str
+    """Of program, waveforms and bins: equal digests need no new upload."""
+
+    @property
+    def waveform_bytes(self) -> int:
+        """Bytes of samples."""
+        return sum(waveform.samples.nbytes for waveform in self.waveforms)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ReadoutMap:
+    """Where the acquisitions of one sequencer belong: one entry each, in the order of time within an iteration."""
+
+    program: NDArray[np.int64]
+    """Position of the program in the chunk."""
+    column: NDArray[np.int64]
+    """Position among the acquisitions of that program."""
+    rotation: NDArray[np.complex64]
+    """Factor that gives each the demodulation phase it asked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ClusterAssembly:
+    """A chunk for a Cluster."""
+
+    sequencers: tuple[SequencerLoad, ...]
+    """Those that take part, by address."""
+    readouts: tuple[ReadoutMap, ...]
+    """For each sequencer that acquires, in the same order."""
+    acquisitions: tuple[int, ...]
+    """Number of acquisitions of each program."""
+    shots: int
+    iteration: int
+    """Ticks of one iteration of the shot loop: all programs once."""
+
+    @property
+    def duration(self) -> float:
+        """Instrument time of the whole run in seconds."""
+        return to_seconds(self.shots * self.iteration)
+
+    @property
+    def deadline(self) -> float:
+        """Seconds of instrument time after which the run is stuck."""
+        return self.duration * (1 + CLOCK_MARGIN) + SYNC_MARGIN

@@ -1,0 +1,51 @@
+"""What a chunk takes of a Cluster's memories, exactly as the assembler writes it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from qubitd.core.capacity import Usage
+from qubitd.core.program import Chunk
+from qubitd.drivers.cluster.columns import chunk_columns
+from qubitd.drivers.cluster.line_program import LineProgram, chunk_line_programs
+from qubitd.drivers.cluster.modules import MAX_ACQUISITIONS, MAX_BINS, MAX_WAVEFORM_SAMPLES, MAX_WAVEFORMS
+from qubitd.drivers.cluster.q1asm import instruction_count
+from qubitd.drivers.cluster.wiring import Wiring
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterCapacity:
+    """The memories of a Cluster as wired."""
+
+    wiring: Wiring
+
+    def usage(self, chunk: Chunk) -> Sequence[Usage]:
+        """Count what a chunk takes of every memory of every sequencer that takes part.
+
+        Raises:
+            UnplayableProgramError: it could not be played whatever its size.
+        """
+        parts = chunk_line_programs(chunk_columns(chunk), self.wiring)
+        return [usage for part in parts for usage in line_usage(part, chunk.shots)]
+
+
+def line_usage(part: LineProgram, shots: int) -> list[Usage]:
+    """Count what one sequencer's part takes."""
+    waveforms = part.waveforms.waveforms
+    counts = [
+        ("instructions", instruction_count(part), part.wired.module.instructions),
+        ("waveforms", len(waveforms), MAX_WAVEFORMS),
+        ("waveform samples", sum(len(waveform.samples) for waveform in waveforms), MAX_WAVEFORM_SAMPLES),
+    ]
+    acquisitions = len(part.acquisitions.start)
+    if acquisitions:
+        counts += [
+            ("bins", shots * acquisitions, MAX_BINS),
+            ("acquisitions", 1, MAX_ACQUISITIONS),
+            # The window's length is a setting of the sequencer, not of the instruction.
+            ("integration lengths", len(np.unique(part.acquisitions.length)), 1),
+        ]
+    return [Usage(sequencer=part.wired.name, memory=memory, used=used, limit=limit) for memory, used, limit in counts]

@@ -1,0 +1,177 @@
+"""A chunk's programs laid out one after another in time, as one set of columns.
+
+One iteration of the shot loop is: for each program, the passive reset, the program, a short tail. Every sequencer
+follows the same layout, so all take exactly the same time per iteration and stay aligned once they were synchronised.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qubitd.core.program import Chunk, Program, ProgramTables
+
+LEAD = 40
+"""Ticks before a program for resetting phases and opening RF switches; a passive reset, if longer, includes them."""
+TAIL = 20
+"""Ticks after a program in which RF switches close."""
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Layout:
+    """When each program runs within one iteration."""
+
+    begin: Ints
+    """Tick at which a program's passive reset begins, shape (programs,)."""
+    lead: int
+    """Ticks from there to tick 0 of the program."""
+    duration: Ints
+    """Ticks of each program itself."""
+    total: int
+    """Ticks of one iteration."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PlayColumns:
+    """Plays of one line or of all, in the order of program and start."""
+
+    line: NDArray[np.uint16]
+    program: Ints
+    """Position in the chunk."""
+    start: Ints
+    """Ticks from the program's start."""
+    length: Ints
+    envelope: Ints
+    amplitude: NDArray[np.float64]
+    phase: NDArray[np.float64]
+    frequency: NDArray[np.float64]
+
+    def select(self, rows: NDArray[np.intp]) -> PlayColumns:
+        """Give some of the rows."""
+        return PlayColumns(**{name: getattr(self, name)[rows] for name in self.__slots__})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class AcquisitionColumns:
+    """Acquisitions of one line or of all, in the order of program and start."""
+
+    line: NDArray[np.uint16]
+    program: Ints
+    row: Ints
+    """Position among the acquisitions of its program."""
+    start: Ints
+    length: Ints
+    phase: NDArray[np.float64]
+    frequency: NDArray[np.float64]
+
+    def select(self, rows: NDArray[np.intp]) -> AcquisitionColumns:
+        """Give some of the rows."""
+        return AcquisitionColumns(**{name: getattr(self, name)[rows] for name in self.__slots__})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class EnvelopeColumns:
+    """What is to be known of each envelope of a job."""
+
+    length: Ints
+    peak: NDArray[np.float64]
+    """Largest |real| or |imaginary| part of its samples."""
+    is_complex: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ChunkColumns:
+    """All programs of a chunk."""
+
+    chunk: Chunk
+    layout: Layout
+    lines: tuple[str, ...]
+    tables: ProgramTables
+    envelopes: EnvelopeColumns
+    plays: PlayColumns
+    acquisitions: AcquisitionColumns
+
+    def used_lines(self) -> list[int]:
+        """Give the lines on which something happens."""
+        return [int(line) for line in np.union1d(self.plays.line, self.acquisitions.line)]
+
+    def plays_on(self, line: int) -> PlayColumns:
+        """Give the plays of one line."""
+        return self.plays.select(np.flatnonzero(self.plays.line == line))
+
+    def acquisitions_on(self, line: int) -> AcquisitionColumns:
+        """Give the acquisitions of one line."""
+        return self.acquisitions.select(np.flatnonzero(self.acquisitions.line == line))
+
+    def where(self, program: int, line: int) -> str:
+        """Name a place for a message."""
+        name = self.chunk.programs[program].name
+        return f"program {self.chunk.first_program + program} ({name!r}), line {self.lines[line]}"
+
+
+def chunk_columns(chunk: Chunk) -> ChunkColumns:
+    """Lay out a chunk, which has at least one program."""
+    first = chunk.programs[0]
+    return ChunkColumns(
+        chunk=chunk,
+        layout=_layout(chunk),
+        lines=first.lines,
+        tables=first.tables,
+        envelopes=_envelopes(first.tables),
+        plays=_plays(chunk.programs),
+        acquisitions=_acquisitions(chunk.programs),
+    )
+
+
+def _layout(chunk: Chunk) -> Layout:
+    duration = np.array([program.duration for program in chunk.programs], dtype=np.int64)
+    lead = max(chunk.reset, LEAD)
+    end = np.cumsum(duration + lead + TAIL)
+    return Layout(begin=end - (duration + lead + TAIL), lead=lead, duration=duration, total=int(end[-1]))
+
+
+def _envelopes(tables: ProgramTables) -> EnvelopeColumns:
+    length = np.array([len(envelope.samples) for envelope in tables.envelopes], dtype=np.int64)
+    if not len(length):
+        return EnvelopeColumns(length=length, peak=np.zeros(0), is_complex=np.zeros(0, dtype=np.bool_))
+    samples = np.concatenate([envelope.samples for envelope in tables.envelopes])
+    first = np.cumsum(length) - length
+    imag = np.maximum.reduceat(np.abs(samples.imag), first)
+    return EnvelopeColumns(
+        length=length, peak=np.maximum(imag, np.maximum.reduceat(np.abs(samples.real), first)), is_complex=imag > 0
+    )
+
+
+def _plays(programs: tuple[Program, ...]) -> PlayColumns:
+    parts = [program.plays for program in programs]
+    return PlayColumns(
+        line=np.concatenate([part.line for part in parts]),
+        program=_owners([len(part.line) for part in parts]),
+        start=np.concatenate([part.start for part in parts]),
+        length=np.concatenate([part.length for part in parts]),
+        envelope=np.concatenate([part.envelope for part in parts]).astype(np.int64),
+        amplitude=np.concatenate([part.amplitude for part in parts]),
+        phase=np.concatenate([part.phase for part in parts]),
+        frequency=np.concatenate([part.frequency for part in parts]),
+    )
+
+
+def _acquisitions(programs: tuple[Program, ...]) -> AcquisitionColumns:
+    parts = [program.acquisitions for program in programs]
+    return AcquisitionColumns(
+        line=np.concatenate([part.line for part in parts]),
+        program=_owners([len(part.line) for part in parts]),
+        row=np.concatenate([np.arange(len(part.line), dtype=np.int64) for part in parts]),
+        start=np.concatenate([part.start for part in parts]),
+        length=np.concatenate([part.length for part in parts]),
+        phase=np.concatenate([part.phase for part in parts]),
+        frequency=np.concatenate([part.frequency for part in parts]),
+    )
+
+
+def _owners(counts: list[int]) -> Ints:
+    return np.repeat(np.arange(len(counts), dtype=np.int64), counts)

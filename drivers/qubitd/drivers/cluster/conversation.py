@@ -1,0 +1,200 @@
+"""Exchanges with one Cluster, each a question and what its answer means. One error check per batch of commands."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qubitd.drivers.cluster import protocol
+from qubitd.drivers.cluster.assembly import SequencerLoad
+from qubitd.drivers.cluster.json_value import JsonValue
+from qubitd.drivers.cluster.protocol import SequencerState, sequencer
+from qubitd.drivers.cluster.waveforms import Waveform
+from qubitd.drivers.cluster.wiring import SequencerAddress
+from qubitd.drivers.errors import (
+    InstrumentChangedError,
+    InstrumentFaultError,
+    MalformedAnswerError,
+    WrongInstrumentError,
+)
+from qubitd.drivers.rack import ClusterInstrument
+from qubitd.drivers.visa.link import Link
+
+log = logging.getLogger(__name__)
+
+U32 = np.dtype("<u4")
+
+
+class ClusterConversation:
+    """Speaks with the Cluster at the other end of a link."""
+
+    def __init__(self, link: Link) -> None:
+        self.link = link
+
+    def identify(self, instrument: ClusterInstrument) -> None:
+        """Make sure of who is there; nothing but `*IDN?` is sent until that is certain.
+
+        Raises:
+            WrongInstrumentError: another maker, model, serial number, or other modules than the rack file states.
+        """
+        identity = protocol.parse_identity(self.link.ask(protocol.IDENTITY))
+        if identity is None or (identity.maker, identity.model) != ("Qblox", "Cluster MM"):
+            self._wrong(f"this is {identity or 'no instrument that identifies itself'}, not a Qblox Cluster")
+        elif instrument.serial and identity.serial != instrument.serial:
+            self._wrong(f"its serial number is {identity.serial}, the rack file says {instrument.serial}")
+        modules = protocol.parse_modules(self.link.ask_blocks([protocol.DESCRIPTION])[0])
+        if modules is None:
+            raise self._malformed("its description names no modules")
+        wrong = [
+            f"slot {slot.slot} holds {modules.get(slot.slot, 'nothing')}, the rack file says {slot.kind}"
+            for slot in instrument.slots
+            if modules.get(slot.slot) != slot.kind
+        ]
+        if wrong:
+            self._wrong("; ".join(wrong))
+
+    def check_health(self) -> None:
+        """Refuse a Cluster that reports an error of its own; leftovers in its error queue only reach the log.
+
+        Raises:
+            InstrumentFaultError: it reports ERROR or CRITICAL.
+        """
+        for words in self.drain_errors():
+            log.warning("error left over in the instrument", extra={"instrument": self.link.resource, "words": words})
+        status, _, flags = self.link.ask(protocol.SYSTEM_STATE).partition(";")
+        if status.strip() in ("ERROR", "CRITICAL"):
+            raise self._fault(f"it reports {status.strip()}", [flag for flag in flags.split(",") if flag.strip()])
+
+    def drain_errors(self) -> list[str]:
+        """Empty the error queue."""
+        count = self.link.ask(protocol.ERROR_COUNT)
+        if not count.strip().isdecimal():
+            raise self._malformed(f"it answers {count[:40]!r} when asked for the number of its errors")
+        return self.link.ask_all([protocol.NEXT_ERROR] * int(count))
+
+    def refuse_errors(self, what: str, *, programmed: Iterable[int] = ()) -> None:
+        """End a batch of commands.
+
+        Args:
+            what: what the batch was for.
+            programmed: slots whose assembler was used in it.
+
+        Raises:
+            InstrumentFaultError: the instrument refused something.
+        """
+        words = self.drain_errors()
+        if words:
+            logs = self.link.ask_blocks([protocol.assembler_log(slot) for slot in programmed])
+            words += [text for text in (one.decode("utf-8", errors="replace").strip() for one in logs) if text]
+            raise self._fault(f"it refused to {what}", words)
+
+    def states(self, addresses: Sequence[SequencerAddress]) -> Mapping[SequencerAddress, SequencerState]:
+        """Ask how sequencers are."""
+        answers = self.link.ask_all([sequencer(address, "STATE?") for address in addresses])
+        return {address: self._state(answer) for address, answer in zip(addresses, answers, strict=True)}
+
+    def numbers(self, headers: Sequence[str]) -> list[float]:
+        """Ask for settings that are numbers."""
+        answers = self.link.ask_all([f"{header}?" for header in headers])
+        try:
+            return [float(answer) for answer in answers]
+        except ValueError as error:
+            raise self._malformed(f"a setting is no number: {error}") from error
+
+    def values(self, headers: Sequence[str]) -> list[JsonValue]:
+        """Ask for settings that are JSON."""
+        answers = self.link.ask_blocks([f"{header}?" for header in headers])
+        try:
+            return [JsonValue.decode(answer) for answer in answers]
+        except ValueError as error:
+            raise self._malformed(f"a setting is no JSON: {error}") from error
+
+    def upload_waveforms(self, load: SequencerLoad) -> None:
+        """Replace the waveforms of a sequencer."""
+        head = sequencer(load.wired.address, "AWG:WLISt:WAVeform")
+        self.link.write(f'{head}:DELete "all"')
+        for index, waveform in enumerate(load.waveforms):
+            self.link.write(f'{head}:NEW "{waveform.name}",{len(waveform.samples)},0')
+            self.link.write_block(f'{head}:DATA "{waveform.name}",', waveform.samples.tobytes())
+            self.link.write(f'{head}:INDex "{waveform.name}",{index}')
+
+    def upload_program(self, load: SequencerLoad) -> None:
+        """Replace the program of a sequencer, and its acquisition if it has one."""
+        if load.bins:
+            head = sequencer(load.wired.address, "ACQ:ALISt:ACQuisition")
+            self.link.write(
+                f'{head}:DELete "all"',
+                f'{head}:NEW "{protocol.ACQUISITION}",{load.bins}',
+                f'{head}:INDex "{protocol.ACQUISITION}",0',
+            )
+        self.link.write_block(sequencer(load.wired.address, "PROGram"), load.program)
+
+    def holds_waveforms(self, address: SequencerAddress, waveforms: Sequence[Waveform]) -> bool:
+        """Read a sequencer's waveforms back and compare."""
+        with self.link.exchange():
+            self.link.begin(sequencer(address, "AWG:WLISt?"))
+            held = {}
+            for _ in range(self._u32()):
+                name = bytes(self.link.next_block())
+                held[name] = (self._u32(), bytes(self.link.next_block()))
+            self.link.end()
+        wanted = {
+            waveform.name.encode("ascii"): (index, waveform.samples.tobytes())
+            for index, waveform in enumerate(waveforms)
+        }
+        return held == wanted
+
+    def bins(self, load: SequencerLoad) -> NDArray[np.void]:
+        """Read the bins that a run filled, each of them exactly once.
+
+        Raises:
+            InstrumentChangedError: they are not those of one whole run.
+        """
+        with self.link.exchange():
+            self.link.begin(sequencer(load.wired.address, "ACQ:ALISt?"))
+            acquisitions = [self._acquisition() for _ in range(self._u32())]
+            self.link.end()
+        name, data = acquisitions[0] if len(acquisitions) == 1 else (b"", memoryview(b""))
+        if name != protocol.ACQUISITION.encode("ascii") or len(data) != load.bins * protocol.BIN.itemsize:
+            raise self._changed(f"{load.wired.name} does not hold the {load.bins} bins of this run")
+        bins = np.frombuffer(data, dtype=protocol.BIN)
+        filled = np.count_nonzero((bins["valid"] != 0) & (bins["count"] == 1))
+        if filled != load.bins:
+            raise self._changed(f"{load.wired.name} filled {filled} of {load.bins} bins exactly once in this run")
+        return bins
+
+    def _acquisition(self) -> tuple[bytes, memoryview]:
+        """Read name and bins of one acquisition; the scope traces in between are left aside."""
+        name = bytes(self.link.next_block())
+        for _ in range(7):
+            self.link.next_block()
+        return name, self.link.next_block()
+
+    def _u32(self) -> int:
+        block = self.link.next_block()
+        if len(block) != U32.itemsize:
+            raise self._malformed(f"a number of {len(block)} bytes where 4 are due")
+        return int(np.frombuffer(block, dtype=U32)[0])
+
+    def _state(self, answer: str) -> SequencerState:
+        state = protocol.parse_state(answer)
+        if state is None:
+            raise self._malformed(f"a sequencer's state reads {answer[:80]!r}")
+        return state
+
+    def _wrong(self, what: str) -> None:
+        raise WrongInstrumentError(resource=self.link.resource, what=what)
+
+    def _malformed(self, what: str) -> MalformedAnswerError:
+        return MalformedAnswerError(resource=self.link.resource, what=what)
+
+    def _changed(self, what: str) -> InstrumentChangedError:
+        return InstrumentChangedError(
+            resource=self.link.resource, what=f"{what}: somebody else controls it, or it restarted"
+        )
+
+    def _fault(self, what: str, words: Sequence[str]) -> InstrumentFaultError:
+        return InstrumentFaultError(resource=self.link.resource, what=what, words=words)

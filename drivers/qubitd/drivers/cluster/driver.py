@@ -1,0 +1,332 @@
+"""The Cluster as a Controller. Connecting changes no output; an armed or running sequencer is never written to."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qubitd.core.capacity import Capacity
+from qubitd.core.program import Chunk
+from qubitd.drivers.cluster import protocol
+from qubitd.drivers.cluster.assembler import ClusterAssembler
+from qubitd.drivers.cluster.assembly import ClusterAssembly, SequencerLoad
+from qubitd.drivers.cluster.capacity import ClusterCapacity
+from qubitd.drivers.cluster.conversation import ClusterConversation
+from qubitd.drivers.cluster.exertion import refuse_above_ceilings
+from qubitd.drivers.cluster.holdings import Holdings
+from qubitd.drivers.cluster.known_settings import KnownSettings
+from qubitd.drivers.cluster.modules import SEQUENCERS
+from qubitd.drivers.cluster.protocol import ACTIVE_STATES, SequencerState, sequencer
+from qubitd.drivers.cluster.readout import program_iq
+from qubitd.drivers.cluster.settings import (
+    Setting,
+    configuration_header,
+    connection_settings,
+    front_end_settings,
+    rest_configuration,
+    run_configuration,
+)
+from qubitd.drivers.cluster.wiring import SequencerAddress, Wiring
+from qubitd.drivers.controller import Assembly, LoadReport
+from qubitd.drivers.errors import (
+    InstrumentChangedError,
+    InstrumentFaultError,
+    NotReadyError,
+    RunTimeoutError,
+    SequencerBusyError,
+)
+from qubitd.drivers.rack import ClusterInstrument
+from qubitd.drivers.visa.opening import open_link
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE = 2e-4
+"""Seconds between the first two looks at a run; later ones are further apart."""
+LONGEST_PAUSE = 0.02
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Connection:
+    """What exists while a link is open."""
+
+    conversation: ClusterConversation
+    settings: KnownSettings
+    holdings: Holdings
+
+
+class ClusterController:
+    """Plays chunks on one Cluster. Used by one thread at a time."""
+
+    def __init__(self, instrument: ClusterInstrument, wiring: Wiring) -> None:
+        self._instrument = instrument
+        self._wiring = wiring
+        self._assembler = ClusterAssembler(wiring=wiring)
+        self._capacity = ClusterCapacity(wiring=wiring)
+        self._addresses = [
+            SequencerAddress(slot=slot.slot, sequencer=index)
+            for slot in instrument.slots
+            for index in range(SEQUENCERS)
+        ]
+        self._front_end = {**front_end_settings(instrument.slots), **connection_settings(wiring.values())}
+        self._connected: _Connection | None = None
+        self._loaded: ClusterAssembly | None = None
+        self._has_run = False
+        self._is_in_doubt = False
+
+    @property
+    def capacity(self) -> Capacity:
+        """What its memories hold."""
+        return self._capacity
+
+    def connect(self) -> None:
+        """Find the Cluster, make sure who it is, and adopt its state. Nothing is changed."""
+        self.close()
+        log.info("connecting", extra={"instrument": self._instrument.resource})
+        link = open_link(self._instrument.resource, timeout=self._instrument.timeout)
+        try:
+            conversation = ClusterConversation(link)
+            conversation.identify(self._instrument)
+            conversation.check_health()
+            connected = _Connection(
+                conversation=conversation, settings=KnownSettings(conversation), holdings=Holdings(conversation)
+            )
+            self._adopt(connected)
+        except BaseException:
+            link.close()
+            raise
+        self._connected = connected
+        log.info("connected", extra={"instrument": self._instrument.resource})
+
+    def close(self) -> None:
+        """Drop the link. What the Cluster does goes on."""
+        if self._connected is not None:
+            self._connected.conversation.link.close()
+        self._connected, self._loaded = None, None
+
+    def assemble(self, chunk: Chunk) -> ClusterAssembly:
+        """Translate a chunk. Pure.
+
+        Raises:
+            UnplayableProgramError, CapacityError.
+        """
+        return self._assembler.assemble(chunk)
+
+    def load(self, assembly: Assembly) -> LoadReport:
+        """Bring an assembly into the Cluster, sending only what it does not hold.
+
+        Raises:
+            CeilingError: a line would carry more than the rack file allows; nothing was sent.
+            SequencerBusyError: a sequencer that must be written to is armed or running; nothing was written.
+            InstrumentFaultError: it refused something.
+        """
+        if not isinstance(assembly, ClusterAssembly):
+            raise NotReadyError(f"a Cluster cannot load {type(assembly).__name__}; use what its own `assemble` gave")
+        self._loaded, self._has_run = None, False
+        refuse_above_ceilings(assembly.sequencers)
+        with self._doubting() as connected:
+            wanted, states = self._plan(connected, assembly)
+            connected.settings.write(wanted)
+            sent = sum(connected.holdings.bring(load, states[load.wired.address]) for load in assembly.sequencers)
+            connected.conversation.refuse_errors("take a chunk", programmed=_slots(assembly))
+        self._loaded = assembly
+        log.info("loaded", extra={"instrument": self._instrument.resource, "bytes": sent})
+        return LoadReport(upload_bytes=sent, reused_bytes=sum(map(_upload_bytes, assembly.sequencers)) - sent)
+
+    def start(self) -> None:
+        """Run what was loaded last. Data of an earlier run are deleted first.
+
+        Raises:
+            NotReadyError: nothing is loaded.
+            InstrumentFaultError: a sequencer cannot be armed or started.
+        """
+        loaded = self._chunk()
+        addresses = [load.wired.address for load in loaded.sequencers]
+        self._has_run = False
+        with self._doubting() as connected:
+            if addresses:
+                conversation = connected.conversation
+                conversation.link.write(*_deletions(loaded), *(sequencer(address, "ARM") for address in addresses))
+                conversation.refuse_errors("arm")
+                self._refuse_unarmed(conversation.states(addresses))
+                conversation.link.write(*(sequencer(address, "START") for address in addresses))
+                conversation.refuse_errors("start")
+
+    def wait(self, deadline: float) -> None:
+        """Return when the run has ended well.
+
+        Args:
+            deadline: seconds on the wall clock.
+
+        Raises:
+            RunTimeoutError: it still runs.
+            InstrumentFaultError: a sequencer reported a fault.
+            InstrumentChangedError: a sequencer was reset.
+        """
+        names = {load.wired.address: load.wired.name for load in self._chunk().sequencers}
+        pending, pause, end = list(names), FIRST_PAUSE, time.monotonic() + deadline
+        with self._doubting() as connected:
+            while pending:
+                states = connected.conversation.states(pending)
+                self._refuse_faults(states, names)
+                pending = [address for address in pending if states[address].state in ACTIVE_STATES]
+                if pending and time.monotonic() >= end:
+                    unfinished = [f"{names[address]} is {states[address].state}" for address in pending]
+                    raise RunTimeoutError(resource=self._instrument.resource, deadline=deadline, unfinished=unfinished)
+                if pending:
+                    time.sleep(pause)
+                    pause = min(1.5 * pause, LONGEST_PAUSE)
+        self._has_run = True
+
+    def fetch(self) -> tuple[NDArray[np.complex64], ...]:
+        """Read the IQ points of the run that ended, and make sure that nobody else touched the Cluster meanwhile.
+
+        Raises:
+            NotReadyError: no run has ended.
+            InstrumentChangedError: bins or settings are not those of this run.
+        """
+        loaded = self._chunk()
+        if not self._has_run:
+            raise NotReadyError("no run has ended since the last load or start; call wait first")
+        with self._doubting() as connected:
+            bins = [connected.conversation.bins(load) for load in loaded.sequencers if load.bins]
+            connected.settings.verify(self._run_headers(loaded))
+            connected.holdings.note_run(loaded.sequencers)
+        return program_iq(loaded, bins)
+
+    def stop(self) -> None:
+        """Make the Cluster safe: sequencers stopped, RF switches off, offsets held; read back.
+
+        Raises:
+            InstrumentChangedError: it does not stay so.
+            InstrumentFaultError: a sequencer still runs.
+        """
+        if self._connected is None or not self._connected.conversation.link.is_open:
+            self.connect()
+        self._loaded = None
+        with self._doubting() as connected:
+            conversation, settings = connected.conversation, connected.settings
+            conversation.link.write(*(sequencer(address, "STOP") for address in self._addresses))
+            for words in conversation.drain_errors():
+                log.warning("refused to stop", extra={"instrument": self._instrument.resource, "words": words})
+            self._adopt(connected)
+            headers = list(map(configuration_header, self._addresses))
+            settings.write(settings.missing({header: rest_configuration(settings.value(header)) for header in headers}))
+            conversation.refuse_errors("rest")
+            settings.verify(headers)
+            self._refuse_active(conversation.states(self._addresses))
+        log.info("stopped", extra={"instrument": self._instrument.resource})
+
+    def _connection(self) -> _Connection:
+        if self._connected is None:
+            raise NotReadyError(f"{self._instrument.resource} is not connected; call connect first")
+        return self._connected
+
+    def _chunk(self) -> ClusterAssembly:
+        if self._loaded is None:
+            raise NotReadyError("nothing is loaded; call load first")
+        return self._loaded
+
+    @contextmanager
+    def _doubting(self) -> Iterator[_Connection]:
+        """Give the connection; if anything goes wrong, read all settings anew before they are relied on again."""
+        connected = self._connection()
+        try:
+            yield connected
+        except BaseException:
+            self._is_in_doubt = True
+            raise
+
+    def _adopt(self, connected: _Connection) -> None:
+        """Read how everything is set, and count on nothing that was uploaded."""
+        numbers = [header for header, value in self._front_end.items() if isinstance(value, float)]
+        values = [header for header, value in self._front_end.items() if not isinstance(value, float)]
+        connected.holdings.forget()
+        connected.settings.adopt(numbers=numbers, values=[*values, *map(configuration_header, self._addresses)])
+        self._is_in_doubt = False
+
+    def _plan(
+        self, connected: _Connection, assembly: ClusterAssembly
+    ) -> tuple[Mapping[str, Setting], Mapping[SequencerAddress, SequencerState]]:
+        """Find the settings to write, and the states of the sequencers to write to, none of them active.
+
+        Raises:
+            SequencerBusyError: one of them is armed or running.
+        """
+        if self._is_in_doubt:
+            self._adopt(connected)
+        wanted = self._wanted(connected.settings, assembly)
+        states = connected.conversation.states(self._touched(assembly, wanted))
+        if connected.holdings.was_reset(states):
+            log.warning("reset by somebody else", extra={"instrument": self._instrument.resource})
+            self._adopt(connected)
+            wanted = self._wanted(connected.settings, assembly)
+            states = connected.conversation.states(self._touched(assembly, wanted))
+        self._refuse_active(states)
+        return wanted, states
+
+    def _wanted(self, settings: KnownSettings, assembly: ClusterAssembly) -> Mapping[str, Setting]:
+        """Give the settings that an assembly needs and that are not so yet; sequencers come to rest first."""
+        loads = {load.wired.address: load for load in assembly.sequencers}
+        resting, running = {}, {}
+        for address in self._addresses:
+            header = configuration_header(address)
+            if address in loads:
+                running[header] = run_configuration(settings.value(header), loads[address])
+            else:
+                resting[header] = rest_configuration(settings.value(header))
+        return settings.missing({**resting, **self._front_end, **running})
+
+    def _touched(self, assembly: ClusterAssembly, wanted: Mapping[str, Setting]) -> list[SequencerAddress]:
+        taking_part = {load.wired.address for load in assembly.sequencers}
+        return [
+            address for address in self._addresses if address in taking_part or configuration_header(address) in wanted
+        ]
+
+    def _run_headers(self, loaded: ClusterAssembly) -> list[str]:
+        """Give the settings on which a run depends, to be read back after it."""
+        front_end = [header for header, value in self._front_end.items() if isinstance(value, float)]
+        return [*front_end, *(configuration_header(load.wired.address) for load in loaded.sequencers)]
+
+    def _refuse_active(self, states: Mapping[SequencerAddress, SequencerState]) -> None:
+        active = [f"{address} is {state.state}" for address, state in states.items() if state.state in ACTIVE_STATES]
+        if active:
+            raise SequencerBusyError(resource=self._instrument.resource, sequencers=active)
+
+    def _refuse_unarmed(self, states: Mapping[SequencerAddress, SequencerState]) -> None:
+        unarmed = [f"{address} is {state.state}" for address, state in states.items() if state.state != "ARMED"]
+        if unarmed:
+            raise InstrumentChangedError(
+                resource=self._instrument.resource, what=f"{', '.join(unarmed)} after it was armed; load again"
+            )
+
+    def _refuse_faults(
+        self, states: Mapping[SequencerAddress, SequencerState], names: Mapping[SequencerAddress, str]
+    ) -> None:
+        words = [f"{names[address]}: {', '.join(state.faults)}" for address, state in states.items() if state.faults]
+        if words:
+            raise InstrumentFaultError(resource=self._instrument.resource, what="the run failed", words=words)
+        reset = [names[address] for address, state in states.items() if state.state == "IDLE"]
+        if reset:
+            raise InstrumentChangedError(
+                resource=self._instrument.resource, what=f"{', '.join(reset)} was reset by somebody else during the run"
+            )
+
+
+def _deletions(loaded: ClusterAssembly) -> list[str]:
+    """Give the commands that delete what earlier runs acquired."""
+    command = f'ACQ:ALISt:ACQuisition:DATA:DELete "{protocol.ACQUISITION}"'
+    return [sequencer(load.wired.address, command) for load in loaded.sequencers if load.bins]
+
+
+def _slots(loaded: ClusterAssembly) -> list[int]:
+    return sorted({load.wired.address.slot for load in loaded.sequencers})
+
+
+def _upload_bytes(load: SequencerLoad) -> int:
+    return len(load.program) + load.waveform_bytes

@@ -1,0 +1,69 @@
+"""How hard a line is driven by what will really be played, and whether its ceiling allows that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qubitd.core.errors import Problem
+from qubitd.drivers.cluster.assembly import Exertion, SequencerLoad
+from qubitd.drivers.cluster.line_program import LineProgram
+from qubitd.drivers.cluster.registers import FULL_GAIN
+from qubitd.drivers.errors import CeilingError
+
+ROUNDING = 1e-4
+"""By how much a ceiling may be exceeded: gains are rounded to steps of 3e-5."""
+
+
+def line_exertion(part: LineProgram, iteration: int) -> Exertion:
+    """Work out what a line carries during one iteration, from rounded gains and the samples as they are uploaded."""
+    envelopes, owner = np.unique(part.plays.envelope, return_inverse=True)
+    if not len(envelopes):
+        return Exertion(amplitude=0.0, mean_power=0.0, mean=0.0, slew=0.0)
+    gain = part.gain_real / FULL_GAIN
+    facts = [_facts(_samples(part, int(envelope))) for envelope in envelopes]
+    peak, energy, area, slew = np.array(facts)[owner].T
+    return Exertion(
+        amplitude=float(np.max(np.abs(gain) * peak.real)),
+        mean_power=float(np.sum(gain**2 * energy.real) / iteration),
+        mean=float(np.abs(np.sum(gain * area)) / iteration),
+        slew=float(np.max(np.abs(gain) * slew.real)),
+    )
+
+
+def refuse_above_ceilings(sequencers: Iterable[SequencerLoad]) -> None:
+    """Check every line against its ceiling.
+
+    Raises:
+        CeilingError: a line would carry more than the rack file allows; all such lines are reported.
+    """
+    problems = [problem for load in sequencers for problem in _problems(load)]
+    if problems:
+        raise CeilingError(problems)
+
+
+def _problems(load: SequencerLoad) -> Iterator[Problem]:
+    for quantity in ("amplitude", "mean_power", "mean", "slew"):
+        value, limit = getattr(load.exertion, quantity), getattr(load.wired.ceiling, quantity)
+        if value > limit + ROUNDING:
+            yield Problem(
+                where=f"line {load.wired.line}",
+                what=f"{quantity} of {value:.4g} of full scale exceeds the ceiling of {limit:.4g} in the rack file; "
+                "lower the amplitude, or have the operator raise the ceiling",
+            )
+
+
+def _samples(part: LineProgram, envelope: int) -> NDArray[np.complex128]:
+    waveforms = part.waveforms
+    real = waveforms.waveforms[int(waveforms.real[envelope])].samples.astype(np.float64)
+    if not waveforms.is_complex[envelope]:
+        return real.astype(np.complex128)
+    return real + 1j * waveforms.waveforms[int(waveforms.imag[envelope])].samples
+
+
+def _facts(samples: NDArray[np.complex128]) -> tuple[complex, complex, complex, complex]:
+    """Peak, energy, area and largest step of an envelope that starts from and returns to 0."""
+    steps = np.diff(samples, prepend=0, append=0)
+    return np.abs(samples).max(), np.sum(np.abs(samples) ** 2), np.sum(samples), np.abs(steps).max()

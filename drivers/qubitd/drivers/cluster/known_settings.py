@@ -1,0 +1,79 @@
+"""What the Cluster is set to: adopted at connection, changed where a run needs it, read back after the run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+
+from qubitd.drivers.cluster.conversation import ClusterConversation
+from qubitd.drivers.cluster.json_value import JsonValue
+from qubitd.drivers.cluster.settings import Setting
+from qubitd.drivers.errors import InstrumentChangedError
+
+
+class KnownSettings:
+    """The settings of one Cluster by header."""
+
+    def __init__(self, conversation: ClusterConversation) -> None:
+        self._conversation = conversation
+        self._known: dict[str, Setting] = {}
+
+    def adopt(self, *, numbers: Iterable[str], values: Iterable[str]) -> None:
+        """Read settings; nothing changes."""
+        self._known |= self._read(list(numbers), list(values))
+
+    def value(self, header: str) -> JsonValue:
+        """Give a JSON setting as it is known."""
+        known = self._known[header]
+        if not isinstance(known, JsonValue):
+            raise TypeError(f"{header} is no JSON")
+        return known
+
+    def missing(self, wanted: Mapping[str, Setting]) -> Mapping[str, Setting]:
+        """Give those of the settings that are not known to be so already."""
+        return {header: value for header, value in wanted.items() if not _is_same(self._known.get(header), value)}
+
+    def write(self, changes: Mapping[str, Setting]) -> None:
+        """Write settings. The error check at the end of the batch is the caller's."""
+        link = self._conversation.link
+        for header, value in changes.items():
+            if isinstance(value, JsonValue):
+                link.write_block(header, value.encode())
+            else:
+                link.write(f"{header} {value:.0f}")
+        self._known |= changes
+
+    def verify(self, headers: Iterable[str]) -> None:
+        """Read settings back.
+
+        Raises:
+            InstrumentChangedError: some are not what they were set to.
+        """
+        known = {header: self._known[header] for header in headers}
+        numbers = [header for header, value in known.items() if not isinstance(value, JsonValue)]
+        values = [header for header, value in known.items() if isinstance(value, JsonValue)]
+        found = self._read(numbers, values)
+        changed = [
+            f"{header} is {_short(found[header])}" for header in known if not _is_same(known[header], found[header])
+        ]
+        if changed:
+            self._known |= found
+            raise InstrumentChangedError(
+                resource=self._conversation.link.resource,
+                what=f"{'; '.join(changed)}, which is not what was set: somebody else controls it, or it restarted",
+            )
+
+    def _read(self, numbers: list[str], values: list[str]) -> dict[str, Setting]:
+        found: dict[str, Setting] = dict(zip(numbers, self._conversation.numbers(numbers), strict=True))
+        found |= dict(zip(values, self._conversation.values(values), strict=True))
+        return found
+
+
+def _is_same(one: Setting | None, other: Setting) -> bool:
+    if isinstance(one, JsonValue) or isinstance(other, JsonValue) or one is None:
+        return one == other
+    return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-6)
+
+
+def _short(value: Setting) -> str:
+    return f"{value:.12g}" if isinstance(value, float) else str(value)[:60]

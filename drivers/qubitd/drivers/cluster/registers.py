@@ -1,0 +1,41 @@
+"""Physical numbers as the Cluster's registers hold them: gains of 16 bits, quarter hertz, billionths of a turn.
+
+Phases are exact: a tone's phase at a tick is a whole number of quarter nanoturns, taken modulo one turn, so that no
+rounding adds up however long a program is.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+FULL_GAIN = 32767
+QUARTER_HERTZ = 4
+"""Frequency registers count quarter hertz; in one tick of 1 ns such a count is as many quarter nanoturns of phase."""
+TURN = 1_000_000_000
+"""Phase registers count billionths of a turn."""
+QUARTER_TURN_UNITS = 4 * TURN
+"""Quarter nanoturns in a turn."""
+
+Ints = NDArray[np.int64]
+
+
+def gain_registers(amplitude: NDArray[np.float64]) -> Ints:
+    """Round amplitudes of -1..1 to gains."""
+    return np.rint(amplitude * FULL_GAIN).astype(np.int64)
+
+
+def frequency_registers(frequency: NDArray[np.float64]) -> Ints:
+    """Round frequencies in Hz to quarter hertz."""
+    return np.rint(frequency * QUARTER_HERTZ).astype(np.int64)
+
+
+def phase_registers(phase: NDArray[np.float64], correction: Ints) -> Ints:
+    """Round phases to register values in 0..10^9-1.
+
+    Args:
+        phase: radians, of any size and sign.
+        correction: quarter nanoturns to add.
+    """
+    turns = np.mod(phase / (2 * np.pi), 1.0)
+    return np.rint(turns * TURN + correction % QUARTER_TURN_UNITS / 4).astype(np.int64) % TURN

@@ -1,0 +1,106 @@
+"""The real-time instructions of one sequencer for one iteration of the shot loop: what happens at which tick.
+
+The gap after an instruction is its own waiting time. All gaps of an iteration add up to the layout's total, on every
+sequencer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qubitd.drivers.cluster.columns import AcquisitionColumns, Layout, PlayColumns
+from qubitd.drivers.cluster.waits import SHORTEST
+
+OPEN_BEFORE = 20
+"""Ticks before the first sample at which an RF switch opens: it needs about 15."""
+
+Ints = NDArray[np.int64]
+
+
+class Kind(IntEnum):
+    """What an event is."""
+
+    BEGIN = 0
+    """The oscillator's phase is reset, at the beginning of a program."""
+    OPEN = 1
+    """The RF switch opens."""
+    PLAY = 2
+    ACQUIRE = 3
+    CLOSE = 4
+    """The RF switch closes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Timeline:
+    """Events of one sequencer in the order of time."""
+
+    kind: NDArray[np.int8]
+    row: Ints
+    """Position among the events of the same kind."""
+    program: Ints
+    """Position of its program in the chunk."""
+    time: Ints
+    """Ticks from the start of the iteration."""
+    gap: Ints
+    """Ticks to the next event, or to the end of the iteration."""
+
+    @property
+    def first_gap(self) -> int:
+        """Ticks from the start of the iteration to the first event."""
+        return int(self.time[0])
+
+
+def make_timeline(plays: PlayColumns, acquisitions: AcquisitionColumns, layout: Layout, *, rf: bool) -> Timeline:
+    """Put the events of one line, of which there is at least one, into the order of time."""
+    play_time = _iteration_time(plays.program, plays.start, layout)
+    acquire_time = _iteration_time(acquisitions.program, acquisitions.start, layout)
+    kinds = [(Kind.PLAY, plays.program, play_time), (Kind.ACQUIRE, acquisitions.program, acquire_time)]
+    if rf:
+        using = np.union1d(plays.program, acquisitions.program)
+        kinds.append((Kind.BEGIN, using, layout.begin[using]))
+        kinds += _switching(plays.program, play_time, plays.length, acquire_time)
+    return _merge(kinds, layout.total)
+
+
+def _iteration_time(program: Ints, start: Ints, layout: Layout) -> Ints:
+    return layout.begin[program] + layout.lead + start
+
+
+def _switching(program: Ints, start: Ints, length: Ints, acquire: Ints) -> list[tuple[Kind, Ints, Ints]]:
+    """Open the switch once before the first play of each program, and close it after the last."""
+    if not len(program):
+        return []
+    playing, first = np.unique(program, return_index=True)
+    last = np.append(first[1:], len(program)) - 1
+    close = np.maximum(start[last] + length[last], start[last] + SHORTEST)
+    return [
+        (Kind.OPEN, playing, _free_tick(start[first] - OPEN_BEFORE, acquire, -SHORTEST)),
+        (Kind.CLOSE, playing, _free_tick(close, acquire, SHORTEST)),
+    ]
+
+
+def _free_tick(wanted: Ints, taken: Ints, step: int) -> Ints:
+    """Move ticks by steps until none lies closer to a taken one than instructions may."""
+    while True:
+        index = np.searchsorted(taken, wanted - SHORTEST + 1)
+        nearest = np.append(taken, np.iinfo(np.int64).max // 2)[index]
+        is_near = nearest < wanted + SHORTEST
+        if not np.any(is_near):
+            return wanted
+        wanted = np.where(is_near, nearest + step, wanted)
+
+
+def _merge(kinds: list[tuple[Kind, Ints, Ints]], total: int) -> Timeline:
+    time = np.concatenate([times for _, _, times in kinds])
+    order = np.argsort(time, kind="stable")
+    return Timeline(
+        kind=np.repeat([kind for kind, _, _ in kinds], [len(times) for _, _, times in kinds]).astype(np.int8)[order],
+        row=np.concatenate([np.arange(len(times)) for _, _, times in kinds])[order],
+        program=np.concatenate([program for _, program, _ in kinds])[order],
+        time=time[order],
+        gap=np.diff(time[order], append=total),
+    )

@@ -1,0 +1,100 @@
+"""The numerically controlled oscillator of an RF sequencer: which phase and frequency it must be given at each event.
+
+At tick t of its program a tone of frequency f and phase p is to be exp(i (2 pi f t + p)), whatever was played before.
+The oscillator's phase is set to 0 `lead` ticks before the program and advances with whatever frequency it has; `set_ph`
+adds the difference. An acquisition never touches the phase, which a pulse may be using: its own phase is applied to the
+result.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qubitd.drivers.cluster.columns import AcquisitionColumns, PlayColumns
+from qubitd.drivers.cluster.registers import QUARTER_TURN_UNITS, frequency_registers, phase_registers
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Tones:
+    """Register values for the events of one RF line."""
+
+    base: int
+    """Frequency register when nothing was set: that of the first event."""
+    changes: bool
+    """Whether any event needs another frequency; then each program sets its own at its beginning."""
+    begin_frequency: Ints
+    """Frequency register at the beginning of each program that uses the line, in their order."""
+    play_frequency: Ints
+    play_sets_frequency: Bools
+    play_phase: Ints
+    play_sets_phase: Bools
+    acquisition_frequency: Ints
+    acquisition_sets_frequency: Bools
+    acquisition_rotation: NDArray[np.complex128]
+    """Factor that gives each acquisition the demodulation phase it asked for."""
+
+
+def tone_registers(plays: PlayColumns, acquisitions: AcquisitionColumns, *, lo: float, lead: int) -> Tones:
+    """Work out the oscillator's registers for the events of one line, of which there is at least one."""
+    program = np.concatenate([plays.program, acquisitions.program])
+    tick = np.concatenate([plays.start, acquisitions.start])
+    order = np.lexsort((tick, program))
+    is_play = (order < len(plays.program)).astype(np.bool_)
+    frequency = frequency_registers(np.concatenate([plays.frequency, acquisitions.frequency]) - lo)[order]
+    phase = np.concatenate([plays.phase, acquisitions.phase])[order]
+    program, tick = program[order], tick[order]
+
+    first = np.concatenate([[True], program[1:] != program[:-1]])
+    before = np.where(first, frequency, np.concatenate([frequency[:1], frequency[:-1]]))
+    accumulated = _accumulated(before, tick, first, lead)
+    wanted = frequency * tick
+    sets = phase_registers(phase, wanted - accumulated)
+    held = _held(sets, is_play, first)
+    sets_frequency = frequency != before
+
+    plays_back, acquisitions_back = _back_to_columns(order, is_play)
+    turns = phase / (2 * np.pi) + (wanted - accumulated - 4 * held) % QUARTER_TURN_UNITS / QUARTER_TURN_UNITS
+    return Tones(
+        base=int(frequency[0]),
+        changes=bool(np.any(frequency != frequency[0])),
+        begin_frequency=frequency[first],
+        play_frequency=frequency[plays_back],
+        play_sets_frequency=sets_frequency[plays_back],
+        play_phase=sets[plays_back],
+        play_sets_phase=(sets != held)[plays_back],
+        acquisition_frequency=frequency[acquisitions_back],
+        acquisition_sets_frequency=sets_frequency[acquisitions_back],
+        acquisition_rotation=np.exp(-2j * np.pi * turns[acquisitions_back]),
+    )
+
+
+def _accumulated(before: Ints, tick: Ints, first: Bools, lead: int) -> Ints:
+    """Phase that the oscillator has gathered by each event since the beginning of its program, in quarter nanoturns."""
+    elapsed = np.where(first, tick + lead, np.diff(tick, prepend=0))
+    steps = before * elapsed % QUARTER_TURN_UNITS
+    total = np.cumsum(steps)
+    start = (total - steps)[first]
+    gathered: Ints = (total - start[np.cumsum(first) - 1]) % QUARTER_TURN_UNITS
+    return gathered
+
+
+def _held(sets: Ints, is_play: Bools, first: Bools) -> Ints:
+    """Phase register just before each event: what the last play of the same program set, 0 if there was none."""
+    index = np.arange(len(sets))
+    last = np.concatenate([[-1], np.maximum.accumulate(np.where(is_play, index, -1))[:-1]])
+    begin = np.maximum.accumulate(np.where(first, index, 0))
+    return np.where(last >= begin, sets[np.maximum(last, 0)], 0)
+
+
+def _back_to_columns(order: NDArray[np.intp], is_play: Bools) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Where each play and each acquisition stands in the merged order."""
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    count = int(np.count_nonzero(is_play))
+    return place[:count], place[count:]

@@ -1,0 +1,141 @@
+"""The three promises that the engine relies on: Controller, Source, Bias. One user thread at a time for each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qubitd.core.capacity import Capacity
+from qubitd.core.program import Chunk
+
+
+class Assembly(Protocol):
+    """A chunk in a controller's own language: opaque, immutable, made without touching an instrument."""
+
+    @property
+    def shots(self) -> int:
+        """Times that all programs of the chunk are run."""
+        ...
+
+    @property
+    def duration(self) -> float:
+        """Instrument time of the whole run in seconds: all shots with their resets."""
+        ...
+
+    @property
+    def deadline(self) -> float:
+        """Seconds of instrument time after which a run is stuck: synchronisation and time of flight included."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadReport:
+    """What it took to bring an assembly into the instruments."""
+
+    upload_bytes: int
+    """Bytes of programs and waveforms sent."""
+    reused_bytes: int
+    """Bytes that the instruments still held, as they confirmed."""
+
+
+class Controller(Protocol):
+    """Plays programs on lines and reads IQ points."""
+
+    @property
+    def capacity(self) -> Capacity:
+        """What its memories hold."""
+        ...
+
+    def connect(self) -> None:
+        """Find the instruments, check who they are, and adopt their state without changing an output.
+
+        Raises:
+            InstrumentNotFoundError, WrongInstrumentError, InstrumentFaultError, LinkTimeoutError.
+        """
+        ...
+
+    def close(self) -> None:
+        """Drop the links; what the instruments do goes on."""
+        ...
+
+    def assemble(self, chunk: Chunk) -> Assembly:
+        """Translate a chunk. Pure: may run in another thread or process.
+
+        Raises:
+            UnplayableProgramError: the wiring or the hardware has no way to play a program.
+            CapacityError: the chunk does not fit.
+        """
+        ...
+
+    def load(self, assembly: Assembly) -> LoadReport:
+        """Bring an assembly into the instruments, sending only what they do not hold.
+
+        Raises:
+            CeilingError: it would exceed a line's ceiling; nothing was sent.
+            SequencerBusyError: a run is going on; nothing was sent.
+            InstrumentFaultError: the instrument refused something.
+        """
+        ...
+
+    def start(self) -> None:
+        """Run what was loaded last."""
+        ...
+
+    def wait(self, deadline: float) -> None:
+        """Return when the run has ended well.
+
+        Args:
+            deadline: seconds on the wall clock.
+
+        Raises:
+            RunTimeoutError: it still runs; `stop` it.
+            InstrumentFaultError: it ended badly.
+        """
+        ...
+
+    def fetch(self) -> tuple[NDArray[np.complex64], ...]:
+        """Read the IQ points of the run that ended.
+
+        Returns:
+            per program of the chunk, shape (shots, acquisitions) in the order of its acquisition columns: mean over the
+            window as a fraction of ADC full scale.
+        """
+        ...
+
+    def stop(self) -> None:
+        """Make the rack safe from whatever state: sequencers stopped, RF switches off, DC levels held; read back.
+
+        A link that is down is opened again first.
+        """
+        ...
+
+
+class Source(Protocol):
+    """A microwave source."""
+
+    def frequency(self, hertz: float) -> None:
+        """Set the frequency."""
+        ...
+
+    def power(self, dbm: float) -> None:
+        """Set the output power."""
+        ...
+
+    def output(self, *, on: bool) -> None:
+        """Switch the output."""
+        ...
+
+
+class Bias(Protocol):
+    """A static level."""
+
+    def level(self) -> float:
+        """Read the level in volts, as the instrument states it."""
+        ...
+
+    def ramp(self, volts: float, *, rate: float) -> None:
+        """Go to a level from where it is, at `rate` volts per second."""
+        ...

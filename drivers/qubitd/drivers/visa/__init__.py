@@ -1,0 +1,1 @@
+"""VISA links to instruments: ours on raw sockets, plain pyvisa on everything else."""

@@ -1,0 +1,147 @@
+"""Raw sockets that pyvisa-py opened, driven by us: no delayed small packets, whole buffers, a deadline on both ways.
+
+Why not pyvisa-py's own read and write: docs/explanation/decisions/0007-visa-session.md.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import socket
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from qubitd.drivers.errors import InstrumentNotFoundError, LinkClosedError, LinkTimeoutError, MalformedAnswerError
+from qubitd.drivers.visa.link import Bytes, Link
+
+CHUNK = 1 << 20
+"""Bytes handed to the kernel at once: larger ones gain nothing."""
+LONGEST_LINE = 1 << 24
+"""Bytes after which an answer without a line end is no line."""
+SLOWEST = 10e6
+"""Bytes per second that a big transfer must reach: its deadline grows with its size."""
+
+
+class SocketLink(Link):
+    """A `TCPIP::<host>::<port>::SOCKET` resource."""
+
+    def __init__(self, *, resource: str, timeout: float, visa: Any, connection: socket.socket) -> None:
+        super().__init__(resource=resource, timeout=timeout)
+        self._visa = visa
+        """The pyvisa resource that owns the connection."""
+        self._socket = connection
+        self._received = bytearray()
+        """Bytes that came with an earlier piece of the same answers."""
+        self._piece = memoryview(bytearray(1 << 16))
+        self._read_poll = select.poll()
+        self._read_poll.register(connection, select.POLLIN)
+        self._write_poll = select.poll()
+        self._write_poll.register(connection, select.POLLOUT)
+        refuse_failed_connection(connection, resource)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.setblocking(False)
+
+    def _send(self, parts: Sequence[Bytes]) -> None:
+        total = sum(map(len, parts))
+        deadline = self._deadline(total)
+        if total <= CHUNK:
+            parts = [b"".join(parts)]
+        for part in parts:
+            self._send_all(memoryview(part).cast("B"), deadline)
+
+    def _send_all(self, rest: memoryview, deadline: float) -> None:
+        while rest:
+            try:
+                sent = self._socket.send(rest[:CHUNK])
+            except BlockingIOError:
+                self._await(self._write_poll, deadline, "it did not take the message")
+                continue
+            except OSError as error:
+                raise self._lost(error) from error
+            rest = rest[sent:]
+
+    def _line(self) -> str:
+        deadline = self._deadline(0)
+        searched = 0
+        while (end := self._received.find(b"\n", searched)) < 0:
+            searched = len(self._received)
+            if searched > LONGEST_LINE:
+                raise MalformedAnswerError(resource=self.resource, what=f"no line end in {searched} bytes of answer")
+            self._received += self._some(deadline)
+        line = self._received[:end]
+        del self._received[: end + 1]
+        return line.rstrip(b"\r").decode("utf-8", errors="replace")
+
+    def _receive(self, count: int) -> memoryview:
+        deadline = self._deadline(count)
+        whole = bytearray(count)
+        ahead = min(count, len(self._received))
+        whole[:ahead] = self._received[:ahead]
+        del self._received[:ahead]
+        rest = memoryview(whole)[ahead:]
+        while rest:
+            rest = rest[self._some_into(rest, deadline) :]
+        return memoryview(whole)
+
+    def _some(self, deadline: float) -> memoryview:
+        return self._piece[: self._some_into(self._piece, deadline)]
+
+    def _some_into(self, room: memoryview, deadline: float) -> int:
+        while True:
+            try:
+                count = self._socket.recv_into(room)
+            except BlockingIOError:
+                self._await(self._read_poll, deadline, "it did not answer")
+                continue
+            except OSError as error:
+                raise self._lost(error) from error
+            if count == 0:
+                raise LinkClosedError(
+                    resource=self.resource, what="the instrument closed the connection; connect again"
+                )
+            return count
+
+    def _refuse_leftovers(self) -> None:
+        if not self._received and self._read_poll.poll(0):
+            self._received += self._some(self._deadline(0))
+        if self._received:
+            raise MalformedAnswerError(
+                resource=self.resource, what=f"it sent {bytes(self._received[:80])!r} that nobody asked for"
+            )
+
+    def _deadline(self, count: int) -> float:
+        return time.monotonic() + self.timeout + count / SLOWEST
+
+    def _await(self, poll: select.poll, deadline: float, what: str) -> None:
+        left = deadline - time.monotonic()
+        if left <= 0 or not poll.poll(left * 1000):
+            raise LinkTimeoutError(resource=self.resource, what=what, timeout=self.timeout)
+
+    def _lost(self, error: OSError) -> LinkClosedError:
+        return LinkClosedError(
+            resource=self.resource, what=f"the connection broke ({error.strerror or error}); connect again"
+        )
+
+    def _hang_up(self) -> None:
+        self._visa.close()
+
+
+def refuse_failed_connection(connection: socket.socket, resource: str) -> None:
+    """Raise if the connection did not come about: pyvisa-py takes a refused one for open.
+
+    Raises:
+        InstrumentNotFoundError: nobody listens there.
+    """
+    code = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if code == 0:
+        try:
+            connection.getpeername()
+        except OSError as error:
+            code = error.errno or errno.ENOTCONN
+    if code:
+        raise InstrumentNotFoundError(
+            resource=resource,
+            what=f"no instrument answers ({os.strerror(code)}); check its power and the address in the rack file",
+        )
