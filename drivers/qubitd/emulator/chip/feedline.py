@@ -1,0 +1,277 @@
+"""Readout: tones on the feedline, the resonators' answers, and the points that the digitiser integrates.
+
+A tone reads every qubit whose resonator is near it; the others answer as if in 0. Everything is linear in the tones,
+so a point is a sum over tones of a complex factor times something computed once. Inside: ns, GHz, sqrt(photon/ns).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qubitd.emulator.cabling import ChipTruth
+from qubitd.emulator.chip.cache import Cache
+from qubitd.emulator.chip.intervals import chains
+from qubitd.emulator.chip.lines import Signals, Windows, envelope
+from qubitd.emulator.chip.resonator import Notch, jump_curve, seen
+from qubitd.emulator.events import Waveform
+
+REACH = 0.05
+"""GHz: a tone this near to a resonator reads its qubit, a window this near is meant for it."""
+_RING_DOWNS = 12
+"""Amplitude time constants after which a resonator counts as empty."""
+_HELD = 20_000
+"""Distinct tones in windows that are remembered."""
+
+Falls = Mapping[tuple[int, int], NDArray[np.float64]]
+"""(qubit, row of a tone) -> for each shot the time in ns up to which the qubit is in 1 or has leaked: -inf if it was in
+0, inf if it stays. Qubits that were in 0 in every shot may be left out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Probe:
+    """One qubit being read: tones that touch and overlap, and the windows over them."""
+
+    qubit: int
+    start: int
+    """ns: from here on the qubit is in one level or another."""
+    end: int
+    """ns: until here it is watched for its fall from 1 to 0."""
+    tones: tuple[int, ...]
+    """Rows of the table's tones."""
+    recorded: bool
+    """Whether a window listens. A tone that nobody listens to only dephases."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Hearing:
+    """One tone in one window."""
+
+    wave: Waveform
+    gain_i: float
+    gain_q: float
+    played: int
+    """ns of the tone."""
+    carrier: float
+    """GHz of the tone."""
+    first: int
+    """ns from the tone's start to the window's; may be below 0."""
+    length: int
+    """ns of the window."""
+    weight: Waveform | None
+    """None for a square window."""
+    frequency: float
+    """GHz that the window mixes down to 0."""
+    gain: float
+    """Of the way to the digitiser."""
+    phase: float
+    """Of the tone against the mixing tone at the tone's start, turns."""
+
+    @property
+    def key(self) -> Hashable:
+        """Everything but the factors that a point is proportional to."""
+        weight = None if self.weight is None else self.weight.digest
+        tone = (self.wave.digest, self.gain_i, self.gain_q, self.played, self.carrier)
+        return (*tone, self.first, self.length, weight, self.frequency)
+
+    @property
+    def drive(self) -> NDArray[np.complex128]:
+        """The tone's envelope, one sample per ns."""
+        return envelope(self.wave, self.gain_i, self.gain_q, self.played)
+
+    def mixed_weights(self) -> NDArray[np.complex128]:
+        """Give weights that act on the tone's own envelope, from sample `first` of the tone."""
+        off = self.carrier - self.frequency
+        time = self.first + np.arange(self.length) + 0.5
+        return np.asarray(_weights(self.weight, self.length) * np.exp(2j * np.pi * off * time) * np.sinc(off))
+
+
+class FeedlineModel:
+    """The feedline with its resonators, and what was computed for the tones seen so far."""
+
+    def __init__(self, truth: ChipTruth) -> None:
+        """Take the resonators and the scales of both ends."""
+        self.notches = tuple(
+            Notch(
+                frequency=q.resonator.frequency * 1e-9,
+                linewidth=q.resonator.linewidth * 1e-9,
+                chi=q.resonator.chi * 1e-9,
+            )
+            for q in truth.qubits
+        )
+        self.source = float(np.sqrt(truth.feedline.source_flux * 1e-9))
+        """sqrt(photon/ns) at the output's full scale."""
+        self.adc = float(1 / np.sqrt(truth.feedline.adc_flux * 1e-9))
+        """Fraction of the digitiser's full scale per sqrt(photon/ns)."""
+        self._efficiency = truth.feedline.efficiency
+        self._centres = np.array([notch.frequency for notch in self.notches])
+        slowest = min((notch.linewidth for notch in self.notches), default=1.0)
+        self._tail = int(np.ceil(_RING_DOWNS / (np.pi * slowest)))
+        self._grounds: Cache[Hashable, complex] = Cache(_HELD)
+        self._excesses: Cache[Hashable, NDArray[np.complex128]] = Cache(_HELD)
+
+    def near(self, frequency: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Say which resonators each frequency is meant for, shape (rows, qubits)."""
+        return np.asarray(np.abs(frequency[:, None] - self._centres) < REACH)
+
+    def probes(self, tones: Signals, windows: Windows) -> list[Probe]:
+        """Find when which qubit is read."""
+        read, meant = self.near(tones.carrier), self.near(windows.frequency)
+        return [
+            probe
+            for qubit in range(len(self.notches))
+            for probe in self._probes_of(qubit, tones, np.flatnonzero(read[:, qubit]), windows, meant[:, qubit])
+        ]
+
+    def points(
+        self,
+        tones: Signals,
+        windows: Windows,
+        waveforms: tuple[Waveform, ...],
+        *,
+        first_tone: int,
+        falls: Falls,
+        shots: int,
+        rng: np.random.Generator,
+    ) -> NDArray[np.complex128]:
+        """Give the points of some windows, shape (windows, shots), fractions of full scale.
+
+        Args:
+            tones: rows that the windows may hear.
+            windows: to be integrated.
+            waveforms: of the table.
+            first_tone: number of the first of these tones in the table, as `falls` counts them.
+            falls: levels of the qubits that are read.
+            shots: how many.
+            rng: for the amplifier's noise.
+        """
+        points = rng.standard_normal((len(windows.start), shots, 2)).view(np.complex128)[..., 0]
+        points *= self.noise(windows, waveforms)[:, None]
+        reached = (tones.start < windows.end[:, None]) & (tones.end + self._tail > windows.start[:, None])
+        for k, j in np.argwhere(reached).tolist():
+            heard = hear(tones, j, windows, k, waveforms)
+            points[k] += self.ground(heard)
+            for qubit in self._read_by(heard):
+                fall = falls.get((qubit, first_tone + j))
+                if fall is not None:
+                    excess = self.excess(qubit, heard)
+                    points[k] += np.interp(fall - tones.start[j], np.arange(len(excess)), excess)
+        return points
+
+    def noise(self, windows: Windows, waveforms: tuple[Waveform, ...]) -> NDArray[np.float64]:
+        """Give the standard deviation per quadrature of each window's points, fraction of full scale."""
+        length = windows.end - windows.start
+        power = [
+            float(np.sum(np.abs(_weights(_weight(windows, k, waveforms), int(length[k]))) ** 2))
+            for k in range(len(length))
+        ]
+        return np.asarray(self.adc * windows.gain / length * np.sqrt(np.array(power) / (2 * self._efficiency)))
+
+    def ground(self, heard: Hearing) -> complex:
+        """Give the mean point that a tone makes in a window with every qubit in 0, fraction of full scale."""
+        return self._factor(heard) * self._grounds.get(heard.key, lambda: self._ground(heard))
+
+    def excess(self, qubit: int, heard: Hearing) -> NDArray[np.complex128]:
+        """Give what the point has in addition while a qubit is in 1, against its fall (`resonator.jump_curve`)."""
+        return self._factor(heard) * self._excesses.get((qubit, heard.key), lambda: self._excess(qubit, heard))
+
+    def _factor(self, heard: Hearing) -> complex:
+        return complex(self.adc * heard.gain / heard.length * np.exp(2j * np.pi * heard.phase))
+
+    def _ground(self, heard: Hearing) -> complex:
+        drive, weights = self.source * heard.drive, heard.mixed_weights()
+        length = max(heard.first + len(weights), 0)
+        answers = sum(
+            seen(notch.leaves(drive, 0, heard.carrier, length), weights, heard.first) for notch in self.notches
+        )
+        return seen(drive, weights, heard.first) + answers
+
+    def _excess(self, qubit: int, heard: Hearing) -> NDArray[np.complex128]:
+        drive, weights = self.source * heard.drive, heard.mixed_weights()
+        return jump_curve(self.notches[qubit], drive, heard.carrier, weights, heard.first)
+
+    def _read_by(self, heard: Hearing) -> list[int]:
+        both = self.near(np.array([heard.carrier, heard.frequency])).all(axis=0)
+        return np.flatnonzero(both).tolist()
+
+    def _probes_of(
+        self, qubit: int, tones: Signals, rows: NDArray[np.int64], windows: Windows, meant: NDArray[np.bool_]
+    ) -> list[Probe]:
+        labels = chains(tones.start[rows], tones.end[rows], gap=1)
+        if not len(labels):
+            return []
+        count = int(labels[-1]) + 1
+        start = tones.start[rows][np.searchsorted(labels, np.arange(count))]
+        end = np.zeros(count, dtype=np.int64)
+        np.maximum.at(end, labels, tones.end[rows])
+        opened, closed = windows.start[meant], windows.end[meant]
+        recorded = _overlapping(start, end + self._tail, opened, closed)
+        end = _prolonged(start, end, opened, closed)
+        return [
+            Probe(
+                qubit=qubit,
+                start=int(start[i]),
+                end=int(end[i]),
+                tones=tuple(rows[labels == i].tolist()),
+                recorded=bool(recorded[i]),
+            )
+            for i in range(count)
+        ]
+
+
+def _overlapping(
+    start: NDArray[np.int64], end: NDArray[np.int64], opened: NDArray[np.int64], closed: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Say which intervals, sorted by both ends, overlap any of some windows."""
+    marks = np.zeros(len(start) + 1, dtype=np.int64)
+    first = np.searchsorted(end, opened, side="right")
+    last = np.searchsorted(start, closed, side="left")
+    reached = last > first
+    np.add.at(marks, first[reached], 1)
+    np.add.at(marks, last[reached], -1)
+    return np.cumsum(marks)[:-1] > 0
+
+
+def _prolonged(
+    start: NDArray[np.int64], end: NDArray[np.int64], opened: NDArray[np.int64], closed: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Give the ends of disjoint intervals, prolonged to the end of the windows that begin before them."""
+    prolonged = end.copy()
+    first = np.searchsorted(end, opened, side="right")
+    last = np.searchsorted(start, closed, side="left")
+    reached = last > first
+    np.maximum.at(prolonged, last[reached] - 1, closed[reached])
+    return prolonged
+
+
+def hear(tones: Signals, j: int, windows: Windows, k: int, waveforms: tuple[Waveform, ...]) -> Hearing:
+    """Take one tone and one window from their tables."""
+    first = int(windows.start[k] - tones.start[j])
+    return Hearing(
+        wave=waveforms[tones.waveform[j]],
+        gain_i=float(tones.gain_i[j]),
+        gain_q=float(tones.gain_q[j]),
+        played=int(tones.end[j] - tones.start[j]),
+        carrier=float(tones.carrier[j]),
+        first=first,
+        length=int(windows.end[k] - windows.start[k]),
+        weight=_weight(windows, k, waveforms),
+        frequency=float(windows.frequency[k]),
+        gain=float(windows.gain[k]),
+        phase=float(np.mod(tones.phase[j] - windows.phase[k] + windows.frequency[k] * first, 1.0)),
+    )
+
+
+def _weight(windows: Windows, k: int, waveforms: tuple[Waveform, ...]) -> Waveform | None:
+    return None if windows.weight[k] < 0 else waveforms[windows.weight[k]]
+
+
+def _weights(weight: Waveform | None, length: int) -> NDArray[np.complex128]:
+    """Give a window's weights, one per ns; a weight that is shorter than its window is 0 behind its end."""
+    if weight is None:
+        return np.ones(length, dtype=np.complex128)
+    samples = weight.samples[:length]
+    return np.concatenate([samples, np.zeros(length - len(samples), dtype=np.complex128)])

@@ -1,0 +1,136 @@
+"""The state of the qubits that take part in one shot body: a real tensor, one axis per qubit, and one such per branch.
+
+Maps of a single qubit are gathered in a 5x5 matrix until something needs that qubit's axis, each with its own clock:
+decay is exact, since idle qubits do not act on each other. Branches differ in what earlier measurements found; the
+gathered maps are the same for all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qubitd.emulator.chip.basis import LEVELS, P0, SIZE, Map, X, decay
+
+_SAME = 12
+"""Decimals to which the states of two branches agree when they are one branch."""
+
+
+class Register:
+    """Every branch's state, normalised to trace 1."""
+
+    def __init__(self, qubits: Sequence[int], *, t1: Sequence[float], t2: Sequence[float]) -> None:
+        """Start in |0..0>, which does not age.
+
+        Args:
+            qubits: those that take part, in any order.
+            t1: relaxation time of every qubit of the chip, ns.
+            t2: coherence time of every qubit of the chip, ns.
+        """
+        self._axis = {qubit: 1 + i for i, qubit in enumerate(qubits)}
+        self._t1 = t1
+        self._t2 = t2
+        self._clock = dict.fromkeys(qubits, 0.0)
+        self._gathered = {qubit: np.eye(SIZE) for qubit in qubits}
+        self.states: NDArray[np.float64] = np.zeros((1, *[SIZE] * len(self._axis)))
+        self.states[(0, *[P0] * len(self._axis))] = 1.0
+
+    def apply(self, qubit: int, single: Map, *, start: float, end: float) -> None:
+        """Act on one qubit from start to end; the map contains its own decay."""
+        self._relax(qubit, start)
+        self._gathered[qubit] = single @ self._gathered[qubit]
+        self._clock[qubit] = max(self._clock[qubit], end)
+
+    def apply_pair(self, first: int, second: int, pair: Map, *, time: float) -> None:
+        """Act on two qubits at one instant."""
+        self._settle(first, time)
+        self._settle(second, time)
+        axes = (self._axis[first], self._axis[second])
+        moved = np.tensordot(pair.reshape([SIZE] * 4), self.states, axes=((2, 3), axes))
+        self.states = np.moveaxis(moved, (0, 1), axes)
+
+    def dephase(self, qubit: int, *, time: float) -> None:
+        """Let something else learn a qubit's level at an instant."""
+        self._relax(qubit, time)
+        self._gathered[qubit][X:] = 0
+
+    def hold(self, qubit: int, *, time: float) -> None:
+        """Bring a qubit to an instant at which it will be measured; nothing may happen to it afterwards."""
+        self._settle(qubit, time)
+
+    def joint(self, qubits: Sequence[int]) -> NDArray[np.float64]:
+        """Give the joint distribution of levels of held qubits, shape (branches, 3, 3, ...) in the order given."""
+        # What is still gathered for other qubits keeps their trace, so it does not matter here.
+        levels = self.states[(slice(None), *[slice(LEVELS)] * len(self._axis))]
+        others = tuple(axis for qubit, axis in self._axis.items() if qubit not in qubits)
+        kept = [qubit for qubit in self._axis if qubit in qubits]
+        order = (0, *(1 + kept.index(qubit) for qubit in qubits))
+        return _probabilities(levels.sum(axis=others).transpose(order), axes=len(qubits))
+
+    def collapse(
+        self,
+        qubit: int,
+        branch: NDArray[np.int64],
+        *,
+        found: NDArray[np.int64],
+        left: NDArray[np.int64],
+        end: float,
+    ) -> NDArray[np.int64]:
+        """Continue each shot with what a measurement found.
+
+        Args:
+            qubit: what was measured; it must be held.
+            branch: branch of each shot, shape (shots,).
+            found: level that each shot found.
+            left: level in which the measurement left it.
+            end: when the measurement was over, ns.
+
+        Returns:
+            The new branch of each shot.
+        """
+        keys = (branch * LEVELS + found) * LEVELS + left
+        distinct, index = np.unique(keys, return_inverse=True)
+        axis = self._axis[qubit]
+        made = np.zeros((len(distinct), *self.states.shape[1:]))
+        for i, key in enumerate(distinct.tolist()):
+            rest = self.states[key // LEVELS**2].take(key // LEVELS % LEVELS, axis=axis - 1)
+            target = (i, *[slice(None)] * (axis - 1), key % LEVELS)
+            made[target] = rest
+        made /= self._trace(made)
+        self._clock[qubit] = max(self._clock[qubit], end)
+        self.states, merged = _merge(made)
+        return merged[index]
+
+    def _trace(self, states: NDArray[np.float64]) -> NDArray[np.float64]:
+        levels = states[(slice(None), *[slice(LEVELS)] * len(self._axis))]
+        total: NDArray[np.float64] = levels.sum(axis=tuple(range(1, states.ndim)), keepdims=True)
+        return total
+
+    def _relax(self, qubit: int, time: float) -> None:
+        gap = time - self._clock[qubit]
+        if gap > 0:
+            decay(self._gathered[qubit], gap, t1=self._t1[qubit], t2=self._t2[qubit])
+            self._clock[qubit] = time
+
+    def _settle(self, qubit: int, time: float) -> None:
+        """Put the gathered maps of a qubit into the state."""
+        self._relax(qubit, time)
+        axis = self._axis[qubit]
+        moved = np.tensordot(self._gathered[qubit], self.states, axes=((1,), (axis,)))
+        self.states = np.moveaxis(moved, 0, axis)
+        self._gathered[qubit] = np.eye(SIZE)
+
+
+def _merge(states: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Join branches whose states agree; give them, and for each old branch its new one."""
+    rounded = np.round(states.reshape(len(states), -1), _SAME) + 0.0  # -0 is 0
+    _, kept, merged = np.unique(rounded, axis=0, return_index=True, return_inverse=True)
+    return states[kept], merged.reshape(-1)
+
+
+def _probabilities(values: NDArray[np.float64], *, axes: int) -> NDArray[np.float64]:
+    clipped = np.maximum(values, 0.0)
+    total: NDArray[np.float64] = clipped.sum(axis=tuple(range(1, 1 + axes)), keepdims=True)
+    return clipped / total

@@ -1,0 +1,45 @@
+"""Errors of the emulated rack: its wiring file and the chip behind it."""
+
+from __future__ import annotations
+
+from qubitd.core.errors import InvalidInputError, QubitdError
+
+
+class EmulatorError(QubitdError):
+    """Base of what the emulator itself refuses; what an instrument refuses is an answer on its wire."""
+
+
+class InvalidCablingError(EmulatorError, InvalidInputError):
+    """A cabling file contradicts itself, physics or the modules in its slots; `problems` names every dotted path."""
+
+
+class InvalidTableError(EmulatorError):
+    """A table of played events breaks its contract: a fault of the emulated instrument, not of a user."""
+
+    def __init__(self, *, column: str, row: int, limit: str, value: object) -> None:
+        self.column = column
+        self.row = row
+        self.limit = limit
+        self.value = value
+        super().__init__(f"{column}[{row}] of the event table is {value}; it must be {limit}")
+
+
+class ScpiError(EmulatorError):
+    """What an instrument refuses: it becomes an entry of its error queue, and nothing else."""
+
+    def __init__(self, code: int, detail: str = "") -> None:
+        self.code = code
+        self.detail = detail
+        super().__init__(f"{code}: {detail}" if detail else str(code))
+
+
+class AssemblyError(EmulatorError):
+    """A Q1ASM program that the assembler refuses; `log` holds its messages, one for each fault."""
+
+    def __init__(self, log: str) -> None:
+        self.log = log
+        super().__init__(log)
+
+
+class NoFreeAddressError(EmulatorError):
+    """The instruments' ports are taken on every address that was tried."""
