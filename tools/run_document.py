@@ -17,13 +17,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from qubitd.cli.daemon_process import start_daemon
+
 ROOT = Path(__file__).resolve().parent.parent
 BLOCK = re.compile(
     r"(?P<notes>(?:^<!--[^>]*-->\n)*)^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
 )
 NOTE = re.compile(r"<!-- *(?P<key>file|needs|not run): *(?P<value>.*?) *-->")
 ADDRESS = re.compile(r"(?:localhost|127\.0\.0\.1):50051")
-SERVING = re.compile(r"serving \S+ on (?P<address>\S+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,19 +93,8 @@ def served(scratch: Path, *, needed: bool) -> Generator[str]:
     if not needed:
         yield "localhost:50051"
         return
-    command = [sys.executable, "-m", "qubitd.cli", "serve", "--port", "0", "--data-dir", str(scratch / "data")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment()) as daemon:
-        try:
-            yield address_of(daemon)
-        finally:
-            daemon.terminate()
-
-
-def address_of(daemon: subprocess.Popen[str]) -> str:
-    for line in daemon.stdout or ():
-        if match := SERVING.search(line):
-            return match["address"]
-    raise SystemExit(f"the daemon ended with code {daemon.wait()} before it served")
+    with start_daemon(data_dir=scratch / "data") as daemon:
+        yield daemon.address
 
 
 def environment() -> dict[str, str]:
