@@ -1,4 +1,4 @@
-"""Runs the code blocks of a Markdown document, as a reader would, in an empty directory of its own.
+"""Runs the code blocks of a Markdown document, as a reader would, in a directory with nothing but the examples.
 
 `python` blocks run together in one fresh process, `console` blocks run their `$ ` lines in a shell. Comments before a
 block: `<!-- needs: daemon -->` (an emulated one answers at localhost:50051), `<!-- file: NAME -->` (the block is that
@@ -24,6 +24,7 @@ BLOCK = re.compile(
     r"(?P<notes>(?:^<!--[^>]*-->\n)*)^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
 )
 NOTE = re.compile(r"<!-- *(?P<key>file|needs|not run): *(?P<value>.*?) *-->")
+CLIENTS = ("qubitd run ", "python examples/")
 ADDRESS = re.compile(r"(?:localhost|127\.0\.0\.1):50051")
 
 
@@ -61,6 +62,7 @@ def run_document(document: Path) -> int:
     with tempfile.TemporaryDirectory() as scratch, served(Path(scratch), needed=needs_daemon(content)) as address:
         directory = Path(scratch) / "reader"
         directory.mkdir()
+        (directory / "examples").symlink_to(ROOT / "examples")
         write_files(blocks, directory)
         return run_python(document, blocks, directory, address) or run_consoles(document, blocks, directory, address)
 
@@ -134,7 +136,7 @@ def shell_line(line: str) -> str:
         return ":"
     if command.startswith("make "):
         return f"make --dry-run need= --directory '{ROOT}' {command.removeprefix('make ')} >/dev/null"
-    if command.startswith("qubitd run ") and "--server" not in command:
+    if command.startswith(CLIENTS) and "--server" not in command:
         return f"{command} --server localhost:50051"
     return command
 
