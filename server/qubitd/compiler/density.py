@@ -1,0 +1,107 @@
+"""The state of a chip as a density matrix that splits with the outcomes read so far and with the qubits that leaked.
+
+Each branch is an unnormalised density matrix as a tensor with one axis of 4 per qubit (index 2 row + column).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qubitd.compiler.channels import Channel, operator_channel
+
+_NEGLIGIBLE = 1e-14
+"""Branches with less probability than this are dropped."""
+_DEPHASE: Channel = np.diag([1, 0, 0, 1]).astype(np.complex128)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Branch:
+    """What tells the branches apart."""
+
+    bits: int
+    """Classical bits written so far."""
+    leaked: int
+    """Bit i: qubit i has left its two levels, and reads as 1 for good."""
+
+
+class Density:
+    """Starts as a product of mixtures; `excited` is the population of 1 of each qubit."""
+
+    def __init__(self, excited: list[float]) -> None:
+        state = np.ones(1, dtype=np.complex128)
+        for population in excited:
+            state = np.multiply.outer(state, np.array([1 - population, 0, 0, population]))
+        self.num_qubits = len(excited)
+        self._branches: dict[Branch, NDArray[np.complex128]] = {Branch(bits=0, leaked=0): state[0]}
+
+    def apply(self, channel: Channel, *qubits: int) -> None:
+        """Apply a channel to one or two qubits in every branch."""
+        for branch, state in self._branches.items():
+            self._branches[branch] = _applied(channel, state, qubits)
+
+    def leak(self, part: float, pair: tuple[int, int], leaking: int) -> None:
+        """Let part of 11 of a pair leave for a level of one of them, the other one falling to 0."""
+        kept = _both_weighted(np.sqrt(1 - part))
+        lost = np.zeros((16, 16), dtype=np.complex128)
+        both = 4 * 3 + 3
+        lost[12 if leaking == pair[0] else 3, both] = part
+        for branch, state in list(self._branches.items()):
+            self._branches[branch] = _applied(kept, state, pair)
+            marked = Branch(bits=branch.bits, leaked=branch.leaked | 1 << leaking)
+            self._add(marked, _applied(lost, state, pair))
+
+    def record(self, outcomes: tuple[Channel, Channel], qubit: int, clbit: int) -> None:
+        """Split by the outcome of a measurement; `outcomes` are what reading 0 and 1 do. A leaked qubit reads as 1."""
+        old, self._branches = self._branches, {}
+        for branch, state in old.items():
+            for value, channel in enumerate(outcomes):
+                seen = channel[3, 3] * _DEPHASE if branch.leaked >> qubit & 1 else channel
+                bits = branch.bits & ~(1 << clbit) | value << clbit
+                self._add(Branch(bits=bits, leaked=branch.leaked), _applied(seen, state, (qubit,)))
+
+    def dephase(self, qubit: int) -> None:
+        """Measure a qubit without recording the outcome."""
+        self.apply(_DEPHASE, qubit)
+
+    def populations(self) -> Iterator[tuple[Branch, NDArray[np.float64]]]:
+        """Give each branch and the probabilities of its basis states, one axis of 2 per qubit; leaked ones are in 1."""
+        both = np.ix_(*[[0, 3]] * self.num_qubits)
+        for branch, state in self._branches.items():
+            found = state[both].real
+            for qubit in range(self.num_qubits):
+                if branch.leaked >> qubit & 1:
+                    total = found.sum(axis=qubit, keepdims=True)
+                    found = np.concatenate((np.zeros_like(total), total), axis=qubit)
+            yield branch, found
+
+    def _add(self, branch: Branch, state: NDArray[np.complex128]) -> None:
+        if branch in self._branches:
+            self._branches[branch] = self._branches[branch] + state
+        elif _trace(state) > _NEGLIGIBLE:
+            self._branches[branch] = state
+
+
+def excited_populations(populations: Mapping[Branch, NDArray[np.float64]], num_qubits: int) -> list[float]:
+    """Give each qubit's population of 1, over all branches."""
+    total = sum(populations.values(), np.zeros([2] * num_qubits))
+    return [float(total.take(1, axis=qubit).sum()) for qubit in range(num_qubits)]
+
+
+def _applied(channel: Channel, state: NDArray[np.complex128], qubits: tuple[int, ...]) -> NDArray[np.complex128]:
+    count = len(qubits)
+    tensor = channel.reshape([4] * (2 * count))
+    moved = np.tensordot(tensor, state, axes=(range(count, 2 * count), qubits))
+    return np.moveaxis(moved, range(count), qubits)
+
+
+def _both_weighted(weight: float) -> Channel:
+    """rho -> K rho K+ with K = diag(1, 1, 1, weight)."""
+    return operator_channel(np.diag([1, 1, 1, weight]).astype(np.complex128))
+
+
+def _trace(state: NDArray[np.complex128]) -> float:
+    return float(state[np.ix_(*[[0, 3]] * state.ndim)].real.sum())

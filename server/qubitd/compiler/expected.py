@@ -1,0 +1,235 @@
+"""The counts that a calibration predicts for circuits as they are scheduled, and those of a chip without noise.
+
+A density matrix goes through the schedule: T1 and T2 on every gate and idle, static ZZ on every tick, the rest of each
+gate's error as depolarising, leakage of a two-qubit gate, and the assignment errors at the end. Decay and ZZ during a
+gate act half before it and half after it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qubitd.compiler.channels import Channel, decay_channel, depolarising_channel, operator_channel, readout_channel
+from qubitd.compiler.columns import Ints
+from qubitd.compiler.compile import Pipeline, compile_circuits, passive_reset
+from qubitd.compiler.density import Density, excited_populations
+from qubitd.compiler.gate_table import GateKey, gate_key
+from qubitd.compiler.matrices import gate_matrix
+from qubitd.compiler.noise import GateNoise, Noise, no_noise, stated_noise
+from qubitd.core.circuit import CircuitBatch
+from qubitd.core.device import Device
+from qubitd.core.snapshot import Snapshot
+from qubitd.core.ticks import TICK, to_seconds
+
+Distribution = dict[str, float]
+"""Probability by bit string, classical bit 0 last; what is left out is impossible."""
+
+_NEGLIGIBLE = 1e-15
+_ROUNDS = 4
+"""Shots after which the mixture at the start of one no longer changes."""
+_T = TypeVar("_T", bound=np.generic)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One operation of a scheduled circuit that does something."""
+
+    key: GateKey
+    angles: tuple[float, ...]
+    clbit: int
+    """Where a measurement writes; -1 for a gate, and for a measurement whose bit is overwritten."""
+    start: int
+    """Ticks."""
+    length: int
+    """Ticks."""
+    measures: bool
+    is_last: bool
+    """Whether its qubits do nothing afterwards."""
+
+
+def expected(device: Device, snapshot: Snapshot, batch: CircuitBatch) -> tuple[Distribution, ...]:
+    """Give the distribution of classical bits that the snapshot predicts for each circuit.
+
+    Raises:
+        InvalidCircuitError: a circuit cannot run, or holds a gate whose meaning is not known.
+    """
+    reset = passive_reset(device, snapshot)
+    found = []
+    for num_clbits, events in _scheduled(device, snapshot, batch):
+        noise = stated_noise(device, snapshot, {event.key: event.length for event in events})
+        found.append(_stationary(events, noise, reset, num_clbits))
+    return tuple(found)
+
+
+def ideal(device: Device, snapshot: Snapshot, batch: CircuitBatch) -> tuple[Distribution, ...]:
+    """Give the distribution of classical bits of each circuit without any noise.
+
+    Raises:
+        InvalidCircuitError: as `expected`.
+    """
+    noise = no_noise(device)
+    return tuple(
+        _distribution(_run(events, noise, [0.0] * device.num_qubits), events, noise, num_clbits)
+        for num_clbits, events in _scheduled(device, snapshot, batch)
+    )
+
+
+def _scheduled(device: Device, snapshot: Snapshot, batch: CircuitBatch) -> Iterator[tuple[int, list[Event]]]:
+    """Give (classical bits, events in program order) of each circuit."""
+    pipeline = Pipeline(compile_circuits(device, snapshot, batch).gates, batch)
+    for i, circuit in enumerate(batch.circuits):
+        yield circuit.num_clbits, _events(pipeline, i)
+
+
+def _events(pipeline: Pipeline, index: int) -> list[Event]:
+    prepared = pipeline.prepare(range(index, index + 1))
+    numbers = pipeline.numbers({})
+    schedule = pipeline.schedule(prepared, numbers)
+    columns = prepared.columns
+    ops = np.flatnonzero(prepared.rows)
+    last_on = {int(q): op for op in ops for q in _span(columns.qubits, columns.qubit_start, op)}
+    last_into = {int(c): op for op in ops for c in _span(columns.clbits, columns.clbit_start, op)}
+    events = []
+    for op in ops:
+        key = gate_key(columns, int(op))
+        clbits = [int(c) for c in _span(columns.clbits, columns.clbit_start, op) if last_into[int(c)] == op]
+        events.append(
+            Event(
+                key=key,
+                angles=tuple(float(p) for p in _span(columns.params, columns.param_start, op)),
+                clbit=clbits[0] if clbits else -1,
+                start=int(schedule.start[op]),
+                length=int(numbers.length[prepared.rows[op]]),
+                measures=columns.clbit_start[op] < columns.clbit_start[op + 1],
+                is_last=all(last_on[q] == op for q in key.operands),
+            )
+        )
+    return events
+
+
+def _span(column: NDArray[_T], start: Ints, op: np.int64) -> NDArray[_T]:
+    return column[start[op] : start[op + 1]]
+
+
+def _stationary(events: Sequence[Event], noise: Noise, reset: int, num_clbits: int) -> Distribution:
+    """Run from the mixture that shots leave behind: what one leaves, relaxed over the reset, starts the next."""
+    thermal = [qubit.thermal_population for qubit in noise.qubits]
+    final = _run(events, noise, thermal)
+    for _ in range(_ROUNDS if any(thermal) else 0):
+        left = excited_populations(dict(final.populations()), len(thermal))
+        kept = [math.exp(-to_seconds(reset) / qubit.t1) for qubit in noise.qubits]
+        start = [th + (end - th) * part for th, end, part in zip(thermal, left, kept, strict=True)]
+        final = _run(events, noise, start)
+    return _distribution(final, events, noise, num_clbits)
+
+
+def _run(events: Sequence[Event], noise: Noise, excited: list[float]) -> Density:
+    """Evolve through a schedule; a qubit whose last operation is a measurement stops at the start of it."""
+    chip = _Chip(noise, excited)
+    for event in events:
+        if event.measures:
+            chip.measure(event)
+        else:
+            chip.gate(event)
+    return chip.state
+
+
+class _Chip:
+    """A density matrix and the time up to which each qubit and each pair has evolved, in ticks."""
+
+    def __init__(self, noise: Noise, excited: list[float]) -> None:
+        self.noise = noise
+        self.state = Density(excited)
+        self.clock = [0.0] * len(excited)
+        self.pair_clock = dict.fromkeys(noise.zz, 0.0)
+
+    def gate(self, event: Event) -> None:
+        qubits = event.key.operands
+        if event.length:
+            self._reach(event.start + event.length / 2, qubits, but=event)
+        self.state.apply(operator_channel(gate_matrix(event.key.name, event.angles)), *qubits)
+        noise = self.noise.gates.get(event.key, GateNoise())
+        if noise.leakage:
+            self.state.leak(noise.leakage, (qubits[0], qubits[1]), noise.leaking)
+        if noise.depolarising:
+            self.state.apply(depolarising_channel(noise.depolarising, num_qubits=len(qubits)), *qubits)
+
+    def measure(self, event: Event) -> None:
+        (qubit,) = event.key.operands
+        self._reach(event.start, (qubit,), but=event)
+        if event.is_last:
+            return
+        if event.clbit < 0:
+            self.state.dephase(qubit)
+        else:
+            self.state.record(_readout(self.noise, qubit), qubit, event.clbit)
+
+    def _reach(self, time: float, qubits: tuple[int, ...], *, but: Event) -> None:
+        """Let qubits decay, and their pairs turn, until a time. A gate's own pair is calibrated with its ZZ."""
+        for qubit in qubits:
+            values = self.noise.qubits[qubit]
+            passed = (time - self.clock[qubit]) * TICK
+            self.clock[qubit] = time
+            if passed > 0 and math.isfinite(values.t1):
+                decay = decay_channel(passed, t1=values.t1, t2=values.t2, excited=values.thermal_population)
+                self.state.apply(decay, qubit)
+        for pair in self.pair_clock:
+            if set(pair) == set(qubits):
+                self._turn(pair, float(but.start))
+                self.pair_clock[pair] = float(but.start + but.length)
+            elif set(pair) & set(qubits):
+                self._turn(pair, time)
+
+    def _turn(self, pair: tuple[int, int], time: float) -> None:
+        angle = 2 * np.pi * self.noise.zz[pair] * (time - self.pair_clock[pair]) * TICK
+        self.pair_clock[pair] = time
+        self.state.apply(operator_channel(np.diag([1, 1, 1, np.exp(-1j * angle)])), *pair)
+
+
+def _readout(noise: Noise, qubit: int) -> tuple[Channel, Channel]:
+    values = noise.qubits[qubit]
+    zero, one = (
+        readout_channel(outcome, one_from_zero=values.prob_meas1_prep0, zero_from_one=values.prob_meas0_prep1)
+        for outcome in (0, 1)
+    )
+    return zero, one
+
+
+def _distribution(final: Density, events: Sequence[Event], noise: Noise, num_clbits: int) -> Distribution:
+    """Read the qubits that were measured last, and add up the branches by their bits."""
+    read = {event.key.operands[0]: event.clbit for event in events if event.is_last and event.clbit >= 0}
+    qubits = sorted(read)
+    values = [sum(int(bit) << read[q] for bit, q in zip(cell, qubits, strict=True)) for cell in _cells(len(qubits))]
+    total: dict[int, float] = {}
+    for branch, populations in final.populations():
+        for value, probability in zip(values, _outcomes(populations, qubits, noise).tolist(), strict=True):
+            bits = branch.bits | value
+            total[bits] = total.get(bits, 0.0) + probability
+    return {f"{bits:0{num_clbits}b}" if num_clbits else "": p for bits, p in sorted(total.items()) if p > _NEGLIGIBLE}
+
+
+def _outcomes(populations: NDArray[np.float64], qubits: list[int], noise: Noise) -> NDArray[np.float64]:
+    """Probabilities of the outcomes of some qubits, the last one running fastest."""
+    others = tuple(q for q in range(populations.ndim) if q not in qubits)
+    found = populations.sum(axis=others)
+    for axis, qubit in enumerate(qubits):
+        errors = noise.qubits[qubit]
+        assignment = np.array(
+            [
+                [1 - errors.prob_meas1_prep0, errors.prob_meas0_prep1],
+                [errors.prob_meas1_prep0, 1 - errors.prob_meas0_prep1],
+            ]
+        )
+        found = np.moveaxis(np.tensordot(assignment, found, axes=(1, axis)), 0, axis)
+    return np.asarray(found).reshape(-1)
+
+
+def _cells(num_qubits: int) -> Iterator[tuple[int, ...]]:
+    return itertools.product((0, 1), repeat=num_qubits)

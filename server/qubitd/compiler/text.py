@@ -1,0 +1,73 @@
+"""Circuits and programs as text: a line per operation, a line per play and acquisition, to read and to compare."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from qubitd.core.circuit import Circuit, Operation, instructions
+from qubitd.core.program import Program, SampledEnvelope
+
+_DIGITS = 6
+_NO_FRAME = -1
+
+
+def circuit_text(circuit: Circuit, operations: Sequence[Operation]) -> str:
+    """Write a circuit: `rz(1.570796) q0`, `measure q0 -> 2`."""
+    lines = [f"circuit {circuit.name!r}: {circuit.num_qubits} qubits, {circuit.num_clbits} classical bits"]
+    for instruction in instructions(circuit, operations):
+        params = f"({', '.join(_number(p) for p in instruction.params)})" if instruction.params else ""
+        qubits = ", ".join(f"q{q}" for q in instruction.qubits)
+        clbits = f" -> {', '.join(map(str, instruction.clbits))}" if instruction.clbits else ""
+        lines.append(f"  {instruction.name}{params} {qubits}{clbits}")
+    return "\n".join(lines) + "\n"
+
+
+def program_text(program: Program) -> str:
+    """Write a program: times in ns, phases in radians, lines in their order."""
+    heading = f"program {program.name!r}: {program.duration} ns, {program.num_clbits} classical bits"
+    used = sorted(set(program.plays.envelope.tolist()))
+    envelopes = [f"  e{i}: {_envelope(program.tables.envelopes[i])}" for i in used]
+    rows = [
+        row for line in range(len(program.lines)) for row in (*_plays(program, line), *_acquisitions(program, line))
+    ]
+    return "\n".join([heading, *envelopes, *rows]) + "\n"
+
+
+def _envelope(envelope: SampledEnvelope) -> str:
+    area = envelope.samples.sum()
+    peak = abs(envelope.samples).max()
+    return f"{len(envelope.samples)} ns, peak {_number(peak)}, area {_number(area.real)} ns"
+
+
+def _plays(program: Program, line: int) -> Iterator[str]:
+    plays = program.plays
+    for i in (plays.line == line).nonzero()[0]:
+        parts = [
+            f"  {program.lines[line]:<10} play    {plays.start[i]:>6} +{plays.length[i]:<4} e{plays.envelope[i]}",
+            f"amplitude {_number(plays.amplitude[i])}",
+            f"phase {_phase(plays.phase[i])}",
+        ]
+        if plays.frequency[i]:
+            parts.append(f"{_number(plays.frequency[i] * 1e-9)} GHz")
+        if plays.frame[i] != _NO_FRAME:
+            parts.append(f"frame {plays.frame[i]}")
+        yield "  ".join(parts)
+
+
+def _acquisitions(program: Program, line: int) -> Iterator[str]:
+    rows = program.acquisitions
+    for i in (rows.line == line).nonzero()[0]:
+        at = f"  {program.lines[line]:<10} acquire {rows.start[i]:>6} +{rows.length[i]:<4}"
+        where = f"number {rows.order[i]} -> bit {rows.clbit[i]}"
+        yield f"{at} {where}  phase {_phase(rows.phase[i])}  {_number(rows.frequency[i] * 1e-9)} GHz"
+
+
+def _number(value: float) -> str:
+    return f"{round(value, _DIGITS) + 0.0:.10g}"
+
+
+def _phase(value: float) -> str:
+    """Between 0 and a turn; a full turn less rounding is 0."""
+    rounded = round(value, _DIGITS)
+    return _number(0.0 if rounded >= round(2 * math.pi, _DIGITS) else rounded)
