@@ -30,6 +30,11 @@ class Assembly(Protocol):
         """Seconds of instrument time after which a run is stuck: synchronisation and time of flight included."""
         ...
 
+    @property
+    def upload_bytes(self) -> int:
+        """Bytes of programs and waveforms that are sent if the instruments hold none of them."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadReport:

@@ -55,6 +55,11 @@ class SequencerLoad:
         """Bytes of samples."""
         return sum(waveform.samples.nbytes for waveform in self.waveforms)
 
+    @property
+    def upload_bytes(self) -> int:
+        """Bytes of program and samples."""
+        return len(self.program) + self.waveform_bytes
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ReadoutMap:
@@ -91,3 +96,8 @@ class ClusterAssembly:
     def deadline(self) -> float:
         """Seconds of instrument time after which the run is stuck."""
         return self.duration * (1 + CLOCK_MARGIN) + SYNC_MARGIN
+
+    @property
+    def upload_bytes(self) -> int:
+        """Bytes of programs and waveforms that are sent if the Cluster holds none of them."""
+        return sum(load.upload_bytes for load in self.sequencers)

@@ -136,7 +136,7 @@ class ClusterController:
             connected.conversation.refuse_errors("take a chunk", programmed=_slots(assembly))
         self._loaded = assembly
         log.info("loaded", extra={"instrument": self._instrument.resource, "bytes": sent})
-        return LoadReport(upload_bytes=sent, reused_bytes=sum(map(_upload_bytes, assembly.sequencers)) - sent)
+        return LoadReport(upload_bytes=sent, reused_bytes=assembly.upload_bytes - sent)
 
     def start(self) -> None:
         """Run what was loaded last. Data of an earlier run are deleted first.
@@ -326,7 +326,3 @@ def _deletions(loaded: ClusterAssembly) -> list[str]:
 
 def _slots(loaded: ClusterAssembly) -> list[int]:
     return sorted({load.wired.address.slot for load in loaded.sequencers})
-
-
-def _upload_bytes(load: SequencerLoad) -> int:
-    return len(load.program) + load.waveform_bytes

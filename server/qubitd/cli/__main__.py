@@ -1,0 +1,55 @@
+"""The `qubitd` command: finds out which command is meant and imports that one alone."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from qubitd.core.errors import InvalidInputError, QubitdError
+
+COMMANDS = {
+    "serve": "keep a daemon running for one device",
+    "run": "run an OpenQASM file and print its counts",
+    "demo": "run a Bell pair and a GHZ circuit through emulated instruments",
+}
+_FAILED = 1
+_INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and give its exit code. What a person can put right is told in lines, not in a traceback."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    chosen = next((word for word in arguments if not word.startswith("-")), "")
+    parser = argparse.ArgumentParser(
+        prog="qubitd", description="Control of superconducting qubits from the control PC."
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, purpose in COMMANDS.items():
+        command = commands.add_parser(name, help=purpose, description=f"{purpose[0].upper()}{purpose[1:]}.")
+        if name == chosen:
+            module = importlib.import_module(f"qubitd.cli.{name}")
+            module.add_arguments(command)
+            command.set_defaults(run=module.run)
+    parsed = parser.parse_args(arguments)
+    try:
+        code: int = parsed.run(parsed)
+    except InvalidInputError as error:
+        _tell(*(str(problem) for problem in error.problems))
+        return _FAILED
+    except QubitdError as error:
+        _tell(str(error))
+        return _FAILED
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    return code
+
+
+def _tell(*lines: str) -> None:
+    for line in lines:
+        print(f"qubitd: {line}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,118 @@
+"""`qubitd serve`: keeps a daemon running until it is told to stop, and the emulated rack with it."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from qubitd.cli.config import state_directory
+from qubitd.cli.rack_process import start_emulator
+from qubitd.compiler.device_file import load_device
+from qubitd.drivers.families import open_rack
+from qubitd.drivers.rack import Rack, with_address
+from qubitd.drivers.rack_file import load_rack
+from qubitd.server.daemon import DaemonSettings, RunningRack, run_daemon
+from qubitd.server.logs import configure
+from qubitd.server.simulator import Simulator
+
+DEFAULT_DEVICE = "line5"
+DEFAULT_PORT = 50051
+_ABORTED = 1
+_HIGHEST_PORT = 65_535
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    parser.add_argument(
+        "--device", default=DEFAULT_DEVICE, metavar="NAME|FILE", help="packaged device, or a device file (%(default)s)"
+    )
+    parser.add_argument("--rack", type=Path, metavar="FILE", help="rack file (the emulated demo rack)")
+    parser.add_argument("--port", type=_port, default=DEFAULT_PORT, help="TCP port, 0 for any free one (%(default)s)")
+    parser.add_argument("--host", default="127.0.0.1", help="loopback address to serve on (%(default)s)")
+    parser.add_argument(
+        "--data-dir", type=Path, metavar="DIR", help="where jobs are kept (a directory of the user's state)"
+    )
+    parser.add_argument(
+        "--log-level",
+        default="warning",
+        choices=("debug", "info", "warning", "error"),
+        help="what is logged to stderr (%(default)s)",
+    )
+    parser.add_argument("--stop-at-eof", action="store_true", help=argparse.SUPPRESS)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until SIGTERM, SIGINT or, if asked to, the end of stdin."""
+    configure(arguments.log_level)
+    device = load_device(arguments.device)
+    name = device.device.name
+    rack = load_rack(arguments.rack)
+    settings = DaemonSettings(
+        device=device,
+        rack=lambda: _running(rack),
+        data_dir=arguments.data_dir or state_directory() / name,
+        host=arguments.host,
+        port=arguments.port,
+    )
+
+    def announce(port: int) -> None:
+        print(f"serving {name} on {arguments.host}:{port}", flush=True)
+
+    asyncio.run(_serve(settings, announce_port=announce, stop_at_eof=arguments.stop_at_eof))
+    return 0
+
+
+async def _serve(settings: DaemonSettings, *, announce_port: Callable[[int], None], stop_at_eof: bool) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        if stop.is_set():
+            os._exit(_ABORTED)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, end)
+    if stop_at_eof:
+        _stop_at_eof(loop, stop)
+    await run_daemon(settings, stop=stop, on_serving=announce_port)
+
+
+def _stop_at_eof(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    """Whoever started us holds the other end; when it is gone, however it went, so are we."""
+    descriptor = sys.stdin.fileno()
+
+    def look() -> None:
+        if not os.read(descriptor, 4096):
+            loop.remove_reader(descriptor)
+            stop.set()
+
+    loop.add_reader(descriptor, look)
+
+
+@contextmanager
+def _running(rack: Rack) -> Iterator[RunningRack]:
+    """Start the rack's emulator, if it names one, and put the emulator's address in place of the file's."""
+    if rack.emulator is None:
+        yield RunningRack(rack=rack, controller=open_rack(rack))
+        return
+    with start_emulator(rack.emulator.cabling) as emulator:
+        moved = with_address(rack, emulator.address)
+        yield RunningRack(
+            rack=moved,
+            controller=open_rack(moved),
+            simulator=Simulator(emulator.address, emulator.control_port),
+        )
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= _HIGHEST_PORT:
+        raise argparse.ArgumentTypeError(f"{port} is no TCP port; give 0 to {_HIGHEST_PORT}")
+    return port

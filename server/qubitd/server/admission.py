@@ -1,0 +1,80 @@
+"""What is asked of a job before it is taken: that it can be read and is within the limits. A refusal leaves no job
+behind.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from qubitd.core.errors import Problem
+from qubitd.core.job import JobSpec
+from qubitd.server.errors import InvalidRequestError
+from qubitd.server.store.rows import NewJob
+from qubitd.v1 import jobs_pb2
+from qubitd.wire.backends import Limits
+from qubitd.wire.specs import decode_submission
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Newcomer:
+    """Who brings a job, and what the daemon gives it."""
+
+    job_id: str
+    owner: str
+    time_ns: int
+    """ns since 1970-01-01 UTC."""
+
+
+def admit(request: jobs_pb2.SubmitRequest, newcomer: Newcomer, limits: Limits) -> NewJob:
+    """Read a job and hold it against the limits.
+
+    Raises:
+        MalformedMessageError: the request breaks the wire contract.
+        InvalidRequestError: it exceeds a limit.
+    """
+    submission = decode_submission(request)
+    check_limits(submission.spec, limits)
+    return NewJob(
+        job_id=newcomer.job_id,
+        owner=newcomer.owner,
+        key=submission.key,
+        backend=submission.backend,
+        request_digest=hashlib.sha256(request.SerializeToString(deterministic=True)).hexdigest(),
+        spec=request.spec.SerializeToString(),
+        client_data=submission.spec.client_data,
+        shots=submission.spec.shots,
+        circuits=len(submission.spec.batch.circuits),
+        programs=submission.spec.num_programs,
+        tags=submission.spec.tags,
+        created_ns=newcomer.time_ns,
+    )
+
+
+def check_limits(spec: JobSpec, limits: Limits) -> None:
+    """Hold a job against the limits.
+
+    Raises:
+        InvalidRequestError: with everything that exceeds one.
+    """
+    problems = tuple(_excesses(spec, limits))
+    if problems:
+        raise InvalidRequestError(problems)
+
+
+def _excesses(spec: JobSpec, limits: Limits) -> Iterator[Problem]:
+    circuits = len(spec.batch.circuits)
+    total = spec.num_programs * spec.shots
+    if spec.shots > limits.max_shots:
+        yield Problem(where="shots", what=f"{spec.shots} asked for; the limit is {limits.max_shots} for each circuit")
+    if circuits > limits.max_circuits:
+        yield Problem(
+            where="circuits", what=f"{circuits} in one job; the limit is {limits.max_circuits}; split the job"
+        )
+    if total > limits.max_total_shots:
+        what = (
+            f"{circuits} circuits x {spec.sweep.num_points} grid points x {spec.shots} shots are {total} shots in all; "
+            f"the limit is {limits.max_total_shots} for one job; split it or lower the shots"
+        )
+        yield Problem(where="shots", what=what)

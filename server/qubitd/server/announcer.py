@@ -1,0 +1,75 @@
+"""Wakes those who wait for news of a topic. It carries no news itself: whoever is woken reads the store from its
+cursor.
+
+All of it happens in the event loop's thread. A listener clears, reads, then waits, so nothing is missed in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
+
+from qubitd.server.errors import DrainingError
+
+
+class Listener:
+    """One who waits."""
+
+    def __init__(self, announcer: Announcer) -> None:
+        self._announcer = announcer
+        self.bell = asyncio.Event()
+
+    def clear(self) -> None:
+        """Forget what was announced so far; read after this."""
+        self.bell.clear()
+
+    async def wait(self) -> None:
+        """Return at the next announcement after `clear`.
+
+        Raises:
+            DrainingError: the daemon stops; nothing more will be announced.
+        """
+        await self.bell.wait()
+        if self._announcer.is_closed:
+            raise DrainingError
+
+
+class Announcer:
+    """Topics and who waits for them."""
+
+    def __init__(self) -> None:
+        self.is_closed = False
+        self._listeners: dict[Hashable, set[Listener]] = {}
+
+    @contextmanager
+    def listen(self, *topics: Hashable) -> Iterator[Listener]:
+        """Wait for any of some topics."""
+        listener = Listener(self)
+        if self.is_closed:
+            listener.bell.set()
+        for topic in topics:
+            self._listeners.setdefault(topic, set()).add(listener)
+        try:
+            yield listener
+        finally:
+            for topic in topics:
+                self._forget(topic, listener)
+
+    def announce(self, topic: Hashable) -> None:
+        """Wake those who wait for a topic."""
+        for listener in self._listeners.get(topic, ()):
+            listener.bell.set()
+
+    def close(self) -> None:
+        """Wake everybody for good."""
+        self.is_closed = True
+        for listeners in self._listeners.values():
+            for listener in listeners:
+                listener.bell.set()
+
+    def _forget(self, topic: Hashable, listener: Listener) -> None:
+        listeners = self._listeners[topic]
+        listeners.discard(listener)
+        if not listeners:
+            del self._listeners[topic]

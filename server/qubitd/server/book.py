@@ -1,0 +1,195 @@
+"""The jobs that have not ended, in memory and in the store, kept in step. Whatever happens to a job passes through
+here.
+
+All of it runs in the event loop's thread. A write is queued at once, in order; its future ends when it is durable,
+and then those who watch the job are woken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from qubitd.core.errors import Problem
+from qubitd.core.job import JobStatus
+from qubitd.server.announcer import Announcer
+from qubitd.server.errors import KeyReusedError, NotEndedError, UnknownJobError
+from qubitd.server.events import Dated
+from qubitd.server.lifecycle import Lifecycle, Trigger
+from qubitd.server.store.rows import Accepted, AliveJob, Change, NewChunk, NewJob
+from qubitd.server.store.store import Store, Writes
+
+_log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Entry:
+    """A job that has not ended."""
+
+    number: int
+    """Order of acceptance."""
+    lifecycle: Lifecycle
+    shots: int
+    """Of each program."""
+    attempt: int = 0
+    """How often it was started."""
+    revision: int = 0
+    """Calibration revision that it is pinned to; 0 before it starts."""
+    validated: int | None = None
+    """Revision that it was last validated for by this process."""
+    cancelling: bool = False
+    """Its owner gave it up while it runs."""
+
+    @property
+    def job_id(self) -> str:
+        """Its id."""
+        return self.lifecycle.job_id
+
+    @property
+    def status(self) -> JobStatus:
+        """Where it stands."""
+        return self.lifecycle.status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """A job's next step and what is said about it."""
+
+    trigger: Trigger
+    message: str = ""
+    problems: tuple[Problem, ...] = ()
+    events: tuple[Dated, ...] = ()
+    """What happened before the step."""
+
+
+class JobBook:
+    """Every job that has not ended."""
+
+    def __init__(self, *, store: Store, announcer: Announcer, now: Callable[[], int]) -> None:
+        self.now = now
+        self._store = store
+        self._announcer = announcer
+        self._entries: dict[str, Entry] = {}
+
+    def find(self, job_id: str) -> Entry | None:
+        """Give a job that has not ended."""
+        return self._entries.get(job_id)
+
+    def take_over(self, alive: Iterable[AliveJob]) -> list[Entry]:
+        """Enter the jobs that an earlier process left in the store."""
+        entries = [
+            Entry(
+                number=job.number,
+                lifecycle=Lifecycle(job_id=job.job_id, status=job.status, version=job.version),
+                shots=job.shots,
+                attempt=job.attempt,
+                revision=job.revision,
+                cancelling=job.cancelling,
+            )
+            for job in alive
+        ]
+        self._entries.update((entry.job_id, entry) for entry in entries)
+        return entries
+
+    async def accept(self, new: NewJob) -> tuple[Accepted, Entry | None]:
+        """Take a job; durable on return. Gives its entry if it is new.
+
+        Raises:
+            KeyReusedError: the key stands for other content.
+        """
+        accepted = await self._write(new.job_id, lambda w: w.jobs.accept(new))
+        if not accepted.is_new:
+            return accepted, None
+        entry = Entry(number=accepted.number, lifecycle=Lifecycle(job_id=accepted.job_id), shots=new.shots)
+        self._entries[accepted.job_id] = entry
+        return accepted, entry
+
+    def move(self, entry: Entry, move: Move) -> asyncio.Future[None]:
+        """Take a step.
+
+        Raises:
+            IllegalTransitionError: the job's state does not allow it.
+        """
+        change = self._change(entry, move)
+        return self._write(entry.job_id, lambda w: w.jobs.change(change))
+
+    def start(self, entry: Entry, *, revision: int, events: tuple[Dated, ...]) -> asyncio.Future[None]:
+        """Give the rack to a job, under a calibration revision. The attempt must be durable before any pulse.
+
+        Raises:
+            IllegalTransitionError: the job's state does not allow it.
+        """
+        entry.revision = revision
+        entry.attempt += 1
+        attempt = entry.attempt
+        change = self._change(entry, Move(trigger=Trigger.START, events=events))
+        return self._write(entry.job_id, lambda w: w.jobs.start(change, attempt=attempt))
+
+    def record(
+        self, entry: Entry, chunk: NewChunk, *, events: Sequence[Dated], then: Move | None = None
+    ) -> asyncio.Future[None]:
+        """Keep a chunk's result, and take the last step in the same commit if there is one.
+
+        Raises:
+            IllegalTransitionError: the job's state does not allow the step.
+        """
+        attempt = entry.attempt
+        change = None if then is None else self._change(entry, then)
+
+        def command(writes: Writes) -> None:
+            writes.jobs.record_chunk(entry.job_id, chunk, attempt=attempt, events=events)
+            if change is not None:
+                writes.jobs.change(change)
+
+        return self._write(entry.job_id, command)
+
+    def note_cancel(self, entry: Entry) -> asyncio.Future[None]:
+        """Remember that a running job is to end at its next chunk boundary."""
+        entry.cancelling = True
+        return self._write(entry.job_id, lambda w: w.jobs.request_cancel(entry.job_id))
+
+    async def delete(self, *, owner: str, job_id: str) -> None:
+        """Remove an ended job's content; its id and key stay taken.
+
+        Raises:
+            UnknownJobError: the owner has no such job.
+            NotEndedError: it has not ended.
+        """
+        digests = await self._write(job_id, lambda w: w.jobs.delete(owner=owner, job_id=job_id))
+        await self._write(job_id, lambda w: w.jobs.remove_files(digests))
+
+    def _change(self, entry: Entry, move: Move) -> Change:
+        before, version = entry.status, entry.lifecycle.version
+        after = entry.lifecycle.apply(move.trigger)
+        if after.is_final:
+            self._entries.pop(entry.job_id, None)
+        return Change(
+            job_id=entry.job_id,
+            before=before,
+            version=version,
+            after=after,
+            time_ns=self.now(),
+            message=move.message,
+            problems=move.problems,
+            revision=entry.revision or None,
+            events=move.events,
+        )
+
+    def _write(self, job_id: str, command: Callable[[Writes], Result]) -> asyncio.Future[Result]:
+        future = asyncio.wrap_future(self._store.write(command))
+        future.add_done_callback(lambda done: self._written(job_id, done))
+        return future
+
+    def _written(self, job_id: str, done: asyncio.Future[Result]) -> None:
+        if done.cancelled():
+            return
+        error = done.exception()
+        if error is None:
+            self._announcer.announce(job_id)
+        elif not isinstance(error, KeyReusedError | NotEndedError | UnknownJobError):
+            _log.error("a write about a job was refused", extra={"job": job_id, "cause": str(error)})

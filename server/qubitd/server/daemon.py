@@ -1,0 +1,178 @@
+"""The order in which a daemon comes up and goes down: lock, store, instruments safe, recovery, serving; and back."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from qubitd.compiler.device_file import DeviceFile
+from qubitd.drivers.controller import Controller
+from qubitd.drivers.rack import Rack
+from qubitd.server.announcer import Announcer
+from qubitd.server.backend import Backend
+from qubitd.server.book import JobBook
+from qubitd.server.calibrations import Calibrations
+from qubitd.server.engine import Engine, Parts
+from qubitd.server.errors import StoreBrokenError
+from qubitd.server.lock import locked
+from qubitd.server.rack import RackThread
+from qubitd.server.services.backends import BackendsService
+from qubitd.server.services.calibrations import CalibrationsService
+from qubitd.server.services.jobs import JobsService
+from qubitd.server.serving import Front, check_host, check_port, open_front
+from qubitd.server.simulator import Simulator
+from qubitd.server.store.store import Store
+from qubitd.server.toolchain import Toolchain
+from qubitd.server.workshop import Workshop
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningRack:
+    """A rack whose instruments can be reached."""
+
+    rack: Rack
+    controller: Controller
+    simulator: Simulator | None = None
+    """The control socket, if it is emulated."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonSettings:
+    """What a daemon serves, and where."""
+
+    device: DeviceFile
+    rack: Callable[[], AbstractContextManager[RunningRack]]
+    """Gives the rack for as long as it is needed, and starts what has to run for it."""
+    data_dir: Path
+    host: str
+    """A loopback address."""
+    port: int
+    """0 for any free one."""
+
+
+async def run_daemon(settings: DaemonSettings, *, stop: asyncio.Event, on_serving: Callable[[int], None]) -> None:
+    """Serve until told to stop; outputs are safe and everything accepted is in the store on return.
+
+    Args:
+        settings: what to serve.
+        stop: set to end.
+        on_serving: told the port once jobs are accepted.
+
+    Raises:
+        QubitdError: it cannot start, or the store broke.
+    """
+    check_host(settings.host)
+    check_port(settings.host, settings.port)
+    with locked(settings.data_dir):
+        broken: asyncio.Future[StoreBrokenError] = asyncio.get_running_loop().create_future()
+        announcer = Announcer()
+        async with _store(settings.data_dir, broken) as store, _rack(settings.rack, announcer) as rack:
+            await _Daemon(settings, store, rack, announcer).serve(stop=stop, broken=broken, on_serving=on_serving)
+
+
+@asynccontextmanager
+async def _store(directory: Path, broken: asyncio.Future[StoreBrokenError]) -> AsyncIterator[Store]:
+    loop = asyncio.get_running_loop()
+
+    def tell(error: StoreBrokenError) -> None:
+        loop.call_soon_threadsafe(broken.set_result, error)
+
+    store = Store(directory, on_broken=tell)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+@asynccontextmanager
+async def _rack(
+    start: Callable[[], AbstractContextManager[RunningRack]], announcer: Announcer
+) -> AsyncIterator[RackThread]:
+    with start() as running:
+        rack = RackThread(
+            running.rack,
+            running.controller,
+            simulator=running.simulator,
+            announcer=announcer,
+            now=time.time_ns,
+        )
+        try:
+            await rack.open()
+            yield rack
+        finally:
+            await rack.close()
+
+
+class _Daemon:
+    """The parts of a daemon, put together."""
+
+    def __init__(self, settings: DaemonSettings, store: Store, rack: RackThread, announcer: Announcer) -> None:
+        self._settings = settings
+        self._announcer = announcer
+        self._calibrations = Calibrations(
+            store=store, device=settings.device.device, announcer=announcer, now=time.time_ns
+        )
+        self._workshop = Workshop(
+            store=store, toolchain=Toolchain(settings.device.device, rack.controller, now=time.time_ns)
+        )
+        book = JobBook(store=store, announcer=announcer, now=time.time_ns)
+        self._engine = Engine(
+            Parts(
+                store=store,
+                book=book,
+                calibrations=self._calibrations,
+                workshop=self._workshop,
+                rack=rack,
+            )
+        )
+        backend = Backend(calibrations=self._calibrations, rack=rack)
+        jobs = JobsService(backend=backend, engine=self._engine, store=store, book=book, announcer=announcer)
+        self._services = [
+            BackendsService(backend, announcer).service(),
+            CalibrationsService(backend, announcer).service(),
+            jobs.service(),
+        ]
+
+    async def serve(
+        self, *, stop: asyncio.Event, broken: asyncio.Future[StoreBrokenError], on_serving: Callable[[int], None]
+    ) -> None:
+        await self._calibrations.load(self._settings.device)
+        await self._engine.recover()
+        front = await open_front(self._services, host=self._settings.host, port=self._settings.port)
+        tasks = self._engine.start()
+        on_serving(front.port)
+        try:
+            await _first_end(stop, broken, tasks)
+        finally:
+            await self._end(front)
+
+    async def _end(self, front: Front) -> None:
+        _log.info("stopping")
+        await front.announce_end()
+        await self._engine.drain()
+        self._announcer.close()
+        await front.close()
+        self._workshop.close()
+
+
+async def _first_end(
+    stop: asyncio.Event, broken: asyncio.Future[StoreBrokenError], tasks: list[asyncio.Task[None]]
+) -> None:
+    """Return when told to stop; raise if the store broke or a task ended by itself."""
+    stopping = asyncio.create_task(stop.wait())
+    ends: list[asyncio.Future[Any]] = [stopping, broken, *tasks]
+    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if broken.done():
+        raise broken.result()
+    for task in tasks:
+        if task.done():
+            task.result()

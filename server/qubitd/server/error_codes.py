@@ -1,0 +1,61 @@
+"""One table: which gRPC code each kind of error becomes. An error that is not listed takes the code of its nearest
+base.
+"""
+
+from __future__ import annotations
+
+import grpc
+
+from qubitd.core.errors import InvalidInputError, OffGridError, Problem, QubitdError
+from qubitd.drivers.errors import CapacityError, DriverError
+from qubitd.server import errors
+from qubitd.wire.errors import Refusal
+
+CODES: dict[type[QubitdError], grpc.StatusCode] = {
+    QubitdError: grpc.StatusCode.INTERNAL,
+    InvalidInputError: grpc.StatusCode.INVALID_ARGUMENT,
+    OffGridError: grpc.StatusCode.INVALID_ARGUMENT,
+    CapacityError: grpc.StatusCode.INVALID_ARGUMENT,
+    DriverError: grpc.StatusCode.UNAVAILABLE,
+    errors.SimulatorError: grpc.StatusCode.UNAVAILABLE,
+    errors.UnknownJobError: grpc.StatusCode.NOT_FOUND,
+    errors.UnknownBackendError: grpc.StatusCode.NOT_FOUND,
+    errors.UnknownRevisionError: grpc.StatusCode.NOT_FOUND,
+    errors.UnknownParameterError: grpc.StatusCode.NOT_FOUND,
+    errors.KeyReusedError: grpc.StatusCode.ALREADY_EXISTS,
+    errors.NotEndedError: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.CommitConflictError: grpc.StatusCode.ABORTED,
+    errors.DrainingError: grpc.StatusCode.UNAVAILABLE,
+    errors.StoreError: grpc.StatusCode.UNAVAILABLE,
+    errors.StoreCorruptError: grpc.StatusCode.DATA_LOSS,
+}
+
+_RETRY_AFTER = 1.0
+"""Seconds after which it is worth asking a daemon that stops: by then its successor may be there."""
+
+
+def code_of(error: QubitdError) -> grpc.StatusCode:
+    """Give an error's code."""
+    bases = type(error).__mro__
+    return next(CODES[base] for base in bases if base in CODES)
+
+
+def refusal_of(error: QubitdError) -> Refusal:
+    """Give an error as it travels."""
+    number: int = code_of(error).value[0]
+    return Refusal(
+        code=number,
+        message=str(error),
+        problems=problems_of(error),
+        retry_after=_RETRY_AFTER if isinstance(error, errors.DrainingError) else None,
+    )
+
+
+def problems_of(error: BaseException) -> tuple[Problem, ...]:
+    """Give the places in the input that an error names, if it names any."""
+    if isinstance(error, InvalidInputError):
+        return error.problems
+    if isinstance(error, errors.CommitConflictError):
+        what = f"changed since revision {error.base}; the newest is {error.newest}"
+        return tuple(Problem(where=name, what=what) for name in error.names)
+    return ()

@@ -1,0 +1,204 @@
+"""Every error that the daemon itself raises; `error_codes` says which gRPC code each becomes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from qubitd.core.errors import InvalidInputError, QubitdError
+
+
+class InvalidRequestError(InvalidInputError):
+    """A request cannot be read, or a field is outside its limits."""
+
+
+class UnknownJobError(QubitdError):
+    """No job of this owner has the id."""
+
+    def __init__(self, *, job_id: str) -> None:
+        self.job_id = job_id
+        super().__init__(f"there is no job {job_id!r} of yours; list your jobs to see their ids")
+
+
+class UnknownBackendError(QubitdError):
+    """This daemon does not serve the backend."""
+
+    def __init__(self, *, name: str, served: str) -> None:
+        self.name = name
+        self.served = served
+        super().__init__(f"there is no backend {name!r} here; this daemon serves {served!r}")
+
+
+class UnknownRevisionError(QubitdError):
+    """The backend never had the calibration revision."""
+
+    def __init__(self, *, revision: int, newest: int) -> None:
+        self.revision = revision
+        self.newest = newest
+        super().__init__(f"there is no calibration revision {revision}; the newest is {newest}, the first is 1")
+
+
+class UnknownParameterError(QubitdError):
+    """The backend never had the calibration parameter."""
+
+    def __init__(self, *, name: str) -> None:
+        self.name = name
+        super().__init__(f"there is no calibration parameter {name!r}; a snapshot lists their names")
+
+
+class KeyReusedError(QubitdError):
+    """A submit key came again with other content."""
+
+    def __init__(self, *, key: str, job_id: str) -> None:
+        self.key = key
+        self.job_id = job_id
+        super().__init__(
+            f"key {key!r} already stands for job {job_id} with other content; make a new key for a new job"
+        )
+
+
+class NotEndedError(QubitdError):
+    """A job cannot be deleted before it has ended."""
+
+    def __init__(self, *, job_id: str, status: str) -> None:
+        self.job_id = job_id
+        self.status = status
+        super().__init__(f"job {job_id} is {status}; cancel it or wait for its end before you delete it")
+
+
+class CommitConflictError(QubitdError):
+    """Others changed the same parameters since the revision that a commit was measured against."""
+
+    def __init__(self, *, names: Sequence[str], base: int, newest: int) -> None:
+        self.names = tuple(names)
+        self.base = base
+        self.newest = newest
+        super().__init__(
+            f"{', '.join(self.names)} changed between revision {base} and {newest}; "
+            f"read revision {newest}, measure again or decide, and commit against it"
+        )
+
+
+class DrainingError(QubitdError):
+    """The daemon is stopping."""
+
+    def __init__(self) -> None:
+        super().__init__("the daemon is stopping and takes nothing new; send this again when it is back")
+
+
+class IllegalTransitionError(QubitdError):
+    """A job was told to do what its state does not allow."""
+
+    def __init__(self, *, job_id: str, status: str, trigger: str, story: Sequence[str]) -> None:
+        self.job_id = job_id
+        self.status = status
+        self.trigger = trigger
+        self.story = tuple(story)
+        super().__init__(f"job {job_id} is {status} and cannot {trigger}; so far: {' -> '.join(self.story)}")
+
+
+class StoreError(QubitdError):
+    """The store cannot do its work."""
+
+
+class StaleWriteError(StoreError):
+    """A write expected a job in another state than the store holds: it came late, and was dropped."""
+
+    def __init__(self, *, job_id: str, expected: str, found: str) -> None:
+        self.job_id = job_id
+        self.expected = expected
+        self.found = found
+        super().__init__(f"job {job_id} is {found} in the store, a late write expected {expected}; it was dropped")
+
+
+class StoreBrokenError(StoreError):
+    """A write to the disk failed. Nothing is accepted after that: what failed once to reach the disk may be lost."""
+
+    def __init__(self, *, path: Path, cause: str) -> None:
+        self.path = path
+        super().__init__(
+            f"writing to {path} failed ({cause}); free space or repair the disk, then start the daemon again"
+        )
+
+
+class StoreTooNewError(StoreError):
+    """The store was written by a newer version."""
+
+    def __init__(self, *, path: Path, found: int, known: int) -> None:
+        self.path = path
+        self.found = found
+        self.known = known
+        super().__init__(
+            f"{path} has schema version {found}, this version of qubitd knows up to {known}; "
+            f"start the newer qubitd, or give another --data-dir"
+        )
+
+
+class StoreCorruptError(StoreError):
+    """What the store holds is not what was written."""
+
+    def __init__(self, *, path: Path, what: str) -> None:
+        self.path = path
+        super().__init__(f"{path} is damaged: {what}; restore it from a backup, or give another --data-dir")
+
+
+class DataDirError(QubitdError):
+    """The data directory cannot be used."""
+
+    def __init__(self, *, path: Path, cause: str) -> None:
+        self.path = path
+        super().__init__(f"data directory {path} cannot be used: {cause}; give another with --data-dir")
+
+
+class DataDirInUseError(QubitdError):
+    """Another daemon holds the data directory."""
+
+    def __init__(self, *, path: Path, owner: str) -> None:
+        self.path = path
+        self.owner = owner
+        super().__init__(
+            f"data directory {path} is in use by another daemon ({owner}); stop that one or give another --data-dir"
+        )
+
+
+class PortInUseError(QubitdError):
+    """The port cannot be opened."""
+
+    def __init__(self, *, host: str, port: int, cause: str) -> None:
+        self.host = host
+        self.port = port
+        super().__init__(f"port {port} on {host} cannot be opened: {cause}; stop what holds it or give another --port")
+
+
+class BindRefusedError(QubitdError):
+    """Anything but loopback is refused until TLS exists."""
+
+    def __init__(self, *, host: str) -> None:
+        self.host = host
+        super().__init__(
+            f"will not serve on {host!r}: without TLS, which qubitd does not have yet, only 127.0.0.0/8, ::1 and "
+            f"localhost are served"
+        )
+
+
+class SimulatorError(QubitdError):
+    """The emulator's control socket did not do as it was asked."""
+
+    def __init__(self, *, address: str, what: str) -> None:
+        self.address = address
+        super().__init__(f"the emulator at {address} {what}; start the emulated rack again")
+
+
+class ServingError(QubitdError):
+    """The daemon cannot start or go on for a reason that another part of it explains."""
+
+
+class ResumeError(QubitdError):
+    """A job that was put back cannot go on where it stopped."""
+
+    def __init__(self, *, kept: int) -> None:
+        self.kept = kept
+        super().__init__(
+            f"the {kept} finished parts of this job do not match how this version of qubitd cuts it; "
+            f"they stay readable, submit the job again"
+        )

@@ -1,0 +1,190 @@
+"""One job on the rack, chunk by chunk: while one runs, the next is assembled and the last is discriminated and
+recorded.
+
+The result of a chunk is durable before the next but one starts. A job leaves the rack at a chunk boundary, or by a
+fault.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from qubitd.core.program import Chunk
+from qubitd.drivers.controller import Assembly
+from qubitd.server.book import Entry, JobBook, Move
+from qubitd.server.errors import ResumeError
+from qubitd.server.events import Dated, Stage, reached
+from qubitd.server.lifecycle import Trigger
+from qubitd.server.rack import RackThread, Run
+from qubitd.server.store.rows import ChunkRow, NewChunk, Span
+from qubitd.server.toolchain import Compiled
+from qubitd.server.workshop import Workshop
+from qubitd.wire.jobs import Progress
+
+_log = logging.getLogger(__name__)
+_SEED_STEP = 0x9E3779B97F4A7C15
+"""Golden ratio of 2^64: gives each chunk a seed of its own, the same however often the job was interrupted."""
+
+
+CANCELLED = "cancelled by its owner; finished parts of the result stay readable"
+"""Message of a job that was cancelled while it ran."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Assembled:
+    """A chunk that is ready to be loaded."""
+
+    n: int
+    chunk: Chunk
+    assembly: Assembly
+    event: Dated
+
+    @property
+    def span(self) -> Span:
+        """What it covers of the job."""
+        return span_of(self.chunk)
+
+
+class JobRun:
+    """A job that holds the rack."""
+
+    def __init__(
+        self,
+        entry: Entry,
+        compiled: Compiled,
+        *,
+        book: JobBook,
+        workshop: Workshop,
+        rack: RackThread,
+        is_draining: Callable[[], bool],
+    ) -> None:
+        self._entry = entry
+        self._compiled = compiled
+        self._book = book
+        self._workshop = workshop
+        self._rack = rack
+        self._is_draining = is_draining
+        self._recording: asyncio.Future[None] | None = None
+        self._done = 0
+        self._total = compiled.spec.num_programs * compiled.spec.shots
+
+    async def play(self, kept: list[ChunkRow]) -> None:
+        """Run every chunk that is not kept yet; the job has left RUNNING on return.
+
+        Raises:
+            QubitdError: a fault; what was recorded before it stays.
+        """
+        self._done = sum(_size(row.span) for row in kept)
+        chunks = enumerate(self._compiled.chunks)
+        following = self._assemble(chunks, kept)
+        try:
+            assembled = await following
+            while assembled is not None:
+                interruption = self._interruption()
+                if interruption is not None:
+                    await self._recorded()
+                    await self._book.move(self._entry, interruption)
+                    return
+                following = self._assemble(chunks, kept)
+                run = await self._rack.run(assembled.assembly, seed=self._seed(assembled.n))
+                upcoming = await following
+                await self._recorded()
+                ending = self._interruption() or (Move(trigger=Trigger.FINISH) if upcoming is None else None)
+                self._recording = asyncio.ensure_future(self._record(assembled, run, ending))
+                assembled = upcoming if ending is None else None
+            await self._recorded()
+        finally:
+            await _drop(following)
+
+    async def settle(self) -> None:
+        """Let what was played before a fault become durable, as far as it can."""
+        if self._recording is not None:
+            await asyncio.wait([self._recording])
+
+    def _assemble(self, chunks: Iterator[tuple[int, Chunk]], kept: list[ChunkRow]) -> asyncio.Future[Assembled | None]:
+        def work() -> Assembled | None:
+            n, chunk = next_to_run(chunks, kept)
+            if chunk is None:
+                return None
+            assembly = self._rack.controller.assemble(chunk)
+            return Assembled(n=n, chunk=chunk, assembly=assembly, event=reached(Stage.ASSEMBLED, self._book.now()))
+
+        return asyncio.ensure_future(self._workshop.for_running(work))
+
+    def _seed(self, n: int) -> int | None:
+        seed = self._compiled.spec.seed_simulator
+        return None if seed is None else (seed + n * _SEED_STEP) % 2**64
+
+    def _interruption(self) -> Move | None:
+        if self._entry.cancelling:
+            return Move(trigger=Trigger.STOP, message=CANCELLED)
+        if self._is_draining():
+            return Move(trigger=Trigger.PUT_BACK)
+        return None
+
+    async def _recorded(self) -> None:
+        if self._recording is not None:
+            await self._recording
+
+    async def _record(self, assembled: Assembled, run: Run, ending: Move | None) -> None:
+        pieces = await self._workshop.for_running(
+            lambda: self._workshop.toolchain.results(self._compiled, assembled.chunk, run.points)
+        )
+        self._done += _size(assembled.span)
+        chunk = NewChunk(
+            n=assembled.n,
+            span=assembled.span,
+            pieces=pieces,
+            instrument_ns=round(assembled.assembly.duration * 1e9),
+        )
+        await self._book.record(self._entry, chunk, events=self._story(assembled, run, ending=ending), then=ending)
+
+    def _story(self, assembled: Assembled, run: Run, *, ending: Move | None) -> tuple[Dated, ...]:
+        """Stages are told of the first chunk; those that follow tell their progress."""
+        now = self._book.now()
+        progress = Dated(time_ns=now, what=Progress(done=self._done, total=self._total))
+        stages: tuple[Dated, ...] = ()
+        if assembled.n == 0:
+            stages = (assembled.event, *run.events, reached(Stage.DISCRIMINATED, now))
+        if ending is not None and ending.trigger is Trigger.FINISH:
+            return (*stages, progress, reached(Stage.RECORDED, now), reached(Stage.DONE, now))
+        return (*stages, progress)
+
+
+def span_of(chunk: Chunk) -> Span:
+    """Give what a chunk covers of its job."""
+    return Span(
+        first_program=chunk.first_program,
+        programs=len(chunk.programs),
+        first_shot=chunk.first_shot,
+        shots=chunk.shots,
+    )
+
+
+def next_to_run(chunks: Iterator[tuple[int, Chunk]], kept: Sequence[ChunkRow]) -> tuple[int, Chunk | None]:
+    """Give the next numbered chunk that is not kept yet; None after the last.
+
+    Raises:
+        ResumeError: the kept chunks are not those that the job is cut into now.
+    """
+    for n, chunk in chunks:
+        if n >= len(kept):
+            return n, chunk
+        if kept[n].span != span_of(chunk):
+            raise ResumeError(kept=len(kept))
+    return len(kept), None
+
+
+def _size(span: Span) -> int:
+    return span.programs * span.shots
+
+
+async def _drop(task: asyncio.Future[Assembled | None]) -> None:
+    """Give up what was assembled ahead, and take its error, if it has one, as read."""
+    task.cancel()
+    await asyncio.wait([task])
+    if not task.cancelled():
+        task.exception()

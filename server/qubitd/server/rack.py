@@ -1,0 +1,158 @@
+"""The rack, as the engine uses it: blocking instruments in one thread of their own, and a link that heals after a
+fault.
+
+A chunk is loaded, run and fetched in one go. Whatever goes wrong in between ends with the outputs safe before
+anything else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qubitd.drivers.controller import Assembly, Controller
+from qubitd.drivers.errors import DriverError
+from qubitd.drivers.rack import Rack as RackFile
+from qubitd.server.announcer import Announcer
+from qubitd.server.events import Dated, Stage, reached
+from qubitd.server.simulator import Simulator
+
+_log = logging.getLogger(__name__)
+_Result = TypeVar("_Result")
+
+TOPIC = "rack"
+"""Announced when the rack stops answering, or answers again."""
+VIRTUAL_DEADLINE = 120.0
+"""Least seconds that a run may take where time is virtual: what an emulator computes takes as long as it takes."""
+RETRY_SECONDS = 1.0
+"""How long to leave instruments alone between attempts to reach them again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Run:
+    """What one run on the instruments gave."""
+
+    points: tuple[NDArray[np.complex64], ...]
+    """IQ points per program, shape (shots, acquisitions)."""
+    events: tuple[Dated, ...]
+    """The stages that it passed through."""
+
+
+class RackThread:
+    """One rack's controller and the one thread that may talk to it."""
+
+    def __init__(
+        self,
+        file: RackFile,
+        controller: Controller,
+        *,
+        simulator: Simulator | None,
+        announcer: Announcer,
+        now: Callable[[], int],
+    ) -> None:
+        self.controller = controller
+        self.is_operational = False
+        self._has_given_up = False
+        self._file = file
+        self._simulator = simulator
+        self._announcer = announcer
+        self._now = now
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rack")
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether instruments and chip are emulated."""
+        return self._file.emulator is not None
+
+    async def open(self) -> None:
+        """Find the instruments, check who they are, and make them safe.
+
+        Raises:
+            DriverError: one is missing, is another, or cannot be made safe.
+        """
+        await self._do(self._open)
+        self._set_operational(True)
+
+    async def run(self, assembly: Assembly, *, seed: int | None) -> Run:
+        """Play a chunk and read what came back.
+
+        Raises:
+            DriverError: the instruments' words.
+            SimulatorError: the seed could not be set.
+        """
+        return await self._do(lambda: self._run(assembly, seed))
+
+    async def make_safe(self) -> None:
+        """Leave no output on, whatever state the rack is in; tries until the instruments say so, or `give_up`."""
+        self._set_operational(False)
+        while not await self._is_safe():
+            if self._has_given_up:
+                return
+            await asyncio.sleep(RETRY_SECONDS)
+        self._set_operational(True)
+
+    def give_up(self) -> None:
+        """Try only once from now on to reach instruments that do not answer: the daemon stops."""
+        self._has_given_up = True
+
+    async def close(self) -> None:
+        """Make the outputs safe once more and drop the links."""
+        await self._is_safe()
+        await self._do(self.controller.close)
+        self._thread.shutdown()
+
+    async def _is_safe(self) -> bool:
+        try:
+            await self._do(self._restore)
+        except DriverError as error:
+            _log.warning("the rack cannot be made safe yet", extra={"cause": str(error)})
+            return False
+        return True
+
+    def _set_operational(self, is_operational: bool) -> None:
+        self.is_operational = is_operational
+        self._announcer.announce(TOPIC)
+
+    def _open(self) -> None:
+        self.controller.connect()
+        self.controller.stop()
+
+    def _restore(self) -> None:
+        try:
+            self.controller.stop()
+        except DriverError as error:
+            _log.info("opening the links again", extra={"cause": str(error)})
+            self.controller.close()
+            self._open()
+
+    def _run(self, assembly: Assembly, seed: int | None) -> Run:
+        events: list[Dated] = []
+        self.controller.load(assembly)
+        events.append(reached(Stage.UPLOADED, self._now()))
+        if seed is not None and self._simulator is not None:
+            self._simulator.seed(seed)
+        self.controller.start()
+        events.append(reached(Stage.RUN, self._now()))
+        self.controller.wait(self._deadline(assembly))
+        points = self.controller.fetch()
+        events.append(reached(Stage.FETCHED, self._now()))
+        return Run(points=points, events=tuple(events))
+
+    def _deadline(self, assembly: Assembly) -> float:
+        if self._file.time == "real":
+            return assembly.deadline
+        return max(assembly.deadline, VIRTUAL_DEADLINE)
+
+    async def _do(self, work: Callable[[], _Result]) -> _Result:
+        started = time.monotonic()
+        result = await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        _log.debug("rack", extra={"seconds": time.monotonic() - started})
+        return result

@@ -1,0 +1,111 @@
+"""qubitd.v1.Calibrations: dated parameters, and every revision that they went through."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from qubitd.server.announcer import Announcer
+from qubitd.server.backend import Backend
+from qubitd.server.calibrations import TOPIC, Proposal
+from qubitd.server.identity import LOCAL
+from qubitd.server.rpc import Service, stream, unary
+from qubitd.v1 import calibrations_pb2
+from qubitd.wire.calibrations import (
+    decode_parameters,
+    encode_changes,
+    encode_history,
+    encode_revision,
+    encode_snapshot,
+    revision_of,
+)
+from qubitd.wire.parsing import check_count, check_text
+
+_USUAL_HISTORY = 100
+_LONGEST_HISTORY = 10_000
+_MAX_NAME = 128
+_MAX_NAMES = 100_000
+_MAX_MESSAGE = 1_024
+
+
+class CalibrationsService:
+    """Its RPCs, named like them."""
+
+    def __init__(self, backend: Backend, announcer: Announcer) -> None:
+        self._backend = backend
+        self._calibrations = backend.calibrations
+        self._announcer = announcer
+
+    def service(self) -> Service:
+        """Give the handlers."""
+        return Service(
+            name="qubitd.v1.Calibrations",
+            rpcs={
+                "Snapshot": unary(calibrations_pb2.SnapshotRequest, self.Snapshot),
+                "History": unary(calibrations_pb2.HistoryRequest, self.History),
+                "Diff": unary(calibrations_pb2.DiffRequest, self.Diff),
+                "Commit": unary(calibrations_pb2.CommitRequest, self.Commit),
+                "Rollback": unary(calibrations_pb2.RollbackRequest, self.Rollback),
+                "Watch": stream(calibrations_pb2.CalibrationsWatchRequest, self.Watch),
+            },
+        )
+
+    async def Snapshot(self, request: calibrations_pb2.SnapshotRequest) -> calibrations_pb2.SnapshotResponse:
+        """Give all parameters at a revision."""
+        self._backend.check_name(request.backend)
+        return encode_snapshot(self._calibrations.snapshot(request.revision))
+
+    async def History(self, request: calibrations_pb2.HistoryRequest) -> calibrations_pb2.HistoryResponse:
+        """Give the values that a parameter had."""
+        self._backend.check_name(request.backend)
+        name = check_text(request.name, where="name", least=1, most=_MAX_NAME)
+        limit = check_count(request.limit, where="limit", most=_LONGEST_HISTORY) or _USUAL_HISTORY
+        return encode_history(self._calibrations.history(name, limit=limit))
+
+    async def Diff(self, request: calibrations_pb2.DiffRequest) -> calibrations_pb2.DiffResponse:
+        """Give what differs between two revisions."""
+        self._backend.check_name(request.backend)
+        return encode_changes(self._calibrations.differences(request.from_revision, request.to_revision))
+
+    async def Commit(self, request: calibrations_pb2.CommitRequest) -> calibrations_pb2.CommitResponse:
+        """Make a new revision."""
+        self._backend.check_name(request.backend)
+        parameters = decode_parameters(request.parameters)
+        check_count(len(parameters), where="parameters", least=1, most=_MAX_NAMES)
+        proposal = Proposal(
+            author=LOCAL,
+            message=check_text(request.message, where="message", most=_MAX_MESSAGE),
+            parameters=parameters,
+            base=request.base_revision,
+        )
+        made = await self._calibrations.commit(proposal)
+        return calibrations_pb2.CommitResponse(revision=encode_revision(revision_of(made)))
+
+    async def Rollback(self, request: calibrations_pb2.RollbackRequest) -> calibrations_pb2.RollbackResponse:
+        """Make a new revision with older values."""
+        self._backend.check_name(request.backend)
+        check_count(len(request.names), where="names", most=_MAX_NAMES)
+        made = await self._calibrations.rollback(
+            to_revision=request.to_revision,
+            names=tuple(request.names),
+            author=LOCAL,
+            message=check_text(request.message, where="message", most=_MAX_MESSAGE),
+        )
+        return calibrations_pb2.RollbackResponse(revision=encode_revision(revision_of(made)))
+
+    async def Watch(self, request: calibrations_pb2.CalibrationsWatchRequest) -> AsyncIterator[bytes]:
+        """Send the revision in force, then each that follows."""
+        self._backend.check_name(request.backend)
+        following = self._calibrations.current.revision
+        with self._announcer.listen(TOPIC) as listener:
+            while True:
+                listener.clear()
+                while following <= self._calibrations.current.revision:
+                    yield self._response(following)
+                    following += 1
+                await listener.wait()
+
+    def _response(self, revision: int) -> bytes:
+        return calibrations_pb2.CalibrationsWatchResponse(
+            revision=encode_revision(self._calibrations.revision(revision)),
+            changed=self._calibrations.changed_by(revision),
+        ).SerializeToString()

@@ -1,0 +1,128 @@
+"""qubitd.v1.Jobs: jobs in, their events and results out."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+
+from qubitd.server.admission import Newcomer, admit, check_limits
+from qubitd.server.announcer import Announcer
+from qubitd.server.backend import Backend
+from qubitd.server.book import JobBook
+from qubitd.server.engine import Engine
+from qubitd.server.identity import LOCAL
+from qubitd.server.pages import page_token, query_of
+from qubitd.server.rpc import Service, stream, unary
+from qubitd.server.store.frames import split
+from qubitd.server.store.store import Store
+from qubitd.v1 import jobs_pb2
+from qubitd.wire.jobs import STATUS_NUMBER, StatusChange, encode_event, encode_job
+from qubitd.wire.plans import encode_plan
+from qubitd.wire.specs import decode_spec
+
+_INLINE_BYTES = 65_536
+"""Requests up to this size are decoded at once; bigger ones in a thread, so that they hold up nobody."""
+
+
+class JobsService:
+    """Its RPCs, named like them."""
+
+    def __init__(self, *, backend: Backend, engine: Engine, store: Store, book: JobBook, announcer: Announcer) -> None:
+        self._backend = backend
+        self._engine = engine
+        self._store = store
+        self._book = book
+        self._announcer = announcer
+
+    def service(self) -> Service:
+        """Give the handlers."""
+        return Service(
+            name="qubitd.v1.Jobs",
+            rpcs={
+                "Submit": unary(jobs_pb2.SubmitRequest, self.Submit),
+                "Get": unary(jobs_pb2.JobsGetRequest, self.Get),
+                "List": unary(jobs_pb2.JobsListRequest, self.List),
+                "Watch": stream(jobs_pb2.JobsWatchRequest, self.Watch),
+                "Results": stream(jobs_pb2.ResultsRequest, self.Results),
+                "Cancel": unary(jobs_pb2.JobsCancelRequest, self.Cancel),
+                "Explain": unary(jobs_pb2.ExplainRequest, self.Explain),
+                "Delete": unary(jobs_pb2.JobsDeleteRequest, self.Delete),
+            },
+        )
+
+    async def Submit(self, request: jobs_pb2.SubmitRequest) -> jobs_pb2.SubmitResponse:
+        """Take a job."""
+        self._backend.check_name(request.backend)
+        newcomer = Newcomer(job_id=str(uuid.uuid4()), owner=LOCAL, time_ns=self._book.now())
+        limits = self._backend.limits
+        if request.ByteSize() <= _INLINE_BYTES:
+            new = admit(request, newcomer, limits)
+        else:
+            new = await asyncio.to_thread(admit, request, newcomer, limits)
+        return jobs_pb2.SubmitResponse(job_id=await self._engine.submit(new))
+
+    async def Get(self, request: jobs_pb2.JobsGetRequest) -> jobs_pb2.JobsGetResponse:
+        """Describe a job."""
+        job = self._store.jobs.get(owner=LOCAL, job_id=request.job_id)
+        data = self._store.blob(self._store.jobs.client_digest(request.job_id))
+        return jobs_pb2.JobsGetResponse(job=encode_job(job), client_data=data)
+
+    async def List(self, request: jobs_pb2.JobsListRequest) -> jobs_pb2.JobsListResponse:
+        """List jobs, newest first."""
+        query = query_of(request, owner=LOCAL)
+        rows = self._store.jobs.page(query)
+        return jobs_pb2.JobsListResponse(
+            jobs=[encode_job(row.job) for row in rows],
+            next_page_token=page_token(rows[-1].number) if len(rows) == query.limit else "",
+        )
+
+    async def Watch(self, request: jobs_pb2.JobsWatchRequest) -> AsyncIterator[bytes]:
+        """Send the events after the cursor, then those that come, to the last."""
+        number = self._store.jobs.number(owner=LOCAL, job_id=request.job_id)
+        cursor = request.after_sequence
+        with self._announcer.listen(request.job_id) as listener:
+            while True:
+                listener.clear()
+                is_over = self._store.jobs.is_over(number)
+                events = self._store.jobs.events(number, after=cursor)
+                for event in events:
+                    yield encode_event(event).SerializeToString()
+                    cursor = event.sequence
+                    if isinstance(event.what, StatusChange) and event.what.status.is_final:
+                        return
+                if not events and is_over:
+                    return
+                if not events:
+                    await listener.wait()
+
+    async def Results(self, request: jobs_pb2.ResultsRequest) -> AsyncIterator[bytes]:
+        """Send what is durable, piece by piece."""
+        number = self._store.jobs.number(owner=LOCAL, job_id=request.job_id)
+        skip = request.skip
+        for chunk in self._store.jobs.chunks(number):
+            if skip >= chunk.pieces:
+                skip -= chunk.pieces
+                continue
+            blob = await asyncio.to_thread(self._store.blob, chunk.digest)
+            for index, piece in enumerate(split(blob)):
+                if index >= skip:
+                    yield piece
+            skip = 0
+
+    async def Cancel(self, request: jobs_pb2.JobsCancelRequest) -> jobs_pb2.JobsCancelResponse:
+        """End a job."""
+        status = await self._engine.cancel(owner=LOCAL, job_id=request.job_id)
+        return jobs_pb2.JobsCancelResponse(status=STATUS_NUMBER[status])
+
+    async def Explain(self, request: jobs_pb2.ExplainRequest) -> jobs_pb2.ExplainResponse:
+        """Say what a job would take."""
+        self._backend.check_name(request.backend)
+        spec = decode_spec(request.spec)
+        check_limits(spec, self._backend.limits)
+        return encode_plan(await self._engine.explain(spec))
+
+    async def Delete(self, request: jobs_pb2.JobsDeleteRequest) -> jobs_pb2.JobsDeleteResponse:
+        """Remove an ended job."""
+        await self._engine.delete(owner=LOCAL, job_id=request.job_id)
+        return jobs_pb2.JobsDeleteResponse()

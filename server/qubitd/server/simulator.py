@@ -1,0 +1,39 @@
+"""The control socket of an emulated rack: lines of JSON. Used for the seed of a simulation and nothing else."""
+
+from __future__ import annotations
+
+import json
+import socket
+
+from qubitd.server.errors import SimulatorError
+
+_TIMEOUT = 10.0
+
+
+class Simulator:
+    """One control socket, opened for each use: it is used rarely, and never while instruments wait."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._host = host
+        self._port = port
+
+    def seed(self, seed: int) -> None:
+        """Make what follows repeatable.
+
+        Raises:
+            SimulatorError: the emulator does not answer, or refuses.
+        """
+        self._ask({"command": "seed", "seed": seed})
+
+    def _ask(self, request: dict[str, object]) -> None:
+        address = f"{self._host}:{self._port}"
+        try:
+            with socket.create_connection((self._host, self._port), timeout=_TIMEOUT) as connection:
+                connection.sendall(json.dumps(request).encode() + b"\n")
+                with connection.makefile("rb") as answers:
+                    line = answers.readline()
+        except OSError as error:
+            raise SimulatorError(address=address, what=f"does not answer ({error})") from error
+        answer = json.loads(line or b"{}")
+        if not answer.get("ok"):
+            raise SimulatorError(address=address, what=f"refused {request}: {answer.get('error', 'no answer')}")

@@ -1,0 +1,100 @@
+"""Bytes known by their SHA-256: small ones as rows, those over 64 KB as files beside the database.
+
+A file is complete before its row exists: write, fsync, rename, fsync the directory, then the row. Deleting goes the
+other way. Files are written and removed in the writer's thread alone, so a file that is being removed is never being
+reused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+from pathlib import Path
+
+from qubitd.server.errors import StoreCorruptError
+
+FILE_THRESHOLD = 65536
+"""Bytes up to which a blob is a row."""
+_HALF_WRITTEN = ".part"
+
+
+class BlobFolder:
+    """The files, and how rows refer to them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def put(self, connection: sqlite3.Connection, data: bytes) -> str:
+        """Keep bytes (in the current transaction) and give their digest."""
+        digest = hashlib.sha256(data).hexdigest()
+        if connection.execute("SELECT 1 FROM blob WHERE digest = ?", (digest,)).fetchone():
+            return digest
+        in_file = len(data) > FILE_THRESHOLD
+        if in_file:
+            self._write_file(digest, data)
+        connection.execute("INSERT INTO blob VALUES (?, ?, ?)", (digest, len(data), None if in_file else data))
+        return digest
+
+    def get(self, connection: sqlite3.Connection, digest: str) -> bytes:
+        """Read bytes back and check them.
+
+        Raises:
+            StoreCorruptError: they are gone or changed.
+        """
+        row = connection.execute("SELECT data FROM blob WHERE digest = ?", (digest,)).fetchone()
+        if row is None:
+            raise StoreCorruptError(path=self.folder, what=f"blob {digest} has no row")
+        data = self._read_file(digest) if row[0] is None else bytes(row[0])
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise StoreCorruptError(path=self.folder / digest, what="its content does not match its name")
+        return data
+
+    def drop_unused(self, connection: sqlite3.Connection, digests: list[str]) -> None:
+        """Remove rows of blobs that no job and no chunk refers to any more (in the current transaction)."""
+        for digest in digests:
+            connection.execute(
+                "DELETE FROM blob WHERE digest = ?1 AND NOT EXISTS (SELECT 1 FROM job WHERE spec_digest = ?1)"
+                " AND NOT EXISTS (SELECT 1 FROM job WHERE client_digest = ?1)"
+                " AND NOT EXISTS (SELECT 1 FROM chunk WHERE digest = ?1)",
+                (digest,),
+            )
+
+    def sweep(self, connection: sqlite3.Connection) -> int:
+        """Remove files that no row refers to, and those never finished; how many there were. Needs committed rows."""
+        known = {row[0] for row in connection.execute("SELECT digest FROM blob WHERE data IS NULL")}
+        lost = [path for path in self.folder.iterdir() if path.name not in known]
+        for path in lost:
+            path.unlink()
+        return len(lost)
+
+    def remove_files(self, connection: sqlite3.Connection, digests: list[str]) -> None:
+        """Remove the files of blobs whose rows are gone for good. Needs committed rows."""
+        for digest in digests:
+            if not connection.execute("SELECT 1 FROM blob WHERE digest = ?", (digest,)).fetchone():
+                (self.folder / digest).unlink(missing_ok=True)
+
+    def _read_file(self, digest: str) -> bytes:
+        try:
+            return (self.folder / digest).read_bytes()
+        except FileNotFoundError:
+            raise StoreCorruptError(path=self.folder / digest, what="the file is gone") from None
+
+    def _write_file(self, digest: str, data: bytes) -> None:
+        path = self.folder / digest
+        half = path.with_suffix(_HALF_WRITTEN)
+        with half.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        half.rename(path)
+        _sync_folder(self.folder)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,60 @@
+"""How SQLite is opened: exactly one read-write connection in the process (it also checkpoints), all others
+read-only.
+
+A second writer or checkpointer is the precondition of the WAL-reset bug of SQLite before 3.51.3. `synchronous`
+belongs to a connection, not to the file: with NORMAL a power cut loses acknowledged rows, so the running writer is
+asked.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from qubitd.server.errors import StoreCorruptError, StoreError
+
+_FULL = 2
+_BUSY_SECONDS = 5.0
+
+
+def open_writer(path: Path) -> sqlite3.Connection:
+    """Open the one read-write connection. It belongs to the thread that calls this."""
+    connection = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_SECONDS)
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "journal_size_limit = 67108864"):
+        connection.execute(f"PRAGMA {pragma}")
+    return connection
+
+
+def open_reader(path: Path) -> sqlite3.Connection:
+    """Open a read-only connection to a store that a writer holds open."""
+    uri = f"{path.resolve().as_uri()}?mode=ro"
+    return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=_BUSY_SECONDS)
+
+
+def assert_durable(connection: sqlite3.Connection) -> None:
+    """Make sure that a commit on this connection survives a power cut.
+
+    Raises:
+        StoreError: the journal or `synchronous` is not what the promise needs.
+    """
+    journal = connection.execute("PRAGMA journal_mode").fetchone()[0]
+    synchronous = connection.execute("PRAGMA synchronous").fetchone()[0]
+    if (journal, synchronous) != ("wal", _FULL):
+        raise StoreError(
+            f"the store's writer has journal_mode={journal}, synchronous={synchronous}; durable commits need wal and "
+            f"{_FULL} (FULL); put the data directory on a local file system"
+        )
+
+
+def assert_sound(connection: sqlite3.Connection, path: Path) -> None:
+    """Look for damage.
+
+    Raises:
+        StoreCorruptError: SQLite's quick check found some.
+    """
+    try:
+        found = [row[0] for row in connection.execute("PRAGMA quick_check(3)")]
+    except sqlite3.DatabaseError as error:
+        raise StoreCorruptError(path=path, what=str(error)) from error
+    if found != ["ok"]:
+        raise StoreCorruptError(path=path, what="; ".join(found))

@@ -1,0 +1,51 @@
+"""Events <-> rows. The autoincrement key is the sequence number: never reused, and in the order of the commits."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from typing import Any, assert_never
+
+from qubitd.core.job import JobStatus
+from qubitd.server.events import Dated
+from qubitd.wire.jobs import Happening, JobEvent, LogLine, Progress, StageTime, StatusChange
+
+_Columns = tuple[str, str, str, int, int]
+COLUMNS = "sequence, time_ns, kind, name, text, done, total"
+
+
+def insert_events(connection: sqlite3.Connection, job: int, events: Iterable[Dated]) -> None:
+    """Append events of a job."""
+    connection.executemany(
+        "INSERT INTO event (job, time_ns, kind, name, text, done, total) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [(job, dated.time_ns, *_columns(dated.what)) for dated in events],
+    )
+
+
+def event_of(row: Any) -> JobEvent:
+    """Read a row of `COLUMNS`."""
+    sequence, time_ns, kind, name, text, done, total = row
+    return JobEvent(sequence=sequence, time_ns=time_ns, what=_happening(kind, time_ns, name, text, done, total))
+
+
+def _columns(what: Happening) -> _Columns:
+    match what:
+        case StatusChange(status=status, message=message):
+            return "status", status.value, message, 0, 0
+        case StageTime(stage=stage):
+            return "stage", stage, "", 0, 0
+        case Progress(done=done, total=total):
+            return "progress", "", "", done, total
+        case LogLine(text=text):
+            return "log", "", text, 0, 0
+    assert_never(what)
+
+
+def _happening(kind: str, time_ns: int, name: str, text: str, done: int, total: int) -> Happening:
+    if kind == "status":
+        return StatusChange(status=JobStatus(name), message=text)
+    if kind == "stage":
+        return StageTime(stage=name, time_ns=time_ns)
+    if kind == "progress":
+        return Progress(done=done, total=total)
+    return LogLine(text=text)

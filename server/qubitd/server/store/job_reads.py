@@ -1,0 +1,187 @@
+"""Reads about jobs, on a read-only connection of the event loop's thread. All are small and indexed."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+from qubitd.core.job import JobStatus
+from qubitd.server.errors import UnknownJobError
+from qubitd.server.store.event_rows import COLUMNS, event_of
+from qubitd.server.store.problem_text import problems_of
+from qubitd.server.store.rows import AliveJob, ChunkRow, JobQuery, ListedJob, Span
+from qubitd.wire.jobs import Job, JobEvent, StageTime
+
+_JOB = (
+    "number, id, backend, status, revision, shots, circuits, programs, created_ns, instrument_ns, message, problems,"
+    " (SELECT coalesce(max(sequence), 0) FROM event WHERE job = number)"
+)
+EVENTS_AT_ONCE = 1000
+"""Most events that one read gives."""
+
+
+class JobReads:
+    """What can be asked about jobs."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def get(self, *, owner: str, job_id: str) -> Job:
+        """Give a job.
+
+        Raises:
+            UnknownJobError: the owner has no such job.
+        """
+        row = self._connection.execute(
+            f"SELECT {_JOB} FROM job WHERE id = ? AND owner = ? AND deleted = 0",  # noqa: S608 (constant)
+            (job_id, owner),
+        ).fetchone()
+        if row is None:
+            raise UnknownJobError(job_id=job_id)
+        return self._with_details([row])[0].job
+
+    def number(self, *, owner: str, job_id: str) -> int:
+        """Give a job's place in the order of acceptance.
+
+        Raises:
+            UnknownJobError: the owner has no such job.
+        """
+        row = self._connection.execute(
+            "SELECT number FROM job WHERE id = ? AND owner = ? AND deleted = 0", (job_id, owner)
+        ).fetchone()
+        if row is None:
+            raise UnknownJobError(job_id=job_id)
+        return int(row[0])
+
+    def page(self, query: JobQuery) -> list[ListedJob]:
+        """List jobs, newest first."""
+        conditions = ["owner = ?", "deleted = 0"]
+        values: list[Any] = [query.owner]
+        if query.below is not None:
+            conditions.append("number < ?")
+            values.append(query.below)
+        if query.statuses:
+            conditions.append(f"status IN ({_marks(query.statuses)})")
+            values.extend(status.value for status in query.statuses)
+        if query.backend:
+            conditions.append("backend = ?")
+            values.append(query.backend)
+        for tag in query.tags:
+            conditions.append("EXISTS (SELECT 1 FROM tag WHERE tag.job = number AND tag.tag = ?)")
+            values.append(tag)
+        rows = self._connection.execute(
+            f"SELECT {_JOB} FROM job WHERE {' AND '.join(conditions)} ORDER BY number DESC LIMIT ?",  # noqa: S608
+            (*values, query.limit),
+        ).fetchall()
+        return self._with_details(rows)
+
+    def events(self, number: int, *, after: int) -> list[JobEvent]:
+        """Give a job's events after a sequence number, in order, at most `EVENTS_AT_ONCE`."""
+        rows = self._connection.execute(
+            f"SELECT {COLUMNS} FROM event WHERE job = ? AND sequence > ? ORDER BY sequence LIMIT ?",  # noqa: S608
+            (number, after, EVENTS_AT_ONCE),
+        )
+        return [event_of(row) for row in rows]
+
+    def is_over(self, number: int) -> bool:
+        """Whether a job has ended, or is gone: no event will follow those that are there now."""
+        row = self._connection.execute(
+            "SELECT 1 FROM job WHERE number = ? AND deleted = 0 AND status NOT IN ('DONE', 'CANCELLED', 'ERROR')",
+            (number,),
+        ).fetchone()
+        return row is None
+
+    def chunks(self, number: int) -> list[ChunkRow]:
+        """Give a job's kept chunks, in order."""
+        rows = self._connection.execute(
+            "SELECT n, first_program, programs, first_shot, shots, pieces, digest FROM chunk WHERE job = ? ORDER BY n",
+            (number,),
+        )
+        return [
+            ChunkRow(
+                n=n,
+                span=Span(first_program=first_program, programs=programs, first_shot=first_shot, shots=shots),
+                pieces=pieces,
+                digest=digest,
+            )
+            for n, first_program, programs, first_shot, shots, pieces, digest in rows
+        ]
+
+    def spec_digest(self, job_id: str) -> str:
+        """Give the digest of the blob that holds what a job asks for."""
+        return self._digest("spec_digest", job_id)
+
+    def client_digest(self, job_id: str) -> str:
+        """Give the digest of the blob that holds what a job's client wants back."""
+        return self._digest("client_digest", job_id)
+
+    def alive(self) -> list[AliveJob]:
+        """Give every job that has not ended, in the order of acceptance."""
+        rows = self._connection.execute(
+            "SELECT number, id, status, version, attempt, revision, cancelling, shots FROM job"
+            " WHERE status NOT IN ('DONE', 'CANCELLED', 'ERROR') ORDER BY number"
+        )
+        return [
+            AliveJob(
+                number=number,
+                job_id=job_id,
+                status=JobStatus(status),
+                version=version,
+                attempt=attempt,
+                revision=revision,
+                cancelling=bool(cancelling),
+                shots=shots,
+            )
+            for number, job_id, status, version, attempt, revision, cancelling, shots in rows
+        ]
+
+    def _digest(self, column: str, job_id: str) -> str:
+        row = self._connection.execute(
+            f"SELECT {column} FROM job WHERE id = ? AND deleted = 0",  # noqa: S608 (names above)
+            (job_id,),
+        ).fetchone()
+        if row is None:
+            raise UnknownJobError(job_id=job_id)
+        return str(row[0])
+
+    def _with_details(self, rows: Sequence[tuple[Any, ...]]) -> list[ListedJob]:
+        numbers = [row[0] for row in rows]
+        stages: dict[int, list[StageTime]] = {number: [] for number in numbers}
+        tags: dict[int, list[str]] = {number: [] for number in numbers}
+        for job, time_ns, name in self._connection.execute(
+            "SELECT job, time_ns, name FROM event"  # noqa: S608 (question marks)
+            f" WHERE job IN ({_marks(numbers)}) AND kind = 'stage' ORDER BY sequence",
+            numbers,
+        ):
+            stages[job].append(StageTime(stage=name, time_ns=time_ns))
+        for job, tag in self._connection.execute(
+            f"SELECT job, tag FROM tag WHERE job IN ({_marks(numbers)}) ORDER BY job, position",  # noqa: S608
+            numbers,
+        ):
+            tags[job].append(tag)
+        return [_listed(row, timeline=tuple(stages[row[0]]), tags=tuple(tags[row[0]])) for row in rows]
+
+
+def _listed(row: tuple[Any, ...], *, timeline: tuple[StageTime, ...], tags: tuple[str, ...]) -> ListedJob:
+    job = Job(
+        job_id=row[1],
+        backend=row[2],
+        status=JobStatus(row[3]),
+        revision=row[4],
+        shots=row[5],
+        num_circuits=row[6],
+        num_programs=row[7],
+        created_ns=row[8],
+        instrument_seconds=row[9] * 1e-9,
+        message=row[10],
+        problems=problems_of(row[11]),
+        last_sequence=row[12],
+        timeline=timeline,
+        tags=tags,
+    )
+    return ListedJob(number=row[0], job=job)
+
+
+def _marks(values: Sequence[object]) -> str:
+    return ", ".join("?" * len(values))

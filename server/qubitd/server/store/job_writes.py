@@ -1,0 +1,206 @@
+"""Writes about jobs, each one atomic. A state changes only from the state and version that the writer believes in."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from qubitd.core.job import JobStatus
+from qubitd.server.errors import KeyReusedError, NotEndedError, StaleWriteError, UnknownJobError
+from qubitd.server.events import Dated, Stage, reached
+from qubitd.server.store.blobs import BlobFolder
+from qubitd.server.store.event_rows import insert_events
+from qubitd.server.store.frames import join
+from qubitd.server.store.problem_text import problems_text
+from qubitd.server.store.rows import Accepted, Change, NewChunk, NewJob
+from qubitd.wire.jobs import StatusChange
+
+
+class JobWrites:
+    """What the writer's thread can do to jobs."""
+
+    def __init__(self, connection: sqlite3.Connection, blobs: BlobFolder) -> None:
+        self._connection = connection
+        self._blobs = blobs
+
+    def accept(self, new: NewJob) -> Accepted:
+        """Take a job, or recognise one that was taken before.
+
+        Raises:
+            KeyReusedError: the key stands for a job with other content.
+        """
+        known = self._connection.execute(
+            "SELECT id, number, request_digest FROM job WHERE owner = ? AND key = ?", (new.owner, new.key)
+        ).fetchone()
+        if known is None:
+            return Accepted(job_id=new.job_id, number=self._insert(new), is_new=True)
+        job_id, number, request_digest = known
+        if request_digest != new.request_digest:
+            raise KeyReusedError(key=new.key, job_id=job_id)
+        return Accepted(job_id=job_id, number=number, is_new=False)
+
+    def change(self, change: Change) -> None:
+        """Move a job to another state.
+
+        Raises:
+            StaleWriteError: the store holds it in another state or version.
+        """
+        number = self._compare_and_set(change)
+        insert_events(
+            self._connection,
+            number,
+            (*change.events, _status_event(change.after, change.time_ns, change.message)),
+        )
+        if change.before is JobStatus.RUNNING:
+            self._connection.execute(
+                "UPDATE attempt SET outcome = ? WHERE job = ? AND n = (SELECT attempt FROM job WHERE number = ?)",
+                (change.after.value, number, number),
+            )
+
+    def start(self, change: Change, *, attempt: int) -> None:
+        """Move a job to RUNNING and keep the attempt: durable before any pulse.
+
+        Raises:
+            StaleWriteError: as for `change`.
+        """
+        self.change(change)
+        number = self._number(change.job_id)
+        self._connection.execute("UPDATE job SET attempt = ? WHERE number = ?", (attempt, number))
+        self._connection.execute(
+            "INSERT INTO attempt (job, n, revision, started_ns) VALUES (?, ?, ?, ?)",
+            (number, attempt, change.revision or 0, change.time_ns),
+        )
+
+    def append(self, job_id: str, events: Sequence[Dated]) -> None:
+        """Append events of a job that do not change its state."""
+        insert_events(self._connection, self._number(job_id), events)
+
+    def record_chunk(self, job_id: str, chunk: NewChunk, *, attempt: int, events: Sequence[Dated]) -> None:
+        """Keep a chunk's result.
+
+        Raises:
+            StaleWriteError: this attempt no longer holds the job.
+        """
+        row = self._connection.execute("SELECT number, status, attempt FROM job WHERE id = ?", (job_id,)).fetchone()
+        if row is None or (row[1], row[2]) != (JobStatus.RUNNING.value, attempt):
+            found = "gone" if row is None else f"{row[1]} (attempt {row[2]})"
+            raise StaleWriteError(job_id=job_id, expected=f"RUNNING (attempt {attempt})", found=found)
+        number: int = row[0]
+        span = chunk.span
+        digest = self._blobs.put(self._connection, join(chunk.pieces))
+        self._connection.execute(
+            "INSERT INTO chunk VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                number,
+                chunk.n,
+                span.first_program,
+                span.programs,
+                span.first_shot,
+                span.shots,
+                len(chunk.pieces),
+                digest,
+            ),
+        )
+        self._connection.execute(
+            "UPDATE job SET instrument_ns = instrument_ns + ? WHERE number = ?", (chunk.instrument_ns, number)
+        )
+        insert_events(self._connection, number, events)
+
+    def request_cancel(self, job_id: str) -> None:
+        """Remember that a running job is to end at its next chunk boundary."""
+        self._connection.execute("UPDATE job SET cancelling = 1 WHERE id = ?", (job_id,))
+
+    def delete(self, *, owner: str, job_id: str) -> list[str]:
+        """Remove an ended job's content; its id and key stay taken. Gives the digests of blobs that it had.
+
+        Raises:
+            UnknownJobError: the owner has no such job.
+            NotEndedError: it has not ended.
+        """
+        row = self._connection.execute(
+            "SELECT number, status, spec_digest, client_digest FROM job WHERE owner = ? AND id = ? AND deleted = 0",
+            (owner, job_id),
+        ).fetchone()
+        if row is None:
+            raise UnknownJobError(job_id=job_id)
+        number, status, *own = row
+        if not JobStatus(status).is_final:
+            raise NotEndedError(job_id=job_id, status=status)
+        chunks = self._connection.execute("SELECT digest FROM chunk WHERE job = ?", (number,)).fetchall()
+        for table in ("chunk", "event", "tag", "attempt"):
+            self._connection.execute(f"DELETE FROM {table} WHERE job = ?", (number,))  # noqa: S608 (names above)
+        self._connection.execute(
+            "UPDATE job SET deleted = 1, spec_digest = '', client_digest = '' WHERE number = ?", (number,)
+        )
+        digests = [*own, *(chunk[0] for chunk in chunks)]
+        self._blobs.drop_unused(self._connection, digests)
+        return digests
+
+    def remove_files(self, digests: list[str]) -> None:
+        """Remove the files of deleted blobs; a command of its own, after the one that deleted their rows."""
+        self._blobs.remove_files(self._connection, digests)
+
+    def _insert(self, new: NewJob) -> int:
+        spec_digest = self._blobs.put(self._connection, new.spec)
+        client_digest = self._blobs.put(self._connection, new.client_data)
+        cursor = self._connection.execute(
+            "INSERT INTO job (id, owner, key, backend, request_digest, spec_digest, client_digest, shots, circuits,"
+            " programs, created_ns, status) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                new.job_id,
+                new.owner,
+                new.key,
+                new.backend,
+                new.request_digest,
+                spec_digest,
+                client_digest,
+                new.shots,
+                new.circuits,
+                new.programs,
+                new.created_ns,
+                JobStatus.INITIALIZING.value,
+            ),
+        )
+        number = cursor.lastrowid or 0
+        self._connection.executemany(
+            "INSERT INTO tag VALUES (?, ?, ?)", [(number, position, tag) for position, tag in enumerate(new.tags)]
+        )
+        accepted = reached(Stage.ACCEPTED, new.created_ns)
+        insert_events(self._connection, number, [accepted, _status_event(JobStatus.INITIALIZING, new.created_ns)])
+        return number
+
+    def _compare_and_set(self, change: Change) -> int:
+        row = self._connection.execute(
+            "UPDATE job SET status = ?, version = version + 1, message = ?, problems = ?,"
+            " revision = coalesce(?, revision) WHERE id = ? AND status = ? AND version = ? RETURNING number",
+            (
+                change.after.value,
+                change.message,
+                problems_text(change.problems),
+                change.revision,
+                change.job_id,
+                change.before.value,
+                change.version,
+            ),
+        ).fetchone()
+        if row is None:
+            raise StaleWriteError(
+                job_id=change.job_id,
+                expected=f"{change.before.value} (version {change.version})",
+                found=self._standing(change.job_id),
+            )
+        return int(row[0])
+
+    def _number(self, job_id: str) -> int:
+        row = self._connection.execute("SELECT number FROM job WHERE id = ?", (job_id,)).fetchone()
+        if row is None:
+            raise UnknownJobError(job_id=job_id)
+        return int(row[0])
+
+    def _standing(self, job_id: str) -> str:
+        row = self._connection.execute("SELECT status, version FROM job WHERE id = ?", (job_id,)).fetchone()
+        return "gone" if row is None else f"{row[0]} (version {row[1]})"
+
+
+def _status_event(status: JobStatus, time_ns: int, message: str = "") -> Dated:
+    return Dated(time_ns=time_ns, what=StatusChange(status=status, message=message))

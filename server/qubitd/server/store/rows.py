@@ -1,0 +1,134 @@
+"""Jobs as the store holds them. None of these carries circuits: listing jobs parses nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from qubitd.core.errors import Problem
+from qubitd.core.job import JobStatus
+from qubitd.server.events import Dated
+from qubitd.wire.jobs import Job
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewJob:
+    """A job on its way in."""
+
+    job_id: str
+    """Made by the server."""
+    owner: str
+    key: str
+    """Made by the client, unique among its jobs."""
+    backend: str
+    request_digest: str
+    """SHA-256 of the request's bytes: tells a repeated Submit from a reused key."""
+    spec: bytes
+    """`qubitd.v1.JobSpec` as it came."""
+    client_data: bytes = b""
+    """What the client wants back with the job."""
+    shots: int
+    circuits: int
+    programs: int
+    """Circuits x grid points."""
+    tags: tuple[str, ...]
+    created_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """What became of a Submit."""
+
+    job_id: str
+    number: int
+    """Order of acceptance."""
+    is_new: bool
+    """False if the same request had been accepted before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A job's step from one state to the next; refused if the store holds it in another."""
+
+    job_id: str
+    before: JobStatus
+    version: int
+    """Before the step."""
+    after: JobStatus
+    time_ns: int
+    message: str = ""
+    problems: tuple[Problem, ...] = ()
+    revision: int | None = None
+    """Calibration revision that the job is pinned to from now on; None leaves it."""
+    events: tuple[Dated, ...] = ()
+    """What happened before the step; the step's own event follows them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """Programs first_program..+programs x shots first_shot..+shots."""
+
+    first_program: int
+    programs: int
+    first_shot: int
+    shots: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewChunk:
+    """The result of one chunk, ready to be kept."""
+
+    n: int
+    """0, 1, 2... in the order in which they ran."""
+    span: Span
+    pieces: tuple[bytes, ...]
+    """`qubitd.v1.ResultsResponse` messages, in order."""
+    instrument_ns: int
+    """Time that the chunk took on the instruments."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkRow:
+    """A kept chunk."""
+
+    n: int
+    span: Span
+    pieces: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedJob:
+    """A job of a page."""
+
+    number: int
+    """Order of acceptance: where the next page goes on."""
+    job: Job
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AliveJob:
+    """A job that has not ended, as the engine keeps it in memory."""
+
+    number: int
+    job_id: str
+    status: JobStatus
+    version: int
+    attempt: int
+    revision: int
+    cancelling: bool
+    shots: int
+    """Of each program."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobQuery:
+    """Which jobs of an owner a page shows, newest first."""
+
+    owner: str
+    limit: int
+    below: int | None = None
+    """Only jobs accepted before this number."""
+    statuses: tuple[JobStatus, ...] = ()
+    tags: tuple[str, ...] = ()
+    """All of them."""
+    backend: str = ""

@@ -1,0 +1,155 @@
+"""The tables, as numbered steps that only go forward. A step that was released is never edited; a change is a new
+step.
+
+`PRAGMA user_version` is the number of steps a store has been through; a store that went through more than are known
+here is left alone.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from qubitd.server.errors import StoreTooNewError
+
+_FIRST = """
+CREATE TABLE job (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    owner TEXT NOT NULL,
+    key TEXT NOT NULL,
+    backend TEXT NOT NULL,
+    request_digest TEXT NOT NULL,
+    spec_digest TEXT NOT NULL,
+    client_digest TEXT NOT NULL,
+    shots INTEGER NOT NULL,
+    circuits INTEGER NOT NULL,
+    programs INTEGER NOT NULL,
+    created_ns INTEGER NOT NULL,
+    status TEXT NOT NULL CHECK (
+        status IN ('INITIALIZING', 'VALIDATING', 'QUEUED', 'RUNNING', 'DONE', 'CANCELLED', 'ERROR')),
+    version INTEGER NOT NULL DEFAULT 0,
+    attempt INTEGER NOT NULL DEFAULT 0,
+    revision INTEGER NOT NULL DEFAULT 0,
+    cancelling INTEGER NOT NULL DEFAULT 0,
+    instrument_ns INTEGER NOT NULL DEFAULT 0,
+    message TEXT NOT NULL DEFAULT '',
+    problems TEXT NOT NULL DEFAULT '[]',
+    deleted INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (owner, key)
+) STRICT;
+CREATE INDEX job_alive ON job (number) WHERE status NOT IN ('DONE', 'CANCELLED', 'ERROR');
+CREATE INDEX job_by_spec ON job (spec_digest);
+CREATE INDEX job_by_client ON job (client_digest);
+CREATE UNIQUE INDEX job_running ON job (backend) WHERE status = 'RUNNING';
+CREATE TRIGGER job_final BEFORE UPDATE OF status ON job
+WHEN OLD.status IN ('DONE', 'CANCELLED', 'ERROR') AND NEW.status <> OLD.status
+BEGIN SELECT RAISE(ABORT, 'a final state never changes'); END;
+
+CREATE TABLE tag (
+    job INTEGER NOT NULL REFERENCES job (number),
+    position INTEGER NOT NULL,
+    tag TEXT NOT NULL,
+    PRIMARY KEY (job, position)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE attempt (
+    job INTEGER NOT NULL REFERENCES job (number),
+    n INTEGER NOT NULL,
+    revision INTEGER NOT NULL,
+    started_ns INTEGER NOT NULL,
+    outcome TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (job, n)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE chunk (
+    job INTEGER NOT NULL REFERENCES job (number),
+    n INTEGER NOT NULL,
+    first_program INTEGER NOT NULL,
+    programs INTEGER NOT NULL,
+    first_shot INTEGER NOT NULL,
+    shots INTEGER NOT NULL,
+    pieces INTEGER NOT NULL,
+    digest TEXT NOT NULL,
+    PRIMARY KEY (job, n)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX chunk_by_digest ON chunk (digest);
+
+CREATE TABLE event (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    job INTEGER NOT NULL REFERENCES job (number),
+    time_ns INTEGER NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('status', 'stage', 'progress', 'log')),
+    name TEXT NOT NULL,
+    text TEXT NOT NULL,
+    done INTEGER NOT NULL,
+    total INTEGER NOT NULL
+) STRICT;
+CREATE INDEX event_by_job ON event (job, sequence);
+
+CREATE TABLE blob (
+    digest TEXT PRIMARY KEY,
+    size INTEGER NOT NULL,
+    data BLOB
+) STRICT;
+
+CREATE TABLE revision (
+    backend TEXT NOT NULL,
+    revision INTEGER NOT NULL,
+    parent INTEGER NOT NULL,
+    author TEXT NOT NULL,
+    message TEXT NOT NULL,
+    created_ns INTEGER NOT NULL,
+    digest TEXT NOT NULL,
+    PRIMARY KEY (backend, revision)
+) STRICT;
+CREATE TRIGGER revision_immutable BEFORE UPDATE ON revision
+BEGIN SELECT RAISE(ABORT, 'a revision never changes'); END;
+
+CREATE TABLE parameter (
+    backend TEXT NOT NULL,
+    name TEXT NOT NULL,
+    revision INTEGER NOT NULL,
+    value REAL NOT NULL,
+    unit TEXT NOT NULL,
+    stderr REAL,
+    measured_at_ns INTEGER,
+    run TEXT NOT NULL,
+    source TEXT NOT NULL,
+    removed INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (backend, name, revision),
+    FOREIGN KEY (backend, revision) REFERENCES revision (backend, revision)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX parameter_by_revision ON parameter (backend, revision);
+CREATE TRIGGER parameter_immutable BEFORE UPDATE ON parameter
+BEGIN SELECT RAISE(ABORT, 'a revision never changes'); END;
+
+CREATE TABLE file_value (
+    backend TEXT NOT NULL,
+    name TEXT NOT NULL,
+    value REAL NOT NULL,
+    unit TEXT NOT NULL,
+    PRIMARY KEY (backend, name)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE device_file (
+    backend TEXT PRIMARY KEY,
+    digest TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST,)
+"""Step n takes a store from user_version n to n + 1."""
+
+
+def migrate(connection: sqlite3.Connection, *, path: Path, steps: tuple[str, ...] = MIGRATIONS) -> None:
+    """Bring a store up to date, each step in one transaction.
+
+    Raises:
+        StoreTooNewError: it went through more steps than are known.
+    """
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > len(steps):
+        raise StoreTooNewError(path=path, found=version, known=len(steps))
+    for number, step in enumerate(steps[version:], start=version + 1):
+        connection.executescript(f"BEGIN IMMEDIATE;\n{step}\nPRAGMA user_version = {number};\nCOMMIT;")

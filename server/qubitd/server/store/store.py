@@ -1,0 +1,90 @@
+"""The store as the daemon sees it: reads at once, writes as futures that are durable when they give their result."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from qubitd.server.errors import StoreBrokenError
+from qubitd.server.store.blobs import BlobFolder
+from qubitd.server.store.connections import assert_sound, open_reader
+from qubitd.server.store.job_reads import JobReads
+from qubitd.server.store.job_writes import JobWrites
+from qubitd.server.store.revisions import RevisionReads, RevisionWrites
+from qubitd.server.store.schema import migrate
+from qubitd.server.store.writer import Writer
+
+Result = TypeVar("Result")
+
+DATABASE = "qubitd.sqlite"
+"""Name of the database in the data directory."""
+BLOBS = "blobs"
+"""Name of the folder of big blobs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Writes:
+    """What a write command works on; it lives in the writer's thread."""
+
+    jobs: JobWrites
+    revisions: RevisionWrites
+
+
+class Store:
+    """One data directory, open. Reads belong to the thread that opened it; blobs may be read from any."""
+
+    def __init__(self, directory: Path, *, on_broken: Callable[[StoreBrokenError], None] | None = None) -> None:
+        """Open, check and migrate.
+
+        Raises:
+            StoreTooNewError: a newer version wrote it.
+            StoreCorruptError: it is damaged.
+            StoreError: it cannot be opened, or commits would not be durable.
+        """
+        self.path = directory / DATABASE
+        self._folder = BlobFolder(directory / BLOBS)
+        self._writer = Writer(self.path, prepare=self._prepare, on_broken=on_broken or _nobody_told)
+        self._connection = open_reader(self.path)
+        self._blob_connection = sqlite3.connect(
+            f"{self.path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
+        )
+        self._blob_lock = threading.Lock()
+        self.jobs = JobReads(self._connection)
+
+    def revisions(self, backend: str) -> RevisionReads:
+        """Ask about a backend's revisions."""
+        return RevisionReads(self._connection, backend)
+
+    def blob(self, digest: str) -> bytes:
+        """Read a blob and check it, from any thread.
+
+        Raises:
+            StoreCorruptError: it is gone or changed.
+        """
+        with self._blob_lock:
+            return self._folder.get(self._blob_connection, digest)
+
+    def write(self, command: Callable[[Writes], Result]) -> Future[Result]:
+        """Run a command in the writer's thread; its future gives the result once that is durable."""
+        return self._writer.submit(command)
+
+    def close(self) -> None:
+        """Finish what waits and close."""
+        self._writer.close()
+        self._connection.close()
+        self._blob_connection.close()
+
+    def _prepare(self, connection: sqlite3.Connection) -> Writes:
+        assert_sound(connection, self.path)
+        migrate(connection, path=self.path)
+        self._folder.sweep(connection)
+        return Writes(jobs=JobWrites(connection, self._folder), revisions=RevisionWrites(connection))
+
+
+def _nobody_told(_: StoreBrokenError) -> None:
+    """Nobody is told: each write says it itself."""

@@ -1,0 +1,168 @@
+"""The one thread that writes. What waits when it comes round shares one commit; a future gives its result only after
+that.
+
+A command that is refused undoes itself alone. A disk that fails ends all writing: a failed fsync cannot be repeated,
+since the pages it lost are already marked clean.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from qubitd.core.errors import QubitdError
+from qubitd.server.errors import StoreBrokenError, StoreError
+from qubitd.server.store.connections import assert_durable, open_writer
+
+_log = logging.getLogger(__name__)
+_LARGEST_COMMIT = 256
+"""Commands in one commit; bounds how long the first of them waits."""
+
+State = TypeVar("State")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Command(Generic[State]):
+    run: Callable[[State], Any]
+    future: Future[Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Written:
+    future: Future[Any]
+    result: Any
+
+
+class Writer(Generic[State]):
+    """Runs commands on the store's read-write connection, in order, many to a commit."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        prepare: Callable[[sqlite3.Connection], State],
+        on_broken: Callable[[StoreBrokenError], None],
+    ) -> None:
+        """Open the store; `prepare` checks it and makes what commands work on, `on_broken` is called from the thread.
+
+        Raises:
+            QubitdError: whatever `prepare` found.
+        """
+        self._path = path
+        self._prepare = prepare
+        self._on_broken = on_broken
+        self._commands: queue.SimpleQueue[_Command[State] | None] = queue.SimpleQueue()
+        self._broken: StoreBrokenError | None = None
+        self._opened: Future[None] = Future()
+        self._thread = threading.Thread(target=self._main, name="store-writer")
+        self._thread.start()
+        self._opened.result()
+
+    def submit(self, run: Callable[[State], Result]) -> Future[Result]:
+        """Run a command; the future gives its result once it is durable, or what it raised."""
+        future: Future[Result] = Future()
+        if self._broken is not None:
+            future.set_exception(self._broken)
+        else:
+            self._commands.put(_Command(run=run, future=future))
+        return future
+
+    def close(self) -> None:
+        """Finish what waits, then close the store. Safe to call twice."""
+        self._commands.put(None)
+        self._thread.join()
+
+    def _main(self) -> None:
+        try:
+            connection = open_writer(self._path)
+            state = self._prepare(connection)
+            assert_durable(connection)
+        except (QubitdError, sqlite3.Error, OSError) as error:
+            self._opened.set_exception(_as_store_error(self._path, error))
+            return
+        self._opened.set_result(None)
+        try:
+            self._serve(connection, state)
+        finally:
+            connection.close()
+            self._refuse_rest()
+
+    def _serve(self, connection: sqlite3.Connection, state: State) -> None:
+        while (command := self._commands.get()) is not None:
+            batch, is_last = self._gather(command)
+            try:
+                written = _commit(connection, state, batch)
+            except (sqlite3.Error, OSError) as error:
+                self._break(batch, str(error))
+                return
+            except BaseException as error:
+                self._break(batch, repr(error))
+                raise
+            for done in written:
+                done.future.set_result(done.result)
+            if is_last:
+                return
+
+    def _gather(self, first: _Command[State]) -> tuple[list[_Command[State]], bool]:
+        batch = [first]
+        while len(batch) < _LARGEST_COMMIT:
+            try:
+                command = self._commands.get_nowait()
+            except queue.Empty:
+                break
+            if command is None:
+                return batch, True
+            batch.append(command)
+        return batch, False
+
+    def _break(self, batch: list[_Command[State]], cause: str) -> None:
+        self._broken = StoreBrokenError(path=self._path, cause=cause)
+        _log.critical("the store cannot be written", extra={"path": str(self._path), "cause": cause})
+        for command in batch:
+            if not command.future.done():
+                command.future.set_exception(self._broken)
+        self._on_broken(self._broken)
+
+    def _refuse_rest(self) -> None:
+        self._broken = self._broken or StoreBrokenError(path=self._path, cause="the store is closed")
+        while True:
+            try:
+                command = self._commands.get_nowait()
+            except queue.Empty:
+                return
+            if command is not None:
+                command.future.set_exception(self._broken)
+
+
+def _commit(connection: sqlite3.Connection, state: State, batch: list[_Command[State]]) -> list[_Written]:
+    connection.execute("BEGIN IMMEDIATE")
+    written: list[_Written] = []
+    refused: list[tuple[Future[Any], Exception]] = []
+    for command in batch:
+        connection.execute("SAVEPOINT command")
+        try:
+            written.append(_Written(future=command.future, result=command.run(state)))
+        except (QubitdError, sqlite3.IntegrityError) as error:
+            connection.execute("ROLLBACK TO command")
+            refused.append((command.future, error))
+        connection.execute("RELEASE command")
+    connection.execute("COMMIT")
+    for future, refusal in refused:
+        future.set_exception(refusal)
+    return written
+
+
+def _as_store_error(path: Path, error: Exception) -> QubitdError:
+    if isinstance(error, QubitdError):
+        return error
+    wrapped = StoreError(f"{path} cannot be opened: {error}; check the file and its directory's permissions")
+    wrapped.__cause__ = error
+    return wrapped

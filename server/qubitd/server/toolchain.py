@@ -1,0 +1,108 @@
+"""What the compiler does for a job, from the bytes that came in to the messages that go out. Pure: it may run in any
+thread.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qubitd.compiler.chunk import Pack
+from qubitd.compiler.compile import compile_circuits
+from qubitd.compiler.readout import averaged, classified, discriminators, kerneled
+from qubitd.core.device import Device
+from qubitd.core.discriminator import Discriminator
+from qubitd.core.job import JobSpec, MeasLevel, MeasReturn, ProgramResult
+from qubitd.core.program import Chunk, Program
+from qubitd.core.snapshot import Snapshot
+from qubitd.drivers.controller import Controller
+from qubitd.server.events import Dated, Stage, reached
+from qubitd.v1 import jobs_pb2
+from qubitd.wire.parsing import parse
+from qubitd.wire.results import encode_result, pieces
+from qubitd.wire.specs import decode_spec
+
+_DISCRIMINATOR = ("readout.rotation", "readout.threshold")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Compiled:
+    """A job that can run under one revision."""
+
+    spec: JobSpec
+    snapshot: Snapshot
+    chunks: Iterator[Chunk]
+    """Made as they are taken, once; the first is made already."""
+    events: tuple[Dated, ...]
+    """The stages that it passed through."""
+    log: tuple[str, ...]
+    """What its owner should know."""
+
+
+class Toolchain:
+    """Compiler passes for one device on one controller."""
+
+    def __init__(self, device: Device, controller: Controller, *, now: Callable[[], int]) -> None:
+        self._device = device
+        self._controller = controller
+        self._now = now
+
+    def compile(self, spec: bytes, snapshot: Snapshot) -> Compiled:
+        """Decode, check, and schedule the first chunk.
+
+        Raises:
+            InvalidInputError: with every problem of the job.
+        """
+        return self.compile_spec(decode_spec(parse(jobs_pb2.JobSpec, spec)), snapshot)
+
+    def compile_spec(self, spec: JobSpec, snapshot: Snapshot) -> Compiled:
+        """The same for a job that is decoded.
+
+        Raises:
+            InvalidInputError: with every problem of the job.
+        """
+        compiled = compile_circuits(self._device, snapshot, spec.batch, spec.sweep)
+        checked = reached(Stage.CHECKED, self._now())
+        pack = Pack(capacity=self._controller.capacity, reset=compiled.reset)
+        chunks = pack(compiled.programs(), shots=spec.shots)
+        first = list(itertools.islice(chunks, 1))
+        return Compiled(
+            spec=spec,
+            snapshot=snapshot,
+            chunks=itertools.chain(first, chunks),
+            events=(checked, reached(Stage.SCHEDULED, self._now())),
+            log=compiled.log,
+        )
+
+    def results(self, compiled: Compiled, chunk: Chunk, points: Sequence[NDArray[np.complex64]]) -> tuple[bytes, ...]:
+        """Turn a chunk's IQ points into what the job asked for, as `qubitd.v1.ResultsResponse` messages."""
+        found = (
+            self._result(compiled, chunk, offset, iq)
+            for offset, iq in zip(range(len(chunk.programs)), points, strict=True)
+        )
+        return tuple(
+            jobs_pb2.ResultsResponse(result=encode_result(piece)).SerializeToString()
+            for result in found
+            for piece in pieces(result)
+        )
+
+    def _result(self, compiled: Compiled, chunk: Chunk, offset: int, iq: NDArray[np.complex64]) -> ProgramResult:
+        program, index, spec = chunk.programs[offset], chunk.first_program + offset, compiled.spec
+        if spec.meas_level is MeasLevel.CLASSIFIED:
+            found = self._discriminators(compiled, program, index)
+            return classified(program, iq, found, index=index, first_shot=chunk.first_shot)
+        if spec.meas_return is MeasReturn.AVERAGE:
+            iq = averaged(iq)
+        return kerneled(program, iq, index=index, first_shot=chunk.first_shot, shots=chunk.shots)
+
+    def _discriminators(self, compiled: Compiled, program: Program, index: int) -> dict[int, Discriminator]:
+        """Those of the snapshot, or of the grid point if the job sweeps a discriminator."""
+        sweep, snapshot = compiled.spec.sweep, compiled.snapshot
+        if any(name.endswith(_DISCRIMINATOR) for axis in sweep.axes for name in axis.names):
+            point = next(itertools.islice(sweep.points(), index % sweep.num_points, None))
+            snapshot = snapshot.with_values(point)
+        return discriminators(self._device, snapshot, program)

@@ -1,0 +1,70 @@
+"""Looks at jobs before they queue, one after another: decode, check, schedule. What cannot run ends here, early."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from qubitd.core.job import JobStatus
+from qubitd.core.snapshot import Snapshot
+from qubitd.server.book import Entry, JobBook, Move
+from qubitd.server.calibrations import Calibrations
+from qubitd.server.events import Dated, Stage, reached
+from qubitd.server.failure import failure_of
+from qubitd.server.lifecycle import Trigger
+from qubitd.server.logs import about_job
+from qubitd.server.toolchain import Compiled
+from qubitd.server.workshop import Workshop
+from qubitd.wire.jobs import LogLine
+
+
+class Validator:
+    """Brings jobs from INITIALIZING to QUEUED."""
+
+    def __init__(
+        self, *, book: JobBook, workshop: Workshop, calibrations: Calibrations, on_queued: Callable[[Entry], None]
+    ) -> None:
+        self._book = book
+        self._workshop = workshop
+        self._calibrations = calibrations
+        self._on_queued = on_queued
+        self._waiting: asyncio.Queue[Entry] = asyncio.Queue()
+
+    def add(self, entry: Entry) -> None:
+        """Look at a job when its turn comes."""
+        self._waiting.put_nowait(entry)
+
+    async def serve(self) -> None:
+        """Look at jobs for ever."""
+        while True:
+            entry = await self._waiting.get()
+            if entry.status in (JobStatus.INITIALIZING, JobStatus.VALIDATING):
+                await self.validate(entry)
+
+    async def validate(self, entry: Entry) -> None:
+        """Look at a job now; it ends up QUEUED, or at an end."""
+        with about_job(entry.job_id):
+            if entry.lifecycle.allows(Trigger.VALIDATE):
+                self._book.move(entry, Move(trigger=Trigger.VALIDATE))
+            await self._look_at(entry, self._calibrations.current)
+
+    async def _look_at(self, entry: Entry, snapshot: Snapshot) -> None:
+        began = reached(Stage.DECODING, self._book.now())
+        task = asyncio.ensure_future(self._workshop.compile(entry.job_id, snapshot))
+        await asyncio.wait([task])
+        error = task.exception()
+        if entry.status is not JobStatus.VALIDATING:
+            return
+        if error is not None:
+            failure = failure_of(error)
+            move = Move(trigger=Trigger.FAIL, message=failure.message, problems=failure.problems, events=(began,))
+            self._book.move(entry, move)
+            return
+        entry.validated = snapshot.revision
+        self._book.move(entry, Move(trigger=Trigger.QUEUE, events=self._story(began, task.result())))
+        self._on_queued(entry)
+
+    def _story(self, began: Dated, compiled: Compiled) -> tuple[Dated, ...]:
+        now = self._book.now()
+        lines = (Dated(time_ns=now, what=LogLine(text=text)) for text in compiled.log)
+        return (began, *compiled.events, *lines, reached(Stage.QUEUED, now))

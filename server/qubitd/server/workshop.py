@@ -1,0 +1,70 @@
+"""The compiler's work, off the event loop: one thread for jobs that do not run yet, one for the job that does.
+
+Compiled jobs are kept by what went in, the job and the revision, and only a few of them: a long queue holds no
+programs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from qubitd.core.snapshot import Snapshot
+from qubitd.server.store.store import Store
+from qubitd.server.toolchain import Compiled, Toolchain
+
+_Result = TypeVar("_Result")
+_KEPT = 4
+"""Compiled jobs that are kept for their start; any other is compiled again then."""
+
+
+class Workshop:
+    """Two threads and what they know how to do."""
+
+    def __init__(self, *, store: Store, toolchain: Toolchain) -> None:
+        self.toolchain = toolchain
+        self._store = store
+        self._waiting_jobs = ThreadPoolExecutor(max_workers=1, thread_name_prefix="validate")
+        self._running_job = ThreadPoolExecutor(max_workers=1, thread_name_prefix="prepare")
+        self._kept: OrderedDict[tuple[str, int], Compiled] = OrderedDict()
+
+    async def compile(self, job_id: str, snapshot: Snapshot) -> Compiled:
+        """Compile a job that waits, and keep the outcome for its start.
+
+        Raises:
+            QubitdError: the job cannot run, or the store has lost it.
+        """
+        compiled = await self.for_waiting(self._work(job_id, snapshot))
+        self._kept[job_id, snapshot.revision] = compiled
+        while len(self._kept) > _KEPT:
+            self._kept.popitem(last=False)
+        return compiled
+
+    async def take(self, job_id: str, snapshot: Snapshot) -> Compiled:
+        """Give a compiled job for its start, as kept or compiled now, and keep it no longer.
+
+        Raises:
+            QubitdError: as for `compile`.
+        """
+        kept = self._kept.pop((job_id, snapshot.revision), None)
+        return await self.for_running(self._work(job_id, snapshot)) if kept is None else kept
+
+    async def for_waiting(self, work: Callable[[], _Result]) -> _Result:
+        """Do something for a job that does not run."""
+        return await asyncio.get_running_loop().run_in_executor(self._waiting_jobs, work)
+
+    async def for_running(self, work: Callable[[], _Result]) -> _Result:
+        """Do something for the job that runs."""
+        return await asyncio.get_running_loop().run_in_executor(self._running_job, work)
+
+    def close(self) -> None:
+        """Start nothing more."""
+        for thread in (self._waiting_jobs, self._running_job):
+            thread.shutdown(wait=False, cancel_futures=True)
+
+    def _work(self, job_id: str, snapshot: Snapshot) -> Callable[[], Compiled]:
+        digest = self._store.jobs.spec_digest(job_id)
+        return lambda: self.toolchain.compile(self._store.blob(digest), snapshot)

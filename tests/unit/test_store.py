@@ -1,0 +1,350 @@
+"""The store on a real SQLite file: what is acknowledged stays, and states move only as they may."""
+
+from __future__ import annotations
+
+import dataclasses
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from qubitd.core.errors import Problem, QubitdError
+from qubitd.core.job import JobStatus
+from qubitd.server.errors import (
+    KeyReusedError,
+    NotEndedError,
+    StaleWriteError,
+    StoreBrokenError,
+    StoreCorruptError,
+    StoreError,
+    StoreTooNewError,
+    UnknownJobError,
+)
+from qubitd.server.events import Dated, Stage, reached
+from qubitd.server.store import connections
+from qubitd.server.store.blobs import FILE_THRESHOLD
+from qubitd.server.store.frames import join, split
+from qubitd.server.store.rows import Accepted, Change, JobQuery, NewChunk, NewJob, Span
+from qubitd.server.store.store import BLOBS, DATABASE, Store
+from qubitd.wire.jobs import LogLine, Progress, StageTime, StatusChange
+
+NEW = NewJob(
+    job_id="job-1",
+    owner="local",
+    key="key-1",
+    backend="line5",
+    request_digest="aa",
+    spec=b"spec",
+    shots=100,
+    circuits=2,
+    programs=4,
+    tags=("bell", "today"),
+    created_ns=1_000,
+)
+SPAN = Span(first_program=0, programs=4, first_shot=0, shots=100)
+CHUNK = NewChunk(n=0, span=SPAN, pieces=(b"one", b"", b"three"), instrument_ns=2_000_000_000)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = Store(tmp_path)
+    yield opened
+    opened.close()
+
+
+def accept(store: Store, new: NewJob = NEW) -> Accepted:
+    return store.write(lambda w: w.jobs.accept(new)).result()
+
+
+def change(before: JobStatus, after: JobStatus, *, version: int, job_id: str = "job-1", message: str = "") -> Change:
+    return Change(job_id=job_id, before=before, version=version, after=after, time_ns=2_000, message=message)
+
+
+def walk(store: Store, *path: JobStatus, job_id: str = "job-1") -> None:
+    for version, (before, after) in enumerate(zip(path, path[1:], strict=False)):
+        step = change(before, after, version=version, job_id=job_id)
+        if after is JobStatus.RUNNING:
+            store.write(lambda w, step=step: w.jobs.start(step, attempt=1)).result()  # type: ignore[misc]
+        else:
+            store.write(lambda w, step=step: w.jobs.change(step)).result()  # type: ignore[misc]
+
+
+TO_RUNNING = (JobStatus.INITIALIZING, JobStatus.VALIDATING, JobStatus.QUEUED, JobStatus.RUNNING)
+
+
+def test_an_accepted_job_is_described_with_its_tags_and_first_events(store: Store) -> None:
+    assert accept(store) == Accepted(job_id="job-1", number=1, is_new=True)
+    job = store.jobs.get(owner="local", job_id="job-1")
+    assert (job.status, job.shots, job.num_circuits, job.num_programs) == (JobStatus.INITIALIZING, 100, 2, 4)
+    assert job.tags == ("bell", "today")
+    assert job.timeline == (StageTime(stage="accepted", time_ns=1_000),)
+    assert job.last_sequence == 2
+
+
+def test_an_accepted_job_is_there_after_the_store_is_opened_again(tmp_path: Path) -> None:
+    first = Store(tmp_path)
+    accept(first)
+    first.close()
+    second = Store(tmp_path)
+    assert [job.job_id for job in second.jobs.alive()] == ["job-1"]
+    assert second.blob(second.jobs.spec_digest("job-1")) == b"spec"
+    second.close()
+
+
+def test_the_same_key_with_the_same_content_gives_the_same_job(store: Store) -> None:
+    accept(store)
+    again = accept(store, dataclasses.replace(NEW, job_id="job-2"))
+    assert again == Accepted(job_id="job-1", number=1, is_new=False)
+
+
+def test_the_same_key_with_other_content_is_refused_and_names_the_job(store: Store) -> None:
+    accept(store)
+    with pytest.raises(KeyReusedError, match=r"key 'key-1' already stands for job job-1"):
+        accept(store, dataclasses.replace(NEW, job_id="job-2", request_digest="bb"))
+
+
+def test_another_owner_may_use_the_same_key(store: Store) -> None:
+    accept(store)
+    assert accept(store, dataclasses.replace(NEW, job_id="job-2", owner="other")).is_new
+
+
+def test_a_refused_command_undoes_itself_and_leaves_its_neighbours(store: Store) -> None:
+    accept(store)
+    futures = [
+        store.write(lambda w: w.jobs.accept(dataclasses.replace(NEW, job_id="job-2", request_digest="bb"))),
+        store.write(lambda w: w.jobs.accept(dataclasses.replace(NEW, job_id="job-3", key="key-3"))),
+    ]
+    assert isinstance(futures[0].exception(), KeyReusedError)
+    assert futures[1].result().number == 2
+
+
+def test_a_change_appends_its_events_and_then_the_new_state(store: Store) -> None:
+    accept(store)
+    step = dataclasses.replace(
+        change(JobStatus.INITIALIZING, JobStatus.ERROR, version=0, message="no such gate"),
+        problems=(Problem(where="circuit 0", what="no such gate", circuit=0, operation=3),),
+        events=(reached(Stage.DECODING, 1_500), Dated(time_ns=1_600, what=LogLine(text="a line"))),
+    )
+    store.write(lambda w: w.jobs.change(step)).result()
+    events = store.jobs.events(1, after=2)
+    assert [event.what for event in events] == [
+        StageTime(stage="decoding", time_ns=1_500),
+        LogLine(text="a line"),
+        StatusChange(status=JobStatus.ERROR, message="no such gate"),
+    ]
+    assert store.jobs.get(owner="local", job_id="job-1").problems == step.problems
+
+
+def test_a_late_write_is_dropped(store: Store) -> None:
+    accept(store)
+    walk(store, JobStatus.INITIALIZING, JobStatus.VALIDATING)
+    late = store.write(
+        lambda w: w.jobs.change(change(JobStatus.INITIALIZING, JobStatus.CANCELLED, version=0))
+    ).exception()
+    assert isinstance(late, StaleWriteError)
+    assert late.found == "VALIDATING (version 1)"
+
+
+def test_sqlite_itself_refuses_to_leave_a_final_state(store: Store) -> None:
+    accept(store)
+    walk(store, JobStatus.INITIALIZING, JobStatus.CANCELLED)
+    refused = store.write(lambda w: w.jobs.change(change(JobStatus.CANCELLED, JobStatus.QUEUED, version=1))).exception()
+    assert isinstance(refused, sqlite3.IntegrityError)
+    assert store.jobs.get(owner="local", job_id="job-1").status is JobStatus.CANCELLED
+
+
+def test_two_jobs_never_run_on_one_backend(store: Store) -> None:
+    for n in (1, 2):
+        accept(store, dataclasses.replace(NEW, job_id=f"job-{n}", key=f"key-{n}"))
+        walk(store, *TO_RUNNING[:3], job_id=f"job-{n}")
+    running = [
+        store.write(
+            lambda w, n=n: w.jobs.start(  # type: ignore[misc]
+                change(JobStatus.QUEUED, JobStatus.RUNNING, version=2, job_id=f"job-{n}"), attempt=1
+            )
+        )
+        for n in (1, 2)
+    ]
+    assert running[0].exception() is None
+    assert isinstance(running[1].exception(), sqlite3.IntegrityError)
+
+
+def test_a_chunk_is_kept_with_its_pieces_progress_and_instrument_time(store: Store) -> None:
+    accept(store)
+    walk(store, *TO_RUNNING)
+    events = (Dated(time_ns=3_000, what=Progress(done=400, total=400)),)
+    store.write(lambda w: w.jobs.record_chunk("job-1", CHUNK, attempt=1, events=events)).result()
+    (row,) = store.jobs.chunks(1)
+    assert (row.span, row.pieces) == (SPAN, 3)
+    assert list(split(store.blob(row.digest))) == [b"one", b"", b"three"]
+    assert store.jobs.get(owner="local", job_id="job-1").instrument_seconds == 2.0
+    assert store.jobs.events(1, after=0)[-1].what == Progress(done=400, total=400)
+
+
+def test_a_chunk_of_an_earlier_attempt_is_dropped(store: Store) -> None:
+    accept(store)
+    walk(store, *TO_RUNNING)
+    late = store.write(lambda w: w.jobs.record_chunk("job-1", CHUNK, attempt=2, events=())).exception()
+    assert isinstance(late, StaleWriteError)
+    assert store.jobs.chunks(1) == []
+
+
+def test_pages_go_from_the_newest_job_down_and_filter(store: Store) -> None:
+    for n in range(1, 6):
+        accept(store, dataclasses.replace(NEW, job_id=f"job-{n}", key=f"key-{n}", tags=(f"parity-{n % 2}", "all")))
+    walk(store, JobStatus.INITIALIZING, JobStatus.CANCELLED, job_id="job-3")
+
+    def page(**conditions: object) -> list[str]:
+        query = JobQuery(owner="local", limit=2)
+        return [row.job.job_id for row in store.jobs.page(dataclasses.replace(query, **conditions))]  # type: ignore[arg-type]
+
+    assert page() == ["job-5", "job-4"]
+    assert page(below=4) == ["job-3", "job-2"]
+    assert page(statuses=(JobStatus.CANCELLED,)) == ["job-3"]
+    assert page(tags=("parity-1", "all")) == ["job-5", "job-3"]
+    assert page(backend="other") == []
+    assert page(owner="other") == []
+
+
+def test_another_owner_sees_nothing(store: Store) -> None:
+    accept(store)
+    for ask in (store.jobs.get, store.jobs.number):
+        with pytest.raises(UnknownJobError, match="job-1"):
+            ask(owner="other", job_id="job-1")
+
+
+def test_a_big_blob_is_a_file_and_a_small_one_a_row(store: Store, tmp_path: Path) -> None:
+    big = dataclasses.replace(NEW, spec=b"x" * (FILE_THRESHOLD + 1))
+    accept(store, big)
+    accept(store, dataclasses.replace(NEW, job_id="job-2", key="key-2", spec=b"x" * FILE_THRESHOLD))
+    files = [path.name for path in (tmp_path / BLOBS).iterdir()]
+    assert files == [store.jobs.spec_digest("job-1")]
+    assert store.blob(files[0]) == big.spec
+
+
+def test_a_damaged_blob_is_noticed(store: Store, tmp_path: Path) -> None:
+    accept(store, dataclasses.replace(NEW, spec=b"x" * (FILE_THRESHOLD + 1)))
+    digest = store.jobs.spec_digest("job-1")
+    (tmp_path / BLOBS / digest).write_bytes(b"y" * (FILE_THRESHOLD + 1))
+    with pytest.raises(StoreCorruptError, match="does not match its name"):
+        store.blob(digest)
+    (tmp_path / BLOBS / digest).unlink()
+    with pytest.raises(StoreCorruptError, match="gone"):
+        store.blob(digest)
+    with pytest.raises(StoreCorruptError, match="no row"):
+        store.blob("00")
+
+
+def test_files_that_no_row_names_are_swept_at_the_start(tmp_path: Path) -> None:
+    first = Store(tmp_path)
+    accept(first, dataclasses.replace(NEW, spec=b"x" * (FILE_THRESHOLD + 1)))
+    first.close()
+    (tmp_path / BLOBS / "half.part").write_bytes(b"half")
+    second = Store(tmp_path)
+    assert [path.name for path in (tmp_path / BLOBS).iterdir()] == [second.jobs.spec_digest("job-1")]
+    second.close()
+
+
+def test_deleting_removes_content_but_keeps_the_key_taken(store: Store, tmp_path: Path) -> None:
+    accept(store, dataclasses.replace(NEW, spec=b"x" * (FILE_THRESHOLD + 1)))
+    running = store.write(lambda w: w.jobs.delete(owner="local", job_id="job-1")).exception()
+    assert isinstance(running, NotEndedError)
+    walk(store, JobStatus.INITIALIZING, JobStatus.CANCELLED)
+    digests = store.write(lambda w: w.jobs.delete(owner="local", job_id="job-1")).result()
+    store.write(lambda w: w.jobs.remove_files(digests)).result()
+    assert list((tmp_path / BLOBS).iterdir()) == []
+    with pytest.raises(UnknownJobError):
+        store.jobs.get(owner="local", job_id="job-1")
+    assert isinstance(store.write(lambda w: w.jobs.delete(owner="local", job_id="job-1")).exception(), UnknownJobError)
+    assert accept(store).job_id == "job-1"
+
+
+def test_a_blob_that_another_job_uses_survives_a_delete(store: Store) -> None:
+    spec = b"x" * (FILE_THRESHOLD + 1)
+    for n in (1, 2):
+        accept(store, dataclasses.replace(NEW, job_id=f"job-{n}", key=f"key-{n}", spec=spec))
+    walk(store, JobStatus.INITIALIZING, JobStatus.CANCELLED)
+    digests = store.write(lambda w: w.jobs.delete(owner="local", job_id="job-1")).result()
+    store.write(lambda w: w.jobs.remove_files(digests)).result()
+    assert store.blob(store.jobs.spec_digest("job-2")) == spec
+
+
+def test_sequence_numbers_are_not_reused_after_a_delete(store: Store) -> None:
+    accept(store)
+    walk(store, JobStatus.INITIALIZING, JobStatus.CANCELLED)
+    last = store.jobs.get(owner="local", job_id="job-1").last_sequence
+    store.write(lambda w: w.jobs.delete(owner="local", job_id="job-1")).result()
+    accept(store, dataclasses.replace(NEW, job_id="job-2", key="key-2"))
+    assert store.jobs.events(2, after=0)[0].sequence == last + 1
+
+
+def test_a_newer_store_is_refused_and_left_alone(tmp_path: Path) -> None:
+    Store(tmp_path).close()
+    with sqlite3.connect(tmp_path / DATABASE) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    before = (tmp_path / DATABASE).read_bytes()
+    with pytest.raises(StoreTooNewError, match="schema version 99"):
+        Store(tmp_path)
+    assert (tmp_path / DATABASE).read_bytes() == before
+
+
+def test_a_damaged_store_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / DATABASE).write_bytes(b"this is no database, and it is long enough to be looked at" * 100)
+    with pytest.raises(QubitdError, match=DATABASE):
+        Store(tmp_path)
+
+
+def test_a_directory_that_cannot_be_written_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / DATABASE).mkdir()
+    with pytest.raises(StoreError, match="cannot be opened"):
+        Store(tmp_path)
+
+
+def test_the_running_writer_has_synchronous_full(store: Store) -> None:
+    def pragmas(jobs: sqlite3.Connection) -> tuple[int, str]:
+        return (
+            jobs.execute("PRAGMA synchronous").fetchone()[0],
+            jobs.execute("PRAGMA journal_mode").fetchone()[0],
+        )
+
+    assert store.write(lambda w: pragmas(w.jobs._connection)).result() == (2, "wal")
+
+
+def test_a_writer_that_would_not_be_durable_is_refused(tmp_path: Path) -> None:
+    connection = connections.open_writer(tmp_path / "loose.sqlite")
+    connections.assert_durable(connection)
+    connection.execute("PRAGMA synchronous = NORMAL")
+    with pytest.raises(StoreError, match="synchronous=1"):
+        connections.assert_durable(connection)
+    connection.close()
+
+
+def test_readers_cannot_write(store: Store) -> None:
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        store._connection.execute("DELETE FROM job")
+
+
+def test_nothing_is_written_after_the_disk_failed(tmp_path: Path) -> None:
+    told: list[StoreBrokenError] = []
+    store = Store(tmp_path, on_broken=told.append)
+    (tmp_path / BLOBS).rmdir()
+    first = store.write(lambda w: w.jobs.accept(dataclasses.replace(NEW, spec=b"x" * (FILE_THRESHOLD + 1))))
+    assert isinstance(first.exception(), StoreBrokenError)
+    later = store.write(lambda w: w.jobs.accept(dataclasses.replace(NEW, job_id="job-2", key="key-2")))
+    assert isinstance(later.exception(), StoreBrokenError)
+    assert len(told) == 1
+    store.close()
+
+
+def test_a_write_after_closing_is_refused(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.close()
+    refused = store.write(lambda w: w.jobs.accept(NEW)).exception()
+    assert isinstance(refused, StoreBrokenError)
+    assert "closed" in str(refused)
+
+
+@pytest.mark.parametrize("pieces", [(), (b"",), (b"a", b"", b"c" * 1000)])
+def test_frames_come_out_as_they_went_in(pieces: tuple[bytes, ...]) -> None:
+    assert tuple(split(join(pieces))) == pieces

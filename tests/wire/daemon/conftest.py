@@ -1,0 +1,242 @@
+"""A daemon's parts in this process, on a rack of paper: a controller that answers at once, and fails when told to.
+
+The emulated Cluster serves every test of real pulses; here only the engine's own decisions are of interest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import itertools
+import math
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from qubitd.compiler.device_file import DeviceFile, load_device
+from qubitd.core.capacity import Usage
+from qubitd.core.circuit import CircuitBuilder, pack
+from qubitd.core.job import JobSpec, ProgramResult
+from qubitd.core.program import Chunk
+from qubitd.core.sweep import Sweep
+from qubitd.drivers.controller import LoadReport
+from qubitd.drivers.rack_file import load_rack
+from qubitd.server.daemon import DaemonSettings, RunningRack, run_daemon
+from qubitd.v1 import backends_pb2_grpc, calibrations_pb2_grpc, jobs_pb2, jobs_pb2_grpc
+from qubitd.wire.jobs import Job, JobEvent, StatusChange, decode_event, decode_job
+from qubitd.wire.results import decode_result
+from qubitd.wire.specs import Submission, encode_submission
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PaperAssembly:
+    """A chunk as the paper rack takes it: as it is."""
+
+    chunk: Chunk
+
+    @property
+    def shots(self) -> int:
+        return self.chunk.shots
+
+    @property
+    def duration(self) -> float:
+        return 1e-9 * self.shots * sum(program.duration + self.chunk.reset for program in self.chunk.programs)
+
+    @property
+    def deadline(self) -> float:
+        return self.duration + 1.0
+
+    @property
+    def upload_bytes(self) -> int:
+        return 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FewShots:
+    """A capacity that is full after some shots."""
+
+    most: int
+
+    def usage(self, chunk: Chunk) -> Sequence[Usage]:
+        used = chunk.shots * len(chunk.programs)
+        return (Usage(sequencer="paper.seq0", memory="bins", used=used, limit=self.most),)
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class PaperRack:
+    """Every qubit reads 0. `gate` holds a run until it is opened; `faults` are raised, one per run."""
+
+    capacity: FewShots = field(default_factory=lambda: FewShots(most=1000))
+    faults: list[Exception] = field(default_factory=list)
+    connect_faults: list[Exception] = field(default_factory=list)
+    gate: threading.Event = field(default_factory=threading.Event)
+    running: threading.Event = field(default_factory=threading.Event)
+    log: list[str] = field(default_factory=list)
+    loaded: PaperAssembly | None = None
+
+    def connect(self) -> None:
+        self.log.append("connect")
+        if self.connect_faults:
+            raise self.connect_faults.pop(0)
+
+    def close(self) -> None:
+        self.log.append("close")
+
+    def assemble(self, chunk: Chunk) -> PaperAssembly:
+        return PaperAssembly(chunk=chunk)
+
+    def load(self, assembly: PaperAssembly) -> LoadReport:
+        self.loaded = assembly
+        return LoadReport(upload_bytes=0, reused_bytes=0)
+
+    def start(self) -> None:
+        self.log.append("start")
+
+    def wait(self, deadline: float) -> None:
+        self.running.set()
+        self.gate.wait(deadline)
+        self.running.clear()
+        if self.faults:
+            raise self.faults.pop(0)
+
+    def fetch(self) -> tuple[NDArray[np.complex64], ...]:
+        assert self.loaded is not None
+        return tuple(
+            np.full((self.loaded.shots, len(program.acquisitions.start)), -1.0, dtype=np.complex64)
+            for program in self.loaded.chunk.programs
+        )
+
+    def stop(self) -> None:
+        self.log.append("stop")
+        if self.connect_faults:
+            raise self.connect_faults.pop(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Served:
+    """A daemon that serves."""
+
+    rack: PaperRack
+    channel: grpc.aio.Channel
+    stop: Callable[[], Awaitable[None]]
+    """Tell it to stop, and wait until it has."""
+
+    @property
+    def jobs(self) -> jobs_pb2_grpc.JobsAsyncStub:
+        return jobs_pb2_grpc.JobsStub(self.channel)
+
+    @property
+    def backends(self) -> backends_pb2_grpc.BackendsAsyncStub:
+        return backends_pb2_grpc.BackendsStub(self.channel)
+
+    @property
+    def calibrations(self) -> calibrations_pb2_grpc.CalibrationsAsyncStub:
+        return calibrations_pb2_grpc.CalibrationsStub(self.channel)
+
+    async def submit(self, request: jobs_pb2.SubmitRequest) -> str:
+        return str((await self.jobs.Submit(request)).job_id)
+
+    async def events(self, job_id: str, *, after: int = 0) -> list[JobEvent]:
+        watch = self.jobs.Watch(jobs_pb2.JobsWatchRequest(job_id=job_id, after_sequence=after))
+        return [decode_event(message) async for message in watch]
+
+    async def statuses(self, job_id: str) -> list[str]:
+        return [event.what.status.value for event in await self.events(job_id) if isinstance(event.what, StatusChange)]
+
+    async def job(self, job_id: str) -> Job:
+        return decode_job((await self.jobs.Get(jobs_pb2.JobsGetRequest(job_id=job_id))).job)
+
+    async def results(self, job_id: str, *, skip: int = 0) -> list[ProgramResult]:
+        stream = self.jobs.Results(jobs_pb2.ResultsRequest(job_id=job_id, skip=skip))
+        return [decode_result(message.result) async for message in stream]
+
+
+Serve = Callable[..., AbstractAsyncContextManager[Served]]
+
+
+@asynccontextmanager
+async def served(
+    data_dir: Path, *, rack: PaperRack | None = None, device: DeviceFile | None = None
+) -> AsyncIterator[Served]:
+    """Serve in this process until the block ends."""
+    paper = rack or PaperRack()
+    running = RunningRack(rack=load_rack(), controller=paper)
+    settings = DaemonSettings(
+        device=device or load_device("line5"),
+        rack=lambda: nullcontext(running),
+        data_dir=data_dir,
+        host="127.0.0.1",
+        port=0,
+    )
+    stop = asyncio.Event()
+    port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    task = asyncio.create_task(run_daemon(settings, stop=stop, on_serving=port.set_result))
+    await asyncio.wait([task, port], return_when=asyncio.FIRST_COMPLETED)
+    if task.done():
+        task.result()
+
+    async def end() -> None:
+        stop.set()
+        await task
+
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port.result()}") as channel:
+        try:
+            yield Served(rack=paper, channel=channel, stop=end)
+        finally:
+            paper.gate.set()
+            await end()
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Serve:
+    """Serve on a data directory of this test; twice in a row is a restart."""
+    return functools.partial(served, tmp_path / "data")
+
+
+@pytest.fixture
+def shut_rack() -> PaperRack:
+    """A rack whose runs last until its gate is opened."""
+    return PaperRack()
+
+
+@pytest.fixture
+def open_rack_of() -> Callable[..., PaperRack]:
+    """A rack whose runs end at once."""
+
+    def make(**fields: Any) -> PaperRack:
+        rack = PaperRack(**fields)
+        rack.gate.set()
+        return rack
+
+    return make
+
+
+def bell(**fields: Any) -> JobSpec:
+    """A Bell pair in native gates."""
+    half = math.pi / 2
+    circuit = CircuitBuilder(name="bell", num_qubits=5, num_clbits=2)
+    for qubit in (0, 1):
+        circuit.add("rz", qubit, params=(half,)).add("sx", qubit).add("rz", qubit, params=(half,))
+    circuit.add("cz", 0, 1).add("rz", 1, params=(half,)).add("sx", 1).add("rz", 1, params=(half,))
+    circuit.measure(0, 0).measure(1, 1)
+    return JobSpec(**{"batch": pack([circuit]), "sweep": Sweep(), "shots": 100, **fields})
+
+
+@pytest.fixture
+def request_of() -> Callable[..., jobs_pb2.SubmitRequest]:
+    """Make a request for a Bell job, each with a key of its own unless one is given."""
+    numbers = itertools.count()
+
+    def make(*, key: str | None = None, backend: str = "line5", **fields: Any) -> jobs_pb2.SubmitRequest:
+        own = f"key-{next(numbers)}" if key is None else key
+        return encode_submission(Submission(key=own, backend=backend, spec=bell(**fields)))
+
+    return make
