@@ -125,7 +125,7 @@ def instructions(circuit: Circuit, operations: Sequence[Operation]) -> Iterator[
     start = offsets(circuit, operations)
     for i, opcode in enumerate(circuit.opcodes):
         yield Instruction(
-            name=operations[opcode].name,
+            name=operations[int(opcode)].name,
             qubits=tuple(int(q) for q in circuit.qubits[start.qubits[i] : start.qubits[i + 1]]),
             params=tuple(float(p) for p in circuit.params[start.params[i] : start.params[i + 1]]),
             clbits=tuple(int(c) for c in circuit.clbits[start.clbits[i] : start.clbits[i + 1]]),

@@ -112,7 +112,7 @@ def _unit_problem(parameter: Parameter) -> str | None:
 
 def _coherence_problems(parameters: Mapping[str, Parameter], concerned: Collection[str]) -> list[Problem]:
     """T2 <= 2 T1, within three standard errors where both were measured."""
-    found = []
+    found: list[Problem] = []
     for name, t1 in sorted(parameters.items()):
         prefix, _, last = name.rpartition(".")
         t2 = parameters.get(f"{prefix}.t2")

@@ -214,7 +214,7 @@ class _BlockCheck:
     def _problem(self, op: int, what: str) -> Problem:
         i = int(self.columns.circuit[op])
         position = op - self._first(i)
-        name = self.columns.operations[self.columns.opcode[op]].name
+        name = self.columns.operations[int(self.columns.opcode[op])].name
         operands = self.columns.qubits[self.columns.qubit_start[op] : self.columns.qubit_start[op + 1]]
         on = ", ".join(self._qubit(q) for q in operands[:8]) or "no qubit"
         where = f"{self._circuit(i)}, operation {position} ({name} on {on})"

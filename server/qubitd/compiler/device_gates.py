@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from qubitd.compiler.angles import AngleExpressionError, parse_angle
-from qubitd.compiler.toml_section import Section, finite_number
+from qubitd.compiler.toml_section import Section, as_list, finite_number
 from qubitd.core.device import (
     BUILT_IN_OPERATIONS,
     AcquireStep,
@@ -106,13 +106,19 @@ def _read_operands(section: Section, qubits: Sequence[str], couplers: Sequence[C
         return tuple((i,) for i in range(len(qubits)))
     if on == "pairs":
         return tuple(pair for c in couplers for pair in (c.qubits, c.qubits[::-1]))
-    groups = [[entry] if isinstance(entry, str) else entry for entry in on] if isinstance(on, list) else []
-    wrong = not groups or any(not isinstance(g, list) or not g or len(g) != len(groups[0]) for g in groups)
-    if wrong or any(name not in qubits or group.count(name) > 1 for group in groups for name in group):
+    groups = tuple(_positions(entry, qubits) for entry in as_list(on) or [])
+    if not groups or any(not group or len(group) != len(groups[0]) for group in groups):
         what = 'must be "qubits", "pairs", a list of qubits, or a list of lists of as many different qubits each'
         section.refuse("on", what)
         return ()
-    return tuple(tuple(qubits.index(name) for name in group) for group in groups)
+    return groups
+
+
+def _positions(entry: object, qubits: Sequence[str]) -> tuple[int, ...]:
+    """The indices of a qubit or of a list of different ones; none if it is anything else."""
+    names = [entry] if isinstance(entry, str) else as_list(entry) or []
+    found = tuple(qubits.index(name) for name in names if isinstance(name, str) and name in qubits)
+    return found if len(set(found)) == len(names) else ()
 
 
 def _are_coupled(operands: tuple[tuple[int, ...], ...], couplers: Sequence[Coupler]) -> bool:
@@ -175,26 +181,29 @@ def _read_operand(section: Section, frame: _Frame) -> int:
 
 
 def _read_body_step(section: Section, frame: _Frame) -> BodyStep:
-    operands = section.raw("qubits")
-    if operands is None:
-        operands = list(range(frame.num_qubits))
-    positions = range(frame.num_qubits)
-    if (
-        not isinstance(operands, list)
-        or not operands
-        or any(type(i) is not int or i not in positions for i in operands)
-    ):
-        section.refuse("qubits", f"must be a list of positions among the gate's qubits, 0 to {frame.num_qubits - 1}")
-        operands = [0]
-    angles = section.raw("angles") or []
-    texts = angles if isinstance(angles, list) else [angles]
+    angles = as_list(section.raw("angles")) if "angles" in section else []
+    if angles is None:
+        section.refuse("angles", "must be a list of numbers and expressions")
     step = BodyStep(
         gate=section.text("gate") or "",
-        operands=tuple(operands),
-        angles=tuple(_read_affine(section, "angles", text, frame.angles) for text in texts),
+        operands=_read_body_operands(section, frame),
+        angles=tuple(_read_affine(section, "angles", angle, frame.angles) for angle in angles or []),
     )
     section.close()
     return step
+
+
+def _read_body_operands(section: Section, frame: _Frame) -> tuple[int, ...]:
+    """Positions among the gate's qubits; all of them go without saying."""
+    positions = range(frame.num_qubits)
+    if "qubits" not in section:
+        return tuple(positions)
+    given = as_list(section.raw("qubits")) or []
+    found = tuple(i for i in given if isinstance(i, int) and not isinstance(i, bool) and i in positions)
+    if not given or len(found) != len(given):
+        section.refuse("qubits", f"must be a list of positions among the gate's qubits, 0 to {frame.num_qubits - 1}")
+        return (0,)
+    return found
 
 
 def _read_number(section: Section, key: str, angles: tuple[str, ...]) -> Number:

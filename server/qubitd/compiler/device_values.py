@@ -7,10 +7,9 @@ it is given with its unit.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Any
 
 from qubitd.compiler.templates import gate_parameters, on_grid_parameters, pulse_gates
-from qubitd.compiler.toml_section import Section, finite_number
+from qubitd.compiler.toml_section import Section, as_table, finite_number
 from qubitd.core.device import Device, Reference, parameter_name
 from qubitd.core.errors import OffGridError, Problem
 from qubitd.core.plausibility import implausible, quantity
@@ -76,26 +75,29 @@ def used_names(device: Device) -> frozenset[str]:
     return frozenset(names).union(*(gate_parameters(device, *of) for of in pulse_gates(device)))
 
 
-def _leaves(section: Section, prefix: str) -> Iterator[tuple[str, str, Any]]:
+def _leaves(section: Section, prefix: str) -> Iterator[tuple[str, str, object]]:
     """Give (parameter's name, path in the file, value) of each number, however deep."""
     for key in section:
         value = section.raw(key)
-        if isinstance(value, dict) and "value" not in value:
+        table = as_table(value)
+        if table is not None and "value" not in table:
             yield from _leaves(section.section(key), f"{prefix}.{key}")
         else:
             yield f"{prefix}.{key}", section.path_of(key), value
 
 
-def _read_value(name: str, value: Any, used: Collection[str] | None) -> Parameter | str:
+def _read_value(name: str, value: object, used: Collection[str] | None) -> Parameter | str:
     """The parameter, or what is wrong with it."""
     kind = quantity(name)
     unit = None if kind is None else kind.unit
-    if isinstance(value, dict):
-        unit, value = value.get("unit"), value["value"] if set(value) == {"value", "unit"} else None
+    table = as_table(value)
+    if table is not None:
+        given, value = table.get("unit"), table["value"] if set(table) == {"value", "unit"} else None
+        unit = given if isinstance(given, str) else None
     elif unit is None or (used is not None and name not in used):
         return 'unknown key: no gate uses it; give a value of your own as { value = 1.0, unit = "V" }'
     number = finite_number(value)
-    if number is None or not isinstance(unit, str):
+    if number is None or unit is None:
         return 'must be a finite number, or { value = 1.0, unit = "V" }'
     return Parameter(name=name, value=number, unit=unit, source=SOURCE)
 

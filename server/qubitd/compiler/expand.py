@@ -24,11 +24,11 @@ class Expand:
 
     def __call__(self, columns: Columns) -> Columns:
         """Give the columns without composite gates; the same ones if there were none."""
-        present = np.unique(columns.opcode)
+        present: list[int] = np.unique(columns.opcode).tolist()
         if not any(isinstance(self.gates.get(columns.operations[i].name), CompositeGate) for i in present):
             return columns
         table: dict[Operation, int] = {}
-        bodies = {int(i): _body(columns.operations[i], self.gates, table) for i in present}
+        bodies = {i: _body(columns.operations[i], self.gates, table) for i in present}
         return _rewritten(columns, bodies, tuple(table))
 
 
@@ -57,7 +57,7 @@ def _body(old: Operation, gates: Mapping[str, Gate], table: dict[Operation, int]
             factors=np.eye(old.num_params),
         )
         return (itself,)
-    steps = []
+    steps: list[_Step] = []
     for step in flatten(gates, old.name):
         row = Operation(name=step.gate, num_qubits=len(step.operands), num_params=len(step.angles), num_clbits=0)
         factors = [[dict(angle.terms).get(name, 0.0) for name in gate.angles] for angle in step.angles]

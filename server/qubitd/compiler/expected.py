@@ -61,7 +61,7 @@ def expected(device: Device, snapshot: Snapshot, batch: CircuitBatch) -> tuple[D
         InvalidCircuitError: a circuit cannot run, or holds a gate whose meaning is not known.
     """
     reset = passive_reset(device, snapshot)
-    found = []
+    found: list[Distribution] = []
     for num_clbits, events in _scheduled(device, snapshot, batch):
         noise = stated_noise(device, snapshot, {event.key: event.length for event in events})
         found.append(_stationary(events, noise, reset, num_clbits))
@@ -96,7 +96,7 @@ def _events(pipeline: Pipeline, index: int) -> list[Event]:
     ops = np.flatnonzero(prepared.rows)
     last_on = {int(q): op for op in ops for q in _span(columns.qubits, columns.qubit_start, op)}
     last_into = {int(c): op for op in ops for c in _span(columns.clbits, columns.clbit_start, op)}
-    events = []
+    events: list[Event] = []
     for op in ops:
         key = gate_key(columns, int(op))
         clbits = [int(c) for c in _span(columns.clbits, columns.clbit_start, op) if last_into[int(c)] == op]

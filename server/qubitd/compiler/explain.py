@@ -59,7 +59,7 @@ def explain(compiled: Compiled, *, shots: int, capacity: Capacity) -> Explanatio
     """
     success = _successes(compiled)
     points = compiled.sweep.num_points
-    plans = []
+    plans: list[ProgramPlan] = []
     ticks = 0
     for i, program in enumerate(compiled.programs()):
         ticks += program.duration + compiled.reset

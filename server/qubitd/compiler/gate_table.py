@@ -61,7 +61,7 @@ def gate_operations(columns: Columns) -> Ints:
 def gate_key(columns: Columns, op: int) -> GateKey:
     """Write out which gate an operation is, and on what."""
     begin, end = columns.qubit_start[op], columns.qubit_start[op + 1]
-    name = columns.operations[columns.opcode[op]].name
+    name = columns.operations[int(columns.opcode[op])].name
     return GateKey(name=name, operands=tuple(int(q) for q in columns.qubits[begin:end]))
 
 

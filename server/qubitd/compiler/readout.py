@@ -24,7 +24,7 @@ def discriminators(device: Device, snapshot: Snapshot, program: Program) -> dict
     Raises:
         InvalidCalibrationError: one has no value.
     """
-    measured = np.unique(program.acquisitions.qubit).tolist()
+    measured: list[int] = np.unique(program.acquisitions.qubit).tolist()
     return {qubit: discriminator_of(snapshot, device.qubits[qubit]) for qubit in measured}
 
 

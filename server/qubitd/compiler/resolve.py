@@ -226,16 +226,12 @@ class _Resolver:
             return 0
 
     def _fixed(self, number: Number) -> float:
-        match number:
-            case Reference():
-                return self._checked(self._name(number))
-            case float():
-                return number
-            case Affine():
-                self._refuse(number, "a length or the shape of an envelope cannot depend on an angle")
-                return 0.0
-            case _:
-                assert_never(number)
+        if isinstance(number, Reference):
+            return self._checked(self._name(number))
+        if isinstance(number, Affine):
+            self._refuse(number, "a length or the shape of an envelope cannot depend on an angle")
+            return 0.0
+        return number
 
     def _angled(self, number: Number) -> Affine:
         return number if isinstance(number, Affine) else Affine(constant=self._fixed(number))

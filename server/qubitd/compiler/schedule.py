@@ -79,13 +79,14 @@ def _meet(columns: Columns, wires: Wires, length: Ints, walk: _Walk) -> Ints:
     gap_of = np.zeros(len(wires.op), dtype=np.int64)
     gap_of[walk.backward] = walk.gap
     ops = np.flatnonzero(np.diff(columns.qubit_start) > 1)[::-1]
-    gaps, wire = gap_of.tolist(), wires.wire.tolist()
+    gaps: list[int] = gap_of.tolist()
+    wire: list[int] = wires.wire.tolist()
+    begins: list[int] = columns.qubit_start[ops].tolist()
+    stops: list[int] = columns.qubit_start[ops + 1].tolist()
+    lengths: list[int] = length[ops].tolist()
     ready = [0] * columns.num_wires
-    ends = []
-    spans = zip(
-        columns.qubit_start[ops].tolist(), columns.qubit_start[ops + 1].tolist(), length[ops].tolist(), strict=True
-    )
-    for begin, stop, ticks in spans:
+    ends: list[int] = []
+    for begin, stop, ticks in zip(begins, stops, lengths, strict=True):
         if stop - begin == 2:
             a, b = wire[begin], wire[begin + 1]
             from_a, from_b = ready[a] + gaps[begin], ready[b] + gaps[begin + 1]

@@ -62,7 +62,7 @@ class _Played:
 
 def _played(gates: CalibratedGates, batch: CircuitBatch) -> _Played:
     keys: dict[GateKey, None] = {}
-    by_circuit = []
+    by_circuit: list[frozenset[str]] = []
     for circuit in batch.circuits:
         columns = gather([circuit], batch.operations, gates.device.num_qubits)
         examples, _ = distinct_gates(columns, gate_operations(columns))

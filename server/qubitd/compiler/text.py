@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from qubitd.core.circuit import Circuit, Operation, instructions
 from qubitd.core.program import Program, SampledEnvelope
 
@@ -26,8 +28,8 @@ def circuit_text(circuit: Circuit, operations: Sequence[Operation]) -> str:
 def program_text(program: Program) -> str:
     """Write a program: times in ns, phases in radians, lines in their order."""
     heading = f"program {program.name!r}: {program.duration} ns, {program.num_clbits} classical bits"
-    used = sorted(set(program.plays.envelope.tolist()))
-    envelopes = [f"  e{i}: {_envelope(program.tables.envelopes[i])}" for i in used]
+    used = np.unique(program.plays.envelope)
+    envelopes = [f"  e{i}: {_envelope(program.tables.envelopes[int(i)])}" for i in used]
     rows = [
         row for line in range(len(program.lines)) for row in (*_plays(program, line), *_acquisitions(program, line))
     ]
@@ -35,21 +37,21 @@ def program_text(program: Program) -> str:
 
 
 def _envelope(envelope: SampledEnvelope) -> str:
-    area = envelope.samples.sum()
-    peak = abs(envelope.samples).max()
-    return f"{len(envelope.samples)} ns, peak {_number(peak)}, area {_number(area.real)} ns"
+    area = float(envelope.samples.real.sum())
+    peak = float(np.abs(envelope.samples).max())
+    return f"{len(envelope.samples)} ns, peak {_number(peak)}, area {_number(area)} ns"
 
 
 def _plays(program: Program, line: int) -> Iterator[str]:
     plays = program.plays
-    for i in (plays.line == line).nonzero()[0]:
+    for i in np.flatnonzero(plays.line == line):
         parts = [
             f"  {program.lines[line]:<10} play    {plays.start[i]:>6} +{plays.length[i]:<4} e{plays.envelope[i]}",
-            f"amplitude {_number(plays.amplitude[i])}",
-            f"phase {_phase(plays.phase[i])}",
+            f"amplitude {_number(float(plays.amplitude[i]))}",
+            f"phase {_phase(float(plays.phase[i]))}",
         ]
         if plays.frequency[i]:
-            parts.append(f"{_number(plays.frequency[i] * 1e-9)} GHz")
+            parts.append(f"{_number(float(plays.frequency[i]) * 1e-9)} GHz")
         if plays.frame[i] != _NO_FRAME:
             parts.append(f"frame {plays.frame[i]}")
         yield "  ".join(parts)
@@ -57,10 +59,10 @@ def _plays(program: Program, line: int) -> Iterator[str]:
 
 def _acquisitions(program: Program, line: int) -> Iterator[str]:
     rows = program.acquisitions
-    for i in (rows.line == line).nonzero()[0]:
+    for i in np.flatnonzero(rows.line == line):
         at = f"  {program.lines[line]:<10} acquire {rows.start[i]:>6} +{rows.length[i]:<4}"
         where = f"number {rows.order[i]} -> bit {rows.clbit[i]}"
-        yield f"{at} {where}  phase {_phase(rows.phase[i])}  {_number(rows.frequency[i] * 1e-9)} GHz"
+        yield f"{at} {where}  phase {_phase(float(rows.phase[i]))}  {_number(float(rows.frequency[i]) * 1e-9)} GHz"
 
 
 def _number(value: float) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import cast
 
 from qubitd.core.errors import Problem
 
@@ -17,7 +17,7 @@ _NAMES = {str: "text", float: "a number", int: "a whole number", list: "a list",
 class Section:
     """A table under reading. Readers give None for what is missing or wrong, after noting it."""
 
-    def __init__(self, values: Mapping[str, Any], *, path: str, problems: list[Problem]) -> None:
+    def __init__(self, values: Mapping[str, object], *, path: str, problems: list[Problem]) -> None:
         self.path = path
         self.problems = problems
         self._values = values
@@ -37,7 +37,7 @@ class Section:
         """Give the dotted path of a key."""
         return ".".join(part for part in (self.path, key) if part)
 
-    def raw(self, key: str) -> Any:
+    def raw(self, key: str) -> object:
         """Give a value as it stands; None if it is missing."""
         self._read.add(key)
         return self._values.get(key)
@@ -65,25 +65,24 @@ class Section:
 
     def texts(self, key: str) -> list[str]:
         """Give a list of texts; empty if it is missing."""
-        values = self._typed(key, list) if key in self else []
-        if isinstance(values, list) and all(isinstance(value, str) for value in values):
-            return values
-        if isinstance(values, list):
-            self.refuse(key, "must hold texts only")
+        values = as_list(self._typed(key, list)) if key in self else []
+        texts = [value for value in values or [] if isinstance(value, str)]
+        if len(texts) == len(values or []):
+            return texts
+        self.refuse(key, "must hold texts only")
         return []
 
     def section(self, key: str) -> Section:
         """Give a table; an empty one if it is missing or wrong."""
-        value = self._typed(key, dict)
-        return Section(value if isinstance(value, dict) else {}, path=self.path_of(key), problems=self.problems)
+        return Section(as_table(self._typed(key, dict)) or {}, path=self.path_of(key), problems=self.problems)
 
     def sections(self, key: str) -> list[Section]:
         """Give a list of tables; empty if it is missing or wrong."""
-        values = self._typed(key, list)
-        found = []
-        for i, value in enumerate(values if isinstance(values, list) else []):
-            if isinstance(value, dict):
-                found.append(Section(value, path=f"{self.path_of(key)}[{i}]", problems=self.problems))
+        found: list[Section] = []
+        for i, value in enumerate(as_list(self._typed(key, list)) or []):
+            table = as_table(value)
+            if table is not None:
+                found.append(Section(table, path=f"{self.path_of(key)}[{i}]", problems=self.problems))
             else:
                 self.refuse(f"{key}[{i}]", f"must be a table such as {{ gate = ... }}, not {value!r}")
         return found
@@ -109,6 +108,16 @@ class Section:
             self.refuse(key, f"must be {_NAMES[kind]}, not {value!r}")
             return None
         return value
+
+
+def as_list(value: object) -> list[object] | None:
+    """Give a TOML list; None if it is none."""
+    return cast("list[object]", value) if isinstance(value, list) else None
+
+
+def as_table(value: object) -> dict[str, object] | None:
+    """Give a TOML table; None if it is none."""
+    return cast("dict[str, object]", value) if isinstance(value, dict) else None
 
 
 def finite_number(value: object) -> float | None:

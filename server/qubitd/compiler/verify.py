@@ -98,7 +98,7 @@ def _loudness(program: Program) -> NDArray[np.float64]:
     """The highest sample of each play, fraction of full scale."""
     used = np.unique(program.plays.envelope)
     peaks = np.zeros(len(program.tables.envelopes))
-    peaks[used] = [np.abs(program.tables.envelopes[i].samples).max() for i in used]
+    peaks[used] = [np.abs(program.tables.envelopes[int(i)].samples).max() for i in used]
     return np.asarray(np.abs(program.plays.amplitude) * peaks[program.plays.envelope])
 
 
