@@ -15,7 +15,7 @@ from qubitd.core.capacity import Capacity
 from qubitd.core.program import Chunk
 from qubitd.drivers.cluster import protocol
 from qubitd.drivers.cluster.assembler import ClusterAssembler
-from qubitd.drivers.cluster.assembly import ClusterAssembly, SequencerLoad
+from qubitd.drivers.cluster.assembly import ClusterAssembly
 from qubitd.drivers.cluster.capacity import ClusterCapacity
 from qubitd.drivers.cluster.conversation import ClusterConversation
 from qubitd.drivers.cluster.exertion import refuse_above_ceilings

@@ -43,7 +43,7 @@ class LineProgram:
     """Gain register of the first path, shape (plays,)."""
     gain_imag: Ints
     sets_gain: Bools
-    """Whether a play needs another gain than the one before it in its program."""
+    """Whether a play needs another gain than the one before it; the first one always sets its own."""
     tones: Tones | None
     """None on a baseband output."""
     timeline: Timeline
@@ -87,7 +87,7 @@ def _line_program(columns: ChunkColumns, line: int, wired: WiredLine, problems: 
         waveforms=waveforms,
         gain_real=real,
         gain_imag=imag,
-        sets_gain=_changes(plays.program, real, imag),
+        sets_gain=_changes(real, imag),
         tones=tones,
         timeline=timeline,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 
 import pyvisa
+from pyvisa import rname
 from pyvisa.resources import MessageBasedResource
 
 from qubitd.drivers.errors import InstrumentNotFoundError
@@ -37,6 +38,7 @@ def open_link(resource: str, *, timeout: float, library: str = "@py") -> Link:
 
 def _open_visa(resource: str, timeout: float, library: str) -> MessageBasedResource:
     try:
+        _resolve(resource)
         visa = pyvisa.ResourceManager(library).open_resource(resource, open_timeout=round(timeout * 1000))
     except Exception as error:  # pyvisa-py raises a bare Exception for an address that it cannot reach
         raise InstrumentNotFoundError(
@@ -46,6 +48,13 @@ def _open_visa(resource: str, timeout: float, library: str) -> MessageBasedResou
         visa.close()
         raise InstrumentNotFoundError(resource=resource, what="is no message-based resource; check the rack file")
     return visa
+
+
+def _resolve(resource: str) -> None:
+    """Look a raw socket's host up first: pyvisa-py leaves a socket behind when that fails."""
+    name = rname.ResourceName.from_string(resource)
+    if isinstance(name, rname.TCPIPSocket):
+        socket.getaddrinfo(name.host_address, name.port, family=socket.AF_INET)
 
 
 def _socket_of(visa: MessageBasedResource) -> socket.socket | None:

@@ -21,7 +21,7 @@ CHUNK = 1 << 20
 LONGEST_LINE = 1 << 24
 """Bytes after which an answer without a line end is no line."""
 SLOWEST = 10e6
-"""Bytes per second that a big transfer must reach: its deadline grows with its size."""
+"""Bytes per second that a big transfer must reach: its deadline grows with its size. A standstill ends it earlier."""
 
 
 class SocketLink(Link):
@@ -115,7 +115,7 @@ class SocketLink(Link):
         return time.monotonic() + self.timeout + count / SLOWEST
 
     def _await(self, poll: select.poll, deadline: float, what: str) -> None:
-        left = deadline - time.monotonic()
+        left = min(deadline - time.monotonic(), self.timeout)
         if left <= 0 or not poll.poll(left * 1000):
             raise LinkTimeoutError(resource=self.resource, what=what, timeout=self.timeout)
 

@@ -1,0 +1,275 @@
+"""VISA links against a peer that stalls, answers late, answers half or hangs up: a wrong answer never comes back."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+import pyvisa
+from pyvisa.resources import MessageBasedResource
+
+from qubitd.drivers.errors import (
+    InstrumentNotFoundError,
+    LinkBusyError,
+    LinkClosedError,
+    LinkTimeoutError,
+    MalformedAnswerError,
+)
+from qubitd.drivers.visa.link import Link
+from qubitd.drivers.visa.opening import open_link
+from qubitd.drivers.visa.plain_link import PlainLink
+from qubitd.drivers.visa.socket_link import SocketLink
+
+if TYPE_CHECKING:
+    from tests.wire.conftest import Peer
+
+Behaviour = Callable[["Peer", socket.socket], None]
+StartPeer = Callable[[Behaviour], "Peer"]
+
+PATIENT = 30.0
+"""Seconds: a link that waits this long where it should notice something at once runs into the test's own time limit."""
+SHORT = 0.2
+
+
+def plain_link(resource: str, timeout: float) -> Link:
+    visa = pyvisa.ResourceManager("@py").open_resource(resource)
+    assert isinstance(visa, MessageBasedResource)
+    return PlainLink(resource=resource, timeout=timeout, visa=visa)
+
+
+def socket_link(resource: str, timeout: float) -> Link:
+    link = open_link(resource, timeout=timeout)
+    assert isinstance(link, SocketLink)
+    return link
+
+
+both = pytest.mark.parametrize("connect", [socket_link, plain_link], ids=["ours", "plain"])
+Connect = Callable[[str, float], Link]
+
+
+def answering(*answers: bytes) -> Behaviour:
+    """Answer each line that comes with the next of the answers."""
+
+    def behave(peer: Peer, connection: socket.socket) -> None:
+        for answer in answers:
+            peer.line(connection)
+            connection.sendall(answer)
+        peer.released.wait()
+
+    return behave
+
+
+@both
+def test_question_gets_its_answer_without_the_line_end(peer: StartPeer, connect: Connect) -> None:
+    there = peer(answering(b"Qblox\r\n", b"0\n"))
+    link = connect(there.resource, PATIENT)
+    assert link.ask("*IDN?") == "Qblox"
+    assert link.ask("*ESR?") == "0"
+    assert there.received == b"*IDN?\n*ESR?\n"
+    link.close()
+
+
+@both
+def test_questions_sent_together_get_their_answers_in_order(peer: StartPeer, connect: Connect) -> None:
+    there = peer(answering(*(b"%d\r\n" % index for index in range(40))))
+    link = connect(there.resource, PATIENT)
+    assert link.ask_all(["N?"] * 40) == [str(index) for index in range(40)]
+    link.close()
+
+
+@both
+def test_block_is_read_by_its_count_whatever_it_contains(peer: StartPeer, connect: Connect) -> None:
+    data = bytes(range(256)) * 3 + b"\r\n#15;"
+    header = b"#3%d" % len(data)
+    link = connect(peer(answering(header + data + b"\r\n", b"after\r\n")).resource, PATIENT)
+    assert link.ask_blocks(["DATA?"]) == [data]
+    assert link.ask("NEXT?") == "after"
+    link.close()
+
+
+@both
+def test_answer_of_several_blocks_is_read_one_by_one(peer: StartPeer, connect: Connect) -> None:
+    link = connect(peer(answering(b"#14\x01\0\0\0#12ab#10\r\n")).resource, PATIENT)
+    with link.exchange():
+        link.begin("LIST?")
+        assert [bytes(link.next_block()) for _ in range(3)] == [b"\x01\0\0\0", b"ab", b""]
+        link.end()
+    link.close()
+
+
+@both
+def test_block_is_sent_as_header_bytes_and_line_feed(peer: StartPeer, connect: Connect) -> None:
+    data = bytes(range(256)) * 8192
+    whole = b"DATA #72097152" + data + b"\n"
+    there = peer(lambda peer, connection: connection.sendall(b"%d\n" % len(peer.take(connection, len(whole)))))
+    link = connect(there.resource, PATIENT)
+    link.write_block("DATA", data)
+    with link.exchange():
+        assert link._line() == str(len(whole))
+    assert bytes(there.received) == whole
+    link.close()
+
+
+def test_block_that_is_too_big_to_announce_is_refused_before_anything_is_sent(peer: StartPeer) -> None:
+    there = peer(answering(b"still here\n"))
+    link = open_link(there.resource, timeout=PATIENT)
+    with pytest.raises(ValueError, match="send it in parts"):
+        link.write_block("DATA", _TooBig())
+    assert link.ask("WHO?") == "still here"
+    link.close()
+
+
+class _TooBig(bytes):
+    """Bytes that claim to be a gigabyte."""
+
+    def __len__(self) -> int:
+        return 1_000_000_000
+
+
+def test_small_messages_are_not_delayed_by_the_network_stack(peer: StartPeer) -> None:
+    link = open_link(peer(answering()).resource, timeout=PATIENT)
+    assert isinstance(link, SocketLink)
+    assert link._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    link.close()
+
+
+def test_closed_port_is_refused_at_once_with_the_address() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with pytest.raises(InstrumentNotFoundError, match=f"TCPIP0::127.0.0.1::{port}::SOCKET: no instrument answers"):
+        open_link(f"TCPIP0::127.0.0.1::{port}::SOCKET", timeout=PATIENT)
+
+
+@pytest.mark.parametrize(
+    "resource", ["TCPIP0::no-such-host.invalid::5025::SOCKET", "nonsense", "TCPIP0::127.0.0.1::1::SOCKET"]
+)
+def test_address_where_nobody_is_is_named(resource: str) -> None:
+    with pytest.raises(InstrumentNotFoundError, match="check"):
+        open_link(resource, timeout=2.0)
+
+
+@both
+def test_silence_closes_the_link_and_the_late_answer_is_never_returned(peer: StartPeer, connect: Connect) -> None:
+    def late(peer: Peer, connection: socket.socket) -> None:
+        peer.line(connection)
+        peer.released.wait()
+        connection.sendall(b"late\n")
+
+    there = peer(late)
+    link = connect(there.resource, SHORT)
+    with pytest.raises(LinkTimeoutError, match=r"did not answer within 0.2 s"):
+        link.ask("FIRST?")
+    there.released.set()
+    for _ in range(2):
+        with pytest.raises(LinkClosedError, match=r"closed since LinkTimeoutError.*connect again"):
+            link.ask("SECOND?")
+    assert not link.is_open
+    assert there.received == b"FIRST?\n"
+
+
+@pytest.mark.parametrize("half", [b"12", b"#3100abc", b"#", b"#3"])
+@both
+def test_half_an_answer_closes_the_link(peer: StartPeer, connect: Connect, half: bytes) -> None:
+    link = connect(peer(answering(half)).resource, SHORT)
+    with pytest.raises(LinkTimeoutError):
+        link.ask_blocks(["DATA?"]) if half.startswith(b"#") else link.ask("VALUE?")
+    assert not link.is_open
+
+
+def test_peer_that_takes_nothing_stops_an_upload_after_the_deadline(peer: StartPeer) -> None:
+    link = open_link(peer(answering()).resource, timeout=SHORT)
+    with pytest.raises(LinkTimeoutError, match="did not take the message"):
+        link.write_block("DATA", bytes(64 << 20))
+    with pytest.raises(LinkClosedError):
+        link.write("STOP")
+
+
+def hang_up_after(answer: bytes) -> Behaviour:
+    def behave(peer: Peer, connection: socket.socket) -> None:
+        peer.line(connection)
+        connection.sendall(answer)
+        connection.shutdown(socket.SHUT_RDWR)
+        connection.close()
+
+    return behave
+
+
+@pytest.mark.parametrize("answer", [b"", b"12", b"#3100abc"])
+def test_peer_that_hangs_up_is_noticed_at_once(peer: StartPeer, answer: bytes) -> None:
+    link = open_link(peer(hang_up_after(answer)).resource, timeout=PATIENT)
+    with pytest.raises(LinkClosedError, match="closed the connection"):
+        link.ask_blocks(["DATA?"]) if answer.startswith(b"#") else link.ask("VALUE?")
+    with pytest.raises(LinkClosedError, match="closed since"):
+        link.ask("VALUE?")
+
+
+def test_connection_that_is_reset_is_noticed_at_once(peer: StartPeer) -> None:
+    def reset(peer: Peer, connection: socket.socket) -> None:
+        peer.line(connection)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        connection.close()
+
+    link = open_link(peer(reset).resource, timeout=PATIENT)
+    with pytest.raises(LinkClosedError, match="the connection broke"):
+        link.ask("VALUE?")
+
+
+def test_answer_that_nobody_asked_for_closes_the_link(peer: StartPeer) -> None:
+    link = open_link(peer(answering(b"1\r\n2\r\n", b"3\r\n")).resource, timeout=PATIENT)
+    assert link.ask("FIRST?") == "1"
+    with pytest.raises(MalformedAnswerError, match="nobody asked for"):
+        link.ask("SECOND?")
+    assert not link.is_open
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (b"12\r\n", "does not begin"),
+        (b"#0ab\r\n", "does not begin"),
+        (b"#2xy\r\n", "byte count"),
+        (b"#11a,b\r\n", "follows"),
+    ],
+)
+@both
+def test_answer_that_is_no_block_closes_the_link(peer: StartPeer, connect: Connect, answer: bytes, words: str) -> None:
+    link = connect(peer(answering(answer)).resource, PATIENT)
+    with pytest.raises(MalformedAnswerError, match=words):
+        link.ask_blocks(["DATA?"])
+    assert not link.is_open
+
+
+def test_second_thread_is_refused_in_the_middle_of_an_exchange(peer: StartPeer) -> None:
+    link = open_link(peer(answering(b"mine\n")).resource, timeout=PATIENT)
+    refused: list[BaseException] = []
+
+    def intrude() -> None:
+        try:
+            link.ask("YOURS?")
+        except LinkBusyError as error:
+            refused.append(error)
+
+    with link.exchange():
+        intruder = threading.Thread(target=intrude)
+        intruder.start()
+        intruder.join()
+    assert len(refused) == 1
+    assert link.ask("MINE?") == "mine"
+    link.close()
+
+
+def test_link_that_was_interrupted_in_an_exchange_is_closed(peer: StartPeer) -> None:
+    link = open_link(peer(answering(b"unread\n")).resource, timeout=PATIENT)
+
+    def interrupted() -> None:
+        with link.exchange():
+            link.begin("VALUE?")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    with pytest.raises(LinkClosedError, match="KeyboardInterrupt"):
+        link.ask("VALUE?")
