@@ -23,6 +23,8 @@ class Quantity:
     """Least plausible value."""
     high: float
     """Greatest plausible value."""
+    typical: float = 1.0
+    """Its order of magnitude, above 0: tells which wrong unit was most likely meant."""
 
     def allows(self, value: float) -> bool:
         """Whether a value is plausible."""
@@ -30,12 +32,12 @@ class Quantity:
 
 
 _FRACTION = Quantity(unit="", low=0.0, high=1.0)
-_LIFETIME = Quantity(unit="s", low=10e-9, high=1.0)
-_LENGTH = Quantity(unit="s", low=1e-9, high=1.0)
+_LIFETIME = Quantity(unit="s", low=10e-9, high=1.0, typical=30e-6)
+_LENGTH = Quantity(unit="s", low=1e-9, high=1.0, typical=100e-9)
 _PHASE = Quantity(unit="rad", low=-4 * math.pi, high=4 * math.pi)
 
 QUANTITIES: Mapping[str, Quantity] = {
-    "frequency": Quantity(unit="Hz", low=10e6, high=30e9),
+    "frequency": Quantity(unit="Hz", low=10e6, high=30e9, typical=5e9),
     "anharmonicity": Quantity(unit="Hz", low=-10e9, high=10e9),
     "zz": Quantity(unit="Hz", low=-50e6, high=50e6),
     "t1": _LIFETIME,
@@ -67,7 +69,7 @@ _SLIPS = {
     "rad": {"degrees": math.pi / 180},
     "": {"percent": 0.01},
 }
-"""Units that are taken by mistake, in order of likelihood."""
+"""Units that are taken by mistake."""
 
 
 def quantity(name: str) -> Quantity | None:
@@ -126,10 +128,12 @@ def _coherence_problems(parameters: Mapping[str, Parameter], concerned: Collecti
 
 
 def _likely_slip(kind: Quantity, value: float) -> str:
-    for unit, factor in _SLIPS[kind.unit].items():
-        if value != 0 and kind.allows(value * factor):
-            return f"; was it meant in {unit}? Give {_with_unit(value * factor, kind.unit)}"
-    return ""
+    converted = {unit: value * factor for unit, factor in _SLIPS[kind.unit].items()}
+    meant = {unit: number for unit, number in converted.items() if number and kind.allows(number)}
+    if not meant:
+        return ""
+    unit = min(meant, key=lambda unit: abs(math.log(abs(meant[unit]) / kind.typical)))
+    return f"; was it meant in {unit}? Give {_with_unit(meant[unit], kind.unit)}"
 
 
 def _with_unit(value: float, unit: str) -> str:
