@@ -1,0 +1,82 @@
+"""What a sequencer has acquired: for each named acquisition its bins, each a sum over the acquisitions that went into
+it.
+
+Sums are in the instrument's units: a sample at full scale, times a weight of 1, adds 2^22; nothing is divided by a
+length.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qubitd.emulator.cluster.named import NamedList
+from qubitd.emulator.errors import ScpiError
+
+FULL_SCALE = 1 << 22
+"""Per sample."""
+BIN = np.dtype([("valid", "<u8"), ("path0", "<i8"), ("path1", "<i8"), ("threshold", "<u4"), ("count", "<u4")])
+"""32 bytes on the wire."""
+
+
+@dataclass(slots=True)
+class Acquisition:
+    """One entry of the list."""
+
+    bins: NDArray[np.void]
+    """Records of dtype `BIN`, shape (bins,)."""
+    index: int
+    """By which instructions name it."""
+    out_of_range: list[bool] = field(default_factory=lambda: [False, False])
+    """For each path, whether the digitiser clipped."""
+
+    def add(self, bins: NDArray[np.int64], points: NDArray[np.complex128], bits: NDArray[np.bool_]) -> None:
+        """Add points, as sums over their window of samples in fractions of full scale, to bins that all exist."""
+        np.add.at(self.bins["path0"], bins, np.rint(points.real * FULL_SCALE).astype(np.int64))
+        np.add.at(self.bins["path1"], bins, np.rint(points.imag * FULL_SCALE).astype(np.int64))
+        np.add.at(self.bins["threshold"], bins, bits.astype(np.uint32))
+        np.add.at(self.bins["count"], bins, np.uint32(1))
+        self.bins["valid"][bins] = 1
+
+    def clear(self) -> None:
+        """Forget the data."""
+        self.bins[:] = np.zeros((), dtype=BIN)
+        self.out_of_range = [False, False]
+
+    def encoded(self) -> bytes:
+        """Give the blocks of a download: two scope paths, which this emulator leaves empty, then the bins."""
+        scopes = (
+            block(b"") + block(struct.pack("?", clipped)) + block(struct.pack("<I", 0)) for clipped in self.out_of_range
+        )
+        return b"".join((*scopes, block(self.bins.tobytes())))
+
+
+class AcquisitionList:
+    """A sequencer's acquisitions, within the limits of its memory."""
+
+    def __init__(self, *, indices: int, bins: int) -> None:
+        self.entries: NamedList[Acquisition] = NamedList(indices=indices)
+        self._bins = bins
+
+    def new(self, name: str, bins: int) -> None:
+        """Create an entry of empty bins."""
+        used = sum(len(acquisition.bins) for acquisition in self.entries)
+        if used + bins > self._bins:
+            raise ScpiError(-225, f"{bins} bins on top of {used}; the memory holds {self._bins}")
+        self.entries.new(name, lambda index: Acquisition(np.zeros(bins, dtype=BIN), index))
+
+    def encoded(self) -> bytes:
+        """Give the whole list as it is downloaded: a count, then name, index and data of each."""
+        parts = [block(struct.pack("<I", len(self.entries)))]
+        for name, acquisition in self.entries.items():
+            parts += [block(name.encode("latin-1")), block(struct.pack("<I", acquisition.index)), acquisition.encoded()]
+        return b"".join(parts)
+
+
+def block(data: bytes) -> bytes:
+    """Wrap data in a definite-length block (IEEE 488.2 section 8.7.9)."""
+    count = str(len(data))
+    return f"#{len(count)}{count}".encode() + data

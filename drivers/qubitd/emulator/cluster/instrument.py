@@ -1,0 +1,112 @@
+"""The Cluster as a whole: modules, one time, one digitiser behind all connectors.
+
+Sequencers are started one by one; what they do together is worked out when somebody asks for it. Until then they count
+as running.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+import numpy as np
+
+from qubitd.emulator.clock import InstrumentClock
+from qubitd.emulator.cluster.module import Module
+from qubitd.emulator.cluster.performance import perform
+from qubitd.emulator.cluster.profile import MODULE_KINDS, Profile
+from qubitd.emulator.cluster.sequencer import Sequencer, State
+from qubitd.emulator.digitiser import Digitiser
+from qubitd.emulator.errors import ScpiError
+from qubitd.emulator.events import EventTable
+from qubitd.emulator.scpi.status import Status
+
+log = logging.getLogger(__name__)
+
+
+class Cluster:
+    """A frame with modules in some of its slots."""
+
+    def __init__(
+        self,
+        slots: Mapping[int, str],
+        *,
+        digitiser: Digitiser,
+        clock: InstrumentClock,
+        rng: np.random.Generator,
+        profile: Profile | None = None,
+    ) -> None:
+        """Populate slots with kinds of module, keys of `MODULE_KINDS`."""
+        self.profile = profile or Profile()
+        self.modules = {
+            slot: Module(slot=slot, kind=MODULE_KINDS[kind], profile=self.profile)
+            for slot, kind in sorted(slots.items())
+        }
+        self.status = Status()
+        self.clock = clock
+        self.rng = rng
+        self.played: tuple[EventTable, ...] = ()
+        """Tables of the last run."""
+        self._digitiser = digitiser
+
+    def module(self, slot: int) -> Module:
+        """Find the module in a slot."""
+        if slot not in self.modules:
+            raise ScpiError(-241, f"slot {slot} holds no module")
+        return self.modules[slot]
+
+    def sequencers(self) -> list[Sequencer]:
+        """Give all sequencers of all modules."""
+        return [sequencer for module in self.modules.values() for sequencer in module.sequencers]
+
+    def reset(self) -> None:
+        """Do `*RST`."""
+        for module in self.modules.values():
+            module.reset()
+        self.played = ()
+
+    def settle(self) -> None:
+        """Work out what the sequencers that were started have done by now."""
+        ready = self._ready()
+        if ready:
+            self._perform(ready)
+        now = self.clock.now()
+        for sequencer in self.sequencers():
+            sequencer.stop_if_over(now)
+
+    def _ready(self) -> list[Sequencer]:
+        """Sequencers that were started and wait for nobody.
+
+        Every sequencer with synchronisation enabled has to reach `wait_sync`: one that is not running makes all others
+        wait.
+        """
+        started = [each for each in self.sequencers() if each.state is State.RUNNING and not each.is_played]
+        members = [each for each in self.sequencers() if each.configuration.is_synchronised]
+        absent = any(each.state is not State.RUNNING or each.is_played for each in members)
+        return [each for each in started if not (absent and each.configuration.is_synchronised)]
+
+    def _perform(self, ready: list[Sequencer]) -> None:
+        players = [
+            player
+            for sequencer in ready
+            if (player := sequencer.player(self.modules[sequencer.slot].front_end.settings())) is not None
+        ]
+        outcome = perform(players, self._digitiser, self.rng, held_markers=self._held_markers(ready))
+        start = min(sequencer.started_at for sequencer in ready)
+        over = self.clock.play(outcome.duration, since=start)
+        by_identity = {(each.slot, each.number): each for each in ready}
+        for ending in outcome.endings:
+            sequencer = by_identity[ending.player.slot, ending.player.number]
+            sequencer.finish(flags=ending.flags, marker=ending.marker, ends_at=over if ending.ends else None)
+        self.played = outcome.tables
+        log.info("run", extra={"sequencers": len(ready), "duration_ns": outcome.duration})
+
+    def _held_markers(self, ready: list[Sequencer]) -> dict[int, int]:
+        """Marker bits of the sequencers that stand by, for each slot."""
+        held: dict[int, int] = {}
+        for sequencer in self.sequencers():
+            if sequencer not in ready:
+                override = sequencer.configuration.marker_override
+                bits = sequencer.marker if override is None else override
+                held[sequencer.slot] = held.get(sequencer.slot, 0) | bits
+        return held

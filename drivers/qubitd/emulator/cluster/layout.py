@@ -1,0 +1,143 @@
+"""Executes the programs of a run and lays them out on one time axis, in short where a shot loop repeats, in full
+otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qubitd.emulator.cluster.player import Performance, Player
+from qubitd.emulator.q1.core import Halt, Trace
+from qubitd.emulator.q1.flags import Flag
+from qubitd.emulator.q1.isa import Op
+from qubitd.emulator.q1.issue import first_late, keeps_ahead
+from qubitd.emulator.q1.latches import latch
+from qubitd.emulator.q1.shotloop import Run, run_fully
+from qubitd.emulator.q1.timeline import Timeline, common_timelines, first_too_short, free_timeline
+
+_HALT_FLAGS = {Halt.ILLEGAL: Flag.Q1_ILLEGAL_INSTRUCTION, Halt.UNSUPPORTED: Flag.RT_ILLEGAL_INSTRUCTION}
+
+
+@dataclass(slots=True, eq=False)
+class Part:
+    """One player's execution."""
+
+    player: Player
+    trace: Trace
+    timeline: Timeline
+    flags: set[Flag] = field(default_factory=set[Flag])
+    ends: bool = True
+    """False while it waits for ever, or loops for ever."""
+
+    def perform(self) -> Performance:
+        """Work out the parameters along the way."""
+        configuration = self.player.configuration
+        latches = latch(self.trace, self.timeline, configuration.initial)
+        if configuration.marker_override is not None:
+            latches = replace(latches, marker=np.full_like(latches.marker, configuration.marker_override))
+        return Performance(player=self.player, trace=self.trace, timeline=self.timeline, latches=latches)
+
+    def cut(self, length: int) -> None:
+        """Let the program end before an instruction."""
+        trace = self.trace
+        self.trace = replace(
+            trace, op=trace.op[:length], operands=trace.operands[:length], cycles=trace.cycles[:length]
+        )
+
+    def forget(self) -> None:
+        """Follow it no further: it runs until it is stopped."""
+        self.cut(0)
+        self.ends = False
+
+
+def in_short(players: Sequence[Player], runs: Sequence[Run]) -> list[Timeline] | None:
+    """Lay out runs whose loops were executed in short; None if anything on the way needs a closer look."""
+    for player, run in zip(players, runs, strict=True):
+        if (
+            run.trace.halt is not Halt.STOPPED
+            or first_too_short(run.trace) < len(run.trace)
+            or _forbidden(player, run.trace)
+        ):
+            return None
+    members = [i for i, player in enumerate(players) if player.configuration.is_synchronised]
+    common = common_timelines([runs[i].trace for i in members]) if members else []
+    if common is None:
+        return None
+    synchronised = dict(zip(members, common, strict=True))
+    timelines = [synchronised.get(i) or free_timeline(run.trace) for i, run in enumerate(runs)]
+    if all(keeps_ahead(run, timeline) for run, timeline in zip(runs, timelines, strict=True)):
+        return timelines
+    return None
+
+
+def in_full(players: Sequence[Player], runs: Sequence[Run]) -> list[Part]:
+    """Lay out every iteration of everything, with the flags that are raised on the way."""
+    parts = [_full_part(player, run) for player, run in zip(players, runs, strict=True)]
+    _hold_members_of_endless(parts)
+    while True:
+        _place(parts)
+        late = [(part, first_late(part.trace, part.timeline)) for part in parts]
+        late = [(part, at) for part, at in late if at < len(part.trace)]
+        if not late:
+            return parts
+        part, at = min(late, key=lambda each: int(each[0].timeline.start[each[1]]))
+        part.flags.add(Flag.RT_UNDERFLOW)
+        part.cut(at)
+
+
+def _full_part(player: Player, run: Run) -> Part:
+    trace = run_fully(player.code).trace if run.bounds else run.trace
+    part = Part(player, trace, free_timeline(trace))
+    if trace.halt is Halt.ENDLESS:
+        part.forget()
+        return part
+    if trace.halt in _HALT_FLAGS:
+        part.flags.add(_HALT_FLAGS[trace.halt])
+    short = first_too_short(trace)
+    if short < len(trace):
+        part.flags.add(Flag.RT_UNDERFLOW)
+        part.cut(short)
+    if _forbidden(player, part.trace):
+        part.flags.add(Flag.RT_ILLEGAL_INSTRUCTION)
+        part.cut(int(np.argmax(_is_acquisition(part.trace))))
+    return part
+
+
+def _hold_members_of_endless(parts: list[Part]) -> None:
+    """When a member of the synchronisation never ends, the others are not followed either: they all run until they are
+    stopped."""
+    members = [part for part in parts if part.player.configuration.is_synchronised]
+    if all(part.ends for part in members):
+        return
+    for part in members:
+        part.forget()
+
+
+def _place(parts: list[Part]) -> None:
+    """Give every part its times; a member that waits for one that stopped before stops there, without an end."""
+    members = [part for part in parts if part.player.configuration.is_synchronised]
+    syncs = [np.flatnonzero(part.trace.op == Op.WAIT_SYNC) for part in members]
+    fewest = min((len(sync) for sync in syncs), default=0)
+    for part, sync in zip(members, syncs, strict=True):
+        if len(sync) > fewest:
+            part.cut(int(sync[fewest]))
+            part.ends = False
+    common = common_timelines([part.trace for part in members]) if members else []
+    for part, timeline in zip(members, common or [], strict=True):
+        part.timeline = timeline
+    for part in parts:
+        if not part.player.configuration.is_synchronised:
+            part.timeline = free_timeline(part.trace)
+
+
+def _is_acquisition(trace: Trace) -> NDArray[np.bool_]:
+    asked: NDArray[np.bool_] = (trace.op == Op.ACQUIRE) | (trace.op == Op.ACQUIRE_WEIGHED)
+    return asked
+
+
+def _forbidden(player: Player, trace: Trace) -> bool:
+    """Whether a module without a digitiser was told to acquire."""
+    return not player.kind.is_readout and bool(_is_acquisition(trace).any())

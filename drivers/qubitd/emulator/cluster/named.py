@@ -1,0 +1,88 @@
+"""A list whose entries have a name on the wire and an index in programs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Generic, Protocol, TypeVar
+
+from qubitd.emulator.errors import ScpiError
+
+ALL = "all"
+"""Name that stands for every entry where entries are deleted."""
+
+
+class Indexed(Protocol):
+    """What an entry needs."""
+
+    index: int
+
+
+Entry = TypeVar("Entry", bound=Indexed)
+
+
+class NamedList(Generic[Entry]):
+    """Entries in order of creation; indices are unique and below a limit."""
+
+    def __init__(self, *, indices: int) -> None:
+        self._indices = indices
+        self._entries: dict[str, Entry] = {}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self._entries.values())
+
+    def items(self) -> list[tuple[str, Entry]]:
+        """Give names and entries."""
+        return list(self._entries.items())
+
+    def new(self, name: str, make: Callable[[int], Entry]) -> None:
+        """Create an entry with the lowest free index."""
+        if name in self._entries:
+            raise ScpiError(-221, f"there is a {name!r} already")
+        taken = set(self.by_index())
+        index = next((i for i in range(self._indices) if i not in taken), None)
+        if index is None:
+            raise ScpiError(-225, f"all {self._indices} indices are taken")
+        self._entries[name] = make(index)
+
+    def get(self, name: str) -> Entry:
+        """Find an entry by its name."""
+        try:
+            return self._entries[name]
+        except KeyError:
+            raise ScpiError(-220, f"there is no {name!r}") from None
+
+    def name_at(self, index: int) -> str:
+        """Find an entry's name by its index."""
+        for name, entry in self._entries.items():
+            if entry.index == index:
+                return name
+        raise ScpiError(-220, f"there is nothing at index {index}")
+
+    def set_index(self, name: str, index: int) -> None:
+        """Give an entry an index; an entry that has it is moved to the one that becomes free."""
+        entry = self.get(name)
+        if not 0 <= index < self._indices:
+            raise ScpiError(-222, f"index {index} is outside 0 to {self._indices - 1}")
+        holder = self.by_index().get(index)
+        if holder is not None:
+            holder.index = entry.index
+        entry.index = index
+
+    def by_index(self) -> dict[int, Entry]:
+        """Give the entries by index."""
+        return {entry.index: entry for entry in self._entries.values()}
+
+    def delete(self, name: str) -> None:
+        """Remove an entry, or all of them."""
+        if name.lower() == ALL:
+            self._entries.clear()
+        else:
+            self.get(name)
+            del self._entries[name]
+
+    def chosen(self, name: str) -> list[Entry]:
+        """Give the entry of a name, or all of them."""
+        return list(self) if name.lower() == ALL else [self.get(name)]

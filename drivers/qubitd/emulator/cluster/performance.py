@@ -1,0 +1,195 @@
+"""Plays what started sequencers hold: event tables go to the digitiser, its points into the bins, and what went wrong
+becomes flags."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qubitd.emulator.cluster.iterations import Section, common_period, sections, whole
+from qubitd.emulator.cluster.layout import Part, in_full, in_short
+from qubitd.emulator.cluster.outputs import PORTS_IN_SLOT, PortNumber, Rows, joined, rows_of
+from qubitd.emulator.cluster.overflow import overflowing
+from qubitd.emulator.cluster.player import Performance, Player
+from qubitd.emulator.cluster.pool import WaveformPool
+from qubitd.emulator.cluster.recording import flag_slow_binning, record
+from qubitd.emulator.cluster.switches import Opening, opening
+from qubitd.emulator.cluster.tables import table_of
+from qubitd.emulator.cluster.windows import Windows, joined_windows, missing_acquisition, missing_weights, windows_of
+from qubitd.emulator.digitiser import Digitiser
+from qubitd.emulator.events import EventTable
+from qubitd.emulator.q1.flags import Flag
+from qubitd.emulator.q1.shotloop import CONCRETE, Run, run
+from qubitd.emulator.q1.stretches import invalid_plays
+
+log = logging.getLogger(__name__)
+
+_POINTS_AT_ONCE = 1 << 22
+"""Points that the digitiser is asked for at a time, to bound memory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How a sequencer came out of a run."""
+
+    player: Player
+    flags: frozenset[Flag]
+    ends: bool
+    """False: it runs until it is stopped."""
+    marker: int
+    """Left on its marker outputs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a run did."""
+
+    tables: tuple[EventTable, ...]
+    """In order; nothing was played in between."""
+    duration: int
+    """ns of instrument time."""
+    endings: tuple[Ending, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Score:
+    """A run laid out, before anything is played."""
+
+    parts: list[Part]
+    performances: list[Performance]
+    sections: list[Section]
+    pool: WaveformPool
+    duration: int
+
+
+def perform(
+    players: Sequence[Player], digitiser: Digitiser, rng: np.random.Generator, *, held_markers: Mapping[int, int]
+) -> Outcome:
+    """Run sequencers that were started together, from their start to their end.
+
+    Args:
+        players: the sequencers.
+        digitiser: what their connectors lead to.
+        rng: for the digitiser's noise.
+        held_markers: for each slot the marker bits that sequencers outside this run hold.
+    """
+    runs = [run(player.code) for player in players]
+    score = _score_in_short(players, runs, held_markers) or _score_in_full(players, runs, held_markers)
+    tables: list[EventTable] = []
+    for section in score.sections:
+        table = table_of(
+            players,
+            score.pool,
+            section.rows,
+            section.windows,
+            begin=section.begin,
+            duration=section.duration,
+            shots=section.shots,
+        )
+        if len(section.rows.start) or len(section.windows.start):
+            tables.append(table)
+            _flag_overflow(table, score.parts)
+        for shots, points in _points(table, digitiser, rng):
+            record(section, points, shots, score.parts)
+    flag_slow_binning(score.sections, score.parts)
+    for part, performance in zip(score.parts, score.performances, strict=True):
+        part.flags |= _faults(performance)
+    log.debug("run played", extra={"duration_ns": score.duration, "tables": len(tables)})
+    return Outcome(
+        tables=tuple(tables), duration=score.duration, endings=tuple(map(_ending, score.parts, score.performances))
+    )
+
+
+def _ending(part: Part, performance: Performance) -> Ending:
+    marker = int(performance.latches.marker[-1])
+    return Ending(player=part.player, flags=frozenset(part.flags), ends=part.ends, marker=marker)
+
+
+def _score_in_short(players: Sequence[Player], runs: Sequence[Run], held: Mapping[int, int]) -> _Score | None:
+    timelines = in_short(players, runs)
+    period = common_period(runs, timelines) if timelines is not None else None
+    if timelines is None or period is None:
+        return None
+    parts = [Part(player, run.trace, timeline) for player, run, timeline in zip(players, runs, timelines, strict=True)]
+    performances = [part.perform() for part in parts]
+    end = max(timeline.end for timeline in timelines)
+    pool = WaveformPool()
+    rows, windows = _played(performances, pool, held, end)
+    duration, firsts = period
+    executed = min(runs[0].shots, CONCRETE)
+    for first in firsts:
+        found = sections(
+            rows, windows, pool, first=first, period=duration, shots=runs[0].shots, executed=executed, end=end
+        )
+        if found is not None:
+            total = end + (runs[0].shots - executed) * duration
+            return _Score(parts=parts, performances=performances, sections=found, pool=pool, duration=total)
+    return None
+
+
+def _score_in_full(players: Sequence[Player], runs: Sequence[Run], held: Mapping[int, int]) -> _Score:
+    parts = in_full(players, runs)
+    performances = [part.perform() for part in parts]
+    end = max(part.timeline.end for part in parts)
+    pool = WaveformPool()
+    rows, windows = _played(performances, pool, held, end)
+    return _Score(parts=parts, performances=performances, sections=[whole(rows, windows, end)], pool=pool, duration=end)
+
+
+def _played(
+    performances: Sequence[Performance], pool: WaveformPool, held: Mapping[int, int], end: int
+) -> tuple[Rows, Windows]:
+    openings = _openings(performances, held)
+    rows = [rows for each in performances for rows in rows_of(each, pool, openings, end)]
+    windows = [windows_of(each, pool) for each in performances if each.player.kind.is_readout]
+    return joined(rows), joined_windows(windows)
+
+
+def _openings(performances: Sequence[Performance], held: Mapping[int, int]) -> dict[PortNumber, Opening]:
+    """When each RF switch is open: markers of the sequencers of a module are wired together."""
+    openings: dict[PortNumber, Opening] = {}
+    for slot, kind in {each.player.slot: each.player.kind for each in performances}.items():
+        markers = [(each.latches.time, each.latches.marker) for each in performances if each.player.slot == slot]
+        markers.append((np.zeros(1, dtype=np.int64), np.array([held.get(slot, 0)])))
+        for output, bit in enumerate(kind.switch_bits):
+            openings[slot * PORTS_IN_SLOT + output] = opening(bit, markers)
+    return openings
+
+
+def _points(
+    table: EventTable, digitiser: Digitiser, rng: np.random.Generator
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.complex128]]]:
+    """Ask for the points of some shots at a time; gives the numbers of the shots and their points, shape (windows,
+    shots)."""
+    windows = len(table.acquisitions.start)
+    if not windows:
+        return
+    at_once = max(1, _POINTS_AT_ONCE // windows)
+    for begin in range(0, table.shots, at_once):
+        shots = np.arange(begin, min(begin + at_once, table.shots))
+        yield shots, digitiser.run(replace(table, shots=len(shots)), rng)
+
+
+def _flag_overflow(table: EventTable, parts: Sequence[Part]) -> None:
+    names = {table.outputs[port].name for port in overflowing(table)}
+    for part in parts:
+        if any(f"slot{part.player.slot}.out{output}" in names for output in part.player.connected_outputs()):
+            part.flags.add(Flag.OUTPUT_OVERFLOW)
+
+
+def _faults(performance: Performance) -> set[Flag]:
+    """What the program asked for that is not there."""
+    wave0, wave1 = invalid_plays(performance.trace, performance.player.waves.lengths)
+    weight0, weight1 = missing_weights(performance)
+    found = {
+        Flag.WAVE_INVALID_0: wave0,
+        Flag.WAVE_INVALID_1: wave1,
+        Flag.WEIGHT_INVALID_0: weight0,
+        Flag.WEIGHT_INVALID_1: weight1,
+        Flag.ACQUISITION_INVALID: missing_acquisition(performance),
+    }
+    return {flag for flag, raised in found.items() if raised}

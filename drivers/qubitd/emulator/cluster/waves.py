@@ -1,0 +1,72 @@
+"""Named lists of samples that a sequencer holds: waveforms to play, weights to integrate with."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qubitd.emulator.cluster.named import NamedList
+from qubitd.emulator.errors import ScpiError
+
+
+@dataclass(slots=True)
+class Wave:
+    """One entry."""
+
+    samples: NDArray[np.float32]
+    """From -1 to 1."""
+    digest: str
+    index: int
+    """By which instructions name it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeldWaves:
+    """The entries by index, as a run sees them."""
+
+    lengths: NDArray[np.int64]
+    """Shape (indices,), -1 where there is none."""
+    by_index: Mapping[int, Wave]
+
+
+class WaveList:
+    """A sequencer's waveforms or weights, within the limits of its memory."""
+
+    def __init__(self, *, indices: int, samples: int) -> None:
+        self.entries: NamedList[Wave] = NamedList(indices=indices)
+        self._indices = indices
+        self._samples = samples
+
+    def new(self, name: str, length: int) -> None:
+        """Create an entry of zeros."""
+        used = sum(len(wave.samples) for wave in self.entries)
+        if used + length > self._samples:
+            raise ScpiError(-225, f"{length} samples on top of {used}; the memory holds {self._samples}")
+        samples = np.zeros(length, dtype=np.float32)
+        self.entries.new(name, lambda index: Wave(samples, _digest(samples), index))
+
+    def set_data(self, name: str, data: bytearray) -> None:
+        """Fill an entry with little-endian float32 samples from -1 to 1, as many as it was created with."""
+        wave = self.entries.get(name)
+        if len(data) != 4 * len(wave.samples):
+            raise ScpiError(-220, f"{name!r} takes {4 * len(wave.samples)} bytes, got {len(data)}")
+        samples = np.frombuffer(data, dtype="<f4")
+        if not (np.abs(samples) <= 1).all():
+            raise ScpiError(-222, f"{name!r} has samples outside -1 to 1")
+        wave.samples, wave.digest = samples, _digest(samples)
+
+    def held(self) -> HeldWaves:
+        """Give what a run sees."""
+        lengths = np.full(self._indices, -1, dtype=np.int64)
+        by_index = self.entries.by_index()
+        for index, wave in by_index.items():
+            lengths[index] = len(wave.samples)
+        return HeldWaves(lengths, by_index)
+
+
+def _digest(samples: NDArray[np.float32]) -> str:
+    return hashlib.blake2b(samples.tobytes(), digest_size=16).hexdigest()

@@ -1,0 +1,143 @@
+"""The integrations that sequencers start, and into which bin each one goes.
+
+All columns are whole numbers in the registers' units, so that two iterations of a loop can be compared exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qubitd.emulator.cluster.outputs import PORTS_IN_SLOT
+from qubitd.emulator.cluster.player import Performance, Player
+from qubitd.emulator.cluster.pool import WaveformPool
+from qubitd.emulator.q1.isa import Op
+from qubitd.emulator.q1.latches import TURN, Column
+
+SQUARE = -1
+"""Weight of an integration without weights."""
+BUFFERED = 7
+"""Acquisitions that may wait for being binned."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Windows:
+    """Integrations; every column has shape (rows,)."""
+
+    start: Column
+    """ns."""
+    length: Column
+    """ns."""
+    port: Column
+    """slot * 16 + connector."""
+    sequencer: Column
+    """slot * 8 + sequencer."""
+    weight: Column
+    """Index in the pool, `SQUARE` for none."""
+    frequency: Column
+    """Steps of 0.25 Hz."""
+    phase: Column
+    """At the start, 4e9ths of a turn."""
+    acquisition: Column
+    """Index of the acquisition in its sequencer."""
+    bin: Column
+
+    def take(self, chosen: NDArray[np.int64] | NDArray[np.bool_]) -> Windows:
+        """Give some of the rows."""
+        return self.map(lambda column: column[chosen])
+
+    def map(self, change: Callable[[Column], Column]) -> Windows:
+        """Change every column alike."""
+        return Windows(**{field.name: change(getattr(self, field.name)) for field in fields(self)})
+
+
+def joined_windows(parts: list[Windows]) -> Windows:
+    """Put rows one below the other, sorted by start; rows that start together have a definite order, too."""
+    names = [field.name for field in fields(Windows)]
+    rows = Windows(**{name: np.concatenate([_NONE, *(getattr(part, name) for part in parts)]) for name in names})
+    return rows.take(np.lexsort((rows.sequencer, rows.start)))
+
+
+def windows_of(performance: Performance, pool: WaveformPool) -> Windows:
+    """Give every integration that one sequencer started with an acquisition and weights that exist."""
+    player, trace, latches = performance.player, performance.trace, performance.latches
+    op = trace.op[latches.index[1:]]
+    rows = 1 + np.flatnonzero((op == Op.ACQUIRE) | (op == Op.ACQUIRE_WEIGHED))
+    operands = trace.operands[latches.index[rows]]
+    weighed = trace.op[latches.index[rows]] == Op.ACQUIRE_WEIGHED
+    weight, length = _weights(performance, operands, weighed, pool)
+    exists = np.isin(operands[:, 0], list(player.acquisitions)) & (length > 0)
+    demodulates = player.configuration.demodulates
+    return Windows(
+        start=latches.time[rows],
+        length=length,
+        port=np.full(len(rows), player.slot * PORTS_IN_SLOT + _input(player), dtype=np.int64),
+        sequencer=np.full(len(rows), player.identity, dtype=np.int64),
+        weight=weight,
+        frequency=latches.frequency[rows] * demodulates,
+        phase=latches.phase[rows] % TURN * demodulates,
+        acquisition=operands[:, 0],
+        bin=operands[:, 1],
+    ).take(exists)
+
+
+def _input(player: Player) -> int:
+    """The connector that path 0 listens to; an RF input feeds two converters."""
+    converter = min(player.inputs[0], default=0)
+    return converter // 2 if player.kind.is_rf else converter
+
+
+def _weights(
+    performance: Performance, operands: NDArray[np.int64], weighed: NDArray[np.bool_], pool: WaveformPool
+) -> tuple[Column, Column]:
+    """Index in the pool of each integration's weight, and its length; 0 where a weight is missing."""
+    player = performance.player
+    weight = np.full(len(operands), SQUARE, dtype=np.int64)
+    length = np.full(len(operands), player.configuration.integration_length, dtype=np.int64)
+    for pair in np.unique(operands[weighed, 2:4], axis=0).tolist():
+        rows = weighed & (operands[:, 2] == pair[0]) & (operands[:, 3] == pair[1])
+        first, second = (player.weights.by_index.get(index) for index in pair)
+        if first is None or second is None:
+            length[rows] = 0
+            continue
+        index = pool.add(first, second)
+        weight[rows], length[rows] = index, pool.length(index)
+    return weight, length
+
+
+def missing_weights(performance: Performance) -> tuple[bool, bool]:
+    """Tell for each path whether it was to integrate with a weight that is not there."""
+    trace = performance.trace
+    asked = trace.operands[trace.op == Op.ACQUIRE_WEIGHED]
+    held = list(performance.player.weights.by_index)
+    return bool((~np.isin(asked[:, 2], held)).any()), bool((~np.isin(asked[:, 3], held)).any())
+
+
+def missing_acquisition(performance: Performance) -> bool:
+    """Whether an acquisition was named that is not there."""
+    trace = performance.trace
+    asked = trace.operands[(trace.op == Op.ACQUIRE) | (trace.op == Op.ACQUIRE_WEIGHED), 0]
+    return bool((~np.isin(asked, list(performance.player.acquisitions))).any())
+
+
+def binning_period(acquiring: int) -> int:
+    """Give how many ns a sequencer needs for one bin when this many of a module's sequencers acquire."""
+    if acquiring >= 5:
+        return 900
+    return 600 if acquiring >= 3 else 300
+
+
+def binning_backlog(start: Column, period: int) -> int:
+    """Give the largest number of acquisitions that waited to be binned, the new one included, when one took `period`
+    ns."""
+    if not len(start):
+        return 0
+    served = period * np.arange(1, len(start) + 1)
+    done = served + np.maximum.accumulate(start - (served - period))
+    return int((-((start - done) // period)).max())
+
+
+_NONE = np.zeros(0, dtype=np.int64)

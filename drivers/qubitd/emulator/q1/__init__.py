@@ -1,0 +1,1 @@
+"""The Q1 sequence processor: assembler, classical core, real-time executor."""

@@ -1,0 +1,334 @@
+"""The classical core: it runs ahead of real time, follows jumps, and sends real-time instructions into the queue with
+their register operands filled in.
+
+It cannot read results, so what it does follows from the program alone. Only instructions that jump, compute or read a
+register are interpreted one by one; stretches of real-time instructions with immediates are taken over as ranges. A
+register reads its old value in the instruction right after a write: that is the hardware's latency, for which programs
+carry a `nop`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qubitd.emulator.q1.assembler import Program
+from qubitd.emulator.q1.isa import FIRST_REAL_TIME, OPERANDS, REGISTERS, WORD, Op
+
+ARITHMETIC_CYCLES = 2
+JUMP_CYCLES = 3
+"""Clock cycles on top of the one that every instruction takes, as published simulations of the core have them."""
+_BUDGET = 3_000_000
+"""Interpreted instructions after which a program counts as one that never ends."""
+
+
+class Halt(Enum):
+    """Why the core paused or stopped."""
+
+    REACHED = auto()
+    """It is about to execute the instruction it was told to stop at."""
+    STOPPED = auto()
+    """It executed `stop`."""
+    ENDLESS = auto()
+    """It shows no sign of stopping."""
+    ILLEGAL = auto()
+    """It met `illegal`, or ran past the end of the program."""
+    UNSUPPORTED = auto()
+    """It met a real-time instruction that this emulator does not execute."""
+
+
+class Interpreted(NamedTuple):
+    """An instruction that ranges do not cover."""
+
+    op: int
+    operands: tuple[int, ...]
+    registers: int
+    """Bit i set: operand i is a register number."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Code:
+    """A program prepared for execution."""
+
+    program: Program
+    interpreted: tuple[Interpreted | None, ...]
+    """Instructions to interpret, by address; None where a range can run on."""
+    next_interpreted: tuple[int, ...]
+    """First address at or after each one that has to be interpreted; the program's length if there is none."""
+
+
+def prepare(program: Program) -> Code:
+    """Find what has to be interpreted."""
+    plain = (program.op == Op.NOP) | (
+        (program.op >= FIRST_REAL_TIME) & (program.registers == 0) & (program.op != Op.UNSUPPORTED)
+    )
+    interpreted: list[Interpreted | None] = [None] * len(plain)
+    for address in np.flatnonzero(~plain).tolist():
+        operands = tuple(program.operands[address].tolist())
+        interpreted[address] = Interpreted(int(program.op[address]), operands, int(program.registers[address]))
+    addresses = np.where(plain, len(plain), np.arange(len(plain)))
+    following = np.minimum.accumulate(np.append(addresses, len(plain))[::-1])[::-1]
+    return Code(program, tuple(interpreted), tuple(following.tolist()))
+
+
+class Range(NamedTuple):
+    """Instructions executed one after the other."""
+
+    start: int
+    stop: int
+    jumped: bool
+    """Whether it was entered by a jump that was taken."""
+
+
+class Mark(NamedTuple):
+    """A moment between two instructions."""
+
+    position: int
+    """Instructions executed so far."""
+    ranges: int
+    """Ranges executed so far; the current one ends here."""
+    registers: tuple[int, ...]
+
+
+@dataclass(slots=True)
+class Core:
+    """Registers, program counter and the trace so far."""
+
+    code: Code
+    pc: int = 0
+    registers: list[int] = field(default_factory=lambda: [0] * REGISTERS)
+    ranges: list[Range] = field(default_factory=list[Range])
+    filled: list[tuple[int, tuple[int, ...]]] = field(default_factory=list[tuple[int, tuple[int, ...]]])
+    """Position and operands of every real-time instruction that read registers."""
+    compared: int = 0
+    """Value that the last conditional jump looked at."""
+    _start: int = 0
+    """Where the current range began."""
+    _jumped: bool = False
+    _base: int = 0
+    """Instructions executed before the current range."""
+    _late: tuple[int, int, int] | None = None
+    """Position, register and value of a write that is not visible yet."""
+    _flags: tuple[int, int, int, int] = (Op.OR, 0, 0, 0)
+    """Operation, operands and result of the last computation."""
+    _spent: int = 0
+
+    def advance(self, stop_at: int = -1) -> Halt:
+        """Run until the instruction at `stop_at` is next, or to the end; at least one instruction is executed."""
+        first = True
+        while self._spent < _BUDGET:
+            at = self.code.next_interpreted[self.pc] if self.pc < len(self.code.interpreted) else self.pc
+            if self.pc <= stop_at <= at and not (first and self.pc == stop_at):
+                self.pc = stop_at
+                return Halt.REACHED
+            first = False
+            self.pc = at
+            halt = self.step()
+            if halt is not None:
+                return halt
+        return Halt.ENDLESS
+
+    def step(self) -> Halt | None:
+        """Execute the instruction at the program counter."""
+        if self.pc >= len(self.code.interpreted):
+            return Halt.ILLEGAL
+        instruction = self.code.interpreted[self.pc]
+        if instruction is None:
+            self.pc += 1
+            return None
+        self._spent += 1
+        position = self._base + self.pc - self._start
+        if self._late is not None and self._late[0] < position - 1:
+            self._settle()
+        return self._interpret(instruction, position)
+
+    def mark(self) -> Mark:
+        """End the current range here."""
+        self._close(self.pc, jumped=False)
+        registers = list(self.registers)
+        if self._late is not None:
+            registers[self._late[1]] = self._late[2]
+        return Mark(self._base, len(self.ranges), tuple(registers))
+
+    def add_to_registers(self, steps: tuple[int, ...]) -> None:
+        """Add to every register, as many repetitions of a loop would."""
+        self._settle()
+        self.registers = [(value + step) & WORD for value, step in zip(self.registers, steps, strict=True)]
+
+    def _settle(self) -> None:
+        if self._late is not None:
+            self.registers[self._late[1]] = self._late[2]
+            self._late = None
+
+    def _close(self, pc: int, *, jumped: bool) -> None:
+        """End the current range at its present end; the next one begins at `pc`."""
+        if self.pc > self._start:
+            self.ranges.append(Range(self._start, self.pc, self._jumped))
+            self._base += self.pc - self._start
+            self._jumped = jumped
+        else:
+            self._jumped = self._jumped or jumped
+        self._start = self.pc = pc
+
+    def _interpret(self, instruction: Interpreted, position: int) -> Halt | None:
+        op, operands, mask = instruction
+        registers = self.registers
+        values = operands if not mask else tuple([registers[v] if mask >> i & 1 else v for i, v in enumerate(operands)])
+        self._settle()
+        if op >= FIRST_REAL_TIME:
+            if op == Op.UNSUPPORTED:
+                return Halt.UNSUPPORTED
+            self.filled.append((position, values))
+            self.pc += 1
+            return None
+        if op <= Op.ILLEGAL:
+            return Halt.STOPPED if op == Op.STOP else Halt.ILLEGAL
+        if op in _ARITHMETIC:
+            self._compute(op, values, operands, position)
+            return None
+        self._jump(op, values, operands, position)
+        return None
+
+    def _compute(self, op: int, values: tuple[int, ...], operands: tuple[int, ...], position: int) -> None:
+        self.pc += 1
+        if op in (Op.MOVE, Op.NOT):
+            result = values[0] if op == Op.MOVE else ~values[0] & WORD
+            self._late = (position, operands[1], result)
+            return
+        left, right = values[0], values[1]
+        result = _alu(op, left, right)
+        self._flags = (op, left, right, result)
+        if op not in (Op.CMP, Op.TEST):
+            self._late = (position, operands[2], result)
+
+    def _jump(self, op: int, values: tuple[int, ...], operands: tuple[int, ...], position: int) -> None:
+        target = values[0]
+        taken = True
+        if op == Op.LOOP:
+            self.compared = (values[0] - 1) & WORD
+            self._late = (position, operands[0], self.compared)
+            taken, target = self.compared != 0, values[1]
+        elif op in (Op.JGE_IMMEDIATE, Op.JLT_IMMEDIATE):
+            self.compared = values[0]
+            taken, target = (values[0] >= values[1]) == (op == Op.JGE_IMMEDIATE), values[2]
+        elif op != Op.JMP:
+            taken = _condition(op, self._flags)
+        self.pc += 1
+        if taken:
+            self._close(target, jumped=True)
+
+
+_ARITHMETIC = frozenset(
+    (Op.MOVE, Op.NOT, Op.ADD, Op.SUB, Op.AND, Op.OR, Op.XOR, Op.ASL, Op.ASR, Op.LSR, Op.MULU32L, Op.CMP, Op.TEST)
+)
+
+
+def _alu(op: int, left: int, right: int) -> int:
+    match op:
+        case Op.ADD:
+            return (left + right) & WORD
+        case Op.SUB | Op.CMP:
+            return (left - right) & WORD
+        case Op.AND | Op.TEST:
+            return left & right
+        case Op.OR:
+            return left | right
+        case Op.XOR:
+            return left ^ right
+        case Op.ASL:
+            return (left << right) & WORD if right < 32 else 0
+        case Op.ASR | Op.LSR:  # registers are unsigned, so nothing is there to extend
+            return left >> right if right < 32 else 0
+        case _:
+            return (left * right) & WORD
+
+
+def _condition(op: int, flags: tuple[int, int, int, int]) -> bool:
+    """Whether a jump on flags is taken: zero, negative, unsigned carry, signed overflow of the last computation."""
+    last, left, right, result = flags
+    zero, negative = result == 0, bool(result >> 31)
+    carry = overflow = False
+    if last == Op.ADD:
+        carry = left + right > WORD
+        overflow = bool((~(left ^ right) & (left ^ result)) >> 31 & 1)
+    elif last in (Op.SUB, Op.CMP):
+        carry = left < right
+        overflow = bool(((left ^ right) & (left ^ result)) >> 31 & 1)
+    less = negative != overflow
+    outcomes = {
+        Op.JZ: zero,
+        Op.JNZ: not zero,
+        Op.JG: not zero and not less,
+        Op.JGE: not less,
+        Op.JL: less,
+        Op.JLE: zero or less,
+        Op.JA: not zero and not carry,
+        Op.JAE: not carry,
+        Op.JB: carry,
+        Op.JBE: zero or carry,
+        Op.JS: negative,
+        Op.JNS: not negative,
+        Op.JO: overflow,
+        Op.JNO: not overflow,
+    }
+    return outcomes[Op(op)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Trace:
+    """The real-time instructions that went into the queue, in order, as columns."""
+
+    op: NDArray[np.uint8]
+    operands: NDArray[np.int64]
+    """Registers filled in, shape (instructions, 5)."""
+    cycles: NDArray[np.int64]
+    """Clock cycles the core had spent when it issued each one, not counting waits for the queue."""
+    halt: Halt
+
+    def __len__(self) -> int:
+        return len(self.op)
+
+
+def collect(core: Core, halt: Halt, marks: list[Mark]) -> tuple[Trace, list[int]]:
+    """Turn what a core has done into columns; also gives the index in the trace that belongs to each mark."""
+    core.mark()
+    program = core.code.program
+    starts = np.array([r.start for r in core.ranges], dtype=np.int64)
+    lengths = np.array([r.stop - r.start for r in core.ranges], dtype=np.int64)
+    jumped = np.array([r.jumped for r in core.ranges], dtype=bool)
+    firsts = np.cumsum(lengths) - lengths
+    pcs = np.arange(lengths.sum()) + np.repeat(starts - firsts, lengths)
+    op = program.op[pcs]
+    cost = _CYCLES[op]
+    cost[firsts[jumped]] += JUMP_CYCLES
+    operands = program.operands[pcs]
+    if core.filled:
+        positions = np.array([position for position, _ in core.filled])
+        values = np.array([values for _, values in core.filled], dtype=np.int64).reshape(-1, OPERANDS)
+        operands[positions] = _as_fields(op[positions], values)
+    real_time = np.flatnonzero(op >= FIRST_REAL_TIME)
+    cycles = np.cumsum(cost)[real_time]
+    indices = np.searchsorted(real_time, [mark.position for mark in marks]).tolist()
+    return Trace(op=op[real_time], operands=operands[real_time], cycles=cycles, halt=halt), indices
+
+
+def _as_fields(op: NDArray[np.uint8], values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Cut register values to the width of the instruction's fields."""
+    fields = values.copy()
+    for kind, bits in _FIELD_BITS.items():
+        rows = op == kind
+        fields[rows] = fields[rows] & ((1 << bits) - 1)
+    signed = (op == Op.SET_AWG_GAIN) | (op == Op.SET_AWG_OFFS)
+    fields[signed] = fields[signed].astype(np.int16)
+    frequency = op == Op.SET_FREQ
+    fields[frequency] = fields[frequency].astype(np.int32)
+    return fields
+
+
+_FIELD_BITS = {Op.WAIT: 16, Op.WAIT_SYNC: 16, Op.SET_MRK: 4, Op.PLAY: 16, Op.ACQUIRE: 24, Op.ACQUIRE_WEIGHED: 24}
+_CYCLES = np.ones(256, dtype=np.int64)
+_CYCLES[[*(_ARITHMETIC - {Op.MOVE}), Op.JGE_IMMEDIATE, Op.JLT_IMMEDIATE, Op.LOOP]] += ARITHMETIC_CYCLES

@@ -1,0 +1,54 @@
+"""Whether the classical core keeps ahead of the real-time executor (the hardware's flag is RT EXEC COMMAND UNDERFLOW).
+
+Model: one cycle of 4 ns per instruction, more for arithmetic and taken jumps; 32 instructions fit the queue between the
+two, a full queue stops the core; the executor starts 10 cycles after the first instruction arrived.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qubitd.emulator.q1.core import Trace
+from qubitd.emulator.q1.shotloop import CONCRETE, Run
+from qubitd.emulator.q1.timeline import Timeline
+
+CYCLE = 4
+"""ns."""
+QUEUE = 32
+_HEAD_START = 10 * CYCLE
+
+
+def lateness(trace: Trace, timeline: Timeline) -> NDArray[np.int64]:
+    """Give how much later than its start each instruction is issued, ns; above 0 is an underflow."""
+    start = timeline.start[:-1]
+    if not len(start):
+        return start
+    cost = (trace.cycles - trace.cycles[0]) * CYCLE - _HEAD_START
+    # issue[k] = max(issue[k-1] + cost of k, start[k-32]): the queue has room again when its oldest instruction starts
+    room = np.concatenate([np.full(min(QUEUE, len(start)), -_HEAD_START), start[:-QUEUE]])
+    issue = cost + np.maximum.accumulate(np.maximum(room - cost, 0))
+    late: NDArray[np.int64] = issue - start
+    return late
+
+
+def first_late(trace: Trace, timeline: Timeline) -> int:
+    """Give the index of the first instruction that is issued too late; the trace's length if there is none."""
+    late = lateness(trace, timeline) > 0
+    return int(np.argmax(late)) if late.any() else len(trace)
+
+
+def keeps_ahead(run: Run, timeline: Timeline) -> bool:
+    """Whether no instruction is late in any iteration of a shot loop that was executed in short.
+
+    From one iteration to the next the lead shrinks by at most what the core needs more than the executor.
+    """
+    late = lateness(run.trace, timeline)
+    if (late > 0).any():
+        return False
+    if run.shots <= CONCRETE:
+        return True
+    begin, end = run.bounds[-3], run.bounds[-2]
+    needed = int(run.trace.cycles[end] - run.trace.cycles[begin]) * CYCLE
+    loss = needed - int(timeline.start[end] - timeline.start[begin])
+    return int(late[end:].max()) + max(loss, 0) * (run.shots - CONCRETE) <= 0

@@ -1,0 +1,1 @@
+"""SCPI and IEEE 488.2 without I/O: bytes in, bytes out, for any emulated instrument."""
