@@ -222,7 +222,7 @@ def play(tmp_path_factory: pytest.TempPathFactory) -> Play:
 
 
 def _changed_cabling(folder: Path, changes: Sequence[tuple[str, str]]) -> Path:
-    text = files("qubitd.emulator").joinpath("cabling.toml").read_text(encoding="utf-8")
+    text = files("qubitd.emulator").joinpath("cablings/line5.toml").read_text(encoding="utf-8")
     for old, new in changes:
         assert old in text, f"cabling.toml has no {old!r}"
         text = text.replace(old, new)

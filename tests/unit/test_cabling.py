@@ -11,7 +11,7 @@ from qubitd.core.errors import QubitdError
 from qubitd.emulator.cabling import Cabling, load_cabling
 from qubitd.emulator.errors import InvalidCablingError
 
-PACKAGED = files("qubitd.emulator").joinpath("cabling.toml").read_text(encoding="utf-8")
+PACKAGED = files("qubitd.emulator").joinpath("cablings/line5.toml").read_text(encoding="utf-8")
 
 REFERENCE = "reference_attenuation_db"
 

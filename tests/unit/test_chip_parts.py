@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,11 +20,13 @@ from qubitd.emulator.chip.density import density_matrix
 from qubitd.emulator.chip.first_values import readout_amplitude, readout_frequency
 from qubitd.emulator.chip.intervals import chains
 from qubitd.emulator.chip.lines import arrive
+from qubitd.emulator.chip.pulse import driven
+from qubitd.emulator.chip.register import Register
 from qubitd.emulator.chip.resonator import Notch, jump_curve, seen
 from qubitd.emulator.chip.tape import Tape
 from qubitd.emulator.chip.transmon import FluxCurve, levels
 from qubitd.emulator.errors import InvalidTableError
-from qubitd.emulator.events import EventTable
+from qubitd.emulator.events import Acquisitions, EventTable, Plays
 
 NOTCH = Notch(frequency=7.45, linewidth=0.0046, chi=-0.0017)
 TONE = 7.4483
@@ -206,3 +211,117 @@ def test_a_flux_pulse_of_zeros_is_none() -> None:
     tape.play("q0.flux", np.array([0, 0, 1, 1, 0], dtype=np.complex128), 100, amplitude=0.1)
     turns = chip.events(tape.table(shots=1))
     assert [event.start for event in turns] == [103.0]
+
+
+def busy_table() -> EventTable:
+    """A table in which everything matters: both quadratures, a CZ under a pulse on its partner, a weighted window."""
+    tape = Tape(load_cabling())
+    wave = np.sin(np.arange(1, 41) / 13) * np.exp(0.3j)
+    for line, frequency in (("q0.drive", 6.05e9), ("q1.drive", 5.25e9)):
+        tape.play(line, wave, 0, amplitude=0.15, frequency=frequency)
+        tape.play(line, wave, 200, amplitude=0.15, frequency=frequency)
+    tape.play("q0.flux", np.ones(40, dtype=np.complex128), 100, amplitude=0.389)
+    tape.play("q1.flux", np.ones(20, dtype=np.complex128), 110, amplitude=0.05)
+    for frequency in (7.4483e9, 7.24835e9):
+        tape.play("feedline", np.exp(0.2j) * np.ones(440), 240, amplitude=0.146, frequency=frequency)
+        tape.acquire(440, 440, frequency=frequency, weights=np.linspace(0.2, 1, 440).astype(np.complex128))
+    return tape.table(shots=400)
+
+
+BUSY = busy_table()
+BUSY_WEIGHT = int(BUSY.acquisitions.weight[1])
+FLUX = [i for i, port in enumerate(BUSY.plays.port.tolist()) if BUSY.outputs[port].lo_frequency == 0]
+
+
+def shifted(columns: Plays | Acquisitions, name: str, row: int, step: float) -> dict[str, Any]:
+    """Give one column by name, with a step on one row."""
+    changed = getattr(columns, name).copy()
+    changed[row] += step
+    return {name: changed}
+
+
+@pytest.mark.parametrize(
+    ("column", "row", "step"),
+    [
+        ("gain_i", 0, 0.05),
+        ("gain_q", 0, 0.05),
+        ("length", 0, -9),
+        ("frequency", 0, 3e6),
+        ("phase", 2, 0.1),
+        ("start", 0, -5),
+        ("gain_i", FLUX[0], 0.001),
+        ("length", FLUX[0], -5),
+        ("length", FLUX[1], -5),
+        ("start", FLUX[1], 8),
+        ("gain_i", FLUX[1], 0.002),
+        ("phase", FLUX[0], 0.01),
+        ("gain_i", -1, 0.01),
+        ("gain_q", -1, 0.01),
+        ("length", -1, -40),
+        ("frequency", -1, 1e6),
+        ("phase", -1, 0.1),
+    ],
+)
+def test_a_chip_that_remembers_other_plays_answers_like_a_new_one(column: str, row: int, step: float) -> None:
+    plays = replace(BUSY.plays, **shifted(BUSY.plays, column, row, step))
+    assert_new_and_used_agree(replace(BUSY, plays=plays))
+
+
+@pytest.mark.parametrize(
+    ("column", "step"),
+    [("start", 16), ("length", -40), ("weight", -BUSY_WEIGHT - 1), ("frequency", 1e6), ("phase", 0.1)],
+)
+def test_a_chip_that_remembers_other_windows_answers_like_a_new_one(column: str, step: float) -> None:
+    windows = replace(BUSY.acquisitions, **shifted(BUSY.acquisitions, column, 1, step))
+    assert_new_and_used_agree(replace(BUSY, acquisitions=windows))
+
+
+def assert_new_and_used_agree(table: EventTable) -> None:
+    used, new = Chip(load_cabling()), Chip(load_cabling())
+    before = used.run(BUSY, np.random.default_rng(3))
+    after = used.run(table, np.random.default_rng(3))
+    assert np.array_equal(after, new.run(table, np.random.default_rng(3)))
+    assert not np.array_equal(after, before)
+
+
+def test_two_qubits_do_not_share_what_is_remembered(tmp_path: Path) -> None:
+    text = files("qubitd.emulator").joinpath("cablings/line5.toml").read_text(encoding="utf-8")
+    path = tmp_path / "cabling.toml"
+    path.write_text(text.replace("drive_rate = 125e6", "drive_rate = 60e6", 1), encoding="utf-8")
+    chip = Chip(load_cabling(path))
+    tape = Tape(load_cabling())
+    for line, frequency in (("q0.drive", 6.05e9), ("q1.drive", 5.25e9)):
+        tape.play(line, np.ones(20, dtype=np.complex128), 0, amplitude=0.1, frequency=frequency)
+    rho = density_matrix(chip, tape.table(shots=1), time=20).diagonal().real.reshape(8, 2, 2).sum(axis=0)
+    assert rho[:, 1].sum() == pytest.approx(np.sin(np.pi * 0.06 * 0.1 * 20) ** 2, abs=2e-3)
+    assert rho[1].sum() == pytest.approx(np.sin(np.pi * 0.125 * 0.1 * 20) ** 2, abs=2e-3)
+
+
+def test_a_delay_of_a_drive_cable_is_time_that_passes(tmp_path: Path) -> None:
+    text = files("qubitd.emulator").joinpath("cablings/line5.toml").read_text(encoding="utf-8")
+    path = tmp_path / "cabling.toml"
+    path.write_text(text.replace('to = "q0.drive"', 'to = "q0.drive"\ndelay = 7e-9'), encoding="utf-8")
+    arrivals = arrive(one_pulse(), load_cabling(path))
+    assert (arrivals.drives.start[0], arrivals.drives.end[0]) == (12, 52)
+    assert arrivals.drives.phase[0] == arrive(one_pulse(), load_cabling()).drives.phase[0]
+
+
+def test_attenuation_at_the_port_counts_against_the_reference() -> None:
+    table = one_pulse()
+    more = replace(table, outputs=tuple(replace(port, attenuation_db=26.0) for port in table.outputs))
+    less = arrive(more, load_cabling()).drives.gain_i[0] / arrive(table, load_cabling()).drives.gain_i[0]
+    assert less == pytest.approx(10 ** (-6 / 20))
+
+
+def test_branches_whose_states_agree_are_one() -> None:
+    register = Register([0], t1=[1e9], t2=[1e9])
+    branch = np.zeros(300, dtype=np.int64)
+    rng = np.random.default_rng(1)
+    half = driven(np.full(20, 0.0125 + 0j), np.zeros(20), 1.0, t1=np.inf, t2=np.inf)
+    for repeat in range(6):
+        register.apply(0, half, start=100 * repeat, end=100 * repeat + 20)
+        register.hold(0, time=100 * repeat + 20)
+        found = (rng.random(300) < register.joint([0])[branch, 1]).astype(np.int64)
+        branch = register.collapse(0, branch, found=found, left=found, end=100 * repeat + 60)
+        assert len(register.states) == 2
+        assert sorted(np.unique(branch).tolist()) == [0, 1]

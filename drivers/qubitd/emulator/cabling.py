@@ -154,18 +154,29 @@ class Cabling:
         return next((cable for cable in self.cables if cable.port == port), None)
 
 
-def load_cabling(path: Path | None = None) -> Cabling:
-    """Read a cabling file; None reads the packaged one, of the demo rack.
+DEMO = "line5"
+"""Name of the packaged cabling that the demo rack has."""
+
+
+def load_cabling(source: Path | None = None) -> Cabling:
+    """Read a cabling.
+
+    Args:
+        source: a file, or the bare name of a packaged cabling; None for the demo rack's.
 
     Raises:
         InvalidCablingError: the file is unreadable, or a key is unknown, missing, of the wrong type or out of range.
     """
-    where = "cabling.toml" if path is None else str(path)
+    path = Path(DEMO) if source is None else source
+    packaged = files("qubitd.emulator").joinpath("cablings")
+    is_packaged = len(path.parts) == 1 and packaged.joinpath(f"{path}.toml").is_file()
     try:
-        source = files("qubitd.emulator").joinpath("cabling.toml") if path is None else path
-        document = tomllib.loads(source.read_text(encoding="utf-8"))
+        text = (packaged.joinpath(f"{path}.toml") if is_packaged else path).read_text(encoding="utf-8")
+        document = tomllib.loads(text)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InvalidCablingError([Problem(where=where, what=f"cannot be read: {error}")]) from error
+        known = ", ".join(sorted(entry.name.removesuffix(".toml") for entry in packaged.iterdir()))
+        what = f"cannot be read: {error}; give a file, or the name of a packaged cabling ({known})"
+        raise InvalidCablingError([Problem(where=str(path), what=what)]) from error
     return _read(Section(document, "", []))
 
 
