@@ -49,8 +49,6 @@ def _is_equal(one: object, other: object) -> bool:
             return one.keys() == other.keys() and all(_is_equal(one[key], other[key]) for key in one)
         case list(), list():
             return len(one) == len(other) and all(map(_is_equal, one, other))
-        case bool(), bool():
-            return one == other
         case ((int() | float()), (int() | float())):
             return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-9)
         case _:

@@ -1,0 +1,97 @@
+"""Q1ASM of tiny programs, beside this file as text: `--update` writes it anew, the diff is for the reviewer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from qubitd.core.envelope import Drag, Square, sample_envelope
+from qubitd.core.program import Chunk
+from qubitd.drivers.cluster.assembly import ClusterAssembly
+from qubitd.drivers.families import open_rack
+from qubitd.drivers.rack_file import load_rack
+
+if TYPE_CHECKING:
+    from tests.conftest import ProgramBuilder
+
+HERE = Path(__file__).parent / "cluster"
+LINES = ("q0.drive", "q1.drive", "q0.flux", "q0.readout", "q1.readout")
+ENVELOPES = [
+    sample_envelope(Drag(length=40, sigma=8e-9, beta=-0.3e-9)),
+    sample_envelope(Square(length=59)),
+    sample_envelope(Square(length=400)),
+]
+DRAG, TOP, WINDOW = range(3)
+Q0, Q1, R0, R1 = 6.05e9, 5.25e9, 7.48e9, 7.23e9
+"""Tones at multiples of 25 MHz from their oscillators, so that a phase of 0 stays 0 in the text."""
+
+Make = Callable[["ProgramBuilder"], Chunk]
+
+
+def rotation_and_readout(make_program: ProgramBuilder) -> Chunk:
+    program = make_program(
+        lines=LINES,
+        envelopes=ENVELOPES,
+        plays=[
+            ("q0.drive", 0, DRAG, 0.105, 0.0, Q0),
+            ("q0.drive", 40, DRAG, 0.105, np.pi / 2, Q0),
+            ("q0.readout", 80, WINDOW, 0.15, 0.0, R0),
+        ],
+        acquisitions=[("q0.readout", 280, 400, R0, 0.0)],
+        duration=700,
+    )
+    return Chunk(programs=(program,), first_program=0, first_shot=0, shots=1000, reset=210_000)
+
+
+def bell(make_program: ProgramBuilder) -> Chunk:
+    program = make_program(
+        lines=LINES,
+        envelopes=ENVELOPES,
+        plays=[
+            ("q0.drive", 0, DRAG, 0.105, np.pi / 2, Q0),
+            ("q1.drive", 0, DRAG, 0.105, 0.0, Q1),
+            ("q0.flux", 40, TOP, 0.389, 0.0, 0.0),
+            ("q1.drive", 110, DRAG, 0.105, -0.4, Q1),
+            ("q0.readout", 150, WINDOW, 0.15, 0.0, R0),
+            ("q1.readout", 150, WINDOW, 0.2, 0.0, R1),
+        ],
+        acquisitions=[("q0.readout", 350, 400, R0, 0.0), ("q1.readout", 350, 400, R1, 0.0)],
+        duration=770,
+    )
+    return Chunk(programs=(program,), first_program=0, first_shot=0, shots=1000, reset=210_000)
+
+
+def two_programs_with_swept_frequency(make_program: ProgramBuilder) -> Chunk:
+    def at(frequency: float) -> list[tuple[str, int, int, float, float, float]]:
+        return [("q0.drive", 0, DRAG, 0.1, 0.0, frequency), ("q0.drive", 100, DRAG, -0.1, 0.0, Q0)]
+
+    programs = [
+        make_program(lines=LINES, envelopes=ENVELOPES, plays=at(frequency), duration=140)
+        for frequency in (Q0, Q0 + 1e6)
+    ]
+    return Chunk(programs=tuple(programs), first_program=0, first_shot=0, shots=10, reset=0)
+
+
+def long_delay(make_program: ProgramBuilder) -> Chunk:
+    plays = [
+        ("q0.flux", 0, TOP, 0.5, 0.0, 0.0),
+        ("q0.flux", 65_536, TOP, 0.5, 0.0, 0.0),
+        ("q0.flux", 10**6, TOP, 0.5, 0.0, 0.0),
+    ]
+    program = make_program(lines=LINES, envelopes=ENVELOPES, plays=plays, duration=1_000_100)
+    return Chunk(programs=(program,), first_program=0, first_shot=0, shots=2, reset=0)
+
+
+@pytest.mark.parametrize("make", [rotation_and_readout, bell, two_programs_with_swept_frequency, long_delay])
+def test_q1asm_is_as_it_was_reviewed(make: Make, make_program: ProgramBuilder, update: bool) -> None:
+    assembly = open_rack(load_rack()).assemble(make(make_program))
+    assert isinstance(assembly, ClusterAssembly)
+    text = "\n".join(f"# {load.wired.name}\n" + load.program.decode() for load in assembly.sequencers)
+    path = HERE / f"{make.__name__}.q1asm"
+    if update:
+        path.write_text(text)
+    assert text == path.read_text()
