@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,7 +62,7 @@ def change(before: JobStatus, after: JobStatus, *, version: int, job_id: str = "
 
 
 def walk(store: Store, *path: JobStatus, job_id: str = "job-1") -> None:
-    for version, (before, after) in enumerate(zip(path, path[1:], strict=False)):
+    for version, (before, after) in enumerate(itertools.pairwise(path)):
         step = change(before, after, version=version, job_id=job_id)
         if after is JobStatus.RUNNING:
             store.write(lambda w, step=step: w.jobs.start(step, attempt=1)).result()  # type: ignore[misc]

@@ -35,11 +35,11 @@ class Emulator:
         self.stop()
 
 
-def start_emulator(cabling: str | Path | None = None, *, seed: int | None = None) -> Emulator:
+def start_emulator(cabling: Path | None = None, *, seed: int | None = None) -> Emulator:
     """Start an emulated rack and wait until its instruments answer.
 
     Args:
-        cabling: its wiring and chip, a name or a file; None for the demo rack's.
+        cabling: a file with its wiring and chip; None for the demo rack's.
         seed: makes it repeatable from the start.
 
     Raises:

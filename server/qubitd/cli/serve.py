@@ -15,7 +15,7 @@ from qubitd.cli.config import state_directory
 from qubitd.cli.rack_process import start_emulator
 from qubitd.compiler.device_file import load_device
 from qubitd.drivers.families import open_rack
-from qubitd.drivers.rack import Rack, with_address
+from qubitd.drivers.rack import EmulatorSettings, Rack, with_address
 from qubitd.drivers.rack_file import load_rack
 from qubitd.server.daemon import DaemonSettings, RunningRack, run_daemon
 from qubitd.server.logs import configure
@@ -23,6 +23,7 @@ from qubitd.server.simulator import Simulator
 
 DEFAULT_DEVICE = "line5"
 DEFAULT_PORT = 50051
+_KNOWN_CABLING = "line5"
 _ABORTED = 1
 _HIGHEST_PORT = 65_535
 
@@ -55,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     rack = load_rack(arguments.rack)
     settings = DaemonSettings(
         device=device,
-        rack=lambda: _running(rack),
+        rack=lambda: _running(rack, arguments.rack),
         data_dir=arguments.data_dir or state_directory() / name,
         host=arguments.host,
         port=arguments.port,
@@ -97,18 +98,25 @@ def _stop_at_eof(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
 
 
 @contextmanager
-def _running(rack: Rack) -> Iterator[RunningRack]:
+def _running(rack: Rack, file: Path | None) -> Iterator[RunningRack]:
     """Start the rack's emulator, if it names one, and put the emulator's address in place of the file's."""
     if rack.emulator is None:
         yield RunningRack(rack=rack, controller=open_rack(rack))
         return
-    with start_emulator(rack.emulator.cabling) as emulator:
+    with start_emulator(_cabling(rack.emulator, file)) as emulator:
         moved = with_address(rack, emulator.address)
         yield RunningRack(
             rack=moved,
             controller=open_rack(moved),
             simulator=Simulator(emulator.address, emulator.control_port),
         )
+
+
+def _cabling(settings: EmulatorSettings, rack_file: Path | None) -> Path | None:
+    """The emulator knows one cabling by name; any other is a file, beside the rack file if its path is relative."""
+    if settings.cabling == _KNOWN_CABLING:
+        return None
+    return Path(settings.cabling) if rack_file is None else rack_file.parent / settings.cabling
 
 
 def _port(text: str) -> int:

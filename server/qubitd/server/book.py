@@ -8,7 +8,7 @@ and then those who watch the job are woken.
 from __future__ import annotations
 
 import asyncio
-import logging
+import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -16,13 +16,11 @@ from typing import TypeVar
 from qubitd.core.errors import Problem
 from qubitd.core.job import JobStatus
 from qubitd.server.announcer import Announcer
-from qubitd.server.errors import KeyReusedError, NotEndedError, UnknownJobError
+from qubitd.server.errors import BookDisagreesError, StaleWriteError
 from qubitd.server.events import Dated
 from qubitd.server.lifecycle import Lifecycle, Trigger
 from qubitd.server.store.rows import Accepted, AliveJob, Change, NewChunk, NewJob
 from qubitd.server.store.store import Store, Writes
-
-_log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
@@ -70,8 +68,17 @@ class Move:
 class JobBook:
     """Every job that has not ended."""
 
-    def __init__(self, *, store: Store, announcer: Announcer, now: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        *,
+        store: Store,
+        announcer: Announcer,
+        now: Callable[[], int],
+        on_disagreement: Callable[[BookDisagreesError], None],
+    ) -> None:
+        """Keep jobs; `on_disagreement` is told if the store holds a job otherwise than this book: end the daemon then."""
         self.now = now
+        self._on_disagreement = on_disagreement
         self._store = store
         self._announcer = announcer
         self._entries: dict[str, Entry] = {}
@@ -191,5 +198,5 @@ class JobBook:
         error = done.exception()
         if error is None:
             self._announcer.announce(job_id)
-        elif not isinstance(error, KeyReusedError | NotEndedError | UnknownJobError):
-            _log.error("a write about a job was refused", extra={"job": job_id, "cause": str(error)})
+        elif isinstance(error, StaleWriteError | sqlite3.IntegrityError):
+            self._on_disagreement(BookDisagreesError(job_id=job_id, cause=str(error)))

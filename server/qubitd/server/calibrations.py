@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from qubitd.compiler.device_file import DeviceFile
+from qubitd.compiler.resolve import calibration_problems
 from qubitd.core.device import Device
 from qubitd.core.errors import InvalidCalibrationError, Problem
 from qubitd.core.plausibility import implausible, quantity
@@ -202,7 +203,7 @@ class Calibrations:
 
     def _insert(self, writes: Writes, current: Snapshot, edit: Edit, *, author: str, message: str) -> Snapshot:
         made = apply(edit, current, author=author, message=message, created_at=self._now())
-        problems = implausible(made.parameters, changed=edit.values.keys())
+        problems = implausible(made.parameters, changed=edit.values.keys()) or calibration_problems(self.device, made)
         if problems:
             raise InvalidCalibrationError(problems)
         target_properties(self.device, made)

@@ -19,7 +19,7 @@ from qubitd.server.backend import Backend
 from qubitd.server.book import JobBook
 from qubitd.server.calibrations import Calibrations
 from qubitd.server.engine import Engine, Parts
-from qubitd.server.errors import StoreBrokenError
+from qubitd.server.errors import StoreError
 from qubitd.server.lock import locked
 from qubitd.server.rack import RackThread
 from qubitd.server.services.backends import BackendsService
@@ -72,18 +72,18 @@ async def run_daemon(settings: DaemonSettings, *, stop: asyncio.Event, on_servin
     check_host(settings.host)
     check_port(settings.host, settings.port)
     with locked(settings.data_dir):
-        broken: asyncio.Future[StoreBrokenError] = asyncio.get_running_loop().create_future()
+        broken: asyncio.Future[StoreError] = asyncio.get_running_loop().create_future()
         announcer = Announcer()
         async with _store(settings.data_dir, broken) as store, _rack(settings.rack, announcer) as rack:
-            await _Daemon(settings, store, rack, announcer).serve(stop=stop, broken=broken, on_serving=on_serving)
+            await _Daemon(settings, store=store, broken=broken, rack=rack, announcer=announcer).serve(stop, on_serving)
 
 
 @asynccontextmanager
-async def _store(directory: Path, broken: asyncio.Future[StoreBrokenError]) -> AsyncIterator[Store]:
+async def _store(directory: Path, broken: asyncio.Future[StoreError]) -> AsyncIterator[Store]:
     loop = asyncio.get_running_loop()
 
-    def tell(error: StoreBrokenError) -> None:
-        loop.call_soon_threadsafe(broken.set_result, error)
+    def tell(error: StoreError) -> None:
+        loop.call_soon_threadsafe(_tell, broken, error)
 
     store = Store(directory, on_broken=tell)
     try:
@@ -114,7 +114,15 @@ async def _rack(
 class _Daemon:
     """The parts of a daemon, put together."""
 
-    def __init__(self, settings: DaemonSettings, store: Store, rack: RackThread, announcer: Announcer) -> None:
+    def __init__(
+        self,
+        settings: DaemonSettings,
+        *,
+        store: Store,
+        broken: asyncio.Future[StoreError],
+        rack: RackThread,
+        announcer: Announcer,
+    ) -> None:
         self._settings = settings
         self._announcer = announcer
         self._calibrations = Calibrations(
@@ -123,7 +131,13 @@ class _Daemon:
         self._workshop = Workshop(
             store=store, toolchain=Toolchain(settings.device.device, rack.controller, now=time.time_ns)
         )
-        book = JobBook(store=store, announcer=announcer, now=time.time_ns)
+        self._broken = broken
+        book = JobBook(
+            store=store,
+            announcer=announcer,
+            now=time.time_ns,
+            on_disagreement=lambda error: _tell(broken, error),
+        )
         self._engine = Engine(
             Parts(
                 store=store,
@@ -141,21 +155,20 @@ class _Daemon:
             jobs.service(),
         ]
 
-    async def serve(
-        self, *, stop: asyncio.Event, broken: asyncio.Future[StoreBrokenError], on_serving: Callable[[int], None]
-    ) -> None:
+    async def serve(self, stop: asyncio.Event, on_serving: Callable[[int], None]) -> None:
         await self._calibrations.load(self._settings.device)
         await self._engine.recover()
         front = await open_front(self._services, host=self._settings.host, port=self._settings.port)
         tasks = self._engine.start()
         on_serving(front.port)
         try:
-            await _first_end(stop, broken, tasks)
+            await _first_end(stop, self._broken, tasks)
         finally:
             await self._end(front)
 
     async def _end(self, front: Front) -> None:
         _log.info("stopping")
+        self._engine.refuse_new()
         await front.announce_end()
         await self._engine.drain()
         self._announcer.close()
@@ -163,9 +176,7 @@ class _Daemon:
         self._workshop.close()
 
 
-async def _first_end(
-    stop: asyncio.Event, broken: asyncio.Future[StoreBrokenError], tasks: list[asyncio.Task[None]]
-) -> None:
+async def _first_end(stop: asyncio.Event, broken: asyncio.Future[StoreError], tasks: list[asyncio.Task[None]]) -> None:
     """Return when told to stop; raise if the store broke or a task ended by itself."""
     stopping = asyncio.create_task(stop.wait())
     ends: list[asyncio.Future[Any]] = [stopping, broken, *tasks]
@@ -176,3 +187,9 @@ async def _first_end(
     for task in tasks:
         if task.done():
             task.result()
+
+
+def _tell(broken: asyncio.Future[StoreError], error: StoreError) -> None:
+    """Keep the first reason to end."""
+    if not broken.done():
+        broken.set_result(error)

@@ -141,11 +141,14 @@ class Engine:
         """
         await self._book.delete(owner=owner, job_id=job_id)
 
-    async def drain(self) -> None:
-        """Take nothing more, let the running chunk end, and stop. Jobs that wait stay in the store."""
+    def refuse_new(self) -> None:
+        """Take nothing more, and start no further chunk. Jobs that wait stay in the store."""
         self._is_draining = True
         self._rack.give_up()
         self._runner.drain()
+
+    async def drain(self) -> None:
+        """Let the running chunk end, and stop; after `refuse_new`."""
         validator, runner = self._tasks
         validator.cancel()
         _, late = await asyncio.wait([runner], timeout=DRAIN_SECONDS)

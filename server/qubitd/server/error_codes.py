@@ -55,6 +55,8 @@ def problems_of(error: BaseException) -> tuple[Problem, ...]:
     """Give the places in the input that an error names, if it names any."""
     if isinstance(error, InvalidInputError):
         return error.problems
+    if isinstance(error, OffGridError):
+        return (Problem(where=error.what, what=str(error)),)
     if isinstance(error, errors.CommitConflictError):
         what = f"changed since revision {error.base}; the newest is {error.newest}"
         return tuple(Problem(where=name, what=what) for name in error.names)

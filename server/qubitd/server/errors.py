@@ -111,6 +111,17 @@ class StaleWriteError(StoreError):
         super().__init__(f"job {job_id} is {found} in the store, a late write expected {expected}; it was dropped")
 
 
+class BookDisagreesError(StoreError):
+    """The store holds a job otherwise than the daemon believes: a mistake of ours; only a restart is safe."""
+
+    def __init__(self, *, job_id: str, cause: str) -> None:
+        self.job_id = job_id
+        super().__init__(
+            f"the store and the daemon disagree about job {job_id} ({cause}); start the daemon again, it recovers "
+            f"every job from the store, and please report this"
+        )
+
+
 class StoreBrokenError(StoreError):
     """A write to the disk failed. Nothing is accepted after that: what failed once to reach the disk may be lost."""
 

@@ -82,19 +82,18 @@ class JobRun:
         following = self._assemble(chunks, kept)
         try:
             assembled = await following
+            ending = self._ending(is_last=assembled is None)
+            if ending is not None:
+                await self._book.move(self._entry, ending)
+                return
             while assembled is not None:
-                interruption = self._interruption()
-                if interruption is not None:
-                    await self._recorded()
-                    await self._book.move(self._entry, interruption)
-                    return
                 following = self._assemble(chunks, kept)
                 run = await self._rack.run(assembled.assembly, seed=self._seed(assembled.n))
                 upcoming = await following
                 await self._recorded()
-                ending = self._interruption() or (Move(trigger=Trigger.FINISH) if upcoming is None else None)
+                ending = self._ending(is_last=upcoming is None)
                 self._recording = asyncio.ensure_future(self._record(assembled, run, ending))
-                assembled = upcoming if ending is None else None
+                assembled = None if ending is not None else upcoming
             await self._recorded()
         finally:
             await _drop(following)
@@ -118,9 +117,11 @@ class JobRun:
         seed = self._compiled.spec.seed_simulator
         return None if seed is None else (seed + n * _SEED_STEP) % 2**64
 
-    def _interruption(self) -> Move | None:
+    def _ending(self, *, is_last: bool) -> Move | None:
         if self._entry.cancelling:
             return Move(trigger=Trigger.STOP, message=CANCELLED)
+        if is_last:
+            return Move(trigger=Trigger.FINISH)
         if self._is_draining():
             return Move(trigger=Trigger.PUT_BACK)
         return None

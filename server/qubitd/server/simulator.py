@@ -23,7 +23,7 @@ class Simulator:
         Raises:
             SimulatorError: the emulator does not answer, or refuses.
         """
-        self._ask({"command": "seed", "seed": seed})
+        self._ask({"command": "seed", "value": seed})
 
     def _ask(self, request: dict[str, object]) -> None:
         address = f"{self._host}:{self._port}"

@@ -10,7 +10,7 @@ import functools
 import itertools
 import math
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from numpy.typing import NDArray
 
 from qubitd.compiler.device_file import DeviceFile, load_device
@@ -72,10 +73,10 @@ class FewShots:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class PaperRack:
-    """Every qubit reads 0. `gate` holds a run until it is opened; `faults` are raised, one per run."""
+    """Every qubit reads 0. `gate` holds a run until it is opened; each of `faults` is raised at the end of a run."""
 
     capacity: FewShots = field(default_factory=lambda: FewShots(most=1000))
-    faults: list[Exception] = field(default_factory=list)
+    faults: list[Exception | None] = field(default_factory=list)
     connect_faults: list[Exception] = field(default_factory=list)
     gate: threading.Event = field(default_factory=threading.Event)
     running: threading.Event = field(default_factory=threading.Event)
@@ -104,8 +105,9 @@ class PaperRack:
         self.running.set()
         self.gate.wait(deadline)
         self.running.clear()
-        if self.faults:
-            raise self.faults.pop(0)
+        fault = self.faults.pop(0) if self.faults else None
+        if fault is not None:
+            raise fault
 
     def fetch(self) -> tuple[NDArray[np.complex64], ...]:
         assert self.loaded is not None
@@ -125,8 +127,9 @@ class Served:
     """A daemon that serves."""
 
     rack: PaperRack
+    address: str
     channel: grpc.aio.Channel
-    stop: Callable[[], Awaitable[None]]
+    stop: Callable[[], Coroutine[Any, Any, None]]
     """Tell it to stop, and wait until it has."""
 
     @property
@@ -140,6 +143,15 @@ class Served:
     @property
     def calibrations(self) -> calibrations_pb2_grpc.CalibrationsAsyncStub:
         return calibrations_pb2_grpc.CalibrationsStub(self.channel)
+
+    async def begin_stop(self) -> asyncio.Task[None]:
+        """Tell it to stop; on return it takes nothing more."""
+        watch = health_pb2_grpc.HealthStub(self.channel).Watch(health_pb2.HealthCheckRequest(service=""))
+        stopping = asyncio.ensure_future(self.stop())
+        async for answer in watch:
+            if answer.status == health_pb2.HealthCheckResponse.NOT_SERVING:
+                break
+        return stopping
 
     async def submit(self, request: jobs_pb2.SubmitRequest) -> str:
         return str((await self.jobs.Submit(request)).job_id)
@@ -187,9 +199,10 @@ async def served(
         stop.set()
         await task
 
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port.result()}") as channel:
+    address = f"127.0.0.1:{port.result()}"
+    async with grpc.aio.insecure_channel(address) as channel:
         try:
-            yield Served(rack=paper, channel=channel, stop=end)
+            yield Served(rack=paper, address=address, channel=channel, stop=end)
         finally:
             paper.gate.set()
             await end()

@@ -1,0 +1,172 @@
+"""Coming up and going down: what waits goes on, what ran is put back or explained, nobody shares a store or a port."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from pathlib import Path
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from qubitd.drivers.errors import InstrumentNotFoundError
+from qubitd.server.errors import BindRefusedError, DataDirInUseError, PortInUseError
+from qubitd.server.serving import check_host, check_port
+from qubitd.v1 import backends_pb2, jobs_pb2
+from qubitd.wire.jobs import Progress
+
+NOT_THERE = InstrumentNotFoundError(resource="paper", what="nobody answers")
+
+
+async def test_the_rack_is_made_safe_before_anything_else_and_at_the_end(serve, open_rack_of) -> None:
+    rack = open_rack_of()
+    async with serve(rack=rack):
+        assert rack.log == ["connect", "stop"]
+    assert rack.log == ["connect", "stop", "stop", "close"]
+
+
+async def test_an_instrument_that_is_not_there_is_told_at_the_start(serve, open_rack_of) -> None:
+    rack = open_rack_of(connect_faults=[NOT_THERE])
+    with pytest.raises(InstrumentNotFoundError, match="nobody answers"):
+        async with serve(rack=rack):
+            pass
+    async with serve(rack=open_rack_of()):
+        pass
+
+
+async def test_health_says_serving_until_the_daemon_drains(serve, shut_rack, request_of) -> None:
+    async with serve(rack=shut_rack) as daemon:
+        health = health_pb2_grpc.HealthStub(daemon.channel)
+        for name in ("", "qubitd.v1.Jobs"):
+            answer = await health.Check(health_pb2.HealthCheckRequest(service=name))
+            assert answer.status == health_pb2.HealthCheckResponse.SERVING
+        await daemon.submit(request_of())
+        await asyncio.to_thread(shut_rack.running.wait)
+        stopping = await daemon.begin_stop()
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await daemon.submit(request_of())
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+        shut_rack.gate.set()
+        await stopping
+
+
+async def test_a_running_job_is_put_back_and_goes_on_after_a_restart(
+    serve, shut_rack, open_rack_of, request_of
+) -> None:
+    async with serve(rack=shut_rack) as daemon:
+        job_id = await daemon.submit(request_of(shots=2500))
+        await asyncio.to_thread(shut_rack.running.wait)
+        stopping = await daemon.begin_stop()
+        shut_rack.gate.set()
+        await stopping
+    rack = open_rack_of()
+    async with serve(rack=rack) as daemon:
+        events = await daemon.events(job_id)
+        assert [r.first_shot for r in await daemon.results(job_id)] == [0, 1000, 2000]
+        statuses = await daemon.statuses(job_id)
+    assert statuses[-4:] == ["RUNNING", "QUEUED", "RUNNING", "DONE"]
+    assert [e.what.done for e in events if isinstance(e.what, Progress)] == [1000, 2000, 2500]
+    assert rack.log.count("start") == 2
+
+
+async def test_a_watcher_is_told_to_come_back_when_the_daemon_stops(serve, shut_rack, request_of) -> None:
+    async with serve(rack=shut_rack) as daemon:
+        await daemon.submit(request_of())
+        await asyncio.to_thread(shut_rack.running.wait)
+        waiting = await daemon.submit(request_of())
+        watch = daemon.jobs.Watch(jobs_pb2.JobsWatchRequest(job_id=waiting))
+        targets = daemon.backends.Watch(backends_pb2.BackendsWatchRequest(name="line5"))
+        await watch.read()
+        await targets.read()
+        stopping = await daemon.begin_stop()
+        shut_rack.gate.set()
+        for stream in (watch, targets):
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                while True:
+                    await stream.read()
+            assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+        await stopping
+
+
+async def test_jobs_that_wait_go_on_after_a_restart(serve, shut_rack, open_rack_of, request_of) -> None:
+    async with serve(rack=shut_rack) as daemon:
+        jobs = [await daemon.submit(request_of()) for _ in range(4)]
+        await asyncio.to_thread(shut_rack.running.wait)
+        stopping = await daemon.begin_stop()
+        shut_rack.gate.set()
+        await stopping
+    async with serve(rack=open_rack_of()) as daemon:
+        assert [(await daemon.statuses(job_id))[-1] for job_id in jobs] == ["DONE"] * 4
+
+
+async def test_a_job_that_ran_when_the_daemon_died_ends_with_the_place_it_reached(
+    serve, shut_rack, open_rack_of, request_of, tmp_path: Path
+) -> None:
+    async with serve(rack=shut_rack) as daemon:
+        job_id = await daemon.submit(request_of(shots=2500))
+        waiting = await daemon.submit(request_of())
+        await asyncio.to_thread(shut_rack.running.wait)
+        shutil.copytree(tmp_path / "data", tmp_path / "died")
+        shut_rack.gate.set()
+    shutil.rmtree(tmp_path / "data")
+    shutil.move(tmp_path / "died", tmp_path / "data")
+    async with serve(rack=open_rack_of()) as daemon:
+        assert (await daemon.statuses(job_id))[-1] == "ERROR"
+        assert "interrupted at program 0, shot 0, attempt 1" in (await daemon.job(job_id)).message
+        assert (await daemon.statuses(waiting))[-1] == "DONE"
+
+
+async def test_a_second_daemon_on_the_data_directory_is_refused(serve, open_rack_of) -> None:
+    async with serve(rack=open_rack_of()):
+        with pytest.raises(DataDirInUseError, match=r"in use by another daemon \(process \d+\)"):
+            async with serve(rack=open_rack_of()):
+                pass
+
+
+async def test_a_port_that_is_taken_is_refused(serve, open_rack_of) -> None:
+    async with serve(rack=open_rack_of()) as daemon:
+        port = int(daemon.address.rpartition(":")[2])
+        with pytest.raises(PortInUseError, match=f"port {port}"):
+            check_port("127.0.0.1", port)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "example.org", "::", ""])
+def test_any_address_but_loopback_is_refused_by_name(host: str) -> None:
+    with pytest.raises(BindRefusedError, match="without TLS"):
+        check_host(host)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.8.7", "::1", "localhost"])
+def test_loopback_is_allowed(host: str) -> None:
+    check_host(host)
+
+
+async def test_a_rack_that_does_not_answer_does_not_keep_the_daemon_from_ending(
+    serve, open_rack_of, request_of
+) -> None:
+    rack = open_rack_of(faults=[NOT_THERE])
+    async with serve(rack=rack) as daemon:
+        rack.connect_faults += [NOT_THERE] * 1000
+        job_id = await daemon.submit(request_of())
+        assert (await daemon.statuses(job_id))[-1] == "ERROR"
+        targets = daemon.backends.Watch(backends_pb2.BackendsWatchRequest(name="line5"))
+        assert not (await targets.read()).backend.operational
+        await daemon.stop()
+
+
+async def test_a_resumed_job_that_is_cut_otherwise_ends_with_that_reason(
+    serve, shut_rack, open_rack_of, request_of
+) -> None:
+    async with serve(rack=shut_rack) as daemon:
+        job_id = await daemon.submit(request_of(shots=2500))
+        await asyncio.to_thread(shut_rack.running.wait)
+        stopping = await daemon.begin_stop()
+        shut_rack.gate.set()
+        await stopping
+    rack = open_rack_of()
+    rack.capacity = type(rack.capacity)(most=700)
+    async with serve(rack=rack) as daemon:
+        assert (await daemon.statuses(job_id))[-1] == "ERROR"
+        assert "do not match" in (await daemon.job(job_id)).message
+        assert [r.shots for r in await daemon.results(job_id)] == [1000]
