@@ -33,8 +33,9 @@ def test_every_kind_is_as_long_as_asked_symmetric_and_at_most_full_scale(kind: s
 
 def test_a_gaussian_starts_near_0_and_peaks_near_1() -> None:
     samples = sample_envelope(Gaussian(length=40, sigma=8e-9)).real
-    assert samples[0] == pytest.approx(0.0073, abs=2e-3)
-    assert samples[19] == samples[20] == pytest.approx(0.998, abs=1e-3)
+    lifted = (np.exp(-((19.5 / 8) ** 2) / 2) - np.exp(-(2.5**2) / 2)) / (1 - np.exp(-(2.5**2) / 2))
+    assert samples[0] == pytest.approx(lifted, rel=1e-9)
+    assert samples[19] == pytest.approx(0.99796, abs=1e-5)
 
 
 def test_drag_adds_the_slope_of_the_gaussian_in_quadrature() -> None:

@@ -191,7 +191,7 @@ class _BlockCheck:
             mine = np.flatnonzero(off & (columns.circuit[delays] == i))
             op = delays[mine[0]] - self._first(i)
             example = f"operation {op} from {seconds[mine[0]]:.9g} s to {to_seconds(int(ticks[mine[0]])):.9g} s"
-            yield f"{self._circuit(i)}: {len(mine)} delays rounded to the nearest 1 ns, such as {example}"
+            yield f"{self._circuit(i)}: {len(mine)} of its delays rounded to the nearest 1 ns, such as {example}"
 
     def _writers(self) -> Ints:
         return np.flatnonzero(np.diff(self.columns.clbit_start))

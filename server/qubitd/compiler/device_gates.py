@@ -82,8 +82,8 @@ def _read_pulse_gate(name: str, section: Section, operands: tuple[tuple[int, ...
         operands=operands,
         symmetric=section.flag("symmetric"),
         angles=frame.angles,
-        duration=_read_number(section, "duration", ()),
-        error=_read_number(section, "error", ()) if does_something or "error" in section else None,
+        duration=_read_fixed(section, "duration", frame),
+        error=_read_fixed(section, "error", frame) if does_something or "error" in section else None,
         steps=steps,
     )
 
@@ -94,7 +94,7 @@ def _read_composite(name: str, section: Section, operands: tuple[tuple[int, ...]
         name=name,
         operands=operands,
         angles=frame.angles,
-        error=_read_number(section, "error", ()),
+        error=_read_fixed(section, "error", frame),
         body=body,
         definition=(section.text("definition") or "") if "definition" in section else "",
     )
@@ -137,8 +137,8 @@ def _read_step(section: Section, frame: _Frame) -> Step | None:
     elif "acquire" in section:
         step = AcquireStep(
             operand=_read_operand(section, frame),
-            delay=_read_number(section, "delay", ()),
-            length=_read_number(section, "acquire", ()),
+            delay=_read_fixed(section, "delay", frame),
+            length=_read_fixed(section, "acquire", frame),
         )
     else:
         section.refuse("", "must have one of the keys play, shift_phase, acquire")
@@ -158,10 +158,10 @@ def _read_play(section: Section, frame: _Frame) -> PlayStep:
         line=_LINES.get(line, "drive"),
         operand=_read_play_operand(section, frame),
         envelope=envelope,
-        length=_read_number(section, "length", ()),
+        length=_read_fixed(section, "length", frame),
         amplitude=_read_number(section, "amplitude", frame.angles),
         phase=_read_number(section, "phase", frame.angles) if "phase" in section else 0.0,
-        shape={key: _read_number(section, key, ()) for key in SHAPE_FIELDS.get(envelope, ())},
+        shape={key: _read_fixed(section, key, frame) for key in SHAPE_FIELDS.get(envelope, ())},
     )
 
 
@@ -204,6 +204,15 @@ def _read_body_operands(section: Section, frame: _Frame) -> tuple[int, ...]:
         section.refuse("qubits", f"must be a list of positions among the gate's qubits, 0 to {frame.num_qubits - 1}")
         return (0,)
     return found
+
+
+def _read_fixed(section: Section, key: str, frame: _Frame) -> Number:
+    """A number or the name of a parameter."""
+    number = _read_number(section, key, frame.angles)
+    if isinstance(number, Affine):
+        section.refuse(key, "cannot depend on an angle")
+        return 0.0
+    return number
 
 
 def _read_number(section: Section, key: str, angles: tuple[str, ...]) -> Number:

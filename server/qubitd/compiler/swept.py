@@ -126,7 +126,8 @@ def _unaffected(name: str, batch: CircuitBatch, played: _Played) -> Iterator[str
     same = [i for i, used in enumerate(played.by_circuit) if name not in used]
     if same:
         example = circuit_name(same[0], batch.circuits[same[0]])
-        yield f"sweep of {name}: {len(same)} circuits are not played with it, such as {example}; their points are alike"
+        count = f"{len(same)} of {len(batch.circuits)} circuits"
+        yield f"sweep of {name}: {count} are not played with it, such as {example}; their points are alike"
 
 
 def _sweepable(played: _Played) -> list[str]:
