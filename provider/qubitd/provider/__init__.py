@@ -1,0 +1,25 @@
+"""qubitd's backends in Qiskit."""
+
+from qubitd.provider.backend import QubitdBackend
+from qubitd.provider.errors import (
+    BackendNotFoundError,
+    CircuitFileError,
+    JobFailedError,
+    JobRefusedError,
+    JobUnfinishedError,
+    ProviderError,
+)
+from qubitd.provider.job import QubitdJob
+from qubitd.provider.provider import QubitdProvider
+
+__all__ = [
+    "BackendNotFoundError",
+    "CircuitFileError",
+    "JobFailedError",
+    "JobRefusedError",
+    "JobUnfinishedError",
+    "ProviderError",
+    "QubitdBackend",
+    "QubitdJob",
+    "QubitdProvider",
+]

@@ -1,0 +1,186 @@
+"""A backend as Qiskit users know it: a Target that follows the lab's calibration, and `run`."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Self
+
+from qiskit.circuit import QuantumCircuit
+from qiskit.providers import BackendV2, Options
+from qiskit.transpiler import Target
+
+from qubitd.client import BackendInfo, QubitdClient, RefusedError
+from qubitd.core.errors import Problem
+from qubitd.core.job import JobSpec
+from qubitd.core.sweep import Sweep
+from qubitd.provider.encode import Encoder, listed
+from qubitd.provider.errors import JobRefusedError
+from qubitd.provider.headers import JobHeader, write_header
+from qubitd.provider.job import QubitdJob
+from qubitd.provider.options import add_validators, check_options, default_options
+from qubitd.provider.revisions import follow_revisions
+from qubitd.provider.target import build_target
+
+if TYPE_CHECKING:
+    from qubitd.provider.provider import QubitdProvider
+
+
+class QubitdBackend(BackendV2):
+    """A device behind a daemon.
+
+    Its Target is replaced when the lab commits a new calibration; a circuit that was transpiled before still runs, and
+    every result names the revision that it ran under.
+    """
+
+    def __init__(self, provider: QubitdProvider | None, client: QubitdClient, info: BackendInfo) -> None:
+        super().__init__(
+            provider=provider,
+            name=info.name,
+            description=info.description,
+            backend_version=info.server_version,
+        )
+        self._client = client
+        self._lock = threading.Lock()
+        self._followed = False
+        self._info = info
+        self._built: Target | None = None
+        add_validators(self.options, info.limits)
+
+    @classmethod
+    def _default_options(cls) -> Options:
+        return default_options()
+
+    def __repr__(self) -> str:
+        return f"<QubitdBackend({self.name!r}, revision={self._info.revision}, daemon={self._client.address!r})>"
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Give the same backend: a connection cannot be copied, and clients that copy want the same device."""
+        return self
+
+    @property
+    def target(self) -> Target:
+        """What the transpiler needs to know, at the revision in force; from its first use on it follows new ones."""
+        with self._lock:
+            first, self._followed = not self._followed, True
+            if self._built is None:
+                self._built = build_target(self._info)
+            target = self._built
+        if first:
+            follow_revisions(self._client, self, self.name)
+        return target
+
+    @property
+    def revision(self) -> int:
+        """Calibration revision of the Target."""
+        return self._info.revision
+
+    @property
+    def revision_time(self) -> datetime:
+        """When that revision was committed, UTC."""
+        return datetime.fromtimestamp(self._info.revision_time_ns * 1e-9, tz=UTC)
+
+    @property
+    def info(self) -> BackendInfo:
+        """The daemon's description, limits included."""
+        return self._info
+
+    @property
+    def max_circuits(self) -> int:
+        """Circuits that one job may hold."""
+        return self._info.limits.max_circuits
+
+    @property
+    def dtm(self) -> float:
+        """Length of a sample of the digitisers, seconds."""
+        return self._info.dt
+
+    @property
+    def meas_map(self) -> list[list[int]]:
+        """Qubits that can be measured at the same time: all."""
+        return [list(range(len(self._info.qubits)))]
+
+    def refresh(self) -> None:
+        """Ask the daemon for the revision in force now."""
+        self.update(self._client.backend(self.name))
+
+    def update(self, info: BackendInfo) -> None:
+        """Take in a description; an older one than that in hand changes nothing."""
+        with self._lock:
+            if info == self._info or info.revision < self._info.revision:
+                return
+            self._info = info
+            self._built = None
+            self._coupling_map = None
+            add_validators(self.options, info.limits)
+
+    def run(self, run_input: QuantumCircuit | Iterable[QuantumCircuit], **options: Any) -> QubitdJob:
+        """Send circuits as one job.
+
+        Args:
+            run_input: a circuit or several, in the Target's gates.
+            **options: as in `backend.options`; they hold for this job alone.
+
+        Raises:
+            JobRefusedError: with everything that is wrong with circuits and options.
+            ClientError: the daemon cannot be reached, or refuses the job for a reason of its own.
+        """
+        info = self._info
+        circuits, problems = _circuits(run_input, self.max_circuits)
+        checked, wrong = check_options(self._merged(options), info.limits, num_circuits=len(circuits))
+        encoder = Encoder(info)
+        encoded = encoder.encode(circuits)
+        problems += [*wrong, *encoder.problems]
+        if problems:
+            raise JobRefusedError(listed(problems))
+        header = JobHeader(circuits=encoded.headers, memory=checked.memory)
+        spec = JobSpec(
+            batch=encoded.batch,
+            sweep=Sweep(),
+            shots=checked.shots,
+            meas_level=checked.meas_level,
+            meas_return=checked.meas_return,
+            seed_simulator=checked.seed_simulator,
+            tags=checked.tags,
+            client_data=write_header(header),
+        )
+        try:
+            job_id = self._client.submit(spec, self.name)
+        except RefusedError as error:
+            raise JobRefusedError(error.problems or [Problem(where=self.name, what=error.message)]) from error
+        return QubitdJob(self, job_id, self._client, header)
+
+    def _merged(self, options: dict[str, Any]) -> dict[str, Any]:
+        known = dict(self.options)
+        unknown = sorted(name for name in options if name not in known)
+        if unknown:
+            text = f"{self.name} has no option {', '.join(unknown)}, which is ignored; it has {', '.join(known)}"
+            warnings.warn(text, UserWarning, stacklevel=3)
+        return known | {name: value for name, value in options.items() if name in known}
+
+
+def _circuits(
+    run_input: QuantumCircuit | Iterable[QuantumCircuit], most: int
+) -> tuple[list[QuantumCircuit], list[Problem]]:
+    if isinstance(run_input, QuantumCircuit):
+        return [run_input], []
+    if not isinstance(run_input, Iterable):
+        what = f"is a {type(run_input).__name__}; give a QuantumCircuit or a list of them"
+        return [], [Problem(where="run_input", what=what)]
+    items = list(run_input)
+    problems = [
+        Problem(where=f"run_input, item {index}", what=f"is a {type(item).__name__}; give a QuantumCircuit")
+        for index, item in enumerate(items)
+        if not isinstance(item, QuantumCircuit)
+    ]
+    if not items:
+        problems.append(Problem(where="run_input", what="holds no circuit; give at least one"))
+    if len(items) > most:
+        what = f"holds {len(items)} circuits, and a job may have {most}; send several jobs"
+        return [], [Problem(where="run_input", what=what)]
+    return [item for item in items if isinstance(item, QuantumCircuit)], problems

@@ -1,0 +1,225 @@
+"""Qiskit circuits to byte columns. What the backend cannot run is refused by name, and everything wrong at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from qiskit.circuit import CircuitInstruction, QuantumCircuit
+
+from qubitd.client import BackendInfo
+from qubitd.core.circuit import Circuit, CircuitBatch, Operation
+from qubitd.core.errors import Problem
+from qubitd.provider.headers import CircuitHeader, circuit_header
+
+MAX_PROBLEMS = 20
+"""Problems listed of one job; the rest are counted."""
+_PER_CIRCUIT = 5
+_SECONDS: Mapping[str, float] = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "ps": 1e-12}
+_CONTROL_FLOW = ("if_else", "while_loop", "for_loop", "switch_case", "break_loop", "continue_loop", "box")
+_Key = tuple[str, tuple[int, ...], int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encoded:
+    """Circuits ready to be sent."""
+
+    batch: CircuitBatch
+    headers: tuple[CircuitHeader, ...]
+
+
+class Encoder:
+    """Turns circuits into columns for one backend.
+
+    What an operation on some qubits becomes is looked up once and remembered, so that a gate costs well under 3 us.
+    """
+
+    def __init__(self, info: BackendInfo) -> None:
+        self.problems: list[Problem] = []
+        self._info = info
+        self._operands: dict[str, set[tuple[int, ...]]] = {}
+        for row in info.operations:
+            self._operands.setdefault(row.name, set()).add(row.operands)
+        self._num_params = {signature.name: len(signature.angles) for signature in info.signatures} | {"delay": 1}
+        self._table: dict[Operation, int] = {}
+        self._known: dict[_Key, int] = {}
+
+    def encode(self, circuits: Sequence[QuantumCircuit]) -> Encoded:
+        """Encode circuits; look at `problems` before the columns are used."""
+        columns: list[Circuit] = []
+        headers: list[CircuitHeader] = []
+        for index, circuit in enumerate(circuits):
+            columns.append(self._circuit(circuit, index))
+            headers.append(circuit_header(circuit, measures=len(columns[-1].clbits) > 0))
+        return Encoded(
+            batch=CircuitBatch(operations=tuple(self._table), circuits=tuple(columns)), headers=tuple(headers)
+        )
+
+    def _circuit(self, circuit: QuantumCircuit, index: int) -> Circuit:
+        found = _Finder(circuit, index, self._info)
+        found.check_whole()
+        place = {bit: i for i, bit in enumerate(circuit.qubits)}
+        slot = {bit: i for i, bit in enumerate(circuit.clbits)}
+        opcodes: list[int] = []
+        qubits: list[int] = []
+        params: list[Any] = []
+        clbits: list[int] = []
+        known = self._known
+        for position, instruction in enumerate(circuit.data):
+            operands = tuple([place[bit] for bit in instruction.qubits])
+            values = instruction.params
+            opcode = known.get((instruction.name, operands, len(values)))
+            if opcode is None:
+                opcode = self._admit(instruction, operands, position, found)
+                if opcode is None:
+                    continue
+            opcodes.append(opcode)
+            qubits.extend(operands)
+            if values:
+                params.extend(values if instruction.name != "delay" else [found.seconds(instruction, position)])
+            if instruction.clbits:
+                clbits.extend([slot[bit] for bit in instruction.clbits])
+        numbers = found.numbers(params)
+        self.problems += found.problems
+        return Circuit(
+            name=circuit.name,
+            num_qubits=circuit.num_qubits,
+            num_clbits=circuit.num_clbits,
+            opcodes=np.array(opcodes, dtype=np.uint16),
+            qubits=np.array(qubits, dtype=np.uint16),
+            params=numbers,
+            clbits=np.array(clbits, dtype=np.uint32),
+        )
+
+    def _admit(
+        self, instruction: CircuitInstruction, operands: tuple[int, ...], position: int, found: _Finder
+    ) -> int | None:
+        """Give the opcode of an operation that is seen for the first time, or say why it cannot be taken."""
+        name, num_params = instruction.name, len(instruction.params)
+        what = self._refusal(name, operands, num_params)
+        if what is not None:
+            found.add(position, name, operands, what)
+            return None
+        row = Operation(name=name, num_qubits=len(operands), num_params=num_params, num_clbits=len(instruction.clbits))
+        opcode = self._table.setdefault(row, len(self._table))
+        self._known[name, operands, num_params] = opcode
+        return opcode
+
+    def _refusal(self, name: str, operands: tuple[int, ...], num_params: int) -> str | None:
+        info = self._info
+        outside = [qubit for qubit in operands if qubit >= len(info.qubits)]
+        if outside:
+            return f"qubit {outside[0]} is not on {info.name}, which has qubits 0 to {len(info.qubits) - 1}"
+        if name == "barrier":
+            return None
+        if name in _CONTROL_FLOW:
+            return f"{info.name} does not run control flow yet; measure, and decide between jobs"
+        if name == "store":
+            return f"{info.name} has no real-time variables; compute the value before the circuit runs"
+        allowed = self._operands.get(name)
+        if allowed is None:
+            return f"{info.name} has no such gate (it has {', '.join(sorted(self._operands))}); {_transpile()}"
+        if operands not in allowed:
+            return self._why_not_there(name, operands, allowed)
+        expected = self._num_params.get(name, 0)
+        if num_params != expected:
+            return f"has {num_params} parameters; {name} of {info.name} takes {expected}"
+        return None
+
+    def _why_not_there(self, name: str, operands: tuple[int, ...], allowed: set[tuple[int, ...]]) -> str:
+        info = self._info
+        arity = len(next(iter(allowed)))
+        if len(operands) != arity:
+            return f"acts on {len(operands)} qubits; {name} of {info.name} acts on {arity}"
+        if arity == 2 and tuple(sorted(operands)) not in info.couplers:
+            pairs = ", ".join(f"{first}-{second}" for first, second in info.couplers)
+            return f"qubits {operands[0]} and {operands[1]} are not coupled (the couplers are {pairs}); {_transpile()}"
+        where = ", ".join(str(pair[0] if arity == 1 else pair) for pair in sorted(allowed))
+        return f"{name} is not calibrated there at revision {info.revision} (it is on {where}); {_transpile()}"
+
+
+class _Finder:
+    """Collects what is wrong with one circuit."""
+
+    def __init__(self, circuit: QuantumCircuit, index: int, info: BackendInfo) -> None:
+        self.problems: list[Problem] = []
+        self._circuit = circuit
+        self._index = index
+        self._info = info
+        self._where = f"circuit {index} ({circuit.name!r})"
+
+    def check_whole(self) -> None:
+        """Look at what concerns the circuit as a whole."""
+        have, need = len(self._info.qubits), self._circuit.num_qubits
+        if need > have:
+            self._whole(f"has {need} qubits and {self._info.name} {have}; {_transpile()}")
+        if self._circuit.num_parameters:
+            names = ", ".join(sorted(parameter.name for parameter in self._circuit.parameters))
+            self._whole(f"parameters {names} have no values; bind them with circuit.assign_parameters")
+
+    def add(self, position: int, name: str, operands: tuple[int, ...], what: str) -> None:
+        """Note a problem of one operation."""
+        if len(self.problems) >= _PER_CIRCUIT:
+            return
+        on = ", ".join(f"q{qubit}" for qubit in operands)
+        where = f"{self._where}, operation {position} ({name} on {on})"
+        self.problems.append(Problem(where=where, what=what, circuit=self._index, operation=position))
+
+    def seconds(self, instruction: CircuitInstruction, position: int) -> Any:
+        """Give the length of a delay in seconds, a parameter without a value as it is."""
+        (duration,) = instruction.params
+        unit = instruction.operation.unit
+        scale = self._info.dt if unit == "dt" else _SECONDS.get(unit)
+        if scale is None:
+            self._problem(position, f"has a length that is not known yet (unit {unit!r}); {_transpile()}")
+            return 0.0
+        if not isinstance(duration, (int, float, np.number)):
+            return duration
+        return duration * scale
+
+    def numbers(self, params: list[Any]) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """Give the parameters as numbers, or note which are none."""
+        if self._circuit.num_parameters:
+            return np.zeros(len(params), dtype=np.float64)
+        try:
+            values = np.array(params, dtype=np.float64)
+        except (TypeError, ValueError):
+            values = np.full(len(params), math.nan)
+        if not np.isfinite(values).all():
+            for position, value in self._not_finite():
+                self._problem(position, f"parameter is {value}; give a finite number")
+        return values
+
+    def _not_finite(self) -> Iterator[tuple[int, Any]]:
+        for position, instruction in enumerate(self._circuit.data):
+            for value in instruction.params:
+                if not _is_finite(value):
+                    yield position, value
+
+    def _problem(self, position: int, what: str) -> None:
+        instruction = self._circuit.data[position]
+        self.add(position, instruction.name, tuple(self._circuit.find_bit(q).index for q in instruction.qubits), what)
+
+    def _whole(self, what: str) -> None:
+        self.problems.append(Problem(where=self._where, what=what, circuit=self._index))
+
+
+def listed(problems: Sequence[Problem]) -> list[Problem]:
+    """Keep a readable number of problems and count the rest."""
+    if len(problems) <= MAX_PROBLEMS:
+        return list(problems)
+    return [*problems[:MAX_PROBLEMS], Problem(where="job", what=f"{len(problems) - MAX_PROBLEMS} more problems")]
+
+
+def _is_finite(value: Any) -> bool:
+    try:
+        return math.isfinite(float(value))
+    except (TypeError, ValueError):
+        return False
+
+
+def _transpile() -> str:
+    return "transpile the circuit first: transpile(circuit, backend)"

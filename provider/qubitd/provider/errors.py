@@ -1,0 +1,54 @@
+"""Errors as a Qiskit user expects them: each is also Qiskit's own class, and its text has no quotes round it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qiskit.exceptions import QiskitError
+from qiskit.providers import JobError, JobTimeoutError, QiskitBackendNotFoundError
+
+from qubitd.core.errors import InvalidInputError, Problem, QubitdError
+
+
+class ProviderError(QubitdError, QiskitError):
+    """Anything that the provider raises."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class BackendNotFoundError(ProviderError, QiskitBackendNotFoundError):
+    """The daemon has no such backend."""
+
+
+class JobRefusedError(ProviderError, InvalidInputError):
+    """Circuits or options cannot run on this backend; `problems` holds all that was found wrong."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        ProviderError.__init__(self, "\n".join(map(str, problems)))
+        self.problems = tuple(problems)
+
+
+class JobFailedError(ProviderError, JobError):
+    """The job gave no result: it failed, was cancelled, or cannot be reached."""
+
+    def __init__(self, message: str, *, job_id: str, problems: Sequence[Problem] = ()) -> None:
+        super().__init__(message)
+        self.job_id = job_id
+        self.problems = tuple(problems)
+
+
+class JobUnfinishedError(ProviderError, JobTimeoutError, TimeoutError):
+    """The job did not end within the time that the caller gave it; it goes on."""
+
+
+class CircuitFileError(ProviderError, InvalidInputError):
+    """A circuit file cannot be read; `problems` names lines and constructs."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        ProviderError.__init__(self, "\n".join(map(str, problems)))
+        self.problems = tuple(problems)

@@ -1,0 +1,130 @@
+"""What a result says about its circuit: names and registers, in Qiskit's form.
+
+Live objects in a circuit's metadata stay on this client; what is plain JSON travels with the job, so that another
+process can read the result as well.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from qiskit.circuit import QuantumCircuit
+
+FORM = 1
+"""Version of the data that travel with a job."""
+MAX_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CircuitHeader:
+    """One circuit of a job, as its result names it."""
+
+    measures: bool
+    """Whether the circuit measures anything at all."""
+    fields: dict[str, Any]
+    """As in Qiskit: name, creg_sizes, qreg_sizes, memory_slots, n_qubits, global_phase, metadata."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobHeader:
+    """What is needed to turn the pieces of a result into Qiskit's `Result`."""
+
+    circuits: tuple[CircuitHeader, ...]
+    memory: bool
+    """Whether the outcome of every shot was asked for."""
+
+
+def circuit_header(circuit: QuantumCircuit, *, measures: bool) -> CircuitHeader:
+    """Describe a circuit."""
+    fields = {
+        "name": circuit.name,
+        "creg_sizes": _register_sizes(circuit.clbits, circuit.cregs),
+        "qreg_sizes": _register_sizes(circuit.qubits, circuit.qregs),
+        "memory_slots": circuit.num_clbits,
+        "n_qubits": circuit.num_qubits,
+        "global_phase": float(circuit.global_phase) if _is_number(circuit.global_phase) else 0.0,
+        "metadata": circuit.metadata or {},
+    }
+    return CircuitHeader(measures=measures, fields=fields)
+
+
+def write_header(header: JobHeader) -> bytes:
+    """Give the part of a header that can travel. Metadata are left out where they are not JSON, and all if too long."""
+    data = _dump(header, with_metadata=True)
+    if len(data) > MAX_BYTES:
+        data = _dump(header, with_metadata=False)
+    return data if len(data) <= MAX_BYTES else b""
+
+
+def read_header(data: bytes, *, num_circuits: int) -> JobHeader:
+    """Read what `write_header` wrote; where nothing was written, or by another client, name the circuits by number."""
+    try:
+        document = json.loads(data)
+        if document["form"] != FORM or len(document["circuits"]) != num_circuits:
+            return _nameless(num_circuits)
+        circuits = tuple(
+            CircuitHeader(measures=bool(c["measures"]), fields=dict(c["header"])) for c in document["circuits"]
+        )
+        return JobHeader(circuits=circuits, memory=bool(document["memory"]))
+    except (ValueError, KeyError, TypeError):
+        return _nameless(num_circuits)
+
+
+def _nameless(num_circuits: int) -> JobHeader:
+    circuits = (
+        CircuitHeader(measures=True, fields={"name": f"circuit-{i}", "metadata": {}}) for i in range(num_circuits)
+    )
+    return JobHeader(circuits=tuple(circuits), memory=False)
+
+
+def _dump(header: JobHeader, *, with_metadata: bool) -> bytes:
+    circuits: list[dict[str, Any]] = []
+    for circuit in header.circuits:
+        metadata = circuit.fields["metadata"] if with_metadata else {}
+        fields = circuit.fields | {"metadata": _plain(metadata)}
+        circuits.append({"measures": circuit.measures, "header": fields})
+    return json.dumps({"form": FORM, "memory": header.memory, "circuits": circuits}, separators=(",", ":")).encode()
+
+
+def _plain(metadata: dict[Any, Any]) -> dict[str, Any]:
+    """Keep the entries that JSON gives back as they were."""
+    kept: dict[str, Any] = {}
+    for key, value in metadata.items():
+        try:
+            if isinstance(key, str) and json.loads(json.dumps(value, allow_nan=False)) == value:
+                kept[key] = value
+        except (TypeError, ValueError, RecursionError):
+            continue
+    return kept
+
+
+def _register_sizes(bits: Sequence[Any], registers: Sequence[Any]) -> list[list[Any]]:
+    """Cut the row of bits into registers. A loose bit is a register of one; `Result` would lose shots otherwise.
+
+    Registers that share bits, or whose bits are scattered, cannot be shown as a row of registers: then all bits stand
+    together.
+    """
+    starts = {register[0]: register for register in registers if len(register)}
+    owned = {bit for register in registers for bit in register}
+    sizes: list[list[Any]] = []
+    place = 0
+    while place < len(bits):
+        register = starts.get(bits[place])
+        if register is None and bits[place] not in owned:
+            sizes.append([f"bit{place}", 1])
+            place += 1
+        elif register is not None and list(bits[place : place + len(register)]) == list(register):
+            sizes.append([register.name, len(register)])
+            place += len(register)
+        else:
+            return [["bits", len(bits)]]
+    covered = sum(size for _, size in sizes) == len(bits) and len(sizes) >= sum(1 for r in registers if len(r))
+    return sizes if covered else [["bits", len(bits)]]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)

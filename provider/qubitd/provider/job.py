@@ -1,0 +1,220 @@
+"""A job as Qiskit users know it. Nothing is polled: the daemon pushes every change of state."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from qiskit.providers import JobStatus, JobV1
+from qiskit.result import Result
+
+from qubitd.client import Job, Progress, QubitdClient, StageTime
+from qubitd.core import job as core
+from qubitd.core.errors import Problem, QubitdError
+from qubitd.provider.deadline import Deadline
+from qubitd.provider.errors import JobFailedError, JobUnfinishedError, ProviderError
+from qubitd.provider.follower import Follower
+from qubitd.provider.headers import JobHeader, read_header
+from qubitd.provider.results import build_result
+from qubitd.provider.story import StatusTime
+
+StatusCallback = Callable[[str, JobStatus, "QubitdJob"], object]
+"""Takes the job's id, its state and the job, as Qiskit's own callbacks do."""
+
+
+class QubitdJob(JobV1):
+    """A job that a daemon has taken. It survives this object, this process, and a crash of the daemon."""
+
+    def __init__(self, backend: Any, job_id: str, client: QubitdClient, header: JobHeader | None = None) -> None:
+        super().__init__(backend, job_id)
+        self._client = client
+        self._header = header
+        self._result: Result | None = None
+        self._result_lock = threading.Lock()
+        self._follower = Follower(client, job_id)
+        weakref.finalize(self, self._follower.stop)
+
+    def __repr__(self) -> str:
+        now = self._follower.now
+        status = "" if now is None else f", status={now.status.value}"
+        return f"<QubitdJob({self.job_id()!r}, backend={self._backend.name!r}{status})>"
+
+    def submit(self) -> None:
+        """Refuse: `backend.run` has submitted the job.
+
+        Raises:
+            JobFailedError: always.
+        """
+        raise JobFailedError(f"job {self.job_id()} was already submitted, when it was made", job_id=self.job_id())
+
+    def status(self) -> JobStatus:
+        """Give the state, from the stream that the daemon pushes; only the first question is one to the daemon."""
+        now = self._follower.now
+        if now is None:
+            self._follower.learn(self._client.get_job(self.job_id()))
+            now = self._follower.now
+        if now is None or not now.status.is_final:
+            self._follower.start()
+        return JobStatus.INITIALIZING if now is None else _qiskit_status(now)
+
+    def statuses(self, timeout: float | None = None) -> Iterator[JobStatus]:
+        """Give every change of state once and in order, from the first to the final one, as they come.
+
+        Raises:
+            JobUnfinishedError: the time is up.
+            JobFailedError: the job cannot be followed any further.
+        """
+        return map(_qiskit_status, self._changes(Deadline(timeout)))
+
+    def on_status(self, callback: StatusCallback) -> None:
+        """Call back, in a thread of its own, for every change of state once and in order, past ones included."""
+
+        def tell() -> None:
+            for status in self.statuses():
+                callback(self.job_id(), status, self)
+
+        threading.Thread(target=tell, name=f"qubitd-callback-{self.job_id()}", daemon=True).start()
+
+    def wait_for_final_state(
+        self, timeout: float | None = None, wait: float = 5, callback: StatusCallback | None = None
+    ) -> None:
+        """Wait until the job has ended.
+
+        Args:
+            timeout: seconds; None waits for as long as it takes, 0 does not wait.
+            wait: unused, since nothing is polled.
+            callback: called for every change of state once and in order.
+
+        Raises:
+            JobUnfinishedError: the time is up.
+            JobFailedError: the job cannot be followed any further.
+        """
+        del wait
+        for status in self.statuses(timeout):
+            if callback is not None:
+                callback(self.job_id(), status, self)
+
+    def result(self, timeout: float | None = None, wait: float = 5) -> Result:
+        """Wait for the end and give the result.
+
+        Args:
+            timeout: seconds; None waits for as long as it takes, 0 does not wait.
+            wait: unused, since nothing is polled.
+
+        Raises:
+            JobUnfinishedError: the time is up; it is also a TimeoutError.
+            JobFailedError: the job failed or was cancelled, with the daemon's own text; it is also Qiskit's JobError.
+        """
+        self.wait_for_final_state(timeout, wait)
+        with self._result_lock:
+            if self._result is None:
+                self._result = self._fetch()
+            return self._result
+
+    def cancel(self) -> bool:
+        """Ask for the job to end; give whether it is or will be CANCELLED. A second time changes nothing."""
+        status = self._client.cancel(self.job_id())
+        return status not in (core.JobStatus.DONE, core.JobStatus.ERROR)
+
+    def error_message(self) -> str | None:
+        """Say why the job ended without a result; None where it has one or has not ended."""
+        if self.status() not in (JobStatus.ERROR, JobStatus.CANCELLED):
+            return None
+        return self._client.get_job(self.job_id()).message
+
+    @property
+    def timeline(self) -> tuple[StageTime, ...]:
+        """What the job passed through so far, with times."""
+        return self._client.get_job(self.job_id()).timeline
+
+    @property
+    def progress(self) -> Progress | None:
+        """How far the running job has come, as last pushed; None before anything was."""
+        return self._follower.story.progress
+
+    def logs(self) -> tuple[str, ...]:
+        """Wait for the end and give the daemon's lines for the job's owner, such as a rounded delay."""
+        self.wait_for_final_state()
+        return tuple(self._follower.story.log)
+
+    def metrics(self) -> dict[str, Any]:
+        """Give times as clients of Qiskit ask for them: `timestamps` with `created`, `running` and `finished`."""
+        if self.in_final_state():
+            self.wait_for_final_state()
+        story = self._follower.story
+        job = self._client.get_job(self.job_id())
+        times = {
+            "created": job.created_ns,
+            "running": story.time_of(core.JobStatus.RUNNING),
+            "finished": None if story.ended is None else story.ended.time_ns,
+        }
+        return {
+            "timestamps": {name: None if ns is None else _iso(ns) for name, ns in times.items()},
+            "usage": {"seconds": job.instrument_seconds},
+        }
+
+    def _changes(self, deadline: Deadline) -> Iterator[StatusTime]:
+        """The one way in which this job waits."""
+        index = 0
+        while True:
+            # Events of a job that is known to have ended are there already: reading them is no waiting.
+            now = self._follower.now
+            left = None if now is not None and now.status.is_final else deadline.left()
+            with self._job_errors("cannot be followed"):
+                entry = self._follower.status(index, left)
+            if entry is None:
+                raise JobUnfinishedError(
+                    f"job {self.job_id()} has not ended within {deadline.timeout:g} s; it goes on, ask again"
+                )
+            yield entry
+            if entry.status.is_final:
+                return
+            index += 1
+
+    def _fetch(self) -> Result:
+        with self._job_errors("has a result that cannot be read"):
+            job = self._client.get_job(self.job_id())
+            if job.status is not core.JobStatus.DONE:
+                raise self._failure(job)
+            story = self._follower.story
+            finished = story.ended.time_ns if story.ended else job.created_ns
+            began = story.time_of(core.JobStatus.RUNNING) or finished
+            return build_result(
+                job,
+                self._header or read_header(job.client_data, num_circuits=job.num_circuits),
+                self._client.results(self.job_id()),
+                backend_version=self._backend.backend_version,
+                finished_ns=finished,
+                time_taken=(finished - began) * 1e-9,
+            )
+
+    def _failure(self, job: Job) -> JobFailedError:
+        how = "was cancelled" if job.status is core.JobStatus.CANCELLED else "failed"
+        lines = [f"job {job.job_id} {how}: {job.message}" if job.message else f"job {job.job_id} {how}"]
+        lines += (str(problem) for problem in job.problems if str(problem) not in job.message)
+        return JobFailedError("\n".join(lines), job_id=job.job_id, problems=job.problems)
+
+    @contextlib.contextmanager
+    def _job_errors(self, what: str) -> Iterator[None]:
+        """Make what goes wrong on the way to the daemon an error of this job."""
+        try:
+            yield
+        except ProviderError:
+            raise
+        except QubitdError as error:
+            problems: tuple[Problem, ...] = getattr(error, "problems", ())
+            message = f"job {self.job_id()} {what}: {error}"
+            raise JobFailedError(message, job_id=self.job_id(), problems=problems) from error
+
+
+def _qiskit_status(entry: StatusTime) -> JobStatus:
+    status: JobStatus = JobStatus[entry.status.name]
+    return status
+
+
+def _iso(time_ns: int) -> str:
+    return datetime.fromtimestamp(time_ns * 1e-9, tz=UTC).isoformat()

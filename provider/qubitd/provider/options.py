@@ -1,0 +1,165 @@
+"""The options of a run. Qiskit checks them only on some paths, so they are checked again when a job is made."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, SupportsIndex
+
+import numpy as np
+from qiskit.providers import Options
+
+from qubitd.client import Limits
+from qubitd.core.errors import Problem
+from qubitd.core.job import MeasLevel, MeasReturn
+
+MAX_TAGS = 32
+MAX_TAG = 128
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """Options that were checked."""
+
+    shots: int
+    memory: bool
+    meas_level: MeasLevel
+    meas_return: MeasReturn
+    seed_simulator: int | None
+    tags: tuple[str, ...]
+
+
+def default_options() -> Options:
+    """Give every option that a backend takes, with its default.
+
+    `rep_delay` is taken and unused: a shot begins when the lab's own reset has ended.
+    """
+    return Options(
+        shots=1024,
+        memory=False,
+        meas_level=2,
+        meas_return="single",
+        seed_simulator=None,
+        rep_delay=None,
+        init_qubits=True,
+        tags=(),
+        job_tags=(),
+    )
+
+
+def add_validators(options: Options, limits: Limits) -> None:
+    """Make Qiskit refuse what it can refuse when an option is set."""
+    options.set_validator("shots", (1, limits.max_shots))
+    options.set_validator("memory", bool)
+    options.set_validator("meas_level", [1, 2])
+    options.set_validator("meas_return", ["single", "avg"])
+    options.set_validator("init_qubits", [True])
+
+
+def check_options(values: Mapping[str, Any], limits: Limits, *, num_circuits: int) -> tuple[RunOptions, list[Problem]]:
+    """Check options and give them with everything that is wrong; where there is a problem the default stands in."""
+    check = _Check(values)
+    options = RunOptions(
+        shots=check("shots", 1024, lambda value: _whole(value, 1, limits.max_shots)),
+        memory=check("memory", False, _truth),
+        meas_level=check("meas_level", MeasLevel.CLASSIFIED, _level),
+        meas_return=check("meas_return", MeasReturn.SINGLE, _return),
+        seed_simulator=check(
+            "seed_simulator", None, lambda value: None if value is None else _whole(value, 0, 2**64 - 1)
+        ),
+        tags=(*check("tags", (), _tags), *check("job_tags", (), _tags)),
+    )
+    check("rep_delay", None, _rep_delay)
+    check("init_qubits", True, _init_qubits)
+    problems = [*check.problems, *_together(options, limits, num_circuits)]
+    return options, problems
+
+
+class _RefusedError(Exception):
+    """Why a value is not taken."""
+
+
+class _Check:
+    """Reads one option after another and collects what is wrong."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = values
+        self.problems: list[Problem] = []
+
+    def __call__(self, name: str, default: Any, read: Callable[[Any], Any]) -> Any:
+        value = self._values.get(name, default)
+        try:
+            return read(value)
+        except _RefusedError as error:
+            self.problems.append(Problem(where=f"option {name}", what=f"is {value!r}; {error}"))
+            return default
+
+
+def _together(options: RunOptions, limits: Limits, num_circuits: int) -> list[Problem]:
+    problems: list[Problem] = []
+    if options.meas_level is MeasLevel.CLASSIFIED and options.meas_return is MeasReturn.AVERAGE:
+        what = "is 'avg', which exists for meas_level 1 only; ask for meas_level=1 or meas_return='single'"
+        problems.append(Problem(where="option meas_return", what=what))
+    total = options.shots * num_circuits
+    if total > limits.max_total_shots:
+        what = (
+            f"{num_circuits} circuits x {options.shots} shots are {total}, "
+            f"and a job may have {limits.max_total_shots}; send several jobs"
+        )
+        problems.append(Problem(where="option shots", what=what))
+    if len(options.tags) > MAX_TAGS:
+        what = f"together are {len(options.tags)}; the limit is {MAX_TAGS}"
+        problems.append(Problem(where="options tags and job_tags", what=what))
+    return problems
+
+
+def _whole(value: object, least: int, most: int) -> int:
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, SupportsIndex):
+        raise _RefusedError(f"give a whole number from {least} to {most}")
+    number = operator.index(value)
+    if not least <= number <= most:
+        raise _RefusedError(f"the limits are {least} and {most}")
+    return number
+
+
+def _truth(value: object) -> bool:
+    if not isinstance(value, (bool, np.bool_)):
+        raise _RefusedError("give True or False")
+    return bool(value)
+
+
+def _level(value: object) -> MeasLevel:
+    if isinstance(value, SupportsIndex) and not isinstance(value, bool) and operator.index(value) in (1, 2):
+        return MeasLevel(operator.index(value))
+    raise _RefusedError("give 1 (IQ points) or 2 (bits)")
+
+
+def _return(value: object) -> MeasReturn:
+    try:
+        return MeasReturn(getattr(value, "value", value))
+    except ValueError:
+        raise _RefusedError("give 'single' or 'avg'") from None
+
+
+def _tags(value: object) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if isinstance(value, str) or not isinstance(value, (list, tuple, set, frozenset)):
+        raise _RefusedError("give a list of texts")
+    if not all(isinstance(tag, str) and 0 < len(tag.encode(errors="replace")) <= MAX_TAG for tag in value):
+        raise _RefusedError(f"each tag is a text of 1 to {MAX_TAG} bytes")
+    return tuple(value)
+
+
+def _rep_delay(value: object) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not (math.isfinite(value) and value >= 0):
+        raise _RefusedError("give seconds of 0 or more")
+
+
+def _init_qubits(value: object) -> None:
+    if not (isinstance(value, (bool, np.bool_)) and value):
+        raise _RefusedError("each shot begins with a reset here; leave it True")

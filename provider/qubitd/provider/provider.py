@@ -1,0 +1,125 @@
+"""Where a Qiskit user begins: a daemon's address gives backends and jobs."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+from qubitd.client import NotFoundError, QubitdClient
+from qubitd.provider.backend import QubitdBackend
+from qubitd.provider.errors import BackendNotFoundError, JobFailedError, ProviderError
+from qubitd.provider.job import QubitdJob
+
+
+class QubitdProvider:
+    """Access to one daemon.
+
+    Args:
+        address: `host:port`; until TLS exists a loopback address.
+        token: sent with every call.
+        ca: for TLS, which is not there yet.
+        cert: for TLS, which is not there yet.
+        key: for TLS, which is not there yet.
+        profile: a named profile of a configuration file, which is not there yet.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        token: str | None = None,
+        *,
+        ca: str | None = None,
+        cert: str | None = None,
+        key: str | None = None,
+        profile: str | None = None,
+    ) -> None:
+        if profile is not None:
+            raise ProviderError(f"profile {profile!r}: there are no profiles yet; give the address")
+        self._client = QubitdClient(address, token, ca=ca, cert=cert, key=key)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<QubitdProvider({self._client.address!r})>"
+
+    @property
+    def client(self) -> QubitdClient:
+        """The plain client, which does what Qiskit has no words for: sweeps, calibrations."""
+        return self._client
+
+    def close(self) -> None:
+        """End the connection. A second time does nothing."""
+        self._client.close()
+
+    def backends(
+        self,
+        name: str | None = None,
+        *,
+        filters: Callable[[QubitdBackend], bool] | None = None,
+        min_num_qubits: int | None = None,
+        operational: bool | None = None,
+        **attributes: Any,
+    ) -> list[QubitdBackend]:
+        """Give the backends of the daemon that fit.
+
+        Args:
+            name: of the backend.
+            filters: says of a backend whether it fits.
+            min_num_qubits: qubits that it must have.
+            operational: whether its rack answers and jobs run.
+            **attributes: values that attributes of the backend must have.
+        """
+        names = [known for known in self._client.backends() if name in (None, known)]
+        found = [self._backend(known) for known in names]
+        return [
+            backend
+            for backend in found
+            if (min_num_qubits is None or backend.num_qubits >= min_num_qubits)
+            and (operational is None or backend.info.operational == operational)
+            and all(getattr(backend, key, None) == value for key, value in attributes.items())
+            and (filters is None or filters(backend))
+        ]
+
+    def get_backend(self, name: str | None = None) -> QubitdBackend:
+        """Give the backend of this name; without a name the only one.
+
+        Raises:
+            BackendNotFoundError: there is none, with names that are near; also Qiskit's QiskitBackendNotFoundError.
+        """
+        if name is not None:
+            try:
+                return self._backend(name)
+            except NotFoundError:
+                raise self._not_found(name, self._client.backends()) from None
+        names = self._client.backends()
+        if len(names) != 1:
+            raise BackendNotFoundError(f"{self._client.address} has {', '.join(names) or 'no backend'}; give a name")
+        return self._backend(names[0])
+
+    def job(self, job_id: str) -> QubitdJob:
+        """Give a job that any process has submitted.
+
+        Raises:
+            JobFailedError: the daemon has no such job of yours.
+        """
+        try:
+            job = self._client.get_job(job_id)
+        except NotFoundError as error:
+            raise JobFailedError(f"{self._client.address} has no job {job_id!r} of yours", job_id=job_id) from error
+        return QubitdJob(self.get_backend(job.backend), job_id, self._client)
+
+    def _backend(self, name: str) -> QubitdBackend:
+        return QubitdBackend(self, self._client, self._client.backend(name))
+
+    def _not_found(self, name: str, names: tuple[str, ...]) -> BackendNotFoundError:
+        near = difflib.get_close_matches(name, names)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"it has {', '.join(names) or 'none'}"
+        return BackendNotFoundError(f"{self._client.address} has no backend {name!r}; {hint}")

@@ -1,0 +1,69 @@
+"""OpenQASM 2 and 3 files to circuits: a file is read as it is meant, or refused by file, line and construct."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from qiskit.circuit import QuantumCircuit
+
+from qubitd.provider import qasm2, qasm3
+from qubitd.provider.errors import CircuitFileError
+from qubitd.provider.qasm_source import QasmSource, refused
+
+MAX_BYTES = 16 << 20
+MAX_QUBITS = 4_096
+_VERSION = re.compile(r"\s*OPENQASM\s+(?P<major>\d+)(?:\.(?P<minor>\d+))?\s*;")
+
+
+def read_circuit(path: Path | str) -> QuantumCircuit:
+    """Read an OpenQASM 2 or 3 file; the circuit is named for the file.
+
+    A gate that the file defines keeps the file's meaning, whatever gate Qiskit knows by that name.
+
+    Raises:
+        CircuitFileError: the file cannot be read, with line and construct.
+    """
+    path = Path(path)
+    source = QasmSource(where=str(path), text=_text(path))
+    circuit = _read(source)
+    if circuit.num_qubits == 0:
+        raise refused(source, None, "declares no qubits; add a qreg or a qubit")
+    if circuit.num_parameters:
+        names = ", ".join(sorted(parameter.name for parameter in circuit.parameters))
+        raise refused(source, None, f"parameters {names} have no values; write the numbers")
+    circuit.name = path.stem
+    return circuit
+
+
+def _read(source: QasmSource) -> QuantumCircuit:
+    version = _VERSION.match(source.code)
+    if version is None and re.search(r"\bOPENQASM\b", source.code):
+        line = source.line_of(re.search(r"\bOPENQASM\b", source.code))
+        raise refused(source, line, "the version must be the first statement, such as `OPENQASM 3.0;`")
+    major = 3 if version is None else int(version["major"])
+    match major:
+        case 2:
+            return qasm2.read(source, max_qubits=MAX_QUBITS)
+        case 3:
+            return qasm3.read(source, max_qubits=MAX_QUBITS)
+        case _:
+            line = source.line_of(version)
+            raise refused(source, line, f"is OpenQASM {major}; versions 2 and 3 are read")
+
+
+def _text(path: Path) -> str:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise refused(str(path), None, f"cannot be read: {error.strerror}") from error
+    if len(data) > MAX_BYTES:
+        raise refused(str(path), None, f"has {len(data)} bytes; the limit is {MAX_BYTES}")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise refused(str(path), line, f"byte {data[error.start]:#04x} is not UTF-8; save the file as UTF-8") from error
+
+
+__all__ = ["CircuitFileError", "read_circuit"]

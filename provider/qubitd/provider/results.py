@@ -1,0 +1,140 @@
+"""Pieces of a result to Qiskit's `Result`: hexadecimal counts and memory, or IQ points."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qiskit.result import Result
+from qiskit.result.models import ExperimentResult, ExperimentResultData
+
+from qubitd.client import Job
+from qubitd.core.job import ProgramResult
+from qubitd.provider.errors import JobFailedError
+from qubitd.provider.headers import CircuitHeader, JobHeader
+
+
+def build_result(
+    job: Job,
+    header: JobHeader,
+    pieces: Iterable[ProgramResult],
+    *,
+    backend_version: str,
+    finished_ns: int,
+    time_taken: float,
+) -> Result:
+    """Put a finished job's pieces together, one experiment for each circuit.
+
+    Raises:
+        JobFailedError: a piece is missing.
+    """
+    by_program: dict[int, list[ProgramResult]] = defaultdict(list)
+    for piece in pieces:
+        by_program[piece.program].append(piece)
+    experiments = [
+        _experiment(by_program[index], circuit, job, memory=header.memory)
+        for index, circuit in enumerate(header.circuits)
+    ]
+    return Result(
+        backend_name=job.backend,
+        backend_version=backend_version,
+        job_id=job.job_id,
+        success=True,
+        results=experiments,
+        status="COMPLETED",
+        date=datetime.fromtimestamp(finished_ns * 1e-9, tz=UTC).isoformat(),
+        revision=job.revision,
+        time_taken=time_taken,
+        instrument_time=job.instrument_seconds,
+    )
+
+
+def _experiment(pieces: Sequence[ProgramResult], circuit: CircuitHeader, job: Job, *, memory: bool) -> ExperimentResult:
+    shots = sum(piece.shots for piece in pieces)
+    name = circuit.fields["name"]
+    if shots != job.shots:
+        message = f"the result of circuit {name!r} of job {job.job_id} has {shots} of {job.shots} shots"
+        raise JobFailedError(f"{message}; ask the operator for the daemon's log", job_id=job.job_id)
+    ordered = sorted(pieces, key=lambda piece: piece.first_shot)
+    if ordered[0].iq is not None:
+        return _kerneled(ordered, circuit, shots)
+    rows = np.concatenate([piece.bits for piece in ordered if piece.bits is not None])
+    return _classified(rows, circuit, memory=memory)
+
+
+def _classified(rows: NDArray[np.uint8], circuit: CircuitHeader, *, memory: bool) -> ExperimentResult:
+    """Bits. A circuit that measures nothing has shots and no counts."""
+    data: dict[str, Any] = {}
+    if circuit.measures and rows.shape[1]:
+        data["counts"] = counts(rows)
+        if memory:
+            data["memory"] = memory_of(rows)
+    return ExperimentResult(
+        shots=len(rows),
+        success=True,
+        data=ExperimentResultData(**data),
+        meas_level=2,
+        status="DONE",
+        header=_header(circuit, slots=8 * rows.shape[1]),
+    )
+
+
+def _kerneled(pieces: Sequence[ProgramResult], circuit: CircuitHeader, shots: int) -> ExperimentResult:
+    """IQ points, one column for each classical bit; a bit that is never written is NaN, the last of several wins."""
+    clbits = pieces[0].iq_clbits
+    averaged = all(piece.iq is not None and len(piece.iq) == 1 for piece in pieces) and shots > len(pieces)
+    points = _mean(pieces) if averaged else np.concatenate([piece.iq for piece in pieces if piece.iq is not None])
+    slots = circuit.fields.get("memory_slots", max(clbits) + 1)
+    table = np.full((len(points), slots, 2), np.nan)
+    for column, clbit in enumerate(clbits):
+        table[:, clbit, 0] = points[:, column].real
+        table[:, clbit, 1] = points[:, column].imag
+    return ExperimentResult(
+        shots=shots,
+        success=True,
+        data=ExperimentResultData(memory=table[0] if averaged else table),
+        meas_level=1,
+        meas_return="avg" if averaged else "single",
+        status="DONE",
+        header=_header(circuit, slots=slots),
+    )
+
+
+def _mean(pieces: Sequence[ProgramResult]) -> NDArray[np.complex128]:
+    weights = [piece.shots for piece in pieces]
+    rows = np.array([piece.iq[0] for piece in pieces if piece.iq is not None], dtype=np.complex128)
+    return np.average(rows, axis=0, weights=weights)[np.newaxis, :]
+
+
+def _header(circuit: CircuitHeader, *, slots: int) -> dict[str, Any]:
+    return {"memory_slots": slots} | circuit.fields
+
+
+def counts(rows: NDArray[np.uint8]) -> dict[str, int]:
+    """Count outcomes; keys as in Qiskit, such as `0x3`."""
+    if rows.shape[1] <= 8:
+        values, numbers = np.unique(_as_integers(rows), return_counts=True)
+        return {hex(value): number for value, number in zip(values.tolist(), numbers.tolist(), strict=True)}
+    found, numbers = np.unique(rows, axis=0, return_counts=True)
+    return {_hex(row): number for row, number in zip(found, numbers.tolist(), strict=True)}
+
+
+def memory_of(rows: NDArray[np.uint8]) -> list[str]:
+    """Give the outcome of every shot."""
+    if rows.shape[1] <= 8:
+        return [hex(value) for value in _as_integers(rows).tolist()]
+    return [_hex(row) for row in rows]
+
+
+def _as_integers(rows: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    padded = np.zeros((len(rows), 8), dtype=np.uint8)
+    padded[:, 8 - rows.shape[1] :] = rows
+    return padded.view(">u8")[:, 0].astype(np.uint64)
+
+
+def _hex(row: NDArray[np.uint8]) -> str:
+    return hex(int.from_bytes(row.tobytes(), "big"))

@@ -1,0 +1,114 @@
+"""Options are checked again when a job is made, whatever way they were set."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from qiskit.result.models import MeasLevel as QiskitLevel
+from qiskit.result.models import MeasReturnType
+
+from qubitd.client import Limits
+from qubitd.core.job import MeasLevel, MeasReturn
+from qubitd.provider.options import RunOptions, add_validators, check_options, default_options
+
+LIMITS = Limits(max_shots=100_000, max_circuits=1_000, max_total_shots=5_000_000, max_job_bytes=1 << 26)
+
+
+def checked(num_circuits: int = 1, **values: Any) -> RunOptions:
+    options, problems = check_options(dict(default_options()) | values, LIMITS, num_circuits=num_circuits)
+    assert problems == []
+    return options
+
+
+def refused(num_circuits: int = 1, **values: Any) -> list[str]:
+    _, problems = check_options(dict(default_options()) | values, LIMITS, num_circuits=num_circuits)
+    return [str(problem) for problem in problems]
+
+
+def test_defaults_are_taken() -> None:
+    assert checked() == RunOptions(
+        shots=1024,
+        memory=False,
+        meas_level=MeasLevel.CLASSIFIED,
+        meas_return=MeasReturn.SINGLE,
+        seed_simulator=None,
+        tags=(),
+    )
+
+
+@pytest.mark.parametrize("shots", [1, 100_000, np.int64(10)])
+def test_whole_numbers_of_shots_within_the_limits_are_taken(shots: Any) -> None:
+    assert checked(shots=shots).shots == shots
+
+
+@pytest.mark.parametrize("shots", [True, np.bool_(True), 10.5, 10.0, "10", None])
+def test_what_is_no_whole_number_of_shots_is_refused(shots: Any) -> None:
+    assert refused(shots=shots) == [f"option shots: is {shots!r}; give a whole number from 1 to 100000"]
+
+
+@pytest.mark.parametrize("shots", [0, -1, 100_001, 10**9])
+def test_shots_outside_the_limits_are_refused_with_both_numbers(shots: int) -> None:
+    assert refused(shots=shots) == [f"option shots: is {shots}; the limits are 1 and 100000"]
+
+
+def test_more_shots_than_a_job_may_have_are_refused_with_both_numbers() -> None:
+    assert checked(50, shots=100_000).shots == 100_000
+    assert refused(51, shots=100_000) == [
+        "option shots: 51 circuits x 100000 shots are 5100000, and a job may have 5000000; send several jobs"
+    ]
+
+
+@pytest.mark.parametrize(("level", "expected"), [(1, 1), (QiskitLevel.KERNELED, 1), (QiskitLevel.CLASSIFIED, 2)])
+def test_levels_are_taken_as_numbers_and_as_qiskits_names(level: Any, expected: int) -> None:
+    assert checked(meas_level=level).meas_level == expected
+
+
+@pytest.mark.parametrize("kind", ["avg", MeasReturnType.AVERAGE])
+def test_averages_of_iq_points_can_be_asked_for(kind: Any) -> None:
+    assert checked(meas_level=1, meas_return=kind).meas_return is MeasReturn.AVERAGE
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({"memory": 1}, "option memory: is 1; give True or False"),
+        ({"meas_level": 0}, "option meas_level: is 0; give 1 (IQ points) or 2 (bits)"),
+        ({"meas_level": True}, "option meas_level: is True; give 1 (IQ points) or 2 (bits)"),
+        ({"meas_return": "mean"}, "option meas_return: is 'mean'; give 'single' or 'avg'"),
+        ({"meas_return": "avg"}, "option meas_return: is 'avg', which exists for meas_level 1 only; "
+                                 "ask for meas_level=1 or meas_return='single'"),
+        ({"seed_simulator": -1}, "option seed_simulator: is -1; the limits are 0 and 18446744073709551615"),
+        ({"seed_simulator": 0.5}, "option seed_simulator: is 0.5; give a whole number from 0 to 18446744073709551615"),
+        ({"rep_delay": -1e-6}, "option rep_delay: is -1e-06; give seconds of 0 or more"),
+        ({"rep_delay": float("nan")}, "option rep_delay: is nan; give seconds of 0 or more"),
+        ({"init_qubits": False}, "option init_qubits: is False; each shot begins with a reset here; leave it True"),
+        ({"tags": "one"}, "option tags: is 'one'; give a list of texts"),
+        ({"tags": ["ok", 1]}, "option tags: is ['ok', 1]; each tag is a text of 1 to 128 bytes"),
+        ({"job_tags": [""]}, "option job_tags: is ['']; each tag is a text of 1 to 128 bytes"),
+        ({"tags": ["a"] * 20, "job_tags": ["b"] * 13}, "options tags and job_tags: together are 33; the limit is 32"),
+    ],
+)  # fmt: skip
+def test_a_value_outside_its_limits_is_refused_by_name(values: dict[str, Any], text: str) -> None:
+    assert refused(**values) == [text]
+
+
+def test_everything_wrong_is_reported_at_once() -> None:
+    assert len(refused(shots=0, memory="yes", meas_level=7, seed_simulator="x")) == 4
+
+
+def test_both_kinds_of_tags_travel() -> None:
+    assert checked(tags=["a"], job_tags=("b",), rep_delay=1e-4, seed_simulator=7).tags == ("a", "b")
+    assert checked(tags=None).tags == ()
+
+
+def test_qiskit_refuses_what_it_can_when_an_option_is_set() -> None:
+    options = default_options()
+    add_validators(options, LIMITS)
+    with pytest.raises(ValueError, match="shots"):
+        options.update_options(shots=0)
+    with pytest.raises(TypeError, match="memory"):
+        options.update_options(memory=1)
+    with pytest.raises(ValueError, match="meas_level"):
+        options.update_options(meas_level=0)
