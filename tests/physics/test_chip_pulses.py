@@ -172,6 +172,25 @@ def test_a_second_tone_far_away_hardly_matters(play: Play) -> None:
     assert 0.99 < fidelity(together, ideal) < 1 - 1e-7
 
 
+def test_overlapping_carriers_are_resolved_within_a_sample(play: Play) -> None:
+    """Against steps of 1/200 ns of the same sum of two tones, in the qubit's frame."""
+    far = -600e6
+    player = play(lasting=True)
+    amplitude = 0.9
+    player.pulse(0, amplitude, detuning=far)
+    player.time[0] = 0
+    player.pulse(0, 0.1)
+    wave = 0.125 * sample_envelope(Gaussian(length=40, sigma=8e-9))
+    whole = np.eye(2, dtype=np.complex128)
+    for step in range(40 * 200):
+        time = (step + 0.5) / 200
+        drive = wave[step // 200] * (0.1 + amplitude * np.exp(2j * np.pi * far * 1e-9 * time))
+        whole = expm(-1j * hamiltonian(drive, 0.0) / 200) @ whole
+    expected = np.outer(whole[:, 0], whole[:, 0].conj())
+    found = state_after(player).reshape(16, 2, 16, 2)[0, :, 0, :]
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
 def test_a_drive_during_a_flux_pulse_meets_a_detuned_qubit(play: Play) -> None:
     player = play(lasting=True)
     player.tape.play("q0.flux", np.ones(60, dtype=np.complex128), 0, amplitude=0.2)

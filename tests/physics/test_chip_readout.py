@@ -189,11 +189,50 @@ def test_a_fall_during_a_readout_is_seen_by_the_next(play: Play) -> None:
     """Two readouts in a row agree but for falls in the first one and errors of both."""
     player = play(photons=600.0)
     player.x(0)
-    player.measure(0, 0)
+    player.measure(0)
+    player.delay(0, 20)
+    player.measure(0)
     first, second = player.bits(shots=20_000, seed=8)
     fallen = 1 - np.exp(-440 / 28e3)
     assert np.mean(first & ~second) == pytest.approx(fallen, abs=0.25 * fallen)
     assert np.mean(~first & second) < 1e-3
+
+
+def test_decay_is_counted_once_where_a_readout_watches_it(play: Play) -> None:
+    player = play(("t1 = 28e-6", "t1 = 2e-6"), photons=600.0)
+    player.x(0)
+    player.measure(0)
+    player.delay(0, 400)
+    player.measure(0)
+    first, second = ones(player, shots=20_000)
+    assert first == pytest.approx(np.exp(-20 / 2000), abs=0.02)
+    assert second == pytest.approx(np.exp(-(20 + 440 + 400) / 2000), abs=0.02)
+
+
+def test_a_window_behind_the_tone_hears_it_ring_down(play: Play) -> None:
+    means = []
+    for level in (0, 1):
+        player = play(lasting=True)
+        player.x(0) if level else player.delay(0, 40)
+        player.tone(0)
+        frequency = readout_frequency(player.chip, "q0")
+        player.tape.acquire(40 + 440 + 200, 100, frequency=frequency)
+        means.append(player.points(shots=4000, seed=level)[0].mean())
+    assert abs(means[1] - means[0]) > 0.03
+
+
+def test_a_window_off_the_tone_turns_what_it_hears(play: Play) -> None:
+    """A tone far from every resonator, mixed down 0.7 MHz below its frequency; both phases count from time 0."""
+    player = play()
+    frequency, off = 8.1e9, 0.7e6
+    player.tape.play("feedline", np.ones(800, dtype=np.complex128), 0, amplitude=0.5, frequency=frequency)
+    for mixed in (frequency, frequency - off):
+        player.tape.acquire(300, 400, frequency=mixed)
+    straight, turned = player.points(shots=4000, seed=1).mean(axis=1)
+    at_the_digitiser = (300 + np.arange(400) + 0.5) * 1e-9
+    expected = straight * np.mean(np.exp(2j * np.pi * off * at_the_digitiser))
+    assert abs(straight) == pytest.approx(0.5 * np.sqrt(6.25 / 4.0), rel=0.02)
+    assert abs(turned - expected) < 0.005
 
 
 def joint(bits: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -296,6 +335,15 @@ def test_a_body_ends_after_a_passive_reset_and_not_before(play: Play) -> None:
         player.next_body(gap)
         player.measure(0)
         assert player.bits(shots=50, seed=2).mean(axis=1).tolist() == [1.0, expected]
+
+
+def test_every_body_reads_its_own_qubits(play: Play) -> None:
+    player = play(photons=600.0)
+    for excited in (False, True, False, True):
+        player.x(0) if excited else player.delay(0, 40)
+        player.measure(0)
+        player.next_body(210_000)
+    assert player.bits(shots=200, seed=2).mean(axis=1) == pytest.approx([0, 1, 0, 1], abs=0.05)
 
 
 def test_a_long_wait_before_the_first_readout_is_part_of_the_body(play: Play) -> None:

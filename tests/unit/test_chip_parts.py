@@ -25,7 +25,7 @@ from qubitd.emulator.chip.register import Register
 from qubitd.emulator.chip.resonator import Notch, jump_curve, seen
 from qubitd.emulator.chip.tape import Tape
 from qubitd.emulator.chip.transmon import FluxCurve, levels
-from qubitd.emulator.errors import InvalidTableError
+from qubitd.emulator.errors import EmulatorError, InvalidTableError
 from qubitd.emulator.events import Acquisitions, EventTable, Plays
 
 NOTCH = Notch(frequency=7.45, linewidth=0.0046, chi=-0.0017)
@@ -200,7 +200,7 @@ def test_a_table_without_anything_gives_no_points() -> None:
 def test_a_table_with_readout_leaves_no_single_state() -> None:
     tape = Tape(load_cabling())
     tape.play("feedline", np.ones(40, dtype=np.complex128), 0, frequency=7.4483e9)
-    with pytest.raises(ValueError, match="readout"):
+    with pytest.raises(EmulatorError, match="readout"):
         density_matrix(Chip(load_cabling()), tape.table(shots=1), time=40)
 
 

@@ -66,9 +66,6 @@ class BodyRun:
     def _probe(self, probe: Probe, *, final: bool) -> None:
         if probe.qubit not in self._moved:
             return  # it is in 0 in every shot
-        if not probe.recorded:
-            self._register.dephase(probe.qubit, time=probe.start)
-            return
         self._register.hold(probe.qubit, time=probe.start)
         if final:
             self._waiting.append(probe)

@@ -83,7 +83,7 @@ class Chip:
         events: list[Event] = [
             *self.drive_lines.turns(arrivals.drives, arrivals.waveforms, pulses),
             *self.flux_lines.exchanges(pulses),
-            *self.feedline.probes(arrivals.tones, arrivals.windows),
+            *self.feedline.probes(arrivals.tones),
         ]
         return sorted(events, key=lambda event: event.start)
 

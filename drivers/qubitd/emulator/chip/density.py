@@ -10,6 +10,7 @@ from qubitd.emulator.chip.chip import Chip
 from qubitd.emulator.chip.drive import Turn
 from qubitd.emulator.chip.flux import Exchange
 from qubitd.emulator.chip.register import Register
+from qubitd.emulator.errors import EmulatorError
 from qubitd.emulator.events import EventTable
 
 
@@ -28,7 +29,7 @@ def density_matrix(chip: Chip, table: EventTable, *, time: float) -> NDArray[np.
             case Exchange():
                 register.apply_pair(event.pulsed, event.partner, event.pair, time=event.start)
             case _:
-                raise ValueError("a table with readout leaves no single state")
+                raise EmulatorError("a table with readout leaves no single state; take the tones out")
     for qubit in qubits:
         register.hold(qubit, time=time)
     return _operator(register.states[0])

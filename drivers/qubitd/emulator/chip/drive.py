@@ -24,8 +24,10 @@ from qubitd.emulator.events import Waveform
 
 _HELD = 20_000
 """Distinct pulses that are remembered."""
-_SUBSTEPS = 8
-"""Per ns, where carriers or a flux pulse overlap and no frame makes the drive constant."""
+_STEPS_PER_TURN = 100
+"""Where carriers or a flux pulse overlap, no frame makes the drive constant: steps per turn of the fastest carrier."""
+_LEAST_STEPS = 8
+"""Per ns."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -110,26 +112,29 @@ class DriveLines:
         """Add up what overlaps, in the qubit's frame and in steps short enough for every carrier."""
         start = min([int(rows.start[0]), *(pulse.start for pulse in pulses)])
         end = max([int(rows.end.max()), *(pulse.end for pulse in pulses)])
-        drive = np.zeros((end - start) * _SUBSTEPS, dtype=np.complex128)
+        fastest = float(np.abs(rows.carrier - self._f01[qubit]).max())
+        steps = max(_LEAST_STEPS, int(np.ceil(fastest * _STEPS_PER_TURN)))  # per ns
+        drive = np.zeros((end - start) * steps, dtype=np.complex128)
         for row in range(len(rows.start)):
-            first = (int(rows.start[row]) - start) * _SUBSTEPS
-            steps = self._in_frame(qubit, rows, row, waveforms)
-            drive[first : first + len(steps)] += steps
+            first = (int(rows.start[row]) - start) * steps
+            played = self._in_frame(qubit, rows, row, waveforms, steps=steps)
+            drive[first : first + len(played)] += played
         detuning = np.zeros(end - start)
         for pulse in pulses:
             detuning[pulse.start - start : pulse.end - start] = pulse.shape.shift
-        single = driven(drive, np.repeat(detuning, _SUBSTEPS), 1 / _SUBSTEPS, t1=self._t1[qubit], t2=self._t2[qubit])
+        single = driven(drive, np.repeat(detuning, steps), 1 / steps, t1=self._t1[qubit], t2=self._t2[qubit])
         return Turn(qubit=qubit, start=start, end=end, single=single)
 
-    def _in_frame(self, qubit: int, rows: Signals, row: int, waveforms: tuple[Waveform, ...]) -> NDArray[np.complex128]:
-        """Give R s of one play in the qubit's frame, mean over each step."""
+    def _in_frame(
+        self, qubit: int, rows: Signals, row: int, waveforms: tuple[Waveform, ...], *, steps: int
+    ) -> NDArray[np.complex128]:
+        """Give R s of one play in the qubit's frame, in the middle of each step."""
         length = int(rows.end[row] - rows.start[row])
         wave = envelope(waveforms[rows.waveform[row]], rows.gain_i[row], rows.gain_q[row], length)
         off = float(rows.carrier[row]) - self._f01[qubit]
-        time = (np.arange(length * _SUBSTEPS) + 0.5) / _SUBSTEPS
+        time = (np.arange(length * steps) + 0.5) / steps
         turns = rows.phase[row] - self._f01[qubit] * rows.start[row] + off * time
-        mean = np.sinc(off / _SUBSTEPS)
-        return np.asarray(self._rate[qubit] * mean * np.repeat(wave, _SUBSTEPS) * np.exp(2j * np.pi * turns))
+        return np.asarray(self._rate[qubit] * np.repeat(wave, steps) * np.exp(2j * np.pi * turns))
 
 
 def _label(rows: Signals, pulses: Sequence[FluxPulse]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -23,8 +23,8 @@ REACH = 0.05
 """GHz: a tone this near to a resonator reads its qubit, a window this near is meant for it."""
 _RING_DOWNS = 12
 """Amplitude time constants after which a resonator counts as empty."""
-_HELD = 20_000
-"""Distinct tones in windows that are remembered."""
+_HELD = 2_000
+"""Distinct tones in windows that are remembered; some 10 kB each."""
 
 Falls = Mapping[tuple[int, int], NDArray[np.float64]]
 """(qubit, row of a tone) -> for each shot the time in ns up to which the qubit is in 1 or has leaked: -inf if it was in
@@ -33,7 +33,7 @@ Falls = Mapping[tuple[int, int], NDArray[np.float64]]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Probe:
-    """One qubit being read: tones that touch and overlap, and the windows over them."""
+    """One qubit being read by tones that touch or overlap, whether or not a window listens."""
 
     qubit: int
     start: int
@@ -42,8 +42,6 @@ class Probe:
     """ns: until here it is watched for its fall from 1 to 0."""
     tones: tuple[int, ...]
     """Rows of the table's tones."""
-    recorded: bool
-    """Whether a window listens. A tone that nobody listens to only dephases."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -117,13 +115,13 @@ class FeedlineModel:
         """Say which resonators each frequency is meant for, shape (rows, qubits)."""
         return np.asarray(np.abs(frequency[:, None] - self._centres) < REACH)
 
-    def probes(self, tones: Signals, windows: Windows) -> list[Probe]:
+    def probes(self, tones: Signals) -> list[Probe]:
         """Find when which qubit is read."""
-        read, meant = self.near(tones.carrier), self.near(windows.frequency)
+        read = self.near(tones.carrier)
         return [
             probe
             for qubit in range(len(self.notches))
-            for probe in self._probes_of(qubit, tones, np.flatnonzero(read[:, qubit]), windows, meant[:, qubit])
+            for probe in _probes_of(qubit, tones, np.flatnonzero(read[:, qubit]))
         ]
 
     def points(
@@ -197,54 +195,20 @@ class FeedlineModel:
         both = self.near(np.array([heard.carrier, heard.frequency])).all(axis=0)
         return np.flatnonzero(both).tolist()
 
-    def _probes_of(
-        self, qubit: int, tones: Signals, rows: NDArray[np.int64], windows: Windows, meant: NDArray[np.bool_]
-    ) -> list[Probe]:
-        labels = chains(tones.start[rows], tones.end[rows], gap=1)
-        if not len(labels):
-            return []
-        count = int(labels[-1]) + 1
-        start = tones.start[rows][np.searchsorted(labels, np.arange(count))]
-        end = np.zeros(count, dtype=np.int64)
-        np.maximum.at(end, labels, tones.end[rows])
-        opened, closed = windows.start[meant], windows.end[meant]
-        recorded = _overlapping(start, end + self._tail, opened, closed)
-        end = _prolonged(start, end, opened, closed)
-        return [
-            Probe(
-                qubit=qubit,
-                start=int(start[i]),
-                end=int(end[i]),
-                tones=tuple(rows[labels == i].tolist()),
-                recorded=bool(recorded[i]),
-            )
-            for i in range(count)
-        ]
 
-
-def _overlapping(
-    start: NDArray[np.int64], end: NDArray[np.int64], opened: NDArray[np.int64], closed: NDArray[np.int64]
-) -> NDArray[np.bool_]:
-    """Say which intervals, sorted by both ends, overlap any of some windows."""
-    marks = np.zeros(len(start) + 1, dtype=np.int64)
-    first = np.searchsorted(end, opened, side="right")
-    last = np.searchsorted(start, closed, side="left")
-    reached = last > first
-    np.add.at(marks, first[reached], 1)
-    np.add.at(marks, last[reached], -1)
-    return np.cumsum(marks)[:-1] > 0
-
-
-def _prolonged(
-    start: NDArray[np.int64], end: NDArray[np.int64], opened: NDArray[np.int64], closed: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """Give the ends of disjoint intervals, prolonged to the end of the windows that begin before them."""
-    prolonged = end.copy()
-    first = np.searchsorted(end, opened, side="right")
-    last = np.searchsorted(start, closed, side="left")
-    reached = last > first
-    np.maximum.at(prolonged, last[reached] - 1, closed[reached])
-    return prolonged
+def _probes_of(qubit: int, tones: Signals, rows: NDArray[np.int64]) -> list[Probe]:
+    """Join those tones that touch or overlap."""
+    labels = chains(tones.start[rows], tones.end[rows], gap=1)
+    groups = np.split(rows, np.flatnonzero(np.diff(labels)) + 1) if len(rows) else []
+    return [
+        Probe(
+            qubit=qubit,
+            start=int(tones.start[group[0]]),
+            end=int(tones.end[group].max()),
+            tones=tuple(group.tolist()),
+        )
+        for group in groups
+    ]
 
 
 def hear(tones: Signals, j: int, windows: Windows, k: int, waveforms: tuple[Waveform, ...]) -> Hearing:

@@ -21,8 +21,8 @@ from qubitd.emulator.chip.lines import Signals, envelope
 from qubitd.emulator.chip.transmon import FluxCurve
 from qubitd.emulator.events import Waveform
 
-_HELD = 20_000
-"""Distinct pulses that are remembered."""
+_HELD = 4_000
+"""Distinct pulses that are remembered; 5 kB each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from qubitd.emulator.chip.basis import LEVELS, P0, SIZE, Map, X, decay
+from qubitd.emulator.chip.basis import LEVELS, P0, SIZE, Map, decay
 
 _SAME = 12
 """Decimals to which the states of two branches agree when they are one branch."""
@@ -50,11 +50,6 @@ class Register:
         axes = (self._axis[first], self._axis[second])
         moved = np.tensordot(pair.reshape([SIZE] * 4), self.states, axes=((2, 3), axes))
         self.states = np.moveaxis(moved, (0, 1), axes)
-
-    def dephase(self, qubit: int, *, time: float) -> None:
-        """Let something else learn a qubit's level at an instant."""
-        self._relax(qubit, time)
-        self._gathered[qubit][X:] = 0
 
     def hold(self, qubit: int, *, time: float) -> None:
         """Bring a qubit to an instant at which it will be measured; nothing may happen to it afterwards."""
