@@ -45,6 +45,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("debug", "info", "warning", "error"),
         help="what is logged to stderr (%(default)s)",
     )
+    parser.add_argument(
+        "--emulator",
+        type=_control_socket,
+        metavar="ADDRESS:PORT",
+        help="control socket of an emulated rack that runs already (starts one of its own)",
+    )
     parser.add_argument("--stop-at-eof", action="store_true", help=argparse.SUPPRESS)
 
 
@@ -56,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     rack = load_rack(arguments.rack)
     settings = DaemonSettings(
         device=device,
-        rack=lambda: _running(rack, arguments.rack),
+        rack=lambda: _running(rack, arguments.rack, arguments.emulator),
         data_dir=arguments.data_dir or state_directory() / name,
         host=arguments.host,
         port=arguments.port,
@@ -98,18 +104,21 @@ def _stop_at_eof(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
 
 
 @contextmanager
-def _running(rack: Rack, file: Path | None) -> Iterator[RunningRack]:
-    """Start the rack's emulator, if it names one, and put the emulator's address in place of the file's."""
+def _running(rack: Rack, file: Path | None, running: tuple[str, int] | None) -> Iterator[RunningRack]:
+    """Start the rack's emulator, if it names one and none runs yet."""
     if rack.emulator is None:
         yield RunningRack(rack=rack, controller=open_rack(rack))
-        return
-    with start_emulator(_cabling(rack.emulator, file)) as emulator:
-        moved = with_address(rack, emulator.address)
-        yield RunningRack(
-            rack=moved,
-            controller=open_rack(moved),
-            simulator=Simulator(emulator.address, emulator.control_port),
-        )
+    elif running is not None:
+        yield _emulated(rack, *running)
+    else:
+        with start_emulator(_cabling(rack.emulator, file)) as emulator:
+            yield _emulated(rack, emulator.address, emulator.control_port)
+
+
+def _emulated(rack: Rack, address: str, control_port: int) -> RunningRack:
+    """Put the emulator's address in place of the file's."""
+    moved = with_address(rack, address)
+    return RunningRack(rack=moved, controller=open_rack(moved), simulator=Simulator(address, control_port))
 
 
 def _cabling(settings: EmulatorSettings, rack_file: Path | None) -> Path | None:
@@ -117,6 +126,11 @@ def _cabling(settings: EmulatorSettings, rack_file: Path | None) -> Path | None:
     if settings.cabling == _KNOWN_CABLING:
         return None
     return Path(settings.cabling) if rack_file is None else rack_file.parent / settings.cabling
+
+
+def _control_socket(text: str) -> tuple[str, int]:
+    address, _, port = text.rpartition(":")
+    return address, _port(port)
 
 
 def _port(text: str) -> int:

@@ -76,7 +76,7 @@ class JobBook:
         now: Callable[[], int],
         on_disagreement: Callable[[BookDisagreesError], None],
     ) -> None:
-        """Keep jobs; `on_disagreement` is told if the store holds a job otherwise than this book: end the daemon then."""
+        """Keep jobs; `on_disagreement` is told when the store holds one otherwise than the book: end the daemon then."""
         self.now = now
         self._on_disagreement = on_disagreement
         self._store = store
@@ -188,13 +188,12 @@ class JobBook:
         )
 
     def _write(self, job_id: str, command: Callable[[Writes], Result]) -> asyncio.Future[Result]:
+        """Write, whatever becomes of the caller that waits for it: memory has moved already."""
         future = asyncio.wrap_future(self._store.write(command))
         future.add_done_callback(lambda done: self._written(job_id, done))
-        return future
+        return asyncio.shield(future)
 
     def _written(self, job_id: str, done: asyncio.Future[Result]) -> None:
-        if done.cancelled():
-            return
         error = done.exception()
         if error is None:
             self._announcer.announce(job_id)

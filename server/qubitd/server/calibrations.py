@@ -18,6 +18,7 @@ from qubitd.core.properties import target_properties
 from qubitd.core.snapshot import Parameter, Snapshot
 from qubitd.server.announcer import Announcer
 from qubitd.server.errors import CommitConflictError, UnknownParameterError, UnknownRevisionError
+from qubitd.server.persistence import to_the_end
 from qubitd.server.revision_rules import FILE_AUTHOR, Edit, apply, differences, file_edit, rollback_edit
 from qubitd.server.store.revisions import RememberedFile, RevisionReads
 from qubitd.server.store.store import Store, Writes
@@ -75,7 +76,7 @@ class Calibrations:
             CommitConflictError: others changed the same parameters since.
             InvalidCalibrationError: a value is outside what physics, units or the device allow.
         """
-        return await self._make(lambda w: self._commit(w, proposal))
+        return await to_the_end(self._make(lambda w: self._commit(w, proposal)))
 
     async def rollback(self, *, to_revision: int, names: Collection[str], author: str, message: str) -> Snapshot:
         """Make a new revision with older values.
@@ -85,8 +86,10 @@ class Calibrations:
             UnknownParameterError: neither revision has the parameter.
             InvalidCalibrationError: together with what stays, the values break the device.
         """
-        return await self._make(
-            lambda w: self._rollback(w, to_revision=to_revision, names=names, author=author, message=message)
+        return await to_the_end(
+            self._make(
+                lambda w: self._rollback(w, to_revision=to_revision, names=names, author=author, message=message)
+            )
         )
 
     def snapshot(self, revision: int = 0) -> Snapshot:
@@ -134,6 +137,7 @@ class Calibrations:
         return self._store.revisions(self.device.name)
 
     async def _make(self, command: Callable[[Writes], Snapshot]) -> Snapshot:
+        """Goes on when the caller is gone: what is in the store must be in force."""
         made = await asyncio.wrap_future(self._store.write(command))
         if made.revision > self.current.revision:
             self._current = made

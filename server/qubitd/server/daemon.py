@@ -104,8 +104,8 @@ async def _rack(
             announcer=announcer,
             now=time.time_ns,
         )
+        await rack.open()
         try:
-            await rack.open()
             yield rack
         finally:
             await rack.close()

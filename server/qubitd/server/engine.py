@@ -11,6 +11,7 @@ from qubitd.server.book import Entry, JobBook, Move
 from qubitd.server.calibrations import Calibrations
 from qubitd.server.errors import DrainingError
 from qubitd.server.lifecycle import Trigger
+from qubitd.server.persistence import to_the_end
 from qubitd.server.planning import plan_of
 from qubitd.server.queue import JobQueue, Rank
 from qubitd.server.rack import RackThread
@@ -95,10 +96,7 @@ class Engine:
         """
         if self._is_draining:
             raise DrainingError
-        accepted, entry = await self._book.accept(new)
-        if entry is not None:
-            self._validator.add(entry)
-        return accepted.job_id
+        return await to_the_end(self._take(new))
 
     async def cancel(self, *, owner: str, job_id: str) -> JobStatus:
         """End a job, or have it end at its next chunk boundary; durable on return. Gives its state.
@@ -139,7 +137,7 @@ class Engine:
             UnknownJobError: the owner has no such job.
             NotEndedError: it has not ended.
         """
-        await self._book.delete(owner=owner, job_id=job_id)
+        await to_the_end(self._book.delete(owner=owner, job_id=job_id))
 
     def refuse_new(self) -> None:
         """Take nothing more, and start no further chunk. Jobs that wait stay in the store."""
@@ -156,6 +154,13 @@ class Engine:
             _log.warning("the running chunk does not end; leaving it", extra={"seconds": DRAIN_SECONDS})
             task.cancel()
         await asyncio.gather(validator, runner, return_exceptions=True)
+
+    async def _take(self, new: NewJob) -> str:
+        """Goes on when the caller is gone: a job that is in the store must be in the book."""
+        accepted, entry = await self._book.accept(new)
+        if entry is not None:
+            self._validator.add(entry)
+        return accepted.job_id
 
     def _enqueue(self, entry: Entry) -> None:
         self._queue.add(entry.job_id, Rank(accepted=entry.number))

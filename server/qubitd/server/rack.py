@@ -78,7 +78,12 @@ class RackThread:
         Raises:
             DriverError: one is missing, is another, or cannot be made safe.
         """
-        await self._do(self._open)
+        try:
+            await self._do(self._open)
+        except BaseException:
+            self.controller.close()
+            self._thread.shutdown()
+            raise
         self._set_operational(True)
 
     async def run(self, assembly: Assembly, *, seed: int | None) -> Run:

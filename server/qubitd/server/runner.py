@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from qubitd.core.errors import InvalidInputError
 from qubitd.core.job import JobStatus
 from qubitd.core.snapshot import Snapshot
 from qubitd.server.book import Entry, JobBook, Move
@@ -116,6 +117,7 @@ class Runner:
 
     def _fail(self, entry: Entry, error: BaseException) -> None:
         failure = failure_of(error)
-        _log.warning("job failed", extra={"cause": failure.message})
+        level = logging.INFO if isinstance(error, InvalidInputError) else logging.WARNING
+        _log.log(level, "job failed", extra={"cause": failure.message})
         if entry.lifecycle.allows(Trigger.FAIL):
             self._book.move(entry, Move(trigger=Trigger.FAIL, message=failure.message, problems=failure.problems))

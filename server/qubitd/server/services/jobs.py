@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from typing import TypeVar
+
+from google.protobuf.message import Message
 
 from qubitd.server.admission import Newcomer, admit, check_limits
 from qubitd.server.announcer import Announcer
@@ -21,6 +24,7 @@ from qubitd.wire.jobs import STATUS_NUMBER, StatusChange, encode_event, encode_j
 from qubitd.wire.plans import encode_plan
 from qubitd.wire.specs import decode_spec
 
+_Result = TypeVar("_Result")
 _INLINE_BYTES = 65_536
 """Requests up to this size are decoded at once; bigger ones in a thread, so that they hold up nobody."""
 
@@ -55,11 +59,7 @@ class JobsService:
         """Take a job."""
         self._backend.check_name(request.backend)
         newcomer = Newcomer(job_id=str(uuid.uuid4()), owner=LOCAL, time_ns=self._book.now())
-        limits = self._backend.limits
-        if request.ByteSize() <= _INLINE_BYTES:
-            new = admit(request, newcomer, limits)
-        else:
-            new = await asyncio.to_thread(admit, request, newcomer, limits)
+        new = await _by_size(request, lambda: admit(request, newcomer, self._backend.limits))
         return jobs_pb2.SubmitResponse(job_id=await self._engine.submit(new))
 
     async def Get(self, request: jobs_pb2.JobsGetRequest) -> jobs_pb2.JobsGetResponse:
@@ -118,7 +118,7 @@ class JobsService:
     async def Explain(self, request: jobs_pb2.ExplainRequest) -> jobs_pb2.ExplainResponse:
         """Say what a job would take."""
         self._backend.check_name(request.backend)
-        spec = decode_spec(request.spec)
+        spec = await _by_size(request, lambda: decode_spec(request.spec))
         check_limits(spec, self._backend.limits)
         return encode_plan(await self._engine.explain(spec))
 
@@ -126,3 +126,7 @@ class JobsService:
         """Remove an ended job."""
         await self._engine.delete(owner=LOCAL, job_id=request.job_id)
         return jobs_pb2.JobsDeleteResponse()
+
+
+async def _by_size(request: Message, work: Callable[[], _Result]) -> _Result:
+    return work() if request.ByteSize() <= _INLINE_BYTES else await asyncio.to_thread(work)

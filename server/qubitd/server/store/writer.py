@@ -147,6 +147,8 @@ def _commit(connection: sqlite3.Connection, state: State, batch: list[_Command[S
     written: list[_Written] = []
     refused: list[tuple[Future[Any], Exception]] = []
     for command in batch:
+        if not command.future.set_running_or_notify_cancel():
+            continue
         connection.execute("SAVEPOINT command")
         try:
             written.append(_Written(future=command.future, result=command.run(state)))

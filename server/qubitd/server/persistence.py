@@ -1,0 +1,22 @@
+"""Work that must not stop halfway because whoever asked for it hung up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
+
+
+async def to_the_end(work: Coroutine[Any, Any, Result]) -> Result:
+    """Do something to its end and give what it gives; if the caller is cancelled meanwhile, the work goes on alone."""
+    task = asyncio.ensure_future(work)
+    task.add_done_callback(_take_as_read)
+    return await asyncio.shield(task)
+
+
+def _take_as_read(task: asyncio.Future[Any]) -> None:
+    """An error that nobody waits for any more was for the caller alone: a conflict, a key used twice."""
+    if not task.cancelled():
+        task.exception()
