@@ -1,0 +1,165 @@
+"""Chunks hold as many circuits, then as many shots, as memory and a second allow; a shot is never cut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from qubitd.compiler.chunk import Pack
+from qubitd.compiler.compile import compile_circuits
+from qubitd.compiler.device_file import load_device
+from qubitd.compiler.errors import ProgramTooLargeError
+from qubitd.core.capacity import Usage
+from qubitd.core.circuit import CircuitBuilder, pack
+from qubitd.core.program import Chunk, Program
+from qubitd.core.sweep import Sweep, SweepAxis
+
+FILE = load_device("line5")
+RESET = 210_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """Instructions for each play once, and a bin for each acquisition of each shot."""
+
+    instructions: int = 1000
+    bins: int = 1000
+
+    def usage(self, chunk: Chunk) -> Sequence[Usage]:
+        plays = sum(len(program.plays.start) for program in chunk.programs)
+        acquisitions = sum(len(program.acquisitions.start) for program in chunk.programs)
+        return (
+            Usage(sequencer="seq0 (q0.drive)", memory="instructions", used=plays, limit=self.instructions),
+            Usage(sequencer="seq1 (q0.readout)", memory="bins", used=acquisitions * chunk.shots, limit=self.bins),
+        )
+
+
+def programs(*plays: int, delay: float = 0.0) -> list[Program]:
+    builders = [CircuitBuilder(name=f"c{i}", num_qubits=1, num_clbits=1) for i in range(len(plays))]
+    for builder, count in zip(builders, plays, strict=True):
+        for _ in range(count - 1):
+            builder.add("x", 0)
+        builder.delay(0, delay).measure(0, 0)
+    return list(compile_circuits(FILE.device, FILE.snapshot(), pack(builders)).programs())
+
+
+def cut(
+    made: Sequence[Program], shots: int, memory: Memory | None = None, run_time: int = 10**12
+) -> list[tuple[int, int, int, int]]:
+    """(first program, programs, first shot, shots) of each chunk."""
+    packed = Pack(capacity=memory or Memory(), reset=RESET, run_time=run_time)(iter(made), shots=shots)
+    return [(c.first_program, len(c.programs), c.first_shot, c.shots) for c in packed]
+
+
+def test_a_job_that_fits_is_one_chunk() -> None:
+    assert cut(programs(3, 3, 3), shots=100) == [(0, 3, 0, 100)]
+
+
+@pytest.mark.parametrize(
+    ("limit", "groups"),
+    [(29, [9, 1]), (30, [10]), (31, [10]), (3, [1] * 10), (5, [1] * 10), (6, [2] * 5), (20, [6, 4])],
+)
+def test_circuits_are_cut_exactly_at_the_memory(limit: int, groups: list[int]) -> None:
+    chunks = cut(programs(*[3] * 10), shots=1, memory=Memory(instructions=limit))
+    assert [chunk[1] for chunk in chunks] == groups
+    assert [chunk[0] for chunk in chunks] == [sum(groups[:i]) for i in range(len(groups))]
+
+
+@pytest.mark.parametrize(
+    ("limit", "shots", "cuts"),
+    [(100, 100, [100]), (99, 100, [99, 1]), (101, 100, [100]), (50, 100, [50, 50]), (1, 3, [1, 1, 1])],
+)
+def test_shots_are_cut_exactly_at_the_memory(limit: int, shots: int, cuts: list[int]) -> None:
+    chunks = cut(programs(3), shots=shots, memory=Memory(bins=limit))
+    assert [chunk[3] for chunk in chunks] == cuts
+    assert [chunk[2] for chunk in chunks] == [sum(cuts[:i]) for i in range(len(cuts))]
+
+
+def test_all_circuits_stay_together_and_their_shots_are_cut() -> None:
+    assert cut(programs(3, 3), shots=70, memory=Memory(bins=100)) == [(0, 2, 0, 50), (0, 2, 50, 20)]
+
+
+def test_a_chunk_runs_for_about_a_second() -> None:
+    made = programs(2, 2)
+    ticks = sum(program.duration + RESET for program in made)
+    chunks = cut(made, shots=5000, memory=Memory(bins=10**9), run_time=10**9)
+    assert chunks[0] == (0, 2, 0, 10**9 // ticks)
+    assert sum(chunk[3] for chunk in chunks) == 5000
+
+
+def test_circuits_whose_single_shots_take_longer_are_cut_between_circuits() -> None:
+    made = programs(*[2] * 6, delay=300e-6)
+    ticks = made[0].duration + RESET
+    assert [chunk[1] for chunk in cut(made, shots=2, run_time=4 * ticks)] == [4, 4, 2]
+    assert [chunk[3] for chunk in cut(made, shots=2, run_time=4 * ticks)] == [1, 1, 2]
+
+
+def test_one_shot_longer_than_a_chunk_is_run_all_the_same() -> None:
+    assert cut(programs(2, 2, delay=0.5), shots=2, run_time=10**6) == [
+        (0, 1, 0, 1),
+        (0, 1, 1, 1),
+        (1, 1, 0, 1),
+        (1, 1, 1, 1),
+    ]
+
+
+def test_a_program_that_does_not_fit_alone_is_refused_by_name() -> None:
+    with pytest.raises(ProgramTooLargeError) as refused:
+        cut(programs(3, 3, 9), shots=10, memory=Memory(instructions=8))
+    (problem,) = refused.value.problems
+    assert problem.where.startswith("program 2 ('c2', ")
+    assert problem.what == "one shot takes 9 instructions of seq0 (q0.drive), which holds 8; split the circuit"
+
+
+def test_a_program_at_the_limit_fits() -> None:
+    assert cut(programs(8), shots=1, memory=Memory(instructions=8)) == [(0, 1, 0, 1)]
+
+
+def test_what_comes_before_a_refused_program_is_packed() -> None:
+    packed = Pack(capacity=Memory(instructions=8), reset=RESET)(programs(3, 3, 9), shots=1)
+    assert next(packed).first_program == 0
+    with pytest.raises(ProgramTooLargeError):
+        next(packed)
+
+
+def test_programs_are_taken_only_as_they_are_needed() -> None:
+    taken = 0
+
+    def source() -> Iterator[Program]:
+        nonlocal taken
+        for program in programs(*[3] * 100):
+            taken += 1
+            yield program
+
+    packed = Pack(capacity=Memory(instructions=9), reset=RESET)(source(), shots=1)
+    assert len(next(packed).programs) == 3
+    assert taken <= 6
+
+
+def test_a_job_can_be_packed_from_any_program_on() -> None:
+    packed = Pack(capacity=Memory(), reset=RESET)(programs(3, 3), shots=1, first_program=7)
+    assert [chunk.first_program for chunk in packed] == [7]
+
+
+def test_no_programs_are_no_chunks() -> None:
+    assert cut([], shots=10) == []
+
+
+def test_the_programs_of_a_chunk_have_one_table() -> None:
+    builder = CircuitBuilder(name="rabi", num_qubits=1, num_clbits=1).add("x", 0).measure(0, 0)
+    axis = SweepAxis(names=("q0.x.sigma",), values=FILE.snapshot().value("q0.x.sigma") * one_to_two())
+    job = compile_circuits(FILE.device, FILE.snapshot(), pack([builder]), Sweep(axes=(axis,)))
+    before = list(job.programs())
+    (chunk,) = Pack(capacity=Memory(), reset=job.reset)(before, shots=1)
+    assert {id(program.tables) for program in chunk.programs} == {id(before[-1].tables)}
+    for old, new in zip(before, chunk.programs, strict=True):
+        first = [old.tables.envelopes[i].digest for i in old.plays.envelope]
+        assert [new.tables.envelopes[i].digest for i in new.plays.envelope] == first
+
+
+def one_to_two() -> NDArray[np.float64]:
+    return np.linspace(1, 2, 5)[None]

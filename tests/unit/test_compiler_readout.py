@@ -1,0 +1,127 @@
+"""IQ points become bits in Qiskit's order, in one place for counts, memory and averages."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from qiskit.primitives import BitArray
+
+from qubitd.compiler.compile import compile_circuits
+from qubitd.compiler.device_file import load_device
+from qubitd.compiler.readout import (
+    averaged,
+    classified,
+    classify,
+    counts,
+    discriminators,
+    kerneled,
+    merge_counts,
+    pack_bits,
+)
+from qubitd.core.circuit import CircuitBuilder, pack
+from qubitd.core.discriminator import Discriminator
+from qubitd.core.errors import InvalidCalibrationError
+from qubitd.core.program import Program
+
+FILE = load_device("line5")
+
+
+def measuring(*pairs: tuple[int, int], clbits: int) -> Program:
+    builder = CircuitBuilder(name="a", num_qubits=5, num_clbits=clbits)
+    for qubit, clbit in pairs:
+        builder.measure(qubit, clbit)
+    (program,) = compile_circuits(FILE.device, FILE.snapshot(), pack([builder])).programs()
+    return program
+
+
+def outcomes(program: Program, *shots: str) -> NDArray[np.bool_]:
+    """Outcomes in the order of the circuit, as columns in the order of the program's rows."""
+    in_order = np.array([[bit == "1" for bit in shot] for shot in shots], dtype=bool)
+    return in_order[:, program.acquisitions.order]
+
+
+def test_bits_are_where_qiskit_looks_for_them() -> None:
+    program = measuring((3, 0), (0, 8), (1, 11), clbits=12)
+    bits = pack_bits(outcomes(program, "110", "001"), program.acquisitions, 12)
+    array = BitArray(bits, num_bits=12)
+    assert array.get_bitstrings() == ["000100000001", "100000000000"]
+    assert counts(bits, 12) == array.get_counts()
+
+
+@pytest.mark.parametrize("clbits", [1, 7, 8, 9, 16, 70])
+def test_any_number_of_bits_is_packed_like_qiskits_bit_array(clbits: int) -> None:
+    program = measuring((0, clbits - 1), (1, 0), clbits=clbits)
+    expected = ["0" * (clbits - 1) + "0", "1" + "0" * (clbits - 1)] if clbits > 1 else ["0", "0"]
+    bits = pack_bits(outcomes(program, "00", "10"), program.acquisitions, clbits)
+    assert bits.shape == (2, -(-clbits // 8))
+    assert BitArray(bits, num_bits=clbits).get_bitstrings() == expected
+
+
+def test_of_two_measurements_into_one_bit_the_later_wins() -> None:
+    program = measuring((4, 0), (0, 0), clbits=1)
+    assert counts(pack_bits(outcomes(program, "10", "10", "01"), program.acquisitions, 1), 1) == {"0": 2, "1": 1}
+
+
+def test_one_qubit_measured_twice_keeps_both_results() -> None:
+    program = measuring((0, 1), (0, 0), clbits=2)
+    assert counts(pack_bits(outcomes(program, "10"), program.acquisitions, 2), 2) == {"10": 1}
+
+
+def test_bits_that_nothing_writes_are_0() -> None:
+    program = measuring((0, 2), clbits=4)
+    assert counts(pack_bits(outcomes(program, "1", "0"), program.acquisitions, 4), 4) == {"0000": 1, "0100": 1}
+
+
+def test_a_circuit_that_measures_nothing_has_bits_that_are_0() -> None:
+    program = measuring(clbits=2)
+    bits = pack_bits(np.zeros((3, 0), dtype=bool), program.acquisitions, 2)
+    assert counts(bits, 2) == {"00": 3}
+
+
+def test_each_qubit_is_told_apart_by_its_own_discriminator() -> None:
+    program = measuring((1, 0), (0, 1), (1, 2), clbits=3)
+    mine = {0: Discriminator(rotation=0.0, threshold=0.5), 1: Discriminator(rotation=np.pi, threshold=-0.1)}
+    iq = np.array([[0.4, 0.0, 0.2], [0.6, 0.2, 0.0]], dtype=np.complex64)
+    assert program.acquisitions.qubit.tolist() == [0, 1, 1]
+    assert classify(iq, program.acquisitions, mine).tolist() == [[False, True, False], [True, False, True]]
+    result = classified(program, iq, mine, index=3, first_shot=50)
+    assert result.bits is not None
+    assert counts(result.bits, 3) == {"001": 1, "110": 1}
+    assert (result.program, result.first_shot, result.shots, result.iq) == (3, 50, 2, None)
+
+
+def test_discriminators_come_from_the_snapshot_for_measured_qubits_alone() -> None:
+    program = measuring((1, 0), (4, 1), clbits=2)
+    snapshot = FILE.snapshot()
+    found = discriminators(FILE.device, snapshot, program)
+    assert sorted(found) == [1, 4]
+    assert found[4].threshold == snapshot.value("q4.readout.threshold")
+    parameters = {n: p for n, p in snapshot.parameters.items() if n != "q4.readout.rotation"}
+    with pytest.raises(InvalidCalibrationError, match=r"q4\.readout\.rotation"):
+        discriminators(FILE.device, replace(snapshot, parameters=parameters), program)
+
+
+def test_iq_points_are_given_in_the_order_of_the_measurements() -> None:
+    program = measuring((4, 2), (0, 1), (1, 0), clbits=3)
+    iq = np.array([[10, 20, 30]], dtype=np.complex64)
+    result = kerneled(program, iq, index=0, first_shot=5, shots=7)
+    assert result.iq is not None
+    assert result.iq.tolist() == [[30, 10, 20]]
+    assert (result.iq_qubits, result.iq_clbits) == ((4, 0, 1), (2, 1, 0))
+    assert (result.shots, result.first_shot, result.bits) == (7, 5, None)
+
+
+def test_an_average_is_the_mean_of_the_single_shots() -> None:
+    rng = np.random.default_rng(3)
+    iq = (rng.normal(size=(1000, 2)) + 1j * rng.normal(size=(1000, 2)) + 1e3).astype(np.complex64)
+    mean = averaged(iq)
+    assert mean.shape == (1, 2)
+    assert mean.dtype == np.complex64
+    np.testing.assert_allclose(mean[0], iq.astype(np.complex128).mean(axis=0), rtol=1e-6)
+
+
+def test_counts_of_chunks_add_up() -> None:
+    assert merge_counts([{"01": 2, "11": 1}, {"00": 4, "11": 5}]) == {"00": 4, "01": 2, "11": 6}
