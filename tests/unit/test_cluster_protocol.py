@@ -23,10 +23,10 @@ from qubitd.drivers.cluster.protocol import (
     sequencer,
 )
 from qubitd.drivers.cluster.settings import (
+    REST,
     connection_settings,
     front_end_settings,
-    rest_configuration,
-    run_configuration,
+    run_changes,
 )
 from qubitd.drivers.cluster.wiring import SequencerAddress, cluster_wiring
 from qubitd.drivers.families import open_rack
@@ -131,7 +131,7 @@ def readout_load(make_program: ProgramBuilder) -> SequencerLoad:
 
 
 def test_run_configuration_changes_what_a_run_needs_and_keeps_the_rest(readout_load: SequencerLoad) -> None:
-    changed = run_configuration(JsonValue(CONFIGURATION), readout_load).copy()
+    changed = json.loads(JsonValue(CONFIGURATION).changed(run_changes(readout_load)).encode())
     awg, acquire = changed["awg"][0], changed["acq"][0]
     assert awg["mixer"] == {"en": True, "corr_gain_ratio": 1.01}
     assert awg["nco"] == {"freq_hz": 170e6, "po": 0.0, "delay_comp_en": True}
@@ -145,24 +145,27 @@ def test_run_configuration_changes_what_a_run_needs_and_keeps_the_rest(readout_l
 
 def test_configuration_of_a_module_without_inputs_stays_without_acquisition(readout_load: SequencerLoad) -> None:
     plain = {key: value for key, value in CONFIGURATION.items() if key != "acq"}
-    changed = run_configuration(JsonValue(plain), replace(readout_load, bins=0)).copy()
+    changed = json.loads(JsonValue(plain).changed(run_changes(replace(readout_load, bins=0))).encode())
     assert "acq" not in changed
 
 
 def test_resting_sequencer_holds_its_switch_off_and_keeps_nobody_waiting() -> None:
-    running = JsonValue(CONFIGURATION).copy()
-    running["seq_proc"]["sync_en"] = True
-    rest = rest_configuration(JsonValue(running)).copy()
+    running = CONFIGURATION | {"seq_proc": {"sync_en": True}}
+    resting = JsonValue(running).changed(REST)
+    rest = json.loads(resting.encode())
     assert rest["awg"][0]["marker_ovr"] == {"en": True, "val": 0}
     assert rest["seq_proc"]["sync_en"] is False
     assert rest["awg"][0]["offs_path"] == [0.1, 0.0]
     assert rest["acq"] == CONFIGURATION["acq"]
+    assert resting.changed(REST) is resting
 
 
-@pytest.mark.parametrize("value", [{}, {"awg": []}, {"awg": [{}]}, []])
+@pytest.mark.parametrize(
+    "value", [{}, {"awg": [], "seq_proc": {}}, {"awg": [{}], "seq_proc": {}}, {"awg": 1, "seq_proc": {}}, []]
+)
 def test_configuration_of_unknown_form_is_refused(value: object) -> None:
     with pytest.raises(ValueError, match="unknown form"):
-        rest_configuration(JsonValue(value))
+        JsonValue(value).changed(REST)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,21 +75,19 @@ class ClusterConversation:
             raise self._malformed(f"it answers {count[:40]!r} when asked for the number of its errors")
         return self.link.ask_all([protocol.NEXT_ERROR] * int(count))
 
-    def refuse_errors(self, what: str, *, programmed: Iterable[int] = ()) -> None:
+    def refuse_errors(self, what: str, *, uploaded: Sequence[SequencerLoad] = ()) -> None:
         """End a batch of commands.
 
         Args:
             what: what the batch was for.
-            programmed: slots whose assembler was used in it.
+            uploaded: whose programs were sent in it.
 
         Raises:
             InstrumentFaultError: the instrument refused something.
         """
         words = self.drain_errors()
         if words:
-            logs = self.link.ask_blocks([protocol.assembler_log(slot) for slot in programmed])
-            words += [text for text in (one.decode("utf-8", errors="replace").strip() for one in logs) if text]
-            raise self._fault(f"it refused to {what}", words)
+            raise self._fault(f"it refused to {what}", [*words, *self._assembler_words(uploaded)])
 
     def states(self, addresses: Sequence[SequencerAddress]) -> Mapping[SequencerAddress, SequencerState]:
         """Ask how sequencers are."""
@@ -165,6 +163,19 @@ class ClusterConversation:
         if filled != load.bins:
             raise self._changed(f"{load.wired.name} filled {filled} of {load.bins} bins exactly once in this run")
         return bins
+
+    def _assembler_words(self, loads: Sequence[SequencerLoad]) -> list[str]:
+        """Find out which programs do not assemble, by sending them once more: a module keeps only its last log."""
+        words = []
+        for load in loads:
+            slot = load.wired.address.slot
+            self.link.write_block(sequencer(load.wired.address, "PROGram"), load.program)
+            if self.link.ask(protocol.assembler_success(slot)).strip() != "1":
+                (text,) = self.link.ask_blocks([protocol.assembler_log(slot)])
+                words.append(f"{load.wired.name}: {text.decode('utf-8', errors='replace').strip()}")
+        if loads:
+            self.drain_errors()
+        return words
 
     def _acquisition(self) -> tuple[bytes, memoryview]:
         """Read name and bins of one acquisition; the scope traces in between are left aside."""

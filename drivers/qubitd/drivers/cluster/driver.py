@@ -25,12 +25,12 @@ from qubitd.drivers.cluster.modules import SEQUENCERS
 from qubitd.drivers.cluster.protocol import ACTIVE_STATES, SequencerState, sequencer
 from qubitd.drivers.cluster.readout import program_iq
 from qubitd.drivers.cluster.settings import (
+    REST,
     Setting,
     configuration_header,
     connection_settings,
     front_end_settings,
-    rest_configuration,
-    run_configuration,
+    run_changes,
 )
 from qubitd.drivers.cluster.wiring import SequencerAddress, Wiring
 from qubitd.drivers.controller import Assembly, LoadReport
@@ -133,7 +133,7 @@ class ClusterController:
             wanted, states = self._plan(connected, assembly)
             connected.settings.write(wanted)
             sent = sum(connected.holdings.bring(load, states[load.wired.address]) for load in assembly.sequencers)
-            connected.conversation.refuse_errors("take a chunk", programmed=_slots(assembly))
+            connected.conversation.refuse_errors("take a chunk", uploaded=assembly.sequencers)
         self._loaded = assembly
         log.info("loaded", extra={"instrument": self._instrument.resource, "bytes": sent})
         return LoadReport(upload_bytes=sent, reused_bytes=assembly.upload_bytes - sent)
@@ -216,7 +216,7 @@ class ClusterController:
                 log.warning("refused to stop", extra={"instrument": self._instrument.resource, "words": words})
             self._adopt(connected)
             headers = list(map(configuration_header, self._addresses))
-            settings.write(settings.missing({header: rest_configuration(settings.value(header)) for header in headers}))
+            settings.write(settings.missing({header: settings.changed(header, REST) for header in headers}))
             conversation.refuse_errors("rest")
             settings.verify(headers)
             self._refuse_active(conversation.states(self._addresses))
@@ -277,9 +277,9 @@ class ClusterController:
         for address in self._addresses:
             header = configuration_header(address)
             if address in loads:
-                running[header] = run_configuration(settings.value(header), loads[address])
+                running[header] = settings.changed(header, run_changes(loads[address]))
             else:
-                resting[header] = rest_configuration(settings.value(header))
+                resting[header] = settings.changed(header, REST)
         return settings.missing({**resting, **self._front_end, **running})
 
     def _touched(self, assembly: ClusterAssembly, wanted: Mapping[str, Setting]) -> list[SequencerAddress]:
@@ -322,7 +322,3 @@ def _deletions(loaded: ClusterAssembly) -> list[str]:
     """Give the commands that delete what earlier runs acquired."""
     command = f'ACQ:ALISt:ACQuisition:DATA:DELete "{protocol.ACQUISITION}"'
     return [sequencer(load.wired.address, command) for load in loaded.sequencers if load.bins]
-
-
-def _slots(loaded: ClusterAssembly) -> list[int]:
-    return sorted({load.wired.address.slot for load in loaded.sequencers})

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from qubitd.drivers.cluster.conversation import ClusterConversation
 from qubitd.drivers.cluster.json_value import JsonValue
 from qubitd.drivers.cluster.settings import Setting
-from qubitd.drivers.errors import InstrumentChangedError
+from qubitd.drivers.errors import InstrumentChangedError, MalformedAnswerError
 
 
 class KnownSettings:
@@ -22,12 +22,17 @@ class KnownSettings:
         """Read settings; nothing changes."""
         self._known |= self._read(list(numbers), list(values))
 
-    def value(self, header: str) -> JsonValue:
-        """Give a JSON setting as it is known."""
-        known = self._known[header]
-        if not isinstance(known, JsonValue):
-            raise TypeError(f"{header} is no JSON")
-        return known
+    def changed(self, header: str, changes: Mapping[str, object]) -> JsonValue:
+        """Give a JSON setting as it would be with changes.
+
+        Raises:
+            MalformedAnswerError: what was read is not of the form that could be changed so.
+        """
+        known = self._known.get(header)
+        try:
+            return (known if isinstance(known, JsonValue) else JsonValue(known)).changed(changes)
+        except ValueError as error:
+            raise MalformedAnswerError(resource=self._conversation.link.resource, what=f"{header}: {error}") from error
 
     def missing(self, wanted: Mapping[str, Setting]) -> Mapping[str, Setting]:
         """Give those of the settings that are not known to be so already."""

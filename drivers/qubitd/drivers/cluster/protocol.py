@@ -81,6 +81,11 @@ def input_attenuation(slot: int, index: int) -> str:
     return f"SLOT{slot}:AFE:ATT:IN{index}"
 
 
+def assembler_success(slot: int) -> str:
+    """Give the question for whether a module's assembler took the last program."""
+    return f"SLOT{slot}:STATus:ASSEMbler:SUCCess?"
+
+
 def assembler_log(slot: int) -> str:
     """Give the question for what a module's assembler said about the last program."""
     return f"SLOT{slot}:STATus:ASSEMbler:LOG?"

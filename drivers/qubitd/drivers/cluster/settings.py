@@ -6,7 +6,6 @@ A setting is known by the header of its message; its value is a number, or JSON 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from qubitd.drivers.cluster.assembly import SequencerLoad
 from qubitd.drivers.cluster.json_value import JsonValue
@@ -55,46 +54,26 @@ def connection_settings(lines: Iterable[WiredLine]) -> Mapping[str, Setting]:
     return settings
 
 
-def run_configuration(current: JsonValue, load: SequencerLoad) -> JsonValue:
-    """Give a sequencer's configuration for a run: synchronised, its switch left to its program.
+REST: Mapping[str, object] = {"awg": [{"marker_ovr": {"en": True, "val": 0}}], "seq_proc": {"sync_en": False}}
+"""Changes to the configuration of a sequencer that takes no part: its switch held off, nobody waiting for it."""
 
-    Raises:
-        ValueError: the current one is not of the Cluster's form.
-    """
-    value, awg, processor = _parts(current)
+
+def run_changes(load: SequencerLoad) -> Mapping[str, object]:
+    """Give the changes to a sequencer's configuration for a run: synchronised, its switch left to its program."""
     is_rf = load.wired.is_rf
-    _change(awg, "mixer", {"en": is_rf})
-    _change(awg, "nco", {"freq_hz": load.nco_frequency, "po": 0.0})
-    _change(awg, "marker_ovr", {"en": False, "val": 0})
-    awg["gain_path"], awg["offs_path"] = [1.0, 1.0], [0.0, 0.0]
+    changes: dict[str, object] = {
+        "awg": [
+            {
+                "mixer": {"en": is_rf},
+                "nco": {"freq_hz": load.nco_frequency, "po": 0.0},
+                "marker_ovr": {"en": False, "val": 0},
+                "gain_path": [1.0, 1.0],
+                "offs_path": [0.0, 0.0],
+            }
+        ],
+        "seq_proc": {"sync_en": True},
+    }
     if load.bins:
-        acquire = value["acq"][0]
-        _change(acquire, "demod", {"en": is_rf})
-        _change(acquire, "th_acq", {"non_weighed_integration_len": load.integration})
-        _change(acquire, "th_acq_trg_map", {"en": False})
-    processor["sync_en"] = True
-    return JsonValue(value)
-
-
-def rest_configuration(current: JsonValue) -> JsonValue:
-    """Give the configuration of a sequencer that takes no part: its switch held off, the others not waiting for it.
-
-    Raises:
-        ValueError: the current one is not of the Cluster's form.
-    """
-    value, awg, processor = _parts(current)
-    _change(awg, "marker_ovr", {"en": True, "val": 0})
-    processor["sync_en"] = False
-    return JsonValue(value)
-
-
-def _parts(current: JsonValue) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    value = current.copy()
-    try:
-        return value, value["awg"][0], value["seq_proc"]
-    except (KeyError, IndexError, TypeError) as error:
-        raise ValueError(f"a sequencer's configuration of unknown form, without {error}") from error
-
-
-def _change(part: dict[str, Any], key: str, values: Mapping[str, object]) -> None:
-    part[key] = {**part.get(key, {}), **values}
+        integration = {"non_weighed_integration_len": load.integration}
+        changes["acq"] = [{"demod": {"en": is_rf}, "th_acq": integration, "th_acq_trg_map": {"en": False}}]
+    return changes
