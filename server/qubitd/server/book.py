@@ -76,7 +76,7 @@ class JobBook:
         now: Callable[[], int],
         on_disagreement: Callable[[BookDisagreesError], None],
     ) -> None:
-        """Keep jobs; `on_disagreement` is told when the store holds one otherwise than the book: end the daemon then."""
+        """Keep jobs; `on_disagreement` is told if the store holds one otherwise than the book: then end the daemon."""
         self.now = now
         self._on_disagreement = on_disagreement
         self._store = store

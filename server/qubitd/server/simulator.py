@@ -26,14 +26,15 @@ class Simulator:
         self._ask({"command": "seed", "value": seed})
 
     def _ask(self, request: dict[str, object]) -> None:
-        address = f"{self._host}:{self._port}"
         try:
             with socket.create_connection((self._host, self._port), timeout=_TIMEOUT) as connection:
                 connection.sendall(json.dumps(request).encode() + b"\n")
                 with connection.makefile("rb") as answers:
-                    line = answers.readline()
-        except OSError as error:
-            raise SimulatorError(address=address, what=f"does not answer ({error})") from error
-        answer = json.loads(line or b"{}")
-        if not answer.get("ok"):
-            raise SimulatorError(address=address, what=f"refused {request}: {answer.get('error', 'no answer')}")
+                    answer = json.loads(answers.readline())
+        except (OSError, ValueError) as error:
+            raise self._failed(f"does not answer ({error})") from error
+        if not isinstance(answer, dict) or not answer.get("ok"):
+            raise self._failed(f"refused {request}: {answer}")
+
+    def _failed(self, what: str) -> SimulatorError:
+        return SimulatorError(address=f"{self._host}:{self._port}", what=what)

@@ -1,0 +1,61 @@
+"""What becomes of a job when the daemon died: it goes on, or it ends with the place it reached."""
+
+from __future__ import annotations
+
+import pytest
+
+from qubitd.core.job import JobStatus
+from qubitd.server.book import Entry
+from qubitd.server.lifecycle import Lifecycle, Trigger
+from qubitd.server.recovery import interrupted
+from qubitd.server.store.rows import ChunkRow, Span
+
+
+def entry(status: JobStatus, *, cancelling: bool = False) -> Entry:
+    lifecycle = Lifecycle(job_id="j", status=status)
+    return Entry(number=1, lifecycle=lifecycle, shots=1000, attempt=2, cancelling=cancelling)
+
+
+Columns = tuple[int, int, int, int]
+
+
+def kept(*spans: Columns) -> list[ChunkRow]:
+    return [
+        ChunkRow(
+            n=n,
+            span=Span(first_program=first, programs=programs, first_shot=shot, shots=shots),
+            pieces=1,
+            digest="",
+        )
+        for n, (first, programs, shot, shots) in enumerate(spans)
+    ]
+
+
+@pytest.mark.parametrize("status", [JobStatus.INITIALIZING, JobStatus.VALIDATING, JobStatus.QUEUED])
+def test_a_job_that_waited_goes_on(status: JobStatus) -> None:
+    assert interrupted(entry(status), []) is None
+
+
+@pytest.mark.parametrize(
+    ("chunks", "place"),
+    [
+        ((), "program 0, shot 0"),
+        (((0, 4, 0, 600),), "program 0, shot 600"),
+        (((0, 4, 0, 600), (0, 4, 600, 400)), "program 4, shot 0"),
+        (((0, 4, 0, 1000), (4, 2, 0, 300)), "program 4, shot 300"),
+    ],
+)
+def test_a_job_that_ran_ends_with_the_place_it_reached(
+    chunks: tuple[tuple[int, int, int, int], ...], place: str
+) -> None:
+    move = interrupted(entry(JobStatus.RUNNING), kept(*chunks))
+    assert move is not None
+    assert move.trigger is Trigger.FAIL
+    assert move.message.startswith(f"interrupted at {place}, attempt 2;")
+
+
+def test_a_job_that_was_being_cancelled_ends_cancelled() -> None:
+    move = interrupted(entry(JobStatus.RUNNING, cancelling=True), [])
+    assert move is not None
+    assert move.trigger is Trigger.STOP
+    assert "cancelled by its owner" in move.message
