@@ -3,7 +3,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .SUFFIXES:
 .NOTPARALLEL:
-.PHONY: help demo test setup lint types lowest proto clean
+.PHONY: help demo test setup lint types lowest proto soak clean
 
 export PYTHON ?= python3
 BIN := .venv/bin
@@ -41,6 +41,9 @@ lowest: environment-lowest ## unit tests and a Bell job with the lowest versions
 
 proto: environment-gen ## write the Python of proto/qubitd/v1 anew
 	$(call need,gen)$(PYTHON) tools/generate_proto.py
+
+soak: environment-test ## send a thousand Bell jobs through one daemon; fails if a process grows
+	$(call need,test)$(BIN)/python bench/soak.py
 
 clean: ## remove everything that make and the tools wrote, the environments too
 	rm -rf .venv .venv-* build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.*
