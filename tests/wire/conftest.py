@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -15,12 +16,12 @@ class Peer:
     def __init__(self, behave: Callable[[Peer, socket.socket], None]) -> None:
         self._behave = behave
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self._threads = [threading.Thread(target=self._serve, daemon=True)]
-        self._connections: list[socket.socket] = []
+        self._acceptor = threading.Thread(target=self._serve, daemon=True)
+        self._handled: list[tuple[threading.Thread, socket.socket]] = []
         self.received = bytearray()
         self.released = threading.Event()
         """For a behaviour that waits until its test says so."""
-        self._threads[0].start()
+        self._acceptor.start()
 
     @property
     def resource(self) -> str:
@@ -46,8 +47,13 @@ class Peer:
 
     def close(self) -> None:
         self.released.set()
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._acceptor.join()
         self._listener.close()
-        for connection in self._connections:
+        for handler, connection in self._handled:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+            handler.join()
             connection.close()
 
     def _serve(self) -> None:
@@ -56,8 +62,9 @@ class Peer:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
-            self._connections.append(connection)
-            threading.Thread(target=self._handle, args=(connection,), daemon=True).start()
+            handler = threading.Thread(target=self._handle, args=(connection,), daemon=True)
+            self._handled.append((handler, connection))
+            handler.start()
 
     def _handle(self, connection: socket.socket) -> None:
         try:
