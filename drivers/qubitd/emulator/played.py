@@ -1,8 +1,13 @@
-"""The table of played events as plain data, for whoever draws or checks what left the connectors."""
+"""The table of played events as plain data on the control socket, to be drawn or checked."""
 
 from __future__ import annotations
 
-from dataclasses import fields
+from collections.abc import Mapping
+from dataclasses import Field, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from qubitd.emulator.events import Acquisitions, EventTable, InputPort, OutputPort, Plays, Waveform
 
@@ -31,3 +36,32 @@ def _waveform(waveform: Waveform) -> dict[str, object]:
 
 def _columns(table: Plays | Acquisitions) -> dict[str, object]:
     return {field.name: getattr(table, field.name).tolist() for field in fields(table)}
+
+
+def from_document(document: Mapping[str, Any]) -> EventTable:
+    """Read a table back; waveforms that nothing uses are empty."""
+    waveforms = {int(index): waveform for index, waveform in document["waveforms"].items()}
+    return EventTable(
+        shots=document["shots"],
+        duration=document["duration"],
+        outputs=tuple(OutputPort(**port) for port in document["outputs"]),
+        inputs=tuple(InputPort(**port) for port in document["inputs"]),
+        waveforms=tuple(_read_waveform(waveforms.get(index)) for index in range(max(waveforms, default=-1) + 1)),
+        plays=Plays(**{field.name: _read_column(field, document["plays"]) for field in fields(Plays)}),
+        acquisitions=Acquisitions(
+            **{field.name: _read_column(field, document["acquisitions"]) for field in fields(Acquisitions)}
+        ),
+    )
+
+
+def _read_waveform(waveform: Mapping[str, Any] | None) -> Waveform:
+    if waveform is None:
+        return Waveform(samples=np.zeros(0, dtype=np.complex128), digest="")
+    return Waveform(samples=np.array(waveform["real"]) + 1j * np.array(waveform["imag"]), digest=waveform["digest"])
+
+
+def _read_column(field: Field[Any], columns: Mapping[str, Any]) -> NDArray[Any]:
+    return np.array(columns[field.name], dtype=_DTYPES[str(field.type)])
+
+
+_DTYPES = {"NDArray[np.int64]": np.int64, "NDArray[np.int32]": np.int32, "NDArray[np.float64]": np.float64}

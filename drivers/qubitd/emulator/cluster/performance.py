@@ -56,14 +56,17 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Score:
+class Score:
     """A run laid out, before anything is played."""
 
     parts: list[Part]
     performances: list[Performance]
+    """Of the parts, in the same order."""
     sections: list[Section]
+    """In order of time."""
     pool: WaveformPool
     duration: int
+    """ns."""
 
 
 def perform(
@@ -78,18 +81,16 @@ def perform(
         held_markers: for each slot the marker bits that sequencers outside this run hold.
     """
     runs = [run(player.code) for player in players]
-    score = _score_in_short(players, runs, held_markers) or _score_in_full(players, runs, held_markers)
+    score = score_in_short(players, runs, held_markers) or score_in_full(players, runs, held_markers)
+    return play(score, digitiser, rng)
+
+
+def play(score: Score, digitiser: Digitiser, rng: np.random.Generator) -> Outcome:
+    """Hand a score to the digitiser, section by section, and record what it gives."""
+    players = [part.player for part in score.parts]
     tables: list[EventTable] = []
     for section in score.sections:
-        table = table_of(
-            players,
-            score.pool,
-            section.rows,
-            section.windows,
-            begin=section.begin,
-            duration=section.duration,
-            shots=section.shots,
-        )
+        table = table_of(players, score.pool, section)
         if len(section.rows.start) or len(section.windows.start):
             tables.append(table)
             _flag_overflow(table, score.parts)
@@ -99,9 +100,8 @@ def perform(
     for part, performance in zip(score.parts, score.performances, strict=True):
         part.flags |= _faults(performance)
     log.debug("run played", extra={"duration_ns": score.duration, "tables": len(tables)})
-    return Outcome(
-        tables=tuple(tables), duration=score.duration, endings=tuple(map(_ending, score.parts, score.performances))
-    )
+    endings = tuple(map(_ending, score.parts, score.performances))
+    return Outcome(tables=tuple(tables), duration=score.duration, endings=endings)
 
 
 def _ending(part: Part, performance: Performance) -> Ending:
@@ -109,7 +109,8 @@ def _ending(part: Part, performance: Performance) -> Ending:
     return Ending(player=part.player, flags=frozenset(part.flags), ends=part.ends, marker=marker)
 
 
-def _score_in_short(players: Sequence[Player], runs: Sequence[Run], held: Mapping[int, int]) -> _Score | None:
+def score_in_short(players: Sequence[Player], runs: Sequence[Run], held: Mapping[int, int]) -> Score | None:
+    """Lay out a run whose shot loop repeats; None if it has none that all share."""
     timelines = in_short(players, runs)
     period = common_period(runs, timelines) if timelines is not None else None
     if timelines is None or period is None:
@@ -127,17 +128,18 @@ def _score_in_short(players: Sequence[Player], runs: Sequence[Run], held: Mappin
         )
         if found is not None:
             total = end + (runs[0].shots - executed) * duration
-            return _Score(parts=parts, performances=performances, sections=found, pool=pool, duration=total)
+            return Score(parts=parts, performances=performances, sections=found, pool=pool, duration=total)
     return None
 
 
-def _score_in_full(players: Sequence[Player], runs: Sequence[Run], held: Mapping[int, int]) -> _Score:
+def score_in_full(players: Sequence[Player], runs: Sequence[Run], held: Mapping[int, int]) -> Score:
+    """Lay out every iteration of everything, as one section."""
     parts = in_full(players, runs)
     performances = [part.perform() for part in parts]
     end = max(part.timeline.end for part in parts)
     pool = WaveformPool()
     rows, windows = _played(performances, pool, held, end)
-    return _Score(parts=parts, performances=performances, sections=[whole(rows, windows, end)], pool=pool, duration=end)
+    return Score(parts=parts, performances=performances, sections=[whole(rows, windows, end)], pool=pool, duration=end)
 
 
 def _played(

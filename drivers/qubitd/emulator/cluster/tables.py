@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from qubitd.emulator.cluster.iterations import Section
 from qubitd.emulator.cluster.outputs import PORTS_IN_SLOT, Rows, constants_shortened
 from qubitd.emulator.cluster.player import Player
 from qubitd.emulator.cluster.pool import WaveformPool
@@ -16,17 +17,8 @@ from qubitd.emulator.q1.latches import FREQUENCY_STEP, TURN
 _FULL_GAIN = 32_768
 
 
-def table_of(
-    players: Sequence[Player],
-    pool: WaveformPool,
-    rows: Rows,
-    windows: Windows,
-    *,
-    begin: int,
-    duration: int,
-    shots: int,
-) -> EventTable:
-    """Make the table of one iteration that begins at `begin` ns and lasts `duration` ns."""
+def table_of(players: Sequence[Player], pool: WaveformPool, section: Section) -> EventTable:
+    """Make the table of a section."""
     modules = {player.slot: player for player in players}
     outputs = [
         (slot * PORTS_IN_SLOT + i, _output(player, i))
@@ -39,13 +31,13 @@ def table_of(
         for i in range(player.kind.inputs)
     ]
     return EventTable(
-        shots=shots,
-        duration=duration,
+        shots=section.shots,
+        duration=section.duration,
         outputs=tuple(port for _, port in outputs),
         inputs=tuple(port for _, port in inputs),
         waveforms=tuple(pool.waveforms),
-        plays=_plays(constants_shortened(rows, pool), begin, [number for number, _ in outputs]),
-        acquisitions=_acquisitions(windows, begin, [number for number, _ in inputs]),
+        plays=_plays(constants_shortened(section.rows, pool), section.begin, [number for number, _ in outputs]),
+        acquisitions=_acquisitions(section.windows, section.begin, [number for number, _ in inputs]),
     )
 
 

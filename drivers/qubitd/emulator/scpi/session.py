@@ -13,6 +13,9 @@ from qubitd.emulator.scpi.status import Status
 
 log = logging.getLogger(__name__)
 
+_COMMAND_ERRORS = range(-199, -99)
+"""After one of these, the rest of a message cannot be trusted (IEEE 488.2 section 6.1.6)."""
+
 
 class Session:
     """One way into an instrument: its commands, its status, and how it ends an answer."""
@@ -30,27 +33,21 @@ class Session:
         answers: list[bytes] = []
         path: Path = ()
         blocks = list(message.blocks)
-        for unit in split_units(message.text):
+        for unit in filter(None, map(str.strip, split_units(message.text))):
+            header, *data = unit.split(None, 1)
             try:
-                path = self._execute_unit(unit.strip(), path, blocks, answers)
+                found = self._commands.resolve(header, path)
+                path = found.path
+                answer = found.handler(Call(found.numbers, split_arguments(data[0] if data else "", blocks)))
             except ScpiError as error:
                 log.debug("refused", extra={"unit": unit[:80], "code": error.code})
                 self._status.report(error.code, error.detail)
-                if (
-                    -200 < error.code <= -100
-                ):  # after a command error the rest cannot be trusted (IEEE 488.2 section 6.1.6)
+                if error.code in _COMMAND_ERRORS:
                     break
+                continue
+            if answer is not None:
+                answers.append(answer.encode("latin-1") if isinstance(answer, str) else answer)
         return b";".join(answers) + self._terminator if answers else b""
-
-    def _execute_unit(self, unit: str, path: Path, blocks: list[bytearray], answers: list[bytes]) -> Path:
-        if not unit:
-            return path
-        header, *data = unit.split(None, 1)
-        found = self._commands.resolve(header, path)
-        answer = found.handler(Call(found.numbers, split_arguments(data[0] if data else "", blocks)))
-        if answer is not None:
-            answers.append(answer.encode("latin-1") if isinstance(answer, str) else answer)
-        return found.path
 
 
 class MessageExchange:
