@@ -6,7 +6,7 @@ import json
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -103,7 +103,7 @@ def slow_emulator() -> Iterator[Emulator]:
 
 
 @contextmanager
-def connected(rack: Rack) -> Iterator[Controller]:
+def connected(rack: Rack) -> Generator[Controller, None, None]:
     controller = open_rack(rack)
     controller.connect()
     controller.stop()

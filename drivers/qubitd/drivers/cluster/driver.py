@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -233,7 +233,7 @@ class ClusterController:
         return self._loaded
 
     @contextmanager
-    def _doubting(self) -> Iterator[_Connection]:
+    def _doubting(self) -> Generator[_Connection, None, None]:
         """Give the connection; if anything goes wrong, read all settings anew before they are relied on again."""
         connected = self._connection()
         try:

@@ -68,12 +68,14 @@ def _line_program(columns: ChunkColumns, line: int, wired: WiredLine, problems: 
     """Work out one line; None, with its problems noted, if it cannot be played."""
     plays, acquisitions = columns.plays_on(line), columns.acquisitions_on(line)
     found = [*play_problems(columns, line, wired, plays), *acquisition_problems(columns, line, wired, acquisitions)]
-    if not found:
-        tones = _tones(columns, wired, plays, acquisitions)
-        timeline = make_timeline(plays, acquisitions, columns.layout, rf=wired.is_rf)
-        found = list(timeline_problems(columns, line, timeline))
-        if tones is not None:
-            found += tone_problems(columns, line, plays, acquisitions, tones)
+    problems += found
+    if found:
+        return None
+    tones = _tones(columns, wired, plays, acquisitions)
+    timeline = make_timeline(plays, acquisitions, columns.layout, rf=wired.is_rf)
+    found = list(timeline_problems(columns, line, timeline))
+    if tones is not None:
+        found += tone_problems(columns, line, plays, acquisitions, tones)
     problems += found
     if found:
         return None

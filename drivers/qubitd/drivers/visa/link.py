@@ -7,7 +7,7 @@ answer. A link is used by one thread at a time; a second one is refused instead 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from threading import RLock
 
@@ -40,7 +40,7 @@ class Link(ABC):
         self._poison("it was closed")
 
     @contextmanager
-    def exchange(self) -> Iterator[None]:
+    def exchange(self) -> Generator[None, None, None]:
         """Keep other threads out while messages and answers go to and fro. Anything that goes wrong closes the link.
 
         Raises:

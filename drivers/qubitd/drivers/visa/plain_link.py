@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
 import pyvisa
@@ -55,7 +55,7 @@ class PlainLink(Link):
         self._visa.close()
 
     @contextmanager
-    def _translated(self, what: str) -> Iterator[None]:
+    def _translated(self, what: str) -> Generator[None, None, None]:
         try:
             yield
         except pyvisa.VisaIOError as error:
