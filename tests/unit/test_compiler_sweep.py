@@ -140,6 +140,13 @@ def test_circuits_that_a_sweep_does_not_reach_are_told() -> None:
     np.testing.assert_array_equal(other[0].plays.amplitude, other[1].plays.amplitude)
 
 
+def test_the_discriminator_of_a_measured_qubit_can_be_swept() -> None:
+    job = compiled(axis("q0.readout.threshold", values=[[0.0, 0.01]]))
+    first, second = job.programs()
+    np.testing.assert_array_equal(first.plays.amplitude, second.plays.amplitude)
+    assert "no circuit" in problems(axis("q1.readout.threshold", values=[[0.0]]))[0]
+
+
 def test_a_swept_envelope_grows_the_table_and_keeps_old_indices() -> None:
     programs = list(compiled(axis("q0.x.sigma", values=[[8e-9, 9e-9, 8e-9]])).programs())
     digests = [p.tables.envelopes[p.plays.envelope[0]].digest for p in programs]

@@ -227,6 +227,7 @@ def test_all_problems_are_reported_at_once() -> None:
         ("circuits = 10", "circuits = 10\nqubits = 2", "limits.qubits", "unknown key"),
         ("[qubits.q1]", "[qubits.q_1]", "qubits.q_1", "no name for a qubit"),
         ("t1 = 20e-6", "t1 = '20e-6'", "qubits.q0.t1", "must be a finite number"),
+        ("t1 = 20e-6", f"t1 = 1{'0' * 400}", "qubits.q0.t1", "must be a finite number"),
         ("t1 = 20e-6", "t1 = inf", "qubits.q0.t1", "must be a finite number"),
         ("t1 = 20e-6", "t3 = 20e-6", "qubits.q0.t3", "unknown key: no gate uses it"),
         ("sx.amplitude = 0.1", "sx.amplitud = 0.1", "qubits.q0.sx.amplitud", "unknown key"),

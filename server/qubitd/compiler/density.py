@@ -49,8 +49,9 @@ class Density:
         lost = np.zeros((16, 16), dtype=np.complex128)
         both = 4 * 3 + 3
         lost[12 if leaking == pair[0] else 3, both] = part
-        for branch, state in list(self._branches.items()):
-            self._branches[branch] = _applied(kept, state, pair)
+        old, self._branches = self._branches, {}
+        for branch, state in old.items():
+            self._add(branch, _applied(kept, state, pair))
             marked = Branch(bits=branch.bits, leaked=branch.leaked | 1 << leaking)
             self._add(marked, _applied(lost, state, pair))
 

@@ -55,7 +55,7 @@ class _Played:
     gates: tuple[GateKey, ...]
     """Pulse gates on operands."""
     by_circuit: tuple[frozenset[str], ...]
-    """Parameters that each circuit is played with."""
+    """Parameters that each circuit is played or read with."""
     on_grid: frozenset[str]
     """Those that are durations."""
 
@@ -68,8 +68,15 @@ def _played(gates: CalibratedGates, batch: CircuitBatch) -> _Played:
         examples, _ = distinct_gates(columns, gate_operations(columns))
         own = [key for op in examples for key in gates.pulse_gates(gate_key(columns, op))]
         keys.update(dict.fromkeys(own))
-        by_circuit.append(frozenset[str]().union(*(gates.get(key).parameters for key in own)))
+        by_circuit.append(frozenset[str]().union(*(_used_by(gates, key) for key in own)))
     return _Played(gates=tuple(keys), by_circuit=tuple(by_circuit), on_grid=_on_grid(gates, keys))
+
+
+def _used_by(gates: CalibratedGates, key: GateKey) -> frozenset[str]:
+    """What a gate is played with, and what its outcome is told by."""
+    gate = gates.get(key)
+    measured = [gates.device.qubits[acquisition.qubit] for acquisition in gate.acquisitions]
+    return gate.parameters.union(f"{name}.readout.{last}" for name in measured for last in ("rotation", "threshold"))
 
 
 def _on_grid(gates: CalibratedGates, keys: Iterable[GateKey]) -> frozenset[str]:

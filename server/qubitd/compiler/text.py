@@ -18,7 +18,7 @@ def circuit_text(circuit: Circuit, operations: Sequence[Operation]) -> str:
     """Write a circuit: `rz(1.570796) q0`, `measure q0 -> 2`."""
     lines = [f"circuit {circuit.name!r}: {circuit.num_qubits} qubits, {circuit.num_clbits} classical bits"]
     for instruction in instructions(circuit, operations):
-        params = f"({', '.join(_number(p) for p in instruction.params)})" if instruction.params else ""
+        params = f"({', '.join(f'{p:.10g}' for p in instruction.params)})" if instruction.params else ""
         qubits = ", ".join(f"q{q}" for q in instruction.qubits)
         clbits = f" -> {', '.join(map(str, instruction.clbits))}" if instruction.clbits else ""
         lines.append(f"  {instruction.name}{params} {qubits}{clbits}")

@@ -1,0 +1,69 @@
+"""What a job would take is told without running it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from qubitd.compiler.compile import compile_circuits
+from qubitd.compiler.device_file import load_device
+from qubitd.compiler.errors import ProgramTooLargeError
+from qubitd.compiler.explain import explain
+from qubitd.core.capacity import Usage
+from qubitd.core.circuit import CircuitBuilder, pack
+from qubitd.core.program import Chunk
+from qubitd.core.sweep import Sweep, SweepAxis
+
+FILE = load_device("line5")
+SNAPSHOT = FILE.snapshot()
+
+
+class Bins:
+    """Holds a hundred shots of all acquisitions."""
+
+    def __init__(self, limit: int = 100) -> None:
+        self.limit = limit
+
+    def usage(self, chunk: Chunk) -> Sequence[Usage]:
+        used = sum(len(program.acquisitions.start) for program in chunk.programs) * chunk.shots
+        return (Usage(sequencer="seq", memory="bins", used=used, limit=self.limit),)
+
+
+def test_durations_pulses_and_success_are_told_for_each_program() -> None:
+    first = CircuitBuilder(name="first", num_qubits=2, num_clbits=1).add("sx", 0).add("rz", 0, params=(1.0,))
+    first.add("sx", 0).add("cz", 1, 0).add("barrier", 0, 1).measure(0, 0)
+    second = CircuitBuilder(name="second", num_qubits=1, num_clbits=0).delay(0, 1e-6)
+    job = compile_circuits(FILE.device, SNAPSHOT, pack([first, second]))
+    found = explain(job, shots=10, capacity=Bins())
+    good, idle = found.programs
+    assert (good.name, good.num_plays, good.num_acquisitions) == ("first", 4, 1)
+    assert good.duration == 80e-9 + 70e-9 + 800e-9
+    errors = [SNAPSHOT.value(name) for name in ("q0.sx.error", "q0.sx.error", "q0_q1.cz.error", "q0.measure.error")]
+    assert good.success == pytest.approx(np.prod([1 - error for error in errors]))
+    assert (idle.duration, idle.num_plays, idle.success) == (1e-6, 0, 1.0)
+    assert found.instrument_seconds == pytest.approx(10 * (950e-9 + 1e-6 + 2 * 210e-6))
+
+
+def test_the_first_chunk_and_its_memories_are_told() -> None:
+    builder = CircuitBuilder(name="a", num_qubits=1, num_clbits=1).measure(0, 0)
+    axis = SweepAxis(names=("q0.readout.amplitude",), values=np.linspace(0.1, 0.2, 4)[None])
+    job = compile_circuits(FILE.device, SNAPSHOT, pack([builder]), Sweep(axes=(axis,)))
+    found = explain(job, shots=30, capacity=Bins())
+    assert [program.name for program in found.programs] == ["a"] * 4
+    assert (found.chunk_programs, found.chunk_shots) == (4, 25)
+    assert [(usage.used, usage.limit, usage.fits) for usage in found.memories] == [(100, 100, True)]
+
+
+def test_a_job_that_cannot_run_is_refused() -> None:
+    builder = CircuitBuilder(name="a", num_qubits=1, num_clbits=1).measure(0, 0)
+    job = compile_circuits(FILE.device, SNAPSHOT, pack([builder]))
+    with pytest.raises(ProgramTooLargeError, match="takes 1 bins of seq, which holds 0"):
+        explain(job, shots=1, capacity=Bins(0))
+
+
+def test_an_operation_without_an_error_counts_as_perfect() -> None:
+    builder = CircuitBuilder(name="a", num_qubits=1, num_clbits=0).add("reset", 0)
+    job = compile_circuits(FILE.device, SNAPSHOT, pack([builder]))
+    assert explain(job, shots=1, capacity=Bins()).programs[0].success == 1.0
