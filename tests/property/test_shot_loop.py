@@ -145,7 +145,7 @@ play_or_update = st.one_of(
     st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(8, 300)).map(lambda p: f"play {p[0]},{p[1]},{p[2]}"),
     st.integers(4, 60).map(lambda t: f"upd_param {t}"),
 )
-acquire = st.sampled_from(["acquire 0,R1,60\nadd R1,1,R1\nnop", "acquire 0,3,52", "acquire_weighed 0,R1,R10,R11,100"])
+acquire = st.sampled_from(["acquire 0,R1,60\nadd R1,1,R1\nnop", "acquire 0,3,52", "acquire_weighed 0,R1,R10,R10,100"])
 inner = st.tuples(st.integers(1, 3), play_or_update).map(
     lambda p: f"move {p[0]},R5\nnop\n@INNER: {p[1]}\nwait 40\nloop R5,@@INNER"
 )

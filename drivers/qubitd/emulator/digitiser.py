@@ -17,12 +17,12 @@ class Digitiser(Protocol):
     def run(self, table: EventTable, rng: np.random.Generator) -> NDArray[np.complex128]:
         """Play a table as often as it says and integrate its windows.
 
-        With adc(t) the sample at the digitiser as a fraction of its full scale, after the LO, and z(t) = adc(t) exp(-2j
-        pi nco(t)), t in steps of 1 ns:
+        With adc(t) the sample at the digitiser as a fraction of its full scale, after the LO, nco(t) the demodulating
+        oscillator in turns, and w(t) the weight (1 without one), the result is
 
-        - without weight the result is sum z(t) / length;
-        - with a weight w it is sum (Re w(t) Re z(t) + 1j Im w(t) Im z(t)) / length: the hardware integrates each
-          quadrature with its own real weight.
+            sum over the window, in steps of 1 ns, of w(t) adc(t) exp(-2j pi nco(t)), divided by its length.
+
+        The hardware integrates each quadrature with a real weight of its own; where both are the same, w is real.
 
         Returns:
             Shape (acquisitions, shots), rows as in `table.acquisitions`.

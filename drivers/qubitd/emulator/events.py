@@ -50,8 +50,9 @@ class Plays:
     """Stretches of output, one row each, sorted by start. Every column has shape (rows,).
 
     Signal at the connector, t in ns from the row's start, n = floor(t):
-    RF port:       Re[(gain_i Re w[n] + 1j gain_q Im w[n]) exp(2j pi (phase + frequency t 1e-9)) exp(2j pi lo_frequency T)],
-    with T the absolute time (the LO never stops); baseband port: the same with both frequencies 0 and the real part taken.
+    RF port: Re[(gain_i Re w[n] + 1j gain_q Im w[n]) exp(2j pi (phase + frequency t 1e-9)) exp(2j pi lo_frequency T)],
+    with T the absolute time (the LO never stops); baseband port: the same with both frequencies 0 and the real part
+    taken.
     """
 
     start: NDArray[np.int64]

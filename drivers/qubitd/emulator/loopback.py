@@ -29,10 +29,8 @@ def _integrate(table: EventTable, row: int) -> complex:
     time = np.arange(begin, begin + length)
     nco = windows.phase[row] + windows.frequency[row] * (time - begin) * 1e-9
     z = _sampled(table, time, table.inputs[windows.port[row]].lo_frequency) * np.exp(-2j * np.pi * nco)
-    if windows.weight[row] < 0:
-        return complex(z.sum() / length)
-    weight = table.waveforms[windows.weight[row]].samples
-    return complex((weight.real * z.real + 1j * weight.imag * z.imag).sum() / length)
+    weight = 1.0 if windows.weight[row] < 0 else table.waveforms[windows.weight[row]].samples
+    return complex((weight * z).sum() / length)
 
 
 def _sampled(table: EventTable, time: NDArray[np.int64], lo_frequency: float) -> NDArray[np.complex128]:

@@ -33,6 +33,7 @@ def flagged(bench: Bench, where: str, program: str, *, bins: int = 4) -> str:
         ("acquire 1,0,20\nstop", "ACQ INDEX INVALID"),
         ("acquire 0,4,20\nstop", "ACQ BIN INDEX INVALID"),
         ("acquire_weighed 0,0,3,4,20\nstop", "ACQ WEIGHT PLAYBACK INDEX INVALID PATH 0"),
+        ("acquire_weighed 0,0,3,3,20\nstop", "ACQ WEIGHT PLAYBACK INDEX INVALID PATH 1"),
         ("wait 10", "SEQUENCE PROCESSOR Q1 ILLEGAL INSTRUCTION"),
         ("illegal\nstop", "SEQUENCE PROCESSOR Q1 ILLEGAL INSTRUCTION"),
         ("set_cond 1,1,0,100\nplay 0,0,20\nstop", "SEQUENCE PROCESSOR RT EXEC ILLEGAL INSTRUCTION"),
@@ -55,6 +56,13 @@ def test_acquiring_without_a_digitiser_is_illegal(bench: Bench) -> None:
     state = flagged(bench, "4.0", "wait 20\nacquire 0,0,20\nplay 0,0,400\nstop")
     assert state == "ERROR;STOPPED;;;SEQUENCE PROCESSOR RT EXEC ILLEGAL INSTRUCTION,;"
     assert bench.cluster.played == ()
+
+
+def test_different_weights_for_the_two_quadratures_are_not_executed(bench: Bench) -> None:
+    program = "acquire_weighed 0,0,0,0,100\nacquire_weighed 0,1,0,1,100\nstop"
+    bench.upload("6.0", program, weights=[np.ones(20), np.zeros(20)], bins=4)
+    assert "RT EXEC ILLEGAL INSTRUCTION" in bench.run("6.0")[0]
+    assert bench.bins("6.0")["count"].tolist() == [1, 0, 0, 0]
 
 
 def test_an_underflow_stops_what_comes_after_it(bench: Bench) -> None:

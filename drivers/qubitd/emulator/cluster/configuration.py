@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 from qubitd.emulator.errors import ScpiError
 from qubitd.emulator.q1.latches import FREQUENCY_STEP, PHASE_STEP, Initial
@@ -129,23 +130,24 @@ class _View:
     document: Mapping[str, object]
 
     def number(self, path: str, low: float, high: float) -> float:
-        value = self._at(path)
+        value = _at(self.document, path)
         if not isinstance(value, int | float) or not low <= value <= high:
             raise ScpiError(-222, f"{path} is {value!r}; it must be from {low:g} to {high:g}")
         return value
 
     def flag(self, path: str) -> bool:
-        return self._at(path) is True
+        return _at(self.document, path) is True
 
     def refuse(self, path: str) -> None:
-        if self._at(path) != _View(_DEFAULTS)._at(path):
-            raise ScpiError(-221, f"{path} is not emulated; leave it at {_View(_DEFAULTS)._at(path)}")
+        default = _at(_DEFAULTS, path)
+        if _at(self.document, path) != default:
+            raise ScpiError(-221, f"{path} is not emulated; leave it at {default}")
 
-    def _at(self, path: str) -> object:
-        value: object = self.document
-        for step in path.split("."):
-            value = value[int(step)] if isinstance(value, list) else value[step] if isinstance(value, dict) else None
-        return value
+
+def _at(document: object, path: str) -> object:
+    for step in path.split("."):
+        document = document[int(step)] if isinstance(document, list) else cast(dict[str, object], document)[step]
+    return document
 
 
 _DEFAULT = """{

@@ -18,6 +18,7 @@ from qubitd.emulator.q1.latches import latch
 from qubitd.emulator.q1.shotloop import Run, run_fully
 from qubitd.emulator.q1.timeline import Timeline, common_timelines, first_too_short, free_timeline
 
+_OPERAND_RANGE = 1 << 16
 _HALT_FLAGS = {Halt.ILLEGAL: Flag.Q1_ILLEGAL_INSTRUCTION, Halt.UNSUPPORTED: Flag.RT_ILLEGAL_INSTRUCTION}
 
 
@@ -59,7 +60,7 @@ def in_short(players: Sequence[Player], runs: Sequence[Run]) -> list[Timeline] |
         if (
             run.trace.halt is not Halt.STOPPED
             or first_too_short(run.trace) < len(run.trace)
-            or _forbidden(player, run.trace)
+            or _forbidden(player, run.trace).any()
         ):
             return None
     members = [i for i, player in enumerate(players) if player.configuration.is_synchronised]
@@ -100,9 +101,10 @@ def _full_part(player: Player, run: Run) -> Part:
     if short < len(trace):
         part.flags.add(Flag.RT_UNDERFLOW)
         part.cut(short)
-    if _forbidden(player, part.trace):
+    forbidden = _forbidden(player, part.trace)
+    if forbidden.any():
         part.flags.add(Flag.RT_ILLEGAL_INSTRUCTION)
-        part.cut(int(np.argmax(_is_acquisition(part.trace))))
+        part.cut(int(np.argmax(forbidden)))
     return part
 
 
@@ -133,11 +135,20 @@ def _place(parts: list[Part]) -> None:
             part.timeline = free_timeline(part.trace)
 
 
-def _is_acquisition(trace: Trace) -> NDArray[np.bool_]:
-    asked: NDArray[np.bool_] = (trace.op == Op.ACQUIRE) | (trace.op == Op.ACQUIRE_WEIGHED)
-    return asked
+def _forbidden(player: Player, trace: Trace) -> NDArray[np.bool_]:
+    """Where a module without a digitiser is to acquire, or one with it to weigh its two quadratures differently."""
+    weighed = trace.op == Op.ACQUIRE_WEIGHED
+    if not player.kind.is_readout:
+        return np.asarray(weighed | (trace.op == Op.ACQUIRE), dtype=np.bool_)
+    contents = _contents(player)
+    first, second = contents[trace.operands[:, 2]], contents[trace.operands[:, 3]]
+    return np.asarray(weighed & (first != second) & (first >= 0) & (second >= 0), dtype=np.bool_)
 
 
-def _forbidden(player: Player, trace: Trace) -> bool:
-    """Whether a module without a digitiser was told to acquire."""
-    return not player.kind.is_readout and bool(_is_acquisition(trace).any())
+def _contents(player: Player) -> NDArray[np.int64]:
+    """Number weights, by index, by what they hold: equal numbers mean equal samples; -1 where there is none."""
+    numbers: dict[str, int] = {}
+    contents = np.full(_OPERAND_RANGE, -1, dtype=np.int64)
+    for index, wave in player.weights.by_index.items():
+        contents[index] = numbers.setdefault(wave.digest, len(numbers))
+    return contents

@@ -93,18 +93,22 @@ def _input(player: Player) -> int:
 def _weights(
     performance: Performance, operands: NDArray[np.int64], weighed: NDArray[np.bool_], pool: WaveformPool
 ) -> tuple[Column, Column]:
-    """Index in the pool of each integration's weight, and its length; 0 where a weight is missing."""
+    """Index in the pool of each integration's weight, and its length; 0 where it is missing.
+
+    Both quadratures have the same weight: programs in which they differ are not executed so far.
+    """
     player = performance.player
     weight = np.full(len(operands), SQUARE, dtype=np.int64)
     length = np.full(len(operands), player.configuration.integration_length, dtype=np.int64)
-    for pair in np.unique(operands[weighed, 2:4], axis=0).tolist():
-        rows = weighed & (operands[:, 2] == pair[0]) & (operands[:, 3] == pair[1])
-        first, second = (player.weights.by_index.get(index) for index in pair)
-        if first is None or second is None:
+    for number in np.unique(operands[weighed, 2]).tolist():
+        rows = weighed & (operands[:, 2] == number)
+        wave = player.weights.by_index.get(number)
+        if wave is None:
             length[rows] = 0
             continue
-        index = pool.add(first, second)
+        index = pool.add(wave, None)
         weight[rows], length[rows] = index, pool.length(index)
+    length[weighed & ~np.isin(operands[:, 3], list(player.weights.by_index))] = 0
     return weight, length
 
 
