@@ -39,7 +39,7 @@ class Footprint:
 
 def main() -> int:
     """Run as many jobs as asked for; the exit code is 1 if a count is wrong or something grew."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, default=1000, help="after the warm-up (%(default)s)")
     jobs = parser.parse_args().jobs
     with (
