@@ -221,6 +221,28 @@ def test_phase_of_every_play_is_its_frames_at_its_tick(
     assert played["frequency"] == nco.tolist()
 
 
+def test_long_delays_last_as_long_on_every_line(
+    emulator: Emulator, controller: Controller, make_program: ProgramBuilder
+) -> None:
+    late = 3_000_001
+    program = make_program(
+        lines=LINES,
+        envelopes=ENVELOPES,
+        plays=[
+            ("q0.drive", 0, 0, 0.2, 0.0, Q0),
+            ("q0.flux", late, 1, 0.1, 0.0, 0.0),
+            ("q0.readout", late, 2, 0.1, 0.0, R0),
+        ],
+        acquisitions=[("q0.readout", late + 200, 400, R0, 0.0)],
+        duration=late + 700,
+    )
+    run(controller, chunk_of(program))
+    table = emulator.control("events")["tables"][-1]
+    starts = np.array(table["plays"]["start"])
+    assert (starts - starts.min()).tolist() == [0, late, late]
+    assert table["acquisitions"]["start"] == [starts.min() + late + 200]
+
+
 def test_points_tell_an_excited_qubit_from_a_resting_one(controller: Controller, make_program: ProgramBuilder) -> None:
     resting, excited, again = run(
         controller, chunk_of(*(read_program(make_program, drive) for drive in (0.0, 0.21, 0.0)), shots=400)
@@ -312,6 +334,15 @@ def test_chunk_that_somebody_disturbed_before_its_start_never_ends_well(
         start_wait_fetch(controller)
     controller.stop()
     assert works(controller, bell)
+
+
+def test_cluster_that_lost_its_programs_cannot_be_armed(
+    emulator: Emulator, controller: Controller, bell: Chunk
+) -> None:
+    controller.load(controller.assemble(bell))
+    emulator.say("*RST")
+    with pytest.raises(InstrumentFaultError, match=r"refused to arm.*slot 1 sequencer 0 holds no program"):
+        controller.start()
 
 
 def start_wait_fetch(controller: Controller) -> None:
@@ -501,9 +532,17 @@ def test_use_out_of_order_is_refused(emulator: Emulator, controller: Controller,
         unconnected.load(assembly)
     with pytest.raises(NotReadyError, match="nothing is loaded"):
         controller.wait(1.0)
+    run(controller, bell)
     controller.load(controller.assemble(bell))
+    with pytest.raises(NotReadyError, match="has not been started"):
+        controller.wait(1.0)
     with pytest.raises(NotReadyError, match="no run has ended"):
         controller.fetch()
+    controller.start()
+    with pytest.raises(NotReadyError, match="no run has ended"):
+        controller.fetch()
+    controller.wait(PATIENCE)
+    controller.fetch()
     with pytest.raises(NotReadyError, match="cannot load str"):
         controller.load("chunk")  # type: ignore[arg-type]  # what a wrong engine would do
 

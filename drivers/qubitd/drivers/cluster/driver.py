@@ -7,6 +7,7 @@ import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import Enum, auto
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +52,15 @@ FIRST_PAUSE = 2e-4
 LONGEST_PAUSE = 0.02
 
 
+class _Stage(Enum):
+    """How far the chunk in the Cluster has come."""
+
+    EMPTY = auto()
+    LOADED = auto()
+    STARTED = auto()
+    ENDED = auto()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Connection:
     """What exists while a link is open."""
@@ -76,7 +86,7 @@ class ClusterController:
         self._front_end = {**front_end_settings(instrument.slots), **connection_settings(wiring.values())}
         self._connected: _Connection | None = None
         self._loaded: ClusterAssembly | None = None
-        self._has_run = False
+        self._stage = _Stage.EMPTY
         self._is_in_doubt = False
 
     @property
@@ -86,21 +96,12 @@ class ClusterController:
 
     def connect(self) -> None:
         """Find the Cluster, make sure who it is, and adopt its state. Nothing is changed."""
-        self.close()
-        log.info("connecting", extra={"instrument": self._instrument.resource})
-        link = open_link(self._instrument.resource, timeout=self._instrument.timeout)
+        self._open()
         try:
-            conversation = ClusterConversation(link)
-            conversation.identify(self._instrument)
-            conversation.check_health()
-            connected = _Connection(
-                conversation=conversation, settings=KnownSettings(conversation), holdings=Holdings(conversation)
-            )
-            self._adopt(connected)
+            self._connection().conversation.check_health()
         except BaseException:
-            link.close()
+            self.close()
             raise
-        self._connected = connected
         log.info("connected", extra={"instrument": self._instrument.resource})
 
     def close(self) -> None:
@@ -108,6 +109,7 @@ class ClusterController:
         if self._connected is not None:
             self._connected.conversation.link.close()
         self._connected, self._loaded = None, None
+        self._stage = _Stage.EMPTY
 
     def assemble(self, chunk: Chunk) -> ClusterAssembly:
         """Translate a chunk. Pure.
@@ -127,14 +129,13 @@ class ClusterController:
         """
         if not isinstance(assembly, ClusterAssembly):
             raise NotReadyError(f"a Cluster cannot load {type(assembly).__name__}; use what its own `assemble` gave")
-        self._loaded, self._has_run = None, False
+        self._loaded, self._stage = None, _Stage.EMPTY
         refuse_above_ceilings(assembly.sequencers)
         with self._doubting() as connected:
-            wanted, states = self._plan(connected, assembly)
-            connected.settings.write(wanted)
-            sent = sum(connected.holdings.bring(load, states[load.wired.address]) for load in assembly.sequencers)
+            connected.settings.write(self._plan(connected, assembly))
+            sent = sum(map(connected.holdings.bring, assembly.sequencers))
             connected.conversation.refuse_errors("take a chunk", uploaded=assembly.sequencers)
-        self._loaded = assembly
+        self._loaded, self._stage = assembly, _Stage.LOADED
         log.info("loaded", extra={"instrument": self._instrument.resource, "bytes": sent})
         return LoadReport(upload_bytes=sent, reused_bytes=assembly.upload_bytes - sent)
 
@@ -147,15 +148,15 @@ class ClusterController:
         """
         loaded = self._chunk()
         addresses = [load.wired.address for load in loaded.sequencers]
-        self._has_run = False
+        self._stage = _Stage.LOADED
         with self._doubting() as connected:
             if addresses:
                 conversation = connected.conversation
                 conversation.link.write(*_deletions(loaded), *(sequencer(address, "ARM") for address in addresses))
                 conversation.refuse_errors("arm")
-                self._refuse_unarmed(conversation.states(addresses))
                 conversation.link.write(*(sequencer(address, "START") for address in addresses))
                 conversation.refuse_errors("start")
+        self._stage = _Stage.STARTED
 
     def wait(self, deadline: float) -> None:
         """Return when the run has ended well.
@@ -164,11 +165,14 @@ class ClusterController:
             deadline: seconds on the wall clock.
 
         Raises:
+            NotReadyError: nothing was started.
             RunTimeoutError: it still runs.
             InstrumentFaultError: a sequencer reported a fault.
             InstrumentChangedError: a sequencer was reset.
         """
         names = {load.wired.address: load.wired.name for load in self._chunk().sequencers}
+        if self._stage is _Stage.LOADED:
+            raise NotReadyError("what was loaded has not been started; call start first")
         pending, pause, end = list(names), FIRST_PAUSE, time.monotonic() + deadline
         with self._doubting() as connected:
             while pending:
@@ -181,7 +185,7 @@ class ClusterController:
                 if pending:
                     time.sleep(pause)
                     pause = min(1.5 * pause, LONGEST_PAUSE)
-        self._has_run = True
+        self._stage = _Stage.ENDED
 
     def fetch(self) -> tuple[NDArray[np.complex64], ...]:
         """Read the IQ points of the run that ended, and make sure that nobody else touched the Cluster meanwhile.
@@ -191,7 +195,7 @@ class ClusterController:
             InstrumentChangedError: bins or settings are not those of this run.
         """
         loaded = self._chunk()
-        if not self._has_run:
+        if self._stage is not _Stage.ENDED:
             raise NotReadyError("no run has ended since the last load or start; call wait first")
         with self._doubting() as connected:
             bins = [connected.conversation.bins(load) for load in loaded.sequencers if load.bins]
@@ -204,11 +208,11 @@ class ClusterController:
 
         Raises:
             InstrumentChangedError: it does not stay so.
-            InstrumentFaultError: a sequencer still runs.
+            SequencerBusyError: a sequencer still runs.
         """
         if self._connected is None or not self._connected.conversation.link.is_open:
-            self.connect()
-        self._loaded = None
+            self._open()
+        self._loaded, self._stage = None, _Stage.EMPTY
         with self._doubting() as connected:
             conversation, settings = connected.conversation, connected.settings
             conversation.link.write(*(sequencer(address, "STOP") for address in self._addresses))
@@ -221,6 +225,23 @@ class ClusterController:
             settings.verify(headers)
             self._refuse_active(conversation.states(self._addresses))
         log.info("stopped", extra={"instrument": self._instrument.resource})
+
+    def _open(self) -> None:
+        """Open a link, make sure who is there, and adopt its state, however it is."""
+        self.close()
+        log.info("connecting", extra={"instrument": self._instrument.resource})
+        link = open_link(self._instrument.resource, timeout=self._instrument.timeout)
+        try:
+            conversation = ClusterConversation(link)
+            conversation.identify(self._instrument)
+            connected = _Connection(
+                conversation=conversation, settings=KnownSettings(conversation), holdings=Holdings(conversation)
+            )
+            self._adopt(connected)
+        except BaseException:
+            link.close()
+            raise
+        self._connected = connected
 
     def _connection(self) -> _Connection:
         if self._connected is None:
@@ -250,10 +271,8 @@ class ClusterController:
         connected.settings.adopt(numbers=numbers, values=[*values, *map(configuration_header, self._addresses)])
         self._is_in_doubt = False
 
-    def _plan(
-        self, connected: _Connection, assembly: ClusterAssembly
-    ) -> tuple[Mapping[str, Setting], Mapping[SequencerAddress, SequencerState]]:
-        """Find the settings to write, and the states of the sequencers to write to, none of them active.
+    def _plan(self, connected: _Connection, assembly: ClusterAssembly) -> Mapping[str, Setting]:
+        """Find the settings to write, and make sure that no sequencer which must be written to is active.
 
         Raises:
             SequencerBusyError: one of them is armed or running.
@@ -268,7 +287,7 @@ class ClusterController:
             wanted = self._wanted(connected.settings, assembly)
             states = connected.conversation.states(self._touched(assembly, wanted))
         self._refuse_active(states)
-        return wanted, states
+        return wanted
 
     def _wanted(self, settings: KnownSettings, assembly: ClusterAssembly) -> Mapping[str, Setting]:
         """Give the settings that an assembly needs and that are not so yet; sequencers come to rest first."""
@@ -297,13 +316,6 @@ class ClusterController:
         active = [f"{address} is {state.state}" for address, state in states.items() if state.state in ACTIVE_STATES]
         if active:
             raise SequencerBusyError(resource=self._instrument.resource, sequencers=active)
-
-    def _refuse_unarmed(self, states: Mapping[SequencerAddress, SequencerState]) -> None:
-        unarmed = [f"{address} is {state.state}" for address, state in states.items() if state.state != "ARMED"]
-        if unarmed:
-            raise InstrumentChangedError(
-                resource=self._instrument.resource, what=f"{', '.join(unarmed)} after it was armed; load again"
-            )
 
     def _refuse_faults(
         self, states: Mapping[SequencerAddress, SequencerState], names: Mapping[SequencerAddress, str]

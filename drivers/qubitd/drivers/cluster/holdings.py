@@ -45,19 +45,11 @@ class Holdings:
         for load in loads:
             self._held[load.wired.address] = _holding(load)
 
-    def bring(self, load: SequencerLoad, state: SequencerState) -> int:
-        """Upload what a sequencer lacks.
-
-        Args:
-            load: what it must hold.
-            state: what it says about itself now.
-
-        Returns:
-            bytes sent.
-        """
+    def bring(self, load: SequencerLoad) -> int:
+        """Upload what a sequencer lacks; give how many bytes that were."""
         held = self._held.pop(load.wired.address, None)
         wanted = _holding(load)
-        if held is None or state.state != "STOPPED" or held.waveforms != wanted.waveforms or not self._confirm(load):
+        if held is None or held.waveforms != wanted.waveforms or not self._confirm(load):
             self._conversation.upload_waveforms(load)
             self._conversation.upload_program(load)
             return load.waveform_bytes + len(load.program)
