@@ -50,9 +50,14 @@ def test_without_a_rest_there_is_no_other() -> None:
 
 def test_tables_stand_side_by_side_on_a_wide_terminal_and_below_each_other_on_a_narrow_one() -> None:
     wide = histogram_lines([BELL, FLAT], width=120)
+    tight = histogram_lines([BELL, FLAT], width=75)
     narrow = histogram_lines([BELL, FLAT], width=60, block="#")
     assert wide[0].split("    ")[0] == "Bell pair, 1000 shots"
     assert "flat" in wide[0]
+    assert "█" in wide[2]
+    assert "flat" in tight[0]
+    assert "█" not in "".join(tight)
+    assert max(map(len, tight)) <= 75
     assert narrow[0] == "Bell pair, 1000 shots"
     assert narrow[2] == "00            490     485.0    500  ##############"
     assert narrow[6] == ""
@@ -60,7 +65,7 @@ def test_tables_stand_side_by_side_on_a_wide_terminal_and_below_each_other_on_a_
 
 
 def test_histogram_has_a_panel_and_labels_for_each_circuit() -> None:
-    figure = draw_histograms([BELL, FLAT], subtitle="line5, revision 3")
+    figure = draw_histograms([BELL, FLAT], source="line5, revision 3")
     assert "Bell pair, 1000 shots" in texts(figure)
     assert "line5, revision 3" in texts(figure)
     heights = sorted(round(bar.get_height()) for bar in figure.axes[0].patches)  # type: ignore[attr-defined]  # rectangles

@@ -75,6 +75,6 @@ def sentence(change: Change) -> str:
 def _where_and_when(measurement: Measurement) -> str:
     at = datetime.fromtimestamp(measurement.measured_at / 1e9, tz=UTC)
     return (
-        f"{measurement.backend} revision {measurement.revision}, job {measurement.run}, {at:%Y-%m-%d %H:%M} UTC, "
-        f"{measurement.iq.shape[1]} shots per point"
+        f"{measurement.backend} revision {measurement.revision}, {measurement.iq.shape[1]} shots per point, "
+        f"{at:%Y-%m-%d %H:%M} UTC\njob {measurement.run}"
     )

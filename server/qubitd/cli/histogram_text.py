@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from qubitd.cli.pictures.histogram import Bar, Outcomes, bars
 
-_BAR_WIDTH = 14
-_GAP = 4
+_LONGEST_BAR = 14
+_SHORTEST_BAR = 4
+_GAP = "    "
 
 
 def histogram_lines(all_outcomes: Sequence[Outcomes], *, width: int, block: str = "█") -> list[str]:
@@ -19,27 +20,31 @@ def histogram_lines(all_outcomes: Sequence[Outcomes], *, width: int, block: str 
         width: columns of the terminal.
         block: character that bars are made of.
     """
-    tables = [_table(outcomes, block) for outcomes in all_outcomes]
+    bare = sum(len(_table(outcomes, "")[1]) for outcomes in all_outcomes) + len(_GAP) * (len(all_outcomes) - 1)
+    if bare > width:
+        tables = [_table(outcomes, block * _LONGEST_BAR) for outcomes in all_outcomes]
+        return [line.rstrip() for table in tables for line in (*table, "")][:-1]
+    room = min(_LONGEST_BAR, (width - bare) // len(all_outcomes) - 2)
+    tables = [_table(outcomes, block * room if room >= _SHORTEST_BAR else "") for outcomes in all_outcomes]
     widths = [max(map(len, table)) for table in tables]
-    if sum(widths) + _GAP * (len(tables) - 1) > width:
-        return list(itertools.chain.from_iterable((*table, "") for table in tables))[:-1]
     rows = itertools.zip_longest(*tables, fillvalue="")
-    return [(" " * _GAP).join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return [_GAP.join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-def _table(outcomes: Outcomes, block: str) -> list[str]:
+def _table(outcomes: Outcomes, full_bar: str) -> list[str]:
+    """Write a title, a head and a row for each outcome that matters."""
     shown = bars(outcomes, least=0.005, most=16)
     name = max(len("outcome"), *(len(bar.label) for bar in shown))
     most = max(bar.count for bar in shown)
     head = f"{'outcome':<{name}}  measured  expected  ideal"
-    return [
-        f"{outcomes.title}, {outcomes.shots} shots",
-        head,
-        *(_row(bar, outcomes, name, most, block) for bar in shown),
-    ]
+    rows = (_row(bar, outcomes, name) + _drawn(bar.count / most, full_bar) for bar in shown)
+    return [f"{outcomes.title}, {outcomes.shots} shots", head, *rows]
 
 
-def _row(bar: Bar, outcomes: Outcomes, name: int, most: int, block: str) -> str:
+def _row(bar: Bar, outcomes: Outcomes, name: int) -> str:
     expected, ideal = bar.expected * outcomes.shots, bar.ideal * outcomes.shots
-    drawn = block * round(_BAR_WIDTH * bar.count / most)
-    return f"{bar.label:<{name}}  {bar.count:>8}  {expected:>8.1f}  {ideal:>5.0f}  {drawn:<{_BAR_WIDTH}}"
+    return f"{bar.label:<{name}}  {bar.count:>8}  {expected:>8.1f}  {ideal:>5.0f}"
+
+
+def _drawn(share: float, full_bar: str) -> str:
+    return f"  {full_bar[: round(share * len(full_bar))]}" if full_bar else ""

@@ -64,8 +64,13 @@ def bars(outcomes: Outcomes, *, least: float, most: int = 12) -> tuple[Bar, ...]
     return (*shown, rest) if rest.count or rest.expected * outcomes.shots >= 0.5 else tuple(shown)
 
 
-def draw_histograms(all_outcomes: Sequence[Outcomes], *, subtitle: str = "") -> Figure:
-    """Draw one panel per circuit: measured counts with error bars beside both predictions."""
+def draw_histograms(all_outcomes: Sequence[Outcomes], *, source: str = "") -> Figure:
+    """Draw one panel per circuit: measured counts with error bars beside both predictions.
+
+    Args:
+        all_outcomes: one for each circuit.
+        source: where they come from, such as `line5, revision 3`.
+    """
     shown = [bars(outcomes, least=0.01) for outcomes in all_outcomes]
     figure = Figure(figsize=(11, 4.8), layout="constrained")
     panels = figure.subplots(1, len(shown), width_ratios=[len(row) + 1 for row in shown], squeeze=False)[0]
@@ -74,9 +79,8 @@ def draw_histograms(all_outcomes: Sequence[Outcomes], *, subtitle: str = "") -> 
     panels[0].set_ylabel("shots")
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
-    figure.suptitle("Counts against prediction", fontsize=13, fontweight="bold", color=INK)
-    if subtitle:
-        figure.supxlabel(subtitle, fontsize=9, color=INK)
+    headline = f"Counts against prediction ({source})" if source else "Counts against prediction"
+    figure.suptitle(headline, fontsize=12, fontweight="bold", color=INK)
     return figure
 
 

@@ -80,7 +80,7 @@ def draw_pulses(lines: Sequence[PlayedLine], *, title: str) -> Figure:
     rows[-1].tick_params(axis="x", length=4)
     figure.suptitle(title, fontsize=13, fontweight="bold", color=INK)
     figure.supylabel("amplitude (fraction of full scale)", fontsize=9, color=INK)
-    figure.legend(handles=_legend(), loc="outside lower center", ncols=5, frameon=False, fontsize=9)
+    figure.legend(handles=_legend(busy), loc="outside lower center", ncols=5, frameon=False, fontsize=9)
     return figure
 
 
@@ -152,11 +152,13 @@ def _extent(lines: Sequence[PlayedLine]) -> tuple[int, int]:
     return min(start for start, _ in ends), max(end for _, end in ends)
 
 
-def _legend() -> list[Line2D | Patch]:
-    return [
-        Line2D([], [], color=BLUE, label="drive, I"),
-        Line2D([], [], color=ORANGE, label="Q"),
-        Line2D([], [], color=GREEN, label="flux"),
-        Line2D([], [], color=PURPLE, label="readout, I"),
-        Patch(color=PALE, label="integration window"),
-    ]
+def _legend(lines: Sequence[PlayedLine]) -> list[Line2D | Patch]:
+    """Explain what is there and nothing else."""
+    labels = {BLUE: "drive, I", GREEN: "flux", PURPLE: "readout, I"}
+    present = {_colour(line) for line in lines}
+    handles: list[Line2D | Patch] = [Line2D([], [], color=c, label=labels[c]) for c in labels if c in present]
+    if any(np.any(pulse.samples.imag) for line in lines for pulse in line.pulses):
+        handles.append(Line2D([], [], color=ORANGE, label="Q"))
+    if any(line.windows for line in lines):
+        handles.append(Patch(color=PALE, label="integration window"))
+    return handles
