@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qubitd.emulator.q1.assembler import assemble
-from qubitd.emulator.q1.core import Core, Halt, collect, prepare
+from qubitd.emulator.q1.core import Core, Halt, prepare
+from qubitd.emulator.q1.trace import collect
 
 WORD = 2**32 - 1
 OPERATIONS: dict[str, Callable[[int, int], int]] = {

@@ -69,8 +69,7 @@ class Control:
         return self._commands[request["command"]](request)
 
     def _seed(self, request: Mapping[str, object]) -> Reply:
-        key = "value" if "value" in request else "seed"
-        self._cluster.rng = np.random.default_rng(_whole(request, key, 0, 2**64 - 1))
+        self._cluster.rng = np.random.default_rng(_whole(request, "value", 0, 2**64 - 1))
         return {}
 
     def _time(self) -> Reply:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from qubitd.emulator.errors import InvalidTableError
 from qubitd.emulator.events import EventTable
 from qubitd.emulator.q1 import core
 
@@ -116,6 +117,22 @@ class Loud:
 
     def run(self, table: EventTable, rng: np.random.Generator) -> np.ndarray[tuple[int, int], np.dtype[np.complex128]]:
         return np.full((len(table.acquisitions.start), table.shots), 1.5 - 0.5j)
+
+
+class Broken:
+    """A digitiser that cannot follow."""
+
+    def run(self, table: EventTable, rng: np.random.Generator) -> np.ndarray[tuple[int, int], np.dtype[np.complex128]]:
+        raise InvalidTableError(column="plays.start", row=0, limit="sorted", value=-1)
+
+
+def test_a_fault_of_the_emulator_itself_is_an_error_and_no_data(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench({6: "QRM-RF"}, digitiser=Broken())
+    bench.upload("6.0", "acquire 0,0,2000\nstop", bins=1)
+    bench.errors()
+    assert bench.run("6.0") == ["ERROR;STOPPED;;;UNKNOWN,;"]
+    assert bench.errors().startswith('-310,"System error; plays.start[0]')
+    assert bench.bins("6.0")["count"].tolist() == [0]
 
 
 def test_a_clipping_digitiser_is_flagged_and_clips(make_bench: Callable[..., Bench]) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from qubitd.emulator.q1.assembler import assemble
-from qubitd.emulator.q1.core import Core, Halt, Trace, collect, prepare
+from qubitd.emulator.q1.core import Core, Halt, prepare
 from qubitd.emulator.q1.isa import WORD, Op
+from qubitd.emulator.q1.trace import Trace, collect
 
 
 def execute(text: str) -> tuple[Core, Halt]:

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from qubitd.emulator.q1.assembler import assemble
-from qubitd.emulator.q1.core import Trace, prepare
+from qubitd.emulator.q1.core import prepare
 from qubitd.emulator.q1.issue import first_late, keeps_ahead, lateness
 from qubitd.emulator.q1.shotloop import Run, run, run_fully
 from qubitd.emulator.q1.timeline import common_timelines, first_too_short, free_timeline
+from qubitd.emulator.q1.trace import Trace
 
 
 def executed(text: str) -> Run:

@@ -71,6 +71,11 @@ def test_a_block_beyond_the_limit_is_skipped_by_its_count() -> None:
     assert found == [Overrun(code=-223, detail="block of 100 bytes; at most 99"), ProgramMessage(text="*OPC?")]
 
 
+def test_a_command_that_follows_a_skipped_block_is_understood() -> None:
+    found = read(b"DATA #3100" + b"x" * 100 + b"*OPC?\n", block_limit=99)
+    assert found == [Overrun(code=-223, detail="block of 100 bytes; at most 99"), ProgramMessage(text="*OPC?")]
+
+
 def test_a_block_at_the_limit_is_taken() -> None:
     (message,) = read(b"DATA #299" + b"x" * 99 + b"\n", block_limit=99)
     assert isinstance(message, ProgramMessage)

@@ -17,8 +17,9 @@ from qubitd.emulator.cluster.performance import perform
 from qubitd.emulator.cluster.profile import MODULE_KINDS, Profile
 from qubitd.emulator.cluster.sequencer import Sequencer, State
 from qubitd.emulator.digitiser import Digitiser
-from qubitd.emulator.errors import ScpiError
+from qubitd.emulator.errors import EmulatorError, ScpiError
 from qubitd.emulator.events import EventTable
+from qubitd.emulator.q1.flags import Flag
 from qubitd.emulator.scpi.status import Status
 
 log = logging.getLogger(__name__)
@@ -91,7 +92,11 @@ class Cluster:
             for sequencer in ready
             if (player := sequencer.player(self.modules[sequencer.slot].front_end.settings())) is not None
         ]
-        outcome = perform(players, self._digitiser, self.rng, held_markers=self._held_markers(ready))
+        try:
+            outcome = perform(players, self._digitiser, self.rng, held_markers=self._held_markers(ready))
+        except EmulatorError as error:
+            self._fail(ready, error)
+            return
         start = min(sequencer.started_at for sequencer in ready)
         over = self.clock.play(outcome.duration, since=start)
         by_identity = {(each.slot, each.number): each for each in ready}
@@ -100,6 +105,14 @@ class Cluster:
             sequencer.finish(flags=ending.flags, marker=ending.marker, ends_at=over if ending.ends else None)
         self.played = outcome.tables
         log.info("run", extra={"sequencers": len(ready), "duration_ns": outcome.duration})
+
+    def _fail(self, ready: list[Sequencer], error: EmulatorError) -> None:
+        """End a run that the emulator could not follow: a fault of its own, which must not look like data."""
+        log.error("run failed", exc_info=error)
+        for status in (self.status, *(module.status for module in self.modules.values())):
+            status.report(-310, str(error))
+        for sequencer in ready:
+            sequencer.finish(flags=frozenset({Flag.UNKNOWN}), marker=0, ends_at=self.clock.now())
 
     def _held_markers(self, ready: list[Sequencer]) -> dict[int, int]:
         """Marker bits of the sequencers that stand by, for each slot."""

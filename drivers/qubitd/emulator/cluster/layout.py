@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qubitd.emulator.cluster.player import Performance, Player
-from qubitd.emulator.q1.core import Halt, Trace
+from qubitd.emulator.q1.core import Halt
 from qubitd.emulator.q1.flags import Flag
 from qubitd.emulator.q1.isa import Op
 from qubitd.emulator.q1.issue import first_late, keeps_ahead
 from qubitd.emulator.q1.latches import latch
 from qubitd.emulator.q1.shotloop import Run, run_fully
 from qubitd.emulator.q1.timeline import Timeline, common_timelines, first_too_short, free_timeline
+from qubitd.emulator.q1.trace import Trace
 
 _OPERAND_RANGE = 1 << 16
 _HALT_FLAGS = {Halt.ILLEGAL: Flag.Q1_ILLEGAL_INSTRUCTION, Halt.UNSUPPORTED: Flag.RT_ILLEGAL_INSTRUCTION}

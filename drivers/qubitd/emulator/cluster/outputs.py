@@ -5,13 +5,13 @@ All columns are whole numbers in the registers' units, so that two iterations of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
+from qubitd.emulator.cluster.columns import Columns, stacked
 from qubitd.emulator.cluster.player import Performance, Player
 from qubitd.emulator.cluster.pool import LONGEST_CONSTANT, WaveformPool
 from qubitd.emulator.cluster.switches import ALWAYS, Opening
@@ -24,7 +24,7 @@ PortNumber = int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Rows:
+class Rows(Columns):
     """What left connectors; every column has shape (rows,)."""
 
     start: Column
@@ -43,22 +43,10 @@ class Rows:
     phase: Column
     """At the start, 4e9ths of a turn."""
 
-    def take(self, chosen: NDArray[np.int64] | NDArray[np.bool_]) -> Rows:
-        """Give some of the rows."""
-        return self.map(lambda column: column[chosen])
-
-    def map(self, change: Callable[[Column], Column]) -> Rows:
-        """Change every column alike."""
-        return Rows(**{field.name: change(getattr(self, field.name)) for field in fields(self)})
-
 
 def joined(parts: list[Rows]) -> Rows:
     """Put rows one below the other, sorted by start; rows that start together have a definite order, too."""
-    columns = {
-        field.name: np.concatenate([_NONE[:0], *(getattr(part, field.name) for part in parts)])
-        for field in fields(Rows)
-    }
-    rows = Rows(**columns)
+    rows = stacked(Rows, parts)
     keys = (rows.phase, rows.frequency, rows.gain_q, rows.gain_i, rows.waveform, rows.length, rows.port, rows.start)
     return rows.take(np.lexsort(keys))
 

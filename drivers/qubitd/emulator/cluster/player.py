@@ -9,9 +9,10 @@ from qubitd.emulator.cluster.bins import Acquisition
 from qubitd.emulator.cluster.configuration import SequencerConfiguration
 from qubitd.emulator.cluster.profile import ModuleKind
 from qubitd.emulator.cluster.waves import HeldWaves
-from qubitd.emulator.q1.core import Code, Trace
+from qubitd.emulator.q1.core import Code
 from qubitd.emulator.q1.latches import Latches
 from qubitd.emulator.q1.timeline import Timeline
+from qubitd.emulator.q1.trace import Trace
 
 SEQUENCERS_IN_SLOT = 8
 """Sequencers are numbered slot * 8 + sequencer in an event table."""

@@ -5,12 +5,12 @@ All columns are whole numbers in the registers' units, so that two iterations of
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from qubitd.emulator.cluster.columns import Columns, stacked
 from qubitd.emulator.cluster.outputs import PORTS_IN_SLOT
 from qubitd.emulator.cluster.player import Performance, Player
 from qubitd.emulator.cluster.pool import WaveformPool
@@ -24,7 +24,7 @@ BUFFERED = 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Windows:
+class Windows(Columns):
     """Integrations; every column has shape (rows,)."""
 
     start: Column
@@ -45,19 +45,10 @@ class Windows:
     """Index of the acquisition in its sequencer."""
     bin: Column
 
-    def take(self, chosen: NDArray[np.int64] | NDArray[np.bool_]) -> Windows:
-        """Give some of the rows."""
-        return self.map(lambda column: column[chosen])
-
-    def map(self, change: Callable[[Column], Column]) -> Windows:
-        """Change every column alike."""
-        return Windows(**{field.name: change(getattr(self, field.name)) for field in fields(self)})
-
 
 def joined_windows(parts: list[Windows]) -> Windows:
     """Put rows one below the other, sorted by start; rows that start together have a definite order, too."""
-    names = [field.name for field in fields(Windows)]
-    rows = Windows(**{name: np.concatenate([_NONE, *(getattr(part, name) for part in parts)]) for name in names})
+    rows = stacked(Windows, parts)
     return rows.take(np.lexsort((rows.sequencer, rows.start)))
 
 
@@ -142,6 +133,3 @@ def binning_backlog(start: Column, period: int) -> int:
     served = period * np.arange(1, len(start) + 1)
     done = served + np.maximum.accumulate(start - (served - period))
     return int((-((start - done) // period)).max())
-
-
-_NONE = np.zeros(0, dtype=np.int64)

@@ -14,14 +14,11 @@ from enum import Enum, auto
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from qubitd.emulator.q1.alu import ARITHMETIC, NOTHING, Computed, compute, holds
 from qubitd.emulator.q1.assembler import Program
-from qubitd.emulator.q1.isa import FIRST_REAL_TIME, OPERANDS, REGISTERS, WORD, Op
+from qubitd.emulator.q1.isa import FIRST_REAL_TIME, REGISTERS, WORD, Op
 
-ARITHMETIC_CYCLES = 2
-JUMP_CYCLES = 3
-"""Clock cycles on top of the one that every instruction takes, as published simulations of the core have them."""
 _BUDGET = 3_000_000
 """Interpreted instructions after which a program counts as one that never ends."""
 
@@ -113,8 +110,8 @@ class Core:
     """Instructions executed before the current range."""
     _late: tuple[int, int, int] | None = None
     """Position, register and value of a write that is not visible yet."""
-    _flags: tuple[int, int, int, int] = (Op.OR, 0, 0, 0)
-    """Operation, operands and result of the last computation."""
+    _computed: Computed = NOTHING
+    """The last computation, which jumps on flags look at."""
     _spent: int = 0
 
     def advance(self, stop_at: int = -1) -> Halt:
@@ -187,7 +184,7 @@ class Core:
             return None
         if op <= Op.ILLEGAL:
             return Halt.STOPPED if op == Op.STOP else Halt.ILLEGAL
-        if op in _ARITHMETIC:
+        if op in ARITHMETIC:
             self._compute(op, values, operands, position)
             return None
         self._jump(op, values, operands, position)
@@ -200,8 +197,8 @@ class Core:
             self._late = (position, operands[1], result)
             return
         left, right = values[0], values[1]
-        result = _alu(op, left, right)
-        self._flags = (op, left, right, result)
+        result = compute(op, left, right)
+        self._computed = Computed(op, left, right, result)
         if op not in (Op.CMP, Op.TEST):
             self._late = (position, operands[2], result)
 
@@ -216,119 +213,7 @@ class Core:
             self.compared = values[0]
             taken, target = (values[0] >= values[1]) == (op == Op.JGE_IMMEDIATE), values[2]
         elif op != Op.JMP:
-            taken = _condition(op, self._flags)
+            taken = holds(op, self._computed)
         self.pc += 1
         if taken:
             self._close(target, jumped=True)
-
-
-_ARITHMETIC = frozenset(
-    (Op.MOVE, Op.NOT, Op.ADD, Op.SUB, Op.AND, Op.OR, Op.XOR, Op.ASL, Op.ASR, Op.LSR, Op.MULU32L, Op.CMP, Op.TEST)
-)
-
-
-def _alu(op: int, left: int, right: int) -> int:
-    match op:
-        case Op.ADD:
-            return (left + right) & WORD
-        case Op.SUB | Op.CMP:
-            return (left - right) & WORD
-        case Op.AND | Op.TEST:
-            return left & right
-        case Op.OR:
-            return left | right
-        case Op.XOR:
-            return left ^ right
-        case Op.ASL:
-            return (left << right) & WORD if right < 32 else 0
-        case Op.ASR | Op.LSR:  # registers are unsigned, so nothing is there to extend
-            return left >> right if right < 32 else 0
-        case _:
-            return (left * right) & WORD
-
-
-def _condition(op: int, flags: tuple[int, int, int, int]) -> bool:
-    """Whether a jump on flags is taken: zero, negative, unsigned carry, signed overflow of the last computation."""
-    last, left, right, result = flags
-    zero, negative = result == 0, bool(result >> 31)
-    carry = overflow = False
-    if last == Op.ADD:
-        carry = left + right > WORD
-        overflow = bool((~(left ^ right) & (left ^ result)) >> 31 & 1)
-    elif last in (Op.SUB, Op.CMP):
-        carry = left < right
-        overflow = bool(((left ^ right) & (left ^ result)) >> 31 & 1)
-    less = negative != overflow
-    outcomes = {
-        Op.JZ: zero,
-        Op.JNZ: not zero,
-        Op.JG: not zero and not less,
-        Op.JGE: not less,
-        Op.JL: less,
-        Op.JLE: zero or less,
-        Op.JA: not zero and not carry,
-        Op.JAE: not carry,
-        Op.JB: carry,
-        Op.JBE: zero or carry,
-        Op.JS: negative,
-        Op.JNS: not negative,
-        Op.JO: overflow,
-        Op.JNO: not overflow,
-    }
-    return outcomes[Op(op)]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Trace:
-    """The real-time instructions that went into the queue, in order, as columns."""
-
-    op: NDArray[np.uint8]
-    operands: NDArray[np.int64]
-    """Registers filled in, shape (instructions, 5)."""
-    cycles: NDArray[np.int64]
-    """Clock cycles the core had spent when it issued each one, not counting waits for the queue."""
-    halt: Halt
-
-    def __len__(self) -> int:
-        return len(self.op)
-
-
-def collect(core: Core, halt: Halt, marks: list[Mark]) -> tuple[Trace, list[int]]:
-    """Turn what a core has done into columns; also gives the index in the trace that belongs to each mark."""
-    core.mark()
-    program = core.code.program
-    starts = np.array([r.start for r in core.ranges], dtype=np.int64)
-    lengths = np.array([r.stop - r.start for r in core.ranges], dtype=np.int64)
-    jumped = np.array([r.jumped for r in core.ranges], dtype=bool)
-    firsts = np.cumsum(lengths) - lengths
-    pcs = np.arange(lengths.sum()) + np.repeat(starts - firsts, lengths)
-    op = program.op[pcs]
-    cost = _CYCLES[op]
-    cost[firsts[jumped]] += JUMP_CYCLES
-    operands = program.operands[pcs]
-    if core.filled:
-        positions = np.array([position for position, _ in core.filled])
-        values = np.array([values for _, values in core.filled], dtype=np.int64).reshape(-1, OPERANDS)
-        operands[positions] = _as_fields(op[positions], values)
-    real_time = np.flatnonzero(op >= FIRST_REAL_TIME)
-    cycles = np.cumsum(cost)[real_time]
-    indices = np.searchsorted(real_time, [mark.position for mark in marks]).tolist()
-    return Trace(op=op[real_time], operands=operands[real_time], cycles=cycles, halt=halt), indices
-
-
-def _as_fields(op: NDArray[np.uint8], values: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Cut register values to the width of the instruction's fields."""
-    fields = values.copy()
-    for kind, bits in _FIELD_BITS.items():
-        rows = op == kind
-        fields[rows] = fields[rows] & ((1 << bits) - 1)
-    signed = (op == Op.SET_AWG_GAIN) | (op == Op.SET_AWG_OFFS)
-    fields[signed] = fields[signed].astype(np.int16)
-    frequency = op == Op.SET_FREQ
-    fields[frequency] = fields[frequency].astype(np.int32)
-    return fields
-
-
-_FIELD_BITS = {Op.WAIT: 16, Op.WAIT_SYNC: 16, Op.SET_MRK: 4, Op.PLAY: 16, Op.ACQUIRE: 24, Op.ACQUIRE_WEIGHED: 24}
-_CYCLES = np.ones(256, dtype=np.int64)
-_CYCLES[[*(_ARITHMETIC - {Op.MOVE}), Op.JGE_IMMEDIATE, Op.JLT_IMMEDIATE, Op.LOOP]] += ARITHMETIC_CYCLES

@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from qubitd.emulator.q1.core import Trace
 from qubitd.emulator.q1.shotloop import CONCRETE, Run
 from qubitd.emulator.q1.timeline import Timeline
+from qubitd.emulator.q1.trace import Trace
 
 CYCLE = 4
 """ns."""

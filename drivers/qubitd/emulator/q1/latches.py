@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from qubitd.emulator.q1.core import Trace
 from qubitd.emulator.q1.isa import Op
 from qubitd.emulator.q1.timeline import Timeline
+from qubitd.emulator.q1.trace import Trace
 
 TURN = 4_000_000_000
 FREQUENCY_STEP = 0.25

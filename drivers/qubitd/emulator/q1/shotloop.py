@@ -15,8 +15,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from qubitd.emulator.q1.core import Code, Core, Halt, Interpreted, Mark, Range, Trace, collect
+from qubitd.emulator.q1.core import Code, Core, Halt, Interpreted, Mark, Range
 from qubitd.emulator.q1.isa import WORD, Op
+from qubitd.emulator.q1.trace import Trace, collect
 
 MOST_SHOTS = 10**9
 """A loop that runs longer counts as one that never ends."""

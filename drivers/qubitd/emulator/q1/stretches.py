@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from qubitd.emulator.q1.core import Trace
 from qubitd.emulator.q1.isa import Op
 from qubitd.emulator.q1.latches import Column, Latches
+from qubitd.emulator.q1.trace import Trace
 
 CONSTANT = -1
 """Waveform index of an offset's stretch."""

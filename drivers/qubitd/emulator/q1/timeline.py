@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from qubitd.emulator.q1.core import Trace
 from qubitd.emulator.q1.isa import Op
+from qubitd.emulator.q1.trace import Trace
 
 SHORTEST = 4
 """ns from one real-time instruction to the next, at least."""

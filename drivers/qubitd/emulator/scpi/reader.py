@@ -143,6 +143,7 @@ class MessageReader:
         if size > self._block_limit:
             self._overrun = Overrun(code=-223, detail=f"block of {size} bytes; at most {self._block_limit}")
             self._discard = size - head
+            self._after_block = True
             del self._pending[:head]
             return
         self._block = bytearray(size)
