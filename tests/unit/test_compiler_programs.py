@@ -10,7 +10,9 @@ import pytest
 from qubitd.compiler.columns import blocks
 from qubitd.compiler.compile import compile_circuits
 from qubitd.compiler.device_file import DeviceFile, load_device, read_device
+from qubitd.compiler.expected import expected
 from qubitd.core.circuit import CircuitBuilder, pack
+from qubitd.core.errors import InvalidCircuitError
 from qubitd.core.program import Program
 
 LINE5 = load_device("line5")
@@ -24,8 +26,10 @@ circuits = 10
 [qubits.q0]
 frequency = 5e9
 reset.duration = 1e-6
+readout.frequency = 7e9
 [qubits.q1]
 frequency = 6e9
+readout.frequency = 7.1e9
 [pairs.q0_q1]
 pulsed = "q1"
 cz.phase_first = 0.25
@@ -75,6 +79,18 @@ steps = [
   { play = "square", line = "drive", qubit = 1, length = 30e-9, amplitude = 0.3 },
   { shift_phase = 0.125, qubit = 0 },
 ]
+[gates.parity]
+on = [["q1", "q0"]]
+duration = 200e-9
+error = 0.1
+steps = [
+  { acquire = 100e-9, delay = 20e-9, qubit = 0 },
+  { acquire = 120e-9, delay = 10e-9, qubit = 1 },
+]
+[gates.back]
+on = "pairs"
+error = 0.0
+body = [{ gate = "cross", qubits = [1, 0] }]
 [gates.u]
 on = "qubits"
 angles = ["theta", "phi", "lambda_"]
@@ -160,6 +176,12 @@ def test_a_composite_gate_is_its_body() -> None:
     assert column(by_name, "q1.drive", "start") == [0, 20, 40]
 
 
+def test_a_body_may_turn_its_qubits_round() -> None:
+    made = program(circuit().add("back", 1, 0))
+    assert column(made, "q1.drive", "amplitude") == [0.3]
+    assert column(made, "q0.drive", "amplitude") == []
+
+
 def test_a_composite_gate_inside_another_acts_on_the_right_qubits_among_other_operations() -> None:
     builder = circuit().add("sx", 0).add("cx", 1, 0).add("rz", 1, params=(1.0,)).add("barrier", 0, 1).delay(0, 30e-9)
     made = program(builder.add("sx", 1).add("u", 0, params=(0.0, 0.0, 0.0)))
@@ -200,6 +222,16 @@ def test_a_measurement_plays_a_tone_and_acquires_after_the_time_of_flight() -> N
     assert made.lines[rows.line[0]] == "q1.readout"
 
 
+def test_a_measurement_of_two_qubits_writes_two_bits_in_its_order() -> None:
+    made = program(circuit().add("parity", 1, 0, clbits=(0, 1)))
+    rows = made.acquisitions
+    assert [made.lines[line] for line in rows.line] == ["q0.readout", "q1.readout"]
+    assert (rows.clbit.tolist(), rows.order.tolist()) == ([1, 0], [1, 0])
+    assert (rows.start.tolist(), rows.length.tolist()) == ([10, 20], [120, 100])
+    with pytest.raises(InvalidCircuitError, match="gate parity: measures several qubits at once"):
+        expected(OWN.device, OWN.snapshot(), pack([circuit().add("parity", 1, 0, clbits=(0, 1))]))
+
+
 def test_rows_are_sorted_by_line_and_measurements_know_their_order() -> None:
     builder = CircuitBuilder(name="a", num_qubits=5, num_clbits=5)
     for qubit in (3, 0, 4, 1):
@@ -212,7 +244,7 @@ def test_rows_are_sorted_by_line_and_measurements_know_their_order() -> None:
 
 
 def test_lines_are_those_that_some_gate_uses() -> None:
-    assert program(circuit(), OWN).lines == ("q0.drive", "q1.drive", "q1.flux")
+    assert program(circuit(), OWN).lines == ("q0.drive", "q0.readout", "q1.drive", "q1.flux", "q1.readout")
     assert "q2.flux" not in program(circuit(), LINE5).lines
 
 

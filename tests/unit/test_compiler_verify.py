@@ -112,6 +112,14 @@ def test_tones_after_one_another_do_not_sum() -> None:
     Verify(ceilings=RACK)(program)
 
 
+def test_a_tone_may_start_where_another_ends() -> None:
+    program = plays(made(q0__readout__amplitude=0.9, q1__readout__amplitude=0.9), start={3: 470, 4: -10})
+    program = replace(program, plays=replace(program.plays, start=program.plays.start + 10), duration=2000)
+    tones = np.flatnonzero(program.plays.frame == -1)[1:]
+    assert program.plays.start[tones].tolist() == [480, 0]
+    Verify(ceilings=RACK)(program)
+
+
 def test_an_empty_program_is_fine() -> None:
     (empty,) = compile_circuits(
         FILE.device, FILE.snapshot(), pack([CircuitBuilder(name="a", num_qubits=1, num_clbits=0)])

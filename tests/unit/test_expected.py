@@ -132,6 +132,12 @@ def test_an_error_that_coherence_explains_adds_nothing() -> None:
     assert stated == pytest.approx(predicted(circuit(1, 1).add("x", 0).measure(0, 0)))
 
 
+def test_leakage_is_a_quarter_of_its_part_in_the_error_and_not_counted_twice() -> None:
+    snapshot = QUIET.with_values(LONG | {"q0_q1.cz.leakage": 0.2, "q0_q1.cz.error": 0.05})
+    empty = predicted(circuit(2, 2).add("cz", 0, 1).measure(0, 0).measure(1, 1), snapshot)
+    assert empty["00"] == pytest.approx(1, abs=1e-6)
+
+
 @pytest.mark.parametrize("pair", [(0, 1), (1, 0)])
 def test_what_leaks_reads_as_1_on_the_pulsed_qubit_for_good(pair: tuple[int, int]) -> None:
     snapshot = QUIET.with_values(LONG | {"q0_q1.cz.leakage": 0.2})
@@ -154,8 +160,8 @@ def test_nothing_leaks_but_from_11() -> None:
 
 def test_a_leaked_qubit_is_read_with_the_errors_of_1() -> None:
     snapshot = QUIET.with_values(LONG | {"q0_q1.cz.leakage": 1.0, "q0.measure.prob_meas0_prep1": 0.25})
-    both = circuit(2, 2).add("x", 0).add("x", 1).add("cz", 0, 1).measure(0, 0).add("x", 0).measure(0, 1)
-    assert predicted(both, snapshot) == pytest.approx(
+    both = circuit(2, 2).add("x", 0).add("x", 1).add("cz", 0, 1).add("x", 0).measure(0, 0).add("x", 0)
+    assert predicted(both.measure(0, 1), snapshot) == pytest.approx(
         {"11": 0.5625, "01": 0.1875, "10": 0.1875, "00": 0.0625}, abs=1e-6
     )
 

@@ -56,13 +56,17 @@ class Density:
             self._add(marked, _applied(lost, state, pair))
 
     def record(self, outcomes: tuple[Channel, Channel], qubit: int, clbit: int) -> None:
-        """Split by the outcome of a measurement; `outcomes` are what reading 0 and 1 do. A leaked qubit reads as 1."""
+        """Split by the outcome of a measurement; `outcomes` are what reading 0 and 1 do. A leaked qubit reads as 1.
+
+        A classical bit is recorded once: of several measurements into one, the last.
+        """
         old, self._branches = self._branches, {}
         for branch, state in old.items():
             for value, channel in enumerate(outcomes):
                 seen = channel[3, 3] * _DEPHASE if branch.leaked >> qubit & 1 else channel
-                bits = branch.bits & ~(1 << clbit) | value << clbit
-                self._add(Branch(bits=bits, leaked=branch.leaked), _applied(seen, state, (qubit,)))
+                self._add(
+                    Branch(bits=branch.bits | value << clbit, leaked=branch.leaked), _applied(seen, state, (qubit,))
+                )
 
     def dephase(self, qubit: int) -> None:
         """Measure a qubit without recording the outcome."""

@@ -25,6 +25,7 @@ from qubitd.compiler.matrices import gate_matrix
 from qubitd.compiler.noise import GateNoise, Noise, no_noise, stated_noise
 from qubitd.core.circuit import CircuitBatch
 from qubitd.core.device import Device
+from qubitd.core.errors import InvalidCircuitError, Problem
 from qubitd.core.snapshot import Snapshot
 from qubitd.core.ticks import TICK, to_seconds
 
@@ -99,6 +100,10 @@ def _events(pipeline: Pipeline, index: int) -> list[Event]:
     events: list[Event] = []
     for op in ops:
         key = gate_key(columns, int(op))
+        measures = bool(columns.clbit_start[op] < columns.clbit_start[op + 1])
+        if measures and len(key.operands) > 1:
+            what = "measures several qubits at once, which is not predicted; measure them one by one"
+            raise InvalidCircuitError([Problem(where=f"gate {key.name}", what=what)])
         clbits = [int(c) for c in _span(columns.clbits, columns.clbit_start, op) if last_into[int(c)] == op]
         events.append(
             Event(
@@ -107,7 +112,7 @@ def _events(pipeline: Pipeline, index: int) -> list[Event]:
                 clbit=clbits[0] if clbits else -1,
                 start=int(schedule.start[op]),
                 length=int(numbers.length[prepared.rows[op]]),
-                measures=columns.clbit_start[op] < columns.clbit_start[op + 1],
+                measures=measures,
                 is_last=all(last_on[q] == op for q in key.operands),
             )
         )
@@ -162,7 +167,7 @@ class _Chip:
             self.state.apply(depolarising_channel(noise.depolarising, num_qubits=len(qubits)), *qubits)
 
     def measure(self, event: Event) -> None:
-        (qubit,) = event.key.operands
+        qubit = event.key.operands[0]
         self._reach(event.start, (qubit,), but=event)
         if event.is_last:
             return

@@ -76,14 +76,13 @@ def distinct_gates(columns: Columns, ops: Ints) -> tuple[Ints, Ints]:
         An operation of each kind, and for each of `ops` the index of its kind.
     """
     arity = np.diff(columns.qubit_start)[ops]
-    radix = columns.num_qubits + 1
     key = columns.opcode[ops]
     size = len(columns.operations)
     for position in range(int(arity.max(initial=0))):
         has = arity > position
         at = np.where(has, columns.qubit_start[ops] + position, 0)
-        key = key * radix + np.where(has, columns.qubits[at] + 1, 0)
-        size *= radix
+        key = key * columns.num_qubits + np.where(has, columns.qubits[at], 0)
+        size *= columns.num_qubits
     if size > _DENSE:
         _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
         return ops[first], inverse

@@ -90,7 +90,7 @@ def _meet(columns: Columns, wires: Wires, length: Ints, walk: _Walk) -> Ints:
         if stop - begin == 2:
             a, b = wire[begin], wire[begin + 1]
             from_a, from_b = ready[a] + gaps[begin], ready[b] + gaps[begin + 1]
-            ready[a] = ready[b] = end = (max(from_b, from_a)) + ticks
+            ready[a] = ready[b] = end = max(from_a, from_b) + ticks
         else:
             end = max(ready[wire[i]] + gaps[i] for i in range(begin, stop)) + ticks
             for i in range(begin, stop):
