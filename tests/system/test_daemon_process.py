@@ -1,0 +1,198 @@
+"""The daemon as a process: what it accepted survives its death, and every way to start it wrongly is told in a line."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from qubitd.cli.daemon_process import DaemonProcess, start_daemon
+from qubitd.client.client import QubitdClient
+from qubitd.core.circuit import CircuitBuilder, pack
+from qubitd.core.job import JobSpec, JobStatus
+from qubitd.core.sweep import Sweep
+from qubitd.wire.jobs import StatusChange
+
+END_SECONDS = 2.0
+"""What the daemon promises for its end, its children included."""
+
+
+def bell(*, shots: int = 200, seed: int | None = None) -> JobSpec:
+    half = math.pi / 2
+    circuit = CircuitBuilder(name="bell", num_qubits=5, num_clbits=2)
+    for qubit in (0, 1):
+        circuit.add("rz", qubit, params=(half,)).add("sx", qubit).add("rz", qubit, params=(half,))
+    circuit.add("cz", 0, 1).add("rz", 1, params=(half,)).add("sx", 1).add("rz", 1, params=(half,))
+    circuit.measure(0, 0).measure(1, 1)
+    return JobSpec(batch=pack([circuit]), sweep=Sweep(), shots=shots, seed_simulator=seed)
+
+
+def run_to_end(client: QubitdClient, spec: JobSpec) -> str:
+    job_id = client.submit(spec, "line5")
+    for _ in client.watch(job_id):
+        pass
+    return job_id
+
+
+def bits_of(client: QubitdClient, job_id: str) -> list[int]:
+    pieces = [result.bits for result in client.results(job_id) if result.bits is not None]
+    return [int(value) for value in np.concatenate(pieces)[:, 0]]
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[DaemonProcess]:
+    with start_daemon(data_dir=tmp_path / "data") as running:
+        yield running
+
+
+def serve(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `qubitd serve` to its end, which these arguments bring about at once."""
+    command = [sys.executable, "-m", "qubitd.cli", "serve", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+def assert_told(ended: subprocess.CompletedProcess[str], *words: str) -> None:
+    """It ended as refused, with lines that say what is wrong, and without a traceback."""
+    assert ended.returncode == 1
+    assert ended.stdout == ""
+    assert "Traceback" not in ended.stderr
+    for word in words:
+        assert word in ended.stderr
+
+
+def test_a_seeded_job_gives_the_same_bits_again(daemon: DaemonProcess) -> None:
+    with QubitdClient(daemon.address) as client:
+        first, second, other = (bits_of(client, run_to_end(client, bell(seed=seed))) for seed in (3, 3, 4))
+    assert first == second
+    assert first != other
+    assert np.bincount(first, minlength=4)[[0, 3]].sum() > 170
+
+
+def test_a_bell_job_passes_through_every_state_once(daemon: DaemonProcess) -> None:
+    with QubitdClient(daemon.address) as client:
+        job_id = client.submit(bell(), "line5")
+        statuses = [e.what.status.value for e in client.watch(job_id) if isinstance(e.what, StatusChange)]
+    assert statuses == ["INITIALIZING", "VALIDATING", "QUEUED", "RUNNING", "DONE"]
+
+
+def test_a_job_whose_id_was_returned_survives_kill_9(tmp_path: Path) -> None:
+    with start_daemon(data_dir=tmp_path / "data") as first, QubitdClient(first.address) as client:
+        done = run_to_end(client, bell())
+        accepted = [client.submit(bell(shots=20_000), "line5") for _ in range(5)]
+        first.kill()
+    with start_daemon(data_dir=tmp_path / "data") as second, QubitdClient(second.address) as client:
+        for job_id in accepted:
+            for _ in client.watch(job_id):
+                pass
+        ends = [client.get_job(job_id) for job_id in accepted]
+        assert client.get_job(done).status is JobStatus.DONE
+        assert len(bits_of(client, done)) == 200
+    interrupted = [job for job in ends if job.status is JobStatus.ERROR]
+    assert all(job.message.startswith("interrupted at program 0") for job in interrupted)
+    assert len(interrupted) <= 1
+    assert all(job.status is JobStatus.DONE for job in ends if job not in interrupted)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_idle_daemon_and_its_children_end_in_time(daemon: DaemonProcess, number: signal.Signals) -> None:
+    children = psutil.Process(daemon.process_id).children(recursive=True)
+    assert children
+    os.kill(daemon.process_id, number)
+    assert daemon.wait(END_SECONDS) == 0
+    assert psutil.wait_procs(children, timeout=END_SECONDS)[1] == []
+
+
+def test_a_daemon_ends_with_whoever_started_it(tmp_path: Path) -> None:
+    script = (
+        "import os, pathlib, sys; from qubitd.cli.daemon_process import start_daemon; "
+        "print(start_daemon(data_dir=pathlib.Path(sys.argv[1])).process_id, flush=True); os._exit(0)"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "data")]
+    started = subprocess.run(command, capture_output=True, text=True, check=True)
+    orphan = psutil.Process(int(started.stdout))
+    assert psutil.wait_procs([orphan], timeout=10)[1] == []
+
+
+def test_a_job_whose_rack_died_ends_in_error_and_the_daemon_stays(tmp_path: Path) -> None:
+    with start_daemon(data_dir=tmp_path / "data", options=["--log-level", "error"]) as daemon:
+        for child in psutil.Process(daemon.process_id).children():
+            child.kill()
+        with QubitdClient(daemon.address) as client:
+            job = client.get_job(run_to_end(client, bell()))
+            assert job.status is JobStatus.ERROR
+            assert "TCPIP" in job.message
+            assert client.backends() == ("line5",)
+
+
+def test_a_second_daemon_on_a_data_directory_or_a_port_is_refused(daemon: DaemonProcess, tmp_path: Path) -> None:
+    port = daemon.address.rpartition(":")[2]
+    same_directory = serve("--data-dir", str(tmp_path / "data"), "--port", "0")
+    same_port = serve("--data-dir", str(tmp_path / "other"), "--port", port)
+    assert_told(same_directory, str(tmp_path / "data"), f"process {daemon.process_id}", "--data-dir")
+    assert_told(same_port, f"port {port}", "--port")
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.7.7"])
+def test_any_address_but_loopback_is_refused_by_name(tmp_path: Path, host: str) -> None:
+    assert_told(serve("--host", host, "--data-dir", str(tmp_path)), host, "TLS")
+
+
+def test_a_device_that_is_not_there_is_told(tmp_path: Path) -> None:
+    assert_told(serve("--device", "line9", "--data-dir", str(tmp_path)), "line9", "line5")
+
+
+def test_everything_wrong_with_a_device_file_is_told(tmp_path: Path) -> None:
+    text = (files("qubitd.compiler") / "line5.toml").read_text()
+    broken = text.replace("pulsed =", "pushed =")
+    assert broken != text
+    (tmp_path / "device.toml").write_text(broken)
+    ended = serve("--device", str(tmp_path / "device.toml"), "--data-dir", str(tmp_path / "data"))
+    assert_told(ended, "device.toml", "pairs.q0_q1.pulsed", "pairs.q3_q4.pulsed")
+    assert len(ended.stderr.splitlines()) >= 4
+
+
+def test_everything_wrong_with_a_rack_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "rack.toml").write_text('name = "r"\ntime = "backwards"\nspeed = 3\n')
+    ended = serve("--rack", str(tmp_path / "rack.toml"), "--data-dir", str(tmp_path / "data"))
+    assert_told(ended, "rack.toml", "time", "speed")
+
+
+def test_a_rack_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    assert_told(serve("--rack", str(tmp_path / "none.toml"), "--data-dir", str(tmp_path)), "none.toml")
+
+
+def test_an_instrument_that_is_not_there_is_told_by_its_address(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    text = (files("qubitd.drivers") / "racks" / "cluster.toml").read_text()
+    real = re.sub(r"\[emulator\].*?(?=\[instruments)", "", text, count=1, flags=re.DOTALL).replace(
+        "::5025::", f"::{port}::"
+    )
+    (tmp_path / "rack.toml").write_text(real)
+    ended = serve("--rack", str(tmp_path / "rack.toml"), "--data-dir", str(tmp_path / "data"), "--port", "0")
+    assert_told(ended, f"127.0.0.1::{port}")
+
+
+def test_a_cabling_that_is_not_there_is_told(tmp_path: Path) -> None:
+    text = (files("qubitd.drivers") / "racks" / "cluster.toml").read_text()
+    (tmp_path / "rack.toml").write_text(text.replace('cabling = "line5"', 'cabling = "mine.toml"'))
+    ended = serve("--rack", str(tmp_path / "rack.toml"), "--data-dir", str(tmp_path / "data"), "--port", "0")
+    assert_told(ended, "mine.toml", "the emulated rack did not start")
+
+
+@pytest.mark.timeout(600)
+def test_twenty_kills_lose_no_accepted_job() -> None:
+    command = [sys.executable, str(Path(__file__).with_name("kill_soak.py")), "--kills", "20"]
+    soaked = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert soaked.returncode == 0, soaked.stdout + soaked.stderr
