@@ -90,6 +90,14 @@ def test_an_interrupted_demo_leaves_no_process_and_no_data(tmp_path: Path) -> No
     assert list(tmp_path.glob("qubitd-demo-*")) == []
 
 
+def test_a_folder_that_cannot_be_made_is_told_before_anything_runs(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    command = [*COMMAND, "--output", str(tmp_path / "file")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"qubitd: {tmp_path}/file cannot hold pictures (File exists); name another folder\n"
+
+
 @pytest.mark.parametrize("option", ["--shots=10", "--seed=-1"])
 def test_options_that_make_no_sense_are_refused(option: str) -> None:
     done = subprocess.run([*COMMAND, option], capture_output=True, text=True, check=False)

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from qubitd.calibration.calibrate import Calibrator, Outcome
-from qubitd.calibration.errors import InvalidRecordError, JobEndedError
+from qubitd.calibration.errors import InvalidRecordError, JobEndedError, OutputFolderError
 from qubitd.calibration.experiment import Analysis, Experiment
 from qubitd.calibration.measurement import Measurement, load_measurement
 from qubitd.calibration.narrator import Narrator
@@ -292,3 +292,14 @@ def test_the_narrator_tells_confirmations_refusals_and_dry_runs(tmp_path: Path) 
     refused, _ = narrated(OneQubit(t1=10.0), replace(t1, shots=100), tmp_path)
     assert "attempt 3 of 3" in refused
     assert "nothing was committed: the data do not differ from a constant" in refused
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused_before_the_first_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputFolderError, match=r"file/runs cannot hold pictures \(Not a directory\)"):
+        Narrator(say=print, status=print, folder=tmp_path / "file" / "runs")
+    monkeypatch.setattr("os.access", lambda *_: False)  # a superuser may write anywhere
+    with pytest.raises(OutputFolderError, match="cannot be written to; name another folder"):
+        Narrator(say=print, status=print, folder=tmp_path / "runs")

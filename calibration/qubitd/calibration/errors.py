@@ -14,6 +14,10 @@ class InvalidExperimentError(CalibrationError):
     """An experiment asks for something that cannot be measured: a range, a number of points or of shots."""
 
 
+class OutputFolderError(CalibrationError):
+    """Pictures and data cannot be put where they should go."""
+
+
 class InvalidRecordError(CalibrationError):
     """A stored measurement cannot be read, or the data of a job do not belong to its experiment."""
 

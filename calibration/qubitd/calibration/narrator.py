@@ -8,6 +8,7 @@ from pathlib import Path
 
 from qubitd.calibration.calibrate import Outcome
 from qubitd.calibration.experiment import Analysis, Experiment
+from qubitd.calibration.folder import make_folder
 from qubitd.calibration.measurement import Measurement, save_measurement
 from qubitd.calibration.picture import save_analysis
 from qubitd.calibration.quantity import written
@@ -21,12 +22,15 @@ class Narrator:
         say: takes one line for good, such as `print`.
         status: takes the newest state of something under way, to be replaced by the next.
         folder: where `<experiment>-<qubit>-<job>.png` and `.npz` go; made if it is missing.
+
+    Raises:
+        OutputFolderError: the folder cannot be written to.
     """
 
     def __init__(self, *, say: Callable[[str], object], status: Callable[[str], object], folder: Path) -> None:
         self._say = say
         self._status = status
-        self._folder = folder
+        self._folder = make_folder(folder)
         self._doing = ""
 
     def measuring(self, experiment: Experiment, why: str) -> None:
@@ -41,7 +45,6 @@ class Narrator:
 
     def analysed(self, measurement: Measurement, analysis: Analysis) -> None:
         """Keep data and picture, and say the verdict."""
-        self._folder.mkdir(parents=True, exist_ok=True)
         stem = self._folder / f"{measurement.experiment}-{measurement.qubit}-{measurement.run}"
         save_measurement(measurement, stem.with_suffix(".npz"))
         picture = stem.with_suffix(".png")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from qubitd.calibration.folder import make_folder
 from qubitd.cli.display import open_display
 
 _DEVICE = "line5"
@@ -22,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Start a rack and a daemon, run the tour, end both; 0 if the counts are as expected."""
+    folder = make_folder(arguments.output)
     with open_display() as display:
         display.state("starting the emulated rack and the daemon", 0.0)
         # Qiskit and matplotlib take a second to import: not before something is seen.
@@ -36,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
                 f"emulated rack on {rack.emulator.address}"
             )
             tour = Tour(display=display, rack=rack, provider=provider, seed=arguments.seed, shots=arguments.shots)
-            agreed = tour.run(backend, arguments.output)
+            agreed = tour.run(backend, folder)
     return _AS_EXPECTED if agreed else _NOT_AS_EXPECTED
 
 

@@ -120,7 +120,6 @@ class Tour:
         ]
 
     def _save(self, folder: Path, name: str, figure: Figure) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         figure.savefig(folder / name, dpi=150)
         self.display.say(f"picture: {folder / name}")
 
