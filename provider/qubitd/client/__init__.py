@@ -16,6 +16,7 @@ from qubitd.client.errors import (
     RefusedError,
     UnreachableError,
 )
+from qubitd.client.link import PATIENCE
 from qubitd.client.streams import Stream
 from qubitd.wire.backends import BackendInfo, GateSignature, Limits
 from qubitd.wire.calibrations import HistoryEntry, ParameterChange, Revision, RevisionChange
@@ -23,6 +24,7 @@ from qubitd.wire.jobs import Job, JobEvent, LogLine, Progress, StageTime, Status
 from qubitd.wire.plans import JobPlan, ProgramPlan
 
 __all__ = [
+    "PATIENCE",
     "AddressError",
     "BackendInfo",
     "BusyError",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -21,6 +22,8 @@ from qubitd.provider.follower import Follower
 from qubitd.provider.headers import JobHeader, read_header
 from qubitd.provider.results import build_result
 from qubitd.provider.story import StatusTime
+
+log = logging.getLogger(__name__)
 
 StatusCallback = Callable[[str, JobStatus, "QubitdJob"], object]
 """Takes the job's id, its state and the job, as Qiskit's own callbacks do."""
@@ -74,7 +77,7 @@ class QubitdJob(JobV1):
         """Call back, in a thread of its own, for every change of state once and in order, past ones included."""
 
         def tell() -> None:
-            for status in self.statuses():
+            for status in self._statuses_until_lost():
                 callback(self.job_id(), status, self)
 
         threading.Thread(target=tell, name=f"qubitd-callback-{self.job_id()}", daemon=True).start()
@@ -156,6 +159,13 @@ class QubitdJob(JobV1):
             "timestamps": {name: None if ns is None else _iso(ns) for name, ns in times.items()},
             "usage": {"seconds": job.instrument_seconds},
         }
+
+    def _statuses_until_lost(self) -> Iterator[JobStatus]:
+        """For a thread that nobody waits for: whoever waits for the result is told why it cannot be had."""
+        try:
+            yield from self.statuses()
+        except JobFailedError as error:
+            log.info("job is no longer followed", extra={"job": self.job_id(), "reason": error.message})
 
     def _changes(self, deadline: Deadline) -> Iterator[StatusTime]:
         """The one way in which this job waits."""

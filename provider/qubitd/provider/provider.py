@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
-from qubitd.client import NotFoundError, QubitdClient
+from qubitd.client import PATIENCE, NotFoundError, QubitdClient
 from qubitd.provider.backend import QubitdBackend
 from qubitd.provider.errors import BackendNotFoundError, JobFailedError, ProviderError
 from qubitd.provider.job import QubitdJob
@@ -23,6 +23,7 @@ class QubitdProvider:
         cert: for TLS, which is not there yet.
         key: for TLS, which is not there yet.
         profile: a named profile of a configuration file, which is not there yet.
+        patience: seconds for which a daemon that was there may stay away before a call or a job's wait gives up.
     """
 
     def __init__(
@@ -34,10 +35,11 @@ class QubitdProvider:
         cert: str | None = None,
         key: str | None = None,
         profile: str | None = None,
+        patience: float = PATIENCE,
     ) -> None:
         if profile is not None:
             raise ProviderError(f"profile {profile!r}: there are no profiles yet; give the address")
-        self._client = QubitdClient(address, token, ca=ca, cert=cert, key=key)
+        self._client = QubitdClient(address, token, ca=ca, cert=cert, key=key, patience=patience)
 
     def __enter__(self) -> Self:
         return self
