@@ -52,14 +52,14 @@ class Crowd:
     accepted: dict[str, str] = field(default_factory=dict)
     """Job id by key."""
     faults: list[str] = field(default_factory=list)
-    is_over: bool = False
+    over: threading.Event = field(default_factory=threading.Event)
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
 
     def submit_for_ever(self) -> None:
         """Be one client."""
-        while not self.is_over:
+        while not self.over.is_set():
             key = f"key-{next(self._numbers)}"
-            while not self.is_over and not self._send(key):
+            while not self.over.is_set() and not self._send(key):
                 time.sleep(random.uniform(0, LONGEST_REST))
             if random.random() < 0.2:
                 self._send(key)
@@ -111,7 +111,7 @@ def soak(kills: int, folder: Path) -> list[str]:
             for _ in range(kills):
                 live_and_die(crowd, start_daemon(data_dir=folder / "data", rack=rack))
         finally:
-            crowd.is_over = True
+            crowd.over.set()
             for client in clients:
                 client.join()
         with start_daemon(data_dir=folder / "data", rack=rack) as daemon:

@@ -47,10 +47,10 @@ async def test_who_listens_when_the_daemon_stops_is_told_at_once() -> None:
         await after.wait()
 
 
-def test_every_error_of_the_daemon_has_a_code_and_most_are_not_internal() -> None:
+def test_every_error_of_the_daemon_has_a_code() -> None:
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, QubitdError)]
     for kind in kinds:
-        assert next(CODES[base] for base in kind.__mro__ if base in CODES)
+        assert any(base in CODES for base in kind.__mro__)
 
 
 @pytest.mark.parametrize(

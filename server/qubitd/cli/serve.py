@@ -7,7 +7,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -104,7 +104,7 @@ def _stop_at_eof(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
 
 
 @contextmanager
-def _running(rack: Rack, file: Path | None, running: tuple[str, int] | None) -> Iterator[RunningRack]:
+def _running(rack: Rack, file: Path | None, running: tuple[str, int] | None) -> Generator[RunningRack]:
     """Start the rack's emulator, if it names one and none runs yet."""
     if rack.emulator is None:
         yield RunningRack(rack=rack, controller=open_rack(rack))

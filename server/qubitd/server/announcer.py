@@ -7,7 +7,7 @@ All of it happens in the event loop's thread. A listener clears, reads, then wai
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable, Iterator
+from collections.abc import Generator, Hashable
 from contextlib import contextmanager
 
 from qubitd.server.errors import DrainingError
@@ -43,7 +43,7 @@ class Announcer:
         self._listeners: dict[Hashable, set[Listener]] = {}
 
     @contextmanager
-    def listen(self, *topics: Hashable) -> Iterator[Listener]:
+    def listen(self, *topics: Hashable) -> Generator[Listener]:
         """Wait for any of some topics."""
         listener = Listener(self)
         if self.is_closed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,7 +79,7 @@ async def run_daemon(settings: DaemonSettings, *, stop: asyncio.Event, on_servin
 
 
 @asynccontextmanager
-async def _store(directory: Path, broken: asyncio.Future[StoreError]) -> AsyncIterator[Store]:
+async def _store(directory: Path, broken: asyncio.Future[StoreError]) -> AsyncGenerator[Store]:
     loop = asyncio.get_running_loop()
 
     def tell(error: StoreError) -> None:
@@ -95,7 +95,7 @@ async def _store(directory: Path, broken: asyncio.Future[StoreError]) -> AsyncIt
 @asynccontextmanager
 async def _rack(
     start: Callable[[], AbstractContextManager[RunningRack]], announcer: Announcer
-) -> AsyncIterator[RackThread]:
+) -> AsyncGenerator[RackThread]:
     with start() as running:
         rack = RackThread(
             running.rack,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -13,7 +13,7 @@ _STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "detai
 
 
 @contextmanager
-def about_job(job_id: str) -> Iterator[None]:
+def about_job(job_id: str) -> Generator[None]:
     """Everything logged inside is about this job."""
     token = _job.set(job_id)
     try:

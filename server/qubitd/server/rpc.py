@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
 
 import grpc
+import grpc.aio
 from google.protobuf.message import Message
 
 from qubitd.core.errors import QubitdError

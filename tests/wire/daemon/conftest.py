@@ -28,7 +28,7 @@ from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.job import JobSpec, ProgramResult
 from qubitd.core.program import Chunk
 from qubitd.core.sweep import Sweep
-from qubitd.drivers.controller import LoadReport
+from qubitd.drivers.controller import Assembly, LoadReport
 from qubitd.drivers.rack_file import load_rack
 from qubitd.server.daemon import DaemonSettings, RunningRack, run_daemon
 from qubitd.v1 import backends_pb2_grpc, calibrations_pb2_grpc, jobs_pb2, jobs_pb2_grpc
@@ -94,7 +94,8 @@ class PaperRack:
     def assemble(self, chunk: Chunk) -> PaperAssembly:
         return PaperAssembly(chunk=chunk)
 
-    def load(self, assembly: PaperAssembly) -> LoadReport:
+    def load(self, assembly: Assembly) -> LoadReport:
+        assert isinstance(assembly, PaperAssembly)
         self.loaded = assembly
         return LoadReport(upload_bytes=0, reused_bytes=0)
 
@@ -191,7 +192,8 @@ async def served(
     stop = asyncio.Event()
     port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     task = asyncio.create_task(run_daemon(settings, stop=stop, on_serving=port.set_result))
-    await asyncio.wait([task, port], return_when=asyncio.FIRST_COMPLETED)
+    either: list[asyncio.Future[Any]] = [task, port]
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
     if task.done():
         task.result()
 

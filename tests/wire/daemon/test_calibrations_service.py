@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import grpc
@@ -15,6 +17,11 @@ from qubitd.v1 import backends_pb2, calibrations_pb2, jobs_pb2
 from qubitd.wire.backends import decode_backend
 from qubitd.wire.calibrations import decode_changes, decode_history, decode_revision, decode_snapshot, encode_parameter
 from qubitd.wire.errors import DETAILS_KEY, decode_refusal
+
+Serve = Callable[..., AbstractAsyncContextManager[Any]]
+MakeRack = Callable[..., Any]
+MakeRequest = Callable[..., jobs_pb2.SubmitRequest]
+
 
 AMPLITUDE = "q0.x.amplitude"
 
@@ -34,7 +41,7 @@ async def refused(call: Any) -> tuple[grpc.StatusCode, str]:
         await call
     metadata = caught.value.trailing_metadata()
     assert metadata is not None
-    details = metadata[DETAILS_KEY]
+    details = metadata[DETAILS_KEY]  # type: ignore[call-overload]  # the stubs know no grpc.aio.Metadata
     assert isinstance(details, bytes)
     return caught.value.code(), "; ".join(p.where for p in decode_refusal(details).problems)
 
@@ -49,7 +56,7 @@ def file_with(**values: float) -> DeviceFile:
     return dataclasses.replace(file, first_values=parameters, digest=f"edited {sorted(edited.items())}")
 
 
-async def test_the_first_revision_is_the_device_file(serve, open_rack_of) -> None:
+async def test_the_first_revision_is_the_device_file(serve: Serve, open_rack_of: MakeRack) -> None:
     async with serve(rack=open_rack_of()) as daemon:
         answer = await daemon.calibrations.Snapshot(calibrations_pb2.SnapshotRequest(backend="line5"))
     snapshot = decode_snapshot(answer)
@@ -57,7 +64,7 @@ async def test_the_first_revision_is_the_device_file(serve, open_rack_of) -> Non
     assert set(snapshot.parameters.values()) == set(load_device("line5").first_values)
 
 
-async def test_a_commit_changes_its_keys_and_nothing_else(serve, open_rack_of) -> None:
+async def test_a_commit_changes_its_keys_and_nothing_else(serve: Serve, open_rack_of: MakeRack) -> None:
     async with serve(rack=open_rack_of()) as daemon:
         answer = await daemon.calibrations.Commit(commit(measured(AMPLITUDE, 0.21)))
         revision = decode_revision(answer.revision)
@@ -68,14 +75,14 @@ async def test_a_commit_changes_its_keys_and_nothing_else(serve, open_rack_of) -
     assert changes[0].after == measured(AMPLITUDE, 0.21)
 
 
-async def test_two_who_change_different_keys_both_succeed(serve, open_rack_of) -> None:
+async def test_two_who_change_different_keys_both_succeed(serve: Serve, open_rack_of: MakeRack) -> None:
     async with serve(rack=open_rack_of()) as daemon:
         await daemon.calibrations.Commit(commit(measured(AMPLITUDE, 0.21)))
         answer = await daemon.calibrations.Commit(commit(measured("q1.x.amplitude", 0.22), base=1))
     assert answer.revision.revision == 3
 
 
-async def test_two_who_change_one_key_conflict_by_its_name(serve, open_rack_of) -> None:
+async def test_two_who_change_one_key_conflict_by_its_name(serve: Serve, open_rack_of: MakeRack) -> None:
     async with serve(rack=open_rack_of()) as daemon:
         await daemon.calibrations.Commit(commit(measured(AMPLITUDE, 0.21)))
         late = commit(measured(AMPLITUDE, 0.22), measured("q1.x.amplitude", 0.2), base=1)
@@ -98,7 +105,9 @@ async def test_two_who_change_one_key_conflict_by_its_name(serve, open_rack_of) 
     ],
     ids=lambda p: f"{p.name}={p.value}{p.unit}",
 )
-async def test_what_physics_units_or_the_device_forbid_is_refused(serve, open_rack_of, parameter: Parameter) -> None:
+async def test_what_physics_units_or_the_device_forbid_is_refused(
+    serve: Serve, open_rack_of: MakeRack, parameter: Parameter
+) -> None:
     async with serve(rack=open_rack_of()) as daemon:
         code, where = await refused(daemon.calibrations.Commit(commit(parameter)))
     assert code is grpc.StatusCode.INVALID_ARGUMENT
@@ -106,19 +115,19 @@ async def test_what_physics_units_or_the_device_forbid_is_refused(serve, open_ra
 
 
 @pytest.mark.parametrize("base", [0, 2, -1])
-async def test_a_base_that_never_was_is_not_found(serve, open_rack_of, base: int) -> None:
+async def test_a_base_that_never_was_is_not_found(serve: Serve, open_rack_of: MakeRack, base: int) -> None:
     async with serve(rack=open_rack_of()) as daemon:
         code, _ = await refused(daemon.calibrations.Commit(commit(measured(AMPLITUDE, 0.2), base=base)))
     assert code is grpc.StatusCode.NOT_FOUND
 
 
-async def test_an_empty_commit_is_refused(serve, open_rack_of) -> None:
+async def test_an_empty_commit_is_refused(serve: Serve, open_rack_of: MakeRack) -> None:
     async with serve(rack=open_rack_of()) as daemon:
         code, where = await refused(daemon.calibrations.Commit(commit()))
     assert (code, where) == (grpc.StatusCode.INVALID_ARGUMENT, "parameters")
 
 
-async def test_history_is_newest_first_and_names_its_revisions(serve, open_rack_of) -> None:
+async def test_history_is_newest_first_and_names_its_revisions(serve: Serve, open_rack_of: MakeRack) -> None:
     async with serve(rack=open_rack_of()) as daemon:
         await daemon.calibrations.Commit(commit(measured(AMPLITUDE, 0.21)))
         await daemon.calibrations.Commit(commit(measured("q1.x.amplitude", 0.2), base=2))
@@ -135,7 +144,7 @@ async def test_history_is_newest_first_and_names_its_revisions(serve, open_rack_
     assert code is grpc.StatusCode.NOT_FOUND
 
 
-async def test_rollback_brings_back_some_or_all_values_as_a_new_revision(serve, open_rack_of) -> None:
+async def test_rollback_brings_back_some_or_all_values_as_a_new_revision(serve: Serve, open_rack_of: MakeRack) -> None:
     async with serve(rack=open_rack_of()) as daemon:
         await daemon.calibrations.Commit(commit(measured(AMPLITUDE, 0.21), measured("q1.x.amplitude", 0.2)))
         some = await daemon.calibrations.Rollback(
@@ -162,7 +171,7 @@ async def test_rollback_brings_back_some_or_all_values_as_a_new_revision(serve, 
     assert (code, unknown) == (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.NOT_FOUND)
 
 
-async def test_old_revisions_stay_readable_with_their_targets(serve, open_rack_of) -> None:
+async def test_old_revisions_stay_readable_with_their_targets(serve: Serve, open_rack_of: MakeRack) -> None:
     async with serve(rack=open_rack_of()) as daemon:
         await daemon.calibrations.Commit(commit(measured("q0.x.duration", 44e-9, "s")))
         answers = [
@@ -177,7 +186,7 @@ async def test_old_revisions_stay_readable_with_their_targets(serve, open_rack_o
     assert code is grpc.StatusCode.NOT_FOUND
 
 
-async def test_watchers_of_both_services_see_a_new_revision_pushed(serve, open_rack_of) -> None:
+async def test_watchers_of_both_services_see_a_new_revision_pushed(serve: Serve, open_rack_of: MakeRack) -> None:
     async with serve(rack=open_rack_of()) as daemon:
         revisions = daemon.calibrations.Watch(calibrations_pb2.CalibrationsWatchRequest(backend="line5"))
         targets = daemon.backends.Watch(backends_pb2.BackendsWatchRequest(name="line5"))
@@ -189,7 +198,7 @@ async def test_watchers_of_both_services_see_a_new_revision_pushed(serve, open_r
     assert list(second[0].changed) == [AMPLITUDE]
 
 
-async def test_every_backend_request_for_another_backend_is_not_found(serve, open_rack_of) -> None:
+async def test_every_backend_request_for_another_backend_is_not_found(serve: Serve, open_rack_of: MakeRack) -> None:
     async with serve(rack=open_rack_of()) as daemon:
         calls = [
             daemon.backends.Get(backends_pb2.BackendsGetRequest(name="other")),
@@ -208,7 +217,7 @@ async def test_every_backend_request_for_another_backend_is_not_found(serve, ope
     assert list(listed.wire_versions) == [1]
 
 
-async def test_a_changed_device_file_replaces_only_what_it_changed(serve, open_rack_of) -> None:
+async def test_a_changed_device_file_replaces_only_what_it_changed(serve: Serve, open_rack_of: MakeRack) -> None:
     async with serve(rack=open_rack_of()) as daemon:
         await daemon.calibrations.Commit(commit(measured(AMPLITUDE, 0.21), measured("q1.x.amplitude", 0.2)))
     async with serve(rack=open_rack_of()) as daemon:
@@ -222,7 +231,9 @@ async def test_a_changed_device_file_replaces_only_what_it_changed(serve, open_r
     assert changed.value("q0.t1") == 25e-6
 
 
-async def test_a_job_runs_under_the_revision_in_force_when_it_starts(serve, shut_rack, request_of) -> None:
+async def test_a_job_runs_under_the_revision_in_force_when_it_starts(
+    serve: Serve, shut_rack: Any, request_of: MakeRequest
+) -> None:
     async with serve(rack=shut_rack) as daemon:
         first = await daemon.submit(request_of())
         await asyncio.to_thread(shut_rack.running.wait)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import grpc
 
 from qubitd.core.job import JobStatus
 from qubitd.v1 import calibrations_pb2, jobs_pb2
+
+Serve = Callable[..., AbstractAsyncContextManager[Any]]
+MakeRack = Callable[..., Any]
+MakeRequest = Callable[..., jobs_pb2.SubmitRequest]
+
 
 WHILE_WORKING = [0.0004 * n for n in range(1, 13)]
 """Seconds after which the caller hangs up: some before the answer is durable, some after."""
@@ -18,7 +25,9 @@ async def hang_up_on(call: Any, *also: grpc.StatusCode) -> None:
     assert code in (grpc.StatusCode.OK, grpc.StatusCode.DEADLINE_EXCEEDED, *also)
 
 
-async def test_a_submit_that_was_given_up_can_be_sent_again(serve, open_rack_of, request_of) -> None:
+async def test_a_submit_that_was_given_up_can_be_sent_again(
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest
+) -> None:
     async with serve(rack=open_rack_of()) as daemon:
         requests = [request_of() for _ in WHILE_WORKING]
         for request, seconds in zip(requests, WHILE_WORKING, strict=True):
@@ -30,7 +39,9 @@ async def test_a_submit_that_was_given_up_can_be_sent_again(serve, open_rack_of,
     assert len(listed.jobs) == len(requests)
 
 
-async def test_a_cancel_that_was_given_up_leaves_a_job_that_ends(serve, open_rack_of, request_of) -> None:
+async def test_a_cancel_that_was_given_up_leaves_a_job_that_ends(
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest
+) -> None:
     async with serve(rack=open_rack_of()) as daemon:
         for seconds in WHILE_WORKING:
             job_id = await daemon.submit(request_of())
@@ -39,7 +50,7 @@ async def test_a_cancel_that_was_given_up_leaves_a_job_that_ends(serve, open_rac
             assert (await daemon.job(job_id)).status is JobStatus(last)
 
 
-async def test_a_commit_that_was_given_up_is_in_force_if_it_is_stored(serve, open_rack_of) -> None:
+async def test_a_commit_that_was_given_up_is_in_force_if_it_is_stored(serve: Serve, open_rack_of: MakeRack) -> None:
     async with serve(rack=open_rack_of()) as daemon:
         for n, seconds in enumerate(WHILE_WORKING):
             parameter = calibrations_pb2.Parameter(name="q0.x.amplitude", value=0.2 + 0.001 * n)
@@ -55,7 +66,9 @@ async def test_a_commit_that_was_given_up_is_in_force_if_it_is_stored(serve, ope
     assert history.entries[0].revision == newest.revision
 
 
-async def test_a_watch_that_was_given_up_can_be_taken_up_again(serve, open_rack_of, request_of) -> None:
+async def test_a_watch_that_was_given_up_can_be_taken_up_again(
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest
+) -> None:
     async with serve(rack=open_rack_of()) as daemon:
         job_id = await daemon.submit(request_of())
         whole = await daemon.events(job_id)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import grpc
@@ -18,6 +20,11 @@ from qubitd.wire.errors import DETAILS_KEY, Refusal, decode_refusal
 from qubitd.wire.jobs import LogLine, Progress, StageTime, StatusChange
 from qubitd.wire.plans import decode_plan
 
+Serve = Callable[..., AbstractAsyncContextManager[Any]]
+MakeRack = Callable[..., Any]
+MakeRequest = Callable[..., jobs_pb2.SubmitRequest]
+
+
 IN_ORDER = ["INITIALIZING", "VALIDATING", "QUEUED", "RUNNING", "DONE"]
 FAULT = InstrumentFaultError(resource="paper", what="the run ended badly", words=["SEQUENCE PROCESSOR Q1 UNDERRUN"])
 
@@ -25,7 +32,7 @@ FAULT = InstrumentFaultError(resource="paper", what="the run ended badly", words
 def refusal(error: grpc.aio.AioRpcError) -> Refusal:
     metadata = error.trailing_metadata()
     assert metadata is not None
-    details = metadata[DETAILS_KEY]
+    details = metadata[DETAILS_KEY]  # type: ignore[call-overload]  # the stubs know no grpc.aio.Metadata
     assert isinstance(details, bytes)
     return decode_refusal(details)
 
@@ -36,13 +43,17 @@ async def refused(call: Any) -> tuple[grpc.StatusCode, Refusal]:
     return caught.value.code(), refusal(caught.value)
 
 
-async def test_a_job_is_seen_through_every_state_once_and_in_order(serve, open_rack_of, request_of) -> None:
+async def test_a_job_is_seen_through_every_state_once_and_in_order(
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest
+) -> None:
     async with serve(rack=open_rack_of()) as daemon:
         job_id = await daemon.submit(request_of())
         assert await daemon.statuses(job_id) == IN_ORDER
 
 
-async def test_the_timeline_names_at_least_ten_stages_in_order_of_time(serve, open_rack_of, request_of) -> None:
+async def test_the_timeline_names_at_least_ten_stages_in_order_of_time(
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest
+) -> None:
     async with serve(rack=open_rack_of()) as daemon:
         job_id = await daemon.submit(request_of())
         await daemon.events(job_id)
@@ -56,7 +67,9 @@ async def test_the_timeline_names_at_least_ten_stages_in_order_of_time(serve, op
     assert times == sorted(times)
 
 
-async def test_a_watch_goes_on_from_its_cursor_without_gap_or_repeat(serve, open_rack_of, request_of) -> None:
+async def test_a_watch_goes_on_from_its_cursor_without_gap_or_repeat(
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest
+) -> None:
     async with serve(rack=open_rack_of()) as daemon:
         job_id = await daemon.submit(request_of())
         whole = await daemon.events(job_id)
@@ -64,7 +77,9 @@ async def test_a_watch_goes_on_from_its_cursor_without_gap_or_repeat(serve, open
             assert await daemon.events(job_id, after=whole[seen].sequence) == whole[seen + 1 :]
 
 
-async def test_bits_come_back_with_their_span_and_revision(serve, open_rack_of, request_of) -> None:
+async def test_bits_come_back_with_their_span_and_revision(
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest
+) -> None:
     async with serve(rack=open_rack_of()) as daemon:
         job_id = await daemon.submit(request_of(shots=70))
         await daemon.events(job_id)
@@ -77,7 +92,9 @@ async def test_bits_come_back_with_their_span_and_revision(serve, open_rack_of, 
     assert job.instrument_seconds == pytest.approx(70 * 211e-6, rel=0.02)
 
 
-async def test_iq_points_come_back_for_every_shot_or_as_a_mean(serve, open_rack_of, request_of) -> None:
+async def test_iq_points_come_back_for_every_shot_or_as_a_mean(
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest
+) -> None:
     async with serve(rack=open_rack_of()) as daemon:
         shapes = []
         for meas_return in MeasReturn:
@@ -92,7 +109,9 @@ async def test_iq_points_come_back_for_every_shot_or_as_a_mean(serve, open_rack_
     assert shapes == [(100, 2), (1, 2)]
 
 
-async def test_a_long_job_runs_in_chunks_and_tells_its_progress(serve, open_rack_of, request_of) -> None:
+async def test_a_long_job_runs_in_chunks_and_tells_its_progress(
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest
+) -> None:
     async with serve(rack=open_rack_of()) as daemon:
         job_id = await daemon.submit(request_of(shots=2500))
         events = await daemon.events(job_id)
@@ -105,7 +124,7 @@ async def test_a_long_job_runs_in_chunks_and_tells_its_progress(serve, open_rack
     assert [(r.first_shot, r.shots) for r in rest] == [(2000, 500)]
 
 
-async def test_a_sweep_is_a_program_per_point(serve, open_rack_of, request_of) -> None:
+async def test_a_sweep_is_a_program_per_point(serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest) -> None:
     sweep = Sweep(axes=(SweepAxis(names=("q0.sx.amplitude",), values=np.linspace(0.1, 0.3, 3)[None, :]),))
     async with serve(rack=open_rack_of()) as daemon:
         job_id = await daemon.submit(request_of(sweep=sweep))
@@ -114,7 +133,7 @@ async def test_a_sweep_is_a_program_per_point(serve, open_rack_of, request_of) -
         assert (await daemon.job(job_id)).num_programs == 3
 
 
-async def test_the_same_submit_twice_runs_once(serve, open_rack_of, request_of) -> None:
+async def test_the_same_submit_twice_runs_once(serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest) -> None:
     rack = open_rack_of()
     async with serve(rack=rack) as daemon:
         request = request_of(key="mine")
@@ -125,7 +144,9 @@ async def test_the_same_submit_twice_runs_once(serve, open_rack_of, request_of) 
     assert rack.log.count("start") == 1
 
 
-async def test_a_key_with_other_content_is_refused(serve, open_rack_of, request_of) -> None:
+async def test_a_key_with_other_content_is_refused(
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest
+) -> None:
     async with serve(rack=open_rack_of()) as daemon:
         await daemon.submit(request_of(key="mine"))
         code, why = await refused(daemon.jobs.Submit(request_of(key="mine", shots=7)))
@@ -133,7 +154,7 @@ async def test_a_key_with_other_content_is_refused(serve, open_rack_of, request_
     assert "mine" in why.message
 
 
-async def test_another_backend_is_unknown(serve, open_rack_of, request_of) -> None:
+async def test_another_backend_is_unknown(serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest) -> None:
     async with serve(rack=open_rack_of()) as daemon:
         code, why = await refused(daemon.jobs.Submit(request_of(backend="line7")))
     assert code is grpc.StatusCode.NOT_FOUND
@@ -142,7 +163,9 @@ async def test_another_backend_is_unknown(serve, open_rack_of, request_of) -> No
 
 
 @pytest.mark.parametrize("shots", [10**9, 2**31 - 1])
-async def test_too_many_shots_are_refused_with_both_numbers(serve, open_rack_of, request_of, shots: int) -> None:
+async def test_too_many_shots_are_refused_with_both_numbers(
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest, shots: int
+) -> None:
     async with serve(rack=open_rack_of()) as daemon:
         code, why = await refused(daemon.jobs.Submit(request_of(shots=shots)))
         jobs = await daemon.jobs.List(jobs_pb2.JobsListRequest())
@@ -153,7 +176,7 @@ async def test_too_many_shots_are_refused_with_both_numbers(serve, open_rack_of,
     assert len(jobs.jobs) == 0
 
 
-async def test_zero_shots_are_refused(serve, open_rack_of, request_of) -> None:
+async def test_zero_shots_are_refused(serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest) -> None:
     request = request_of()
     request.spec.shots = 0
     async with serve(rack=open_rack_of()) as daemon:
@@ -163,7 +186,7 @@ async def test_zero_shots_are_refused(serve, open_rack_of, request_of) -> None:
 
 
 @pytest.mark.parametrize("method", ["Submit", "Get", "List", "Cancel", "Explain", "Delete"])
-async def test_malformed_bytes_are_an_invalid_argument(serve, open_rack_of, method: str) -> None:
+async def test_malformed_bytes_are_an_invalid_argument(serve: Serve, open_rack_of: MakeRack, method: str) -> None:
     async with serve(rack=open_rack_of()) as daemon:
         code, why = await refused(daemon.channel.unary_unary(f"/qubitd.v1.Jobs/{method}")(b"\xff\xff\xff"))
     assert code is grpc.StatusCode.INVALID_ARGUMENT
@@ -171,14 +194,18 @@ async def test_malformed_bytes_are_an_invalid_argument(serve, open_rack_of, meth
 
 
 @pytest.mark.parametrize("method", ["Watch", "Results"])
-async def test_malformed_bytes_to_a_stream_are_an_invalid_argument(serve, open_rack_of, method: str) -> None:
+async def test_malformed_bytes_to_a_stream_are_an_invalid_argument(
+    serve: Serve, open_rack_of: MakeRack, method: str
+) -> None:
     async with serve(rack=open_rack_of()) as daemon:
         call = daemon.channel.unary_stream(f"/qubitd.v1.Jobs/{method}")(b"\xff\xff\xff")
         code, _ = await refused(call.read())
     assert code is grpc.StatusCode.INVALID_ARGUMENT
 
 
-async def test_a_circuit_that_cannot_run_ends_as_an_error_that_names_the_place(serve, open_rack_of, request_of) -> None:
+async def test_a_circuit_that_cannot_run_ends_as_an_error_that_names_the_place(
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest
+) -> None:
     circuit = CircuitBuilder(name="far", num_qubits=5, num_clbits=1).add("cz", 0, 2).measure(0, 0)
     async with serve(rack=open_rack_of()) as daemon:
         job_id = await daemon.submit(request_of(batch=pack([circuit])))
@@ -190,7 +217,9 @@ async def test_a_circuit_that_cannot_run_ends_as_an_error_that_names_the_place(s
     assert "cz" in job.message
 
 
-async def test_what_the_owner_should_know_is_logged(serve, open_rack_of, request_of) -> None:
+async def test_what_the_owner_should_know_is_logged(
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest
+) -> None:
     circuit = CircuitBuilder(name="late", num_qubits=5, num_clbits=1).delay(0, 10.4e-9).measure(0, 0)
     async with serve(rack=open_rack_of()) as daemon:
         job_id = await daemon.submit(request_of(batch=pack([circuit])))
@@ -199,7 +228,7 @@ async def test_what_the_owner_should_know_is_logged(serve, open_rack_of, request
 
 
 async def test_an_instrument_fault_ends_the_job_in_its_words_and_the_next_job_works(
-    serve, open_rack_of, request_of
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest
 ) -> None:
     rack = open_rack_of(faults=[FAULT])
     async with serve(rack=rack) as daemon:
@@ -211,7 +240,9 @@ async def test_an_instrument_fault_ends_the_job_in_its_words_and_the_next_job_wo
     assert "stop" in rack.log[rack.log.index("start") : second_start]
 
 
-async def test_a_link_that_is_gone_is_opened_again_before_the_next_job(serve, open_rack_of, request_of) -> None:
+async def test_a_link_that_is_gone_is_opened_again_before_the_next_job(
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest
+) -> None:
     rack = open_rack_of(faults=[FAULT])
     async with serve(rack=rack) as daemon:
         rack.connect_faults.append(FAULT)
@@ -221,14 +252,18 @@ async def test_a_link_that_is_gone_is_opened_again_before_the_next_job(serve, op
     assert rack.log.count("connect") == 2
 
 
-async def test_chunks_before_a_fault_stay_readable(serve, open_rack_of, request_of) -> None:
+async def test_chunks_before_a_fault_stay_readable(
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest
+) -> None:
     async with serve(rack=open_rack_of(faults=[None, FAULT])) as daemon:
         job_id = await daemon.submit(request_of(shots=2500))
         assert (await daemon.statuses(job_id))[-1] == "ERROR"
         assert [(r.first_shot, r.shots) for r in await daemon.results(job_id)] == [(0, 1000)]
 
 
-async def test_a_mistake_of_ours_ends_the_job_and_not_the_daemon(serve, open_rack_of, request_of, caplog) -> None:
+async def test_a_mistake_of_ours_ends_the_job_and_not_the_daemon(
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest, caplog: pytest.LogCaptureFixture
+) -> None:
     async with serve(rack=open_rack_of(faults=[ZeroDivisionError("division by zero")])) as daemon:
         broken, good = await daemon.submit(request_of()), await daemon.submit(request_of())
         assert (await daemon.statuses(broken))[-1] == "ERROR"
@@ -237,7 +272,7 @@ async def test_a_mistake_of_ours_ends_the_job_and_not_the_daemon(serve, open_rac
     assert any(record.exc_info for record in caplog.records)
 
 
-async def test_a_waiting_job_is_cancelled_at_once(serve, shut_rack, request_of) -> None:
+async def test_a_waiting_job_is_cancelled_at_once(serve: Serve, shut_rack: Any, request_of: MakeRequest) -> None:
     async with serve(rack=shut_rack) as daemon:
         running = await daemon.submit(request_of())
         await asyncio.to_thread(shut_rack.running.wait)
@@ -250,7 +285,9 @@ async def test_a_waiting_job_is_cancelled_at_once(serve, shut_rack, request_of) 
     assert shut_rack.log.count("start") == 1
 
 
-async def test_a_running_job_is_cancelled_at_the_end_of_its_chunk(serve, shut_rack, request_of) -> None:
+async def test_a_running_job_is_cancelled_at_the_end_of_its_chunk(
+    serve: Serve, shut_rack: Any, request_of: MakeRequest
+) -> None:
     async with serve(rack=shut_rack) as daemon:
         job_id = await daemon.submit(request_of(shots=5000))
         await asyncio.to_thread(shut_rack.running.wait)
@@ -263,7 +300,7 @@ async def test_a_running_job_is_cancelled_at_the_end_of_its_chunk(serve, shut_ra
         assert again.status == jobs_pb2.STATUS_CANCELLED
 
 
-async def test_an_unknown_job_is_not_found_whatever_is_asked(serve, open_rack_of) -> None:
+async def test_an_unknown_job_is_not_found_whatever_is_asked(serve: Serve, open_rack_of: MakeRack) -> None:
     async with serve(rack=open_rack_of()) as daemon:
         calls = [
             daemon.jobs.Get(jobs_pb2.JobsGetRequest(job_id="none")),
@@ -277,7 +314,9 @@ async def test_an_unknown_job_is_not_found_whatever_is_asked(serve, open_rack_of
     assert len({why.message for _, why in answers}) == 1
 
 
-async def test_jobs_are_listed_in_pages_newest_first(serve, open_rack_of, request_of) -> None:
+async def test_jobs_are_listed_in_pages_newest_first(
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest
+) -> None:
     async with serve(rack=open_rack_of()) as daemon:
         ids = [await daemon.submit(request_of(tags=("odd",) if n % 2 else ())) for n in range(5)]
         pages, token = [], ""
@@ -295,7 +334,9 @@ async def test_jobs_are_listed_in_pages_newest_first(serve, open_rack_of, reques
     assert why.problems[0].where == "page_token"
 
 
-async def test_a_deleted_job_is_gone_and_its_key_stays_taken(serve, shut_rack, request_of) -> None:
+async def test_a_deleted_job_is_gone_and_its_key_stays_taken(
+    serve: Serve, shut_rack: Any, request_of: MakeRequest
+) -> None:
     async with serve(rack=shut_rack) as daemon:
         request = request_of(key="mine")
         job_id = await daemon.submit(request)
@@ -310,7 +351,9 @@ async def test_a_deleted_job_is_gone_and_its_key_stays_taken(serve, shut_rack, r
         assert await daemon.submit(request) == job_id
 
 
-async def test_a_job_comes_back_with_its_clients_data(serve, open_rack_of, request_of) -> None:
+async def test_a_job_comes_back_with_its_clients_data(
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest
+) -> None:
     async with serve(rack=open_rack_of()) as daemon:
         job_id = await daemon.submit(request_of(client_data=b"registers", tags=("a",)))
         answer = await daemon.jobs.Get(jobs_pb2.JobsGetRequest(job_id=job_id))
@@ -318,7 +361,9 @@ async def test_a_job_comes_back_with_its_clients_data(serve, open_rack_of, reque
     assert list(answer.job.tags) == ["a"]
 
 
-async def test_explain_says_what_a_job_takes_without_running_it(serve, open_rack_of, request_of) -> None:
+async def test_explain_says_what_a_job_takes_without_running_it(
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest
+) -> None:
     rack = open_rack_of()
     async with serve(rack=rack) as daemon:
         request = request_of(shots=2500)
@@ -336,7 +381,7 @@ async def test_explain_says_what_a_job_takes_without_running_it(serve, open_rack
     assert code is grpc.StatusCode.INVALID_ARGUMENT
 
 
-async def test_a_big_job_and_a_big_answer_pass(serve, open_rack_of, request_of) -> None:
+async def test_a_big_job_and_a_big_answer_pass(serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest) -> None:
     circuits = []
     for n in range(40):
         circuit = CircuitBuilder(name=f"c{n}", num_qubits=5, num_clbits=5)
@@ -357,7 +402,9 @@ async def test_a_big_job_and_a_big_answer_pass(serve, open_rack_of, request_of) 
     assert all(result.iq is not None and result.iq.nbytes <= 2**20 for result in results)
 
 
-async def test_the_last_event_is_the_final_status_and_get_agrees(serve, open_rack_of, request_of) -> None:
+async def test_the_last_event_is_the_final_status_and_get_agrees(
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest
+) -> None:
     async with serve(rack=open_rack_of()) as daemon:
         for _ in range(5):
             job_id = await daemon.submit(request_of())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
@@ -17,27 +19,32 @@ from qubitd.server.serving import check_host, check_port
 from qubitd.v1 import backends_pb2, jobs_pb2
 from qubitd.wire.jobs import Progress
 
+Serve = Callable[..., AbstractAsyncContextManager[Any]]
+MakeRack = Callable[..., Any]
+MakeRequest = Callable[..., jobs_pb2.SubmitRequest]
+
+
 NOT_THERE = InstrumentNotFoundError(resource="paper", what="nobody answers")
 
 
 async def end_of(stream: Any) -> grpc.StatusCode:
     """Read a stream to its end and give how it ended."""
     try:
-        while await stream.read() is not grpc.aio.EOF:
+        while await stream.read() is not grpc.aio.EOF:  # type: ignore[attr-defined]  # the stubs lack it
             continue
     except grpc.aio.AioRpcError as error:
         return error.code()
     return grpc.StatusCode.OK
 
 
-async def test_the_rack_is_made_safe_before_anything_else_and_at_the_end(serve, open_rack_of) -> None:
+async def test_the_rack_is_made_safe_before_anything_else_and_at_the_end(serve: Serve, open_rack_of: MakeRack) -> None:
     rack = open_rack_of()
     async with serve(rack=rack):
         assert rack.log == ["connect", "stop"]
     assert rack.log == ["connect", "stop", "stop", "close"]
 
 
-async def test_an_instrument_that_is_not_there_is_told_at_the_start(serve, open_rack_of) -> None:
+async def test_an_instrument_that_is_not_there_is_told_at_the_start(serve: Serve, open_rack_of: MakeRack) -> None:
     rack = open_rack_of(connect_faults=[NOT_THERE])
     with pytest.raises(InstrumentNotFoundError, match="nobody answers"):
         async with serve(rack=rack):
@@ -46,7 +53,9 @@ async def test_an_instrument_that_is_not_there_is_told_at_the_start(serve, open_
         pass
 
 
-async def test_health_says_serving_until_the_daemon_drains(serve, shut_rack, request_of) -> None:
+async def test_health_says_serving_until_the_daemon_drains(
+    serve: Serve, shut_rack: Any, request_of: MakeRequest
+) -> None:
     async with serve(rack=shut_rack) as daemon:
         health = health_pb2_grpc.HealthStub(daemon.channel)
         for name in ("", "qubitd.v1.Jobs"):
@@ -63,7 +72,7 @@ async def test_health_says_serving_until_the_daemon_drains(serve, shut_rack, req
 
 
 async def test_a_running_job_is_put_back_and_goes_on_after_a_restart(
-    serve, shut_rack, open_rack_of, request_of
+    serve: Serve, shut_rack: Any, open_rack_of: MakeRack, request_of: MakeRequest
 ) -> None:
     async with serve(rack=shut_rack) as daemon:
         job_id = await daemon.submit(request_of(shots=2500))
@@ -81,7 +90,9 @@ async def test_a_running_job_is_put_back_and_goes_on_after_a_restart(
     assert rack.log.count("start") == 2
 
 
-async def test_a_watcher_is_told_to_come_back_when_the_daemon_stops(serve, shut_rack, request_of) -> None:
+async def test_a_watcher_is_told_to_come_back_when_the_daemon_stops(
+    serve: Serve, shut_rack: Any, request_of: MakeRequest
+) -> None:
     async with serve(rack=shut_rack) as daemon:
         await daemon.submit(request_of())
         await asyncio.to_thread(shut_rack.running.wait)
@@ -97,7 +108,9 @@ async def test_a_watcher_is_told_to_come_back_when_the_daemon_stops(serve, shut_
         await stopping
 
 
-async def test_jobs_that_wait_go_on_after_a_restart(serve, shut_rack, open_rack_of, request_of) -> None:
+async def test_jobs_that_wait_go_on_after_a_restart(
+    serve: Serve, shut_rack: Any, open_rack_of: MakeRack, request_of: MakeRequest
+) -> None:
     async with serve(rack=shut_rack) as daemon:
         jobs = [await daemon.submit(request_of()) for _ in range(4)]
         await asyncio.to_thread(shut_rack.running.wait)
@@ -109,7 +122,7 @@ async def test_jobs_that_wait_go_on_after_a_restart(serve, shut_rack, open_rack_
 
 
 async def test_a_job_that_ran_when_the_daemon_died_ends_with_the_place_it_reached(
-    serve, shut_rack, open_rack_of, request_of, tmp_path: Path
+    serve: Serve, shut_rack: Any, open_rack_of: MakeRack, request_of: MakeRequest, tmp_path: Path
 ) -> None:
     async with serve(rack=shut_rack) as daemon:
         job_id = await daemon.submit(request_of(shots=2500))
@@ -125,14 +138,14 @@ async def test_a_job_that_ran_when_the_daemon_died_ends_with_the_place_it_reache
         assert (await daemon.statuses(waiting))[-1] == "DONE"
 
 
-async def test_a_second_daemon_on_the_data_directory_is_refused(serve, open_rack_of) -> None:
+async def test_a_second_daemon_on_the_data_directory_is_refused(serve: Serve, open_rack_of: MakeRack) -> None:
     async with serve(rack=open_rack_of()):
         with pytest.raises(DataDirInUseError, match=r"in use by another daemon \(process \d+\)"):
             async with serve(rack=open_rack_of()):
                 pass
 
 
-async def test_a_port_that_is_taken_is_refused(serve, open_rack_of) -> None:
+async def test_a_port_that_is_taken_is_refused(serve: Serve, open_rack_of: MakeRack) -> None:
     async with serve(rack=open_rack_of()) as daemon:
         port = int(daemon.address.rpartition(":")[2])
         with pytest.raises(PortInUseError, match=f"port {port}"):
@@ -151,7 +164,7 @@ def test_loopback_is_allowed(host: str) -> None:
 
 
 async def test_a_rack_that_does_not_answer_does_not_keep_the_daemon_from_ending(
-    serve, open_rack_of, request_of
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest
 ) -> None:
     rack = open_rack_of(faults=[NOT_THERE])
     async with serve(rack=rack) as daemon:
@@ -164,7 +177,7 @@ async def test_a_rack_that_does_not_answer_does_not_keep_the_daemon_from_ending(
 
 
 async def test_a_resumed_job_that_is_cut_otherwise_ends_with_that_reason(
-    serve, shut_rack, open_rack_of, request_of
+    serve: Serve, shut_rack: Any, open_rack_of: MakeRack, request_of: MakeRequest
 ) -> None:
     async with serve(rack=shut_rack) as daemon:
         job_id = await daemon.submit(request_of(shots=2500))
