@@ -27,7 +27,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--shots", type=int, default=1000, help="per delay (%(default)s)")
     parser.add_argument("--seed", type=int, help="makes an emulated chip repeatable")
     parser.add_argument(
-        "--output", type=Path, default=Path("calibration-runs"), help="for pictures and data (%(default)s)"
+        "--output", type=Path, default=Path("build/calibration"), help="for pictures and data (%(default)s)"
     )
     parser.add_argument("--dry-run", action="store_true", help="measure and judge, commit nothing")
     return parser.parse_args()

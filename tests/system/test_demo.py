@@ -98,13 +98,6 @@ def test_a_folder_that_cannot_be_made_is_told_before_anything_runs(tmp_path: Pat
     assert done.stderr == f"qubitd: {tmp_path}/file cannot hold pictures (File exists); name another folder\n"
 
 
-@pytest.mark.parametrize("option", ["--shots=10", "--seed=-1"])
-def test_options_that_make_no_sense_are_refused(option: str) -> None:
-    done = subprocess.run([*COMMAND, option], capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert "give" in done.stderr
-
-
 def test_counts_that_the_calibration_does_not_predict_are_called_so(capsys: pytest.CaptureFixture[str]) -> None:
     fine = Outcomes(title="fine", counts={"0": 510, "1": 490}, ideal={"0": 1.0}, expected={"0": 0.5, "1": 0.5})
     wrong = Outcomes(title="wrong", counts={"0": 700, "1": 300}, ideal={"0": 1.0}, expected={"0": 0.5, "1": 0.5})

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import io
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from rich.console import Console
 
-from qubitd.cli.display import LiveDisplay, PlainDisplay, open_display
+from qubitd.cli.demo import add_arguments
+from qubitd.cli.display import LiveDisplay, PlainDisplay, block_character, open_display
 from qubitd.cli.histogram_text import histogram_lines
 from qubitd.cli.pictures.histogram import OTHER, Outcomes, bars, draw_histograms
 from qubitd.cli.pictures.iq import QubitClouds, draw_iq
@@ -170,3 +173,23 @@ def test_a_terminal_gets_a_bar_below_the_lines() -> None:
         display.say("QUEUED [0]")
     assert "QUEUED [0]" in screen.getvalue()
     assert "running the Bell pair" in screen.getvalue()
+
+
+@pytest.mark.parametrize(("encoding", "block"), [("utf-8", "█"), ("ascii", "#")])
+def test_bars_are_drawn_with_what_the_terminal_can_write(
+    encoding: str, block: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding=encoding))
+    assert block_character() == block
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [("--shots=99", "99 shots show nothing here"), ("--seed=4294967296", "no seed; give 0 to 4294967295")],
+)
+def test_options_of_the_demo_have_bounds(option: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    with pytest.raises(SystemExit):
+        parser.parse_args([option])
+    assert message in capsys.readouterr().err
