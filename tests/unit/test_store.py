@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import sqlite3
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from qubitd.core.errors import Problem, QubitdError
 from qubitd.core.job import JobStatus
 from qubitd.server.errors import (
@@ -294,6 +296,55 @@ def test_a_damaged_store_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / DATABASE).write_bytes(b"this is no database, and it is long enough to be looked at" * 100)
     with pytest.raises(QubitdError, match=DATABASE):
         Store(tmp_path)
+
+
+def test_a_store_with_a_damaged_page_is_refused_by_name(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for n in range(200):
+        accept(store, dataclasses.replace(NEW, job_id=f"job-{n}", key=f"key-{n}", spec=b"%d" % n * 500))
+    store.close()
+    path = tmp_path / DATABASE
+    damaged = bytearray(path.read_bytes())
+    for start in range(8 * 4096, len(damaged), 4096):
+        damaged[start : start + 64] = b"\xff" * 64
+    path.write_bytes(damaged)
+    with pytest.raises(StoreCorruptError, match=DATABASE):
+        Store(tmp_path)
+
+
+def test_a_cancelled_write_is_left_out_and_its_neighbours_are_kept(store: Store) -> None:
+    held, entered = threading.Event(), threading.Event()
+
+    def hold(_: object) -> None:
+        entered.set()
+        held.wait()
+
+    store.write(hold)
+    entered.wait()
+    left_out = store.write(lambda w: w.jobs.accept(NEW))
+    kept = store.write(lambda w: w.jobs.accept(dataclasses.replace(NEW, job_id="job-2", key="key-2")))
+    assert left_out.cancel()
+    held.set()
+    assert kept.result().number == 1
+
+
+def test_many_waiting_writes_are_all_durable_in_order(store: Store) -> None:
+    futures = [
+        store.write(lambda w, n=n: w.jobs.accept(dataclasses.replace(NEW, job_id=f"job-{n}", key=f"key-{n}")))  # type: ignore[misc]
+        for n in range(600)
+    ]
+    assert [future.result().number for future in futures] == list(range(1, 601))
+
+
+def test_a_mistake_in_a_command_breaks_the_store_for_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[StoreBrokenError] = []
+    raised: list[type[BaseException]] = []
+    monkeypatch.setattr(threading, "excepthook", lambda hook: raised.append(hook.exc_type))
+    store = Store(tmp_path, on_broken=told.append)
+    assert isinstance(store.write(lambda w: 1 // 0).exception(), StoreBrokenError)
+    store.close()
+    assert len(told) == 1
+    assert raised == [ZeroDivisionError]
 
 
 def test_a_directory_that_cannot_be_written_is_refused_by_name(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
 
     def announce(port: int) -> None:
-        print(f"serving {name} on {arguments.host}:{port}", flush=True)
+        print(f"serving {name} on {_host_in_address(arguments.host)}:{port}", flush=True)
 
     asyncio.run(_serve(settings, announce_port=announce, stop_at_eof=arguments.stop_at_eof))
     return 0
@@ -128,13 +128,16 @@ def _cabling(settings: EmulatorSettings, rack_file: Path | None) -> Path | None:
     return Path(settings.cabling) if rack_file is None else rack_file.parent / settings.cabling
 
 
+def _host_in_address(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
 def _control_socket(text: str) -> tuple[str, int]:
     address, _, port = text.rpartition(":")
     return address, _port(port)
 
 
 def _port(text: str) -> int:
-    port = int(text)
-    if not 0 <= port <= _HIGHEST_PORT:
-        raise argparse.ArgumentTypeError(f"{port} is no TCP port; give 0 to {_HIGHEST_PORT}")
-    return port
+    if not text.isdecimal() or int(text) > _HIGHEST_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is no TCP port; give 0 to {_HIGHEST_PORT}")
+    return int(text)

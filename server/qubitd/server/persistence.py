@@ -1,4 +1,4 @@
-"""Work that must not stop halfway because whoever asked for it hung up."""
+"""Work whose end must be seen: though whoever asked for it hung up, and though it ends badly."""
 
 from __future__ import annotations
 
@@ -14,6 +14,17 @@ async def to_the_end(work: Coroutine[Any, Any, Result]) -> Result:
     task = asyncio.ensure_future(work)
     task.add_done_callback(_take_as_read)
     return await asyncio.shield(task)
+
+
+async def settled(work: Coroutine[Any, Any, Result]) -> asyncio.Future[Result]:
+    """Do something and give it back ended, well or badly; if the caller is cancelled meanwhile, so is the work."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait([task])
+    except asyncio.CancelledError:
+        task.cancel()
+        raise
+    return task
 
 
 def _take_as_read(task: asyncio.Future[Any]) -> None:

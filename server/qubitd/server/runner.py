@@ -15,6 +15,7 @@ from qubitd.server.failure import failure_of
 from qubitd.server.job_run import JobRun
 from qubitd.server.lifecycle import Trigger
 from qubitd.server.logs import about_job
+from qubitd.server.persistence import settled
 from qubitd.server.queue import JobQueue, Rank
 from qubitd.server.rack import RackThread
 from qubitd.server.store.store import Store
@@ -76,15 +77,14 @@ class Runner:
         if entry.validated is not None and entry.validated != snapshot.revision:
             await self._validator.validate(entry)
             return
-        compiling = asyncio.ensure_future(self._workshop.take(entry.job_id, snapshot))
-        await asyncio.wait([compiling])
-        error = compiling.exception()
+        compiled = await settled(self._workshop.take(entry.job_id, snapshot))
+        error = compiled.exception()
         if entry.status is not JobStatus.QUEUED:
             return
         if error is not None:
             self._fail(entry, error)
             return
-        await self._play(entry, compiling.result(), snapshot)
+        await self._play(entry, compiled.result(), snapshot)
 
     def _snapshot_for(self, entry: Entry) -> Snapshot:
         """A job keeps the revision that it first started under."""
@@ -99,9 +99,8 @@ class Runner:
             rack=self._rack,
             is_draining=lambda: self._is_draining,
         )
-        playing = asyncio.ensure_future(self._start_and_play(entry, run, snapshot))
-        await asyncio.wait([playing])
-        error = playing.exception()
+        played = await settled(self._start_and_play(entry, run, snapshot))
+        error = played.exception()
         if error is not None:
             await run.settle()
             safe = asyncio.ensure_future(self._rack.make_safe())

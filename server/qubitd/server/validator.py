@@ -13,6 +13,7 @@ from qubitd.server.events import Dated, Stage, reached
 from qubitd.server.failure import failure_of
 from qubitd.server.lifecycle import Trigger
 from qubitd.server.logs import about_job
+from qubitd.server.persistence import settled
 from qubitd.server.toolchain import Compiled
 from qubitd.server.workshop import Workshop
 from qubitd.wire.jobs import LogLine
@@ -50,9 +51,8 @@ class Validator:
 
     async def _look_at(self, entry: Entry, snapshot: Snapshot) -> None:
         began = reached(Stage.DECODING, self._book.now())
-        task = asyncio.ensure_future(self._workshop.compile(entry.job_id, snapshot))
-        await asyncio.wait([task])
-        error = task.exception()
+        compiled = await settled(self._workshop.compile(entry.job_id, snapshot))
+        error = compiled.exception()
         if entry.status is not JobStatus.VALIDATING:
             return
         if error is not None:
@@ -61,7 +61,7 @@ class Validator:
             self._book.move(entry, move)
             return
         entry.validated = snapshot.revision
-        self._book.move(entry, Move(trigger=Trigger.QUEUE, events=self._story(began, task.result())))
+        self._book.move(entry, Move(trigger=Trigger.QUEUE, events=self._story(began, compiled.result())))
         self._on_queued(entry)
 
     def _story(self, began: Dated, compiled: Compiled) -> tuple[Dated, ...]:

@@ -130,6 +130,8 @@ class Served:
     rack: PaperRack
     address: str
     channel: grpc.aio.Channel
+    task: asyncio.Task[None]
+    """Ends when the daemon does."""
     stop: Callable[[], Coroutine[Any, Any, None]]
     """Tell it to stop, and wait until it has."""
 
@@ -204,7 +206,7 @@ async def served(
     address = f"127.0.0.1:{port.result()}"
     async with grpc.aio.insecure_channel(address) as channel:
         try:
-            yield Served(rack=paper, address=address, channel=channel, stop=end)
+            yield Served(rack=paper, address=address, channel=channel, task=task, stop=end)
         finally:
             paper.gate.set()
             await end()

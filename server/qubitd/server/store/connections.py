@@ -52,9 +52,6 @@ def assert_sound(connection: sqlite3.Connection, path: Path) -> None:
     Raises:
         StoreCorruptError: SQLite's quick check found some.
     """
-    try:
-        found = [row[0] for row in connection.execute("PRAGMA quick_check(3)")]
-    except sqlite3.DatabaseError as error:
-        raise StoreCorruptError(path=path, what=str(error)) from error
+    found = [row[0] for row in connection.execute("PRAGMA quick_check(3)")]
     if found != ["ok"]:
         raise StoreCorruptError(path=path, what="; ".join(found))

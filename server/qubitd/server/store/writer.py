@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from qubitd.core.errors import QubitdError
-from qubitd.server.errors import StoreBrokenError, StoreError
+from qubitd.server.errors import StoreBrokenError, StoreCorruptError, StoreError
 from qubitd.server.store.connections import assert_durable, open_writer
 
 _log = logging.getLogger(__name__)
@@ -165,6 +165,10 @@ def _commit(connection: sqlite3.Connection, state: State, batch: list[_Command[S
 def _as_store_error(path: Path, error: Exception) -> QubitdError:
     if isinstance(error, QubitdError):
         return error
-    wrapped = StoreError(f"{path} cannot be opened: {error}; check the file and its directory's permissions")
+    wrapped: StoreError
+    if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
+        wrapped = StoreCorruptError(path=path, what=str(error))
+    else:
+        wrapped = StoreError(f"{path} cannot be opened: {error}; check the file and its directory's permissions")
     wrapped.__cause__ = error
     return wrapped

@@ -1,0 +1,97 @@
+"""The `qubitd` command itself: one module per command, and lines instead of tracebacks."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+from qubitd.cli.__main__ import COMMANDS, main
+from qubitd.cli.child import Child, ChildError
+from qubitd.cli.config import state_directory
+from qubitd.core.errors import InvalidCircuitError, Problem, QubitdError
+
+FIRST, SECOND = Problem(where="here", what="wrong"), Problem(where="there", what="wrong too")
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
+    """A command that does whatever a test wants."""
+    module = types.ModuleType("qubitd.cli.stub")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setitem(COMMANDS, "stub", "do nothing")
+    vars(module)["add_arguments"] = lambda parser: parser.add_argument("--times", type=int, default=1)
+    return module
+
+
+def ending(error: BaseException) -> types.FunctionType:
+    def run(_: argparse.Namespace) -> int:
+        raise error
+
+    assert isinstance(run, types.FunctionType)
+    return run
+
+
+def test_a_command_gets_its_own_arguments_and_gives_its_exit_code(command: types.ModuleType) -> None:
+    vars(command)["run"] = lambda arguments: arguments.times
+    assert main(["stub", "--times", "3"]) == 3
+
+
+def test_every_problem_is_a_line_on_stderr(command: types.ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    vars(command)["run"] = ending(InvalidCircuitError([FIRST, SECOND]))
+    assert main(["stub"]) == 1
+    assert capsys.readouterr().err == "qubitd: here: wrong\nqubitd: there: wrong too\n"
+
+
+def test_any_other_error_is_one_line(command: types.ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    vars(command)["run"] = ending(QubitdError("no rack"))
+    assert main(["stub"]) == 1
+    assert capsys.readouterr().err == "qubitd: no rack\n"
+
+
+def test_ctrl_c_gives_130(command: types.ModuleType) -> None:
+    vars(command)["run"] = ending(KeyboardInterrupt())
+    assert main(["stub"]) == 130
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["nonsense"], ["serve", "--port", "70000"], ["serve", "--port", "-1"], ["serve", "--port", "x"]],
+)
+def test_wrong_usage_gives_2_and_says_how(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert "usage: qubitd" in capsys.readouterr().err
+
+
+def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    text = capsys.readouterr().out
+    assert all(name in text for name in COMMANDS)
+
+
+def test_state_is_kept_where_the_user_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", "/somewhere")
+    assert state_directory() == Path("/somewhere/qubitd")
+
+
+@pytest.mark.parametrize("value", [None, "", "relative"])
+def test_state_is_kept_at_home_otherwise(monkeypatch: pytest.MonkeyPatch, value: str | None) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    if value is not None:
+        monkeypatch.setenv("XDG_STATE_HOME", value)
+    assert state_directory() == Path("/home/me/.local/state/qubitd")
+
+
+def test_a_child_that_says_nothing_is_told_by_its_name_and_exit_code() -> None:
+    child = Child("qubitd.nothing", [], name="the child")
+    with pytest.raises(ChildError, match=r"the child did not start \(exit code 1\)"):
+        child.first_line()
+    child.stop()

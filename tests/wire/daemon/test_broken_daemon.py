@@ -1,0 +1,92 @@
+"""When the store fails, the daemon ends with the reason: better no daemon than one that forgets."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, closing
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+
+from qubitd.core.sweep import Sweep, SweepAxis
+from qubitd.server import engine
+from qubitd.server.errors import BookDisagreesError, StoreBrokenError
+from qubitd.server.store.store import BLOBS, DATABASE
+from qubitd.v1 import jobs_pb2
+
+Serve = Callable[..., AbstractAsyncContextManager[Any]]
+MakeRack = Callable[..., Any]
+MakeRequest = Callable[..., jobs_pb2.SubmitRequest]
+
+
+async def test_a_disk_that_fails_ends_the_daemon_with_the_reason_and_the_outputs_safe(
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest, tmp_path: Path
+) -> None:
+    rack = open_rack_of()
+
+    async def submit_to_a_broken_disk() -> None:
+        async with serve(rack=rack) as daemon:
+            (tmp_path / "data" / BLOBS).rmdir()
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await daemon.submit(request_of(client_data=b"x" * 100_000))
+            assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+
+    with pytest.raises(StoreBrokenError, match="No such file"):
+        await submit_to_a_broken_disk()
+    assert rack.log[-2:] == ["stop", "close"]
+
+
+async def test_a_store_that_says_otherwise_ends_the_daemon(
+    serve: Serve, shut_rack: Any, request_of: MakeRequest, tmp_path: Path
+) -> None:
+    async def change_the_store_behind_the_daemon() -> None:
+        async with serve(rack=shut_rack) as daemon:
+            await daemon.submit(request_of())
+            await asyncio.to_thread(shut_rack.running.wait)
+            with closing(sqlite3.connect(tmp_path / "data" / DATABASE)) as other:
+                other.execute("UPDATE job SET version = version + 7")
+                other.commit()
+            shut_rack.gate.set()
+            await daemon.task
+
+    with pytest.raises(BookDisagreesError, match="version"):
+        await change_the_store_behind_the_daemon()
+
+
+async def test_a_chunk_that_does_not_end_is_left_and_told_after_the_restart(
+    serve: Serve,
+    shut_rack: Any,
+    open_rack_of: MakeRack,
+    request_of: MakeRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(engine, "DRAIN_SECONDS", 0.01)
+    with caplog.at_level(logging.WARNING):
+        async with serve(rack=shut_rack) as daemon:
+            job_id = await daemon.submit(request_of())
+            await asyncio.to_thread(shut_rack.running.wait)
+            await daemon.begin_stop()
+            while not caplog.records:
+                await asyncio.sleep(0)
+    assert caplog.records[0].message == "the running chunk does not end; leaving it"
+    async with serve(rack=open_rack_of()) as daemon:
+        assert (await daemon.statuses(job_id))[-1] == "ERROR"
+        assert "interrupted at program 0" in (await daemon.job(job_id)).message
+
+
+async def test_a_sweep_of_the_threshold_moves_the_bits(
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest
+) -> None:
+    axis = SweepAxis(names=("q0.readout.threshold",), values=np.array([[-1.4, 1.4]]))
+    async with serve(rack=open_rack_of()) as daemon:
+        job_id = await daemon.submit(request_of(sweep=Sweep(axes=(axis,))))
+        assert (await daemon.statuses(job_id))[-1] == "DONE"
+        results = await daemon.results(job_id)
+    assert [set((result.bits[:, 0] & 1).tolist()) for result in results] == [{1}, {0}]
