@@ -18,6 +18,7 @@ from qubitd.server.announcer import Announcer
 from qubitd.server.backend import Backend
 from qubitd.server.book import JobBook
 from qubitd.server.calibrations import Calibrations
+from qubitd.server.ceilings import ceilings_of
 from qubitd.server.engine import Engine, Parts
 from qubitd.server.errors import StoreError
 from qubitd.server.lock import locked
@@ -128,9 +129,10 @@ class _Daemon:
         self._calibrations = Calibrations(
             store=store, device=settings.device.device, announcer=announcer, now=time.time_ns
         )
-        self._workshop = Workshop(
-            store=store, toolchain=Toolchain(settings.device.device, rack.controller, now=time.time_ns)
+        toolchain = Toolchain(
+            settings.device.device, rack.controller, ceilings=ceilings_of(rack.file), now=time.time_ns
         )
+        self._workshop = Workshop(store=store, toolchain=toolchain)
         self._broken = broken
         book = JobBook(
             store=store,

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from dataclasses import dataclass
 
+from qubitd.compiler.compile import compile_circuits
 from qubitd.core.job import JobSpec, JobStatus
 from qubitd.server.book import Entry, JobBook, Move
 from qubitd.server.calibrations import Calibrations
@@ -125,8 +126,14 @@ class Engine:
         length = len(self._queue)
 
         def work() -> JobPlan:
-            compiled = self._workshop.toolchain.compile_spec(spec, snapshot)
-            return plan_of(compiled, self._calibrations.device, self._rack.controller, queue_length=length)
+            compiled = compile_circuits(self._calibrations.device, snapshot, spec.batch, spec.sweep)
+            return plan_of(
+                compiled,
+                self._rack.controller,
+                shots=spec.shots,
+                queue_length=length,
+                revision=snapshot.revision,
+            )
 
         return await self._workshop.for_waiting(work)
 

@@ -61,7 +61,7 @@ class RackThread:
         self.controller = controller
         self.is_operational = False
         self._has_given_up = False
-        self._file = file
+        self.file = file
         self._simulator = simulator
         self._announcer = announcer
         self._now = now
@@ -70,7 +70,7 @@ class RackThread:
     @property
     def is_simulated(self) -> bool:
         """Whether instruments and chip are emulated."""
-        return self._file.emulator is not None
+        return self.file.emulator is not None
 
     async def open(self) -> None:
         """Find the instruments, check who they are, and make them safe.
@@ -152,7 +152,7 @@ class RackThread:
         return Run(points=points, events=tuple(events))
 
     def _deadline(self, assembly: Assembly) -> float:
-        if self._file.time == "real":
+        if self.file.time == "real":
             return assembly.deadline
         return max(assembly.deadline, VIRTUAL_DEADLINE)
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from qubitd.compiler.chunk import Pack
 from qubitd.compiler.compile import compile_circuits
 from qubitd.compiler.readout import averaged, classified, discriminators, kerneled
+from qubitd.compiler.verify import Ceilings, Verify
 from qubitd.core.device import Device
 from qubitd.core.discriminator import Discriminator
 from qubitd.core.job import JobSpec, MeasLevel, MeasReturn, ProgramResult
@@ -46,8 +47,9 @@ class Compiled:
 class Toolchain:
     """Compiler passes for one device on one controller."""
 
-    def __init__(self, device: Device, controller: Controller, *, now: Callable[[], int]) -> None:
+    def __init__(self, device: Device, controller: Controller, *, ceilings: Ceilings, now: Callable[[], int]) -> None:
         self._device = device
+        self._verify = Verify(ceilings=ceilings)
         self._controller = controller
         self._now = now
 
@@ -57,21 +59,14 @@ class Toolchain:
         Raises:
             InvalidInputError: with every problem of the job.
         """
-        return self.compile_spec(decode_spec(parse(jobs_pb2.JobSpec, spec)), snapshot)
-
-    def compile_spec(self, spec: JobSpec, snapshot: Snapshot) -> Compiled:
-        """The same for a job that is decoded.
-
-        Raises:
-            InvalidInputError: with every problem of the job.
-        """
-        compiled = compile_circuits(self._device, snapshot, spec.batch, spec.sweep)
+        decoded = decode_spec(parse(jobs_pb2.JobSpec, spec))
+        compiled = compile_circuits(self._device, snapshot, decoded.batch, decoded.sweep)
         checked = reached(Stage.CHECKED, self._now())
         pack = Pack(capacity=self._controller.capacity, reset=compiled.reset)
-        chunks = pack(compiled.programs(), shots=spec.shots)
+        chunks = pack(self._verified(compiled.programs()), shots=decoded.shots)
         first = list(itertools.islice(chunks, 1))
         return Compiled(
-            spec=spec,
+            spec=decoded,
             snapshot=snapshot,
             chunks=itertools.chain(first, chunks),
             events=(checked, reached(Stage.SCHEDULED, self._now())),
@@ -89,6 +84,11 @@ class Toolchain:
             for result in found
             for piece in pieces(result)
         )
+
+    def _verified(self, programs: Iterator[Program]) -> Iterator[Program]:
+        for program in programs:
+            self._verify(program)
+            yield program
 
     def _result(self, compiled: Compiled, chunk: Chunk, offset: int, iq: NDArray[np.complex64]) -> ProgramResult:
         program, index, spec = chunk.programs[offset], chunk.first_program + offset, compiled.spec

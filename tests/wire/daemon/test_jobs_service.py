@@ -217,6 +217,16 @@ async def test_a_circuit_that_cannot_run_ends_as_an_error_that_names_the_place(
     assert "cz" in job.message
 
 
+async def test_a_pulse_above_the_racks_ceiling_ends_the_job_before_it_queues(
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest
+) -> None:
+    axis = SweepAxis(names=("q0.readout.amplitude",), values=np.array([[0.9]]))
+    async with serve(rack=open_rack_of()) as daemon:
+        job_id = await daemon.submit(request_of(sweep=Sweep(axes=(axis,))))
+        assert await daemon.statuses(job_id) == ["INITIALIZING", "VALIDATING", "ERROR"]
+        assert "q0.readout" in (await daemon.job(job_id)).message
+
+
 async def test_what_the_owner_should_know_is_logged(
     serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest
 ) -> None:
