@@ -248,3 +248,19 @@ async def test_a_job_runs_under_the_revision_in_force_when_it_starts(
         revisions = [(await daemon.job(job_id)).revision for job_id in (first, second)]
     assert revisions == [1, 2]
     assert statuses == ["INITIALIZING", "VALIDATING", "QUEUED", "VALIDATING", "QUEUED", "RUNNING", "DONE"]
+
+
+async def test_a_job_that_a_new_revision_makes_impossible_ends_before_it_starts(
+    serve: Serve, shut_rack: Any, request_of: MakeRequest
+) -> None:
+    async with serve(rack=shut_rack) as daemon:
+        await daemon.submit(request_of())
+        await asyncio.to_thread(shut_rack.running.wait)
+        doomed = await daemon.submit(request_of())
+        async for message in daemon.jobs.Watch(jobs_pb2.JobsWatchRequest(job_id=doomed)):
+            if message.status.status == jobs_pb2.STATUS_QUEUED:
+                break
+        await daemon.calibrations.Commit(commit(measured("q0.readout.amplitude", 0.6)))
+        shut_rack.gate.set()
+        assert await daemon.statuses(doomed) == ["INITIALIZING", "VALIDATING", "QUEUED", "VALIDATING", "ERROR"]
+        assert "q0.readout" in (await daemon.job(doomed)).message
