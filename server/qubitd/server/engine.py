@@ -66,13 +66,16 @@ class Engine:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def recover(self) -> None:
-        """Decide about the jobs of an earlier process; durable on return."""
-        entries = self._book.take_over(self._store.jobs.alive())
+        """Decide about an earlier process's jobs; durable on return. Those of another backend wait for it."""
+        alive = self._store.jobs.alive()
+        entries = self._book.take_over(alive)
         writes = []
-        for entry in entries:
+        for job, entry in zip(alive, entries, strict=True):
             move = interrupted(entry, self._store.jobs.chunks(entry.number))
             if move is not None:
                 writes.append(self._book.move(entry, move))
+            elif job.backend != self._calibrations.device.name:
+                _log.warning("a job waits for a backend that is not served", extra={"job": job.job_id})
             elif entry.status is JobStatus.QUEUED:
                 self._enqueue(entry)
             else:

@@ -97,8 +97,8 @@ class RackThread:
 
     async def make_safe(self) -> None:
         """Leave no output on, whatever state the rack is in; tries until the instruments say so, or `give_up`."""
-        self._set_operational(False)
         while not await self._is_safe():
+            self._set_operational(False)
             if self._has_given_up:
                 return
             await asyncio.sleep(RETRY_SECONDS)
@@ -118,13 +118,15 @@ class RackThread:
         try:
             await self._do(self._restore)
         except DriverError as error:
-            _log.warning("the rack cannot be made safe yet", extra={"cause": str(error)})
+            level = logging.WARNING if self.is_operational else logging.DEBUG
+            _log.log(level, "the rack cannot be made safe yet", extra={"cause": str(error)})
             return False
         return True
 
     def _set_operational(self, is_operational: bool) -> None:
-        self.is_operational = is_operational
-        self._announcer.announce(TOPIC)
+        if is_operational != self.is_operational:
+            self.is_operational = is_operational
+            self._announcer.announce(TOPIC)
 
     def _open(self) -> None:
         self.controller.connect()

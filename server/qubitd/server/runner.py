@@ -64,13 +64,14 @@ class Runner:
         while not self._is_draining:
             self._wake.clear()
             job_id = self._queue.next()
-            entry = None if job_id is None else self._book.find(job_id)
-            if entry is None:
+            if job_id is None:
                 await self._wake.wait()
                 continue
-            self._queue.remove(entry.job_id)
-            with about_job(entry.job_id):
-                await self._serve_one(entry)
+            self._queue.remove(job_id)
+            entry = self._book.find(job_id)
+            if entry is not None:
+                with about_job(job_id):
+                    await self._serve_one(entry)
 
     async def _serve_one(self, entry: Entry) -> None:
         snapshot = self._snapshot_for(entry)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import shutil
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -13,6 +14,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from qubitd.compiler.device_file import load_device
 from qubitd.drivers.errors import InstrumentNotFoundError
 from qubitd.server.errors import BindRefusedError, DataDirInUseError, PortInUseError
 from qubitd.server.serving import check_host, check_port
@@ -172,7 +174,8 @@ async def test_a_rack_that_does_not_answer_does_not_keep_the_daemon_from_ending(
         job_id = await daemon.submit(request_of())
         assert (await daemon.statuses(job_id))[-1] == "ERROR"
         targets = daemon.backends.Watch(backends_pb2.BackendsWatchRequest(name="line5"))
-        assert not (await targets.read()).backend.operational
+        while (await targets.read()).backend.operational:
+            continue
         await daemon.stop()
 
 
@@ -191,3 +194,25 @@ async def test_a_resumed_job_that_is_cut_otherwise_ends_with_that_reason(
         assert (await daemon.statuses(job_id))[-1] == "ERROR"
         assert "do not match" in (await daemon.job(job_id)).message
         assert [r.shots for r in await daemon.results(job_id)] == [1000]
+
+
+async def test_a_job_for_another_backend_waits_until_that_is_served_again(
+    serve: Serve, shut_rack: Any, open_rack_of: MakeRack, request_of: MakeRequest
+) -> None:
+    line5 = load_device("line5")
+    other = dataclasses.replace(line5, device=dataclasses.replace(line5.device, name="other"))
+    async with serve(rack=shut_rack) as daemon:
+        await daemon.submit(request_of())
+        waiting = await daemon.submit(request_of())
+        await asyncio.to_thread(shut_rack.running.wait)
+        stopping = await daemon.begin_stop()
+        shut_rack.gate.set()
+        await stopping
+    rack = open_rack_of()
+    async with serve(rack=rack, device=other) as daemon:
+        mine = await daemon.submit(request_of(backend="other"))
+        assert (await daemon.statuses(mine))[-1] == "DONE"
+        assert not (await daemon.job(waiting)).status.is_final
+    assert rack.log.count("start") == 1
+    async with serve(rack=open_rack_of()) as daemon:
+        assert (await daemon.statuses(waiting))[-1] == "DONE"

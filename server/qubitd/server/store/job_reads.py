@@ -119,13 +119,14 @@ class JobReads:
     def alive(self) -> list[AliveJob]:
         """Give every job that has not ended, in the order of acceptance."""
         rows = self._connection.execute(
-            "SELECT number, id, status, version, attempt, revision, cancelling, shots FROM job"
+            "SELECT number, id, backend, status, version, attempt, revision, cancelling, shots FROM job"
             " WHERE status NOT IN ('DONE', 'CANCELLED', 'ERROR') ORDER BY number"
         )
         return [
             AliveJob(
                 number=number,
                 job_id=job_id,
+                backend=backend,
                 status=JobStatus(status),
                 version=version,
                 attempt=attempt,
@@ -133,7 +134,7 @@ class JobReads:
                 cancelling=bool(cancelling),
                 shots=shots,
             )
-            for number, job_id, status, version, attempt, revision, cancelling, shots in rows
+            for number, job_id, backend, status, version, attempt, revision, cancelling, shots in rows
         ]
 
     def _digest(self, column: str, job_id: str) -> str:

@@ -111,6 +111,7 @@ class AliveJob:
 
     number: int
     job_id: str
+    backend: str
     status: JobStatus
     version: int
     attempt: int
