@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m qubitd.emulator", description="Run an emulated rack of instruments."
     )
-    parser.add_argument("--cabling", type=Path, metavar="FILE", help="wiring and chip; default: the demo rack")
+    parser.add_argument("--cabling", type=Path, metavar="NAME|FILE", help="wiring and chip; default: the demo rack")
     parser.add_argument("--address", metavar="127.a.b.c", help="loopback address; default: one that is free")
     parser.add_argument(
         "--control-port", type=int, default=0, metavar="N", help="port of the control socket; default: any"
