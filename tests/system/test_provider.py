@@ -37,6 +37,7 @@ from qubitd.provider import (
     QubitdProvider,
 )
 from qubitd.provider.encode import Encoder
+from qubitd.provider.revisions import follow_revisions
 
 STORY = [JobStatus.INITIALIZING, JobStatus.VALIDATING, JobStatus.QUEUED, JobStatus.RUNNING, JobStatus.DONE]
 
@@ -105,6 +106,37 @@ def test_an_unknown_backend_is_refused_with_near_names(provider: QubitdProvider)
 def test_an_unknown_job_is_refused(provider: QubitdProvider) -> None:
     with pytest.raises(JobError, match="has no job 'nothing' of yours"):
         provider.job("nothing")
+
+
+def test_of_several_backends_one_must_be_named(provider: QubitdProvider, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(provider.client, "backends", lambda: ("line5", "line9"))
+    with pytest.raises(QiskitBackendNotFoundError, match="has line5, line9; give a name"):
+        provider.get_backend()
+
+
+def test_a_backend_whose_provider_is_closed_is_followed_no_longer(provider: QubitdProvider) -> None:
+    before = set(threading.enumerate())
+    backend = provider.get_backend("line5")
+    target = backend.target
+    (follower,) = [t for t in set(threading.enumerate()) - before if t.name == "qubitd-backend-line5"]
+    provider.close()
+    follower.join(60)
+    assert not follower.is_alive()
+    assert backend.target is target
+
+
+def test_a_backend_that_the_daemon_does_not_offer_is_followed_no_longer(
+    provider: QubitdProvider, caplog: pytest.LogCaptureFixture
+) -> None:
+    backend = provider.get_backend("line5")
+    with caplog.at_level("INFO", logger="qubitd.provider"):
+        follow_revisions(provider.client, backend, "gone")
+        for thread in threading.enumerate():
+            if thread.name == "qubitd-backend-gone":
+                thread.join(60)
+    (record,) = caplog.records
+    assert record.message == "no longer told of new revisions"
+    assert "gone" in record.__dict__["reason"]
 
 
 def test_profiles_are_refused_until_there_are_some() -> None:
@@ -181,6 +213,21 @@ def test_what_is_no_list_of_circuits_is_refused(backend: QubitdBackend, run_inpu
     with pytest.raises(JobRefusedError) as caught:
         backend.run(run_input)
     assert str(caught.value) == text
+
+
+def test_a_job_that_takes_too_many_bytes_is_refused_with_both_numbers(
+    backend: QubitdBackend, flip: QuantumCircuit
+) -> None:
+    limits = replace(backend.info.limits, max_job_bytes=10)
+    backend.update(replace(backend.info, limits=limits))
+    with pytest.raises(JobRefusedError, match="run_input: takes 20 bytes, and a job may have 10; send several jobs"):
+        backend.run(flip)
+
+
+def test_what_only_the_daemon_refuses_is_refused_in_its_words(backend: QubitdBackend) -> None:
+    with pytest.raises(JobRefusedError, match="num_clbits: is 70000; the limits are 0 and 65536") as caught:
+        backend.run(QuantumCircuit(1, 70_000))
+    assert "circuit 0" in caught.value.problems[0].where
 
 
 def test_a_description_that_says_nothing_new_leaves_the_target_alone(backend: QubitdBackend) -> None:

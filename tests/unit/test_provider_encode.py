@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from qiskit import QuantumCircuit, transpile
 from qiskit.circuit import Clbit, Gate, Parameter, QuantumRegister
+from qiskit.circuit import Instruction as QiskitInstruction
 from qiskit.circuit.classical import expr
 from qiskit.circuit.library import UnitaryGate
 
@@ -156,6 +157,11 @@ def test_an_unbound_parameter_is_refused_by_name() -> None:
 def test_an_angle_that_is_not_finite_is_refused(angle: float) -> None:
     circuit = circuit_of(lambda c: (c.rz(0.1, 0), c.rz(angle, 1)))
     assert only(circuit) == f"circuit 0 ('c'), operation 1 (rz on q1): parameter is {angle}; give a finite number"
+
+
+def test_a_parameter_that_is_no_number_is_refused() -> None:
+    circuit = circuit_of(lambda c: c.append(QiskitInstruction("rz", 1, 0, ["x"]), [0]))
+    assert only(circuit).endswith("operation 0 (rz on q0): parameter is x; give a finite number")
 
 
 def test_a_delay_that_is_no_time_is_refused() -> None:

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 from qiskit import QuantumCircuit, qasm2, qasm3, transpile
 from qiskit.circuit import Clbit
+from qiskit.circuit.exceptions import CircuitError
 from qiskit.circuit.random import random_circuit
 from qiskit.quantum_info import Operator
 
 from qubitd.provider import CircuitFileError
 from qubitd.provider.narrow import without_idle_qubits
 from qubitd.provider.qasm import MAX_BYTES, read_circuit
-from qubitd.provider.qasm2 import _load
+from qubitd.provider.qasm2 import load
 from qubitd.provider.qasm_source import QasmSource
 
 QASM2 = 'OPENQASM 2.0;\ninclude "qelib1.inc";\n'
@@ -185,7 +186,16 @@ def test_a_fault_of_the_parser_itself_is_an_error_of_the_file(monkeypatch: pytes
 
     monkeypatch.setattr(qasm2, "loads", panic)
     with pytest.raises(CircuitFileError, match="Qiskit's parser failed on it"):
-        _load(QasmSource(where="f", text=""), [])
+        load(QasmSource(where="f", text=""), [])
+
+
+def test_an_error_without_a_place_is_an_error_of_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise CircuitError("register size too large")
+
+    monkeypatch.setattr(qasm2, "loads", fail)
+    with pytest.raises(CircuitFileError, match=r"^f: register size too large$"):
+        load(QasmSource(where="f", text=""), [])
 
 
 def test_an_interrupt_while_reading_stays_an_interrupt(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,7 +204,7 @@ def test_an_interrupt_while_reading_stays_an_interrupt(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(qasm2, "loads", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        _load(QasmSource(where="f", text=""), [])
+        load(QasmSource(where="f", text=""), [])
 
 
 def test_idle_qubits_are_left_out_and_classical_bits_stay() -> None:

@@ -31,7 +31,9 @@ from qubitd.client import (
     StatusChange,
     UnreachableError,
 )
+from qubitd.client.addresses import parse_address
 from qubitd.client.errors import ClientError
+from qubitd.client.link import Link
 from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.errors import Problem
 from qubitd.core.job import JobSpec, JobStatus, ProgramResult
@@ -264,17 +266,18 @@ def test_submitting_gives_the_servers_id_and_makes_a_key(client: QubitdClient, d
     assert first.spec == second.spec
 
 
-def test_a_submission_whose_answer_was_lost_is_sent_again_with_its_key(client: QubitdClient, daemon: Daemon) -> None:
-    client.backends()
-    daemon.refuse = Refusal(code=14, message="draining")
-    sent = client._link.clock.wait
+def test_a_submission_whose_answer_was_lost_is_sent_again_with_its_key(address: str, daemon: Daemon) -> None:
+    class Mending(QuickClock):
+        """The daemon is well again when the client has waited."""
 
-    def wait(event: threading.Event, seconds: float) -> bool:
-        daemon.refuse = None
-        return sent(event, 0.0)
+        def wait(self, event: threading.Event, seconds: float) -> bool:
+            daemon.refuse = None
+            return super().wait(event, seconds)
 
-    client._link.clock.wait = wait  # type: ignore[method-assign]  # the moment between two tries
-    assert client.submit(bell(), "line5") == "j1"
+    with QubitdClient(address, clock=Mending()) as client:
+        client.backends()
+        daemon.refuse = Refusal(code=14, message="draining")
+        assert client.submit(bell(), "line5") == "j1"
     _, first, second = daemon.asked
     assert first == second
 
@@ -465,6 +468,31 @@ def test_a_closed_client_says_so_and_closing_twice_is_harmless(address: str) -> 
             call()
 
 
+def test_a_channel_that_is_closed_during_a_call_is_a_closed_client(address: str) -> None:
+    link = Link(parse_address(address), token=None, patience=1.0, clock=QuickClock())
+    stub: jobs_pb2_grpc.JobsStub = jobs_pb2_grpc.JobsStub(link.channel)
+    link.channel.close()
+    with pytest.raises(ClosedError):
+        link.call(stub.Get, jobs_pb2.JobsGetRequest(), doing="asking")
+    with pytest.raises(ClosedError):
+        link.start(lambda _: stub.Watch(jobs_pb2.JobsWatchRequest()))
+
+
+def test_a_refusal_whose_details_are_damaged_keeps_its_text(
+    client: QubitdClient, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(globals(), "encode_refusal", lambda _: b"\xff\xff")
+    daemon.refuse = Refusal(code=5, message="no such job")
+    with pytest.raises(NotFoundError, match="no such job"):
+        client.get_job("j1")
+
+
+def test_a_message_that_is_too_large_is_no_bare_code(client: QubitdClient, daemon: Daemon) -> None:
+    daemon.refuse = Refusal(code=8, message="Received message larger than max (5 vs. 4)")
+    with pytest.raises(BusyError, match=r"submitting to line5: Received message larger than max \(5 vs\. 4\)"):
+        client.submit(bell(), "line5")
+
+
 def test_the_token_travels_with_every_call(daemon: Daemon) -> None:
     seen: list[tuple[str, str | bytes]] = []
 
@@ -483,13 +511,18 @@ def test_the_token_travels_with_every_call(daemon: Daemon) -> None:
     assert ("authorization", "Bearer secret") in seen
 
 
+def client_threads() -> set[threading.Thread]:
+    """All threads but those of the canned daemon, which lives in this process, too."""
+    return {t for t in threading.enumerate() if not t.name.startswith("ThreadPoolExecutor")}
+
+
 def test_fifty_streams_leave_no_thread_behind(client: QubitdClient) -> None:
     client.backends()
     list(client.watch("j1"))
-    before = threading.active_count()
+    before = client_threads()
     for _ in range(50):
         list(client.watch("j1"))
-    assert threading.active_count() <= before
+    assert client_threads() <= before
 
 
 def test_an_interpreter_that_exits_while_a_stream_is_open_ends_cleanly(address: str, daemon: Daemon) -> None:

@@ -6,13 +6,14 @@ import threading
 import warnings
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from qiskit.circuit import QuantumCircuit
 from qiskit.providers import BackendV2, Options
 from qiskit.transpiler import Target
 
 from qubitd.client import BackendInfo, QubitdClient, RefusedError
+from qubitd.core.circuit import CircuitBatch
 from qubitd.core.errors import Problem
 from qubitd.core.job import JobSpec
 from qubitd.core.sweep import Sweep
@@ -24,9 +25,6 @@ from qubitd.provider.options import add_validators, check_options, default_optio
 from qubitd.provider.revisions import follow_revisions
 from qubitd.provider.target import build_target
 
-if TYPE_CHECKING:
-    from qubitd.provider.provider import QubitdProvider
-
 
 class QubitdBackend(BackendV2):
     """A device behind a daemon.
@@ -35,7 +33,7 @@ class QubitdBackend(BackendV2):
     every result names the revision that it ran under.
     """
 
-    def __init__(self, provider: QubitdProvider | None, client: QubitdClient, info: BackendInfo) -> None:
+    def __init__(self, provider: object, client: QubitdClient, info: BackendInfo) -> None:
         super().__init__(
             provider=provider,
             name=info.name,
@@ -135,7 +133,7 @@ class QubitdBackend(BackendV2):
         checked, wrong = check_options(self._merged(options), info.limits, num_circuits=len(circuits))
         encoder = Encoder(info)
         encoded = encoder.encode(circuits)
-        problems += [*wrong, *encoder.problems]
+        problems += [*wrong, *encoder.problems, *_too_big(encoded.batch, info.limits.max_job_bytes)]
         if problems:
             raise JobRefusedError(listed(problems))
         header = JobHeader(circuits=encoded.headers, memory=checked.memory)
@@ -162,6 +160,14 @@ class QubitdBackend(BackendV2):
             text = f"{self.name} has no option {', '.join(unknown)}, which is ignored; it has {', '.join(known)}"
             warnings.warn(text, UserWarning, stacklevel=3)
         return known | {name: value for name, value in options.items() if name in known}
+
+
+def _too_big(batch: CircuitBatch, most: int) -> list[Problem]:
+    columns = ((c.opcodes, c.qubits, c.params, c.clbits) for c in batch.circuits)
+    size = sum(column.nbytes for circuit in columns for column in circuit)
+    if size <= most:
+        return []
+    return [Problem(where="run_input", what=f"takes {size} bytes, and a job may have {most}; send several jobs")]
 
 
 def _circuits(

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -209,7 +209,7 @@ class QubitdJob(JobV1):
         return JobFailedError("\n".join(lines), job_id=job.job_id, problems=job.problems)
 
     @contextlib.contextmanager
-    def _job_errors(self, what: str) -> Iterator[None]:
+    def _job_errors(self, what: str) -> Generator[None]:
         """Make what goes wrong on the way to the daemon an error of this job."""
         try:
             yield

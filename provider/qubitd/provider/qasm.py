@@ -29,27 +29,25 @@ def read_circuit(path: Path | str) -> QuantumCircuit:
     circuit = _read(source)
     if circuit.num_qubits == 0:
         raise refused(source, None, "declares no qubits; add a qreg or a qubit")
-    if circuit.num_parameters:
-        names = ", ".join(sorted(parameter.name for parameter in circuit.parameters))
-        raise refused(source, None, f"parameters {names} have no values; write the numbers")
     circuit.name = path.stem
     return circuit
 
 
 def _read(source: QasmSource) -> QuantumCircuit:
     version = _VERSION.match(source.code)
-    if version is None and re.search(r"\bOPENQASM\b", source.code):
-        line = source.line_of(re.search(r"\bOPENQASM\b", source.code))
-        raise refused(source, line, "the version must be the first statement, such as `OPENQASM 3.0;`")
-    major = 3 if version is None else int(version["major"])
-    match major:
-        case 2:
+    if version is None:
+        late = re.search(r"\bOPENQASM\b", source.code)
+        if late is not None:
+            what = "the version must be the first statement, such as `OPENQASM 3.0;`"
+            raise refused(source, source.line_of(late), what)
+        return qasm3.read(source, max_qubits=MAX_QUBITS)
+    match version["major"]:
+        case "2":
             return qasm2.read(source, max_qubits=MAX_QUBITS)
-        case 3:
+        case "3":
             return qasm3.read(source, max_qubits=MAX_QUBITS)
-        case _:
-            line = source.line_of(version)
-            raise refused(source, line, f"is OpenQASM {major}; versions 2 and 3 are read")
+        case other:
+            raise refused(source, source.line_of(version), f"is OpenQASM {other}; versions 2 and 3 are read")
 
 
 def _text(path: Path) -> str:

@@ -34,7 +34,7 @@ def read(source: QasmSource, *, max_qubits: int) -> QuantumCircuit:
     own = {match["name"] for match in _GATE.finditer(source.code)}
     # A gate that the file defines hides Qiskit's of the same name; all others that its exporter uses are known.
     instructions = [known for known in qasm2.LEGACY_CUSTOM_INSTRUCTIONS if known.name not in own]
-    circuit = _load(source, instructions)
+    circuit = load(source, instructions)
     return _written_out(circuit, own)
 
 
@@ -56,7 +56,12 @@ def _problems(source: QasmSource, max_qubits: int) -> Iterator[Problem]:
             return
 
 
-def _load(source: QasmSource, instructions: list[qasm2.CustomInstruction]) -> QuantumCircuit:
+def load(source: QasmSource, instructions: list[qasm2.CustomInstruction]) -> QuantumCircuit:
+    """Parse a program with some gates known beforehand.
+
+    Raises:
+        CircuitFileError: the parser refuses it, or fails itself.
+    """
     try:
         return qasm2.loads(source.code, include_path=(), custom_instructions=instructions)
     except Exception as error:

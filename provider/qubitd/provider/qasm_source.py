@@ -24,10 +24,8 @@ class QasmSource:
     def __post_init__(self) -> None:
         object.__setattr__(self, "code", _COMMENT_OR_STRING.sub(_blank, self.text))
 
-    def line_of(self, match: re.Match[str] | None) -> int | None:
+    def line_of(self, match: re.Match[str]) -> int:
         """Give the line, counting from 1, on which something that was found in the text begins."""
-        if match is None:
-            return None
         begin = match.start() + len(match.group()) - len(match.group().lstrip())
         return self.text.count("\n", 0, begin) + 1
 

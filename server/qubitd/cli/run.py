@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+import warnings
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from qiskit import transpile
@@ -74,10 +76,21 @@ def _native(circuit: QuantumCircuit, backend: QubitdBackend, file: Path, *, seed
         what = f"uses {narrow.num_qubits} qubits; {backend.name} has {backend.num_qubits}"
         raise CircuitFileError([Problem(where=str(file), what=what)])
     try:
-        return transpile(narrow, backend, optimization_level=_LEVEL, seed_transpiler=seed)
+        with _warnings_as_notes():
+            return transpile(narrow, backend, optimization_level=_LEVEL, seed_transpiler=seed)
     except QiskitError as error:
         what = f"cannot be transpiled for {backend.name}: {error.message}"
         raise CircuitFileError([Problem(where=str(file), what=what)]) from error
+
+
+@contextmanager
+def _warnings_as_notes() -> Generator[None]:
+    """What Qiskit warns of, such as a rounded delay, is for the user to know; where in its code is not."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        yield
+    for text in dict.fromkeys(str(entry.message) for entry in caught if issubclass(entry.category, UserWarning)):
+        note(text)
 
 
 def _wait(job: QubitdJob) -> None:
