@@ -24,6 +24,7 @@ from qubitd.emulator.cluster.windows import Windows
 from qubitd.emulator.loopback import Loopback
 from qubitd.emulator.q1.assembler import assemble
 from qubitd.emulator.q1.core import prepare
+from qubitd.emulator.q1.flags import Flag
 from qubitd.emulator.q1.shotloop import run
 
 SETTINGS = ModuleSettings(
@@ -202,7 +203,7 @@ def racks(draw: st.DrawFn) -> list[Player]:
         readout = kind == "QRM-RF"
         body = draw(bodies(readout=readout)) if sync_inside else shared
         text = text_of(
-            draw(st.lists(setting, max_size=2)),
+            draw(st.lists(st.one_of(setting, wait) if sync_inside else setting, max_size=2)),
             body,
             draw(st.lists(play_or_update, max_size=2)),
             shots=shots,
@@ -259,6 +260,20 @@ def test_bins_and_flags_are_the_same_both_ways(shots: int, reset_bin: bool) -> N
         assert np.allclose(short_bins[name], full_bins[name], atol=2)
 
 
+@pytest.mark.parametrize("shots", [500, 525, 526, 527, 528, 560])
+def test_slow_binning_is_noticed_after_as_many_shots_both_ways(shots: int) -> None:
+    # 4 ns are lost with each acquisition; 8 may wait, at 300 ns each.
+    text = f"move {shots},R0\nshot: reset_ph\nacquire 0,0,296\nloop R0,@shot\nstop"
+    flagged = []
+    for way in (score_in_short, score_in_full):
+        players = [player(6, 0, "QRM-RF", text, sync=False)]
+        score = way(players, [run(each.code) for each in players], {})
+        assert score is not None
+        outcome = play(score, Loopback(), np.random.default_rng(0))
+        flagged.append(Flag.BINNING_FIFO in outcome.endings[0].flags)
+    assert flagged == [shots > 526] * 2
+
+
 REPEATING = "move 9,R0\nshot: reset_ph\nset_awg_gain 100,100\nupd_param 4\n{}\nwait 100\nloop R0,@shot\nstop"
 
 
@@ -279,6 +294,22 @@ def test_a_loop_whose_iterations_differ_is_played_in_full(body: str) -> None:
     text = text.replace("reset_ph", "nop") if "set_ph_delta" in body else text
     players = [player(1, 0, "QCM-RF", "set_mrk 3\nupd_param 4\n" + text, sync=False)]
     assert score_in_short(players, [run(each.code) for each in players], {}) is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "acquire 0,R1,100\nadd R1,R1,R1",
+        "acquire_weighed 0,R1,R1,R1,100\nadd R1,1,R1",
+        "move R0,R2\nwait 100",
+        "set_ph R0\nwait 100",
+        "add R0,1,R2\nwait 100",
+        "wait 100\njlt R0,50,@shot",
+    ],
+)
+def test_counters_must_not_be_used_for_anything_else(body: str) -> None:
+    code = prepare(assemble(f"move 1,R1\nmove 1000,R0\nshot: reset_ph\n{body}\nloop R0,@shot\nstop", memory=16_384))
+    assert run(code).bounds == ()
 
 
 @pytest.mark.parametrize(

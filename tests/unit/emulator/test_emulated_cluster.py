@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from qubitd.emulator.clock import RealClock
+from qubitd.emulator.cluster import performance
 from qubitd.emulator.cluster.profile import Profile
 
 if TYPE_CHECKING:
@@ -260,6 +261,77 @@ def test_one_table_stands_for_all_shots(bench: Bench) -> None:
     assert bench.cluster.clock.now() == 4 + 100 * 2100 + 4
 
 
+def test_loops_of_different_lengths_are_played_in_full(bench: Bench) -> None:
+    loop = "move {0},R0\na: reset_ph\nset_mrk 2\nplay 0,0,300\nloop R0,@a\nstop"
+    bench.upload("6.0", loop.format(5), waves=[HALF])
+    bench.upload("6.1", loop.format(9), waves=[HALF])
+    bench.run("6.0", "6.1")
+    assert bench.table.shots == 1
+    assert bench.table.plays.start.tolist() == sorted([*range(0, 1500, 300), *range(0, 2700, 300)])
+
+
+def test_a_first_shot_with_a_bin_of_its_own_is_no_even_count(bench: Bench) -> None:
+    readout(bench, shots=20, program=READ.replace("add R1,1,R1", "move 7,R1"), bins=8)
+    bench.run("6.0")
+    assert bench.bins("6.0")["count"].tolist() == [1, 0, 0, 0, 0, 0, 0, 19]
+
+
+def test_sequencers_that_reach_a_synchronised_loop_at_different_times_share_it(bench: Bench) -> None:
+    loop = "a: wait_sync 4\nreset_ph\nupd_param 8\nwait {1}\nplay 0,0,300\nloop R0,@a\nstop"
+    for where, before, within in (("6.0", 1000, 500), ("6.1", 40, 20)):
+        bench.upload(where, ("wait {0}\nset_mrk 2\nmove 50,R0\n" + loop).format(before, within), waves=[HALF])
+        bench.configure(where, {"seq_proc.sync_en": True})
+    bench.run("6.0", "6.1")
+    assert (bench.table.shots, bench.table.duration) == (50, 812)
+    assert bench.table.plays.start.tolist() == [32, 512]
+
+
+def test_a_loop_that_takes_no_time_is_no_shot_loop(bench: Bench) -> None:
+    bench.upload("6.0", "move 50,R0\na: set_ph 1\nloop R0,@a\nset_mrk 2\nplay 0,0,300\nstop", waves=[HALF])
+    bench.run("6.0")
+    assert (bench.table.shots, bench.table.plays.start.tolist()) == (1, [0])
+
+
+def test_what_happens_only_in_the_middle_of_a_loop_is_played(bench: Bench) -> None:
+    # First, second and last shot are alike; only the counter, which decides, tells that others are not.
+    loop = (
+        "move 100,R0\nmove 0,R1\na: reset_ph\nset_mrk 2\nupd_param 100\nadd R1,1,R1\nnop\n"
+        "jlt R1,50,@no\njge R1,60,@no\nplay 0,0,300\njmp @end\nno: wait 300\nend: nop\nloop R0,@a\nstop"
+    )
+    bench.upload("6.0", loop, waves=[HALF])
+    bench.run("6.0")
+    assert bench.table.shots == 1
+    assert bench.table.plays.start.tolist() == [100 + 400 * shot for shot in range(49, 59)]
+
+
+def test_a_waveform_that_the_next_shot_cuts_off_is_played_in_full(bench: Bench) -> None:
+    # The last shot's is cut off as well, by what comes after the loop: all shots are alike, but they touch.
+    loop = "move 10,R0\nset_mrk 2\na: reset_ph\nupd_param 8\nplay 0,0,100\nloop R0,@a\n"
+    bench.upload("6.0", loop + "reset_ph\nupd_param 8\nplay 0,0,300\nstop", waves=[HALF])
+    bench.run("6.0")
+    assert bench.table.shots == 1
+    assert bench.table.plays.length.tolist() == [108] * 10 + [200]
+
+
+@pytest.mark.parametrize("points", [1, 7, 1000])
+def test_points_are_asked_for_a_few_shots_at_a_time(bench: Bench, points: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(performance, "_POINTS_AT_ONCE", points)
+    readout(bench, shots=50)
+    bench.run("6.0")
+    assert bench.bins("6.0")["count"].tolist() == [1] * 50 + [0] * 50
+    assert np.allclose(bench.points("6.0", 400)[:50], 0.5 + 0.5j)
+
+
+@pytest.mark.parametrize("tail", ["play 0,0,100", "acquire 0,0,100"])
+def test_what_reaches_into_the_next_shot_is_played_in_full(bench: Bench, tail: str) -> None:
+    bench.upload(
+        "6.0", f"move 10,R0\na: set_mrk 2\nreset_ph\nupd_param 8\n{tail}\nloop R0,@a\nstop", waves=[HALF], bins=1
+    )
+    bench.run("6.0")
+    assert bench.table.shots == 1
+    assert len(bench.table.plays.start) + len(bench.table.acquisitions.start) == 10
+
+
 def test_bins_that_restart_with_each_shot_average(bench: Bench) -> None:
     readout(bench, shots=50, program=READ.replace("reset_ph", "reset_ph\n    move 0,R1"))
     bench.run("6.0")
@@ -362,6 +434,14 @@ def test_a_marker_of_another_sequencer_of_the_module_opens_the_switch(bench: Ben
     # A marker stays where a program leaves it, for the next run as well.
     bench.run("1.0")
     assert [bench.table.outputs[port].name for port in bench.table.plays.port] == ["slot1.out1"]
+
+
+def test_a_switch_that_one_sequencer_hands_to_another_stays_open(bench: Bench) -> None:
+    bench.upload("1.0", "set_mrk 1\nupd_param 100\nset_mrk 0\nupd_param 500\nstop")
+    bench.upload("1.1", "upd_param 100\nset_mrk 1\nupd_param 500\nset_mrk 0\nupd_param 4\nstop")
+    bench.upload("1.2", "wait 50\nplay 0,0,400\nstop", waves=[HALF])
+    bench.run("1.0", "1.1", "1.2")
+    assert bench.table.plays.length.tolist() == [200]
 
 
 def test_a_marker_override_beats_the_program(bench: Bench) -> None:

@@ -87,6 +87,16 @@ def test_a_loop_that_loses_a_little_in_each_iteration_runs_dry_in_the_end(wait: 
     assert (first_late(full, free_timeline(full)) == len(full)) is ahead
 
 
+def test_the_executor_starts_10_cycles_after_the_first_instruction_that_takes_time() -> None:
+    found = trace("move 1,R0\nmove 1,R0\nset_ph 1\nnop\nwait 4\nwait 4\nstop")
+    assert lateness(found, free_timeline(found)).tolist() == [-48, -40, -40]
+
+
+def test_any_number_of_settings_may_come_before_the_first_instruction_that_takes_time() -> None:
+    found = trace("set_ph 1\n" * 100 + "wait 4\nstop")
+    assert first_late(found, free_timeline(found)) == len(found)
+
+
 def test_an_empty_trace_is_never_late() -> None:
     found = trace("stop")
     assert first_late(found, free_timeline(found)) == 0

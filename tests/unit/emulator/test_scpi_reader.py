@@ -63,7 +63,7 @@ def test_a_hash_that_starts_no_block_is_text(text: str) -> None:
 
 
 def test_a_line_feed_ends_a_message_even_in_a_string_that_was_not_closed() -> None:
-    assert texts(b'NEW "a\n*OPC?\n') == ['NEW "a', "*OPC?"]
+    assert texts(b'NEW "a\nDATA #12\n;\n') == ['NEW "a', f"DATA {BLOCK_MARK}"]
 
 
 def test_a_block_beyond_the_limit_is_skipped_by_its_count() -> None:

@@ -44,15 +44,18 @@ def whole(rows: Rows, windows: Windows, end: int) -> Section:
     return Section(rows=rows, windows=windows, bin_step=np.zeros_like(windows.bin), begin=0, duration=end, shots=1)
 
 
-def common_period(runs: Sequence[Run], timelines: Sequence[Timeline]) -> tuple[int, list[int]] | None:
-    """Give the duration of an iteration, and moments at which the first one may be taken to begin; None if the loops do
-    not agree."""
+def common_period(runs: Sequence[Run], timelines: Sequence[Timeline]) -> tuple[int, int] | None:
+    """Give the duration of an iteration and when the first one begins, in ns; None if the loops do not agree.
+
+    Where sequencers synchronise within the loop, some may come to the first iteration early and wait there: the last
+    one to begin counts, and the first iteration's own duration does not.
+    """
     starts = [timeline.start[list(run.bounds)] for run, timeline in zip(runs, timelines, strict=True)]
-    periods = {int(period) for start in starts for period in np.diff(start)}
+    periods = {int(period) for start in starts for period in np.diff(start)[1:]}
     if len({run.shots for run in runs}) != 1 or runs[0].shots == 1 or len(periods) != 1:
         return None
-    firsts = {int(start[0]) for start in starts}
-    return periods.pop(), sorted({max(firsts), min(firsts)}, reverse=True)
+    period = periods.pop()
+    return (period, max(int(start[1]) for start in starts) - period) if period else None
 
 
 def sections(

@@ -132,9 +132,7 @@ def _pooled(
 def _nco(player: Player, latches: Latches, pieces: Stretches, turn: int) -> tuple[Column, Column]:
     if not player.configuration.modulates:
         return np.zeros_like(pieces.start), np.zeros_like(pieces.start)
-    frequency = latches.frequency[pieces.row]
-    since = (pieces.start - latches.time[pieces.row]) % TURN
-    return frequency, (latches.phase[pieces.row] + frequency * since + turn) % TURN
+    return latches.frequency[pieces.row], (latches.phase[pieces.row] + turn) % TURN
 
 
 def gated(rows: Rows, opening: Opening, pool: WaveformPool) -> Rows:

@@ -120,16 +120,14 @@ def score_in_short(players: Sequence[Player], runs: Sequence[Run], held: Mapping
     end = max(timeline.end for timeline in timelines)
     pool = WaveformPool()
     rows, windows = _played(performances, pool, held, end)
-    duration, firsts = period
-    executed = min(runs[0].shots, CONCRETE)
-    for first in firsts:
-        found = sections(
-            rows, windows, pool, first=first, period=duration, shots=runs[0].shots, executed=executed, end=end
-        )
-        if found is not None:
-            total = end + (runs[0].shots - executed) * duration
-            return Score(parts=parts, performances=performances, sections=found, pool=pool, duration=total)
-    return None
+    duration, first = period
+    shots = runs[0].shots
+    executed = min(shots, CONCRETE)
+    found = sections(rows, windows, pool, first=first, period=duration, shots=shots, executed=executed, end=end)
+    if found is None:
+        return None
+    total = end + (shots - executed) * duration
+    return Score(parts=parts, performances=performances, sections=found, pool=pool, duration=total)
 
 
 def score_in_full(players: Sequence[Player], runs: Sequence[Run], held: Mapping[int, int]) -> Score:

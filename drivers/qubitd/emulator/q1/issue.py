@@ -1,7 +1,7 @@
 """Whether the classical core keeps ahead of the real-time executor (the hardware's flag is RT EXEC COMMAND UNDERFLOW).
 
 Model: one cycle of 4 ns per instruction, more for arithmetic and taken jumps; 32 instructions fit the queue between the
-two, a full queue stops the core; the executor starts 10 cycles after the first instruction arrived.
+two, a full queue stops the core; the executor starts 10 cycles after the first instruction that takes time arrived.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qubitd.emulator.q1.shotloop import CONCRETE, Run
-from qubitd.emulator.q1.timeline import Timeline
+from qubitd.emulator.q1.timeline import Timeline, durations
 from qubitd.emulator.q1.trace import Trace
 
 CYCLE = 4
@@ -24,10 +24,13 @@ def lateness(trace: Trace, timeline: Timeline) -> NDArray[np.int64]:
     start = timeline.start[:-1]
     if not len(start):
         return start
-    cost = (trace.cycles - trace.cycles[0]) * CYCLE - _HEAD_START
-    # issue[k] = max(issue[k-1] + cost of k, start[k-32]): the queue has room again when its oldest instruction starts
-    room = np.concatenate([np.full(min(QUEUE, len(start)), -_HEAD_START), start[:-QUEUE]])
-    issue = cost + np.maximum.accumulate(np.maximum(room - cost, 0))
+    first = int(np.argmax(durations(trace) > 0))
+    cost = (trace.cycles - trace.cycles[first]) * CYCLE - _HEAD_START
+    # issue[k] = max(issue[k-1] + cost of k, start[k-32]): the queue has room again when its oldest instruction starts.
+    # Settings before the first instruction that takes time leave the queue at once.
+    stalled = np.zeros_like(start)
+    stalled[first + QUEUE :] = start[first:-QUEUE] - cost[first + QUEUE :]
+    issue = cost + np.maximum.accumulate(np.maximum(stalled, 0))
     late: NDArray[np.int64] = issue - start
     return late
 

@@ -29,7 +29,7 @@ class Stretches:
     length: Column
     """ns, above 0."""
     row: Column
-    """Row of the latches whose parameters hold: at the stretch's own start, or before it."""
+    """Row of the latches at the stretch's start, whose parameters hold."""
     wave0: Column
     wave1: Column
     """Waveform indices of the two paths, `CONSTANT` for an offset."""

@@ -1,0 +1,181 @@
+"""Random chunks through the driver's assembler into the emulated Cluster: what leaves it is what was asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qubitd.core.envelope import Drag, Square, sample_envelope
+from qubitd.core.program import Chunk, Program
+from qubitd.drivers.cluster.assembly import ClusterAssembly, SequencerLoad
+from qubitd.drivers.cluster.columns import LEAD, TAIL
+from qubitd.drivers.cluster.settings import run_changes
+from qubitd.drivers.families import open_rack
+from qubitd.drivers.rack_file import load_rack
+from qubitd.emulator.cluster.bins import BIN, Acquisition
+from qubitd.emulator.cluster.configuration import default_document, interpret, merge
+from qubitd.emulator.cluster.performance import Outcome, play, score_in_short
+from qubitd.emulator.cluster.player import ModuleSettings, Player
+from qubitd.emulator.cluster.profile import MODULE_KINDS
+from qubitd.emulator.cluster.waves import WaveList
+from qubitd.emulator.events import EventTable
+from qubitd.emulator.loopback import Loopback
+from qubitd.emulator.q1.assembler import assemble
+from qubitd.emulator.q1.core import prepare
+from qubitd.emulator.q1.flags import INFORMATION
+from qubitd.emulator.q1.shotloop import run
+
+if TYPE_CHECKING:
+    from tests.conftest import ProgramBuilder
+
+CONTROLLER = open_rack(load_rack())
+LO = {"q0.drive": 6.25e9, "q1.drive": 5.45e9, "q0.readout": 7.28e9, "q1.readout": 7.28e9, "q0.flux": 0.0}
+LINES = tuple(LO)
+ENVELOPES = [
+    sample_envelope(Drag(length=40, sigma=8e-9, beta=-0.3e-9)),
+    sample_envelope(Square(length=59)),
+    sample_envelope(Square(length=400)),
+]
+SHOTS = 10
+RESET = 5_000
+
+
+def random_program(rng: np.random.Generator, make: ProgramBuilder, name: str) -> Program:
+    plays, acquisitions, end = [], [], 0
+    for line in LINES:
+        time = int(rng.integers(0, 50))
+        for _ in range(int(rng.integers(0, 5))):
+            is_flux, is_readout = line.endswith("flux"), line.endswith("readout")
+            envelope = 2 if is_readout else 1 if is_flux else 0
+            tone = LO[line] + float(rng.choice([-80e6, 45.25e6])) if LO[line] else 0.0
+            phase = 0.0 if is_flux else float(rng.uniform(-10, 10))
+            plays.append((line, time, envelope, float(rng.choice([-1, 1]) * rng.uniform(0.01, 0.2)), phase, tone))
+            if is_readout:
+                acquisitions.append((line, time + 150, 240, tone, 0.0))
+            time += len(ENVELOPES[envelope]) + int(rng.choice([4, 6, 300, 1_001, 70_000]))
+        end = max(end, time)
+    return make(lines=LINES, envelopes=ENVELOPES, plays=plays, acquisitions=acquisitions, duration=end, name=name)
+
+
+def player(load: SequencerLoad) -> Player:
+    waves = WaveList(indices=1024, samples=16_384)
+    for index, waveform in enumerate(load.waveforms):
+        waves.new(str(index), len(waveform.samples))
+        waves.set_data(str(index), bytearray(np.asarray(waveform.samples, dtype="<f4").tobytes()))
+    document: Any = default_document()
+    slot, number = load.wired.address.slot, load.wired.address.sequencer
+    for key, rows in run_changes(load).items():
+        document[key] = merge(document[key], rows)
+    path0, path1 = load.wired.port.paths
+    return Player(
+        slot=slot,
+        number=number,
+        kind=MODULE_KINDS[load.wired.module.name],
+        module=ModuleSettings(
+            lo_frequency=(load.wired.lo,) * 2,
+            lo_enabled=(True, True),
+            output_attenuation=(0.0,) * 4,
+            input_attenuation=(0.0,) * 2,
+        ),
+        configuration=interpret(document),
+        code=prepare(assemble(load.program.decode(), memory=12_288)),
+        waves=waves.held(),
+        weights=WaveList(indices=64, samples=16_384).held(),
+        acquisitions={0: Acquisition(np.zeros(load.bins, dtype=BIN), 0)} if load.bins else {},
+        outputs=(frozenset(path0), frozenset(path1)),
+        inputs=(frozenset({0}), frozenset({1})),
+    )
+
+
+def played(chunk: Chunk) -> tuple[ClusterAssembly, list[Player], Outcome]:
+    assembly = CONTROLLER.assemble(chunk)
+    assert isinstance(assembly, ClusterAssembly)
+    players = [player(load) for load in assembly.sequencers]
+    score = score_in_short(players, [run(each.code) for each in players], {})
+    assert score is not None
+    return assembly, players, play(score, Loopback(), np.random.default_rng(0))
+
+
+def rows_on(table: EventTable, load: SequencerLoad, frequencies: set[float]) -> np.ndarray[Any, Any]:
+    ports = [i for i, port in enumerate(table.outputs) if port.name == load.wired.output_name]
+    tones = np.isin(table.plays.frequency, list(frequencies))
+    return np.flatnonzero(np.isin(table.plays.port, ports) & tones)
+
+
+@pytest.fixture(scope="module")
+def make(make_program: ProgramBuilder) -> ProgramBuilder:
+    return make_program
+
+
+@settings(max_examples=40)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_what_leaves_the_connectors_is_what_was_asked_for(seed: int, make: ProgramBuilder) -> None:
+    rng = np.random.default_rng(seed)
+    programs = [random_program(rng, make, f"p{i}") for i in range(int(rng.integers(1, 4)))]
+    chunk = Chunk(programs=tuple(programs), first_program=0, first_shot=0, shots=SHOTS, reset=RESET)
+    assembly, players, outcome = played(chunk)
+    assert all(ending.ends and ending.flags <= INFORMATION for ending in outcome.endings)
+    if not outcome.tables:
+        return
+    (table,) = outcome.tables
+    assert (table.shots, table.duration) == (SHOTS, assembly.iteration)
+    starts = np.cumsum([RESET, *(program.duration + TAIL + RESET for program in programs[:-1])])
+    assert LEAD < RESET
+    assert len(table.plays.start) == sum(len(program.plays.start) for program in programs)
+    for load in assembly.sequencers:
+        _compare_plays(table, load, chunk, starts)
+        _compare_windows(table, load, chunk, starts)
+    for each in players:
+        for acquisition in each.acquisitions.values():
+            assert (acquisition.bins["count"] == 1).all()
+
+
+def _compare_plays(table: EventTable, load: SequencerLoad, chunk: Chunk, starts: np.ndarray[Any, Any]) -> None:
+    line = LINES.index(load.wired.line)
+    asked = [
+        (int(starts[number] + program.plays.start[row]), program, row)
+        for number, program in enumerate(chunk.programs)
+        for row in np.flatnonzero(program.plays.line == line).tolist()
+    ]
+    tones = {program.plays.frequency[row] - load.wired.lo for _, program, row in asked}
+    # Two readout lines share a connector; here they may share a tone, too, but then not a start and an amplitude.
+    rows = rows_on(table, load, tones)
+    for start, program, row in asked:
+        matching = [i for i in rows.tolist() if table.plays.start[i] == start and _agrees(table, i, program, row, load)]
+        assert matching, f"{load.wired.line} at {start}"
+
+
+def _agrees(table: EventTable, i: int, program: Program, row: int, load: SequencerLoad) -> bool:
+    plays, wanted = table.plays, program.plays
+    samples = table.waveforms[plays.waveform[i]].samples[: plays.length[i]]
+    signal = plays.gain_i[i] * samples.real + 1j * plays.gain_q[i] * samples.imag
+    envelope = wanted.amplitude[row] * ENVELOPES[wanted.envelope[row]]
+    if len(signal) != len(envelope) or not np.allclose(signal, envelope, atol=1e-4):
+        return False
+    tone = wanted.frequency[row] - load.wired.lo
+    turns = wanted.phase[row] / (2 * np.pi) + tone * 1e-9 * wanted.start[row]
+    return bool(plays.frequency[i] == tone and abs((plays.phase[i] - turns + 0.5) % 1 - 0.5) < 1e-6)
+
+
+def _compare_windows(table: EventTable, load: SequencerLoad, chunk: Chunk, starts: np.ndarray[Any, Any]) -> None:
+    line = LINES.index(load.wired.line)
+    windows = table.acquisitions
+    found = windows.sequencer == load.wired.address.slot * 8 + load.wired.address.sequencer
+    asked = [
+        (int(starts[number] + start), int(length), float(tone - load.wired.lo))
+        for number, program in enumerate(chunk.programs)
+        for start, length, tone, of in zip(
+            program.acquisitions.start,
+            program.acquisitions.length,
+            program.acquisitions.frequency,
+            program.acquisitions.line,
+            strict=True,
+        )
+        if of == line
+    ]
+    rows = zip(windows.start[found], windows.length[found], windows.frequency[found], strict=True)
+    assert [(int(start), int(length), float(tone)) for start, length, tone in rows] == asked
