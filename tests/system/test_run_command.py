@@ -104,6 +104,19 @@ def test_idle_qubits_are_left_out_and_bits_keep_their_places(run: Run, daemon: D
     assert "FILE declares 16 qubits and uses 2; the idle ones are left out" in outcome.err
 
 
+def test_measure_all_measures_the_qubits_that_are_used(run: Run, daemon: DaemonProcess) -> None:
+    wide = 'OPENQASM 3.0; include "stdgates.inc"; qubit[16] q; x q[3]; id q[9];'
+    outcome = run(wide, "--server", daemon.address, "--measure-all", "--json")
+    assert max(json.loads(outcome.out)["counts"].items(), key=lambda entry: entry[1])[0] == "01"
+
+
+def test_a_circuit_that_cannot_be_transpiled_is_refused_by_its_file(run: Run, daemon: DaemonProcess) -> None:
+    outcome = run('OPENQASM 3.0; include "stdgates.inc"; qubit q; bit c; delay[1e30s] q; c = measure q;',
+                  "--server", daemon.address)  # fmt: skip
+    assert outcome.code == 1
+    assert outcome.err.splitlines()[-1].startswith("qubitd: FILE: cannot be transpiled for line5: Python int too large")
+
+
 def test_a_rounded_delay_is_told_on_stderr(run: Run, daemon: DaemonProcess) -> None:
     text = "OPENQASM 3.0; qubit q; bit c; delay[10.4ns] q; c = measure q;"
     assert "qubitd: Duration is rounded to 10 [dt]" in run(text, "--server", daemon.address).err

@@ -230,6 +230,12 @@ def test_idle_qubits_are_left_out_and_classical_bits_stay() -> None:
     ]
 
 
+def test_a_circuit_that_uses_no_qubit_keeps_one() -> None:
+    wide = QuantumCircuit(9)
+    wide.barrier()
+    assert without_idle_qubits(wide, 5).num_qubits == 1
+
+
 def test_a_circuit_that_fits_stays_as_it_is() -> None:
     circuit = QuantumCircuit(5)
     assert without_idle_qubits(circuit, 5) is circuit

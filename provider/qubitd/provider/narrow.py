@@ -12,7 +12,7 @@ def without_idle_qubits(circuit: QuantumCircuit, most: int) -> QuantumCircuit:
     """
     if circuit.num_qubits <= most:
         return circuit
-    used = _used(circuit)
+    used = _used(circuit) or circuit.qubits[:1]
     register = QuantumRegister(len(used), "q")
     place = dict(zip(used, register, strict=True))
     narrow = QuantumCircuit(

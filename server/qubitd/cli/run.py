@@ -25,6 +25,8 @@ from qubitd.provider.qasm import read_circuit
 _LEVEL = 2
 _BAR_WIDTH = 32
 _MAX_SEED = 2**32 - 1
+_TRANSPILE_FAULTS = (QiskitError, ArithmeticError, LookupError, RuntimeError, TypeError, ValueError)
+"""What transpile raises on numbers that it does not expect, such as an OverflowError on an endless delay."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,9 +42,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the circuit and print its counts."""
-    circuit = _measured(read_circuit(arguments.file), arguments.file, measure_all=arguments.measure_all)
+    circuit = read_circuit(arguments.file)
+    adds_measurements = _lacks_measurements(circuit, arguments.file, measure_all=arguments.measure_all)
     with chosen_backend(arguments.server, arguments.backend) as backend:
-        native = _native(circuit, backend, arguments.file, seed=arguments.seed)
+        narrow = _narrow(circuit, backend, arguments.file)
+        if adds_measurements:
+            narrow.measure_all()
+        native = _native(narrow, backend, arguments.file, seed=arguments.seed)
         job = backend.run(native, shots=arguments.shots, seed_simulator=arguments.seed)
         _wait(job)
         result = job.result()
@@ -55,31 +61,34 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _measured(circuit: QuantumCircuit, file: Path, *, measure_all: bool) -> QuantumCircuit:
+def _lacks_measurements(circuit: QuantumCircuit, file: Path, *, measure_all: bool) -> bool:
+    """Say whether measurements are to be added; a circuit without any is refused unless they are."""
     measures = any(instruction.name == "measure" for instruction in circuit.data)
     if measures and measure_all:
         note(f"{file} measures already; --measure-all changes nothing")
-    if measures:
-        return circuit
-    if not measure_all:
+    if not measures and not measure_all:
         what = "measures nothing, so there is nothing to count; add measurements, or use --measure-all"
         raise CircuitFileError([Problem(where=str(file), what=what)])
-    return circuit.measure_all(inplace=False)
+    return not measures
 
 
-def _native(circuit: QuantumCircuit, backend: QubitdBackend, file: Path, *, seed: int | None) -> QuantumCircuit:
-    """Make the circuit fit the backend."""
+def _narrow(circuit: QuantumCircuit, backend: QubitdBackend, file: Path) -> QuantumCircuit:
+    """Leave out qubits that are never used, if there are too many."""
     narrow = without_idle_qubits(circuit, backend.num_qubits)
     if narrow is not circuit:
         note(f"{file} declares {circuit.num_qubits} qubits and uses {narrow.num_qubits}; the idle ones are left out")
     if narrow.num_qubits > backend.num_qubits:
         what = f"uses {narrow.num_qubits} qubits; {backend.name} has {backend.num_qubits}"
         raise CircuitFileError([Problem(where=str(file), what=what)])
+    return narrow
+
+
+def _native(circuit: QuantumCircuit, backend: QubitdBackend, file: Path, *, seed: int | None) -> QuantumCircuit:
     try:
         with _warnings_as_notes():
-            return transpile(narrow, backend, optimization_level=_LEVEL, seed_transpiler=seed)
-    except QiskitError as error:
-        what = f"cannot be transpiled for {backend.name}: {error.message}"
+            return transpile(circuit, backend, optimization_level=_LEVEL, seed_transpiler=seed)
+    except _TRANSPILE_FAULTS as error:
+        what = f"cannot be transpiled for {backend.name}: {getattr(error, 'message', error)}"
         raise CircuitFileError([Problem(where=str(file), what=what)]) from error
 
 
