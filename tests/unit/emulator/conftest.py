@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -23,10 +23,38 @@ from qubitd.emulator.scpi.reader import MessageReader
 from qubitd.emulator.scpi.session import Session
 
 SLOTS = {1: "QCM-RF", 4: "QCM", 6: "QRM-RF"}
+READ = """
+    move 0,R1
+    move {shots},R0
+    set_mrk 2
+    wait_sync 4
+shot: reset_ph
+    set_awg_gain 16384,16384
+    upd_param 100
+    play 0,0,4
+    acquire 0,R1,1996
+    add R1,1,R1
+    loop R0,@shot
+    set_mrk 0
+    upd_param 4
+    stop
+"""
+MODULATED = {
+    "seq_proc.sync_en": True,
+    "awg.0.mixer.en": True,
+    "awg.0.nco.freq_hz": 80e6,
+    "acq.0.demod.en": True,
+    "acq.0.th_acq.non_weighed_integration_len": 400,
+}
 
 
 class Bench:
     """Talks to a Cluster through its main port."""
+
+    READ: ClassVar = READ
+    """A tone of half of full scale, listened to while it is played, in a loop of `{shots}` shots of 2100 ns."""
+    MODULATED: ClassVar = MODULATED
+    """Changes to the configuration that it needs."""
 
     def __init__(
         self,
@@ -103,6 +131,15 @@ class Bench:
                 place = place[int(step)] if step.isdigit() else place[step]
             place[int(last) if last.isdigit() else last] = value
         self.ask(f"{header(where)}CONF ", json.dumps(configuration).encode())
+
+    def readout(self, *, shots: int = 3, program: str = READ, bins: int = 100) -> None:
+        """Prepare sequencer 6.0 to play and listen."""
+        self.upload("6.0", program.format(shots=shots), waves=[np.ones(1000)], bins=bins)
+        self.configure("6.0", MODULATED)
+
+    def blocks(self, text: str, port: int | None = None) -> list[bytes]:
+        """Ask for blocks that follow each other."""
+        return contents(self.ask(text, port=port))
 
     def run(self, *sequencers: str) -> list[str]:
         """Arm all, start all; gives the answer to `STATE?` of each."""
