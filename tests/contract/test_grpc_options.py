@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import grpc
 import pytest
-from grpc._cython import cygrpc
 
 from qubitd.client.link import CHANNEL_OPTIONS
-from qubitd.server.serving import _OPTIONS
+from qubitd.server.serving import SERVER_OPTIONS
 
-CORE = Path(cygrpc.__file__).read_bytes()
+CORE = next((Path(grpc.__file__).parent / "_cython").glob("cygrpc*.so")).read_bytes()
 
 
-@pytest.mark.parametrize("name", sorted({name for name, _ in (*CHANNEL_OPTIONS, *_OPTIONS)}))
+@pytest.mark.parametrize("name", sorted({name for name, _ in (*CHANNEL_OPTIONS, *SERVER_OPTIONS)}))
 def test_grpc_knows_the_option(name: str) -> None:
     assert name.encode() in CORE
 
@@ -23,5 +23,5 @@ def test_a_misspelt_option_would_be_found() -> None:
 
 
 def test_the_daemon_permits_the_pings_of_its_clients() -> None:
-    client, server = dict(CHANNEL_OPTIONS), dict(_OPTIONS)
+    client, server = dict(CHANNEL_OPTIONS), dict(SERVER_OPTIONS)
     assert server["grpc.http2.min_ping_interval_without_data_ms"] < client["grpc.keepalive_time_ms"]

@@ -271,10 +271,10 @@ def test_branches_have_the_joint_distribution_of_collapse(play: Play) -> None:
 
 
 def ideal_joint() -> NDArray[np.float64]:
-    sx = np.array([[1 + 1j, 1 - 1j], [1 - 1j, 1 + 1j]]) / 2
+    sx = np.array([[1 + 1j, 1 - 1j], [1 - 1j, 1 + 1j]], dtype=np.complex128) / 2
     cz = np.diag([1, 1, 1, -1]).astype(np.complex128)
     one = np.eye(2, dtype=np.complex128)
-    both, first = np.asarray(np.kron(sx, sx)), np.asarray(np.kron(sx, one))
+    both, first = (np.asarray(np.kron(sx, other), dtype=np.complex128) for other in (sx, one))
     steps: list[NDArray[np.complex128] | int] = [0, both, cz, 1, first, 0, 1]
     branches = [(np.array([1, 0, 0, 1], dtype=np.complex128) / np.sqrt(2), 0)]
     position = 0

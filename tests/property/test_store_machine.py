@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hypothesis import settings
@@ -82,7 +82,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(job_id=jobs)
     def submit_other_content(self, job_id: str) -> None:
         old = self.models[job_id].new
-        new = NewJob(**{name: getattr(old, name) for name in NewJob.__slots__} | {"request_digest": "two"})
+        new = replace(old, request_digest="two")
         assert isinstance(self.store.write(lambda w: w.jobs.accept(new)).exception(), KeyReusedError)
 
     @rule(job_id=jobs, trigger=st.sampled_from(list(Trigger)))

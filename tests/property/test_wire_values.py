@@ -253,13 +253,14 @@ def test_arbitrary_bytes_as_a_refusal_are_read_or_refused(data: bytes) -> None:
 
 @given(BACKENDS | SNAPSHOTS | JOBS | EVENTS, st.data())
 def test_damaged_bytes_are_read_or_refused(value: object, data: st.DataObject) -> None:
-    encode, kind, reader = {
+    coders: dict[type, tuple[Any, ...]] = {
         backends.BackendInfo: (backends.encode_backend, *READERS[5]),
         Snapshot: (calibrations.encode_snapshot, *READERS[6]),
         jobs.Job: (jobs.encode_job_answer, *READERS[0]),
         jobs.JobEvent: (jobs.encode_event, *READERS[1]),
-    }[type(value)]
-    damaged = bytearray(encode(value).SerializeToString())  # type: ignore[operator]  # each with its own kind
+    }
+    encode, kind, reader = coders[type(value)]
+    damaged = bytearray(encode(value).SerializeToString())
     if damaged:
         damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
     read(kind, reader, bytes(damaged))

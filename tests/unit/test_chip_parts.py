@@ -88,7 +88,7 @@ def test_photons_are_those_that_were_asked_for() -> None:
 @pytest.mark.parametrize(("first", "count"), [(0, 300), (100, 250), (-20, 200)])
 def test_the_curve_of_falls_is_what_stepping_through_them_gives(first: int, count: int) -> None:
     drive = np.full(260, 0.4 + 0j)
-    weights = np.exp(0.02j * np.arange(count)) * (1 + np.arange(count) / count)
+    weights = np.asarray(np.exp(0.02j * np.arange(count)) * (1 + np.arange(count) / count), dtype=np.complex128)
     curve = jump_curve(NOTCH, drive, TONE, weights, first)
     reference = seen(NOTCH.leaves(drive, 0, TONE, first + count), weights, first)
     for fall in (0, 1, 90, 150, first + count):

@@ -70,7 +70,7 @@ def test_random_circuits_without_noise_are_qiskits() -> None:
     for _ in range(10):
         ours, theirs = circuit(4, 4), QuantumCircuit(4)
         for _ in range(25):
-            match rng.integers(3):
+            match int(rng.integers(3)):
                 case 0:
                     angle, qubit = rng.uniform(-7, 7), int(rng.integers(4))
                     ours.add("rz", qubit, params=(angle,))

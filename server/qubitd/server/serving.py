@@ -14,7 +14,7 @@ from qubitd.server.errors import BindRefusedError, PortInUseError
 from qubitd.server.limits import MAX_JOB_BYTES
 from qubitd.server.rpc import Service
 
-_OPTIONS = [
+SERVER_OPTIONS = [
     ("grpc.so_reuseport", 0),
     ("grpc.max_receive_message_length", MAX_JOB_BYTES),
     ("grpc.max_send_message_length", MAX_JOB_BYTES),
@@ -91,7 +91,7 @@ async def open_front(services: Sequence[Service], *, host: str, port: int) -> Fr
     Raises:
         PortInUseError: somebody else has it.
     """
-    server = grpc.aio.server(options=_OPTIONS)
+    server = grpc.aio.server(options=SERVER_OPTIONS)
     health_service = health.aio.HealthServicer()  # type: ignore[attr-defined]  # the stubs know no asyncio
     health_pb2_grpc.add_HealthServicer_to_server(health_service, server)
     for service in services:

@@ -10,13 +10,14 @@ import functools
 import itertools
 import math
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import grpc
+import grpc.aio
 import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -180,7 +181,7 @@ Serve = Callable[..., AbstractAsyncContextManager[Served]]
 @asynccontextmanager
 async def served(
     data_dir: Path, *, rack: PaperRack | None = None, device: DeviceFile | None = None
-) -> AsyncIterator[Served]:
+) -> AsyncGenerator[Served]:
     """Serve in this process until the block ends."""
     paper = rack or PaperRack()
     running = RunningRack(rack=load_rack(), controller=paper)
@@ -244,7 +245,7 @@ def bell(**fields: Any) -> JobSpec:
         circuit.add("rz", qubit, params=(half,)).add("sx", qubit).add("rz", qubit, params=(half,))
     circuit.add("cz", 0, 1).add("rz", 1, params=(half,)).add("sx", 1).add("rz", 1, params=(half,))
     circuit.measure(0, 0).measure(1, 1)
-    return JobSpec(**{"batch": pack([circuit]), "sweep": Sweep(), "shots": 100, **fields})
+    return replace(JobSpec(batch=pack([circuit]), sweep=Sweep(), shots=100), **fields)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import grpc
+import grpc.aio
 import pytest
 
 from qubitd.compiler.device_file import DeviceFile, load_device

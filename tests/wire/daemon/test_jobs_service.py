@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import grpc
+import grpc.aio
 import numpy as np
 import pytest
 
