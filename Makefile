@@ -3,7 +3,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .SUFFIXES:
 .NOTPARALLEL:
-.PHONY: help demo test setup lint types lowest proto soak clean
+.PHONY: help demo test setup lint types lowest clients proto soak clean
 
 export PYTHON ?= python3
 BIN := .venv/bin
@@ -38,6 +38,9 @@ types: environment-test ## mypy and basedpyright
 lowest: environment-lowest ## unit tests and a Bell job with the lowest versions of our dependencies
 	$(call need,lowest).venv-lowest/bin/python -m pytest -q -W default --disable-warnings tests/unit
 	.venv-lowest/bin/python -m pytest -q -W default --disable-warnings -m lowest $$(grep -rl 'pytest.mark.lowest' tests)
+
+clients: environment-clients ## let the makers' own clients talk to the emulated instruments
+	$(call need,clients).venv-clients/bin/python -m pytest -q -c tests/clients/pytest.ini tests/clients
 
 proto: environment-gen ## write the Python of proto/qubitd/v1 anew
 	$(call need,gen)$(PYTHON) tools/generate_proto.py

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes one of the project's environments or brings it up to date: setup_environment.sh base|test|lowest|gen
+# Makes one of the project's environments or brings it up to date: setup_environment.sh base|test|lowest|gen|clients
 # An environment counts only with its stamp, written last; whatever fails is said in one line on stderr.
 set -eu
 
@@ -13,11 +13,11 @@ fail() {
 
 kind=${1-}
 case $kind in
-    base)   directory=.venv        inputs=pyproject.toml ;;
-    test)   directory=.venv        inputs=pyproject.toml ;;
-    lowest) directory=.venv-lowest inputs=pyproject.toml ;;
-    gen)    directory=.venv-gen    inputs=tools/generator-requirements.txt ;;
-    *)      fail "setup_environment.sh: '$kind' is not an environment; choose base, test, lowest or gen" ;;
+    base | test) directory=.venv inputs=pyproject.toml ;;
+    lowest)  directory=.venv-lowest inputs=pyproject.toml ;;
+    gen)     directory=.venv-gen inputs=tools/generator-requirements.txt ;;
+    clients) directory=.venv-clients inputs=tests/clients/requirements.txt ;;
+    *)       fail "setup_environment.sh: '$kind' is not an environment; choose base, test, lowest, gen or clients" ;;
 esac
 log=build/setup-$kind.log
 
@@ -36,13 +36,13 @@ interpreter() {
     "$python" -c 'import sys; print(sys.version, sys.base_prefix)'
 }
 
-inputs() {
+fingerprint() {
     interpreter
     cksum "$inputs" tools/setup_environment.sh
 }
 
 is_ready() {
-    [ -f "$directory/.ready-$1" ] && [ "$(inputs)" = "$(cat "$directory/.ready-$1")" ]
+    [ -f "$directory/.ready-$1" ] && [ "$(fingerprint)" = "$(cat "$directory/.ready-$1")" ]
 }
 
 # An unfinished new environment is removed; an old one merely loses its stamps, so that the next run mends it.
@@ -72,11 +72,13 @@ explain() {
 
 install_kind() {
     case $kind in
-        base)   install --editable . ;;
-        test)   install --editable '.[test]' ;;
-        lowest) "$python" tools/lower_bounds.py >build/lower-bounds.txt
-                install --editable '.[test-lowest]' --constraint build/lower-bounds.txt ;;
-        gen)    install --requirement tools/generator-requirements.txt ;;
+        base) install --editable . ;;
+        test) install --editable '.[test]' ;;
+        lowest)
+            "$python" tools/lower_bounds.py >build/lower-bounds.txt
+            install --editable '.[test-lowest]' --constraint build/lower-bounds.txt
+            ;;
+        gen | clients) install --requirement "$inputs" ;;
     esac
 }
 
@@ -96,5 +98,5 @@ rm -f "$directory"/.ready-*
 echo "setting up $directory ($kind): this may take a minute"
 [ "$kept" ] || create
 install_kind
-inputs >"$directory/.ready-$kind"
+fingerprint >"$directory/.ready-$kind"
 finished=yes

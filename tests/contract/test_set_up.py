@@ -121,7 +121,7 @@ def test_unknown_environment_is_refused(clone: Path) -> None:
     command = ["sh", str(clone / "tools" / "setup_environment.sh"), "everything"]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 1
-    assert "'everything' is not an environment; choose base, test, lowest or gen" in result.stderr
+    assert "'everything' is not an environment; choose base, test, lowest, gen or clients" in result.stderr
 
 
 def test_lower_bounds_are_those_of_pyproject(clone: Path) -> None:
