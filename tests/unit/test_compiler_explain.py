@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from qubitd.compiler.chunk import Pack
 from qubitd.compiler.compile import compile_circuits
 from qubitd.compiler.device_file import load_device
 from qubitd.compiler.errors import ProgramTooLargeError
@@ -36,7 +37,7 @@ def test_durations_pulses_and_success_are_told_for_each_program() -> None:
     first.add("sx", 0).add("cz", 1, 0).add("barrier", 0, 1).measure(0, 0)
     second = CircuitBuilder(name="second", num_qubits=1, num_clbits=0).delay(0, 1e-6)
     job = compile_circuits(FILE.device, SNAPSHOT, pack([first, second]))
-    found = explain(job, shots=10, capacity=Bins())
+    found = explain(job, shots=10, pack=Pack(capacity=Bins(), reset=job.reset))
     good, idle = found.programs
     assert (good.name, good.num_plays, good.num_acquisitions) == ("first", 4, 1)
     assert good.duration == 80e-9 + 70e-9 + 800e-9
@@ -50,7 +51,7 @@ def test_the_first_chunk_and_its_memories_are_told() -> None:
     builder = CircuitBuilder(name="a", num_qubits=1, num_clbits=1).measure(0, 0)
     axis = SweepAxis(names=("q0.readout.amplitude",), values=np.linspace(0.1, 0.2, 4)[None])
     job = compile_circuits(FILE.device, SNAPSHOT, pack([builder]), Sweep(axes=(axis,)))
-    found = explain(job, shots=30, capacity=Bins())
+    found = explain(job, shots=30, pack=Pack(capacity=Bins(), reset=job.reset))
     assert [program.name for program in found.programs] == ["a"] * 4
     assert (found.chunk_programs, found.chunk_shots) == (4, 25)
     assert [(usage.used, usage.limit, usage.fits) for usage in found.memories] == [(100, 100, True)]
@@ -60,10 +61,10 @@ def test_a_job_that_cannot_run_is_refused() -> None:
     builder = CircuitBuilder(name="a", num_qubits=1, num_clbits=1).measure(0, 0)
     job = compile_circuits(FILE.device, SNAPSHOT, pack([builder]))
     with pytest.raises(ProgramTooLargeError, match="takes 1 bins of seq, which holds 0"):
-        explain(job, shots=1, capacity=Bins(0))
+        explain(job, shots=1, pack=Pack(capacity=Bins(0), reset=job.reset))
 
 
 def test_an_operation_without_an_error_counts_as_perfect() -> None:
     builder = CircuitBuilder(name="a", num_qubits=1, num_clbits=0).add("reset", 0)
     job = compile_circuits(FILE.device, SNAPSHOT, pack([builder]))
-    assert explain(job, shots=1, capacity=Bins()).programs[0].success == 1.0
+    assert explain(job, shots=1, pack=Pack(capacity=Bins(), reset=job.reset)).programs[0].success == 1.0

@@ -7,6 +7,7 @@ import logging
 import socket
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import grpc
@@ -14,6 +15,7 @@ import pytest
 
 from qubitd.core.errors import InvalidCircuitError, OffGridError, Problem, QubitdError
 from qubitd.drivers.errors import InstrumentFaultError, RackFileError
+from qubitd.drivers.rack_file import load_rack
 from qubitd.server import errors
 from qubitd.server.announcer import Announcer
 from qubitd.server.error_codes import CODES, code_of, problems_of, refusal_of
@@ -22,6 +24,7 @@ from qubitd.server.failure import failure_of
 from qubitd.server.lock import locked
 from qubitd.server.logs import about_job, configure
 from qubitd.server.pages import page_token, query_of
+from qubitd.server.rack import chunk_time
 from qubitd.server.simulator import Simulator
 from qubitd.v1 import jobs_pb2
 
@@ -188,3 +191,9 @@ def test_an_emulator_that_is_gone_is_told_by_its_address() -> None:
         port = listener.getsockname()[1]
     with pytest.raises(SimulatorError, match=f"127.0.0.1:{port}"):
         Simulator("127.0.0.1", port).seed(1)
+
+
+def test_chunks_last_a_second_on_instruments_and_longer_where_time_is_virtual() -> None:
+    rack = load_rack()
+    assert chunk_time(replace(rack, time="real")) == 1_000_000_000
+    assert chunk_time(replace(rack, time="virtual")) == 100_000_000_000

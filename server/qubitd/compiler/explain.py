@@ -11,7 +11,7 @@ from qubitd.compiler.chunk import Pack
 from qubitd.compiler.columns import gather
 from qubitd.compiler.compile import Compiled
 from qubitd.compiler.gate_table import GateKey, distinct_gates, gate_key, gate_operations
-from qubitd.core.capacity import Capacity, Usage
+from qubitd.core.capacity import Usage
 from qubitd.core.circuit import Circuit
 from qubitd.core.properties import target_properties
 from qubitd.core.ticks import to_seconds
@@ -46,13 +46,13 @@ class Explanation:
     """Time that all shots take with their passive resets."""
 
 
-def explain(compiled: Compiled, *, shots: int, capacity: Capacity) -> Explanation:
+def explain(compiled: Compiled, *, shots: int, pack: Pack) -> Explanation:
     """Say what a job would take.
 
     Args:
         compiled: the job.
         shots: of each program.
-        capacity: of the controller.
+        pack: how it would be cut into chunks.
 
     Raises:
         ProgramTooLargeError: one shot of the first program does not fit the controller.
@@ -72,10 +72,10 @@ def explain(compiled: Compiled, *, shots: int, capacity: Capacity) -> Explanatio
                 success=success[i // points],
             )
         )
-    chunk = next(Pack(capacity=capacity, reset=compiled.reset)(compiled.programs(), shots=shots))
+    chunk = next(pack(compiled.programs(), shots=shots))
     return Explanation(
         programs=tuple(plans),
-        memories=tuple(capacity.usage(chunk)),
+        memories=tuple(pack.capacity.usage(chunk)),
         chunk_shots=chunk.shots,
         chunk_programs=len(chunk.programs),
         instrument_seconds=to_seconds(ticks * shots),

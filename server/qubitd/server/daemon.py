@@ -22,7 +22,7 @@ from qubitd.server.ceilings import ceilings_of
 from qubitd.server.engine import Engine, Parts
 from qubitd.server.errors import StoreError
 from qubitd.server.lock import locked
-from qubitd.server.rack import RackThread
+from qubitd.server.rack import RackThread, chunk_time
 from qubitd.server.services.backends import BackendsService
 from qubitd.server.services.calibrations import CalibrationsService
 from qubitd.server.services.jobs import JobsService
@@ -130,7 +130,11 @@ class _Daemon:
             store=store, device=settings.device.device, announcer=announcer, now=time.time_ns
         )
         toolchain = Toolchain(
-            settings.device.device, rack.controller, ceilings=ceilings_of(rack.file), now=time.time_ns
+            settings.device.device,
+            rack.controller,
+            ceilings=ceilings_of(rack.file),
+            run_time=chunk_time(rack.file),
+            now=time.time_ns,
         )
         self._workshop = Workshop(store=store, toolchain=toolchain)
         self._broken = broken
@@ -167,6 +171,7 @@ class _Daemon:
             await _first_end(stop, self._broken, tasks)
         finally:
             await self._end(front)
+        _raise_broken(self._broken)
 
     async def _end(self, front: Front) -> None:
         _log.info("stopping")
@@ -184,11 +189,15 @@ async def _first_end(stop: asyncio.Event, broken: asyncio.Future[StoreError], ta
     ends: list[asyncio.Future[Any]] = [stopping, broken, *tasks]
     await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
-    if broken.done():
-        raise broken.result()
+    _raise_broken(broken)
     for task in tasks:
         if task.done():
             task.result()
+
+
+def _raise_broken(broken: asyncio.Future[StoreError]) -> None:
+    if broken.done():
+        raise broken.result()
 
 
 def _tell(broken: asyncio.Future[StoreError], error: StoreError) -> None:

@@ -11,15 +11,16 @@ from qubitd.drivers.controller import Controller
 from qubitd.wire.plans import JobPlan, ProgramPlan
 
 
-def plan_of(compiled: Compiled, controller: Controller, *, shots: int, queue_length: int, revision: int) -> JobPlan:
+def plan_of(
+    compiled: Compiled, controller: Controller, *, pack: Pack, shots: int, queue_length: int, revision: int
+) -> JobPlan:
     """Say what a compiled job would take.
 
     Raises:
         ProgramTooLargeError: one shot of one program does not fit the controller.
         DriverError: the controller has no way to play it.
     """
-    found = explain(compiled, shots=shots, capacity=controller.capacity)
-    pack = Pack(capacity=controller.capacity, reset=compiled.reset)
+    found = explain(compiled, shots=shots, pack=pack)
     first = itertools.islice(pack(compiled.programs(), shots=shots), 1)
     return JobPlan(
         programs=tuple(

@@ -18,6 +18,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from qubitd.compiler.chunk import RUN_TIME
 from qubitd.drivers.controller import Assembly, Controller
 from qubitd.drivers.errors import DriverError
 from qubitd.drivers.rack import Rack as RackFile
@@ -32,8 +33,15 @@ TOPIC = "rack"
 """Announced when the rack stops answering, or answers again."""
 VIRTUAL_DEADLINE = 120.0
 """Least seconds that a run may take where time is virtual: what an emulator computes takes as long as it takes."""
+VIRTUAL_CHUNK_TIME = 100 * RUN_TIME
+"""Ticks of virtual time in a chunk: an emulator computes all shots at once, so that cutting them only repeats work."""
 RETRY_SECONDS = 1.0
 """How long to leave instruments alone between attempts to reach them again."""
+
+
+def chunk_time(file: RackFile) -> int:
+    """Give the ticks that a chunk runs at most, so that no more than about a second passes between two."""
+    return RUN_TIME if file.time == "real" else VIRTUAL_CHUNK_TIME
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -47,11 +47,27 @@ class Compiled:
 class Toolchain:
     """Compiler passes for one device on one controller."""
 
-    def __init__(self, device: Device, controller: Controller, *, ceilings: Ceilings, now: Callable[[], int]) -> None:
+    def __init__(
+        self, device: Device, controller: Controller, *, ceilings: Ceilings, run_time: int, now: Callable[[], int]
+    ) -> None:
+        """Prepare for one device on one controller.
+
+        Args:
+            device: the chip.
+            controller: what plays the programs.
+            ceilings: of its lines.
+            run_time: ticks that a chunk runs at most.
+            now: ns since 1970-01-01 UTC.
+        """
         self._device = device
+        self._run_time = run_time
         self._verify = Verify(ceilings=ceilings)
         self._controller = controller
         self._now = now
+
+    def pack(self, *, reset: int) -> Pack:
+        """Say how a job with this passive reset, in ticks, is cut into chunks."""
+        return Pack(capacity=self._controller.capacity, reset=reset, run_time=self._run_time)
 
     def compile(self, spec: bytes, snapshot: Snapshot) -> Compiled:
         """Decode, check, and schedule the first chunk.
@@ -62,8 +78,7 @@ class Toolchain:
         decoded = decode_spec(parse(jobs_pb2.JobSpec, spec))
         compiled = compile_circuits(self._device, snapshot, decoded.batch, decoded.sweep)
         checked = reached(Stage.CHECKED, self._now())
-        pack = Pack(capacity=self._controller.capacity, reset=compiled.reset)
-        chunks = pack(self._verified(compiled.programs()), shots=decoded.shots)
+        chunks = self.pack(reset=compiled.reset)(self._verified(compiled.programs()), shots=decoded.shots)
         first = list(itertools.islice(chunks, 1))
         return Compiled(
             spec=decoded,

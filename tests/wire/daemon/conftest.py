@@ -184,7 +184,7 @@ async def served(
 ) -> AsyncGenerator[Served]:
     """Serve in this process until the block ends."""
     paper = rack or PaperRack()
-    running = RunningRack(rack=load_rack(), controller=paper)
+    running = RunningRack(rack=replace(load_rack(), time="real"), controller=paper)
     settings = DaemonSettings(
         device=device or load_device("line5"),
         rack=lambda: nullcontext(running),

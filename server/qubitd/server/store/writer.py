@@ -126,10 +126,10 @@ class Writer(Generic[State]):
     def _break(self, batch: list[_Command[State]], cause: str) -> None:
         self._broken = StoreBrokenError(path=self._path, cause=cause)
         _log.critical("the store cannot be written", extra={"path": str(self._path), "cause": cause})
+        self._on_broken(self._broken)
         for command in batch:
             if not command.future.done():
                 command.future.set_exception(self._broken)
-        self._on_broken(self._broken)
 
     def _refuse_rest(self) -> None:
         self._broken = self._broken or StoreBrokenError(path=self._path, cause="the store is closed")
