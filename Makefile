@@ -53,8 +53,10 @@ clean: ## remove everything that make and the tools wrote, the environments too
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A set-up that fails leaves one line in build/; make then ends with that line in the first recipe that needs it.
-need = $(if $(shell cat build/setup-$(1).failure),$(error $(shell cat build/setup-$(1).failure)))
+need = $(if $(shell cat $(call failure,$(1))),$(error $(shell cat $(call failure,$(1)))))
+failure = build/setup-$(1).failure
 
 environment-%:
 	@mkdir -p build
-	@sh tools/setup_environment.sh $* 2>build/setup-$*.failure || true
+	@sh tools/setup_environment.sh $* 2>$(call failure,$*) && : >$(call failure,$*) || \
+		test -s $(call failure,$*) || echo "setting up $* failed" >$(call failure,$*)
