@@ -3,7 +3,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .SUFFIXES:
 .NOTPARALLEL:
-.PHONY: help demo test setup lint types lowest clients proto soak clean
+.PHONY: help demo test setup lint types lowest clients proto soak bench clean
 
 export PYTHON ?= python3
 BIN := .venv/bin
@@ -47,6 +47,11 @@ proto: environment-gen ## write the Python of proto/qubitd/v1 anew
 
 soak: environment-test ## send a thousand Bell jobs through one daemon; fails if a process grows
 	$(call need,test)$(BIN)/python bench/soak.py
+
+bench: environment-test ## print our figures beside their references, as ratios; leave the machine alone meanwhile
+	$(call need,test)$(BIN)/python bench/compile.py
+	$(BIN)/python bench/query.py
+	$(BIN)/python bench/upload.py
 
 clean: ## remove everything that make and the tools wrote, the environments too
 	rm -rf .venv .venv-* build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.*
