@@ -117,6 +117,8 @@ def _loud_feedline(program: Program, loudness: NDArray[np.float64], feedline: tu
 
 def _first_per_line(line: NDArray[np.uint16], wrong: NDArray[np.bool_]) -> NDArray[np.intp]:
     rows = np.flatnonzero(wrong)
+    if not len(rows):
+        return rows
     _, first = np.unique(line[rows], return_index=True)
     return rows[first]
 
