@@ -13,6 +13,7 @@ from pathlib import Path
 
 from qubitd.server.errors import StoreCorruptError, StoreError
 
+_PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "journal_size_limit = 67108864")
 _FULL = 2
 _BUSY_SECONDS = 5.0
 
@@ -20,8 +21,12 @@ _BUSY_SECONDS = 5.0
 def open_writer(path: Path) -> sqlite3.Connection:
     """Open the one read-write connection. It belongs to the thread that calls this."""
     connection = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_SECONDS)
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "journal_size_limit = 67108864"):
-        connection.execute(f"PRAGMA {pragma}")
+    try:
+        for pragma in _PRAGMAS:
+            connection.execute(f"PRAGMA {pragma}")
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

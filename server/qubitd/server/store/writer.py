@@ -82,9 +82,7 @@ class Writer(Generic[State]):
 
     def _main(self) -> None:
         try:
-            connection = open_writer(self._path)
-            state = self._prepare(connection)
-            assert_durable(connection)
+            connection, state = self._open()
         except (QubitdError, sqlite3.Error, OSError) as error:
             self._opened.set_exception(_as_store_error(self._path, error))
             return
@@ -94,6 +92,16 @@ class Writer(Generic[State]):
         finally:
             connection.close()
             self._refuse_rest()
+
+    def _open(self) -> tuple[sqlite3.Connection, State]:
+        connection = open_writer(self._path)
+        try:
+            state = self._prepare(connection)
+            assert_durable(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection, state
 
     def _serve(self, connection: sqlite3.Connection, state: State) -> None:
         while (command := self._commands.get()) is not None:
