@@ -55,10 +55,10 @@ class BlobFolder:
         """Remove rows of blobs that no job and no chunk refers to any more (in the current transaction)."""
         for digest in digests:
             connection.execute(
-                "DELETE FROM blob WHERE digest = ?1 AND NOT EXISTS (SELECT 1 FROM job WHERE spec_digest = ?1)"
-                " AND NOT EXISTS (SELECT 1 FROM job WHERE client_digest = ?1)"
-                " AND NOT EXISTS (SELECT 1 FROM chunk WHERE digest = ?1)",
-                (digest,),
+                "DELETE FROM blob WHERE digest = :digest AND NOT EXISTS (SELECT 1 FROM job WHERE spec_digest = :digest)"
+                " AND NOT EXISTS (SELECT 1 FROM job WHERE client_digest = :digest)"
+                " AND NOT EXISTS (SELECT 1 FROM chunk WHERE digest = :digest)",
+                {"digest": digest},
             )
 
     def sweep(self, connection: sqlite3.Connection) -> int:

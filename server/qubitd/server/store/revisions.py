@@ -60,9 +60,9 @@ class RevisionReads:
         """
         row = self.row(revision)
         rows = self._connection.execute(
-            f"SELECT {_PARAMETER} FROM parameter AS p WHERE backend = ?1 AND removed = 0 AND revision ="  # noqa: S608
-            " (SELECT max(revision) FROM parameter WHERE backend = ?1 AND name = p.name AND revision <= ?2)",
-            (self._backend, revision),
+            f"SELECT {_PARAMETER} FROM parameter AS p WHERE backend = :backend AND removed = 0 AND revision ="  # noqa: S608
+            " (SELECT max(revision) FROM parameter WHERE backend = :backend AND name = p.name AND revision <= :revision)",
+            {"backend": self._backend, "revision": revision},
         )
         return Snapshot(
             revision=row.revision,
