@@ -25,6 +25,12 @@ async def hang_up_on(call: Any, *also: grpc.StatusCode) -> None:
     assert code in (grpc.StatusCode.OK, grpc.StatusCode.DEADLINE_EXCEEDED, *also)
 
 
+async def until_earlier_writes_are_over(daemon: Any) -> None:
+    """Ask for a change that can only be refused in its turn, behind the commits that nobody waits for."""
+    request = calibrations_pb2.RollbackRequest(backend="line5", to_revision=1_000_000)
+    assert await daemon.calibrations.Rollback(request).code() is grpc.StatusCode.NOT_FOUND
+
+
 async def test_a_submit_that_was_given_up_can_be_sent_again(
     serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest
 ) -> None:
@@ -59,6 +65,7 @@ async def test_a_commit_that_was_given_up_is_in_force_if_it_is_stored(serve: Ser
                 backend="line5", base_revision=now.revision.revision, parameters=[parameter]
             )
             await hang_up_on(daemon.calibrations.Commit(request, timeout=seconds), grpc.StatusCode.ABORTED)
+        await until_earlier_writes_are_over(daemon)
         newest = await daemon.calibrations.Snapshot(calibrations_pb2.SnapshotRequest(backend="line5"))
         history = await daemon.calibrations.History(
             calibrations_pb2.HistoryRequest(backend="line5", name="q0.x.amplitude")
