@@ -61,7 +61,8 @@ class RevisionReads:
         row = self.row(revision)
         rows = self._connection.execute(
             f"SELECT {_PARAMETER} FROM parameter AS p WHERE backend = :backend AND removed = 0 AND revision ="  # noqa: S608
-            " (SELECT max(revision) FROM parameter WHERE backend = :backend AND name = p.name AND revision <= :revision)",
+            " (SELECT max(revision) FROM parameter"
+            " WHERE backend = :backend AND name = p.name AND revision <= :revision)",
             {"backend": self._backend, "revision": revision},
         )
         return Snapshot(
