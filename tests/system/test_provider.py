@@ -139,11 +139,6 @@ def test_a_backend_that_the_daemon_does_not_offer_is_followed_no_longer(
     assert "gone" in record.__dict__["reason"]
 
 
-def test_profiles_are_refused_until_there_are_some() -> None:
-    with pytest.raises(ProviderError, match="profile 'lab'"):
-        QubitdProvider("localhost", profile="lab")
-
-
 # Backend
 
 

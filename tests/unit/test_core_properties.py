@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import inf
 
 import pytest
 
+from qubitd.core.decoherence import coherence_limit
 from qubitd.core.device import (
     Affine,
     BodyStep,
@@ -105,6 +107,21 @@ def test_a_gate_that_states_no_error_is_there_without_one() -> None:
     chip = device(replace(SX, name="reset", error=None))
     (row, *_) = target_properties(chip, snapshot()).operations
     assert (row.name, row.error) == ("reset", None)
+
+
+def test_no_error_is_stated_below_what_t1_and_t2_alone_cost() -> None:
+    rows = target_properties(CHIP, snapshot(q0__sx__error=0.0, q0_q1__cz__error=0.0)).operations
+    errors = {(row.name, row.operands): row.error for row in rows}
+    one = 40e-9 / 28e-6
+    assert errors["sx", (0,)] == pytest.approx(one / 6 + one / 6, rel=0.01)
+    assert errors["sx", (1,)] == 2e-3
+    assert errors["cz", (0, 1)] == errors["cz", (1, 0)] == coherence_limit(70e-9, [(28e-6, 56e-6), (inf, inf)])
+
+
+def test_an_assignment_error_is_no_infidelity_and_stays_as_measured() -> None:
+    chip = device(replace(SX, name="measure", error=1e-5))
+    (row, *_) = target_properties(chip, snapshot()).operations
+    assert (row.name, row.error) == ("measure", 1e-5)
 
 
 def test_a_composite_gate_takes_as_long_as_its_longest_path() -> None:

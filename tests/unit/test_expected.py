@@ -12,7 +12,6 @@ from qiskit.quantum_info import Kraus, Operator, Statevector, SuperOp, average_g
 
 from qubitd.compiler.channels import (
     Channel,
-    coherence_limit,
     decay_channel,
     depolarising_channel,
     operator_channel,
@@ -21,6 +20,7 @@ from qubitd.compiler.device_file import load_device, read_device
 from qubitd.compiler.expected import Distribution, expected, ideal
 from qubitd.compiler.matrices import gate_matrix
 from qubitd.core.circuit import CircuitBuilder, pack
+from qubitd.core.decoherence import coherence_limit
 from qubitd.core.errors import InvalidCircuitError
 from qubitd.core.snapshot import Parameter, Snapshot
 

@@ -9,8 +9,8 @@ from types import ModuleType
 
 import pytest
 
-from qubitd.compiler.channels import coherence_limit
 from qubitd.compiler.device_file import load_device
+from qubitd.core.decoherence import coherence_limit
 from qubitd.emulator.cabling import load_cabling
 from qubitd.emulator.chip import Chip
 

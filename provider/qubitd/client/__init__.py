@@ -1,11 +1,13 @@
 """A daemon's client in plain Python: no Qiskit, no instruments."""
 
 from qubitd.client.client import QubitdClient
+from qubitd.client.config import Access, config_file, find_access
 from qubitd.client.errors import (
     AddressError,
     BusyError,
     ClientError,
     ClosedError,
+    ConfigError,
     ConflictError,
     DaemonFaultError,
     DeniedError,
@@ -25,11 +27,13 @@ from qubitd.wire.plans import JobPlan, ProgramPlan
 
 __all__ = [
     "PATIENCE",
+    "Access",
     "AddressError",
     "BackendInfo",
     "BusyError",
     "ClientError",
     "ClosedError",
+    "ConfigError",
     "ConflictError",
     "DaemonFaultError",
     "DeniedError",
@@ -55,4 +59,6 @@ __all__ = [
     "StatusChange",
     "Stream",
     "UnreachableError",
+    "config_file",
+    "find_access",
 ]

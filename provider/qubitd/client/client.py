@@ -140,8 +140,17 @@ class QubitdClient:
         statuses: Sequence[JobStatus] = (),
         tags: Sequence[str] = (),
         backend: str = "",
+        since_ns: int = 0,
     ) -> tuple[Job, ...]:
-        """List jobs, newest first, without their client data."""
+        """List jobs, newest first, without their client data.
+
+        Args:
+            limit: how many at most.
+            statuses: only jobs in one of these states; empty for all.
+            tags: only jobs that carry all of these.
+            backend: only jobs of this backend; empty for all.
+            since_ns: only jobs that were accepted then or later, ns since 1970-01-01 UTC.
+        """
         found: list[Job] = []
         token = ""
         while len(found) < limit:
@@ -153,9 +162,10 @@ class QubitdClient:
                 backend=backend,
             )
             page = self._link.call(self._jobs.List, request, doing="listing the jobs")
-            found += map(decode_job, page.jobs)
+            jobs = [decode_job(job) for job in page.jobs if job.created_ns >= since_ns]
+            found += jobs
             token = page.next_page_token
-            if not token:
+            if not token or len(jobs) < len(page.jobs):
                 break
         return tuple(found)
 

@@ -15,6 +15,10 @@ class AddressError(ClientError):
     """An address cannot be read, or must not be used without TLS."""
 
 
+class ConfigError(ClientError):
+    """Nothing says where the daemon is, or the file of profiles cannot be used."""
+
+
 class UnreachableError(ClientError):
     """No daemon answers at the address."""
 

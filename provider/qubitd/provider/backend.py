@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Self
 
@@ -12,11 +13,13 @@ from qiskit.circuit import QuantumCircuit
 from qiskit.providers import BackendV2, Options
 from qiskit.transpiler import Target
 
-from qubitd.client import BackendInfo, QubitdClient, RefusedError
+from qubitd.client import BackendInfo, JobPlan, QubitdClient, RefusedError
 from qubitd.core.circuit import CircuitBatch
 from qubitd.core.errors import Problem
 from qubitd.core.job import JobSpec
+from qubitd.core.snapshot import Snapshot
 from qubitd.core.sweep import Sweep
+from qubitd.provider.configuration import BackendConfiguration, build_configuration
 from qubitd.provider.encode import Encoder, listed
 from qubitd.provider.errors import JobRefusedError
 from qubitd.provider.headers import JobHeader, write_header
@@ -89,6 +92,16 @@ class QubitdBackend(BackendV2):
         return self._info
 
     @property
+    def operational(self) -> bool:
+        """Whether the rack answers and jobs run, as the daemon last said."""
+        return self._info.operational
+
+    @property
+    def simulated(self) -> bool:
+        """Whether instruments and chip are emulated."""
+        return self._info.simulated
+
+    @property
     def max_circuits(self) -> int:
         """Circuits that one job may hold."""
         return self._info.limits.max_circuits
@@ -102,6 +115,21 @@ class QubitdBackend(BackendV2):
     def meas_map(self) -> list[list[int]]:
         """Qubits that can be measured at the same time: all."""
         return [list(range(len(self._info.qubits)))]
+
+    def configuration(self) -> BackendConfiguration:
+        """Give the Target's facts under the names of Qiskit before BackendV2, for clients that still ask."""
+        return build_configuration(self._info, self.target)
+
+    def calibration(self, revision: int | None = None) -> Snapshot:
+        """Give all calibrated numbers, those too that a Target has no place for: anharmonicity, readout frequency, T2*.
+
+        Args:
+            revision: of the calibration; the Target's unless given.
+
+        Raises:
+            NotFoundError: there is no such revision.
+        """
+        return self._client.snapshot(self.name, self.revision if revision is None else revision)
 
     def refresh(self) -> None:
         """Ask the daemon for the revision in force now."""
@@ -128,9 +156,32 @@ class QubitdBackend(BackendV2):
             JobRefusedError: with everything that is wrong with circuits and options.
             ClientError: the daemon cannot be reached, or refuses the job for a reason of its own.
         """
+        spec, header = self._prepare(run_input, self._merged(options))
+        with self._refusals():
+            job_id = self._client.submit(spec, self.name)
+        return QubitdJob(self, job_id, self._client, header)
+
+    def explain(self, circuits: QuantumCircuit | Iterable[QuantumCircuit], **options: Any) -> JobPlan:
+        """Say what a job would take, without running it: durations, memories, upload, predicted success, queue.
+
+        Args:
+            circuits: as for `run`.
+            **options: as for `run`.
+
+        Raises:
+            JobRefusedError: with everything that is wrong with circuits and options.
+            ClientError: the daemon cannot be reached, or refuses the job for a reason of its own.
+        """
+        spec, _ = self._prepare(circuits, self._merged(options))
+        with self._refusals():
+            return self._client.explain(spec, self.name)
+
+    def _prepare(
+        self, run_input: QuantumCircuit | Iterable[QuantumCircuit], values: dict[str, Any]
+    ) -> tuple[JobSpec, JobHeader]:
         info = self._info
         circuits, problems = _circuits(run_input, self.max_circuits)
-        checked, wrong = check_options(self._merged(options), info.limits, num_circuits=len(circuits))
+        checked, wrong = check_options(values, info.limits, num_circuits=len(circuits))
         encoder = Encoder(info)
         encoded = encoder.encode(circuits)
         problems += [*wrong, *encoder.problems, *_too_big(encoded.batch, info.limits.max_job_bytes)]
@@ -147,11 +198,15 @@ class QubitdBackend(BackendV2):
             tags=checked.tags,
             client_data=write_header(header),
         )
+        return spec, header
+
+    @contextmanager
+    def _refusals(self) -> Generator[None]:
+        """Make the daemon's refusal one of this provider."""
         try:
-            job_id = self._client.submit(spec, self.name)
+            yield
         except RefusedError as error:
             raise JobRefusedError(error.problems or [Problem(where=self.name, what=error.message)]) from error
-        return QubitdJob(self, job_id, self._client, header)
 
     def _merged(self, options: dict[str, Any]) -> dict[str, Any]:
         known = dict(self.options)

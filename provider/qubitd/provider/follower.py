@@ -31,6 +31,12 @@ class Follower:
         with self._changed:
             return self._story.now
 
+    @property
+    def is_following(self) -> bool:
+        """Whether news come by themselves."""
+        with self._changed:
+            return self._stream is not None
+
     def learn(self, job: Job) -> None:
         """Take in a description that was asked for."""
         with self._changed:

@@ -32,19 +32,40 @@ StatusCallback = Callable[[str, JobStatus, "QubitdJob"], object]
 class QubitdJob(JobV1):
     """A job that a daemon has taken. It survives this object, this process, and a crash of the daemon."""
 
-    def __init__(self, backend: Any, job_id: str, client: QubitdClient, header: JobHeader | None = None) -> None:
+    def __init__(
+        self,
+        backend: Any,
+        job_id: str,
+        client: QubitdClient,
+        header: JobHeader | None = None,
+        *,
+        known: Job | None = None,
+    ) -> None:
         super().__init__(backend, job_id)
+        self._backend_name = known.backend if backend is None and known is not None else str(backend.name)
         self._client = client
         self._header = header
         self._result: Result | None = None
         self._result_lock = threading.Lock()
         self._follower = Follower(client, job_id)
+        if known is not None:
+            self._follower.learn(known)
         weakref.finalize(self, self._follower.stop)
 
     def __repr__(self) -> str:
         now = self._follower.now
         status = "" if now is None else f", status={now.status.value}"
-        return f"<QubitdJob({self.job_id()!r}, backend={self._backend.name!r}{status})>"
+        return f"<QubitdJob({self.job_id()!r}, backend={self._backend_name!r}{status})>"
+
+    def backend(self) -> Any:
+        """Give the backend that the job was sent to.
+
+        Raises:
+            ProviderError: the daemon no longer offers it.
+        """
+        if self._backend is None:
+            raise ProviderError(f"job {self.job_id()} ran on {self._backend_name!r}, which the daemon no longer offers")
+        return self._backend
 
     def submit(self) -> None:
         """Refuse: `backend.run` has submitted the job.
@@ -57,7 +78,7 @@ class QubitdJob(JobV1):
     def status(self) -> JobStatus:
         """Give the state, from the stream that the daemon pushes; only the first question is one to the daemon."""
         now = self._follower.now
-        if now is None:
+        if now is None or not (now.status.is_final or self._follower.is_following):
             self._follower.learn(self._client.get_job(self.job_id()))
             now = self._follower.now
         if now is None or not now.status.is_final:
@@ -197,7 +218,7 @@ class QubitdJob(JobV1):
                 job,
                 self._header or read_header(job.client_data, num_circuits=job.num_circuits),
                 self._client.results(self.job_id()),
-                backend_version=self._backend.backend_version,
+                backend_version="" if self._backend is None else self._backend.backend_version,
                 finished_ns=finished,
                 time_taken=(finished - began) * 1e-9,
             )

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
-from qubitd.client import PATIENCE, NotFoundError, QubitdClient
+from qiskit.providers import JobStatus
+
+from qubitd.client import PATIENCE, NotFoundError, QubitdClient, find_access
+from qubitd.core import job as core
 from qubitd.provider.backend import QubitdBackend
 from qubitd.provider.errors import BackendNotFoundError, JobFailedError, ProviderError
 from qubitd.provider.job import QubitdJob
@@ -16,19 +20,25 @@ from qubitd.provider.job import QubitdJob
 class QubitdProvider:
     """Access to one daemon.
 
+    Without an address it is found as `qubitd.client.find_access` says: by the profile, by the environment's
+    QUBITD_ADDRESS and QUBITD_TOKEN or its QUBITD_PROFILE, or by the profile `default`.
+
     Args:
         address: `host:port`; until TLS exists a loopback address.
         token: sent with every call.
         ca: for TLS, which is not there yet.
         cert: for TLS, which is not there yet.
         key: for TLS, which is not there yet.
-        profile: a named profile of a configuration file, which is not there yet.
+        profile: a named profile of the file that `qubitd.client.config_file` gives, instead of an address.
         patience: seconds for which a daemon that was there may stay away before a call or a job's wait gives up.
+
+    Raises:
+        ConfigError: nothing says where the daemon is, or the profile cannot be used.
     """
 
     def __init__(
         self,
-        address: str,
+        address: str | None = None,
         token: str | None = None,
         *,
         ca: str | None = None,
@@ -37,9 +47,10 @@ class QubitdProvider:
         profile: str | None = None,
         patience: float = PATIENCE,
     ) -> None:
-        if profile is not None:
-            raise ProviderError(f"profile {profile!r}: there are no profiles yet; give the address")
-        self._client = QubitdClient(address, token, ca=ca, cert=cert, key=key, patience=patience)
+        access = find_access(address, token, ca=ca, cert=cert, key=key, profile=profile)
+        self._client = QubitdClient(
+            access.address, access.token, ca=access.ca, cert=access.cert, key=access.key, patience=patience
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -78,14 +89,18 @@ class QubitdProvider:
             min_num_qubits: qubits that it must have.
             operational: whether its rack answers and jobs run.
             **attributes: values that attributes of the backend must have.
+
+        Raises:
+            ProviderError: no backend has an attribute of this name.
         """
         names = [known for known in self._client.backends() if name in (None, known)]
         found = [self._backend(known) for known in names]
+        _check_attributes(found, attributes)
         return [
             backend
             for backend in found
             if (min_num_qubits is None or backend.num_qubits >= min_num_qubits)
-            and (operational is None or backend.info.operational == operational)
+            and (operational is None or backend.operational == operational)
             and all(getattr(backend, key, None) == value for key, value in attributes.items())
             and (filters is None or filters(backend))
         ]
@@ -116,12 +131,56 @@ class QubitdProvider:
             job = self._client.get_job(job_id)
         except NotFoundError as error:
             raise JobFailedError(f"{self._client.address} has no job {job_id!r} of yours", job_id=job_id) from error
-        return QubitdJob(self.get_backend(job.backend), job_id, self._client)
+        return QubitdJob(self._backend_or_none(job.backend), job_id, self._client, known=job)
+
+    def jobs(
+        self,
+        limit: int = 10,
+        *,
+        status: JobStatus | Iterable[JobStatus] = (),
+        tags: Iterable[str] = (),
+        since: datetime | None = None,
+        backend: str | None = None,
+    ) -> list[QubitdJob]:
+        """Give your jobs, newest first, whichever process submitted them.
+
+        Args:
+            limit: how many at most.
+            status: only jobs in this state, or in one of these.
+            tags: only jobs that carry all of these.
+            since: only jobs that were accepted then or later; a time without a zone is this machine's own.
+            backend: only jobs of the backend of this name.
+        """
+        statuses = (status,) if isinstance(status, JobStatus) else tuple(status)
+        found = self._client.list_jobs(
+            limit=limit,
+            statuses=[core.JobStatus[entry.name] for entry in statuses],
+            tags=tuple(tags),
+            backend=backend or "",
+            since_ns=0 if since is None else int(since.timestamp() * 1e9),
+        )
+        backends = {name: self._backend_or_none(name) for name in {job.backend for job in found}}
+        return [QubitdJob(backends[job.backend], job.job_id, self._client, known=job) for job in found]
 
     def _backend(self, name: str) -> QubitdBackend:
         return QubitdBackend(self, self._client, self._client.backend(name))
+
+    def _backend_or_none(self, name: str) -> QubitdBackend | None:
+        """A job outlives the backend that it ran on."""
+        try:
+            return self._backend(name)
+        except NotFoundError:
+            return None
 
     def _not_found(self, name: str, names: tuple[str, ...]) -> BackendNotFoundError:
         near = difflib.get_close_matches(name, names)
         hint = f"did you mean {' or '.join(near)}?" if near else f"it has {', '.join(names) or 'none'}"
         return BackendNotFoundError(f"{self._client.address} has no backend {name!r}; {hint}")
+
+
+def _check_attributes(backends: list[QubitdBackend], attributes: dict[str, Any]) -> None:
+    for name in attributes:
+        if backends and not any(hasattr(backend, name) for backend in backends):
+            near = difflib.get_close_matches(name, dir(backends[0]))
+            hint = f"; did you mean {' or '.join(near)}?" if near else ""
+            raise ProviderError(f"no backend has an attribute {name!r}{hint}")

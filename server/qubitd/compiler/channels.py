@@ -47,15 +47,3 @@ def readout_channel(outcome: int, *, one_from_zero: float, zero_from_one: float)
     """Give the unnormalised state after an outcome was read with these errors."""
     given_zero, given_one = (1 - one_from_zero, zero_from_one) if outcome == 0 else (one_from_zero, 1 - zero_from_one)
     return np.diag([given_zero, 0, 0, given_one]).astype(np.complex128)
-
-
-def coherence_limit(time: float, lifetimes: tuple[tuple[float, float], ...]) -> float:
-    """Give the average gate infidelity that T1 and T2 alone leave to a gate.
-
-    Args:
-        time: the gate's duration, seconds.
-        lifetimes: (T1, T2) of each of its one or two qubits, seconds.
-    """
-    process = math.prod((1 + math.exp(-time / t1) + 2 * math.exp(-time / t2)) / 4 for t1, t2 in lifetimes)
-    dimension: int = 2 ** len(lifetimes)
-    return 1 - (dimension * process + 1) / (dimension + 1)

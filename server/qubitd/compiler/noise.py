@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from qubitd.compiler.channels import coherence_limit
 from qubitd.compiler.gate_table import GateKey
+from qubitd.core.decoherence import coherence_limit
 from qubitd.core.device import Device, Reference, parameter_name
 from qubitd.core.snapshot import Snapshot
 from qubitd.core.ticks import to_seconds

@@ -1,0 +1,104 @@
+"""A provider finds what its user has: backends by what they are, jobs by state, tag and time, facts under old names."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from qiskit import QuantumCircuit
+from qiskit.providers import JobStatus
+
+from qubitd.cli.daemon_process import DaemonProcess
+from qubitd.client import NotFoundError
+from qubitd.provider import JobRefusedError, ProviderError, QubitdBackend, QubitdProvider
+
+
+@pytest.fixture
+def provider(daemon: DaemonProcess, monkeypatch: pytest.MonkeyPatch) -> Iterator[QubitdProvider]:
+    monkeypatch.setenv("QUBITD_ADDRESS", daemon.address)
+    with QubitdProvider() as provider:
+        yield provider
+
+
+@pytest.fixture
+def backend(provider: QubitdProvider) -> QubitdBackend:
+    return provider.get_backend()
+
+
+@pytest.fixture
+def flip() -> QuantumCircuit:
+    circuit = QuantumCircuit(1, 1, name="flip")
+    circuit.x(0)
+    circuit.measure(0, 0)
+    return circuit
+
+
+def test_jobs_are_listed_newest_first_by_state_tag_and_time(backend: QubitdBackend, flip: QuantumCircuit) -> None:
+    provider, tag = backend.provider, uuid.uuid4().hex
+    jobs = [backend.run(flip, shots=10, tags=[tag, str(i)]) for i in range(3)]
+    for job in jobs:
+        job.result()
+    newest_first = [job.job_id() for job in reversed(jobs)]
+    assert [job.job_id() for job in provider.jobs(tags=[tag])] == newest_first
+    assert [job.job_id() for job in provider.jobs(2, tags=[tag], backend="line5")] == newest_first[:2]
+    assert [job.job_id() for job in provider.jobs(tags=[tag, "1"], status=JobStatus.DONE)] == newest_first[1:2]
+    assert provider.jobs(tags=[tag], status=[JobStatus.ERROR, JobStatus.CANCELLED]) == []
+    began = datetime.fromtimestamp(jobs[1].timeline[0].time_ns * 1e-9, tz=UTC) - timedelta(microseconds=1)
+    assert [job.job_id() for job in provider.jobs(tags=[tag], since=began)] == newest_first[:2]
+    assert provider.jobs(tags=[tag], since=datetime.now() + timedelta(days=1)) == []  # noqa: DTZ005  # a user's clock
+    found = provider.jobs(1, tags=[tag])[0]
+    assert found.status() is JobStatus.DONE
+    assert sum(found.result().get_counts().values()) == 10
+
+
+def test_a_job_outlives_its_backend(
+    backend: QubitdBackend, flip: QuantumCircuit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider = backend.provider
+    job_id = backend.run(flip, shots=10).job_id()
+
+    def gone(name: str, revision: int = 0) -> None:
+        raise NotFoundError(name)
+
+    monkeypatch.setattr(provider.client, "backend", gone)
+    job = provider.job(job_id)
+    assert sum(job.result().get_counts().values()) == 10
+    assert repr(job) == f"<QubitdJob('{job_id}', backend='line5', status=DONE)>"
+    with pytest.raises(ProviderError, match="ran on 'line5', which the daemon no longer offers"):
+        job.backend()
+
+
+def test_an_attribute_that_no_backend_has_is_refused_with_near_names(provider: QubitdProvider) -> None:
+    assert [backend.name for backend in provider.backends(simulated=True, operational=True)] == ["line5"]
+    with pytest.raises(ProviderError, match=r"no backend has an attribute 'simulate'; did you mean simulated"):
+        provider.backends(simulate=True)
+
+
+def test_old_names_state_what_the_target_states(backend: QubitdBackend) -> None:
+    old = backend.configuration()
+    assert (old.backend_name, old.num_qubits, old.n_qubits, old.simulator) == ("line5", 5, 5, False)
+    assert (old.max_shots, old.max_experiments, old.dt) == (100_000, 1000, 1e-9)
+    assert set(old.basis_gates) >= {"cz", "id", "rz", "sx", "x"}
+    assert set(old.basis_gates).isdisjoint({"measure", "reset", "delay", "if_else"})
+    assert sorted(map(tuple, old.coupling_map)) == sorted(backend.coupling_map.get_edges())
+
+
+def test_a_calibration_holds_what_a_target_has_no_place_for(backend: QubitdBackend) -> None:
+    snapshot = backend.calibration()
+    assert snapshot.revision == backend.revision
+    assert snapshot.parameters["q0.anharmonicity"].unit == "Hz"
+    assert snapshot.value("q0.readout.frequency") > 7e9
+    with pytest.raises(NotFoundError, match="99"):
+        backend.calibration(revision=99)
+
+
+def test_a_job_is_explained_without_running_it(backend: QubitdBackend, flip: QuantumCircuit) -> None:
+    plan = backend.explain(flip, shots=1000)
+    assert [program.name for program in plan.programs] == ["flip"]
+    assert plan.programs[0].duration == pytest.approx(840e-9)
+    assert 0.9 < plan.programs[0].success < 1
+    assert plan.revision == backend.revision
+    with pytest.raises(JobRefusedError, match="option shots"):
+        backend.explain(flip, shots=0)
