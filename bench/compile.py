@@ -107,9 +107,10 @@ def to_programs(message: bytes) -> tuple[list[Program], int]:
     """Decode, check, compile and verify."""
     spec = decode_spec(parse(jobs_pb2.JobSpec, message))
     compiled = compile_circuits(FILE.device, SNAPSHOT, spec.batch, spec.sweep)
-    programs = list(compiled.programs())
-    for program in programs:
-        VERIFY(program)
+    programs: list[Program] = []
+    for block in compiled.blocks():
+        VERIFY(*block)
+        programs += block
     return programs, compiled.reset
 
 

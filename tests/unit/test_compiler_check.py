@@ -226,3 +226,10 @@ def test_the_passive_reset_is_the_longest_of_any_qubit() -> None:
     assert passive_reset(DEVICE, SNAPSHOT.with_values({"q3.reset.duration": 300e-6})) == 300_000
     with pytest.raises(InvalidCalibrationError, match="no qubit has one at revision 1"):
         passive_reset(DEVICE, without(*(f"q{i}.reset.duration" for i in range(5))))
+
+
+def test_sound_circuits_are_checked_beside_those_whose_columns_do_not_fit() -> None:
+    batch = pack([circuit().add("h", 1), circuit().measure(0, 0), circuit().add("h", 2)])
+    cut = replace(batch.circuits[1], clbits=np.zeros(0, dtype=np.uint32))
+    found = problems(replace(batch, circuits=(batch.circuits[0], cut, batch.circuits[2])))
+    assert [(problem.circuit, problem.operation) for problem in found] == [(0, 0), (1, None), (2, 0)]

@@ -11,7 +11,7 @@ import pytest
 from qubitd.compiler.compile import compile_circuits
 from qubitd.compiler.device_file import load_device
 from qubitd.compiler.errors import InvalidProgramError
-from qubitd.compiler.verify import Ceilings, Verify
+from qubitd.compiler.verify import MAX_PROBLEMS, Ceilings, Verify
 from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.program import Program
 
@@ -130,3 +130,26 @@ def test_an_empty_program_is_fine() -> None:
 def test_all_offences_come_at_once() -> None:
     program = plays(made(q0_q1__cz__amplitude=0.6), start={1: 39}, amplitude={0: np.inf})
     assert len(problems(program)) == 4
+
+
+def test_programs_are_checked_together_and_each_is_named() -> None:
+    good, late = made(), plays(made(), start={1: 39})
+    found = list(Verify(ceilings=RACK).problems(good, replace(late, name="late"), good))
+    assert [problem.where for problem in found] == ["program 'late', q0.drive at 39 ns"]
+
+
+def test_no_programs_have_no_problems() -> None:
+    Verify(ceilings=RACK)()
+
+
+def test_loud_feedlines_are_told_program_by_program() -> None:
+    loud = made(q0__readout__amplitude=0.6, q1__readout__amplitude=0.6)
+    found = [p.where for p in Verify(ceilings=RACK).problems(loud, made(), replace(loud, name="other"))]
+    assert [where.split(",")[0] for where in found] == ["program 'bell'", "program 'other'"]
+
+
+def test_a_long_list_of_offences_is_cut() -> None:
+    late = plays(made(), start={1: 39})
+    with pytest.raises(InvalidProgramError) as refused:
+        Verify()(*[late] * 200)
+    assert len(refused.value.problems) == MAX_PROBLEMS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 
 from qubitd.compiler.composites import flatten
@@ -11,6 +12,21 @@ from qubitd.compiler.templates import lines_of
 from qubitd.core.device import CompositeGate, Device
 from qubitd.core.errors import InvalidCalibrationError, Problem
 from qubitd.core.snapshot import Snapshot
+
+_KEPT = 8
+"""Calibrations whose gates are kept."""
+_kept: OrderedDict[tuple[int, int, str], CalibratedGates] = OrderedDict()
+"""By the device's identity, and the snapshot's revision and digest."""
+
+
+def calibrated_gates(device: Device, snapshot: Snapshot) -> CalibratedGates:
+    """Give the gates of a device at a snapshot; the last few that were asked for are kept, whoever asks again."""
+    key = id(device), snapshot.revision, snapshot.digest
+    gates = _kept.pop(key, None) or CalibratedGates(device, snapshot)
+    _kept[key] = gates
+    while len(_kept) > _KEPT:
+        _kept.popitem(last=False)
+    return gates
 
 
 class CalibratedGates:

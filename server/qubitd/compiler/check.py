@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from qubitd.compiler.calibrated import CalibratedGates
-from qubitd.compiler.columns import Ints, blocks, gather, wires_of
-from qubitd.compiler.gate_table import GateKey, distinct_gates, gate_key, mask_of
+from qubitd.compiler.columns import Columns, Ints, blocks, gather, wires_of
+from qubitd.compiler.gate_table import GateKey, distinct_gates, mask_of
 from qubitd.core.circuit import Circuit, CircuitBatch, Operation
 from qubitd.core.device import AcquireStep, CompositeGate, Device, Gate
 from qubitd.core.errors import Problem
@@ -54,14 +54,16 @@ def check_batch(gates: CalibratedGates, batch: CircuitBatch) -> Findings:
     if not 1 <= count <= device.max_circuits:
         what = f"holds {count} circuits; {device.name} takes 1 to {device.max_circuits} in a job"
         return Findings(problems=(Problem(where="job", what=what),), log=())
-    problems = [p for i, circuit in enumerate(batch.circuits) for p in _structure_problems(device, batch, i, circuit)]
-    broken = {problem.circuit for problem in problems}
-    whole = [i for i in range(count) if i not in broken]
+    problems: list[Problem] = []
     unwritten = 0
     log: list[str] = []
-    for block in blocks([batch.circuits[i] for i in whole], lines=len(gates.lines)):
-        checked = _BlockCheck(gates, batch, whole[block.start : block.stop])
-        problems.extend(checked.problems())
+    for block in blocks(batch.circuits, lines=len(gates.lines)):
+        columns, indices, broken = _gathered(device, batch, block)
+        problems += broken
+        if columns is None:
+            continue
+        checked = _BlockCheck(gates, batch, columns, indices)
+        problems += checked.problems()
         unwritten += checked.unwritten
         log.extend(checked.log())
     problems.sort(key=lambda problem: (problem.circuit or 0, problem.operation or 0))
@@ -76,13 +78,15 @@ def circuit_name(index: int, circuit: Circuit) -> str:
 class _BlockCheck:
     """The check of some circuits, whose columns fit the table of operations."""
 
-    def __init__(self, gates: CalibratedGates, batch: CircuitBatch, indices: Sequence[int]) -> None:
+    def __init__(self, gates: CalibratedGates, batch: CircuitBatch, columns: Columns, indices: Sequence[int]) -> None:
         self.gates = gates
         self.device = gates.device
         self.indices = indices
         self.circuits = [batch.circuits[i] for i in indices]
-        self.columns = gather(self.circuits, batch.operations, self.device.num_qubits)
-        self.refused = np.zeros(len(self.columns), dtype=bool)
+        self.columns = columns
+        self.times = np.bincount(columns.opcode, minlength=len(columns.operations))
+        """How often each row of the table of operations occurs."""
+        self.refused = np.zeros(len(columns), dtype=bool)
         self.found: list[Problem] = []
         self.unwritten = 0
         """Operations refused beyond those in `found`."""
@@ -102,9 +106,10 @@ class _BlockCheck:
         """Give the delays that were rounded, and circuits without a result."""
         if self.refused.any():
             return
-        yield from self._rounded_delays()
-        measured = np.bincount(self.columns.circuit[self._writers()], minlength=len(self.circuits))
-        for i in np.flatnonzero(measured == 0):
+        if self._has("delay"):
+            yield from self._rounded_delays()
+        written = np.diff(self.columns.clbit_start[self._bounds()])
+        for i in np.flatnonzero(written == 0):
             yield f"{self._circuit(int(i))} measures nothing; its result is empty"
 
     def _check_rows(self) -> None:
@@ -115,7 +120,10 @@ class _BlockCheck:
 
     def _check_qubits(self) -> None:
         columns = self.columns
-        op, limit = self._limits(columns.qubit_start, [circuit.num_qubits for circuit in self.circuits])
+        limits = [circuit.num_qubits for circuit in self.circuits]
+        if self._are_below(columns.qubits, columns.qubit_start, limits):
+            return
+        op, limit = self._limits(columns.qubit_start, limits)
         wrong = np.flatnonzero(columns.qubits >= limit)
         self._refuse(
             op[wrong],
@@ -126,7 +134,10 @@ class _BlockCheck:
 
     def _check_clbits(self) -> None:
         columns = self.columns
-        op, limit = self._limits(columns.clbit_start, [circuit.num_clbits for circuit in self.circuits])
+        limits = [circuit.num_clbits for circuit in self.circuits]
+        if self._are_below(columns.clbits, columns.clbit_start, limits):
+            return
+        op, limit = self._limits(columns.clbit_start, limits)
         wrong = np.flatnonzero(columns.clbits >= limit)
         self._refuse(
             op[wrong],
@@ -138,6 +149,8 @@ class _BlockCheck:
 
     def _check_params(self) -> None:
         params = self.columns.params
+        if np.isfinite(params).all() and not self._has("delay"):
+            return
         op = _owners(self.columns.param_start)
         wrong = np.flatnonzero(~np.isfinite(params))
         self._refuse(op[wrong], lambda i: f"a parameter is {params[wrong[i]]}; it must be a finite number")
@@ -154,15 +167,19 @@ class _BlockCheck:
 
     def _check_gates(self) -> None:
         """One look at each gate on each set of operands, however often it occurs."""
-        ops = np.flatnonzero(~self.refused & ~mask_of(self.columns, "barrier", "delay"))
-        examples, kind = distinct_gates(self.columns, ops)
-        for i, example in enumerate(examples):
-            what = _gate_problem(self.gates, gate_key(self.columns, example))
+        ops = np.arange(len(self.columns))
+        if self.refused.any() or self._has("barrier", "delay"):
+            ops = np.flatnonzero(~self.refused & ~mask_of(self.columns, "barrier", "delay"))
+        kinds = distinct_gates(self.columns, ops)
+        for i, gate in enumerate(kinds.gates):
+            what = _gate_problem(self.gates, gate)
             if what is not None:
-                self._refuse(ops[kind == i], what)
+                self._refuse(ops[kinds.of == i], what)
 
     def _check_barriers(self) -> None:
         columns = self.columns
+        if not self._has("barrier"):
+            return
         op = _owners(columns.qubit_start)
         operands = np.flatnonzero((mask_of(columns, "barrier") & ~self.refused)[op])
         keys = np.sort(op[operands] * columns.num_qubits + columns.qubits[operands])
@@ -172,9 +189,9 @@ class _BlockCheck:
     def _check_resets(self) -> None:
         """Each shot starts from a passive reset; another in its midst would idle the whole chip for as long."""
         columns = self.columns
-        resets = mask_of(columns, "reset")
-        if not resets.any() or self.refused.any():
+        if not self._has("reset") or self.refused.any():
             return
+        resets = mask_of(columns, "reset")
         wires = wires_of(columns)
         op = wires.op[wires.order]
         acts = ~(resets | mask_of(columns, "barrier", "delay"))
@@ -193,8 +210,22 @@ class _BlockCheck:
             example = f"operation {op} from {seconds[mine[0]]:.9g} s to {to_seconds(int(ticks[mine[0]])):.9g} s"
             yield f"{self._circuit(i)}: {len(mine)} of its delays rounded to the nearest 1 ns, such as {example}"
 
-    def _writers(self) -> Ints:
-        return np.flatnonzero(np.diff(self.columns.clbit_start))
+    def _has(self, *names: str) -> bool:
+        """Whether any operation has one of these names."""
+        return any(row.name in names and times for row, times in zip(self.columns.operations, self.times, strict=True))
+
+    def _bounds(self) -> Ints:
+        """Where each circuit's operations begin, and where the last one's end."""
+        return np.searchsorted(self.columns.circuit, np.arange(len(self.circuits) + 1))
+
+    def _are_below(self, operands: Ints, start: Ints, limits: Sequence[int]) -> bool:
+        """Whether the operands of each circuit are below its limit."""
+        first = start[self._bounds()]
+        has_any = np.diff(first) > 0
+        if not has_any.any():
+            return True
+        highest = np.maximum.reduceat(operands, first[:-1][has_any])
+        return bool((highest < np.array(limits, dtype=np.int64)[has_any]).all())
 
     def _limits(self, start: Ints, limits: Sequence[int]) -> tuple[Ints, Ints]:
         """Give the operation of each operand, and its circuit's limit."""
@@ -230,6 +261,35 @@ class _BlockCheck:
     def _first(self, i: int) -> int:
         """The first operation of a circuit of the block."""
         return int(np.searchsorted(self.columns.circuit, i))
+
+
+def _gathered(device: Device, batch: CircuitBatch, block: range) -> tuple[Columns | None, list[int], list[Problem]]:
+    """Put circuits side by side, but for those whose columns do not fit each other or the device; say which."""
+    columns = _columns_of(device, batch, block)
+    if columns is not None:
+        return columns, list(block), []
+    found = {i: list(_structure_problems(device, batch, i, batch.circuits[i])) for i in block}
+    whole = [i for i in block if not found[i]]
+    columns = _columns_of(device, batch, whole) if whole else None
+    return columns, whole, [problem for i in block for problem in found[i]]
+
+
+def _columns_of(device: Device, batch: CircuitBatch, indices: Sequence[int]) -> Columns | None:
+    """Put circuits side by side; None if any of them does not fit."""
+    circuits = [batch.circuits[i] for i in indices]
+    if any(circuit.num_qubits > device.num_qubits for circuit in circuits):
+        return None
+    opcodes = np.concatenate([circuit.opcodes for circuit in circuits])
+    if len(opcodes) and opcodes.max() >= len(batch.operations):
+        return None
+    columns = gather(circuits, batch.operations, device.num_qubits)
+    end = np.cumsum([len(circuit) for circuit in circuits])
+    flat = (
+        (columns.qubit_start, [len(circuit.qubits) for circuit in circuits]),
+        (columns.param_start, [len(circuit.params) for circuit in circuits]),
+        (columns.clbit_start, [len(circuit.clbits) for circuit in circuits]),
+    )
+    return columns if all(np.array_equal(start[end], np.cumsum(lengths)) for start, lengths in flat) else None
 
 
 def _structure_problems(device: Device, batch: CircuitBatch, index: int, circuit: Circuit) -> Iterator[Problem]:

@@ -13,13 +13,14 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from qubitd.core.circuit import Circuit, Operation, offsets
+from qubitd.core.circuit import Circuit, Operation
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 _T = TypeVar("_T", bound=np.generic)
 
-_BLOCK_OPERATIONS = 100_000
+_BLOCK_OPERATIONS = 40_000
+"""Operations of a block: its columns stay in the processor's cache, and memory is bounded by a few of them."""
 _BLOCK_LINES = 60_000
 """Circuits x lines of a block; below 2^16, so that sorting plays by line is a radix sort."""
 
@@ -71,8 +72,10 @@ class Wires:
 
     def exclusive_sum(self, values: Ints) -> Ints:
         """Sum along each wire what came before; `values` and the result are in the order of `order`."""
-        before = np.cumsum(values) - values
-        return before - np.repeat(before[self.begin], self.count)
+        before = np.cumsum(values)
+        before -= values
+        before -= np.repeat(before[self.begin], self.count)
+        return before
 
 
 def blocks(circuits: Sequence[Circuit], *, lines: int) -> Iterator[range]:
@@ -95,38 +98,38 @@ def blocks(circuits: Sequence[Circuit], *, lines: int) -> Iterator[range]:
 
 def gather(circuits: Sequence[Circuit], operations: tuple[Operation, ...], num_qubits: int) -> Columns:
     """Put circuits side by side. Their columns must fit the table of operations (`check` sees to that)."""
-    opcode = _joined([c.opcodes for c in circuits])
-    whole = Circuit(
-        name="",
-        num_qubits=num_qubits,
-        num_clbits=0,
-        opcodes=opcode,
-        qubits=_joined([c.qubits for c in circuits]),
-        params=_joined([c.params for c in circuits]),
-        clbits=_joined([c.clbits for c in circuits]),
-    )
-    start = offsets(whole, operations)
+    opcode = _joined([c.opcodes for c in circuits]).astype(np.int64)
     return Columns(
         circuits=len(circuits),
         num_qubits=num_qubits,
         operations=operations,
         circuit=np.repeat(np.arange(len(circuits)), [len(c) for c in circuits]),
-        opcode=opcode.astype(np.int64),
-        qubits=whole.qubits.astype(np.int64),
-        qubit_start=start.qubits,
-        params=whole.params,
-        param_start=start.params,
-        clbits=whole.clbits.astype(np.int64),
-        clbit_start=start.clbits,
+        opcode=opcode,
+        qubits=_joined([c.qubits for c in circuits]).astype(np.int64),
+        qubit_start=starts([o.num_qubits for o in operations], opcode),
+        params=_joined([c.params for c in circuits]),
+        param_start=starts([o.num_params for o in operations], opcode),
+        clbits=_joined([c.clbits for c in circuits]).astype(np.int64),
+        clbit_start=starts([o.num_clbits for o in operations], opcode),
     )
+
+
+def starts(arity: Sequence[int], opcode: Ints) -> Ints:
+    """Find where each operation's entries start in a flat column, and where the last one's end."""
+    found = np.zeros(len(opcode) + 1, dtype=np.int64)
+    if len(opcode):
+        np.cumsum(np.array(arity, dtype=np.int64).take(opcode), out=found[1:])
+    return found
 
 
 def wires_of(columns: Columns) -> Wires:
     """Lay the operands out along the wires."""
     op = np.repeat(np.arange(len(columns)), np.diff(columns.qubit_start))
-    wire = columns.circuit[op] * columns.num_qubits + columns.qubits
+    wire = columns.circuit.take(op)
+    wire *= columns.num_qubits
+    wire += columns.qubits
     order = stable_order(wire, columns.num_wires)
-    along = wire[order]
+    along = wire.take(order)
     is_first = np.ones(len(along), dtype=bool)
     is_first[1:] = along[1:] != along[:-1]
     begin = np.flatnonzero(is_first)

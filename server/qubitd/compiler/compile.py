@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from qubitd.compiler.calibrated import CalibratedGates
+from qubitd.compiler.calibrated import CalibratedGates, calibrated_gates
 from qubitd.compiler.check import check_batch, check_shots
 from qubitd.compiler.columns import Columns, Ints, Wires, blocks, gather, wires_of
 from qubitd.compiler.expand import Expand
@@ -52,7 +52,11 @@ class Compiled:
 
     def programs(self, *, first: int = 0) -> Iterator[Program]:
         """Make the programs in order, from `first` on."""
-        return _programs(self, first)
+        return itertools.chain.from_iterable(self.blocks(first=first))
+
+    def blocks(self, *, first: int = 0) -> Iterator[tuple[Program, ...]]:
+        """The same, as many at a time as are made together in bounded memory."""
+        return _blocks(self, first)
 
 
 def compile_circuits(device: Device, snapshot: Snapshot, batch: CircuitBatch, sweep: Sweep | None = None) -> Compiled:
@@ -87,7 +91,7 @@ def passive_reset(device: Device, snapshot: Snapshot) -> int:
 def _compile(
     device: Device, snapshot: Snapshot, batch: CircuitBatch, sweep: Sweep, problems: tuple[Problem, ...]
 ) -> Compiled:
-    gates = CalibratedGates(device, snapshot)
+    gates = calibrated_gates(device, snapshot)
     found = check_batch(gates, batch)
     if problems or found.problems:
         raise InvalidCircuitError((*problems, *found.problems))
@@ -154,7 +158,7 @@ class Pipeline:
         )
 
 
-def _programs(compiled: Compiled, first: int) -> Iterator[Program]:
+def _blocks(compiled: Compiled, first: int) -> Iterator[tuple[Program, ...]]:
     pipeline = Pipeline(compiled.gates, compiled.batch)
     points = compiled.sweep.num_points
     circuits = compiled.batch.circuits[first // points :]
@@ -162,10 +166,10 @@ def _programs(compiled: Compiled, first: int) -> Iterator[Program]:
         point = next(compiled.sweep.points())
         for block in blocks(circuits, lines=len(compiled.gates.lines)):
             prepared = pipeline.prepare(range(block.start + first, block.stop + first))
-            yield from pipeline.lower(prepared, pipeline.numbers(point))
+            yield tuple(pipeline.lower(prepared, pipeline.numbers(point)))
         return
     for i in range(first // points, len(compiled.batch.circuits)):
         prepared = pipeline.prepare(range(i, i + 1))
         skipped = first % points if i == first // points else 0
         for point in itertools.islice(compiled.sweep.points(), skipped, None):
-            yield from pipeline.lower(prepared, pipeline.numbers(point))
+            yield tuple(pipeline.lower(prepared, pipeline.numbers(point)))

@@ -5,12 +5,12 @@ Before: checked columns. After: no operation is a composite gate; the order alon
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from qubitd.compiler.columns import Columns, Floats, Ints
+from qubitd.compiler.columns import Columns, Floats, Ints, starts
 from qubitd.compiler.composites import flatten
 from qubitd.core.circuit import Operation
 from qubitd.core.device import CompositeGate, Gate
@@ -90,9 +90,9 @@ def _rewritten(old: Columns, bodies: Mapping[int, tuple[_Step, ...]], operations
         operations=operations,
         circuit=np.repeat(old.circuit, count),
         opcode=opcode,
-        qubit_start=_starts([row.num_qubits for row in operations], opcode),
-        param_start=_starts([row.num_params for row in operations], opcode),
-        clbit_start=_starts([row.num_clbits for row in operations], opcode),
+        qubit_start=starts([row.num_qubits for row in operations], opcode),
+        param_start=starts([row.num_params for row in operations], opcode),
+        clbit_start=starts([row.num_clbits for row in operations], opcode),
     )
     qubits = np.empty(new.qubit_start[-1], dtype=np.int64)
     params = np.empty(new.param_start[-1], dtype=np.float64)
@@ -109,7 +109,3 @@ def _rewritten(old: Columns, bodies: Mapping[int, tuple[_Step, ...]], operations
 def _spans(start: Ints, width: int) -> Ints:
     """Positions of `width` entries from each start; shape (starts, width)."""
     return start[:, None] + np.arange(width)
-
-
-def _starts(arity: Sequence[int], opcodes: Ints) -> Ints:
-    return np.concatenate(([0], np.cumsum(np.asarray(arity, dtype=np.int64)[opcodes])))

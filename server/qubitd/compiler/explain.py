@@ -10,7 +10,7 @@ import numpy as np
 from qubitd.compiler.chunk import Pack
 from qubitd.compiler.columns import gather
 from qubitd.compiler.compile import Compiled
-from qubitd.compiler.gate_table import GateKey, distinct_gates, gate_key, gate_operations
+from qubitd.compiler.gate_table import GateKey, distinct_gates, gate_operations
 from qubitd.core.capacity import Usage
 from qubitd.core.circuit import Circuit
 from qubitd.core.properties import target_properties
@@ -95,7 +95,7 @@ def _successes(compiled: Compiled) -> Sequence[float]:
 
 def _success(compiled: Compiled, circuit: Circuit, errors: dict[GateKey, float]) -> float:
     columns = gather([circuit], compiled.batch.operations, compiled.gates.device.num_qubits)
-    examples, kind = distinct_gates(columns, gate_operations(columns))
-    times = np.bincount(kind, minlength=len(examples))
-    good = np.array([1 - errors.get(gate_key(columns, int(op)), 0.0) for op in examples])
+    kinds = distinct_gates(columns, gate_operations(columns))
+    times = np.bincount(kinds.of, minlength=len(kinds.gates))
+    good = np.array([1 - errors.get(gate, 0.0) for gate in kinds.gates])
     return float(np.prod(good**times))

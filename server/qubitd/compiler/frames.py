@@ -16,17 +16,17 @@ from qubitd.compiler.columns import Columns, Floats, Ints, Wires
 from qubitd.compiler.numbers import Numbers
 
 _TURN = 2**53
-_TO_STEPS = 1 / (2 * np.pi)
+"""Steps of a turn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Frames:
-    """Phases of the frames, radians."""
+    """Phases of the frames."""
 
-    phase: Floats
-    """At the start of each operand's operation, in the order of `Columns.qubits`."""
+    steps: Ints
+    """At the start of each operand's operation, in the order of `Columns.qubits`; any multiple of 2^-53 turn."""
     final: Floats
-    """At the end of the circuit: a virtual Z that nothing is played after; shape (circuits, qubits)."""
+    """At the end of the circuit, radians: a virtual Z that nothing is played after; shape (circuits, qubits)."""
 
 
 def advance_frames(columns: Columns, wires: Wires, rows: Ints, numbers: Numbers) -> Frames:
@@ -40,26 +40,36 @@ def advance_frames(columns: Columns, wires: Wires, rows: Ints, numbers: Numbers)
     """
     shift = _shifts(columns, wires, rows, numbers)[wires.order]
     before = wires.exclusive_sum(shift)
-    phase = np.empty(len(wires.op))
-    phase[wires.order] = _radians(before)
+    steps = np.empty(len(wires.op), dtype=np.int64)
+    steps[wires.order] = before
     final = np.zeros(columns.num_wires)
     last = wires.begin + wires.count - 1
-    final[wires.wire[wires.order[last]]] = _radians(before[last] + shift[last])
-    return Frames(phase=phase, final=final.reshape(columns.circuits, columns.num_qubits))
+    final[wires.wire[wires.order[last]]] = to_radians(before[last] + shift[last])
+    return Frames(steps=steps, final=final.reshape(columns.circuits, columns.num_qubits))
+
+
+def to_steps(radians: Floats) -> Ints:
+    """Round to whole multiples of 2^-53 turn, whole turns left out."""
+    turns = radians / (2 * np.pi)
+    turns -= np.rint(turns)
+    turns *= _TURN
+    return np.rint(turns, out=turns).astype(np.int64)
+
+
+def to_radians(steps: Ints) -> Floats:
+    """Wrap into [0, 2 pi)."""
+    return (steps & (_TURN - 1)).astype(np.float64) * (2 * np.pi / _TURN)
 
 
 def _shifts(columns: Columns, wires: Wires, rows: Ints, numbers: Numbers) -> Ints:
     """By how much each operand's frame advances, in steps of 2^-53 turn."""
-    position = np.arange(len(wires.op)) - columns.qubit_start[wires.op]
-    entry = rows[wires.op] * numbers.width + np.minimum(position, numbers.width - 1)
-    shifting = np.flatnonzero(numbers.has_shift[entry])
-    radians = numbers.shift.at(entry[shifting], columns.params, columns.param_start[wires.op[shifting]])
-    turns = radians * _TO_STEPS
+    position = np.arange(len(wires.op))
+    position -= columns.qubit_start.take(wires.op)
+    entry = rows.take(wires.op)
+    entry *= numbers.width
+    entry += np.minimum(position, numbers.width - 1, out=position)
+    shifting = np.flatnonzero(numbers.has_shift.take(entry))
+    radians = numbers.shift.at(entry[shifting], columns.params, columns.param_start.take(wires.op[shifting]))
     shift = np.zeros(len(entry), dtype=np.int64)
-    shift[shifting] = np.rint((turns - np.rint(turns)) * _TURN)
+    shift[shifting] = to_steps(radians)
     return shift
-
-
-def _radians(steps: Ints) -> Floats:
-    """Wrap into [0, 2 pi)."""
-    return (steps & (_TURN - 1)).astype(np.float64) * (2 * np.pi / _TURN)

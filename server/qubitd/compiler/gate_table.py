@@ -11,13 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qubitd.compiler.columns import Columns, Ints
+from qubitd.core.circuit import Operation
 
 NO_GATE = 0
 """The row of barrier, delay and reset."""
 NOT_GATES = ("barrier", "delay", "reset")
 
+_UNKNOWN = -1
 _DENSE = 2**20
-"""Most keys that are told apart by a table instead of by sorting."""
+"""Most codes that are told apart by a table instead of by sorting."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,11 +30,23 @@ class GateKey:
     operands: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Kinds:
+    """The distinct gates among some operations."""
+
+    gates: tuple[GateKey, ...]
+    of: Ints
+    """For each operation the index of its gate."""
+
+
 class GateTable:
     """Grows with each block of a job; a row once given stays."""
 
     def __init__(self) -> None:
         self._rows: dict[GateKey, int] = {}
+        self._codes = _Codes(operations=(), num_qubits=0, width=0)
+        self._row_of = np.zeros(0, dtype=np.int64)
+        """Row of each code, as far as it is known."""
 
     @property
     def keys(self) -> tuple[GateKey, ...]:
@@ -41,15 +55,23 @@ class GateTable:
 
     def rows_of(self, columns: Columns) -> Ints:
         """Give the row of each operation, and new rows to gates that have none."""
-        ops = gate_operations(columns)
-        rows = np.full(len(columns), NO_GATE, dtype=np.int64)
-        first, inverse = distinct_gates(columns, ops)
-        known = [self._row(gate_key(columns, op)) for op in first]
-        rows[ops] = np.array(known, dtype=np.int64)[inverse] if known else NO_GATE
-        return rows
+        codes = _codes(columns, columns.opcode)
+        code = codes.of(columns)
+        if codes.size > _DENSE:
+            found, inverse = np.unique(code, return_inverse=True)
+            return np.array([self._row(codes, c) for c in found.tolist()], dtype=np.int64)[inverse]
+        if codes != self._codes:
+            self._codes, self._row_of = codes, np.full(codes.size, _UNKNOWN, dtype=np.int64)
+        rows = self._row_of.take(code)
+        fresh = np.unique(code[rows == _UNKNOWN])
+        if not len(fresh):
+            return rows
+        self._row_of[fresh] = [self._row(codes, c) for c in fresh.tolist()]
+        return self._row_of.take(code)
 
-    def _row(self, key: GateKey) -> int:
-        return self._rows.setdefault(key, len(self._rows) + 1)
+    def _row(self, codes: _Codes, code: int) -> int:
+        key = codes.gate(code)
+        return NO_GATE if key.name in NOT_GATES else self._rows.setdefault(key, len(self._rows) + 1)
 
 
 def gate_operations(columns: Columns) -> Ints:
@@ -65,36 +87,72 @@ def gate_key(columns: Columns, op: int) -> GateKey:
     return GateKey(name=name, operands=tuple(int(q) for q in columns.qubits[begin:end]))
 
 
-def distinct_gates(columns: Columns, ops: Ints) -> tuple[Ints, Ints]:
+def distinct_gates(columns: Columns, ops: Ints) -> Kinds:
     """Tell gates apart by name and operands.
 
     Args:
         columns: qubits within the device.
         ops: the operations to look at.
-
-    Returns:
-        An operation of each kind, and for each of `ops` the index of its kind.
     """
-    arity = np.diff(columns.qubit_start)[ops]
-    key = columns.opcode[ops]
-    size = len(columns.operations)
-    for position in range(int(arity.max(initial=0))):
-        has = arity > position
-        at = np.where(has, columns.qubit_start[ops] + position, 0)
-        key = key * columns.num_qubits + np.where(has, columns.qubits[at], 0)
-        size *= columns.num_qubits
-    if size > _DENSE:
-        _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
-        return ops[first], inverse
-    example = np.full(size, -1, dtype=np.int64)
-    example[key[::-1]] = ops[::-1]
-    kinds = np.flatnonzero(example >= 0)
-    index = np.zeros(size, dtype=np.int64)
-    index[kinds] = np.arange(len(kinds))
-    return example[kinds], index[key]
+    codes = _codes(columns, columns.opcode.take(ops))
+    code = codes.of(columns).take(ops)
+    if codes.size > _DENSE:
+        found, index = np.unique(code, return_inverse=True)
+    else:
+        present = np.zeros(codes.size, dtype=bool)
+        present[code] = True
+        found = np.flatnonzero(present)
+        place = np.zeros(codes.size, dtype=np.int64)
+        place[found] = np.arange(len(found))
+        index = place.take(code) if len(code) else code
+    return Kinds(gates=tuple(codes.gate(c) for c in found.tolist()), of=index)
 
 
 def mask_of(columns: Columns, *names: str) -> NDArray[np.bool_]:
     """Find the operations with one of these names."""
     named = np.array([row.name in names for row in columns.operations], dtype=bool)
     return named[columns.opcode] if len(columns) else np.zeros(0, dtype=bool)
+
+
+def _codes(columns: Columns, opcode: Ints) -> _Codes:
+    """Give the numbers for the gates that occur; a barrier, of any width, needs none of its own."""
+    times = np.bincount(opcode, minlength=len(columns.operations)).tolist()
+    occurring = (row for row, count in zip(columns.operations, times, strict=True) if count and row.name != "barrier")
+    width = max((row.num_qubits for row in occurring), default=0)
+    return _Codes(operations=columns.operations, num_qubits=columns.num_qubits, width=width)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Codes:
+    """A number for each gate on each operands: the opcode, then the operands as digits."""
+
+    operations: tuple[Operation, ...]
+    num_qubits: int
+    width: int
+    """Digits: operands of the widest gate that occurs."""
+
+    @property
+    def size(self) -> int:
+        """How many codes there are."""
+        return int(len(self.operations) * self.num_qubits**self.width)
+
+    def of(self, columns: Columns) -> Ints:
+        """Give the code of each operation; of one that is wider, such as a barrier, only the first operands count."""
+        width = self.width
+        code: Ints = columns.opcode * self.num_qubits**width
+        arity = np.array([min(row.num_qubits, width) for row in self.operations], dtype=np.int64)
+        for position in range(width):
+            digit = self.num_qubits ** (width - 1 - position)
+            have = np.flatnonzero((arity > position).take(columns.opcode))
+            if len(have) == len(code):
+                code += columns.qubits.take(columns.qubit_start[:-1] + position) * digit
+            else:
+                code[have] += columns.qubits.take(columns.qubit_start[have] + position) * digit
+        return code
+
+    def gate(self, code: int) -> GateKey:
+        """Give what a code stands for."""
+        opcode, rest = divmod(code, self.num_qubits**self.width)
+        row = self.operations[opcode]
+        digits = [rest // self.num_qubits ** (self.width - 1 - i) % self.num_qubits for i in range(self.width)]
+        return GateKey(name=row.name, operands=tuple(digits[: row.num_qubits]))

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
 from qubitd.compiler.columns import Columns, Floats, Ints, stable_order
-from qubitd.compiler.frames import Frames
+from qubitd.compiler.frames import Frames, to_radians, to_steps
 from qubitd.compiler.numbers import Numbers
 from qubitd.compiler.schedule import Schedule
 from qubitd.core.circuit import Circuit
 from qubitd.core.program import Acquisitions, Plays, Program, ProgramTables
+
+_Rows = TypeVar("_Rows", Plays, Acquisitions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -41,8 +44,8 @@ class Lower:
             yield Program(
                 name=circuit.name,
                 lines=self.lines,
-                plays=_play_slice(plays, slice(play_bounds[i], play_bounds[i + 1])),
-                acquisitions=_acquisition_slice(acquisitions, slice(acquisition_bounds[i], acquisition_bounds[i + 1])),
+                plays=_part(plays, slice(play_bounds[i], play_bounds[i + 1])),
+                acquisitions=_part(acquisitions, slice(acquisition_bounds[i], acquisition_bounds[i + 1])),
                 duration=int(schedule.duration[i]),
                 num_clbits=circuit.num_clbits,
                 tables=self.tables,
@@ -51,27 +54,27 @@ class Lower:
     def _plays(
         self, columns: Columns, rows: Ints, numbers: Numbers, schedule: Schedule, frames: Frames
     ) -> tuple[Plays, list[int]]:
-        op, entry = _spread(numbers.play_first[rows], numbers.play_count[rows])
+        op, entry = _spread(numbers.play_first, numbers.play_count, rows)
         source = numbers.plays
-        order, bounds = self._sorted(columns, op, source.line[entry])
-        op, entry = op[order], entry[order]
-        phase = source.phase.at(entry, columns.params, columns.param_start[op])
+        order, bounds = self._sorted(columns, op, source.line.take(entry))
+        op, entry = op.take(order), entry.take(order)
+        param_start = columns.param_start.take(op)
         plays = Plays(
-            line=source.line[entry].astype(np.uint16),
-            start=schedule.start[op],
-            length=source.length[entry],
-            envelope=source.envelope[entry].astype(np.int32),
-            amplitude=source.amplitude.at(entry, columns.params, columns.param_start[op]),
-            phase=_in_frame(phase, source.position[entry], columns.qubit_start[op], frames),
-            frequency=source.frequency[entry],
-            frame=source.frame[entry].astype(np.int16),
+            line=source.line.astype(np.uint16).take(entry),
+            start=schedule.start.take(op),
+            length=source.length.take(entry),
+            envelope=source.envelope.astype(np.int32).take(entry),
+            amplitude=source.amplitude.at(entry, columns.params, param_start),
+            phase=_phases(columns, numbers, frames, op=op, entry=entry, param_start=param_start),
+            frequency=source.frequency.take(entry),
+            frame=source.frame.astype(np.int16).take(entry),
         )
         return plays, bounds
 
     def _acquisitions(
         self, columns: Columns, rows: Ints, numbers: Numbers, schedule: Schedule
     ) -> tuple[Acquisitions, list[int]]:
-        op, entry = _spread(numbers.acquisition_first[rows], numbers.acquisition_count[rows])
+        op, entry = _spread(numbers.acquisition_first, numbers.acquisition_count, rows)
         source = numbers.acquisitions
         position = np.arange(len(op)) - np.searchsorted(columns.circuit[op], columns.circuit[op])
         clbit = columns.clbits[columns.clbit_start[op] + entry - numbers.acquisition_first[rows[op]]]
@@ -92,47 +95,33 @@ class Lower:
     def _sorted(self, columns: Columns, op: Ints, line: Ints) -> tuple[Ints, list[int]]:
         """Sort by circuit and line; on a line, operations already stand in the order of their starts."""
         lines = max(1, len(self.lines))
-        key = columns.circuit[op] * lines + line
-        order = stable_order(key, columns.circuits * lines)
-        bounds = np.searchsorted(columns.circuit[op], np.arange(columns.circuits + 1))
+        circuit = columns.circuit.take(op)
+        bounds = np.searchsorted(circuit, np.arange(columns.circuits + 1))
+        order = stable_order(circuit * lines + line, columns.circuits * lines)
         return order, bounds.tolist()
 
 
-def _spread(first: Ints, count: Ints) -> tuple[Ints, Ints]:
-    """Give (operation, entry) of everything that the operations play: `count` entries from `first` on for each."""
-    op = np.repeat(np.arange(len(count)), count)
-    within = np.arange(len(op)) - np.repeat(np.cumsum(count) - count, count)
-    return op, first[op] + within
+def _spread(first: Ints, count: Ints, rows: Ints) -> tuple[Ints, Ints]:
+    """Give (operation, entry) of everything that the operations play: `count` entries from `first` on for each row."""
+    times = count.take(rows)
+    op = np.repeat(np.arange(len(rows)), times)
+    entry = first.take(rows).take(op)
+    if count.max(initial=0) > 1:
+        entry += np.arange(len(op)) - np.repeat(np.cumsum(times) - times, times)
+    return op, entry
 
 
-def _in_frame(phase: Floats, position: Ints, qubit_start: Ints, frames: Frames) -> Floats:
+def _phases(columns: Columns, numbers: Numbers, frames: Frames, *, op: Ints, entry: Ints, param_start: Ints) -> Floats:
     """Add the frame's phase to that of the pulse, where it has a frame."""
+    own, position = numbers.plays.phase, numbers.plays.position.take(entry)
+    if own.factors.shape[1]:
+        steps = to_steps(own.at(entry, columns.params, param_start))
+    else:
+        steps = to_steps(own.constant).take(entry)
     framed = np.flatnonzero(position >= 0)
-    phase[framed] += frames.phase[qubit_start[framed] + position[framed]]
-    return np.mod(phase, 2 * np.pi)
+    steps[framed] += frames.steps.take(columns.qubit_start.take(op[framed]) + position[framed])
+    return to_radians(steps)
 
 
-def _play_slice(plays: Plays, part: slice) -> Plays:
-    return Plays(
-        line=plays.line[part],
-        start=plays.start[part],
-        length=plays.length[part],
-        envelope=plays.envelope[part],
-        amplitude=plays.amplitude[part],
-        phase=plays.phase[part],
-        frequency=plays.frequency[part],
-        frame=plays.frame[part],
-    )
-
-
-def _acquisition_slice(acquisitions: Acquisitions, part: slice) -> Acquisitions:
-    return Acquisitions(
-        line=acquisitions.line[part],
-        qubit=acquisitions.qubit[part],
-        start=acquisitions.start[part],
-        length=acquisitions.length[part],
-        frequency=acquisitions.frequency[part],
-        phase=acquisitions.phase[part],
-        clbit=acquisitions.clbit[part],
-        order=acquisitions.order[part],
-    )
+def _part(rows: _Rows, part: slice) -> _Rows:
+    return type(rows)(**{name: getattr(rows, name)[part] for name in rows.__slots__})

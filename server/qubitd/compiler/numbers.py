@@ -56,11 +56,11 @@ class Angled:
 
     def at(self, entries: Ints, params: Floats, param_start: Ints) -> Floats:
         """Evaluate some entries, each with the angles that start at its place in `params`."""
-        values = self.constant[entries]
+        values = self.constant.take(entries)
         for k in range(self.factors.shape[1]):
-            factor = self.factors[entries, k]
+            factor = self.factors[:, k].take(entries)
             depends = np.flatnonzero(factor)
-            values[depends] += factor[depends] * params[param_start[depends] + k]
+            values[depends] += factor[depends] * params.take(param_start[depends] + k)
         return values
 
 

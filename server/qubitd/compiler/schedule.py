@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qubitd.compiler.columns import Columns, Ints, Wires
 
@@ -35,59 +36,72 @@ def schedule_late(columns: Columns, wires: Wires, length: Ints) -> Schedule:
         wires: of the same columns.
         length: ticks that each operation takes on each of its qubits.
     """
-    walk = _walk(columns, wires, length)
-    meeting_end = _meet(columns, wires, length, walk)
-    before_end = np.where(walk.last_meeting >= 0, meeting_end[wires.op[walk.backward[walk.last_meeting]]], 0)
+    op = wires.op.take(wires.order)
+    meets = (np.diff(columns.qubit_start) > 1).take(op)
+    stretches = _stretches(wires, meets, length.take(op))
+    meeting_end = _meet(columns, wires, length, stretches)
+    over = stretches.sum + np.where(stretches.closed, meeting_end.take(op.take(stretches.last)), 0)
+    backward = np.repeat(over, np.diff(stretches.begin, append=len(op))) - stretches.before
     end = np.zeros(len(columns), dtype=np.int64)
-    end[wires.op[walk.backward]] = before_end + walk.gap + length[wires.op[walk.backward]]
-    several = np.diff(columns.qubit_start) > 1
-    end[several] = meeting_end[several]
+    end[op] = backward
     duration = np.zeros(columns.circuits, dtype=np.int64)
-    np.maximum.at(duration, columns.circuit, end)
-    return Schedule(start=duration[columns.circuit] - end, duration=duration)
+    np.maximum.at(duration, wires.wire[wires.order[wires.begin]] // columns.num_qubits, backward[wires.begin])
+    return Schedule(start=duration.take(columns.circuit) - end, duration=duration)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Walk:
-    """The operands along each wire from its end; times count backwards from the circuit's end."""
+class _Stretches:
+    """Each wire, cut behind its meetings (operations on several qubits); entries are in the order of `Wires.order`."""
 
-    backward: Ints
-    """Positions of the operands, by wire, the last operation of each wire first."""
+    before: Ints
+    """Ticks of all entries before each entry, whatever their wire."""
+    begin: Ints
+    """First entry of each stretch."""
+    last: Ints
+    """Last entry of each stretch: a meeting, or the last of its wire."""
+    closed: NDArray[np.bool_]
+    """Whether that is a meeting."""
+    sum: Ints
+    """`before`, at the meeting that closes a stretch or at the end of its wire."""
     gap: Ints
-    """Ticks of one-qubit operations since the last meeting on the wire, or since its end."""
-    last_meeting: Ints
-    """Index in `backward` of that meeting (an operation on several qubits); -1 if there was none."""
+    """For each meeting that closes a stretch, ticks from its end to the next one on the wire, or to the wire's end."""
 
 
-def _walk(columns: Columns, wires: Wires, length: Ints) -> _Walk:
-    backward = wires.order[::-1]
-    op = wires.op[backward]
-    ticks = length[op]
-    index = np.arange(len(backward))
-    first = np.repeat(len(backward) - wires.begin[::-1] - wires.count[::-1], wires.count[::-1])
-    meets = np.diff(columns.qubit_start)[op] > 1
-    latest = np.maximum.accumulate(np.where(meets, index, -1)) if len(index) else index
-    previous = np.concatenate(([-1], latest[:-1])) if len(index) else index
-    last_meeting = np.where(previous >= first, previous, -1)
-    before = np.cumsum(ticks) - ticks
-    since = np.where(last_meeting >= 0, before[last_meeting] + ticks[last_meeting], before[first])
-    return _Walk(backward=backward, gap=before - since, last_meeting=last_meeting)
+def _stretches(wires: Wires, meets: NDArray[np.bool_], ticks: Ints) -> _Stretches:
+    before = np.cumsum(ticks)
+    before -= ticks
+    is_first = np.zeros(len(ticks) + 1, dtype=bool)
+    is_first[wires.begin] = is_first[-1] = True
+    begins = is_first[:-1].copy()
+    begins[1:] |= meets[:-1]
+    begin = np.flatnonzero(begins)
+    last = np.append(begin[1:], len(ticks))[: len(begin)] - 1
+    closed = meets[last]
+    total = before[last] + np.where(closed, 0, ticks[last])
+    meeting = last[closed]
+    following = np.append(total, 0)[np.flatnonzero(closed) + 1]
+    gap = np.where(is_first[meeting + 1], 0, following - before[meeting] - ticks[meeting])
+    return _Stretches(before=before, begin=begin, last=last, closed=closed, sum=total, gap=gap)
 
 
-def _meet(columns: Columns, wires: Wires, length: Ints, walk: _Walk) -> Ints:
+def _meet(columns: Columns, wires: Wires, length: Ints, stretches: _Stretches) -> Ints:
     """When each operation on several qubits is over, seen from the end; 0 for all others."""
+    several = np.diff(columns.qubit_start) > 1
+    ops = np.flatnonzero(several)
+    meeting_end = np.zeros(len(columns), dtype=np.int64)
     gap_of = np.zeros(len(wires.op), dtype=np.int64)
-    gap_of[walk.backward] = walk.gap
-    ops = np.flatnonzero(np.diff(columns.qubit_start) > 1)[::-1]
-    gaps: list[int] = gap_of.tolist()
-    wire: list[int] = wires.wire.tolist()
-    begins: list[int] = columns.qubit_start[ops].tolist()
-    stops: list[int] = columns.qubit_start[ops + 1].tolist()
+    gap_of[wires.order[stretches.last[stretches.closed]]] = stretches.gap
+    operands = np.flatnonzero(several.take(wires.op))
+    gaps: list[int] = gap_of[operands].tolist()
+    wire: list[int] = wires.wire[operands].tolist()
+    widths: list[int] = np.diff(columns.qubit_start)[ops].tolist()
     lengths: list[int] = length[ops].tolist()
     ready = [0] * columns.num_wires
     ends: list[int] = []
-    for begin, stop, ticks in zip(begins, stops, lengths, strict=True):
-        if stop - begin == 2:
+    stop = len(operands)
+    for width, ticks in zip(reversed(widths), reversed(lengths), strict=True):
+        begin = stop - width
+        if width == 2:
             a, b = wire[begin], wire[begin + 1]
             from_a, from_b = ready[a] + gaps[begin], ready[b] + gaps[begin + 1]
             ready[a] = ready[b] = end = max(from_a, from_b) + ticks
@@ -96,6 +110,6 @@ def _meet(columns: Columns, wires: Wires, length: Ints, walk: _Walk) -> Ints:
             for i in range(begin, stop):
                 ready[wire[i]] = end
         ends.append(end)
-    meeting_end = np.zeros(len(columns), dtype=np.int64)
-    meeting_end[ops] = ends
+        stop = begin
+    meeting_end[ops[::-1]] = ends
     return meeting_end

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from qubitd.compiler.calibrated import CalibratedGates
 from qubitd.compiler.check import circuit_name
 from qubitd.compiler.columns import gather
-from qubitd.compiler.gate_table import GateKey, distinct_gates, gate_key, gate_operations
+from qubitd.compiler.gate_table import GateKey, distinct_gates, gate_operations
 from qubitd.compiler.templates import on_grid_parameters
 from qubitd.core.circuit import CircuitBatch
 from qubitd.core.device import PulseGate
@@ -65,8 +65,8 @@ def _played(gates: CalibratedGates, batch: CircuitBatch) -> _Played:
     by_circuit: list[frozenset[str]] = []
     for circuit in batch.circuits:
         columns = gather([circuit], batch.operations, gates.device.num_qubits)
-        examples, _ = distinct_gates(columns, gate_operations(columns))
-        own = [key for op in examples for key in gates.pulse_gates(gate_key(columns, op))]
+        kinds = distinct_gates(columns, gate_operations(columns))
+        own = [key for gate in kinds.gates for key in gates.pulse_gates(gate)]
         keys.update(dict.fromkeys(own))
         by_circuit.append(frozenset[str]().union(*(_used_by(gates, key) for key in own)))
     return _Played(gates=tuple(keys), by_circuit=tuple(by_circuit), on_grid=_on_grid(gates, keys))

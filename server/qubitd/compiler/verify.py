@@ -1,22 +1,31 @@
-"""Pass: any program against the rules of the lines that it plays on, whoever made it; it changes nothing.
+"""Pass: any programs against the rules of the lines that they play on, whoever made them; it changes nothing.
 
 What a rack allows beyond full scale comes in as `Ceilings`, by the names of lines.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qubitd.compiler.errors import InvalidProgramError
 from qubitd.core.errors import Problem
-from qubitd.core.program import Acquisitions, Plays, Program
+from qubitd.core.program import Acquisitions, Plays, Program, SampledEnvelope
 
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+_Rows = TypeVar("_Rows", Plays, Acquisitions)
+
+MAX_PROBLEMS = 100
+"""More problems than these are not listed."""
 _ROUNDING = 1e-9
 """Amplitudes may exceed a limit by this much, which no output resolves."""
+_NONE = np.zeros(0, dtype=np.intp)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,97 +40,165 @@ class Ceilings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verify:
-    """Refuses a program that overlaps on a line, leaves its time, or is too loud."""
+    """Refuses programs that overlap on a line, leave their time, or are too loud."""
 
     ceilings: Ceilings = field(default_factory=Ceilings)
 
-    def __call__(self, program: Program) -> None:
-        """Check one program.
+    def __call__(self, *programs: Program) -> None:
+        """Check programs of one job, all at once.
 
         Raises:
-            InvalidProgramError: with the first offence of each kind on each line.
+            InvalidProgramError: with the first offence of each kind on each line of each program.
         """
-        problems = tuple(self.problems(program))
+        problems = tuple(itertools.islice(self.problems(*programs), MAX_PROBLEMS))
         if problems:
             raise InvalidProgramError(problems)
 
-    def problems(self, program: Program) -> Iterator[Problem]:
-        """Give the first offence of each kind on each line."""
-        yield from _malformed(program)
-        yield from _span_problems(program, program.plays, "play")
-        yield from _span_problems(program, program.acquisitions, "acquisition")
-        loudness = _loudness(program)
-        yield from self._loud_lines(program, loudness)
+    def problems(self, *programs: Program) -> Iterator[Problem]:
+        """Give the first offence of each kind on each line of each program."""
+        if not programs:
+            return
+        together = _Together.of(programs)
+        yield from _malformed(together)
+        yield from _span_problems(together, together.plays, "play")
+        yield from _span_problems(together, together.acquisitions, "acquisition")
+        loudness = _loudness(together)
+        yield from self._loud_lines(together, loudness)
         for feedline in self.ceilings.feedlines:
-            yield from _loud_feedline(program, loudness, feedline)
+            yield from _loud_feedline(together, loudness, feedline)
 
-    def _loud_lines(self, program: Program, loudness: NDArray[np.float64]) -> Iterator[Problem]:
-        limits = np.array([min(1.0, self.ceilings.amplitude.get(line, 1.0)) for line in program.lines])
-        limit = limits[program.plays.line]
-        for i in _first_per_line(program.plays.line, loudness > limit + _ROUNDING):
+    def _loud_lines(self, together: _Together, loudness: Floats) -> Iterator[Problem]:
+        spans = together.plays
+        limits = np.array([min(1.0, self.ceilings.amplitude.get(line, 1.0)) for line in together.lines])
+        limit = limits.take(spans.rows.line)
+        for i in _first_per_line(spans.key, loudness > limit + _ROUNDING):
             what = f"amplitude {loudness[i]:.6g} is above the line's limit of {limit[i]:g}; lower the gate's amplitude"
-            yield Problem(where=_place(program, program.plays, i), what=what)
+            yield Problem(where=together.place(spans, i), what=what)
 
 
-def _malformed(program: Program) -> Iterator[Problem]:
-    """What would make the other checks meaningless."""
-    plays = program.plays
-    lengths = np.array([len(envelope.samples) for envelope in program.tables.envelopes], dtype=np.int64)
-    for i in np.flatnonzero(lengths[plays.envelope] != plays.length)[:1]:
-        what = f"is {plays.length[i]} ns long, its envelope {lengths[plays.envelope[i]]} ns"
-        yield Problem(where=_place(program, plays, i), what=what)
-    numbers = (plays.amplitude, plays.phase, plays.frequency)
-    for i in np.flatnonzero(~np.all([np.isfinite(column) for column in numbers], axis=0))[:1]:
-        yield Problem(where=_place(program, plays, i), what="has an amplitude, phase or frequency that is not finite")
-    clbits = program.acquisitions.clbit
-    for i in np.flatnonzero((clbits < 0) | (clbits >= program.num_clbits))[:1]:
-        what = f"writes classical bit {clbits[i]} of {program.num_clbits}"
-        yield Problem(where=_place(program, program.acquisitions, i), what=what)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Spans(Generic[_Rows]):
+    """Plays or acquisitions of several programs, one program after another."""
+
+    rows: _Rows
+    program: Ints
+    """Which program each row belongs to."""
+    key: Ints
+    """Program and line in one number."""
+    end: Ints
+    """Ticks from the program's start."""
+
+    @classmethod
+    def of(cls, parts: Sequence[_Rows], *, lines: int) -> _Spans[_Rows]:
+        rows = _joined(parts)
+        program = np.repeat(np.arange(len(parts)), [len(part.start) for part in parts])
+        return cls(rows=rows, program=program, key=program * lines + rows.line, end=rows.start + rows.length)
 
 
-def _span_problems(program: Program, spans: Plays | Acquisitions, kind: str) -> Iterator[Problem]:
-    line, start, end = spans.line, spans.start, spans.start + spans.length
-    same_line = line[1:] == line[:-1]
-    for i in _first_per_line(line[1:], (line[1:] < line[:-1]) | (same_line & (start[1:] < start[:-1]))):
-        yield Problem(
-            where=_place(program, spans, i + 1), what="stands out of order; rows are sorted by line and start"
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Together:
+    """Programs of one job as common columns."""
+
+    programs: tuple[Program, ...]
+    lines: tuple[str, ...]
+    envelopes: tuple[SampledEnvelope, ...]
+    """The last program's, which begin with those of the others."""
+    plays: _Spans[Plays]
+    acquisitions: _Spans[Acquisitions]
+    duration: Ints
+    """Ticks of each program."""
+
+    @classmethod
+    def of(cls, programs: tuple[Program, ...]) -> _Together:
+        lines = len(programs[0].lines)
+        return cls(
+            programs=programs,
+            lines=programs[0].lines,
+            envelopes=programs[-1].tables.envelopes,
+            plays=_Spans[Plays].of([program.plays for program in programs], lines=lines),
+            acquisitions=_Spans[Acquisitions].of([program.acquisitions for program in programs], lines=lines),
+            duration=np.array([program.duration for program in programs], dtype=np.int64),
         )
-    for i in _first_per_line(line[1:], same_line & (start[1:] >= start[:-1]) & (start[1:] < end[:-1])):
+
+    def place(self, spans: _Spans[Plays] | _Spans[Acquisitions], row: int | np.intp) -> str:
+        program = self.programs[int(spans.program[row])]
+        return f"program {program.name!r}, {self.lines[spans.rows.line[row]]} at {spans.rows.start[row]} ns"
+
+
+def _malformed(together: _Together) -> Iterator[Problem]:
+    """What would make the other checks meaningless."""
+    plays = together.plays.rows
+    lengths = np.array([len(envelope.samples) for envelope in together.envelopes], dtype=np.int64)
+    length = lengths.take(plays.envelope) if len(plays.envelope) else plays.length
+    for i in _first_rows(length != plays.length):
+        what = f"is {plays.length[i]} ns long, its envelope {length[i]} ns"
+        yield Problem(where=together.place(together.plays, i), what=what)
+    # A sum is not finite if one of its terms is not; no three of these add up to more than a double holds.
+    for i in _first_rows(~np.isfinite(plays.amplitude + plays.phase + plays.frequency)):
+        what = "has an amplitude, phase or frequency that is not finite"
+        yield Problem(where=together.place(together.plays, i), what=what)
+    acquisitions = together.acquisitions
+    clbit = acquisitions.rows.clbit
+    num_clbits = np.array([program.num_clbits for program in together.programs], dtype=np.int64)[acquisitions.program]
+    for i in _first_rows((clbit < 0) | (clbit >= num_clbits)):
+        what = f"writes classical bit {clbit[i]} of {num_clbits[i]}"
+        yield Problem(where=together.place(acquisitions, i), what=what)
+
+
+def _span_problems(together: _Together, spans: _Spans[Plays] | _Spans[Acquisitions], kind: str) -> Iterator[Problem]:
+    key, start, end = spans.key, spans.rows.start, spans.end
+    same_line = key[1:] == key[:-1]
+    is_ordered = start[1:] >= start[:-1]
+    for i in _first_per_line(key[1:], (key[1:] < key[:-1]) | (same_line & ~is_ordered)):
+        what = "stands out of order; rows are sorted by line and start"
+        yield Problem(where=together.place(spans, i + 1), what=what)
+    for i in _first_per_line(key[1:], same_line & is_ordered & (start[1:] < end[:-1])):
         what = f"starts before the {kind} at {start[i]} ns on the same line ends at {end[i]} ns"
-        yield Problem(where=_place(program, spans, i + 1), what=what)
-    for i in _first_per_line(line, (start < 0) | (spans.length < 1) | (end > program.duration)):
-        what = f"lasts from {start[i]} to {end[i]} ns, which is not within the program's {program.duration} ns"
-        yield Problem(where=_place(program, spans, i), what=what)
+        yield Problem(where=together.place(spans, i + 1), what=what)
+    duration = together.duration.take(spans.program)
+    for i in _first_per_line(key, (start < 0) | (spans.rows.length < 1) | (end > duration)):
+        what = f"lasts from {start[i]} to {end[i]} ns, which is not within the program's {duration[i]} ns"
+        yield Problem(where=together.place(spans, i), what=what)
 
 
-def _loudness(program: Program) -> NDArray[np.float64]:
+def _loudness(together: _Together) -> Floats:
     """The highest sample of each play, fraction of full scale."""
-    used = np.unique(program.plays.envelope)
-    peaks = np.zeros(len(program.tables.envelopes))
-    peaks[used] = [np.abs(program.tables.envelopes[int(i)].samples).max() for i in used]
-    return np.asarray(np.abs(program.plays.amplitude) * peaks[program.plays.envelope])
+    plays = together.plays.rows
+    used = np.bincount(plays.envelope, minlength=len(together.envelopes))
+    peaks = np.array(
+        [np.abs(e.samples).max() if times else 0.0 for e, times in zip(together.envelopes, used.tolist(), strict=True)]
+    )
+    return np.abs(plays.amplitude) * peaks.take(plays.envelope) if len(plays.envelope) else plays.amplitude
 
 
-def _loud_feedline(program: Program, loudness: NDArray[np.float64], feedline: tuple[str, ...]) -> Iterator[Problem]:
-    shares = np.array([line in feedline for line in program.lines], dtype=bool)[program.plays.line]
-    start = program.plays.start[shares]
-    time = np.concatenate((start, start + program.plays.length[shares]))
+def _loud_feedline(together: _Together, loudness: Floats, feedline: tuple[str, ...]) -> Iterator[Problem]:
+    spans = together.plays
+    shares = np.flatnonzero(np.array([line in feedline for line in together.lines], dtype=bool).take(spans.rows.line))
+    time = np.concatenate((spans.rows.start[shares], spans.end[shares]))
+    program = np.tile(spans.program[shares], 2)
     step = np.concatenate((loudness[shares], -loudness[shares]))
-    order = np.lexsort((step, time))
+    order = np.lexsort((step, time, program))
     total = np.cumsum(step[order])
-    for i in np.flatnonzero(total > 1 + _ROUNDING)[:1]:
+    for i in _first_per_line(program[order], total > 1 + _ROUNDING):
         what = f"amplitudes sum to {total[i]:.6g}; one output gives at most 1. Lower the readout amplitudes"
-        where = f"program {program.name!r}, {', '.join(feedline)} at {time[order[i]]} ns"
-        yield Problem(where=where, what=what)
+        name = together.programs[program[order[i]]].name
+        yield Problem(where=f"program {name!r}, {', '.join(feedline)} at {time[order[i]]} ns", what=what)
 
 
-def _first_per_line(line: NDArray[np.uint16], wrong: NDArray[np.bool_]) -> NDArray[np.intp]:
+def _first_per_line(key: Ints, wrong: NDArray[np.bool_]) -> NDArray[np.intp]:
+    if not wrong.any():
+        return _NONE
     rows = np.flatnonzero(wrong)
-    if not len(rows):
-        return rows
-    _, first = np.unique(line[rows], return_index=True)
+    _, first = np.unique(key[rows], return_index=True)
     return rows[first]
 
 
-def _place(program: Program, spans: Plays | Acquisitions, row: int | np.intp) -> str:
-    return f"program {program.name!r}, {program.lines[spans.line[row]]} at {spans.start[row]} ns"
+def _first_rows(wrong: NDArray[np.bool_]) -> NDArray[np.intp]:
+    return np.flatnonzero(wrong)[:1] if wrong.any() else _NONE
+
+
+def _joined(parts: Sequence[_Rows]) -> _Rows:
+    if len(parts) == 1:
+        return parts[0]
+    kind = type(parts[0])
+    return kind(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in kind.__slots__})

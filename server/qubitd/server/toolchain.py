@@ -78,7 +78,7 @@ class Toolchain:
         decoded = decode_spec(parse(jobs_pb2.JobSpec, spec))
         compiled = compile_circuits(self._device, snapshot, decoded.batch, decoded.sweep)
         checked = reached(Stage.CHECKED, self._now())
-        chunks = self.pack(reset=compiled.reset)(self._verified(compiled.programs()), shots=decoded.shots)
+        chunks = self.pack(reset=compiled.reset)(self._verified(compiled.blocks()), shots=decoded.shots)
         first = list(itertools.islice(chunks, 1))
         return Compiled(
             spec=decoded,
@@ -100,10 +100,10 @@ class Toolchain:
             for piece in pieces(result)
         )
 
-    def _verified(self, programs: Iterator[Program]) -> Iterator[Program]:
-        for program in programs:
-            self._verify(program)
-            yield program
+    def _verified(self, blocks: Iterator[tuple[Program, ...]]) -> Iterator[Program]:
+        for programs in blocks:
+            self._verify(*programs)
+            yield from programs
 
     def _result(self, compiled: Compiled, chunk: Chunk, offset: int, iq: NDArray[np.complex64]) -> ProgramResult:
         program, index, spec = chunk.programs[offset], chunk.first_program + offset, compiled.spec
