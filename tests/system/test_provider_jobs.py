@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -12,7 +13,14 @@ from qiskit.providers import JobStatus
 
 from qubitd.cli.daemon_process import DaemonProcess
 from qubitd.client import NotFoundError
-from qubitd.provider import JobRefusedError, ProviderError, QubitdBackend, QubitdProvider
+from qubitd.provider import (
+    JobFailedError,
+    JobRefusedError,
+    JobUnfinishedError,
+    ProviderError,
+    QubitdBackend,
+    QubitdProvider,
+)
 
 
 @pytest.fixture
@@ -102,3 +110,74 @@ def test_a_job_is_explained_without_running_it(backend: QubitdBackend, flip: Qua
     assert plan.revision == backend.revision
     with pytest.raises(JobRefusedError, match="option shots"):
         backend.explain(flip, shots=0)
+
+
+def test_parts_of_a_result_come_while_the_job_runs_and_add_up_to_it(
+    backend: QubitdBackend, flip: QuantumCircuit
+) -> None:
+    idle = QuantumCircuit(1, 1, name="idle")
+    idle.measure(0, 0)
+    job = backend.run([flip, idle], shots=100_000)
+    seen: list[JobStatus] = []
+    counts: dict[str, Counter[str]] = {"flip": Counter(), "idle": Counter()}
+    for part in job.stream(timeout=60):
+        seen.append(job.status())
+        counts[part.name].update(part.counts)
+        assert part.iq is None
+        assert part.progress is not None
+    assert seen[0] is JobStatus.RUNNING
+    assert counts == {name: job.result().get_counts(name) for name in counts}
+
+
+def test_a_stream_of_iq_points_gives_points(backend: QubitdBackend, flip: QuantumCircuit) -> None:
+    (part,) = backend.run(flip, shots=20, meas_level=1).stream()
+    assert (part.circuit, part.first_shot, part.shots, part.counts) == (0, 0, 20, {})
+    assert part.iq is not None
+    assert part.iq.shape == (20, 1)
+
+
+def test_a_stream_ends_with_its_time_or_with_the_reason_of_the_jobs_end(
+    backend: QubitdBackend, flip: QuantumCircuit
+) -> None:
+    job = backend.run([flip] * 50, shots=100_000)
+    with pytest.raises(JobUnfinishedError, match="has not ended within 0 s"):
+        next(job.stream(timeout=0))
+    job.cancel()
+    with pytest.raises(JobFailedError, match="was cancelled"):
+        list(job.stream())
+
+
+def test_a_job_tells_its_use_of_the_rack_and_its_calibration(backend: QubitdBackend, flip: QuantumCircuit) -> None:
+    job = backend.run(flip, shots=100)
+    job.result()
+    assert job.usage() == job.metrics()["usage"]["seconds"] > 100 * 200e-6
+    snapshot = job.properties()
+    assert snapshot is not None
+    assert snapshot.revision == job.result().revision
+
+
+def test_a_terminal_shows_a_bar_and_a_pipe_shows_nothing(
+    backend: QubitdBackend, flip: QuantumCircuit, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert backend.run(flip, shots=10).show_progress().done()
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    job = backend.run([flip] * 3, shots=100_000).show_progress()
+    shown = capsys.readouterr().err
+    assert job.job_id() in shown
+    assert "DONE" in shown
+
+
+def test_a_notebook_shows_a_table(backend: QubitdBackend, flip: QuantumCircuit) -> None:
+    job = backend.run(flip, shots=10)
+    assert "not asked for yet" in job._repr_html_()
+    job.result()
+    table = job._repr_html_()
+    assert job.job_id() in table
+    assert "<progress value='10' max='10'></progress> 10 of 10" in table
+    assert table.index("INITIALIZING") < table.index("QUEUED") < table.rindex("DONE")
+    failed = backend.run([flip] * 50, shots=100_000)
+    failed.cancel()
+    failed.wait_for_final_state()
+    assert "reason" in failed._repr_html_()

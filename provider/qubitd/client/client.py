@@ -173,9 +173,14 @@ class QubitdClient:
         """Give every event of a job after a sequence number, in order and once, until the job has ended."""
         return self._stream(JobEvents(self._jobs, job_id, after), doing=f"watching job {job_id}", patience=patience)
 
-    def results(self, job_id: str) -> Iterator[ProgramResult]:
-        """Give the results that are durable, in pieces: by program, then by shot."""
-        return self._stream(JobResults(self._jobs, job_id), doing=f"reading the results of job {job_id}")
+    def results(self, job_id: str, *, skip: int = 0) -> Iterator[ProgramResult]:
+        """Give the results that are durable, in pieces, in the order in which they became so.
+
+        Args:
+            job_id: the job.
+            skip: pieces to leave out: those that were received before.
+        """
+        return self._stream(JobResults(self._jobs, job_id, skip), doing=f"reading the results of job {job_id}")
 
     def cancel(self, job_id: str) -> JobStatus:
         """Ask for a job to end and give its state now. A job that has ended stays as it is."""

@@ -38,10 +38,10 @@ class JobEvents:
 class JobResults:
     """The pieces of a job's result."""
 
-    def __init__(self, stub: jobs_pb2_grpc.JobsStub, job_id: str) -> None:
+    def __init__(self, stub: jobs_pb2_grpc.JobsStub, job_id: str, received: int) -> None:
         self._stub = stub
         self._job_id = job_id
-        self._received = 0
+        self._received = received
 
     def open(self, metadata: Metadata) -> grpc.CallIterator[jobs_pb2.ResultsResponse]:
         """Ask for the pieces that have not been received."""

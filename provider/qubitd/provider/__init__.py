@@ -10,6 +10,7 @@ from qubitd.provider.errors import (
     ProviderError,
 )
 from qubitd.provider.job import QubitdJob
+from qubitd.provider.partial import PartialResult
 from qubitd.provider.provider import QubitdProvider
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "JobFailedError",
     "JobRefusedError",
     "JobUnfinishedError",
+    "PartialResult",
     "ProviderError",
     "QubitdBackend",
     "QubitdJob",

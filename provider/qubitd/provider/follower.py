@@ -76,6 +76,24 @@ class Follower:
                 raise self._failure
             return None
 
+    def progress(self, done: int, timeout: float | None) -> bool:
+        """Wait until more than so many shots are durable or the job has ended; False when the time was up first.
+
+        Raises:
+            QubitdError: the job cannot be followed any further.
+        """
+        self.start()
+        with self._changed:
+            story = self._story
+
+            def has_news() -> bool:
+                return story.ended is not None or (story.progress is not None and story.progress.done > done)
+
+            self._changed.wait_for(lambda: has_news() or self._failure is not None, timeout)
+            if not has_news() and self._failure is not None:
+                raise self._failure
+            return has_news()
+
     def _follow(self, stream: Stream[JobEvent]) -> None:
         failure: QubitdError | None = None
         try:

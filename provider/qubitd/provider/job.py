@@ -8,7 +8,7 @@ import threading
 import weakref
 from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 
 from qiskit.providers import JobStatus, JobV1
 from qiskit.result import Result
@@ -16,10 +16,13 @@ from qiskit.result import Result
 from qubitd.client import Job, Progress, QubitdClient, StageTime
 from qubitd.core import job as core
 from qubitd.core.errors import Problem, QubitdError
+from qubitd.core.snapshot import Snapshot
 from qubitd.provider.deadline import Deadline
 from qubitd.provider.errors import JobFailedError, JobUnfinishedError, ProviderError
 from qubitd.provider.follower import Follower
 from qubitd.provider.headers import JobHeader, read_header
+from qubitd.provider.job_table import as_html
+from qubitd.provider.partial import PartialResult, PartialResults
 from qubitd.provider.results import build_result
 from qubitd.provider.story import StatusTime
 
@@ -42,7 +45,7 @@ class QubitdJob(JobV1):
         known: Job | None = None,
     ) -> None:
         super().__init__(backend, job_id)
-        self._backend_name = known.backend if backend is None and known is not None else str(backend.name)
+        self._backend_name: str = known.backend if known is not None else backend.name
         self._client = client
         self._header = header
         self._result: Result | None = None
@@ -66,6 +69,11 @@ class QubitdJob(JobV1):
         if self._backend is None:
             raise ProviderError(f"job {self.job_id()} ran on {self._backend_name!r}, which the daemon no longer offers")
         return self._backend
+
+    def _repr_html_(self) -> str:
+        """Give the job as a notebook shows it."""
+        story = self._follower.story
+        return as_html(self.job_id(), self._backend_name, story.statuses, story.progress)
 
     def submit(self) -> None:
         """Refuse: `backend.run` has submitted the job.
@@ -139,6 +147,47 @@ class QubitdJob(JobV1):
                 self._result = self._fetch()
             return self._result
 
+    def stream(self, timeout: float | None = None) -> Iterator[PartialResult]:
+        """Give the parts of the result as they become durable, each once, until the job has ended.
+
+        Args:
+            timeout: seconds for all of it; None for as long as it takes.
+
+        Raises:
+            JobUnfinishedError: the time is up.
+            JobFailedError: the job failed or was cancelled; what it gave before was given.
+        """
+        deadline = Deadline(timeout)
+        parts = PartialResults(self._client, self.job_id(), self._headers())
+        done, is_over = 0, False
+        while not is_over:
+            is_over, progress = self._news(done, deadline)
+            with self._job_errors("has a result that cannot be read"):
+                yield from parts.new(progress)
+            done = progress.done if progress is not None else done
+        if self.status() is not JobStatus.DONE:
+            raise self._failure(self._client.get_job(self.job_id()))
+
+    def show_progress(self, timeout: float | None = None) -> Self:
+        """Wait for the end behind a bar that shows state and shots, on a terminal or in a notebook; give the job.
+
+        Raises:
+            JobUnfinishedError: the time is up.
+            JobFailedError: the job cannot be followed any further.
+        """
+        from qubitd.provider.progress_line import ProgressLine
+
+        deadline = Deadline(timeout)
+        is_over, done = False, -1
+        with ProgressLine(self.job_id()) as line:
+            for status in self.statuses(timeout):
+                line.show(status.name, self.progress)
+                while status is JobStatus.RUNNING and not is_over:
+                    is_over, progress = self._news(done, deadline)
+                    done = progress.done if progress is not None else done
+                    line.show(status.name, progress)
+        return self
+
     def cancel(self) -> bool:
         """Ask for the job to end; give whether it is or will be CANCELLED. A second time changes nothing."""
         status = self._client.cancel(self.job_id())
@@ -159,6 +208,15 @@ class QubitdJob(JobV1):
     def progress(self) -> Progress | None:
         """How far the running job has come, as last pushed; None before anything was."""
         return self._follower.story.progress
+
+    def usage(self) -> float:
+        """Give the instrument time that the job has used so far, seconds."""
+        return self._client.get_job(self.job_id()).instrument_seconds
+
+    def properties(self) -> Snapshot | None:
+        """Give the calibration that the job runs or ran under; None before it starts."""
+        revision = self._client.get_job(self.job_id()).revision
+        return self._client.snapshot(self._backend_name, revision) if revision else None
 
     def logs(self) -> tuple[str, ...]:
         """Wait for the end and give the daemon's lines for the job's owner, such as a rounded delay."""
@@ -188,6 +246,26 @@ class QubitdJob(JobV1):
         except JobFailedError as error:
             log.info("job is no longer followed", extra={"job": self.job_id(), "reason": error.message})
 
+    def _news(self, done: int, deadline: Deadline) -> tuple[bool, Progress | None]:
+        """Wait for more durable shots; give whether the job has ended, and its progress."""
+        with self._job_errors("cannot be followed"):
+            in_time = self._follower.progress(done, deadline.left())
+        if not in_time:
+            raise self._unfinished(deadline)
+        story = self._follower.story
+        return story.ended is not None, story.progress
+
+    def _unfinished(self, deadline: Deadline) -> JobUnfinishedError:
+        return JobUnfinishedError(
+            f"job {self.job_id()} has not ended within {deadline.timeout:g} s; it goes on, ask again"
+        )
+
+    def _headers(self) -> JobHeader:
+        if self._header is None:
+            job = self._client.get_job(self.job_id())
+            self._header = read_header(job.client_data, num_circuits=job.num_circuits)
+        return self._header
+
     def _changes(self, deadline: Deadline) -> Iterator[StatusTime]:
         """The one way in which this job waits."""
         index = 0
@@ -198,9 +276,7 @@ class QubitdJob(JobV1):
             with self._job_errors("cannot be followed"):
                 entry = self._follower.status(index, left)
             if entry is None:
-                raise JobUnfinishedError(
-                    f"job {self.job_id()} has not ended within {deadline.timeout:g} s; it goes on, ask again"
-                )
+                raise self._unfinished(deadline)
             yield entry
             if entry.status.is_final:
                 return

@@ -151,10 +151,9 @@ class QubitdProvider:
             since: only jobs that were accepted then or later; a time without a zone is this machine's own.
             backend: only jobs of the backend of this name.
         """
-        statuses = (status,) if isinstance(status, JobStatus) else tuple(status)
         found = self._client.list_jobs(
             limit=limit,
-            statuses=[core.JobStatus[entry.name] for entry in statuses],
+            statuses=_core_statuses(status),
             tags=tuple(tags),
             backend=backend or "",
             since_ns=0 if since is None else int(since.timestamp() * 1e9),
@@ -176,6 +175,11 @@ class QubitdProvider:
         near = difflib.get_close_matches(name, names)
         hint = f"did you mean {' or '.join(near)}?" if near else f"it has {', '.join(names) or 'none'}"
         return BackendNotFoundError(f"{self._client.address} has no backend {name!r}; {hint}")
+
+
+def _core_statuses(status: JobStatus | Iterable[JobStatus]) -> list[core.JobStatus]:
+    statuses: list[Any] = [status] if isinstance(status, JobStatus) else list(status)
+    return [core.JobStatus[entry.name] for entry in statuses]
 
 
 def _check_attributes(backends: list[QubitdBackend], attributes: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from qiskit.result import Result
 from qiskit.result.models import ExperimentResult, ExperimentResultData
+from qiskit.result.postprocess import format_counts
 
 from qubitd.client import Job
 from qubitd.core.job import ProgramResult
@@ -112,6 +113,13 @@ def _mean(pieces: Sequence[ProgramResult]) -> NDArray[np.complex128]:
 
 def _header(circuit: CircuitHeader, *, slots: int) -> dict[str, Any]:
     return {"memory_slots": slots} | circuit.fields
+
+
+def readable_counts(rows: NDArray[np.uint8], circuit: CircuitHeader) -> dict[str, int]:
+    """Count outcomes; keys as `Result.get_counts` gives them, such as `01 1`."""
+    if not (circuit.measures and rows.shape[1]):
+        return {}
+    return dict(format_counts(counts(rows), _header(circuit, slots=8 * rows.shape[1])))
 
 
 def counts(rows: NDArray[np.uint8]) -> dict[str, int]:
