@@ -76,11 +76,11 @@ def qubit_lines(chip: Chip, file: DeviceFile, index: int) -> Iterator[Line]:
     yield "anharmonicity", truth.anharmonicity, ""
     yield "t1", truth.t1, ""
     yield "t2", truth.t2, ""
-    for gate in ("sx", "x"):
+    for gate in ("sx", "x", "sy"):
         length = to_ticks(value(f"{name}.{gate}.duration"), what=f"{name}.{gate}.duration")
         envelope = sample_envelope(Gaussian(length=length, sigma=value(f"{name}.{gate}.sigma")))
         amplitudes = drive_values(chip, name, envelope)
-        yield f"{gate}.amplitude", amplitudes.half_pi if gate == "sx" else amplitudes.pi, ""
+        yield f"{gate}.amplitude", amplitudes.pi if gate == "x" else amplitudes.half_pi, ""
         yield f"{gate}.beta", 0.0, "two levels need no derivative"
         yield f"{gate}.error", _error(chip, name, value(f"{name}.{gate}.duration")), ""
     yield "id.error", _error(chip, name, value(f"{name}.id.duration")), ""

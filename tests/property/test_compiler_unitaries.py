@@ -38,7 +38,7 @@ qubit = st.integers(0, QUBITS - 1)
 angle = st.one_of(st.floats(-20, 20), st.sampled_from([0.0, pi, -pi / 2, 2 * pi, 1e4]))
 step = st.one_of(
     st.tuples(st.just("rz"), st.tuples(qubit), angle),
-    st.tuples(st.sampled_from(["sx", "x", "id"]), st.tuples(qubit), st.just(0.0)),
+    st.tuples(st.sampled_from(["sx", "x", "sy", "id"]), st.tuples(qubit), st.just(0.0)),
     st.tuples(st.just("delay"), st.tuples(qubit), st.integers(0, 200).map(lambda ns: ns * 1e-9)),
     st.tuples(st.just("cz"), st.sampled_from([(0, 1), (1, 0), (1, 2), (2, 1), (2, 3), (3, 2)]), st.just(0.0)),
     st.tuples(st.just("barrier"), st.sampled_from([(0, 1), (3, 0, 2), (0, 1, 2, 3)]), st.just(0.0)),
@@ -54,6 +54,8 @@ def written(steps: list[Step]) -> tuple[CircuitBatch, QuantumCircuit]:
                 theirs.rz(value, *on)
             case "delay" | "barrier":
                 pass
+            case "sy":
+                theirs.ry(pi / 2, *on)
             case _:
                 getattr(theirs, name)(*on)
     return pack([ours]), theirs

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from qubitd.core.capacity import Usage
+from qubitd.core.device import Meaning
 from qubitd.core.errors import Problem
 from qubitd.core.job import JobStatus, ProgramResult
 from qubitd.core.properties import OperationProperties, QubitProperties
@@ -129,7 +130,7 @@ BACKENDS = st.builds(
             name=NAME,
             num_qubits=st.integers(0, 5),
             angles=st.lists(TEXT, max_size=2).map(tuple),
-            definition=TEXT,
+            meaning=st.builds(Meaning, definition=TEXT, equivalences=st.lists(TEXT, max_size=2).map(tuple)),
         ),
         max_size=3,
     ).map(tuple),

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from qubitd.compiler.angles import AngleExpressionError, parse_angle
+from qubitd.core.angles import AngleExpressionError, parse_angle
 
 
 @pytest.mark.parametrize(

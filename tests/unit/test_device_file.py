@@ -72,8 +72,12 @@ body = [
 [gates.cx]
 on = [["q0", "q1"]]
 error = 0.01
-definition = "gate cx c, t { ctrl @ x c, t; }"
-body = [{ gate = "u", qubits = [1], angles = ["pi/2", 0, "pi"] }, { gate = "cz" }]
+definition = "gate cx c, t { h t; cz c, t; h t; }"
+body = [
+  { gate = "u", qubits = [1], angles = ["pi/2", 0, "pi"] },
+  { gate = "cz" },
+  { gate = "u", qubits = [1], angles = ["pi/2", 0, "pi"] },
+]
 """
 
 
@@ -134,7 +138,7 @@ def test_a_composite_gate_has_a_body_with_angle_expressions() -> None:
     assert cx.operands == ((0, 1),)
     assert cx.body[0].operands == (1,)
     assert cx.body[1].operands == (0, 1)
-    assert cx.definition.startswith("gate cx")
+    assert cx.meaning.definition.startswith("gate cx")
 
 
 def test_first_values_have_the_unit_of_their_kind_or_the_one_they_are_given_with() -> None:
@@ -162,7 +166,7 @@ def test_line5_is_complete() -> None:
     rows = target_properties(file.device, file.snapshot()).operations
     names = [row.name for row in rows]
     counted = {name: names.count(name) for name in names}
-    assert counted == {"rz": 5, "sx": 5, "x": 5, "id": 5, "cz": 8, "measure": 5, "reset": 5, "delay": 5}
+    assert counted == {"rz": 5, "sx": 5, "x": 5, "sy": 5, "id": 5, "cz": 8, "measure": 5, "reset": 5, "delay": 5}
     assert all(row.error is not None for row in rows if row.name not in ("reset", "delay"))
     measure = file.device.gates["measure"]
     assert isinstance(measure, PulseGate)
@@ -294,5 +298,5 @@ on = "qubits"
 duration = 1e-6
 steps = [{ acquire = 400e-9, delay = 0.0 }]
 """
-    found = problems(TWO.replace('{ gate = "cz" }]', '{ gate = "measure", qubits = [0] }]') + measure)
+    found = problems(TWO.replace('{ gate = "cz" }', '{ gate = "measure", qubits = [0] }') + measure)
     assert "is a measurement" in found["gates.cx.body[1]"]

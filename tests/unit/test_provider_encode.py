@@ -133,7 +133,8 @@ def test_a_circuit_that_measures_nothing_says_so_in_its_header() -> None:
 def test_a_gate_that_the_target_lacks_is_refused_by_name() -> None:
     assert only(circuit_of(lambda c: (c.sx(0), c.ccx(0, 1, 2)), name="toffoli")) == (
         "circuit 0 ('toffoli'), operation 1 (ccx on q0, q1, q2): line5 has no such gate "
-        "(it has cz, delay, id, measure, reset, rz, sx, x); transpile the circuit first: transpile(circuit, backend)"
+        "(it has cz, delay, id, measure, reset, rz, sx, sy, x); "
+        "transpile the circuit first: transpile(circuit, backend)"
     )
 
 

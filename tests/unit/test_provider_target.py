@@ -35,7 +35,7 @@ def target(info: BackendInfo) -> Target:
 
 
 def test_native_gates_are_qiskits_own(target: Target) -> None:
-    assert set(target.operation_names) == {"rz", "sx", "x", "cz", "id", "delay", "measure", "reset"}
+    assert set(target.operation_names) == {"rz", "sx", "x", "sy", "cz", "id", "delay", "measure", "reset"}
     for name, kind in (("rz", RZGate), ("sx", SXGate), ("x", XGate), ("cz", CZGate), ("measure", Measure)):
         assert isinstance(target.operation_from_name(name), kind)
 
@@ -99,19 +99,19 @@ def test_every_level_of_transpile_and_scheduling_works(target: Target, level: in
 def test_a_gate_of_the_lab_is_a_gate_with_its_angles(info: BackendInfo) -> None:
     rows = (
         *info.operations,
-        OperationProperties(name="sy", operands=(1,), duration=4e-8, error=1e-3),
+        OperationProperties(name="w", operands=(1,), duration=4e-8, error=1e-3),
         OperationProperties(name="u", operands=(1,), duration=8e-8, error=1e-3),
         OperationProperties(name="bare", operands=(0,), duration=8e-8, error=1e-3),
     )
     shapes = (
         *info.signatures,
-        GateSignature(name="sy", num_qubits=1, angles=()),
+        GateSignature(name="w", num_qubits=1, angles=()),
         GateSignature(name="u", num_qubits=1, angles=("a", "b")),
     )
     target = build_target(replace(info, operations=rows, signatures=shapes))
     gate = target.operation_from_name("u")
     assert type(gate) is Gate
     assert [parameter.name for parameter in gate.params] == ["a", "b"]
-    assert target.operation_from_name("sy").num_qubits == 1
-    assert list(target["sy"]) == [(1,)]
+    assert target.operation_from_name("w").num_qubits == 1
+    assert list(target["w"]) == [(1,)]
     assert target.operation_from_name("bare").num_qubits == 1

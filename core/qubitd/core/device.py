@@ -47,8 +47,16 @@ class Affine:
         return Affine(constant=self.constant * factor, terms=tuple((name, f * factor) for name, f in self.terms))
 
 
-Number = float | Reference | Affine
-"""A number of a template: fixed, calibrated, or made from the angles that the circuit gives."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scaled:
+    """A calibration parameter times an expression of the gate's own angles."""
+
+    reference: Reference
+    by: Affine
+
+
+Number = float | Reference | Affine | Scaled
+"""A number of a template: fixed, calibrated, made from the angles that the circuit gives, or calibrated times these."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +102,16 @@ Step = PlayStep | ShiftPhaseStep | AcquireStep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Meaning:
+    """What a gate is meant to do, for a gate that Qiskit does not know. Texts that `qubitd.core.definition` reads."""
+
+    definition: str = ""
+    """The gate in terms of Qiskit's, in OpenQASM 3: `gate sy q { ry(pi/2) q; }`. Its matrix follows from it."""
+    equivalences: tuple[str, ...] = ()
+    """Gates of Qiskit in terms of this one and others of Qiskit: `gate h q { z q; sy q; }`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PulseGate:
     """A gate that is pulses, phase shifts and acquisitions."""
 
@@ -109,6 +127,9 @@ class PulseGate:
     error: Number | None
     """Average gate infidelity; without a value the gate is not in the Target. None: the Target states none."""
     steps: tuple[Step, ...]
+    meaning: Meaning = field(default_factory=Meaning)
+    internal: bool = False
+    """Whether only composite gates are made of it, and no circuit may hold it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,8 +152,9 @@ class CompositeGate:
     error: Number | None
     """Average gate infidelity, as for a pulse gate."""
     body: tuple[BodyStep, ...]
-    definition: str = ""
-    """OpenQASM 3 definition, for a gate that Qiskit does not know."""
+    meaning: Meaning = field(default_factory=Meaning)
+    internal: bool = False
+    """Whether only other composite gates are made of it, and no circuit may hold it."""
 
 
 Gate = PulseGate | CompositeGate

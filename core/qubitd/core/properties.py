@@ -63,6 +63,7 @@ def target_properties(device: Device, snapshot: Snapshot) -> TargetProperties:
     operations = [
         row
         for gate in device.gates.values()
+        if not gate.internal
         for operands in gate.operands
         if (row := _operation(device, snapshot, gate, operands)) is not None
     ]

@@ -191,7 +191,7 @@ class Backend(google.protobuf.message.Message):
 
     @property
     def signatures(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___GateSignature]:
-        """The angles of each gate that takes any."""
+        """The shape of each gate, and what it means."""
 
     @property
     def limits(self) -> Global___Limits:
@@ -325,15 +325,20 @@ class GateSignature(google.protobuf.message.Message):
     NUM_QUBITS_FIELD_NUMBER: builtins.int
     ANGLES_FIELD_NUMBER: builtins.int
     DEFINITION_FIELD_NUMBER: builtins.int
+    EQUIVALENCES_FIELD_NUMBER: builtins.int
     name: builtins.str
     """Name of the gate."""
     num_qubits: builtins.int
     """How many qubits."""
     definition: builtins.str
-    """OpenQASM 3 definition, for a gate that Qiskit does not know."""
+    """OpenQASM 3 definition, for a gate that Qiskit does not know: its calls are Qiskit's gates and gphase."""
     @property
     def angles(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Names of its angles, in order."""
+
+    @property
+    def equivalences(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Gates of Qiskit in terms of this one and others of Qiskit, each an OpenQASM 3 definition."""
 
     def __init__(
         self,
@@ -342,8 +347,9 @@ class GateSignature(google.protobuf.message.Message):
         num_qubits: builtins.int = ...,
         angles: collections.abc.Iterable[builtins.str] | None = ...,
         definition: builtins.str = ...,
+        equivalences: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["angles", b"angles", "definition", b"definition", "name", b"name", "num_qubits", b"num_qubits"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["angles", b"angles", "definition", b"definition", "equivalences", b"equivalences", "name", b"name", "num_qubits", b"num_qubits"]) -> None: ...
 
 Global___GateSignature: typing_extensions.TypeAlias = GateSignature
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from qubitd.core.device import Device
+from qubitd.core.device import Device, Meaning
 from qubitd.core.properties import OperationProperties, QubitProperties, target_properties
 from qubitd.core.snapshot import Snapshot
 from qubitd.core.ticks import TICK
@@ -38,8 +38,8 @@ class GateSignature:
     num_qubits: int
     angles: tuple[str, ...] = ()
     """Their names, in order."""
-    definition: str = ""
-    """OpenQASM 3 definition, for a gate that Qiskit does not know."""
+    meaning: Meaning = field(default_factory=Meaning)
+    """What it does, for a gate that Qiskit does not know."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,9 +91,10 @@ def backend_info(
                 name=gate.name,
                 num_qubits=len(gate.operands[0]) if gate.operands else 1,
                 angles=gate.angles,
-                definition=getattr(gate, "definition", ""),
+                meaning=gate.meaning,
             )
             for gate in device.gates.values()
+            if not gate.internal
         ),
         limits=limits,
         dt=TICK,
@@ -116,10 +117,7 @@ def encode_backend(info: BackendInfo) -> backends_pb2.Backend:
             backends_pb2.GateProperties(name=o.name, qubits=o.operands, duration=o.duration, error=o.error)
             for o in info.operations
         ],
-        signatures=[
-            backends_pb2.GateSignature(name=s.name, num_qubits=s.num_qubits, angles=s.angles, definition=s.definition)
-            for s in info.signatures
-        ],
+        signatures=[_encode_signature(signature) for signature in info.signatures],
         limits=backends_pb2.Limits(
             max_shots=info.limits.max_shots,
             max_circuits=info.limits.max_circuits,
@@ -130,6 +128,16 @@ def encode_backend(info: BackendInfo) -> backends_pb2.Backend:
         operational=info.operational,
         server_version=info.server_version,
         simulated=info.simulated,
+    )
+
+
+def _encode_signature(signature: GateSignature) -> backends_pb2.GateSignature:
+    return backends_pb2.GateSignature(
+        name=signature.name,
+        num_qubits=signature.num_qubits,
+        angles=signature.angles,
+        definition=signature.meaning.definition,
+        equivalences=signature.meaning.equivalences,
     )
 
 
@@ -208,5 +216,5 @@ def _decode_signature(message: backends_pb2.GateSignature) -> GateSignature:
         name=check_text(message.name, where="name of a gate", least=1, most=MAX_NAME),
         num_qubits=check_count(message.num_qubits, where=f"{where}, num_qubits", most=_MAX_ARITY),
         angles=tuple(message.angles),
-        definition=message.definition,
+        meaning=Meaning(definition=message.definition, equivalences=tuple(message.equivalences)),
     )

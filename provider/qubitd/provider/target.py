@@ -12,6 +12,7 @@ from qiskit.transpiler import InstructionProperties, Target
 
 from qubitd.client import BackendInfo, GateSignature
 from qubitd.core.properties import OperationProperties
+from qubitd.provider.lab_gate import LabGate
 
 
 def build_target(info: BackendInfo) -> Target:
@@ -54,6 +55,8 @@ def _instruction(name: str, signature: GateSignature | None, standard: dict[str,
         return known
     if signature is None:
         return Gate(name, 1, [])
+    if signature.meaning.definition:
+        return LabGate(signature)
     return Gate(name, signature.num_qubits, [Parameter(angle) for angle in signature.angles])
 
 

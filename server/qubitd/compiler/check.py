@@ -322,11 +322,11 @@ def _row_problem(device: Device, row: Operation) -> str | None:
         expected = (row.num_qubits, 0, 0)
     elif row.name == "delay":
         expected = (1, 1, 0)
-    elif row.name in device.gates:
-        gate = device.gates[row.name]
+    elif (gate := device.gates.get(row.name)) is not None and not gate.internal:
         expected = (len(gate.operands[0]) if gate.operands else 0, len(gate.angles), _num_outcomes(gate))
     else:
-        known = ", ".join(sorted((*device.gates, "barrier", "delay")))
+        offered = [name for name, gate in device.gates.items() if not gate.internal]
+        known = ", ".join(sorted((*offered, "barrier", "delay")))
         return f"{device.name} has no gate {row.name!r}; it has {known}. Transpile the circuit for this backend"
     if given == expected:
         return None

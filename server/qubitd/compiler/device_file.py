@@ -14,6 +14,7 @@ from typing import Any
 from qubitd.compiler.composites import composite_problems
 from qubitd.compiler.device_gates import read_gates
 from qubitd.compiler.device_values import read_values, used_names
+from qubitd.compiler.meanings import meaning_problems
 from qubitd.compiler.resolve import calibration_problems
 from qubitd.compiler.toml_section import Section
 from qubitd.core.device import Coupler, Device
@@ -108,6 +109,8 @@ def _read(values: Mapping[str, Any], problems: list[Problem]) -> tuple[Device, t
     root.close()
     declared = tuple(root.section("gates"))
     problems.extend(composite_problems(device.gates, device.qubits, declared))
+    if not problems:
+        problems.extend(meaning_problems(device.gates))
     is_whole = not problems
     used = used_names(device) if is_whole else None
     parameters = read_values(device, _value_sections(root, couplers), used, problems)

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from qubitd.compiler.angles import AngleExpressionError, parse_angle
 from qubitd.compiler.toml_section import Section, as_list, finite_number
+from qubitd.core.angles import AngleExpressionError, parse_angle
 from qubitd.core.device import (
     BUILT_IN_OPERATIONS,
     AcquireStep,
@@ -18,10 +18,12 @@ from qubitd.core.device import (
     Coupler,
     Gate,
     LineKind,
+    Meaning,
     Number,
     PlayStep,
     PulseGate,
     Reference,
+    Scaled,
     ShiftPhaseStep,
     Step,
 )
@@ -85,6 +87,8 @@ def _read_pulse_gate(name: str, section: Section, operands: tuple[tuple[int, ...
         duration=_read_fixed(section, "duration", frame),
         error=_read_fixed(section, "error", frame) if does_something or "error" in section else None,
         steps=steps,
+        meaning=_read_meaning(section),
+        internal=section.flag("internal"),
     )
 
 
@@ -96,8 +100,14 @@ def _read_composite(name: str, section: Section, operands: tuple[tuple[int, ...]
         angles=frame.angles,
         error=_read_fixed(section, "error", frame),
         body=body,
-        definition=(section.text("definition") or "") if "definition" in section else "",
+        meaning=_read_meaning(section),
+        internal=section.flag("internal"),
     )
+
+
+def _read_meaning(section: Section) -> Meaning:
+    definition = (section.text("definition") or "") if "definition" in section else ""
+    return Meaning(definition=definition, equivalences=tuple(section.texts("equivalences")))
 
 
 def _read_operands(section: Section, qubits: Sequence[str], couplers: Sequence[Coupler]) -> tuple[tuple[int, ...], ...]:
@@ -209,22 +219,29 @@ def _read_body_operands(section: Section, frame: _Frame) -> tuple[int, ...]:
 def _read_fixed(section: Section, key: str, frame: _Frame) -> Number:
     """A number or the name of a parameter."""
     number = _read_number(section, key, frame.angles)
-    if isinstance(number, Affine):
+    if isinstance(number, Affine | Scaled):
         section.refuse(key, "cannot depend on an angle")
         return 0.0
     return number
 
 
 def _read_number(section: Section, key: str, angles: tuple[str, ...]) -> Number:
-    """A number, the name of a parameter, or an expression of the gate's angles."""
+    """A number, a parameter, an expression of the gate's angles, or a parameter * an expression."""
     value = section.raw(key)
     if value is None:
         section.refuse(key, _MISSING)
         return 0.0
-    if isinstance(value, str) and _PARAMETER.fullmatch(value) and value not in (*angles, "pi"):
+    if isinstance(value, str) and _is_parameter(value, angles):
         return Reference(name=value)
+    name, times, rest = value.partition("*") if isinstance(value, str) else ("", "", "")
+    if times and _is_parameter(name.strip(), angles):
+        return Scaled(reference=Reference(name=name.strip()), by=_read_affine(section, key, rest, angles))
     affine = _read_affine(section, key, value, angles)
     return affine if affine.terms else affine.constant
+
+
+def _is_parameter(text: str, angles: tuple[str, ...]) -> bool:
+    return _PARAMETER.fullmatch(text) is not None and text not in (*angles, "pi")
 
 
 def _read_affine(section: Section, key: str, value: object, angles: tuple[str, ...]) -> Affine:

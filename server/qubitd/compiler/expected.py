@@ -21,7 +21,7 @@ from qubitd.compiler.columns import Ints
 from qubitd.compiler.compile import Pipeline, compile_circuits, passive_reset
 from qubitd.compiler.density import Density, excited_populations
 from qubitd.compiler.gate_table import GateKey, gate_key
-from qubitd.compiler.matrices import gate_matrix
+from qubitd.compiler.matrices import Matrix, gate_matrix
 from qubitd.compiler.noise import GateNoise, Noise, no_noise, stated_noise
 from qubitd.core.circuit import CircuitBatch
 from qubitd.core.device import Device
@@ -38,12 +38,13 @@ _ROUNDS = 4
 _T = TypeVar("_T", bound=np.generic)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Event:
     """One operation of a scheduled circuit that does something."""
 
     key: GateKey
-    angles: tuple[float, ...]
+    unitary: Matrix
+    """What it is meant to do; the identity for a measurement."""
     clbit: int
     """Where a measurement writes; -1 for a gate, and for a measurement whose bit is overwritten."""
     start: int
@@ -104,11 +105,12 @@ def _events(pipeline: Pipeline, index: int) -> list[Event]:
         if measures and len(key.operands) > 1:
             what = "measures several qubits at once, which is not predicted; measure them one by one"
             raise InvalidCircuitError([Problem(where=f"gate {key.name}", what=what)])
+        angles = tuple(float(p) for p in _span(columns.params, columns.param_start, op))
         clbits = [int(c) for c in _span(columns.clbits, columns.clbit_start, op) if last_into[int(c)] == op]
         events.append(
             Event(
                 key=key,
-                angles=tuple(float(p) for p in _span(columns.params, columns.param_start, op)),
+                unitary=_unitary(pipeline, key, angles, measures=measures),
                 clbit=clbits[0] if clbits else -1,
                 start=int(schedule.start[op]),
                 length=int(numbers.length[prepared.rows[op]]),
@@ -117,6 +119,12 @@ def _events(pipeline: Pipeline, index: int) -> list[Event]:
             )
         )
     return events
+
+
+def _unitary(pipeline: Pipeline, key: GateKey, angles: tuple[float, ...], *, measures: bool) -> Matrix:
+    if measures:
+        return np.eye(2, dtype=np.complex128)
+    return gate_matrix(pipeline.gates.device.gates, key.name, angles)
 
 
 def _span(column: NDArray[_T], start: Ints, op: np.int64) -> NDArray[_T]:
@@ -159,7 +167,7 @@ class _Chip:
         qubits = event.key.operands
         if event.length:
             self._reach(event.start + event.length / 2, qubits, but=event)
-        self.state.apply(operator_channel(gate_matrix(event.key.name, event.angles)), *qubits)
+        self.state.apply(operator_channel(event.unitary), *qubits)
         noise = self.noise.gates.get(event.key, GateNoise())
         if noise.leakage:
             self.state.leak(noise.leakage, (qubits[0], qubits[1]), noise.leaking)

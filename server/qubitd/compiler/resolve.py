@@ -18,6 +18,7 @@ from qubitd.core.device import (
     PlayStep,
     PulseGate,
     Reference,
+    Scaled,
     ShiftPhaseStep,
     parameter_name,
 )
@@ -228,12 +229,14 @@ class _Resolver:
     def _fixed(self, number: Number) -> float:
         if isinstance(number, Reference):
             return self._checked(self._name(number))
-        if isinstance(number, Affine):
+        if isinstance(number, Affine | Scaled):
             self._refuse(number, "a length or the shape of an envelope cannot depend on an angle")
             return 0.0
         return number
 
     def _angled(self, number: Number) -> Affine:
+        if isinstance(number, Scaled):
+            return number.by.scaled(self._checked(self._name(number.reference)))
         return number if isinstance(number, Affine) else Affine(constant=self._fixed(number))
 
     def _checked(self, name: str) -> float:

@@ -12,6 +12,7 @@ from qubitd.core.device import (
     PlayStep,
     PulseGate,
     Reference,
+    Scaled,
     ShiftPhaseStep,
     Step,
     parameter_name,
@@ -30,7 +31,7 @@ def pulse_gates(device: Device) -> Iterator[tuple[PulseGate, tuple[int, ...]]]:
 def gate_parameters(device: Device, gate: PulseGate, operands: tuple[int, ...]) -> frozenset[str]:
     """Name all parameters that a pulse gate on these operands is played with."""
     calibrated = (gate.duration, *(number for step in gate.steps for number in _numbers(step)))
-    names = {parameter_name(device, operands, n) for n in calibrated if isinstance(n, Reference)}
+    names = {parameter_name(device, operands, of) for n in calibrated if (of := _reference(n)) is not None}
     view = view_of(gate, operands)
     for step in gate.steps:
         match step:
@@ -90,6 +91,13 @@ def play_qubit(device: Device, step: PlayStep, view: tuple[int, ...]) -> int:
         where = device.operand_name(view)
         raise InvalidDeviceError([Problem(where=where, what="a play on the pulsed qubit needs a coupler")])
     return coupler.pulsed
+
+
+def _reference(number: Number) -> Reference | None:
+    """The parameter that a number is made from."""
+    if isinstance(number, Scaled):
+        return number.reference
+    return number if isinstance(number, Reference) else None
 
 
 def _numbers(step: Step) -> tuple[Number, ...]:

@@ -1,12 +1,19 @@
-"""Angle expressions of device files (`theta/2 + pi`), read as constant + sum of factor x angle and never evaluated."""
+"""Angle expressions of device files and gate definitions (`theta/2 + pi`), read as constant + sum of factor x angle.
+
+They are never evaluated by Python. `lambda`, a keyword there, is a name like any other here.
+"""
 
 from __future__ import annotations
 
 import ast
 import math
+import re
 from collections.abc import Sequence
 
 from qubitd.core.device import Affine
+
+_KEYWORD = re.compile(r"\blambda\b")
+_STANDS_FOR_IT = "qubitd_lambda"
 
 
 class AngleExpressionError(Exception):
@@ -20,7 +27,7 @@ def parse_angle(text: str, angles: Sequence[str]) -> Affine:
         AngleExpressionError: other syntax, an unknown name, or an angle that is multiplied by or divides an angle.
     """
     try:
-        tree = ast.parse(text.strip(), mode="eval")
+        tree = ast.parse(_KEYWORD.sub(_STANDS_FOR_IT, text.strip()), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise AngleExpressionError(f"{text!r} is not an expression") from error
     try:
@@ -38,11 +45,11 @@ def _affine(node: ast.expr, angles: tuple[str, ...]) -> Affine:
             return Affine(constant=float(number))
         case ast.Name(id="pi"):
             return Affine(constant=math.pi)
-        case ast.Name(id=name) if name in angles:
-            return Affine(constant=0.0, terms=((name, 1.0),))
+        case ast.Name(id=name) if _spelt(name) in angles:
+            return Affine(constant=0.0, terms=((_spelt(name), 1.0),))
         case ast.Name(id=name):
             known = ", ".join(("pi", *angles))
-            raise AngleExpressionError(f"unknown name {name!r}; known here are {known}")
+            raise AngleExpressionError(f"unknown name {_spelt(name)!r}; known here are {known}")
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             return _affine(operand, angles).scaled(-1.0)
         case ast.UnaryOp(op=ast.UAdd(), operand=operand):
@@ -53,6 +60,11 @@ def _affine(node: ast.expr, angles: tuple[str, ...]) -> Affine:
             raise AngleExpressionError(
                 f"{ast.unparse(node)!r} is not allowed; use numbers, angles, pi, + - * / and ( )"
             )
+
+
+def _spelt(name: str) -> str:
+    """The name as the text has it."""
+    return "lambda" if name == _STANDS_FOR_IT else name
 
 
 def _binary(left: Affine, operator: ast.operator, right: Affine) -> Affine:
