@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from qubitd.core.circuit import CircuitBatch, CircuitBuilder, instructions, pack
-from qubitd.core.job import JobSpec, MeasLevel, MeasReturn
+from qubitd.core.job import JobSpec, MeasLevel, MeasReturn, Scheduling
 from qubitd.core.sweep import Sweep, SweepAxis
 from qubitd.v1 import circuits_pb2, jobs_pb2
 from qubitd.wire.circuits import decode_batch, encode_batch
@@ -64,6 +64,8 @@ def specs(draw: st.DrawFn) -> JobSpec:
         seed_simulator=draw(st.none() | st.integers(0, 2**64 - 1)),
         tags=tuple(draw(st.lists(TEXT.filter(bool), max_size=4))),
         client_data=draw(st.binary(max_size=40)),
+        herald=draw(st.booleans()),
+        scheduling=draw(st.sampled_from(Scheduling)),
     )
 
 
@@ -106,7 +108,7 @@ def test_a_job_survives_the_wire(spec: JobSpec) -> None:
     decoded = decode_spec(parse(jobs_pb2.JobSpec, encode_spec(spec).SerializeToString()))
     assert_same_batch(decoded.batch, spec.batch)
     assert_same_sweep(decoded.sweep, spec.sweep)
-    for name in ("shots", "meas_level", "meas_return", "seed_simulator", "tags", "client_data"):
+    for name in ("shots", "meas_level", "meas_return", "seed_simulator", "tags", "client_data", "herald", "scheduling"):
         assert getattr(decoded, name) == getattr(spec, name)
 
 

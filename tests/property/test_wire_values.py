@@ -17,7 +17,7 @@ from numpy.testing import assert_array_equal
 from qubitd.core.capacity import Usage
 from qubitd.core.device import Meaning
 from qubitd.core.errors import Problem
-from qubitd.core.job import JobStatus, ProgramResult
+from qubitd.core.job import Assignment, JobStatus, ProgramResult
 from qubitd.core.properties import OperationProperties, QubitProperties
 from qubitd.core.snapshot import Parameter, Snapshot
 from qubitd.v1 import backends_pb2, calibrations_pb2, circuits_pb2, jobs_pb2
@@ -142,27 +142,38 @@ BACKENDS = st.builds(
 )
 
 
-@st.composite
-def bit_results(draw: st.DrawFn) -> ProgramResult:
-    shots, width = draw(st.integers(1, 9)), draw(st.integers(0, 3))
-    data = draw(st.binary(min_size=shots * width, max_size=shots * width))
-    bits = np.frombuffer(data, dtype=np.uint8).reshape(shots, width)
-    return ProgramResult(program=draw(COUNT), first_shot=draw(st.integers(0, 1000)), shots=shots, bits=bits)
+ASSIGNMENTS = st.builds(
+    Assignment, clbit=COUNT, qubit=COUNT, prob_meas1_prep0=st.floats(0, 1), prob_meas0_prep1=st.floats(0, 1)
+)
 
 
 @st.composite
-def iq_results(draw: st.DrawFn) -> ProgramResult:
-    shots, columns = draw(st.integers(1, 9)), draw(st.integers(1, 3))
-    rows = draw(st.sampled_from([1, shots]))
-    points = draw(st.lists(st.complex_numbers(max_magnitude=1), min_size=rows * columns, max_size=rows * columns))
-    return ProgramResult(
+def program_results(draw: st.DrawFn) -> ProgramResult:
+    """Bits, points, both, of as many shots as heralds have left."""
+    kept, discarded = draw(st.integers(0, 9)), draw(st.integers(0, 3))
+    kind = draw(st.sampled_from(["bits", "iq", "both", "average"]))
+    result = ProgramResult(
         program=draw(COUNT),
         first_shot=draw(st.integers(0, 1000)),
-        shots=shots,
-        iq=np.array(points, dtype=np.complex64).reshape(rows, columns),
-        iq_qubits=tuple(range(columns)),
-        iq_clbits=tuple(range(columns)),
+        shots=max(1, kept + discarded),
+        discarded=max(discarded, 1 - kept),
+        assignment=tuple(draw(st.lists(ASSIGNMENTS, max_size=2))),
     )
+    if kind in ("bits", "both"):
+        width = draw(st.integers(int(kind == "both"), 3))
+        data = draw(st.binary(min_size=kept * width, max_size=kept * width))
+        result = replace(result, bits=np.frombuffer(data, dtype=np.uint8).reshape(kept, width))
+    if kind != "bits":
+        columns = draw(st.integers(1, 3))
+        rows = min(kept, 1) if kind == "average" else kept
+        points = draw(st.lists(st.complex_numbers(max_magnitude=1), min_size=rows * columns, max_size=rows * columns))
+        result = replace(
+            result,
+            iq=np.array(points, dtype=np.complex64).reshape(rows, columns),
+            iq_qubits=tuple(range(columns)),
+            iq_clbits=tuple(range(columns)),
+        )
+    return result
 
 
 @given(JOBS)
@@ -210,11 +221,13 @@ def test_a_refusal_survives_the_wire(code: int, message: str, problems: list[Pro
     assert received.retry_after == (None if wait is None else pytest.approx(wait, abs=1e-9))
 
 
-@given(bit_results() | iq_results(), st.integers(1, 20))
+@given(program_results(), st.integers(1, 20))
 def test_a_result_survives_the_wire_in_pieces(result: ProgramResult, most: int) -> None:
     received = [results.decode_result(results.encode_result(p)) for p in results.pieces(result, most=most)]
     assert [piece.first_shot for piece in received] == sorted({piece.first_shot for piece in received})
     assert sum(piece.shots for piece in received) == result.shots
+    assert sum(piece.discarded for piece in received) == result.discarded
+    assert all(piece.assignment == result.assignment for piece in received)
     for name in ("bits", "iq"):
         if (whole := getattr(result, name)) is not None:
             assert_array_equal(np.concatenate([getattr(piece, name) for piece in received]), whole)

@@ -9,22 +9,16 @@ import pytest
 from numpy.typing import NDArray
 from qiskit.primitives import BitArray
 
-from qubitd.compiler.compile import compile_circuits
+from qubitd.compiler.compile import compile_circuits, compile_job
 from qubitd.compiler.device_file import load_device
-from qubitd.compiler.readout import (
-    averaged,
-    classified,
-    classify,
-    counts,
-    discriminators,
-    kerneled,
-    merge_counts,
-    pack_bits,
-)
+from qubitd.compiler.readout import classify, counts, discriminators, merge_counts, pack_bits
+from qubitd.compiler.result import Wanted, assignments, averaged, program_result
 from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.discriminator import Discriminator
-from qubitd.core.errors import InvalidCalibrationError
-from qubitd.core.program import Program
+from qubitd.core.errors import InvalidCalibrationError, InvalidCircuitError
+from qubitd.core.job import Assignment, JobSpec, MeasLevel, MeasReturn
+from qubitd.core.program import HERALD, Program
+from qubitd.core.sweep import Sweep
 
 FILE = load_device("line5")
 
@@ -35,6 +29,10 @@ def measuring(*pairs: tuple[int, int], clbits: int) -> Program:
         builder.measure(qubit, clbit)
     (program,) = compile_circuits(FILE.device, FILE.snapshot(), pack([builder])).programs()
     return program
+
+
+def wanted(level: MeasLevel, discriminators: dict[int, Discriminator] | None = None, *, herald: bool = False) -> Wanted:
+    return Wanted(level=level, meas_return=MeasReturn.SINGLE, herald=herald, discriminators=discriminators or {})
 
 
 def outcomes(program: Program, *shots: str) -> NDArray[np.bool_]:
@@ -87,7 +85,7 @@ def test_each_qubit_is_told_apart_by_its_own_discriminator() -> None:
     iq = np.array([[0.4, 0.0, 0.2], [0.6, 0.2, 0.0]], dtype=np.complex64)
     assert program.acquisitions.qubit.tolist() == [0, 1, 1]
     assert classify(iq, program.acquisitions, mine).tolist() == [[False, True, False], [True, False, True]]
-    result = classified(program, iq, mine, index=3, first_shot=50)
+    result = program_result(program, iq, wanted(MeasLevel.CLASSIFIED, mine), index=3, first_shot=50)
     assert result.bits is not None
     assert counts(result.bits, 3) == {"001": 1, "110": 1}
     assert (result.program, result.first_shot, result.shots, result.iq) == (3, 50, 2, None)
@@ -107,11 +105,11 @@ def test_discriminators_come_from_the_snapshot_for_measured_qubits_alone() -> No
 def test_iq_points_are_given_in_the_order_of_the_measurements() -> None:
     program = measuring((4, 2), (0, 1), (1, 0), clbits=3)
     iq = np.array([[10, 20, 30]], dtype=np.complex64)
-    result = kerneled(program, iq, index=0, first_shot=5, shots=7)
+    result = program_result(program, iq, wanted(MeasLevel.KERNELED), index=0, first_shot=5)
     assert result.iq is not None
     assert result.iq.tolist() == [[30, 10, 20]]
     assert (result.iq_qubits, result.iq_clbits) == ((4, 0, 1), (2, 1, 0))
-    assert (result.shots, result.first_shot, result.bits) == (7, 5, None)
+    assert (result.shots, result.first_shot, result.bits, result.assignment) == (1, 5, None, ())
 
 
 def test_an_average_is_the_mean_of_the_single_shots() -> None:
@@ -125,3 +123,106 @@ def test_an_average_is_the_mean_of_the_single_shots() -> None:
 
 def test_counts_of_chunks_add_up() -> None:
     assert merge_counts([{"01": 2, "11": 1}, {"00": 4, "11": 5}]) == {"00": 4, "01": 2, "11": 6}
+
+
+def test_of_no_shot_there_is_no_average() -> None:
+    assert averaged(np.zeros((0, 2), dtype=np.complex64)).shape == (0, 2)
+
+
+# Bits and points together
+
+
+def test_both_are_the_bits_and_the_points_that_they_were_made_from() -> None:
+    program = measuring((4, 2), (0, 1), clbits=3)
+    mine = {0: Discriminator(rotation=0.0, threshold=0.0), 4: Discriminator(rotation=0.0, threshold=0.0)}
+    iq = np.array([[-1, 1], [1, -1], [1, 1]], dtype=np.complex64)
+    both, bits, points = (
+        program_result(program, iq, wanted(level, mine), index=0, first_shot=0)
+        for level in (MeasLevel.BOTH, MeasLevel.CLASSIFIED, MeasLevel.KERNELED)
+    )
+    assert both.bits is not None
+    assert both.iq is not None
+    np.testing.assert_array_equal(both.bits, bits.bits)
+    np.testing.assert_array_equal(both.iq, points.iq)
+    assert (both.iq_qubits, both.iq_clbits) == ((4, 0), (2, 1))
+
+
+def test_assignment_errors_are_those_of_the_measurement_that_wins() -> None:
+    program = measuring((0, 1), (4, 0), (3, 0), clbits=3)
+    snapshot = FILE.snapshot()
+    found = assignments(FILE.device, snapshot, program)
+    assert [(one.clbit, one.qubit) for one in found] == [(0, 3), (1, 0)]
+    assert found[0] == Assignment(
+        clbit=0,
+        qubit=3,
+        prob_meas1_prep0=snapshot.value("q3.measure.prob_meas1_prep0"),
+        prob_meas0_prep1=snapshot.value("q3.measure.prob_meas0_prep1"),
+    )
+    parameters = {n: p for n, p in snapshot.parameters.items() if n != "q3.measure.prob_meas0_prep1"}
+    assert [one.clbit for one in assignments(FILE.device, replace(snapshot, parameters=parameters), program)] == [1]
+
+
+# Heralds
+
+
+def heralding(*pairs: tuple[int, int], clbits: int) -> Program:
+    builder = CircuitBuilder(name="a", num_qubits=5, num_clbits=clbits).add("sx", 2)
+    for qubit, clbit in pairs:
+        builder.measure(qubit, clbit)
+    spec = JobSpec(batch=pack([builder]), sweep=Sweep(), shots=1, herald=True)
+    (program,) = compile_job(FILE.device, FILE.snapshot(), spec).programs()
+    return program
+
+
+def test_a_heralded_circuit_measures_every_qubit_it_uses_before_anything_else() -> None:
+    program = heralding((0, 0), clbits=1)
+    rows = program.acquisitions
+    heralds = rows.clbit == HERALD
+    assert sorted(rows.qubit[heralds].tolist()) == [0, 2]
+    assert rows.qubit[~heralds].tolist() == [0]
+    ends = (rows.start + rows.length)[heralds]
+    drive = program.lines.index("q2.drive")
+    assert program.plays.start[program.plays.line == drive].min() >= ends.max()
+    assert program.num_clbits == 1
+
+
+def test_a_circuit_that_uses_no_qubit_has_nothing_to_herald() -> None:
+    spec = JobSpec(
+        batch=pack([CircuitBuilder(name="empty", num_qubits=5, num_clbits=1)]), sweep=Sweep(), shots=1, herald=True
+    )
+    (program,) = compile_job(FILE.device, FILE.snapshot(), spec).programs()
+    assert len(program.acquisitions.clbit) == 0
+
+
+def test_shots_that_did_not_begin_in_0_are_discarded_and_counted() -> None:
+    program = heralding((0, 0), (2, 1), clbits=2)
+    mine = {qubit: Discriminator(rotation=0.0, threshold=0.0) for qubit in (0, 2)}
+    rows = program.acquisitions
+    heralds = np.flatnonzero(rows.clbit == HERALD)
+    iq = np.full((4, len(rows.clbit)), -1, dtype=np.complex64)
+    iq[:, rows.clbit == 1] = 1
+    iq[1, heralds[0]] = iq[3, heralds[1]] = 1
+    found = program_result(program, iq, wanted(MeasLevel.BOTH, mine, herald=True), index=0, first_shot=10)
+    assert (found.first_shot, found.shots, found.discarded, found.kept) == (10, 4, 2, 2)
+    assert found.bits is not None
+    assert counts(found.bits, 2) == {"10": 2}
+    assert found.iq is not None
+    assert found.iq.tolist() == [[-1, 1], [-1, 1]]
+    assert found.iq_clbits == (0, 1)
+
+
+def test_a_qubit_that_cannot_be_measured_cannot_be_heralded() -> None:
+    snapshot = FILE.snapshot()
+    parameters = {n: p for n, p in snapshot.parameters.items() if n != "q2.readout.frequency"}
+    builder = CircuitBuilder(name="a", num_qubits=5, num_clbits=1).add("sx", 2).measure(0, 0)
+    spec = JobSpec(batch=pack([builder]), sweep=Sweep(), shots=1, herald=True)
+    with pytest.raises(InvalidCircuitError, match=r"herald: q2 cannot be measured: .*q2\.readout\.frequency"):
+        compile_job(FILE.device, replace(snapshot, parameters=parameters), spec)
+
+
+def test_a_device_without_measurement_cannot_be_heralded() -> None:
+    gates = {name: gate for name, gate in FILE.device.gates.items() if name != "measure"}
+    builder = CircuitBuilder(name="a", num_qubits=5, num_clbits=0).add("sx", 2)
+    spec = JobSpec(batch=pack([builder]), sweep=Sweep(), shots=1, herald=True)
+    with pytest.raises(InvalidCircuitError, match="the device has no measurement of it"):
+        compile_job(replace(FILE.device, gates=gates), FILE.snapshot(), spec)

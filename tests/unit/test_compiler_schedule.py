@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from qubitd.compiler.compile import compile_circuits
+from qubitd.compiler.compile import compile_circuits, compile_job
 from qubitd.compiler.device_file import load_device
 from qubitd.core.circuit import CircuitBuilder, pack
+from qubitd.core.job import JobSpec, Scheduling
 from qubitd.core.program import Program
+from qubitd.core.sweep import Sweep
 
 FILE = load_device("line5")
 SX, CZ01, CZ12, MEASURE = 40, 70, 68, 800
@@ -19,6 +21,12 @@ def circuit() -> CircuitBuilder:
 
 def program(builder: CircuitBuilder) -> Program:
     (made,) = compile_circuits(FILE.device, FILE.snapshot(), pack([builder])).programs()
+    return made
+
+
+def early(builder: CircuitBuilder) -> Program:
+    spec = JobSpec(batch=pack([builder]), sweep=Sweep(), shots=1, scheduling=Scheduling.ASAP)
+    (made,) = compile_job(FILE.device, FILE.snapshot(), spec).programs()
     return made
 
 
@@ -126,3 +134,26 @@ def test_a_longer_duration_moves_the_schedule_the_pulse_and_nothing_else() -> No
     assert starts(made, "q0.drive") == [0]
     assert starts(made, "q1.drive") == [20]
     assert made.plays.length[0] == len(made.tables.envelopes[made.plays.envelope[0]].samples) == 60
+
+
+# As soon as possible
+
+
+def test_as_soon_as_possible_a_short_qubit_waits_in_the_middle() -> None:
+    made = early(circuit().add("sx", 0).add("sx", 0).add("sx", 0).add("sx", 1).add("cz", 0, 1))
+    assert starts(made, "q0.drive") == [0, 40, 80]
+    assert starts(made, "q1.drive") == [0]
+    assert starts(made, "q0.flux") == [120]
+    assert made.duration == 120 + CZ01
+
+
+def test_as_soon_as_possible_each_qubit_is_measured_when_it_is_ready() -> None:
+    builder = circuit().add("sx", 0).add("sx", 0).add("sx", 1)
+    made = early(builder.measure(0, 0).measure(1, 1).measure(4, 4))
+    assert [starts(made, f"q{q}.readout") for q in (0, 1, 4)] == [[80], [40], [0]]
+    assert made.duration == 80 + MEASURE
+
+
+def test_as_soon_as_possible_a_barrier_still_orders() -> None:
+    made = early(circuit().add("sx", 0).add("barrier", 0, 1, 2).add("sx", 1).add("sx", 2).add("sx", 0))
+    assert [starts(made, f"q{q}.drive") for q in (0, 1, 2)] == [[0, 40], [40], [40]]

@@ -10,7 +10,7 @@ from qiskit.result.models import MeasLevel as QiskitLevel
 from qiskit.result.models import MeasReturnType
 
 from qubitd.client import Limits
-from qubitd.core.job import MeasLevel, MeasReturn
+from qubitd.core.job import MeasLevel, MeasReturn, Scheduling
 from qubitd.provider.options import RunOptions, add_validators, check_options, default_options
 
 LIMITS = Limits(max_shots=100_000, max_circuits=1_000, max_total_shots=5_000_000, max_job_bytes=1 << 26)
@@ -33,6 +33,8 @@ def test_defaults_are_taken() -> None:
         memory=False,
         meas_level=MeasLevel.CLASSIFIED,
         meas_return=MeasReturn.SINGLE,
+        herald=False,
+        scheduling=Scheduling.ALAP,
         seed_simulator=None,
         tags=(),
     )
@@ -60,7 +62,9 @@ def test_more_shots_than_a_job_may_have_are_refused_with_both_numbers() -> None:
     ]
 
 
-@pytest.mark.parametrize(("level", "expected"), [(1, 1), (QiskitLevel.KERNELED, 1), (QiskitLevel.CLASSIFIED, 2)])
+@pytest.mark.parametrize(
+    ("level", "expected"), [(1, 1), (QiskitLevel.KERNELED, 1), (QiskitLevel.CLASSIFIED, 2), ("both", 3)]
+)
 def test_levels_are_taken_as_numbers_and_as_qiskits_names(level: Any, expected: int) -> None:
     assert checked(meas_level=level).meas_level == expected
 
@@ -74,8 +78,15 @@ def test_averages_of_iq_points_can_be_asked_for(kind: Any) -> None:
     ("values", "text"),
     [
         ({"memory": 1}, "option memory: is 1; give True or False"),
-        ({"meas_level": 0}, "option meas_level: is 0; give 1 (IQ points) or 2 (bits)"),
-        ({"meas_level": True}, "option meas_level: is True; give 1 (IQ points) or 2 (bits)"),
+        ({"meas_level": 0}, "option meas_level: is 0; give 1 (IQ points), 2 (bits) or 'both'"),
+        ({"meas_level": True}, "option meas_level: is True; give 1 (IQ points), 2 (bits) or 'both'"),
+        ({"meas_level": "all"}, "option meas_level: is 'all'; give 1 (IQ points), 2 (bits) or 'both'"),
+        ({"herald": 1}, "option herald: is 1; give True or False"),
+        ({"scheduling": "late"},
+         "option scheduling: is 'late'; give 'alap' (as late as possible) or 'asap' (as soon as possible)"),
+        ({"meas_level": "both", "meas_return": "avg"},
+         "option meas_return: is 'avg', which exists for meas_level 1 only; "
+         "ask for meas_level=1 or meas_return='single'"),
         ({"meas_return": "mean"}, "option meas_return: is 'mean'; give 'single' or 'avg'"),
         ({"meas_return": "avg"}, "option meas_return: is 'avg', which exists for meas_level 1 only; "
                                  "ask for meas_level=1 or meas_return='single'"),
@@ -92,6 +103,11 @@ def test_averages_of_iq_points_can_be_asked_for(kind: Any) -> None:
 )  # fmt: skip
 def test_a_value_outside_its_limits_is_refused_by_name(values: dict[str, Any], text: str) -> None:
     assert refused(**values) == [text]
+
+
+def test_heralds_and_scheduling_can_be_asked_for() -> None:
+    options = checked(herald=True, scheduling="asap")
+    assert (options.herald, options.scheduling) == (True, Scheduling.ASAP)
 
 
 def test_everything_wrong_is_reported_at_once() -> None:

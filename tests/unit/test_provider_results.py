@@ -15,7 +15,7 @@ from qiskit.exceptions import QiskitError
 from qiskit.result import Result
 
 from qubitd.client import Job
-from qubitd.core.job import JobStatus, ProgramResult
+from qubitd.core.job import Assignment, JobStatus, ProgramResult
 from qubitd.provider import JobFailedError
 from qubitd.provider.headers import JobHeader, circuit_header, read_header, write_header
 from qubitd.provider.results import build_result, counts, memory_of
@@ -162,6 +162,42 @@ def test_averaged_iq_points_are_weighted_with_their_shots() -> None:
 def test_one_single_shot_is_no_average() -> None:
     result = result_of(header_of(QuantumCircuit(1, 1)), iq([[1.0]], shots=1, clbits=(0,)), job=replace(JOB, shots=1))
     assert result.get_memory().shape == (1, 1)
+
+
+# Heralds, both levels, assignment
+
+
+def test_counts_are_those_of_the_shots_that_were_kept() -> None:
+    first = replace(bits(1, 1), shots=3, discarded=1)
+    result = result_of(header_of(QuantumCircuit(1, 1)), first, bits(0, first_shot=3))
+    assert result.get_counts() == {"0": 1, "1": 2}
+    assert (result.results[0].shots, result.results[0].header["discarded_shots"]) == (3, 1)
+
+
+def test_averages_are_weighted_with_the_shots_that_were_kept() -> None:
+    pieces = (
+        replace(iq([[1.0]], shots=3, clbits=(0,)), discarded=1),
+        replace(iq(np.zeros((0, 1)), shots=1, clbits=(0,), first_shot=3), discarded=1),
+        iq([[4.0]], shots=4, clbits=(0,), first_shot=4),
+    )
+    result = result_of(header_of(QuantumCircuit(1, 1)), *pieces, job=replace(JOB, shots=8))
+    assert_allclose(result.get_memory(), [3.0])
+
+
+def test_bits_and_points_of_the_same_shots_stand_side_by_side() -> None:
+    piece = replace(bits(1, 0, 1, 1), iq=np.array([[1], [2], [3], [4j]], np.complex64), iq_qubits=(2,), iq_clbits=(1,))
+    data = result_of(header_of(QuantumCircuit(3, 2), memory=True), piece).data()
+    assert data["memory"] == ["0x1", "0x0", "0x1", "0x1"]
+    points = np.asarray(data["iq"])
+    assert points.shape == (4, 2, 2)
+    assert_array_equal(points[:, 1], [[1, 0], [2, 0], [3, 0], [0, 4]])
+    assert np.isnan(points[:, 0]).all()
+
+
+def test_assignment_matrices_stand_in_the_order_of_the_classical_bits() -> None:
+    assignment = (Assignment(clbit=1, qubit=0, prob_meas1_prep0=0.25, prob_meas0_prep1=0.125),)
+    result = result_of(header_of(QuantumCircuit(1, 3)), replace(bits(0, 0, 0, 2), assignment=assignment))
+    assert result.results[0].header["assignment_matrices"] == [None, [[0.75, 0.125], [0.25, 0.875]], None]
 
 
 def test_metadata_stay_on_this_client_as_they_are() -> None:

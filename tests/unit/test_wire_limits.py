@@ -161,8 +161,9 @@ def test_a_text_that_cannot_be_encoded_gets_a_question_mark() -> None:
         ("shots", 0, "shots: is 0; the limits are 1 and 2147483647"),
         ("shots", 2**31, "shots: is 2147483648; the limits are 1 and 2147483647"),
         ("wire_version", 2, "wire_version: is 2; this end speaks 1"),
-        ("meas_level", 0, "meas_level: is 0; give 1 (IQ points) or 2 (bits)"),
+        ("meas_level", 0, "meas_level: is 0; give 1 (IQ points), 2 (bits) or 3 (both)"),
         ("meas_return", 9, "meas_return: is 9; give 1 (every shot) or 2 (the mean)"),
+        ("scheduling", 3, "scheduling: is 3; give 1 (as late) or 2 (as soon as possible)"),
         ("client_data", bytes((1 << 20) + 1), "client_data, bytes: is 1048577; the limits are 0 and 1048576"),
     ],
 )
@@ -175,7 +176,7 @@ def test_a_field_outside_its_limits_is_named(field: str, value: object, text: st
 def test_bits_cannot_be_averaged() -> None:
     spec = bell_spec()
     spec.meas_return = jobs_pb2.MEAS_RETURN_AVERAGE
-    assert "IQ points only" in refusal_of(spec)
+    assert "which bits do not have" in refusal_of(spec)
 
 
 def test_a_thirty_third_tag_is_refused() -> None:

@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 
 from qubitd.core.errors import InvalidCircuitError, Problem
 
+HERALD_CLBIT = 2**32 - 1
+"""Stands where a measurement's classical bit would, if its outcome only decides whether the shot counts."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:

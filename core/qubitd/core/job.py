@@ -30,12 +30,19 @@ class JobStatus(enum.Enum):
 
 
 class MeasLevel(enum.IntEnum):
-    """How much of the readout a job asks for; the numbers are Qiskit's."""
+    """How much of the readout a job asks for; the numbers up to 2 are Qiskit's."""
 
     KERNELED = 1
     """IQ points."""
     CLASSIFIED = 2
     """Bits."""
+    BOTH = 3
+    """Bits and the IQ points that they were made from."""
+
+    @property
+    def has_bits(self) -> bool:
+        """Whether the result holds bits."""
+        return self in (MeasLevel.CLASSIFIED, MeasLevel.BOTH)
 
 
 class MeasReturn(enum.Enum):
@@ -43,6 +50,15 @@ class MeasReturn(enum.Enum):
 
     SINGLE = "single"
     AVERAGE = "avg"
+
+
+class Scheduling(enum.Enum):
+    """When operations start; the names are Qiskit's."""
+
+    ALAP = "alap"
+    """As late as possible: qubits stay in 0 for as long as they can, and are measured together at the end."""
+    ASAP = "asap"
+    """As soon as possible: each qubit is measured as soon as it is ready."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -54,6 +70,9 @@ class JobSpec:
     shots: int
     meas_level: MeasLevel = MeasLevel.CLASSIFIED
     meas_return: MeasReturn = MeasReturn.SINGLE
+    herald: bool = False
+    """Whether circuits begin with a measurement of the qubits they use; a shot with one that is not 0 is discarded."""
+    scheduling: Scheduling = Scheduling.ALAP
     seed_simulator: int | None = None
     """Makes an emulated chip repeatable; a real rack ignores it."""
     tags: tuple[str, ...] = ()
@@ -66,19 +85,41 @@ class JobSpec:
         return len(self.batch.circuits) * self.sweep.num_points
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """How often the outcome in a classical bit is wrong, by the calibration that the job ran under."""
+
+    clbit: int
+    qubit: int
+    """Measured last into that bit."""
+    prob_meas1_prep0: float
+    """Probability to read 1 where 0 was prepared."""
+    prob_meas0_prep1: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ProgramResult:
-    """What some shots of one program (circuit x grid point) gave. Exactly one of `bits` and `iq` is there."""
+    """What some shots of one program (circuit x grid point) gave: `bits`, `iq`, or both."""
 
     program: int
     """circuit * points + point."""
     first_shot: int
     shots: int
+    """That were run."""
+    discarded: int = 0
+    """Of those, shots whose herald was not 0; they are in no array."""
     bits: NDArray[np.uint8] | None = None
-    """Packed as in Qiskit's BitArray: shape (shots, ceil(clbits / 8)), big-endian, bit 0 last; never written: 0."""
+    """Packed as in Qiskit's BitArray: shape (kept, ceil(clbits / 8)), big-endian, bit 0 last; never written: 0."""
     iq: NDArray[np.complex64] | None = None
-    """Shape (shots, measurements), or (1, measurements) if averaged: mean over the window, fraction of full scale."""
+    """Shape (kept, measurements), or at most one row if averaged: mean over the window, fraction of full scale."""
     iq_qubits: tuple[int, ...] = ()
     """Qubit of each column of `iq`."""
     iq_clbits: tuple[int, ...] = ()
     """Classical bit of each column of `iq`."""
+    assignment: tuple[Assignment, ...] = ()
+    """By classical bit, for those that a measurement writes; without an entry the calibration states none."""
+
+    @property
+    def kept(self) -> int:
+        """Shots that count."""
+        return self.shots - self.discarded

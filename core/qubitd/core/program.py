@@ -12,6 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+HERALD = -1
+"""Classical bit of an acquisition whose outcome only decides whether the shot counts: it does if that is 0."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SampledEnvelope:
@@ -61,7 +64,7 @@ class Acquisitions:
     phase: NDArray[np.float64]
     """Radians, of the demodulation."""
     clbit: NDArray[np.int32]
-    """Classical bit that gets the outcome; of two measurements into one bit the later in `order` wins."""
+    """Classical bit that gets the outcome, or `HERALD`; of two measurements into one bit the later in `order` wins."""
     order: NDArray[np.int32]
     """Position of the measurement in the circuit."""
 

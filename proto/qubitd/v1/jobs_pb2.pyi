@@ -76,6 +76,8 @@ class _MeasLevelEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._Enum
     """IQ points."""
     MEAS_LEVEL_CLASSIFIED: _MeasLevel.ValueType  # 2
     """Bits."""
+    MEAS_LEVEL_BOTH: _MeasLevel.ValueType  # 3
+    """Bits and the IQ points that they were made from; every shot."""
 
 class MeasLevel(_MeasLevel, metaclass=_MeasLevelEnumTypeWrapper):
     """How much of the readout is sent back."""
@@ -86,6 +88,8 @@ MEAS_LEVEL_KERNELED: MeasLevel.ValueType  # 1
 """IQ points."""
 MEAS_LEVEL_CLASSIFIED: MeasLevel.ValueType  # 2
 """Bits."""
+MEAS_LEVEL_BOTH: MeasLevel.ValueType  # 3
+"""Bits and the IQ points that they were made from; every shot."""
 Global___MeasLevel: typing_extensions.TypeAlias = MeasLevel
 
 class _MeasReturn:
@@ -112,6 +116,30 @@ MEAS_RETURN_AVERAGE: MeasReturn.ValueType  # 2
 """The mean over shots; IQ points only."""
 Global___MeasReturn: typing_extensions.TypeAlias = MeasReturn
 
+class _Scheduling:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _SchedulingEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_Scheduling.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    SCHEDULING_UNSPECIFIED: _Scheduling.ValueType  # 0
+    """As late as possible."""
+    SCHEDULING_ALAP: _Scheduling.ValueType  # 1
+    """As late as possible, said outright."""
+    SCHEDULING_ASAP: _Scheduling.ValueType  # 2
+    """As soon as possible."""
+
+class Scheduling(_Scheduling, metaclass=_SchedulingEnumTypeWrapper):
+    """When operations start."""
+
+SCHEDULING_UNSPECIFIED: Scheduling.ValueType  # 0
+"""As late as possible."""
+SCHEDULING_ALAP: Scheduling.ValueType  # 1
+"""As late as possible, said outright."""
+SCHEDULING_ASAP: Scheduling.ValueType  # 2
+"""As soon as possible."""
+Global___Scheduling: typing_extensions.TypeAlias = Scheduling
+
 @typing.final
 class JobSpec(google.protobuf.message.Message):
     """What is to be run."""
@@ -127,6 +155,8 @@ class JobSpec(google.protobuf.message.Message):
     SEED_SIMULATOR_FIELD_NUMBER: builtins.int
     TAGS_FIELD_NUMBER: builtins.int
     CLIENT_DATA_FIELD_NUMBER: builtins.int
+    HERALD_FIELD_NUMBER: builtins.int
+    SCHEDULING_FIELD_NUMBER: builtins.int
     wire_version: builtins.int
     """Version of the circuit columns: 1."""
     shots: builtins.int
@@ -141,6 +171,12 @@ class JobSpec(google.protobuf.message.Message):
     """Whatever the client needs to read the result again elsewhere, such as names and registers; the daemon keeps it unread
     and gives it back with Get. At most 1 MiB.
     """
+    herald: builtins.bool
+    """Each circuit begins with a measurement of every qubit that it uses; shots in which one of these is not 0 are discarded
+    and counted.
+    """
+    scheduling: Global___Scheduling.ValueType
+    """When operations start."""
     @property
     def batch(self) -> qubitd.v1.circuits_pb2.CircuitBatch:
         """Circuits in native gates."""
@@ -165,9 +201,11 @@ class JobSpec(google.protobuf.message.Message):
         seed_simulator: builtins.int | None = ...,
         tags: collections.abc.Iterable[builtins.str] | None = ...,
         client_data: builtins.bytes = ...,
+        herald: builtins.bool = ...,
+        scheduling: Global___Scheduling.ValueType = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_seed_simulator", b"_seed_simulator", "batch", b"batch", "seed_simulator", b"seed_simulator", "sweep", b"sweep"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_seed_simulator", b"_seed_simulator", "batch", b"batch", "client_data", b"client_data", "meas_level", b"meas_level", "meas_return", b"meas_return", "seed_simulator", b"seed_simulator", "shots", b"shots", "sweep", b"sweep", "tags", b"tags", "wire_version", b"wire_version"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_seed_simulator", b"_seed_simulator", "batch", b"batch", "client_data", b"client_data", "herald", b"herald", "meas_level", b"meas_level", "meas_return", b"meas_return", "scheduling", b"scheduling", "seed_simulator", b"seed_simulator", "shots", b"shots", "sweep", b"sweep", "tags", b"tags", "wire_version", b"wire_version"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_seed_simulator", b"_seed_simulator"]) -> typing.Literal["seed_simulator"] | None: ...
 
 Global___JobSpec: typing_extensions.TypeAlias = JobSpec
@@ -653,8 +691,38 @@ class ResultsResponse(google.protobuf.message.Message):
 Global___ResultsResponse: typing_extensions.TypeAlias = ResultsResponse
 
 @typing.final
+class Assignment(google.protobuf.message.Message):
+    """How often the outcome in a classical bit is wrong, by the calibration that the job ran under."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CLBIT_FIELD_NUMBER: builtins.int
+    QUBIT_FIELD_NUMBER: builtins.int
+    PROB_MEAS1_PREP0_FIELD_NUMBER: builtins.int
+    PROB_MEAS0_PREP1_FIELD_NUMBER: builtins.int
+    clbit: builtins.int
+    """The classical bit."""
+    qubit: builtins.int
+    """The qubit that is measured into it last."""
+    prob_meas1_prep0: builtins.float
+    """Probability to read 1 where 0 was prepared."""
+    prob_meas0_prep1: builtins.float
+    """Probability to read 0 where 1 was prepared."""
+    def __init__(
+        self,
+        *,
+        clbit: builtins.int = ...,
+        qubit: builtins.int = ...,
+        prob_meas1_prep0: builtins.float = ...,
+        prob_meas0_prep1: builtins.float = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["clbit", b"clbit", "prob_meas0_prep1", b"prob_meas0_prep1", "prob_meas1_prep0", b"prob_meas1_prep0", "qubit", b"qubit"]) -> None: ...
+
+Global___Assignment: typing_extensions.TypeAlias = Assignment
+
+@typing.final
 class ProgramResult(google.protobuf.message.Message):
-    """What some shots of one program (circuit x grid point) gave. Exactly one of `bits` and `iq` is filled, unless the circuit
+    """What some shots of one program (circuit x grid point) gave: `bits`, `iq` or both as the job asked, nothing if the circuit
     measures nothing.
     """
 
@@ -668,20 +736,24 @@ class ProgramResult(google.protobuf.message.Message):
     IQ_QUBITS_FIELD_NUMBER: builtins.int
     IQ_CLBITS_FIELD_NUMBER: builtins.int
     BYTES_PER_SHOT_FIELD_NUMBER: builtins.int
+    DISCARDED_FIELD_NUMBER: builtins.int
+    ASSIGNMENT_FIELD_NUMBER: builtins.int
     program: builtins.int
     """circuit * grid points + point."""
     first_shot: builtins.int
     """Index of the first shot in this piece."""
     shots: builtins.int
-    """Shots in this piece."""
+    """Shots in this piece, the discarded ones included."""
     bits: builtins.bytes
-    """shots x ceil(clbits / 8) bytes; each shot big-endian, classical bit 0 in the last byte's lowest bit."""
+    """(shots - discarded) x ceil(clbits / 8) bytes; each shot big-endian, classical bit 0 in the last byte's lowest bit."""
     iq: builtins.bytes
-    """complex64 (float32 pairs, little-endian), shots x measurements, or 1 x measurements when averaged: mean over the
-    integration window, fraction of ADC full scale.
+    """complex64 (float32 pairs, little-endian), (shots - discarded) x measurements, or at most one row when averaged: mean
+    over the integration window, fraction of ADC full scale.
     """
     bytes_per_shot: builtins.int
     """Bytes that each shot takes in `bits`."""
+    discarded: builtins.int
+    """Shots whose herald was not 0: they are in neither `bits` nor `iq`."""
     @property
     def iq_qubits(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
         """Qubit of each column of `iq`."""
@@ -689,6 +761,10 @@ class ProgramResult(google.protobuf.message.Message):
     @property
     def iq_clbits(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
         """Classical bit of each column of `iq`."""
+
+    @property
+    def assignment(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Assignment]:
+        """One for each classical bit that a measurement writes and whose errors the calibration states."""
 
     def __init__(
         self,
@@ -701,8 +777,10 @@ class ProgramResult(google.protobuf.message.Message):
         iq_qubits: collections.abc.Iterable[builtins.int] | None = ...,
         iq_clbits: collections.abc.Iterable[builtins.int] | None = ...,
         bytes_per_shot: builtins.int = ...,
+        discarded: builtins.int = ...,
+        assignment: collections.abc.Iterable[Global___Assignment] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["bits", b"bits", "bytes_per_shot", b"bytes_per_shot", "first_shot", b"first_shot", "iq", b"iq", "iq_clbits", b"iq_clbits", "iq_qubits", b"iq_qubits", "program", b"program", "shots", b"shots"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["assignment", b"assignment", "bits", b"bits", "bytes_per_shot", b"bytes_per_shot", "discarded", b"discarded", "first_shot", b"first_shot", "iq", b"iq", "iq_clbits", b"iq_clbits", "iq_qubits", b"iq_qubits", "program", b"program", "shots", b"shots"]) -> None: ...
 
 Global___ProgramResult: typing_extensions.TypeAlias = ProgramResult
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from qubitd.core.job import ProgramResult
+from qubitd.core.job import Assignment, ProgramResult
 from qubitd.v1 import jobs_pb2
 from qubitd.wire.errors import malformed
-from qubitd.wire.parsing import check_count, column, pack_column
+from qubitd.wire.parsing import check_count, check_finite, column, pack_column
 
 MAX_PIECE_BYTES = 1 << 20
 _MAX_COUNT = 2**31 - 1
@@ -18,21 +18,28 @@ _COMPLEX64 = np.dtype("<c8")
 
 
 def pieces(result: ProgramResult, *, most: int = MAX_PIECE_BYTES) -> Iterator[ProgramResult]:
-    """Cut a result between shots so that no piece holds more than `most` bytes, one shot at least."""
-    data = result.iq if result.bits is None else result.bits
-    if data is None or data.nbytes <= most or len(data) != result.shots:
+    """Cut a result between shots so that no piece holds more than `most` bytes, one shot at least.
+
+    The discarded shots go with the first piece.
+    """
+    size = sum(array.nbytes for array in (result.bits, result.iq) if array is not None)
+    if size <= most or not _is_per_shot(result):
         yield result
         return
-    step = max(1, most // (data.nbytes // len(data)))
-    for start in range(0, result.shots, step):
-        end = min(start + step, result.shots)
+    step = max(1, most // (size // result.kept))
+    discarded, first_shot = result.discarded, result.first_shot
+    for start in range(0, result.kept, step):
+        end = min(start + step, result.kept)
         yield replace(
             result,
-            first_shot=result.first_shot + start,
-            shots=end - start,
+            first_shot=first_shot,
+            shots=end - start + discarded,
+            discarded=discarded,
             bits=None if result.bits is None else result.bits[start:end],
             iq=None if result.iq is None else result.iq[start:end],
         )
+        first_shot += end - start + discarded
+        discarded = 0
 
 
 def encode_result(result: ProgramResult) -> jobs_pb2.ProgramResult:
@@ -41,8 +48,10 @@ def encode_result(result: ProgramResult) -> jobs_pb2.ProgramResult:
         program=result.program,
         first_shot=result.first_shot,
         shots=result.shots,
+        discarded=result.discarded,
         iq_qubits=result.iq_qubits,
         iq_clbits=result.iq_clbits,
+        assignment=map(_encode_assignment, result.assignment),
     )
     if result.iq is not None:
         message.iq = pack_column(result.iq, _COMPLEX64)
@@ -60,19 +69,47 @@ def decode_result(message: jobs_pb2.ProgramResult) -> ProgramResult:
     """
     where = f"result of program {message.program}"
     shots = check_count(message.shots, where=f"{where}, shots", least=1, most=_MAX_COUNT)
-    empty = ProgramResult(program=message.program, first_shot=message.first_shot, shots=shots)
     if len(message.iq_clbits) != len(message.iq_qubits):
         raise malformed(f"{where}, iq_clbits", f"names {len(message.iq_clbits)} bits, {len(message.iq_qubits)} qubits")
-    if len(message.iq_qubits):
-        return _with_iq(empty, message, where)
-    return _with_bits(empty, message, where)
+    empty = ProgramResult(
+        program=message.program,
+        first_shot=message.first_shot,
+        shots=shots,
+        discarded=check_count(message.discarded, where=f"{where}, discarded", most=shots),
+        assignment=tuple(_decode_assignment(one, where) for one in message.assignment),
+    )
+    found = _with_iq(empty, message, where) if len(message.iq_qubits) else empty
+    has_bits = message.bytes_per_shot or message.bits or found.iq is None
+    return _with_bits(found, message, where) if has_bits else found
+
+
+def _is_per_shot(result: ProgramResult) -> bool:
+    return all(len(array) == result.kept for array in (result.bits, result.iq) if array is not None)
+
+
+def _encode_assignment(one: Assignment) -> jobs_pb2.Assignment:
+    return jobs_pb2.Assignment(
+        clbit=one.clbit,
+        qubit=one.qubit,
+        prob_meas1_prep0=one.prob_meas1_prep0,
+        prob_meas0_prep1=one.prob_meas0_prep1,
+    )
+
+
+def _decode_assignment(message: jobs_pb2.Assignment, where: str) -> Assignment:
+    return Assignment(
+        clbit=message.clbit,
+        qubit=message.qubit,
+        prob_meas1_prep0=check_finite(message.prob_meas1_prep0, where=f"{where}, prob_meas1_prep0"),
+        prob_meas0_prep1=check_finite(message.prob_meas0_prep1, where=f"{where}, prob_meas0_prep1"),
+    )
 
 
 def _with_iq(empty: ProgramResult, message: jobs_pb2.ProgramResult, where: str) -> ProgramResult:
     columns = len(message.iq_qubits)
     iq = column(message.iq, _COMPLEX64, where=f"{where}, iq")
-    if len(iq) not in (columns, columns * empty.shots):
-        raise malformed(f"{where}, iq", f"holds {len(iq)} points for {empty.shots} shots of {columns} measurements")
+    if len(iq) not in (min(empty.kept, 1) * columns, columns * empty.kept):
+        raise malformed(f"{where}, iq", f"holds {len(iq)} points for {empty.kept} shots of {columns} measurements")
     return replace(
         empty,
         iq=iq.reshape(-1, columns),
@@ -83,8 +120,8 @@ def _with_iq(empty: ProgramResult, message: jobs_pb2.ProgramResult, where: str) 
 
 def _with_bits(empty: ProgramResult, message: jobs_pb2.ProgramResult, where: str) -> ProgramResult:
     width = message.bytes_per_shot
-    if len(message.bits) != empty.shots * width:
-        raise malformed(f"{where}, bits", f"has {len(message.bits)} bytes for {empty.shots} shots of {width} bytes")
+    if len(message.bits) != empty.kept * width:
+        raise malformed(f"{where}, bits", f"has {len(message.bits)} bytes for {empty.kept} shots of {width} bytes")
     if width == 0:
-        return replace(empty, bits=np.zeros((empty.shots, 0), dtype=np.uint8))
-    return replace(empty, bits=np.frombuffer(message.bits, dtype=np.uint8).reshape(empty.shots, width))
+        return replace(empty, bits=np.zeros((empty.kept, 0), dtype=np.uint8))
+    return replace(empty, bits=np.frombuffer(message.bits, dtype=np.uint8).reshape(empty.kept, width))

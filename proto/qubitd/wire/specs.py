@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qubitd.core.job import JobSpec, MeasLevel, MeasReturn
+from qubitd.core.job import JobSpec, MeasLevel, MeasReturn, Scheduling
 from qubitd.v1 import jobs_pb2
 from qubitd.wire.circuits import decode_batch, encode_batch
 from qubitd.wire.errors import malformed
@@ -23,10 +23,15 @@ MAX_BACKEND_NAME = 128
 _LEVELS = {
     MeasLevel.KERNELED: jobs_pb2.MEAS_LEVEL_KERNELED,
     MeasLevel.CLASSIFIED: jobs_pb2.MEAS_LEVEL_CLASSIFIED,
+    MeasLevel.BOTH: jobs_pb2.MEAS_LEVEL_BOTH,
 }
 _RETURNS = {MeasReturn.SINGLE: jobs_pb2.MEAS_RETURN_SINGLE, MeasReturn.AVERAGE: jobs_pb2.MEAS_RETURN_AVERAGE}
+_SCHEDULINGS = {Scheduling.ALAP: jobs_pb2.SCHEDULING_ALAP, Scheduling.ASAP: jobs_pb2.SCHEDULING_ASAP}
 _LEVEL_OF = {number: level for level, number in _LEVELS.items()}
 _RETURN_OF = {number: kind for kind, number in _RETURNS.items()}
+_SCHEDULING_OF = {number: kind for kind, number in _SCHEDULINGS.items()} | {
+    jobs_pb2.SCHEDULING_UNSPECIFIED: Scheduling.ALAP
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -69,6 +74,8 @@ def encode_spec(spec: JobSpec) -> jobs_pb2.JobSpec:
         seed_simulator=spec.seed_simulator,
         tags=spec.tags,
         client_data=spec.client_data,
+        herald=spec.herald,
+        scheduling=_SCHEDULINGS[spec.scheduling],
     )
 
 
@@ -80,14 +87,7 @@ def decode_spec(message: jobs_pb2.JobSpec) -> JobSpec:
     """
     if message.wire_version != WIRE_VERSION:
         raise malformed("wire_version", f"is {message.wire_version}; this end speaks {WIRE_VERSION}")
-    level = _LEVEL_OF.get(message.meas_level)
-    meas_return = _RETURN_OF.get(message.meas_return)
-    if level is None:
-        raise malformed("meas_level", f"is {message.meas_level}; give 1 (IQ points) or 2 (bits)")
-    if meas_return is None:
-        raise malformed("meas_return", f"is {message.meas_return}; give 1 (every shot) or 2 (the mean)")
-    if level is MeasLevel.CLASSIFIED and meas_return is MeasReturn.AVERAGE:
-        raise malformed("meas_return", "is the mean, which exists for IQ points only; ask for meas_level 1")
+    level, meas_return = _decode_readout(message)
     check_count(len(message.client_data), where="client_data, bytes", most=MAX_CLIENT_DATA)
     return JobSpec(
         batch=decode_batch(message.batch),
@@ -98,7 +98,28 @@ def decode_spec(message: jobs_pb2.JobSpec) -> JobSpec:
         seed_simulator=message.seed_simulator if message.HasField("seed_simulator") else None,
         tags=_decode_tags(message),
         client_data=message.client_data,
+        herald=message.herald,
+        scheduling=_decode_scheduling(message),
     )
+
+
+def _decode_readout(message: jobs_pb2.JobSpec) -> tuple[MeasLevel, MeasReturn]:
+    level = _LEVEL_OF.get(message.meas_level)
+    meas_return = _RETURN_OF.get(message.meas_return)
+    if level is None:
+        raise malformed("meas_level", f"is {message.meas_level}; give 1 (IQ points), 2 (bits) or 3 (both)")
+    if meas_return is None:
+        raise malformed("meas_return", f"is {message.meas_return}; give 1 (every shot) or 2 (the mean)")
+    if level.has_bits and meas_return is MeasReturn.AVERAGE:
+        raise malformed("meas_return", "is the mean, which bits do not have; ask for meas_level 1")
+    return level, meas_return
+
+
+def _decode_scheduling(message: jobs_pb2.JobSpec) -> Scheduling:
+    scheduling = _SCHEDULING_OF.get(message.scheduling)
+    if scheduling is None:
+        raise malformed("scheduling", f"is {message.scheduling}; give 1 (as late) or 2 (as soon as possible)")
+    return scheduling
 
 
 def _decode_tags(message: jobs_pb2.JobSpec) -> tuple[str, ...]:

@@ -194,6 +194,8 @@ class QubitdBackend(BackendV2):
             shots=checked.shots,
             meas_level=checked.meas_level,
             meas_return=checked.meas_return,
+            herald=checked.herald,
+            scheduling=checked.scheduling,
             seed_simulator=checked.seed_simulator,
             tags=checked.tags,
             client_data=write_header(header),

@@ -13,7 +13,7 @@ from qiskit.providers import Options
 
 from qubitd.client import Limits
 from qubitd.core.errors import Problem
-from qubitd.core.job import MeasLevel, MeasReturn
+from qubitd.core.job import MeasLevel, MeasReturn, Scheduling
 
 MAX_TAGS = 32
 MAX_TAG = 128
@@ -27,6 +27,8 @@ class RunOptions:
     memory: bool
     meas_level: MeasLevel
     meas_return: MeasReturn
+    herald: bool
+    scheduling: Scheduling
     seed_simulator: int | None
     tags: tuple[str, ...]
 
@@ -41,6 +43,8 @@ def default_options() -> Options:
         memory=False,
         meas_level=2,
         meas_return="single",
+        herald=False,
+        scheduling="alap",
         seed_simulator=None,
         rep_delay=None,
         init_qubits=True,
@@ -53,8 +57,10 @@ def add_validators(options: Options, limits: Limits) -> None:
     """Make Qiskit refuse what it can refuse when an option is set."""
     options.set_validator("shots", (1, limits.max_shots))
     options.set_validator("memory", bool)
-    options.set_validator("meas_level", [1, 2])
+    options.set_validator("meas_level", [1, 2, "both"])
     options.set_validator("meas_return", ["single", "avg"])
+    options.set_validator("herald", bool)
+    options.set_validator("scheduling", [kind.value for kind in Scheduling])
     options.set_validator("init_qubits", [True])
 
 
@@ -66,6 +72,8 @@ def check_options(values: Mapping[str, Any], limits: Limits, *, num_circuits: in
         memory=check("memory", False, _truth),
         meas_level=check("meas_level", MeasLevel.CLASSIFIED, _level),
         meas_return=check("meas_return", MeasReturn.SINGLE, _return),
+        herald=check("herald", False, _truth),
+        scheduling=check("scheduling", Scheduling.ALAP, _scheduling),
         seed_simulator=check(
             "seed_simulator", None, lambda value: None if value is None else _whole(value, 0, 2**64 - 1)
         ),
@@ -99,7 +107,7 @@ class _Check:
 
 def _together(options: RunOptions, limits: Limits, num_circuits: int) -> list[Problem]:
     problems: list[Problem] = []
-    if options.meas_level is MeasLevel.CLASSIFIED and options.meas_return is MeasReturn.AVERAGE:
+    if options.meas_level.has_bits and options.meas_return is MeasReturn.AVERAGE:
         what = "is 'avg', which exists for meas_level 1 only; ask for meas_level=1 or meas_return='single'"
         problems.append(Problem(where="option meas_return", what=what))
     total = options.shots * num_circuits
@@ -133,7 +141,9 @@ def _truth(value: object) -> bool:
 def _level(value: object) -> MeasLevel:
     if isinstance(value, SupportsIndex) and not isinstance(value, bool) and operator.index(value) in (1, 2):
         return MeasLevel(operator.index(value))
-    raise _RefusedError("give 1 (IQ points) or 2 (bits)")
+    if isinstance(value, str) and value == "both":
+        return MeasLevel.BOTH
+    raise _RefusedError("give 1 (IQ points), 2 (bits) or 'both'")
 
 
 def _return(value: object) -> MeasReturn:
@@ -141,6 +151,13 @@ def _return(value: object) -> MeasReturn:
         return MeasReturn(getattr(value, "value", value))
     except ValueError:
         raise _RefusedError("give 'single' or 'avg'") from None
+
+
+def _scheduling(value: object) -> Scheduling:
+    try:
+        return Scheduling(getattr(value, "value", value))
+    except ValueError:
+        raise _RefusedError("give 'alap' (as late as possible) or 'asap' (as soon as possible)") from None
 
 
 def _tags(value: object) -> tuple[str, ...]:

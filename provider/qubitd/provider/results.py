@@ -14,7 +14,7 @@ from qiskit.result.models import ExperimentResult, ExperimentResultData
 from qiskit.result.postprocess import format_counts
 
 from qubitd.client import Job
-from qubitd.core.job import ProgramResult
+from qubitd.core.job import Assignment, ProgramResult
 from qubitd.provider.errors import JobFailedError
 from qubitd.provider.headers import CircuitHeader, JobHeader
 
@@ -61,41 +61,60 @@ def _experiment(pieces: Sequence[ProgramResult], circuit: CircuitHeader, job: Jo
         message = f"the result of circuit {name!r} of job {job.job_id} has {shots} of {job.shots} shots"
         raise JobFailedError(f"{message}; ask the operator for the daemon's log", job_id=job.job_id)
     ordered = sorted(pieces, key=lambda piece: piece.first_shot)
-    if ordered[0].iq is not None:
-        return _kerneled(ordered, circuit, shots)
-    rows = np.concatenate([piece.bits for piece in ordered if piece.bits is not None])
-    return _classified(rows, circuit, memory=memory)
+    experiment = _readout(ordered, circuit, memory=memory)
+    experiment.header["discarded_shots"] = sum(piece.discarded for piece in ordered)
+    return experiment
 
 
-def _classified(rows: NDArray[np.uint8], circuit: CircuitHeader, *, memory: bool) -> ExperimentResult:
-    """Bits. A circuit that measures nothing has shots and no counts."""
+def _readout(pieces: Sequence[ProgramResult], circuit: CircuitHeader, *, memory: bool) -> ExperimentResult:
+    if pieces[0].bits is None:
+        return _kerneled(pieces, circuit)
+    return _classified(pieces, circuit, memory=memory)
+
+
+def _classified(pieces: Sequence[ProgramResult], circuit: CircuitHeader, *, memory: bool) -> ExperimentResult:
+    """Bits, and the points beside them if there are any. A circuit that measures nothing has shots and no counts."""
+    rows = np.concatenate([piece.bits for piece in pieces if piece.bits is not None])
+    header = _header(circuit, slots=8 * rows.shape[1])
+    header["assignment_matrices"] = _assignment_matrices(pieces[0].assignment, header["memory_slots"])
     data: dict[str, Any] = {}
     if circuit.measures and rows.shape[1]:
         data["counts"] = counts(rows)
         if memory:
             data["memory"] = memory_of(rows)
+    if pieces[0].iq is not None:
+        points = np.concatenate([piece.iq for piece in pieces if piece.iq is not None])
+        data["iq"] = _by_clbit(points, pieces[0].iq_clbits, header["memory_slots"])
     return ExperimentResult(
         shots=len(rows),
         success=True,
         data=ExperimentResultData(**data),
         meas_level=2,
         status="DONE",
-        header=_header(circuit, slots=8 * rows.shape[1]),
+        header=header,
     )
 
 
-def _kerneled(pieces: Sequence[ProgramResult], circuit: CircuitHeader, shots: int) -> ExperimentResult:
-    """IQ points, one column for each classical bit; a bit that is never written is NaN, the last of several wins."""
-    clbits = pieces[0].iq_clbits
-    averaged = all(piece.iq is not None and len(piece.iq) == 1 for piece in pieces) and shots > len(pieces)
+def _assignment_matrices(assignment: Sequence[Assignment], slots: int) -> list[list[list[float]] | None]:
+    """For each classical bit [[P(0|0), P(0|1)], [P(1|0), P(1|1)]], P(read|prepared); None where nothing is known."""
+    matrices: list[list[list[float]] | None] = [None] * slots
+    for one in assignment:
+        wrong1, wrong0 = one.prob_meas1_prep0, one.prob_meas0_prep1
+        matrices[one.clbit] = [[1 - wrong1, wrong0], [wrong1, 1 - wrong0]]
+    return matrices
+
+
+def _kerneled(pieces: Sequence[ProgramResult], circuit: CircuitHeader) -> ExperimentResult:
+    """IQ points, one column for each classical bit."""
+    clbits, kept = pieces[0].iq_clbits, sum(piece.kept for piece in pieces)
+    averaged = all(piece.iq is not None and len(piece.iq) == min(piece.kept, 1) for piece in pieces) and kept > len(
+        pieces
+    )
     points = _mean(pieces) if averaged else np.concatenate([piece.iq for piece in pieces if piece.iq is not None])
     slots = circuit.fields.get("memory_slots", max(clbits) + 1)
-    table = np.full((len(points), slots, 2), np.nan)
-    for column, clbit in enumerate(clbits):
-        table[:, clbit, 0] = points[:, column].real
-        table[:, clbit, 1] = points[:, column].imag
+    table = _by_clbit(points, clbits, slots)
     return ExperimentResult(
-        shots=shots,
+        shots=kept,
         success=True,
         data=ExperimentResultData(memory=table[0] if averaged else table),
         meas_level=1,
@@ -105,9 +124,19 @@ def _kerneled(pieces: Sequence[ProgramResult], circuit: CircuitHeader, shots: in
     )
 
 
+def _by_clbit(points: NDArray[np.complexfloating], clbits: Sequence[int], slots: int) -> NDArray[np.float64]:
+    """Give shape (rows, bits, 2); a bit that is never written is NaN, the last of several wins."""
+    table = np.full((len(points), slots, 2), np.nan)
+    for column, clbit in enumerate(clbits):
+        table[:, clbit, 0] = points[:, column].real
+        table[:, clbit, 1] = points[:, column].imag
+    return table
+
+
 def _mean(pieces: Sequence[ProgramResult]) -> NDArray[np.complex128]:
-    weights = [piece.shots for piece in pieces]
-    rows = np.array([piece.iq[0] for piece in pieces if piece.iq is not None], dtype=np.complex128)
+    filled = [(piece.kept, piece.iq[0]) for piece in pieces if piece.iq is not None and piece.kept]
+    weights = [kept for kept, _ in filled]
+    rows = np.array([row for _, row in filled], dtype=np.complex128)
     return np.average(rows, axis=0, weights=weights)[np.newaxis, :]
 
 

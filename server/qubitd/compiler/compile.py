@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import assert_never
 
 import numpy as np
 
@@ -17,14 +18,15 @@ from qubitd.compiler.columns import Columns, Ints, Wires, blocks, gather, wires_
 from qubitd.compiler.expand import Expand
 from qubitd.compiler.frames import Frames, advance_frames
 from qubitd.compiler.gate_table import GateTable, mask_of
+from qubitd.compiler.herald import herald_problems, heralded
 from qubitd.compiler.lower import Lower
 from qubitd.compiler.numbers import EnvelopeTable, Numbers, tabulate
-from qubitd.compiler.schedule import Schedule, schedule_late
+from qubitd.compiler.schedule import Schedule, schedule_early, schedule_late
 from qubitd.compiler.swept import check_sweep
 from qubitd.core.circuit import Circuit, CircuitBatch
 from qubitd.core.device import Device
 from qubitd.core.errors import InvalidCalibrationError, InvalidCircuitError, Problem
-from qubitd.core.job import JobSpec
+from qubitd.core.job import JobSpec, Scheduling
 from qubitd.core.program import Program
 from qubitd.core.snapshot import Snapshot
 from qubitd.core.sweep import Sweep
@@ -36,6 +38,8 @@ class Compiled:
     """A checked job, whose programs are made when they are asked for."""
 
     batch: CircuitBatch
+    """As it is played: with heralds, if the job asks for them."""
+    scheduling: Scheduling
     sweep: Sweep
     """With the values that are played. (What a driver rounds to its registers comes on top.)"""
     reset: int
@@ -66,12 +70,12 @@ def compile_circuits(device: Device, snapshot: Snapshot, batch: CircuitBatch, sw
         InvalidCircuitError: with every problem of the batch, or else of the sweep.
         InvalidCalibrationError: no qubit has a `reset.duration`.
     """
-    return _compile(device, snapshot, batch, sweep or Sweep(), ())
+    return _compile(device, snapshot, JobSpec(batch=batch, sweep=sweep or Sweep(), shots=1), ())
 
 
 def compile_job(device: Device, snapshot: Snapshot, spec: JobSpec) -> Compiled:
     """Check all that a job asks for; as `compile_circuits`, and its number of shots too."""
-    return _compile(device, snapshot, spec.batch, spec.sweep, check_shots(device, spec.shots))
+    return _compile(device, snapshot, spec, check_shots(device, spec.shots))
 
 
 def passive_reset(device: Device, snapshot: Snapshot) -> int:
@@ -88,18 +92,24 @@ def passive_reset(device: Device, snapshot: Snapshot) -> int:
     return max(to_ticks(snapshot.value(name), what=name) for name in names)
 
 
-def _compile(
-    device: Device, snapshot: Snapshot, batch: CircuitBatch, sweep: Sweep, problems: tuple[Problem, ...]
-) -> Compiled:
+def _compile(device: Device, snapshot: Snapshot, spec: JobSpec, problems: tuple[Problem, ...]) -> Compiled:
     gates = calibrated_gates(device, snapshot)
-    found = check_batch(gates, batch)
+    found = check_batch(gates, spec.batch)
     if problems or found.problems:
         raise InvalidCircuitError((*problems, *found.problems))
-    swept = check_sweep(gates, batch, sweep)
-    if swept.problems:
-        raise InvalidCircuitError(swept.problems)
-    reset = passive_reset(device, snapshot)
-    return Compiled(batch=batch, sweep=swept.sweep, reset=reset, log=(*found.log, *swept.log), gates=gates)
+    problems = herald_problems(gates, spec.batch) if spec.herald else ()
+    batch = heralded(spec.batch) if spec.herald and not problems else spec.batch
+    swept = check_sweep(gates, batch, spec.sweep)
+    if problems or swept.problems:
+        raise InvalidCircuitError((*problems, *swept.problems))
+    return Compiled(
+        batch=batch,
+        scheduling=spec.scheduling,
+        sweep=swept.sweep,
+        reset=passive_reset(device, snapshot),
+        log=(*found.log, *swept.log),
+        gates=gates,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -116,9 +126,10 @@ class Prepared:
 class Pipeline:
     """The passes in their order, with the tables that a job's programs share."""
 
-    def __init__(self, gates: CalibratedGates, batch: CircuitBatch) -> None:
+    def __init__(self, gates: CalibratedGates, batch: CircuitBatch, scheduling: Scheduling = Scheduling.ALAP) -> None:
         self.gates = gates
         self.batch = batch
+        self.scheduling = scheduling
         self.table = GateTable()
         self.envelopes = EnvelopeTable()
 
@@ -139,7 +150,13 @@ class Pipeline:
         length = numbers.length[prepared.rows]
         delays = np.flatnonzero(mask_of(columns, "delay"))
         length[delays] = nearest_ticks(columns.params[columns.param_start[delays]])
-        return schedule_late(columns, prepared.wires, length)
+        match self.scheduling:
+            case Scheduling.ALAP:
+                return schedule_late(columns, prepared.wires, length)
+            case Scheduling.ASAP:
+                return schedule_early(columns, length)
+            case _:
+                assert_never(self.scheduling)
 
     def frames(self, prepared: Prepared, numbers: Numbers) -> Frames:
         """Sum up virtual Z."""
@@ -159,7 +176,7 @@ class Pipeline:
 
 
 def _blocks(compiled: Compiled, first: int) -> Iterator[tuple[Program, ...]]:
-    pipeline = Pipeline(compiled.gates, compiled.batch)
+    pipeline = Pipeline(compiled.gates, compiled.batch, compiled.scheduling)
     points = compiled.sweep.num_points
     circuits = compiled.batch.circuits[first // points :]
     if points == 1:

@@ -26,6 +26,7 @@ from qubitd.compiler.noise import GateNoise, Noise, no_noise, stated_noise
 from qubitd.core.circuit import CircuitBatch
 from qubitd.core.device import Device
 from qubitd.core.errors import InvalidCircuitError, Problem
+from qubitd.core.job import Scheduling
 from qubitd.core.snapshot import Snapshot
 from qubitd.core.ticks import TICK, to_seconds
 
@@ -56,15 +57,17 @@ class Event:
     """Whether its qubits do nothing afterwards."""
 
 
-def expected(device: Device, snapshot: Snapshot, batch: CircuitBatch) -> tuple[Distribution, ...]:
-    """Give the distribution of classical bits that the snapshot predicts for each circuit.
+def expected(
+    device: Device, snapshot: Snapshot, batch: CircuitBatch, *, scheduling: Scheduling = Scheduling.ALAP
+) -> tuple[Distribution, ...]:
+    """Give the distribution of classical bits that the snapshot predicts for each circuit as it is scheduled.
 
     Raises:
         InvalidCircuitError: a circuit cannot run, or holds a gate whose meaning is not known.
     """
     reset = passive_reset(device, snapshot)
     found: list[Distribution] = []
-    for num_clbits, events in _scheduled(device, snapshot, batch):
+    for num_clbits, events in _scheduled(device, snapshot, batch, scheduling):
         noise = stated_noise(device, snapshot, {event.key: event.length for event in events})
         found.append(_stationary(events, noise, reset, num_clbits))
     return tuple(found)
@@ -79,13 +82,15 @@ def ideal(device: Device, snapshot: Snapshot, batch: CircuitBatch) -> tuple[Dist
     noise = no_noise(device)
     return tuple(
         _distribution(_run(events, noise, [0.0] * device.num_qubits), events, noise, num_clbits)
-        for num_clbits, events in _scheduled(device, snapshot, batch)
+        for num_clbits, events in _scheduled(device, snapshot, batch, Scheduling.ALAP)
     )
 
 
-def _scheduled(device: Device, snapshot: Snapshot, batch: CircuitBatch) -> Iterator[tuple[int, list[Event]]]:
+def _scheduled(
+    device: Device, snapshot: Snapshot, batch: CircuitBatch, scheduling: Scheduling
+) -> Iterator[tuple[int, list[Event]]]:
     """Give (classical bits, events in program order) of each circuit."""
-    pipeline = Pipeline(compile_circuits(device, snapshot, batch).gates, batch)
+    pipeline = Pipeline(compile_circuits(device, snapshot, batch).gates, batch, scheduling)
     for i, circuit in enumerate(batch.circuits):
         yield circuit.num_clbits, _events(pipeline, i)
 

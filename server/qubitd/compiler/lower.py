@@ -87,7 +87,8 @@ class Lower:
             length=source.length[entry],
             frequency=source.frequency[entry],
             phase=np.zeros(len(op)),
-            clbit=clbit[order].astype(np.int32),
+            # 32 bits: HERALD_CLBIT of a circuit becomes HERALD of a program.
+            clbit=clbit[order].astype(np.uint32).view(np.int32),
             order=position[order].astype(np.int32),
         )
         return acquisitions, bounds

@@ -1,4 +1,4 @@
-"""IQ points to bits, counts and results.
+"""IQ points to bits and counts.
 
 A bit that no measurement writes is 0; of two measurements into one the later wins. Bits are packed as in Qiskit's
 BitArray: each shot is a big-endian number whose lowest bit is classical bit 0.
@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from qubitd.core.device import Device
 from qubitd.core.discriminator import Discriminator, discriminator_of
-from qubitd.core.job import ProgramResult
-from qubitd.core.program import Acquisitions, Program
+from qubitd.core.program import HERALD, Acquisitions, Program
 from qubitd.core.snapshot import Snapshot
 
 
@@ -39,6 +38,14 @@ def classify(
     return outcomes
 
 
+def writers(acquisitions: Acquisitions) -> dict[int, int]:
+    """Give the row whose outcome each classical bit ends up with: of several the last one in the circuit."""
+    order = np.argsort(acquisitions.order, kind="stable")
+    last = dict(zip(acquisitions.clbit[order].tolist(), order.tolist(), strict=True))
+    last.pop(HERALD, None)
+    return last
+
+
 def pack_bits(outcomes: NDArray[np.bool_], acquisitions: Acquisitions, num_clbits: int) -> NDArray[np.uint8]:
     """Write outcomes into classical bits, in the order of the circuit.
 
@@ -51,10 +58,9 @@ def pack_bits(outcomes: NDArray[np.bool_], acquisitions: Acquisitions, num_clbit
         Packed bits, shape (shots, ceil(num_clbits / 8)).
     """
     num_bytes = -(-num_clbits // 8)
-    order = np.argsort(acquisitions.order, kind="stable")
-    writes = dict(zip(acquisitions.clbit[order].tolist(), order.tolist(), strict=True))
+    last = writers(acquisitions)
     bits = np.zeros((len(outcomes), 8 * num_bytes), dtype=bool)
-    bits[:, [8 * num_bytes - 1 - clbit for clbit in writes]] = outcomes[:, list(writes.values())]
+    bits[:, [8 * num_bytes - 1 - clbit for clbit in last]] = outcomes[:, list(last.values())]
     return np.packbits(bits, axis=1)
 
 
@@ -63,54 +69,6 @@ def counts(bits: NDArray[np.uint8], num_clbits: int) -> dict[str, int]:
     shots, times = np.unique(bits, axis=0, return_counts=True)
     texts = ["".join(f"{byte:08b}" for byte in shot)[8 * bits.shape[1] - num_clbits :] for shot in shots]
     return dict(zip(texts, times.tolist(), strict=True))
-
-
-def classified(
-    program: Program,
-    iq: NDArray[np.complex64],
-    discriminators: Mapping[int, Discriminator],
-    *,
-    index: int,
-    first_shot: int,
-) -> ProgramResult:
-    """Give the bits of some shots of a program.
-
-    Args:
-        program: that ran.
-        iq: shape (shots, acquisitions), columns in the order of the program's rows.
-        discriminators: by qubit.
-        index: of the program in the job.
-        first_shot: index of the first shot.
-    """
-    outcomes = classify(iq, program.acquisitions, discriminators)
-    bits = pack_bits(outcomes, program.acquisitions, program.num_clbits)
-    return ProgramResult(program=index, first_shot=first_shot, shots=len(iq), bits=bits)
-
-
-def kerneled(program: Program, iq: NDArray[np.complex64], *, index: int, first_shot: int, shots: int) -> ProgramResult:
-    """Give the IQ points of some shots of a program, in the order of its measurements.
-
-    Args:
-        program: that ran.
-        iq: shape (shots, acquisitions), or (1, acquisitions) if the mean over shots was taken.
-        index: of the program in the job.
-        first_shot: index of the first shot.
-        shots: that the points stand for.
-    """
-    order = np.argsort(program.acquisitions.order, kind="stable")
-    return ProgramResult(
-        program=index,
-        first_shot=first_shot,
-        shots=shots,
-        iq=iq[:, order].astype(np.complex64),
-        iq_qubits=tuple(program.acquisitions.qubit[order].tolist()),
-        iq_clbits=tuple(program.acquisitions.clbit[order].tolist()),
-    )
-
-
-def averaged(iq: NDArray[np.complex64]) -> NDArray[np.complex64]:
-    """Take the mean over shots: shape (1, acquisitions)."""
-    return np.asarray(iq.mean(axis=0, keepdims=True, dtype=np.complex128), dtype=np.complex64)
 
 
 def merge_counts(parts: Sequence[Mapping[str, int]]) -> dict[str, int]:

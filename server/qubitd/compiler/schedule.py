@@ -1,8 +1,9 @@
-"""Pass: when each operation starts, as late as possible.
+"""Pass: when each operation starts, as late as possible or as soon as possible.
 
-Seen from the end of the circuit, each operation ends where the next one on any of its qubits starts; a qubit's last
-operation ends with the circuit, so measurements with nothing behind them end together. A barrier takes no time: what is
-before it on its qubits ends before what is after it starts. Nothing is merged, moved past another or left out.
+As late as possible, seen from the end of the circuit: each operation ends where the next one on any of its qubits
+starts; a qubit's last operation ends with the circuit, so measurements with nothing behind them end together. A barrier
+takes no time: what is before it on its qubits ends before what is after it starts. Nothing is merged, reordered or left
+out.
 
 Before: columns without composite gates. After: along each wire an operation starts no earlier than the one before ends.
 Operations on one qubit are summed up along its wire; only those on several qubits are visited one by one.
@@ -10,12 +11,12 @@ Operations on one qubit are summed up along its wire; only those on several qubi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qubitd.compiler.columns import Columns, Ints, Wires
+from qubitd.compiler.columns import Columns, Ints, Wires, wires_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -47,6 +48,31 @@ def schedule_late(columns: Columns, wires: Wires, length: Ints) -> Schedule:
     duration = np.zeros(columns.circuits, dtype=np.int64)
     np.maximum.at(duration, wires.wire[wires.order[wires.begin]] // columns.num_qubits, backward[wires.begin])
     return Schedule(start=duration.take(columns.circuit) - end, duration=duration)
+
+
+def schedule_early(columns: Columns, length: Ints) -> Schedule:
+    """Schedule as soon as possible, which is as late as possible backwards; arguments as for `schedule_late`."""
+    mirrored = _mirrored(columns)
+    late = schedule_late(mirrored, wires_of(mirrored), length[::-1])
+    duration = late.duration[::-1]
+    return Schedule(start=duration.take(columns.circuit) - late.start[::-1] - length, duration=duration)
+
+
+def _mirrored(columns: Columns) -> Columns:
+    """The same circuits from their ends, the last one first; of the operands only the qubits."""
+    widths = np.diff(columns.qubit_start)[::-1]
+    nothing = np.zeros(len(columns) + 1, dtype=np.int64)
+    return replace(
+        columns,
+        circuit=columns.circuits - 1 - columns.circuit[::-1],
+        opcode=columns.opcode[::-1],
+        qubits=columns.qubits[::-1],
+        qubit_start=np.concatenate([[0], np.cumsum(widths)]),
+        params=columns.params[:0],
+        param_start=nothing,
+        clbits=columns.clbits[:0],
+        clbit_start=nothing,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from dataclasses import dataclass
 
-from qubitd.compiler.compile import compile_circuits
+from qubitd.compiler.compile import compile_job
 from qubitd.core.job import JobSpec, JobStatus
 from qubitd.server.book import Entry, JobBook, Move
 from qubitd.server.calibrations import Calibrations
@@ -129,7 +129,7 @@ class Engine:
         length = len(self._queue)
 
         def work() -> JobPlan:
-            compiled = compile_circuits(self._calibrations.device, snapshot, spec.batch, spec.sweep)
+            compiled = compile_job(self._calibrations.device, snapshot, spec)
             return plan_of(
                 compiled,
                 self._rack.controller,

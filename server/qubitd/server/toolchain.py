@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qubitd.compiler.chunk import Pack
-from qubitd.compiler.compile import compile_circuits
-from qubitd.compiler.readout import averaged, classified, discriminators, kerneled
+from qubitd.compiler.compile import compile_job
+from qubitd.compiler.readout import discriminators
+from qubitd.compiler.result import Wanted, assignments, program_result
 from qubitd.compiler.verify import Ceilings, Verify
 from qubitd.core.device import Device
-from qubitd.core.discriminator import Discriminator
-from qubitd.core.job import JobSpec, MeasLevel, MeasReturn, ProgramResult
+from qubitd.core.job import JobSpec, ProgramResult
 from qubitd.core.program import Chunk, Program
 from qubitd.core.snapshot import Snapshot
 from qubitd.drivers.controller import Controller
@@ -76,7 +76,7 @@ class Toolchain:
             InvalidInputError: with every problem of the job.
         """
         decoded = decode_spec(parse(jobs_pb2.JobSpec, spec))
-        compiled = compile_circuits(self._device, snapshot, decoded.batch, decoded.sweep)
+        compiled = compile_job(self._device, snapshot, decoded)
         checked = reached(Stage.CHECKED, self._now())
         chunks = self.pack(reset=compiled.reset)(self._verified(compiled.blocks()), shots=decoded.shots)
         first = list(itertools.islice(chunks, 1))
@@ -106,18 +106,27 @@ class Toolchain:
             yield from programs
 
     def _result(self, compiled: Compiled, chunk: Chunk, offset: int, iq: NDArray[np.complex64]) -> ProgramResult:
-        program, index, spec = chunk.programs[offset], chunk.first_program + offset, compiled.spec
-        if spec.meas_level is MeasLevel.CLASSIFIED:
-            found = self._discriminators(compiled, program, index)
-            return classified(program, iq, found, index=index, first_shot=chunk.first_shot)
-        if spec.meas_return is MeasReturn.AVERAGE:
-            iq = averaged(iq)
-        return kerneled(program, iq, index=index, first_shot=chunk.first_shot, shots=chunk.shots)
+        program, index = chunk.programs[offset], chunk.first_program + offset
+        wanted = self._wanted(compiled, program, index)
+        return program_result(program, iq, wanted, index=index, first_shot=chunk.first_shot)
 
-    def _discriminators(self, compiled: Compiled, program: Program, index: int) -> dict[int, Discriminator]:
-        """Those of the snapshot, or of the grid point if the job sweeps a discriminator."""
-        sweep, snapshot = compiled.spec.sweep, compiled.snapshot
-        if any(name.endswith(_DISCRIMINATOR) for axis in sweep.axes for name in axis.names):
-            point = next(itertools.islice(sweep.points(), index % sweep.num_points, None))
-            snapshot = snapshot.with_values(point)
-        return discriminators(self._device, snapshot, program)
+    def _wanted(self, compiled: Compiled, program: Program, index: int) -> Wanted:
+        spec = compiled.spec
+        snapshot = _snapshot_at(compiled, index)
+        has_bits = spec.meas_level.has_bits
+        return Wanted(
+            level=spec.meas_level,
+            meas_return=spec.meas_return,
+            herald=spec.herald,
+            discriminators=discriminators(self._device, snapshot, program) if has_bits or spec.herald else {},
+            assignment=assignments(self._device, snapshot, program) if has_bits else (),
+        )
+
+
+def _snapshot_at(compiled: Compiled, index: int) -> Snapshot:
+    """The job's snapshot, or that of the program's grid point if the job sweeps a discriminator."""
+    sweep, snapshot = compiled.spec.sweep, compiled.snapshot
+    if any(name.endswith(_DISCRIMINATOR) for axis in sweep.axes for name in axis.names):
+        point = next(itertools.islice(sweep.points(), index % sweep.num_points, None))
+        return snapshot.with_values(point)
+    return snapshot
