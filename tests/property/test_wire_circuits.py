@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from qubitd.core.circuit import CircuitBatch, CircuitBuilder, instructions, pack
+from qubitd.core.control import Condition
 from qubitd.core.job import JobSpec, MeasLevel, MeasReturn, Scheduling
 from qubitd.core.sweep import Sweep, SweepAxis
 from qubitd.v1 import circuits_pb2, jobs_pb2
@@ -25,14 +26,38 @@ TEXT = st.text(st.characters(codec="utf-8"), max_size=30)
 
 
 @st.composite
+def conditions(draw: st.DrawFn, num_clbits: int) -> Condition:
+    bits = sorted(draw(st.sets(st.integers(0, num_clbits - 1), min_size=1, max_size=10)))
+    return Condition(clbits=tuple(bits), truth=draw(st.integers(0, (1 << (1 << len(bits))) - 1)), text=draw(TEXT))
+
+
+def open_block(draw: st.DrawFn, builder: CircuitBuilder) -> None:
+    match draw(st.integers(0, 3)):
+        case 0:
+            builder.for_(draw(st.integers(0, 9)))
+        case 1:
+            builder.while_(draw(conditions(builder.num_clbits)), most=draw(st.integers(0, 9)))
+        case _:
+            builder.if_(draw(conditions(builder.num_clbits)))
+            if draw(st.booleans()):
+                builder.else_()
+
+
+@st.composite
 def builders(draw: st.DrawFn) -> CircuitBuilder:
     qubits, clbits = draw(st.integers(1, 6)), draw(st.integers(1, 70))
     builder = CircuitBuilder(name=draw(TEXT), num_qubits=qubits, num_clbits=clbits)
+    depth = 0
     for _ in range(draw(st.integers(0, 12))):
+        if draw(st.integers(0, 4)) == 0:
+            open_block(draw, builder)
+            depth += 1
         operands = draw(st.permutations(range(qubits)))[: draw(st.integers(1, qubits))]
         bits = draw(st.lists(st.integers(0, clbits - 1), max_size=2))
         name = draw(st.sampled_from(["rz", "cz", "measure", "barrier", "sy"]))
         builder.add(name, *operands, params=draw(st.lists(FINITE, max_size=3)), clbits=bits)
+    for _ in range(depth):
+        builder.end()
     return builder
 
 
@@ -74,7 +99,8 @@ def assert_same_batch(left: CircuitBatch, right: CircuitBatch) -> None:
     assert len(left.circuits) == len(right.circuits)
     for a, b in zip(left.circuits, right.circuits, strict=True):
         assert (a.name, a.num_qubits, a.num_clbits) == (b.name, b.num_qubits, b.num_clbits)
-        for name in ("opcodes", "qubits", "params", "clbits"):
+        assert a.conditions == b.conditions
+        for name in ("opcodes", "qubits", "params", "clbits", "controls"):
             assert_array_equal(getattr(a, name), getattr(b, name))
             assert getattr(a, name).dtype == getattr(b, name).dtype
 

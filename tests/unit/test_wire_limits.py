@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from qubitd.core.circuit import CircuitBuilder, pack
+from qubitd.core.control import Condition
 from qubitd.core.errors import Problem
 from qubitd.core.job import JobSpec, JobStatus, ProgramResult
 from qubitd.core.sweep import Sweep, SweepAxis
@@ -86,7 +87,7 @@ def test_a_classical_bit_out_of_range_is_named() -> None:
     assert problems_of(batch)[0].operation == 4
 
 
-@pytest.mark.parametrize("field", ["qubits", "params", "clbits"])
+@pytest.mark.parametrize("field", ["qubits", "params", "clbits", "controls"])
 def test_a_column_of_the_wrong_length_is_named(field: str) -> None:
     batch = bell()
     setattr(batch.circuits[0], field, getattr(batch.circuits[0], field) + b"\x00" * 8)
@@ -300,3 +301,49 @@ def test_a_parameter_that_is_not_finite_is_refused() -> None:
 
 def test_the_details_of_a_refusal_have_grpcs_own_key() -> None:
     assert errors.DETAILS_KEY.endswith("-bin")
+
+
+def dynamic() -> circuits_pb2.CircuitBatch:
+    condition = Condition(clbits=(0,), truth=0b10, text="c0")
+    builder = CircuitBuilder(name="dynamic", num_qubits=1, num_clbits=1).measure(0, 0).if_(condition).add("x", 0).end()
+    return encode_batch(pack([builder]))
+
+
+def test_a_block_that_is_not_closed_is_named() -> None:
+    batch = dynamic()
+    batch.circuits[0].opcodes = batch.circuits[0].opcodes[:-2]
+    (problem,) = problems_of(batch)
+    assert (problem.circuit, problem.operation) == (0, 1)
+    assert problem.where == "circuit 0 ('dynamic'), operation 1 (if)"
+    assert "still open" in problem.what
+
+
+def test_a_bracket_has_no_operands() -> None:
+    batch = dynamic()
+    row = next(row for row in batch.operations if row.name == "end")
+    row.num_qubits = 1
+    (problem,) = problems_of(batch)
+    assert "`end` is a bracket of control flow" in problem.what
+
+
+def wire_condition(*clbits: int, truth: bytes = b"\x02", text: str = "") -> circuits_pb2.Condition:
+    return circuits_pb2.Condition(clbits=clbits, truth=truth, text=text)
+
+
+@pytest.mark.parametrize(
+    ("condition", "what"),
+    [
+        (wire_condition(), "number of bits: is 0"),
+        (wire_condition(*range(11)), "number of bits: is 11"),
+        (wire_condition(1), "reads classical bit 1 of 1"),
+        (wire_condition(0, truth=b""), "bytes of its table: is 0"),
+        (wire_condition(0, truth=bytes(2)), "bytes of its table: is 2"),
+        (wire_condition(0, truth=b"\x04"), "does not fit 1 bits"),
+        (wire_condition(0, text="x" * 257), "text: takes 257 bytes"),
+    ],
+)
+def test_a_condition_outside_its_limits_is_named(condition: circuits_pb2.Condition, what: str) -> None:
+    batch = dynamic()
+    batch.circuits[0].conditions[0].CopyFrom(condition)
+    (problem,) = problems_of(batch)
+    assert what in str(problem)

@@ -7,11 +7,12 @@ in flat arrays, as many as the table says. Qubit i of a circuit is qubit i of th
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from qubitd.core.control import CONTROL_ARITY, Brackets, Condition, control_counts
 from qubitd.core.errors import InvalidCircuitError, Problem
 
 HERALD_CLBIT = 2**32 - 1
@@ -23,7 +24,7 @@ class Operation:
     """One row of a batch's table of operations. A barrier has a row for each width that occurs."""
 
     name: str
-    """Name in the device's gate table, or `barrier`, `delay`, `measure`, `reset`."""
+    """Name in the device's gate table, `barrier`, `delay`, `measure`, `reset`, or a bracket of `CONTROL_ARITY`."""
     num_qubits: int
     num_params: int
     """Angles in radians; the one parameter of `delay` is seconds."""
@@ -45,6 +46,10 @@ class Circuit:
     """Parameters of all operations one after another."""
     clbits: NDArray[np.uint32]
     """Classical bits of all operations one after another."""
+    controls: NDArray[np.uint32] = field(default_factory=lambda: np.zeros(0, dtype=np.uint32))
+    """Numbers of all brackets (`qubitd.core.control`) one after another; empty without control flow."""
+    conditions: tuple[Condition, ...] = ()
+    """What the numbers of `if` and `while` index."""
 
     def __len__(self) -> int:
         return len(self.opcodes)
@@ -65,6 +70,7 @@ class Offsets:
     qubits: NDArray[np.int64]
     params: NDArray[np.int64]
     clbits: NDArray[np.int64]
+    controls: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +81,7 @@ class Instruction:
     qubits: tuple[int, ...]
     params: tuple[float, ...]
     clbits: tuple[int, ...]
+    controls: tuple[int, ...] = ()
 
 
 class CircuitBuilder:
@@ -84,6 +91,7 @@ class CircuitBuilder:
         self.name = name
         self.num_qubits = num_qubits
         self.num_clbits = num_clbits
+        self.conditions: dict[Condition, int] = {}
         self._instructions: list[Instruction] = []
 
     def add(self, name: str, *qubits: int, params: Sequence[float] = (), clbits: Sequence[int] = ()) -> CircuitBuilder:
@@ -98,6 +106,41 @@ class CircuitBuilder:
     def delay(self, qubit: int, seconds: float) -> CircuitBuilder:
         """Append a delay."""
         return self.add("delay", qubit, params=(seconds,))
+
+    def if_(self, condition: Condition) -> CircuitBuilder:
+        """Open a block that happens if a condition holds."""
+        return self._bracket("if", self._condition(condition))
+
+    def else_(self) -> CircuitBuilder:
+        """Part the block of an `if`: what follows happens if its condition does not hold."""
+        return self._bracket("else")
+
+    def for_(self, times: int) -> CircuitBuilder:
+        """Open a block that is repeated."""
+        return self._bracket("for", times)
+
+    def while_(self, condition: Condition, *, most: int) -> CircuitBuilder:
+        """Open a block that is repeated while a condition holds, at most so many times."""
+        return self._bracket("while", self._condition(condition), most)
+
+    def break_(self) -> CircuitBuilder:
+        """Leave the loop."""
+        return self._bracket("break")
+
+    def continue_(self) -> CircuitBuilder:
+        """Go on with the next repetition of the loop."""
+        return self._bracket("continue")
+
+    def end(self) -> CircuitBuilder:
+        """Close the block that was opened last."""
+        return self._bracket("end")
+
+    def _bracket(self, name: str, *numbers: int) -> CircuitBuilder:
+        self._instructions.append(Instruction(name=name, qubits=(), params=(), clbits=(), controls=numbers))
+        return self
+
+    def _condition(self, condition: Condition) -> int:
+        return self.conditions.setdefault(condition, len(self.conditions))
 
     def __iter__(self) -> Iterator[Instruction]:
         return iter(self._instructions)
@@ -120,7 +163,18 @@ def offsets(circuit: Circuit, operations: Sequence[Operation]) -> Offsets:
         qubits=_starts([o.num_qubits for o in operations], circuit.opcodes),
         params=_starts([o.num_params for o in operations], circuit.opcodes),
         clbits=_starts([o.num_clbits for o in operations], circuit.opcodes),
+        controls=_starts([CONTROL_ARITY.get(o.name, 0) for o in operations], circuit.opcodes),
     )
+
+
+def brackets_of(circuit: Circuit, operations: Sequence[Operation]) -> Brackets:
+    """Find the control flow of a circuit. The opcodes must be indices of `operations`."""
+    names = np.array([o.name if o.name in CONTROL_ARITY else "" for o in operations], dtype=np.str_)
+    is_bracket = names != ""
+    op = np.flatnonzero(is_bracket[circuit.opcodes]) if len(circuit) else np.zeros(0, dtype=np.int64)
+    rows = circuit.opcodes[op]
+    count = control_counts([o.name for o in operations])[rows]
+    return Brackets(op=op, name=names[rows], first=np.cumsum(count) - count)
 
 
 def instructions(circuit: Circuit, operations: Sequence[Operation]) -> Iterator[Instruction]:
@@ -132,6 +186,7 @@ def instructions(circuit: Circuit, operations: Sequence[Operation]) -> Iterator[
             qubits=tuple(int(q) for q in circuit.qubits[start.qubits[i] : start.qubits[i + 1]]),
             params=tuple(float(p) for p in circuit.params[start.params[i] : start.params[i + 1]]),
             clbits=tuple(int(c) for c in circuit.clbits[start.clbits[i] : start.clbits[i + 1]]),
+            controls=tuple(int(c) for c in circuit.controls[start.controls[i] : start.controls[i + 1]]),
         )
 
 
@@ -145,6 +200,7 @@ def _pack_one(builder: CircuitBuilder, index: int, table: dict[Operation, int]) 
     qubits: list[int] = []
     params: list[float] = []
     clbits: list[int] = []
+    controls: list[int] = []
     for instruction in builder:
         row = Operation(
             name=instruction.name,
@@ -156,6 +212,7 @@ def _pack_one(builder: CircuitBuilder, index: int, table: dict[Operation, int]) 
         qubits.extend(instruction.qubits)
         params.extend(instruction.params)
         clbits.extend(instruction.clbits)
+        controls.extend(instruction.controls)
     try:
         return Circuit(
             name=builder.name,
@@ -165,6 +222,8 @@ def _pack_one(builder: CircuitBuilder, index: int, table: dict[Operation, int]) 
             qubits=np.array(qubits, dtype=np.uint16),
             params=np.array(params, dtype=np.float64),
             clbits=np.array(clbits, dtype=np.uint32),
+            controls=np.array(controls, dtype=np.uint32),
+            conditions=tuple(builder.conditions),
         )
     except OverflowError as error:
         where = f"circuit {index} ({builder.name!r})"

@@ -33,7 +33,9 @@ class Operation(google.protobuf.message.Message):
     NUM_PARAMS_FIELD_NUMBER: builtins.int
     NUM_CLBITS_FIELD_NUMBER: builtins.int
     name: builtins.str
-    """Name in the device's gate table, or `barrier`, `delay`, `measure`, `reset`. At most 64 bytes."""
+    """Name in the device's gate table, or `barrier`, `delay`, `measure`, `reset`; or one of the brackets of control flow
+    `if`, `else`, `for`, `while`, `break`, `continue`, `end`, which have no operands. At most 64 bytes.
+    """
     num_qubits: builtins.int
     """How many qubits it acts on. A barrier has one row for each width that occurs."""
     num_params: builtins.int
@@ -65,6 +67,8 @@ class Circuit(google.protobuf.message.Message):
     QUBITS_FIELD_NUMBER: builtins.int
     PARAMS_FIELD_NUMBER: builtins.int
     CLBITS_FIELD_NUMBER: builtins.int
+    CONTROLS_FIELD_NUMBER: builtins.int
+    CONDITIONS_FIELD_NUMBER: builtins.int
     name: builtins.str
     """Name for people; need not be unique. At most 256 bytes."""
     num_qubits: builtins.int
@@ -79,6 +83,15 @@ class Circuit(google.protobuf.message.Message):
     """float64 per parameter, all operations one after another. NaN and infinity are refused."""
     clbits: builtins.bytes
     """uint32 per classical bit, all operations one after another."""
+    controls: builtins.bytes
+    """uint32 per number of a bracket, all brackets one after another: `if` has the index of its condition, `for` how often
+    its block repeats, `while` its condition and how often at most. Blocks are at most 64 deep; with its loops written out
+    a circuit has at most 1 000 000 operations.
+    """
+    @property
+    def conditions(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Condition]:
+        """What `if` and `while` index. At most 65 536."""
+
     def __init__(
         self,
         *,
@@ -89,10 +102,42 @@ class Circuit(google.protobuf.message.Message):
         qubits: builtins.bytes = ...,
         params: builtins.bytes = ...,
         clbits: builtins.bytes = ...,
+        controls: builtins.bytes = ...,
+        conditions: collections.abc.Iterable[Global___Condition] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["clbits", b"clbits", "name", b"name", "num_clbits", b"num_clbits", "num_qubits", b"num_qubits", "opcodes", b"opcodes", "params", b"params", "qubits", b"qubits"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["clbits", b"clbits", "conditions", b"conditions", "controls", b"controls", "name", b"name", "num_clbits", b"num_clbits", "num_qubits", b"num_qubits", "opcodes", b"opcodes", "params", b"params", "qubits", b"qubits"]) -> None: ...
 
 Global___Circuit: typing_extensions.TypeAlias = Circuit
+
+@typing.final
+class Condition(google.protobuf.message.Message):
+    """Whether something happens, as a table over the values of some classical bits."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CLBITS_FIELD_NUMBER: builtins.int
+    TRUTH_FIELD_NUMBER: builtins.int
+    TEXT_FIELD_NUMBER: builtins.int
+    truth: builtins.bytes
+    """Bit v of these bytes (bit v mod 8 of byte v / 8) says whether it holds when the bits are v, where bit j of v is
+    clbits[j]. As many bytes as the 2^bits entries need.
+    """
+    text: builtins.str
+    """For messages, such as `c == 3`. At most 256 bytes."""
+    @property
+    def clbits(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """The bits that it reads: 1 to 10, rising."""
+
+    def __init__(
+        self,
+        *,
+        clbits: collections.abc.Iterable[builtins.int] | None = ...,
+        truth: builtins.bytes = ...,
+        text: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["clbits", b"clbits", "text", b"text", "truth", b"truth"]) -> None: ...
+
+Global___Condition: typing_extensions.TypeAlias = Condition
 
 @typing.final
 class CircuitBatch(google.protobuf.message.Message):

@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qubitd.core.circuit import Circuit, CircuitBatch, Offsets, Operation
+from qubitd.core.control import CONTROL_ARITY, control_counts
 from qubitd.core.errors import Problem
 from qubitd.v1 import circuits_pb2
+from qubitd.wire.control import check_row, control_problems, decode_conditions, encode_conditions
 from qubitd.wire.errors import MalformedMessageError, clip
 from qubitd.wire.parsing import check_count, check_text, column, pack_column, refuse_if_any
 
@@ -39,6 +41,8 @@ class _Table:
     qubits: NDArray[np.int64]
     params: NDArray[np.int64]
     clbits: NDArray[np.int64]
+    controls: NDArray[np.int64]
+    has_control: bool
 
     @classmethod
     def of(cls, rows: tuple[Operation, ...]) -> _Table:
@@ -47,6 +51,8 @@ class _Table:
             qubits=np.array([row.num_qubits for row in rows], dtype=np.int64),
             params=np.array([row.num_params for row in rows], dtype=np.int64),
             clbits=np.array([row.num_clbits for row in rows], dtype=np.int64),
+            controls=control_counts([row.name for row in rows]),
+            has_control=any(row.name in CONTROL_ARITY for row in rows),
         )
 
     def offsets(self, opcodes: NDArray[np.uint16]) -> Offsets:
@@ -54,6 +60,7 @@ class _Table:
             qubits=_starts(self.qubits[opcodes]),
             params=_starts(self.params[opcodes]),
             clbits=_starts(self.clbits[opcodes]),
+            controls=_starts(self.controls[opcodes]),
         )
 
 
@@ -99,17 +106,20 @@ def _encode_circuit(circuit: Circuit) -> circuits_pb2.Circuit:
         qubits=pack_column(circuit.qubits, UINT16),
         params=pack_column(circuit.params, FLOAT64),
         clbits=pack_column(circuit.clbits, UINT32),
+        controls=pack_column(circuit.controls, UINT32),
+        conditions=encode_conditions(circuit.conditions),
     )
 
 
 def _decode_operation(message: circuits_pb2.Operation, index: int) -> Operation:
     where = f"row {index} of the table of operations"
-    return Operation(
+    row = Operation(
         name=check_text(message.name, where=f"{where}, name", least=1, most=MAX_OPERATION_NAME),
         num_qubits=check_count(message.num_qubits, where=f"{where}, num_qubits", most=MAX_OPERANDS),
         num_params=check_count(message.num_params, where=f"{where}, num_params", most=MAX_OPERANDS),
         num_clbits=check_count(message.num_clbits, where=f"{where}, num_clbits", most=MAX_OPERANDS),
     )
+    return check_row(row, where)
 
 
 def _decode_circuit(message: circuits_pb2.Circuit, index: int, table: _Table) -> Circuit:
@@ -117,18 +127,23 @@ def _decode_circuit(message: circuits_pb2.Circuit, index: int, table: _Table) ->
     check_count(len(opcodes), where="number of operations", most=MAX_LENGTH)
     if len(opcodes):
         check_count(int(opcodes.max()), where="largest opcode", most=len(table.rows) - 1)
+    num_clbits = check_count(message.num_clbits, where="num_clbits", most=MAX_CLBITS)
     circuit = Circuit(
         name=check_text(message.name, where="name", most=MAX_CIRCUIT_NAME),
         num_qubits=check_count(message.num_qubits, where="num_qubits", most=MAX_QUBITS),
-        num_clbits=check_count(message.num_clbits, where="num_clbits", most=MAX_CLBITS),
+        num_clbits=num_clbits,
         opcodes=opcodes,
         qubits=column(message.qubits, UINT16, where="qubits"),
         params=column(message.params, FLOAT64, where="params"),
         clbits=column(message.clbits, UINT32, where="clbits"),
+        controls=column(message.controls, UINT32, where="controls"),
+        conditions=decode_conditions(message.conditions, num_clbits=num_clbits),
     )
     start = table.offsets(opcodes)
     refuse_if_any(list(_length_problems(circuit, start)))
     refuse_if_any(list(_value_problems(circuit, start, index, table)))
+    if table.has_control:
+        refuse_if_any(list(control_problems(circuit, table.rows, index)))
     return circuit
 
 
@@ -137,6 +152,7 @@ def _length_problems(circuit: Circuit, start: Offsets) -> Iterator[Problem]:
         ("qubits", circuit.qubits, start.qubits),
         ("params", circuit.params, start.params),
         ("clbits", circuit.clbits, start.clbits),
+        ("controls", circuit.controls, start.controls),
     )
     for name, values, starts in columns:
         if len(values) != starts[-1]:
