@@ -461,8 +461,12 @@ def test_transpile_in_two_processes_leaves_an_open_stream_alone(daemon: DaemonPr
     ended = run_program(
         daemon,
         """
+        import os
+        os.environ["QISKIT_PARALLEL"] = "TRUE"
         from qiskit import QuantumCircuit, transpile
+        from qiskit.utils import should_run_in_parallel
         from qubitd.provider import QubitdProvider
+        assert should_run_in_parallel(2)
         backend = QubitdProvider(ADDRESS).get_backend("line5")
         circuit = QuantumCircuit(2)
         circuit.h(0)

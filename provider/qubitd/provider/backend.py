@@ -19,6 +19,7 @@ from qubitd.core.errors import Problem
 from qubitd.core.job import JobSpec
 from qubitd.core.snapshot import Snapshot
 from qubitd.core.sweep import Sweep
+from qubitd.provider import translation
 from qubitd.provider.configuration import BackendConfiguration, build_configuration
 from qubitd.provider.encode import Encoder, listed
 from qubitd.provider.errors import JobRefusedError
@@ -27,6 +28,7 @@ from qubitd.provider.job import QubitdJob
 from qubitd.provider.options import add_validators, check_options, default_options
 from qubitd.provider.revisions import follow_revisions
 from qubitd.provider.target import build_target
+from qubitd.provider.twin import build_noise_model, without_lab_gates
 
 
 class QubitdBackend(BackendV2):
@@ -75,6 +77,10 @@ class QubitdBackend(BackendV2):
         if first:
             follow_revisions(self._client, self, self.name)
         return target
+
+    def get_translation_stage_plugin(self) -> str | None:
+        """Give the name of the transpiler's stage that knows the lab's own gates; None for Qiskit's own stage."""
+        return translation.PLUGIN if translation.is_installed() else None
 
     @property
     def revision(self) -> int:
@@ -130,6 +136,18 @@ class QubitdBackend(BackendV2):
             NotFoundError: there is no such revision.
         """
         return self._client.snapshot(self.name, self.revision if revision is None else revision)
+
+    def noise_model(self) -> Any:
+        """Give Aer's model of the noise that the Target and its calibration state.
+
+        Raises:
+            ProviderError: Aer is not installed.
+        """
+        return build_noise_model(self, self.calibration())
+
+    def simulable(self, circuit: QuantumCircuit) -> QuantumCircuit:
+        """Give a transpiled circuit in words that Aer knows: a labelled matrix for each of the lab's own gates."""
+        return without_lab_gates(circuit)
 
     def refresh(self) -> None:
         """Ask the daemon for the revision in force now."""
