@@ -13,8 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from qubitd.core.feedforward import Dynamics
+
 HERALD = -1
 """Classical bit of an acquisition whose outcome only decides whether the shot counts: it does if that is 0."""
+
+HIDDEN = -1
+"""Classical bit of an acquisition whose outcome is in no result, such as one of an active reset."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -79,6 +84,17 @@ class ProgramTables:
     """Counts up when a job with very many envelopes begins a new table; indices hold within one generation."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repeat:
+    """A stretch of a program that was written as a loop: a hint for an assembler, which must look for itself."""
+
+    start: int
+    """Ticks from the program's start at which the first repetition begins."""
+    period: int
+    """Ticks from one repetition to the next."""
+    times: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Program:
     """One shot of one circuit at one grid point."""
@@ -92,6 +108,10 @@ class Program:
     """Ticks from the first pulse's slot to the end of the last slot; the passive reset comes on top."""
     num_clbits: int
     tables: ProgramTables
+    dynamics: Dynamics | None = None
+    """None if nothing depends on an outcome while the program runs."""
+    repeats: tuple[Repeat, ...] = ()
+    """Loops of the circuit that are regular in time, outer ones before inner ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
