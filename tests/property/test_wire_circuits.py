@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
+from qubitd.core.bindings import FromColumn
 from qubitd.core.circuit import CircuitBatch, CircuitBuilder, instructions, pack
 from qubitd.core.control import Condition
 from qubitd.core.job import JobSpec, MeasLevel, MeasReturn, Scheduling
@@ -48,6 +49,12 @@ def builders(draw: st.DrawFn) -> CircuitBuilder:
     qubits, clbits = draw(st.integers(1, 6)), draw(st.integers(1, 70))
     builder = CircuitBuilder(name=draw(TEXT), num_qubits=qubits, num_clbits=clbits)
     depth = 0
+    param: st.SearchStrategy[float | FromColumn] = FINITE
+    if draw(st.booleans()):
+        columns, rows = draw(st.integers(1, 3)), draw(st.integers(1, 4))
+        values = draw(st.lists(FINITE, min_size=rows * columns, max_size=rows * columns))
+        builder.bind(np.reshape(values, (rows, columns)))
+        param = FINITE | st.integers(0, columns - 1).map(lambda column: FromColumn(column=column))
     for _ in range(draw(st.integers(0, 12))):
         if draw(st.integers(0, 4)) == 0:
             open_block(draw, builder)
@@ -55,7 +62,7 @@ def builders(draw: st.DrawFn) -> CircuitBuilder:
         operands = draw(st.permutations(range(qubits)))[: draw(st.integers(1, qubits))]
         bits = draw(st.lists(st.integers(0, clbits - 1), max_size=2))
         name = draw(st.sampled_from(["rz", "cz", "measure", "barrier", "sy"]))
-        builder.add(name, *operands, params=draw(st.lists(FINITE, max_size=3)), clbits=bits)
+        builder.add(name, *operands, params=draw(st.lists(param, max_size=3)), clbits=bits)
     for _ in range(depth):
         builder.end()
     return builder
@@ -103,6 +110,10 @@ def assert_same_batch(left: CircuitBatch, right: CircuitBatch) -> None:
         for name in ("opcodes", "qubits", "params", "clbits", "controls"):
             assert_array_equal(getattr(a, name), getattr(b, name))
             assert getattr(a, name).dtype == getattr(b, name).dtype
+        assert (a.bindings is None) == (b.bindings is None)
+        if a.bindings is not None and b.bindings is not None:
+            for name in ("positions", "columns", "values"):
+                assert_array_equal(getattr(a.bindings, name), getattr(b.bindings, name))
 
 
 def assert_same_sweep(left: Sweep, right: Sweep) -> None:

@@ -20,7 +20,6 @@ from qubitd.calibration.rabi import Rabi
 from qubitd.calibration.run import single_shots
 from qubitd.calibration.t1 import T1
 from qubitd.client import Job, JobEvent, Progress, Revision, StageTime, StatusChange
-from qubitd.core.circuit import instructions
 from qubitd.core.job import JobSpec, JobStatus, ProgramResult
 from qubitd.core.snapshot import Parameter, Snapshot
 
@@ -116,8 +115,9 @@ class OneQubit:
     def _fractions(self, spec: JobSpec) -> list[float]:
         if spec.sweep.axes:
             return [float(np.sin(np.pi * a / (2 * self.a_pi)) ** 2) for a in spec.sweep.axes[0].values[0]]
-        delays = [i.params[0] for c in spec.batch.circuits for i in instructions(c, spec.batch.operations) if i.params]
-        return [float(np.exp(-delay / self.t1)) for delay in delays]
+        (bindings,) = [circuit.bindings for circuit in spec.batch.circuits]
+        assert bindings is not None
+        return [float(np.exp(-delay / self.t1)) for delay in bindings.values[:, 0]]
 
 
 class Watcher:

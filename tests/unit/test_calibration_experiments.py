@@ -18,6 +18,7 @@ from qubitd.calibration.rabi import Rabi
 from qubitd.calibration.run import qubit_index
 from qubitd.calibration.t1 import T1
 from qubitd.client import BackendInfo, Limits
+from qubitd.core.bindings import FromColumn
 from qubitd.core.circuit import instructions
 from qubitd.core.discriminator import Discriminator
 from qubitd.core.job import MeasLevel, MeasReturn
@@ -71,15 +72,18 @@ def test_rabi_gives_the_amplitude_of_x_and_half_of_it_for_sx() -> None:
     assert sx.stderr == x.stderr / 2
 
 
-def test_t1_waits_longer_from_circuit_to_circuit_on_the_grid() -> None:
+def test_t1_waits_longer_from_binding_to_binding_on_the_grid() -> None:
     spec = replace(DECAY, max_delay=1.00033e-4).job()
-    delays = [i.params[0] for c in spec.batch.circuits for i in instructions(c, spec.batch.operations) if i.params]
-    assert len(delays) == 21
+    (circuit,) = spec.batch.circuits
+    assert circuit.bindings is not None
+    delays = circuit.bindings.values[:, 0].tolist()
+    assert len(delays) == spec.num_programs == 21
     assert delays[0] == 0
     assert delays[-1] == 1.00033e-4
     assert all(delay == round(delay * 1e9) / 1e9 for delay in delays)
-    first = [i.name for i in instructions(spec.batch.circuits[3], spec.batch.operations)]
-    assert first == ["x", "delay", "measure"]
+    operations = list(instructions(circuit, spec.batch.operations))
+    assert [operation.name for operation in operations] == ["x", "delay", "measure"]
+    assert operations[1].params == (FromColumn(column=0),)
     assert spec.sweep.num_points == 1
 
 

@@ -14,6 +14,7 @@ from qubitd.calibration.fit import Decay, fit_curve
 from qubitd.calibration.gates import LEAST_SIGNIFICANCE, Evidence, Limits, refusals
 from qubitd.calibration.measurement import Measurement
 from qubitd.calibration.signal import excited_curve
+from qubitd.core.bindings import FromColumn
 from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.job import JobSpec, MeasLevel, MeasReturn
 from qubitd.core.sweep import Sweep
@@ -76,9 +77,11 @@ class T1:
         return (f"{self.qubit}.t1",)
 
     def job(self, *, seed: int | None = None) -> JobSpec:
-        """Make a circuit for each delay."""
+        """Make one circuit, bound to each delay."""
+        circuit = CircuitBuilder(name=f"t1 {self.qubit}", num_qubits=self.index + 1, num_clbits=1)
+        circuit.add("x", self.index).delay(self.index, FromColumn(column=0)).measure(self.index, 0)
         return JobSpec(
-            batch=pack([self._circuit(delay) for delay in self.x]),
+            batch=pack([circuit.bind(self.x[:, np.newaxis])]),
             sweep=Sweep(),
             shots=self.shots,
             meas_level=MeasLevel.KERNELED,
@@ -118,7 +121,3 @@ class T1:
         wished = 5 * refused.fit.theta if seen else 2 * self.max_delay
         max_delay = min(max(wished, self.max_delay / 10, LEAST_T1), 10 * self.max_delay, 5 * MOST_T1)
         return replace(self, max_delay=max_delay, shots=more_shots(self.shots))
-
-    def _circuit(self, delay: float) -> CircuitBuilder:
-        circuit = CircuitBuilder(name=f"t1 {self.qubit} {delay:g}", num_qubits=self.index + 1, num_clbits=1)
-        return circuit.add("x", self.index).delay(self.index, float(delay)).measure(self.index, 0)

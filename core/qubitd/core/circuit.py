@@ -7,11 +7,12 @@ in flat arrays, as many as the table says. Qubit i of a circuit is qubit i of th
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from qubitd.core.bindings import Bindings, FromColumn
 from qubitd.core.control import CONTROL_ARITY, Brackets, Condition, control_counts
 from qubitd.core.errors import InvalidCircuitError, Problem
 
@@ -50,9 +51,25 @@ class Circuit:
     """Numbers of all brackets (`qubitd.core.control`) one after another; empty without control flow."""
     conditions: tuple[Condition, ...] = ()
     """What the numbers of `if` and `while` index."""
+    bindings: Bindings | None = None
+    """Rows of values for some of `params`; without them the circuit runs once, as it stands."""
 
     def __len__(self) -> int:
         return len(self.opcodes)
+
+    @property
+    def num_bindings(self) -> int:
+        """How often it runs at each point of a sweep."""
+        return 1 if self.bindings is None else len(self.bindings)
+
+    def bound(self) -> Iterator[Circuit]:
+        """Give the circuit with the values of each row filled in."""
+        if self.bindings is None:
+            yield self
+            return
+        for row in range(len(self.bindings)):
+            params = self.bindings.into(self.params, slice(row, row + 1))[0]
+            yield replace(self, params=params, bindings=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -61,6 +78,15 @@ class CircuitBatch:
 
     operations: tuple[Operation, ...]
     circuits: tuple[Circuit, ...]
+
+    @property
+    def num_bindings(self) -> int:
+        """Circuits x bindings: programs at each point of a sweep."""
+        return sum(circuit.num_bindings for circuit in self.circuits)
+
+    def bound(self) -> CircuitBatch:
+        """Give the batch with a circuit for each binding."""
+        return replace(self, circuits=tuple(bound for circuit in self.circuits for bound in circuit.bound()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +105,7 @@ class Instruction:
 
     name: str
     qubits: tuple[int, ...]
-    params: tuple[float, ...]
+    params: tuple[float | FromColumn, ...]
     clbits: tuple[int, ...]
     controls: tuple[int, ...] = ()
 
@@ -92,9 +118,12 @@ class CircuitBuilder:
         self.num_qubits = num_qubits
         self.num_clbits = num_clbits
         self.conditions: dict[Condition, int] = {}
+        self.values: NDArray[np.float64] | None = None
         self._instructions: list[Instruction] = []
 
-    def add(self, name: str, *qubits: int, params: Sequence[float] = (), clbits: Sequence[int] = ()) -> CircuitBuilder:
+    def add(
+        self, name: str, *qubits: int, params: Sequence[float | FromColumn] = (), clbits: Sequence[int] = ()
+    ) -> CircuitBuilder:
         """Append an operation and give the builder back, so that calls chain."""
         self._instructions.append(Instruction(name=name, qubits=qubits, params=tuple(params), clbits=tuple(clbits)))
         return self
@@ -103,7 +132,7 @@ class CircuitBuilder:
         """Append a measurement of one qubit into one classical bit."""
         return self.add("measure", qubit, clbits=(clbit,))
 
-    def delay(self, qubit: int, seconds: float) -> CircuitBuilder:
+    def delay(self, qubit: int, seconds: float | FromColumn) -> CircuitBuilder:
         """Append a delay."""
         return self.add("delay", qubit, params=(seconds,))
 
@@ -141,6 +170,11 @@ class CircuitBuilder:
 
     def _condition(self, condition: Condition) -> int:
         return self.conditions.setdefault(condition, len(self.conditions))
+
+    def bind(self, values: ArrayLike) -> CircuitBuilder:
+        """Give the values of every `FromColumn`, shape (bindings, columns)."""
+        self.values = np.array(values, dtype=np.float64, ndmin=2)
+        return self
 
     def __iter__(self) -> Iterator[Instruction]:
         return iter(self._instructions)
@@ -180,11 +214,15 @@ def brackets_of(circuit: Circuit, operations: Sequence[Operation]) -> Brackets:
 def instructions(circuit: Circuit, operations: Sequence[Operation]) -> Iterator[Instruction]:
     """Write a circuit out, operation by operation."""
     start = offsets(circuit, operations)
+    params: list[float | FromColumn] = circuit.params.tolist()
+    if circuit.bindings is not None:
+        for position, column in zip(circuit.bindings.positions, circuit.bindings.columns, strict=True):
+            params[position] = FromColumn(column=int(column))
     for i, opcode in enumerate(circuit.opcodes):
         yield Instruction(
             name=operations[int(opcode)].name,
             qubits=tuple(int(q) for q in circuit.qubits[start.qubits[i] : start.qubits[i + 1]]),
-            params=tuple(float(p) for p in circuit.params[start.params[i] : start.params[i + 1]]),
+            params=tuple(params[start.params[i] : start.params[i + 1]]),
             clbits=tuple(int(c) for c in circuit.clbits[start.clbits[i] : start.clbits[i + 1]]),
             controls=tuple(int(c) for c in circuit.controls[start.controls[i] : start.controls[i + 1]]),
         )
@@ -198,7 +236,7 @@ def _starts(arity: Sequence[int], opcodes: NDArray[np.uint16]) -> NDArray[np.int
 def _pack_one(builder: CircuitBuilder, index: int, table: dict[Operation, int]) -> Circuit:
     opcodes: list[int] = []
     qubits: list[int] = []
-    params: list[float] = []
+    params: list[float | FromColumn] = []
     clbits: list[int] = []
     controls: list[int] = []
     for instruction in builder:
@@ -220,12 +258,22 @@ def _pack_one(builder: CircuitBuilder, index: int, table: dict[Operation, int]) 
             num_clbits=builder.num_clbits,
             opcodes=np.array(opcodes, dtype=np.uint16),
             qubits=np.array(qubits, dtype=np.uint16),
-            params=np.array(params, dtype=np.float64),
+            params=np.array([0.0 if isinstance(p, FromColumn) else p for p in params], dtype=np.float64),
             clbits=np.array(clbits, dtype=np.uint32),
             controls=np.array(controls, dtype=np.uint32),
             conditions=tuple(builder.conditions),
+            bindings=None if builder.values is None else _bindings(params, builder.values),
         )
     except OverflowError as error:
         where = f"circuit {index} ({builder.name!r})"
         what = f"an operand does not fit its column ({error}); qubits and clbits count from 0"
         raise InvalidCircuitError([Problem(where=where, what=what, circuit=index)]) from error
+
+
+def _bindings(params: Sequence[float | FromColumn], values: NDArray[np.float64]) -> Bindings:
+    free = [(position, p.column) for position, p in enumerate(params) if isinstance(p, FromColumn)]
+    return Bindings(
+        positions=np.array([position for position, _ in free], dtype=np.uint32),
+        columns=np.array([column for _, column in free], dtype=np.uint32),
+        values=values,
+    )

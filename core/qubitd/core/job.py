@@ -63,7 +63,7 @@ class Scheduling(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class JobSpec:
-    """Circuits x a grid of calibration parameters x shots."""
+    """Circuits, each with its bindings, x a grid of calibration parameters x shots."""
 
     batch: CircuitBatch
     sweep: Sweep
@@ -81,8 +81,8 @@ class JobSpec:
 
     @property
     def num_programs(self) -> int:
-        """Circuits x grid points; program = circuit * points + point."""
-        return len(self.batch.circuits) * self.sweep.num_points
+        """Circuits x bindings x grid points, in this order."""
+        return self.batch.num_bindings * self.sweep.num_points
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,10 +99,10 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ProgramResult:
-    """What some shots of one program (circuit x grid point) gave: `bits`, `iq`, or both."""
+    """What some shots of one program (circuit x binding x grid point) gave: `bits`, `iq`, or both."""
 
     program: int
-    """circuit * points + point."""
+    """(circuits and bindings before it) * points + point."""
     first_shot: int
     shots: int
     """That were run."""

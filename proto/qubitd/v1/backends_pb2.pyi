@@ -368,7 +368,7 @@ class Limits(google.protobuf.message.Message):
     max_circuits: builtins.int
     """Circuits of a job."""
     max_total_shots: builtins.int
-    """Circuits x grid points x shots of a job."""
+    """Circuits x bindings x grid points x shots of a job."""
     max_job_bytes: builtins.int
     """Bytes of a SubmitRequest."""
     def __init__(

@@ -55,6 +55,36 @@ class Operation(google.protobuf.message.Message):
 Global___Operation: typing_extensions.TypeAlias = Operation
 
 @typing.final
+class Bindings(google.protobuf.message.Message):
+    """Values for some parameters of a circuit, which runs once for each row of them."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    POSITIONS_FIELD_NUMBER: builtins.int
+    COLUMNS_FIELD_NUMBER: builtins.int
+    NUM_COLUMNS_FIELD_NUMBER: builtins.int
+    VALUES_FIELD_NUMBER: builtins.int
+    positions: builtins.bytes
+    """uint32 each, ascending: entries of Circuit.params that are replaced."""
+    columns: builtins.bytes
+    """uint32 for each position: the column of values that goes there."""
+    num_columns: builtins.int
+    """From 1 to 65 536."""
+    values: builtins.bytes
+    """float64, rows x columns, one row after another; at least one row. NaN and infinity are refused."""
+    def __init__(
+        self,
+        *,
+        positions: builtins.bytes = ...,
+        columns: builtins.bytes = ...,
+        num_columns: builtins.int = ...,
+        values: builtins.bytes = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["columns", b"columns", "num_columns", b"num_columns", "positions", b"positions", "values", b"values"]) -> None: ...
+
+Global___Bindings: typing_extensions.TypeAlias = Bindings
+
+@typing.final
 class Circuit(google.protobuf.message.Message):
     """One circuit in native gates, in program order. Qubit i is qubit i of the device."""
 
@@ -69,6 +99,7 @@ class Circuit(google.protobuf.message.Message):
     CLBITS_FIELD_NUMBER: builtins.int
     CONTROLS_FIELD_NUMBER: builtins.int
     CONDITIONS_FIELD_NUMBER: builtins.int
+    BINDINGS_FIELD_NUMBER: builtins.int
     name: builtins.str
     """Name for people; need not be unique. At most 256 bytes."""
     num_qubits: builtins.int
@@ -92,6 +123,10 @@ class Circuit(google.protobuf.message.Message):
     def conditions(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Condition]:
         """What `if` and `while` index. At most 65 536."""
 
+    @property
+    def bindings(self) -> Global___Bindings:
+        """Without it the circuit runs once, as it stands. Programs of a job are in the order circuit, binding, grid point."""
+
     def __init__(
         self,
         *,
@@ -104,8 +139,10 @@ class Circuit(google.protobuf.message.Message):
         clbits: builtins.bytes = ...,
         controls: builtins.bytes = ...,
         conditions: collections.abc.Iterable[Global___Condition] | None = ...,
+        bindings: Global___Bindings | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["clbits", b"clbits", "conditions", b"conditions", "controls", b"controls", "name", b"name", "num_clbits", b"num_clbits", "num_qubits", b"num_qubits", "opcodes", b"opcodes", "params", b"params", "qubits", b"qubits"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["bindings", b"bindings"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["bindings", b"bindings", "clbits", b"clbits", "conditions", b"conditions", "controls", b"controls", "name", b"name", "num_clbits", b"num_clbits", "num_qubits", b"num_qubits", "opcodes", b"opcodes", "params", b"params", "qubits", b"qubits"]) -> None: ...
 
 Global___Circuit: typing_extensions.TypeAlias = Circuit
 

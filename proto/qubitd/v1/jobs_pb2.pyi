@@ -160,7 +160,7 @@ class JobSpec(google.protobuf.message.Message):
     wire_version: builtins.int
     """Version of the circuit columns: 1."""
     shots: builtins.int
-    """Shots of each circuit at each grid point, from 1 to Limits.max_shots."""
+    """Shots of each circuit with each binding at each grid point, from 1 to Limits.max_shots."""
     meas_level: Global___MeasLevel.ValueType
     """Bits or IQ points."""
     meas_return: Global___MeasReturn.ValueType
@@ -397,7 +397,7 @@ class Job(google.protobuf.message.Message):
     num_circuits: builtins.int
     """Circuits."""
     num_programs: builtins.int
-    """Circuits x grid points."""
+    """Circuits x bindings x grid points."""
     last_sequence: builtins.int
     """Sequence number of its newest event."""
     created_ns: builtins.int
@@ -722,8 +722,8 @@ Global___Assignment: typing_extensions.TypeAlias = Assignment
 
 @typing.final
 class ProgramResult(google.protobuf.message.Message):
-    """What some shots of one program (circuit x grid point) gave: `bits`, `iq` or both as the job asked, nothing if the circuit
-    measures nothing.
+    """What some shots of one program (circuit x binding x grid point) gave: `bits`, `iq` or both as the job asked, nothing if
+    the circuit measures nothing.
     """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
@@ -739,7 +739,7 @@ class ProgramResult(google.protobuf.message.Message):
     DISCARDED_FIELD_NUMBER: builtins.int
     ASSIGNMENT_FIELD_NUMBER: builtins.int
     program: builtins.int
-    """circuit * grid points + point."""
+    """(Circuits and bindings before it) * grid points + point."""
     first_shot: builtins.int
     """Index of the first shot in this piece."""
     shots: builtins.int
@@ -868,7 +868,7 @@ class ExplainResponse(google.protobuf.message.Message):
     """Calibration revision that was compiled for."""
     @property
     def programs(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ProgramPlan]:
-        """Each program, in order: circuit * grid points + point."""
+        """Each program, in the order circuit, binding, grid point."""
 
     @property
     def memories(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___MemoryUsage]:

@@ -25,7 +25,7 @@ class Limits:
     """Of each circuit at each grid point."""
     max_circuits: int
     max_total_shots: int
-    """Circuits x grid points x shots."""
+    """Circuits x bindings x grid points x shots."""
     max_job_bytes: int
     """Size of the message."""
 

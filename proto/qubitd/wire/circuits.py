@@ -15,6 +15,7 @@ from qubitd.core.circuit import Circuit, CircuitBatch, Offsets, Operation
 from qubitd.core.control import CONTROL_ARITY, control_counts
 from qubitd.core.errors import Problem
 from qubitd.v1 import circuits_pb2
+from qubitd.wire.bindings import decode_bindings, encode_bindings
 from qubitd.wire.control import check_row, control_problems, decode_conditions, encode_conditions
 from qubitd.wire.errors import MalformedMessageError, clip
 from qubitd.wire.parsing import check_count, check_text, column, pack_column, refuse_if_any
@@ -108,6 +109,7 @@ def _encode_circuit(circuit: Circuit) -> circuits_pb2.Circuit:
         clbits=pack_column(circuit.clbits, UINT32),
         controls=pack_column(circuit.controls, UINT32),
         conditions=encode_conditions(circuit.conditions),
+        bindings=None if circuit.bindings is None else encode_bindings(circuit.bindings),
     )
 
 
@@ -138,6 +140,7 @@ def _decode_circuit(message: circuits_pb2.Circuit, index: int, table: _Table) ->
         clbits=column(message.clbits, UINT32, where="clbits"),
         controls=column(message.controls, UINT32, where="controls"),
         conditions=decode_conditions(message.conditions, num_clbits=num_clbits),
+        bindings=decode_bindings(message.bindings) if message.HasField("bindings") else None,
     )
     start = table.offsets(opcodes)
     refuse_if_any(list(_length_problems(circuit, start)))
@@ -158,6 +161,12 @@ def _length_problems(circuit: Circuit, start: Offsets) -> Iterator[Problem]:
         if len(values) != starts[-1]:
             what = f"holds {len(values)} entries; the opcodes and the table of operations ask for {starts[-1]}"
             yield Problem(where=name, what=what)
+    bindings = circuit.bindings
+    if bindings is not None and len(bindings.positions) and bindings.positions[-1] >= len(circuit.params):
+        what = (
+            f"position {bindings.positions[-1]} of a circuit with {len(circuit.params)} parameters; they count from 0"
+        )
+        yield Problem(where="bindings", what=what)
 
 
 def _value_problems(circuit: Circuit, start: Offsets, index: int, table: _Table) -> Iterator[Problem]:

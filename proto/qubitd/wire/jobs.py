@@ -52,7 +52,7 @@ class Job:
     shots: int
     num_circuits: int
     num_programs: int
-    """Circuits x grid points."""
+    """Circuits x bindings x grid points."""
     tags: tuple[str, ...] = ()
     timeline: tuple[StageTime, ...] = ()
     last_sequence: int

@@ -27,7 +27,7 @@ class JobPlan:
     """What a job would take."""
 
     programs: tuple[ProgramPlan, ...]
-    """In order: circuit * grid points + point."""
+    """In the order circuit, binding, grid point."""
     memories: tuple[Usage, ...]
     """Each memory that the first chunk would use."""
     upload_bytes: int

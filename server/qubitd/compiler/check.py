@@ -7,12 +7,12 @@ check nothing.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from qubitd.compiler.bound import binding_problems, rounded_bindings
 from qubitd.compiler.calibrated import CalibratedGates
 from qubitd.compiler.columns import Columns, Ints, blocks, gather, wires_of
 from qubitd.compiler.gate_table import GateKey, distinct_gates, mask_of
@@ -25,8 +25,6 @@ MAX_DELAY = 1.0
 """Longest delay of a circuit, seconds: a shot is never cut, and a run on the controller takes about this long."""
 MAX_PROBLEMS = 100
 """More problems than these are counted, not written out."""
-MAX_LOG = 100
-"""Lines for the job's owner; more than these are left out."""
 _LATE_RESET = (
     "a reset after a gate on its qubit is not possible until active reset exists: a passive one would idle the whole "
     "chip. Every shot starts from reset qubits: leave it out, or put it before the first gate"
@@ -68,15 +66,9 @@ def check_batch(gates: CalibratedGates, batch: CircuitBatch) -> Findings:
         checked = _BlockCheck(gates, batch, columns, indices)
         problems += checked.problems()
         unwritten += checked.unwritten
-        log.extend(itertools.islice(checked.log(), MAX_LOG + 1 - len(log)))
+        log.extend(checked.log())
     problems.sort(key=lambda problem: (problem.circuit or 0, problem.operation or 0))
-    return Findings(problems=_limited(problems, unwritten), log=limited_log(log))
-
-
-def limited_log(lines: Iterable[str]) -> tuple[str, ...]:
-    """Cut what a job's owner is told at `MAX_LOG` lines, and say so."""
-    first = tuple(itertools.islice(lines, MAX_LOG + 1))
-    return first if len(first) <= MAX_LOG else (*first[:MAX_LOG], "there is more to say of this kind; it is left out")
+    return Findings(problems=_limited(problems, unwritten), log=tuple(log))
 
 
 def circuit_name(index: int, circuit: Circuit) -> str:
@@ -90,6 +82,7 @@ class _BlockCheck:
     def __init__(self, gates: CalibratedGates, batch: CircuitBatch, columns: Columns, indices: Sequence[int]) -> None:
         self.gates = gates
         self.device = gates.device
+        self.batch = batch
         self.indices = indices
         self.circuits = [batch.circuits[i] for i in indices]
         self.columns = columns
@@ -109,6 +102,7 @@ class _BlockCheck:
         self._check_gates()
         self._check_barriers()
         self._check_resets()
+        self._check_bindings()
         return self.found
 
     def log(self) -> Iterator[str]:
@@ -118,8 +112,10 @@ class _BlockCheck:
         if self._has("delay"):
             yield from self._rounded_delays()
         written = np.diff(self.columns.clbit_start[self._bounds()])
-        for i in np.flatnonzero(written == 0):
-            yield f"{self._circuit(int(i))} measures nothing; its result is empty"
+        for empty in np.flatnonzero(written == 0):
+            yield f"{self._circuit(int(empty))} measures nothing; its result is empty"
+        for i, index in enumerate(self.indices):
+            yield from rounded_bindings(self.batch, index, where=self._circuit(i))
 
     def _check_rows(self) -> None:
         for row, operation in enumerate(self.columns.operations):
@@ -207,6 +203,15 @@ class _BlockCheck:
         late = resets[op] & (wires.exclusive_sum(acts[op].astype(np.int64)) > 0)
         self._refuse(np.sort(op[late]), _LATE_RESET)
 
+    def _check_bindings(self) -> None:
+        """Look at the values that rows give; a circuit with another problem is passed over."""
+        bound = [i for i, circuit in enumerate(self.circuits) if circuit.bindings is not None]
+        refused = set(self.columns.circuit[self.refused].tolist()) if bound else set[int]()
+        for i in bound:
+            if i not in refused:
+                where = self._circuit(i)
+                self.found += binding_problems(self.batch, self.indices[i], longest=MAX_DELAY, where=where)
+
     def _rounded_delays(self) -> Iterator[str]:
         columns = self.columns
         delays = np.flatnonzero(mask_of(columns, "delay"))
@@ -277,8 +282,7 @@ def _gathered(device: Device, batch: CircuitBatch, block: range) -> tuple[Column
     columns = _columns_of(device, batch, block)
     if columns is not None:
         return columns, list(block), []
-    arities = _arities(batch.operations)
-    found = {i: list(_structure_problems(device, arities, i, batch.circuits[i])) for i in block}
+    found = {i: list(_structure_problems(device, batch, i, batch.circuits[i])) for i in block}
     whole = [i for i in block if not found[i]]
     columns = _columns_of(device, batch, whole) if whole else None
     return columns, whole, [problem for i in block for problem in found[i]]
@@ -302,26 +306,25 @@ def _columns_of(device: Device, batch: CircuitBatch, indices: Sequence[int]) -> 
     return columns if all(np.array_equal(start[end], np.cumsum(lengths)) for start, lengths in flat) else None
 
 
-def _arities(operations: Sequence[Operation]) -> Ints:
-    """Entries that each row of the table takes of the columns; shape (3 columns, rows)."""
-    rows = [(o.num_qubits, o.num_params, o.num_clbits) for o in operations]
-    return np.array(rows, dtype=np.int64).reshape(-1, 3).T
-
-
-def _structure_problems(device: Device, arities: Ints, index: int, circuit: Circuit) -> Iterator[Problem]:
+def _structure_problems(device: Device, batch: CircuitBatch, index: int, circuit: Circuit) -> Iterator[Problem]:
     """Check that a circuit's columns fit each other and the device, so that the rest can be read at all."""
     where = circuit_name(index, circuit)
     if circuit.num_qubits > device.num_qubits:
         what = f"has {circuit.num_qubits} qubits; {device.name} has {device.num_qubits}"
         yield Problem(where=where, what=what, circuit=index)
-    rows = arities.shape[1]
+    rows = len(batch.operations)
     if len(circuit) and circuit.opcodes.max() >= rows:
         what = f"has opcode {circuit.opcodes.max()}; the table of operations has {rows} rows"
         yield Problem(where=where, what=what, circuit=index)
         return
-    columns = (("qubits", len(circuit.qubits)), ("params", len(circuit.params)), ("clbits", len(circuit.clbits)))
-    for (name, length), arity in zip(columns, arities, strict=True):
-        expected = int(arity[circuit.opcodes].sum())
+    times = np.bincount(circuit.opcodes, minlength=rows)
+    columns = (
+        ("qubits", len(circuit.qubits), [o.num_qubits for o in batch.operations]),
+        ("params", len(circuit.params), [o.num_params for o in batch.operations]),
+        ("clbits", len(circuit.clbits), [o.num_clbits for o in batch.operations]),
+    )
+    for name, length, arity in columns:
+        expected = int(times @ np.array(arity, dtype=np.int64))
         if expected != length:
             what = f"column {name} has {length} entries; its operations take {expected}"
             yield Problem(where=where, what=what, circuit=index)

@@ -1,6 +1,7 @@
 """Circuits to programs: checks everything first, then makes the programs one after another in bounded memory.
 
-Program = circuit * grid points + point. Programs made twice are equal, so a caller may start again from any of them.
+Programs are in the order circuit, binding, grid point. Programs made twice are equal, so a caller may start again from
+any of them.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class Compiled:
     """A checked job, whose programs are made when they are asked for."""
 
     batch: CircuitBatch
-    """As it is played: with heralds, if the job asks for them."""
+    """A circuit for each binding, as it is played: with heralds, if the job asks for them."""
     scheduling: Scheduling
     sweep: Sweep
     """With the values that are played. (What a driver rounds to its registers comes on top.)"""
@@ -51,7 +52,7 @@ class Compiled:
 
     @property
     def num_programs(self) -> int:
-        """Circuits x grid points."""
+        """Circuits x bindings x grid points."""
         return len(self.batch.circuits) * self.sweep.num_points
 
     def programs(self, *, first: int = 0) -> Iterator[Program]:
@@ -103,7 +104,7 @@ def _compile(device: Device, snapshot: Snapshot, spec: JobSpec, problems: tuple[
     if problems or swept.problems:
         raise InvalidCircuitError((*problems, *swept.problems))
     return Compiled(
-        batch=batch,
+        batch=batch.bound(),
         scheduling=spec.scheduling,
         sweep=swept.sweep,
         reset=passive_reset(device, snapshot),
@@ -141,8 +142,7 @@ class Pipeline:
         return Prepared(circuits=circuits, columns=columns, wires=wires_of(columns), rows=self.table.rows_of(columns))
 
     def numbers(self, point: Mapping[str, float]) -> Numbers:
-        """Give the numbers of all gates met so far. Programs lowered with earlier numbers must be there already."""
-        self.envelopes = self.envelopes.with_room()
+        """Give the numbers of all gates met so far."""
         return tabulate(self.gates.at(self.table.keys, point), self.envelopes, self.gates.lines)
 
     def schedule(self, prepared: Prepared, numbers: Numbers) -> Schedule:

@@ -60,7 +60,8 @@ class Event:
 def expected(
     device: Device, snapshot: Snapshot, batch: CircuitBatch, *, scheduling: Scheduling = Scheduling.ALAP
 ) -> tuple[Distribution, ...]:
-    """Give the distribution of classical bits that the snapshot predicts for each circuit as it is scheduled.
+    """Give the distribution of classical bits that the snapshot predicts for each circuit, once for each binding, as it
+    is scheduled.
 
     Raises:
         InvalidCircuitError: a circuit cannot run, or holds a gate whose meaning is not known.
@@ -74,7 +75,7 @@ def expected(
 
 
 def ideal(device: Device, snapshot: Snapshot, batch: CircuitBatch) -> tuple[Distribution, ...]:
-    """Give the distribution of classical bits of each circuit without any noise.
+    """Give the distribution of classical bits of each binding of each circuit without any noise.
 
     Raises:
         InvalidCircuitError: as `expected`.
@@ -89,9 +90,10 @@ def ideal(device: Device, snapshot: Snapshot, batch: CircuitBatch) -> tuple[Dist
 def _scheduled(
     device: Device, snapshot: Snapshot, batch: CircuitBatch, scheduling: Scheduling
 ) -> Iterator[tuple[int, list[Event]]]:
-    """Give (classical bits, events in program order) of each circuit."""
-    pipeline = Pipeline(compile_circuits(device, snapshot, batch).gates, batch, scheduling)
-    for i, circuit in enumerate(batch.circuits):
+    """Give (classical bits, events in program order) of each binding of each circuit."""
+    compiled = compile_circuits(device, snapshot, batch)
+    pipeline = Pipeline(compiled.gates, compiled.batch, scheduling)
+    for i, circuit in enumerate(compiled.batch.circuits):
         yield circuit.num_clbits, _events(pipeline, i)
 
 

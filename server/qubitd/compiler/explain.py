@@ -35,7 +35,7 @@ class Explanation:
     """A job as it would be run."""
 
     programs: tuple[ProgramPlan, ...]
-    """In order: circuit * grid points + point."""
+    """In the order circuit, binding, grid point."""
     memories: tuple[Usage, ...]
     """What the first chunk takes."""
     chunk_shots: int

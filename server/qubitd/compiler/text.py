@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from qubitd.core.bindings import FromColumn
 from qubitd.core.circuit import Circuit, Operation, instructions
 from qubitd.core.program import Program, SampledEnvelope
 
@@ -15,14 +16,18 @@ _NO_FRAME = -1
 
 
 def circuit_text(circuit: Circuit, operations: Sequence[Operation]) -> str:
-    """Write a circuit: `rz(1.570796) q0`, `measure q0 -> 2`."""
+    """Write a circuit: `rz(1.570796) q0`, `rz($0) q1` for column 0 of its bindings, `measure q0 -> 2`."""
     lines = [f"circuit {circuit.name!r}: {circuit.num_qubits} qubits, {circuit.num_clbits} classical bits"]
     for instruction in instructions(circuit, operations):
-        params = f"({', '.join(f'{p:.10g}' for p in instruction.params)})" if instruction.params else ""
+        params = f"({', '.join(map(_param, instruction.params))})" if instruction.params else ""
         qubits = ", ".join(f"q{q}" for q in instruction.qubits)
         clbits = f" -> {', '.join(map(str, instruction.clbits))}" if instruction.clbits else ""
         lines.append(f"  {instruction.name}{params} {qubits}{clbits}")
     return "\n".join(lines) + "\n"
+
+
+def _param(param: float | FromColumn) -> str:
+    return f"${param.column}" if isinstance(param, FromColumn) else f"{param:.10g}"
 
 
 def program_text(program: Program) -> str:

@@ -74,7 +74,8 @@ def _excesses(spec: JobSpec, limits: Limits) -> Iterator[Problem]:
         )
     if total > limits.max_total_shots:
         what = (
-            f"{circuits} circuits x {spec.sweep.num_points} grid points x {spec.shots} shots are {total} shots in all; "
-            f"the limit is {limits.max_total_shots} for one job; split it or lower the shots"
+            f"{spec.batch.num_bindings} circuits and bindings x {spec.sweep.num_points} grid points x {spec.shots} "
+            f"shots are {total} shots in all; the limit is {limits.max_total_shots} for one job; "
+            "split it or lower the shots"
         )
         yield Problem(where="shots", what=what)

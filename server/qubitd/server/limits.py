@@ -6,7 +6,7 @@ from qubitd.core.device import Device
 from qubitd.wire.backends import Limits
 
 MAX_TOTAL_SHOTS = 5_000_000
-"""Circuits x grid points x shots of a job."""
+"""Circuits x bindings x grid points x shots of a job."""
 MAX_JOB_BYTES = 64 * 1024 * 1024
 """Bytes of any request: the limit that gRPC itself enforces."""
 

@@ -29,7 +29,7 @@ class NewJob:
     shots: int
     circuits: int
     programs: int
-    """Circuits x grid points."""
+    """Circuits x bindings x grid points."""
     tags: tuple[str, ...]
     created_ns: int
 
