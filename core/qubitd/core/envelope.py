@@ -68,6 +68,9 @@ class FlatTop:
 
 Envelope = Square | Gaussian | Drag | Cosine | FlatTop
 
+MAX_LENGTH = 2**17
+"""Ticks (131 us) of the longest envelope: it is held as samples of 16 bytes, so that its length is bounded first."""
+
 _KINDS: dict[str, type[Any]] = {
     "square": Square,
     "gaussian": Gaussian,
@@ -130,6 +133,11 @@ def _shape_problem(kind: str, length: int, shape: Mapping[str, float]) -> str | 
         return f"envelope {kind!r} needs {', '.join(missing)}"
     if length < 1:
         return f"envelope {kind!r} is {length} ticks long; the least is 1"
+    if length > MAX_LENGTH:
+        return (
+            f"envelope {kind!r} is {length} ticks long; the most is {MAX_LENGTH} (1 ns each), since it is held as "
+            f"samples; shorten the pulse"
+        )
     if not all(np.isfinite(shape[name]) for name in SHAPE_FIELDS[kind]):
         return f"envelope {kind!r} has a number that is not finite: {dict(shape)}"
     if "sigma" in SHAPE_FIELDS[kind] and shape["sigma"] <= 0:

@@ -1,8 +1,9 @@
 """A program: pulses on lines at whole ticks, as columns, after every decision of the compiler has been taken.
 
 A program speaks of lines (`q0.drive`), never of ports. Each play carries its absolute frame phase and its frequency.
-Tables of envelopes are shared: an entry is known by its content, and within a job an index means the same envelope in
-every program, though a later program's table may be longer. All programs of a chunk have one table.
+Tables of envelopes are shared: an entry is known by its content, and within one generation of a job's table an index
+means the same envelope in every program, though a later program's table may be longer. All programs of a chunk have one
+table.
 """
 
 from __future__ import annotations
@@ -79,6 +80,8 @@ class ProgramTables:
     """What the programs of one job share."""
 
     envelopes: tuple[SampledEnvelope, ...]
+    generation: int = 0
+    """Counts up when a job with very many envelopes begins a new table; indices hold within one generation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,8 +41,8 @@ class Sweep:
     axes: tuple[SweepAxis, ...] = ()
 
     def __post_init__(self) -> None:
-        names = [name for axis in self.axes for name in axis.names]
-        twice = sorted({name for name in names if names.count(name) > 1})
+        times = Counter(name for axis in self.axes for name in axis.names)
+        twice = sorted(name for name, count in times.items() if count > 1)
         if twice:
             raise _invalid("sweep", f"{', '.join(twice)} stands on more than one axis")
 
@@ -57,11 +59,18 @@ class Sweep:
     def points(self) -> Iterator[dict[str, float]]:
         """Give the parameter values of each point, the last axis running fastest."""
         for index in itertools.product(*(range(n) for n in self.shape)):
-            yield {
-                name: float(axis.values[row, i])
-                for axis, i in zip(self.axes, index, strict=True)
-                for row, name in enumerate(axis.names)
-            }
+            yield self._at(index)
+
+    def point(self, number: int) -> dict[str, float]:
+        """Give the parameter values of one point, as it stands in `points`."""
+        return self._at(np.unravel_index(number, self.shape) if self.axes else ())
+
+    def _at(self, index: Iterable[SupportsIndex]) -> dict[str, float]:
+        return {
+            name: float(axis.values[row, i])
+            for axis, i in zip(self.axes, index, strict=True)
+            for row, name in enumerate(axis.names)
+        }
 
 
 def _invalid(where: str, what: str) -> InvalidCircuitError:

@@ -7,7 +7,8 @@ check nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +26,8 @@ MAX_DELAY = 1.0
 """Longest delay of a circuit, seconds: a shot is never cut, and a run on the controller takes about this long."""
 MAX_PROBLEMS = 100
 """More problems than these are counted, not written out."""
+MAX_LOG = 100
+"""Lines for the job's owner; more than these are left out."""
 _LATE_RESET = (
     "a reset after a gate on its qubit is not possible until active reset exists: a passive one would idle the whole "
     "chip. Every shot starts from reset qubits: leave it out, or put it before the first gate"
@@ -66,9 +69,15 @@ def check_batch(gates: CalibratedGates, batch: CircuitBatch) -> Findings:
         checked = _BlockCheck(gates, batch, columns, indices)
         problems += checked.problems()
         unwritten += checked.unwritten
-        log.extend(checked.log())
+        log.extend(itertools.islice(checked.log(), MAX_LOG + 1 - len(log)))
     problems.sort(key=lambda problem: (problem.circuit or 0, problem.operation or 0))
-    return Findings(problems=_limited(problems, unwritten), log=tuple(log))
+    return Findings(problems=_limited(problems, unwritten), log=limited_log(log))
+
+
+def limited_log(lines: Iterable[str]) -> tuple[str, ...]:
+    """Cut what a job's owner is told at `MAX_LOG` lines, and say so."""
+    first = tuple(itertools.islice(lines, MAX_LOG + 1))
+    return first if len(first) <= MAX_LOG else (*first[:MAX_LOG], "there is more to say of this kind; it is left out")
 
 
 def circuit_name(index: int, circuit: Circuit) -> str:
@@ -282,7 +291,8 @@ def _gathered(device: Device, batch: CircuitBatch, block: range) -> tuple[Column
     columns = _columns_of(device, batch, block)
     if columns is not None:
         return columns, list(block), []
-    found = {i: list(_structure_problems(device, batch, i, batch.circuits[i])) for i in block}
+    arities = _arities(batch.operations)
+    found = {i: list(_structure_problems(device, arities, i, batch.circuits[i])) for i in block}
     whole = [i for i in block if not found[i]]
     columns = _columns_of(device, batch, whole) if whole else None
     return columns, whole, [problem for i in block for problem in found[i]]
@@ -306,25 +316,26 @@ def _columns_of(device: Device, batch: CircuitBatch, indices: Sequence[int]) -> 
     return columns if all(np.array_equal(start[end], np.cumsum(lengths)) for start, lengths in flat) else None
 
 
-def _structure_problems(device: Device, batch: CircuitBatch, index: int, circuit: Circuit) -> Iterator[Problem]:
+def _arities(operations: Sequence[Operation]) -> Ints:
+    """Entries that each row of the table takes of the columns; shape (3 columns, rows)."""
+    rows = [(o.num_qubits, o.num_params, o.num_clbits) for o in operations]
+    return np.array(rows, dtype=np.int64).reshape(-1, 3).T
+
+
+def _structure_problems(device: Device, arities: Ints, index: int, circuit: Circuit) -> Iterator[Problem]:
     """Check that a circuit's columns fit each other and the device, so that the rest can be read at all."""
     where = circuit_name(index, circuit)
     if circuit.num_qubits > device.num_qubits:
         what = f"has {circuit.num_qubits} qubits; {device.name} has {device.num_qubits}"
         yield Problem(where=where, what=what, circuit=index)
-    rows = len(batch.operations)
+    rows = arities.shape[1]
     if len(circuit) and circuit.opcodes.max() >= rows:
         what = f"has opcode {circuit.opcodes.max()}; the table of operations has {rows} rows"
         yield Problem(where=where, what=what, circuit=index)
         return
-    times = np.bincount(circuit.opcodes, minlength=rows)
-    columns = (
-        ("qubits", len(circuit.qubits), [o.num_qubits for o in batch.operations]),
-        ("params", len(circuit.params), [o.num_params for o in batch.operations]),
-        ("clbits", len(circuit.clbits), [o.num_clbits for o in batch.operations]),
-    )
-    for name, length, arity in columns:
-        expected = int(times @ np.array(arity, dtype=np.int64))
+    columns = (("qubits", len(circuit.qubits)), ("params", len(circuit.params)), ("clbits", len(circuit.clbits)))
+    for (name, length), arity in zip(columns, arities, strict=True):
+        expected = int(arity[circuit.opcodes].sum())
         if expected != length:
             what = f"column {name} has {length} entries; its operations take {expected}"
             yield Problem(where=where, what=what, circuit=index)

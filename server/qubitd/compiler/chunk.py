@@ -17,6 +17,12 @@ from qubitd.core.ticks import to_seconds
 
 RUN_TIME = 1_000_000_000
 """Ticks that a chunk runs at most, unless one shot of one program takes longer."""
+MAX_PROGRAMS = 4096
+"""Programs of a chunk, however little they take of the controller: each is held in memory."""
+MAX_ROWS = 2**20
+"""Plays and acquisitions of a chunk of more than one program."""
+MAX_RESULT_BYTES = 2**24
+"""Bytes of a chunk's result, unless one shot of one program gives more: it is held in memory until it is recorded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,12 +65,15 @@ class Pack:
         """Take programs until one more would not fit; give how many do. Tries twice as many each time, then bisects."""
 
         def fits(count: int) -> bool:
-            return self._fits(self._chunk(waiting[:count], first_program))
+            together = waiting[:count]
+            return self._go_together(together) and self._fits(self._chunk(together, first_program))
 
         good, ahead = 0, 1
+        rows = sum(map(_rows, waiting))
         while True:
-            while len(waiting) < ahead and (program := next(programs, None)) is not None:
+            while len(waiting) < ahead and rows <= MAX_ROWS and (program := next(programs, None)) is not None:
                 waiting.append(program)
+                rows += _rows(program)
             ahead = min(ahead, len(waiting))
             if ahead == good:
                 return good
@@ -77,14 +86,24 @@ class Pack:
         return good
 
     def _most_shots(self, group: Chunk, shots: int) -> int:
-        in_time = max(1, min(shots, self.run_time // max(1, self._shot_ticks(group.programs))))
-        if self._fits(replace(group, shots=in_time)):
-            return in_time
-        return _last(lambda count: self._fits(replace(group, shots=count)), 1, in_time)
+        in_time = self.run_time // max(1, self._shot_ticks(group.programs))
+        in_memory = MAX_RESULT_BYTES // max(1, _shot_bytes(group.programs))
+        most = max(1, min(shots, in_time, in_memory))
+        if self._fits(replace(group, shots=most)):
+            return most
+        return _last(lambda count: self._fits(replace(group, shots=count)), 1, most)
+
+    def _go_together(self, programs: Sequence[Program]) -> bool:
+        """Whether programs may share a chunk as far as we are concerned, be it run time or our own memory."""
+        return len(programs) == 1 or (
+            len(programs) <= MAX_PROGRAMS
+            and programs[0].tables.generation == programs[-1].tables.generation
+            and self._shot_ticks(programs) <= self.run_time
+            and _shot_bytes(programs) <= MAX_RESULT_BYTES
+            and sum(map(_rows, programs)) <= MAX_ROWS
+        )
 
     def _fits(self, chunk: Chunk) -> bool:
-        if len(chunk.programs) > 1 and self._shot_ticks(chunk.programs) > self.run_time:
-            return False
         return all(usage.fits for usage in self.capacity.usage(chunk))
 
     def _shot_ticks(self, programs: Sequence[Program]) -> int:
@@ -107,6 +126,15 @@ class Pack:
             )
             for usage in over
         )
+
+
+def _rows(program: Program) -> int:
+    return len(program.plays.start) + len(program.acquisitions.start)
+
+
+def _shot_bytes(programs: Sequence[Program]) -> int:
+    """Bytes that one shot of some programs gives: an IQ point for each acquisition, and packed bits."""
+    return sum(8 * len(p.acquisitions.start) + -(-p.num_clbits // 8) for p in programs)
 
 
 def _last(fits: Callable[[int], bool], good: int, bad: int) -> int:

@@ -142,7 +142,8 @@ class Pipeline:
         return Prepared(circuits=circuits, columns=columns, wires=wires_of(columns), rows=self.table.rows_of(columns))
 
     def numbers(self, point: Mapping[str, float]) -> Numbers:
-        """Give the numbers of all gates met so far."""
+        """Give the numbers of all gates met so far. Programs lowered with earlier numbers must be there already."""
+        self.envelopes = self.envelopes.with_room()
         return tabulate(self.gates.at(self.table.keys, point), self.envelopes, self.gates.lines)
 
     def schedule(self, prepared: Prepared, numbers: Numbers) -> Schedule:

@@ -59,9 +59,10 @@ def pack_bits(outcomes: NDArray[np.bool_], acquisitions: Acquisitions, num_clbit
     """
     num_bytes = -(-num_clbits // 8)
     last = writers(acquisitions)
-    bits = np.zeros((len(outcomes), 8 * num_bytes), dtype=bool)
-    bits[:, [8 * num_bytes - 1 - clbit for clbit in last]] = outcomes[:, list(last.values())]
-    return np.packbits(bits, axis=1)
+    bits = np.zeros((len(outcomes), num_bytes), dtype=np.uint8)
+    for clbit, column in last.items():
+        bits[:, num_bytes - 1 - clbit // 8] |= outcomes[:, column].astype(np.uint8) << (clbit % 8)
+    return bits
 
 
 def counts(bits: NDArray[np.uint8], num_clbits: int) -> dict[str, int]:

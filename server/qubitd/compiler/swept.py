@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qubitd.compiler.calibrated import CalibratedGates
-from qubitd.compiler.check import circuit_name
+from qubitd.compiler.check import MAX_PROBLEMS, circuit_name, limited_log
 from qubitd.compiler.columns import gather
 from qubitd.compiler.gate_table import GateKey, distinct_gates, gate_operations
 from qubitd.compiler.templates import on_grid_parameters
@@ -38,13 +39,14 @@ def check_sweep(gates: CalibratedGates, batch: CircuitBatch, sweep: Sweep) -> Ch
         return CheckedSweep(problems=(), log=(), sweep=sweep)
     played = _played(gates, batch)
     swept = [(name, values) for axis in sweep.axes for name, values in zip(axis.names, axis.values, strict=True)]
-    problems = [problem for name, values in swept for problem in _axis_problems(gates, name, values, played)]
+    wrong = (problem for name, values in swept for problem in _axis_problems(gates, name, values, played))
+    problems = list(itertools.islice(wrong, MAX_PROBLEMS))
     if problems:
         return CheckedSweep(problems=tuple(problems), log=(), sweep=sweep)
     rounded = Sweep(axes=tuple(_in_ticks(axis, played.on_grid) for axis in sweep.axes))
     if not played.on_grid.isdisjoint(name for name, _ in swept):
         problems = list(_point_problems(gates, rounded, played))
-    log = tuple(line for name, _ in swept for line in _unaffected(name, batch, played))
+    log = limited_log(line for name, _ in swept for line in _unaffected(name, batch, played))
     return CheckedSweep(problems=tuple(problems), log=log, sweep=rounded)
 
 
@@ -56,6 +58,8 @@ class _Played:
     """Pulse gates on operands."""
     by_circuit: tuple[frozenset[str], ...]
     """Parameters that each circuit is played or read with."""
+    by_any: frozenset[str]
+    """Parameters that any circuit is played or read with."""
     on_grid: frozenset[str]
     """Those that are durations."""
 
@@ -69,7 +73,12 @@ def _played(gates: CalibratedGates, batch: CircuitBatch) -> _Played:
         own = [key for gate in kinds.gates for key in gates.pulse_gates(gate)]
         keys.update(dict.fromkeys(own))
         by_circuit.append(frozenset[str]().union(*(_used_by(gates, key) for key in own)))
-    return _Played(gates=tuple(keys), by_circuit=tuple(by_circuit), on_grid=_on_grid(gates, keys))
+    return _Played(
+        gates=tuple(keys),
+        by_circuit=tuple(by_circuit),
+        by_any=frozenset[str]().union(*by_circuit),
+        on_grid=_on_grid(gates, keys),
+    )
 
 
 def _used_by(gates: CalibratedGates, key: GateKey) -> frozenset[str]:
@@ -97,7 +106,7 @@ def _axis_problems(
             where=where, what=f"revision {gates.snapshot.revision} has no such parameter{_likely(gates, name)}"
         )
         return
-    if not any(name in used for used in played.by_circuit):
+    if name not in played.by_any:
         what = f"no circuit of the job is played with it; swept can be {', '.join(_sweepable(played))}"
         yield Problem(where=where, what=what)
     for value in dict.fromkeys((float(values.min()), float(values.max()))):
@@ -138,7 +147,7 @@ def _unaffected(name: str, batch: CircuitBatch, played: _Played) -> Iterator[str
 
 
 def _sweepable(played: _Played) -> list[str]:
-    return sorted(frozenset[str]().union(*played.by_circuit)) or ["nothing"]
+    return sorted(played.by_any) or ["nothing"]
 
 
 def _likely(gates: CalibratedGates, name: str) -> str:

@@ -6,7 +6,7 @@ What a rack allows beyond full scale comes in as `Ceilings`, by the names of lin
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -120,6 +120,14 @@ class _Together:
             duration=np.array([program.duration for program in programs], dtype=np.int64),
         )
 
+    def of_envelopes(self, fact: Callable[[NDArray[np.complex128]], float]) -> Floats:
+        """Find out about each envelope that is played; 0 for the others of the job, which may be thousands."""
+        facts = np.zeros(len(self.envelopes))
+        used: list[int] = np.flatnonzero(np.bincount(self.plays.rows.envelope)).tolist()
+        for i in used:
+            facts[i] = fact(self.envelopes[i].samples)
+        return facts
+
     def place(self, spans: _Spans[Plays] | _Spans[Acquisitions], row: int | np.intp) -> str:
         program = self.programs[int(spans.program[row])]
         return f"program {program.name!r}, {self.lines[spans.rows.line[row]]} at {spans.rows.start[row]} ns"
@@ -128,7 +136,7 @@ class _Together:
 def _malformed(together: _Together) -> Iterator[Problem]:
     """What would make the other checks meaningless."""
     plays = together.plays.rows
-    lengths = np.array([len(envelope.samples) for envelope in together.envelopes], dtype=np.int64)
+    lengths = together.of_envelopes(len).astype(np.int64)
     length = lengths.take(plays.envelope) if len(plays.envelope) else plays.length
     for i in _first_rows(length != plays.length):
         what = f"is {plays.length[i]} ns long, its envelope {length[i]} ns"
@@ -164,10 +172,7 @@ def _span_problems(together: _Together, spans: _Spans[Plays] | _Spans[Acquisitio
 def _loudness(together: _Together) -> Floats:
     """The highest sample of each play, fraction of full scale."""
     plays = together.plays.rows
-    used = np.bincount(plays.envelope, minlength=len(together.envelopes))
-    peaks = np.array(
-        [np.abs(e.samples).max() if times else 0.0 for e, times in zip(together.envelopes, used.tolist(), strict=True)]
-    )
+    peaks = together.of_envelopes(lambda samples: float(np.abs(samples).max()))
     return np.abs(plays.amplitude) * peaks.take(plays.envelope) if len(plays.envelope) else plays.amplitude
 
 

@@ -127,6 +127,5 @@ def _snapshot_at(compiled: Compiled, index: int) -> Snapshot:
     """The job's snapshot, or that of the program's grid point if the job sweeps a discriminator."""
     sweep, snapshot = compiled.spec.sweep, compiled.snapshot
     if any(name.endswith(_DISCRIMINATOR) for axis in sweep.axes for name in axis.names):
-        point = next(itertools.islice(sweep.points(), index % sweep.num_points, None))
-        return snapshot.with_values(point)
+        return snapshot.with_values(sweep.point(index % sweep.num_points))
     return snapshot

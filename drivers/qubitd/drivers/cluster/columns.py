@@ -75,7 +75,7 @@ class AcquisitionColumns:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class EnvelopeColumns:
-    """What is to be known of each envelope of a job."""
+    """What is to be known of each envelope of a job; 0 for those that the chunk does not play."""
 
     length: Ints
     peak: NDArray[np.float64]
@@ -116,13 +116,14 @@ class ChunkColumns:
 def chunk_columns(chunk: Chunk) -> ChunkColumns:
     """Lay out a chunk, which has at least one program."""
     first = chunk.programs[0]
+    plays = _plays(chunk.programs)
     return ChunkColumns(
         chunk=chunk,
         layout=_layout(chunk),
         lines=first.lines,
         tables=first.tables,
-        envelopes=_envelopes(first.tables),
-        plays=_plays(chunk.programs),
+        envelopes=_envelopes(first.tables, plays.envelope),
+        plays=plays,
         acquisitions=_acquisitions(chunk.programs),
     )
 
@@ -134,16 +135,14 @@ def _layout(chunk: Chunk) -> Layout:
     return Layout(begin=end - (duration + lead + TAIL), lead=lead, duration=duration, total=int(end[-1]))
 
 
-def _envelopes(tables: ProgramTables) -> EnvelopeColumns:
-    length = np.array([len(envelope.samples) for envelope in tables.envelopes], dtype=np.int64)
-    if not len(length):
-        return EnvelopeColumns(length=length, peak=np.zeros(0), is_complex=np.zeros(0, dtype=np.bool_))
-    samples = np.concatenate([envelope.samples for envelope in tables.envelopes])
-    first = np.cumsum(length) - length
-    imag = np.maximum.reduceat(np.abs(samples.imag), first)
-    return EnvelopeColumns(
-        length=length, peak=np.maximum(imag, np.maximum.reduceat(np.abs(samples.real), first)), is_complex=imag > 0
-    )
+def _envelopes(tables: ProgramTables, played: Ints) -> EnvelopeColumns:
+    """Look at the envelopes that are played: a job may have thousands of others."""
+    count = len(tables.envelopes)
+    length, real, imag = np.zeros(count, dtype=np.int64), np.zeros(count), np.zeros(count)
+    for i in np.unique(played).tolist():
+        samples = tables.envelopes[i].samples
+        length[i], real[i], imag[i] = len(samples), np.abs(samples.real).max(), np.abs(samples.imag).max()
+    return EnvelopeColumns(length=length, peak=np.maximum(real, imag), is_complex=imag > 0)
 
 
 def _plays(programs: tuple[Program, ...]) -> PlayColumns:
