@@ -9,11 +9,20 @@ from qubitd.server.book import Entry
 from qubitd.server.lifecycle import Lifecycle, Trigger
 from qubitd.server.recovery import interrupted
 from qubitd.server.store.rows import ChunkRow, Span
+from qubitd.wire.terms import JobTerms
 
 
-def entry(status: JobStatus, *, cancelling: bool = False) -> Entry:
-    lifecycle = Lifecycle(job_id="j", status=status)
-    return Entry(number=1, lifecycle=lifecycle, shots=1000, attempt=2, cancelling=cancelling)
+def entry(status: JobStatus, *, cancelling: bool = False, attempt: int = 2, rerun: bool = False) -> Entry:
+    return Entry(
+        number=1,
+        lifecycle=Lifecycle(job_id="j", status=status),
+        shots=1000,
+        owner="me",
+        terms=JobTerms(rerun_on_interrupt=rerun),
+        since=0.0,
+        attempt=attempt,
+        cancelling=cancelling,
+    )
 
 
 Columns = tuple[int, int, int, int]
@@ -59,3 +68,15 @@ def test_a_job_that_was_being_cancelled_ends_cancelled() -> None:
     assert move is not None
     assert move.trigger is Trigger.STOP
     assert "cancelled by its owner" in move.message
+
+
+def test_a_job_that_asked_for_it_goes_on_but_not_for_ever() -> None:
+    move = interrupted(entry(JobStatus.RUNNING, rerun=True), [])
+    assert move is not None
+    assert move.trigger is Trigger.PUT_BACK
+    third = interrupted(entry(JobStatus.RUNNING, rerun=True, attempt=3), [])
+    assert third is not None
+    assert third.trigger is Trigger.FAIL
+    given_up = interrupted(entry(JobStatus.RUNNING, rerun=True, cancelling=True), [])
+    assert given_up is not None
+    assert given_up.trigger is Trigger.STOP

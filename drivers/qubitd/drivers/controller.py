@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -44,6 +45,11 @@ class LoadReport:
     """Bytes of programs and waveforms sent."""
     reused_bytes: int
     """Bytes that the instruments still held, as they confirmed."""
+
+
+def never() -> bool:
+    """Give a wait up on no account."""
+    return False
 
 
 class Controller(Protocol):
@@ -89,13 +95,15 @@ class Controller(Protocol):
         """Run what was loaded last."""
         ...
 
-    def wait(self, deadline: float) -> None:
+    def wait(self, deadline: float, *, give_up: Callable[[], bool] = never) -> None:
         """Return when the run has ended well.
 
         Args:
             deadline: seconds on the wall clock.
+            give_up: asked now and then from the same thread; the wait ends when it says so.
 
         Raises:
+            RunBrokenOffError: it still runs and was given up; `stop` it.
             RunTimeoutError: it still runs; `stop` it.
             InstrumentFaultError: it ended badly.
         """

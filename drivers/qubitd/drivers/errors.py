@@ -76,6 +76,13 @@ class SequencerBusyError(InstrumentError):
         )
 
 
+class RunBrokenOffError(DriverError):
+    """Somebody wanted a run to end before its time."""
+
+    def __init__(self, *, resource: str) -> None:
+        super().__init__(f"{resource}: the run was broken off on request")
+
+
 class RunTimeoutError(InstrumentError):
     """A run did not end before its deadline."""
 

@@ -140,6 +140,62 @@ SCHEDULING_ASAP: Scheduling.ValueType  # 2
 """As soon as possible."""
 Global___Scheduling: typing_extensions.TypeAlias = Scheduling
 
+class _JobClass:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _JobClassEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_JobClass.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    JOB_CLASS_UNSPECIFIED: _JobClass.ValueType  # 0
+    """Taken as normal."""
+    JOB_CLASS_NORMAL: _JobClass.ValueType  # 1
+    """As everybody."""
+    JOB_CLASS_BACKGROUND: _JobClass.ValueType  # 2
+    """Runs when nobody else wants the rack."""
+    JOB_CLASS_SAFETY: _JobClass.ValueType  # 3
+    """Before everybody, sessions too. Operator."""
+
+class JobClass(_JobClass, metaclass=_JobClassEnumTypeWrapper):
+    """A job's class in the queue; its session or slot may raise it."""
+
+JOB_CLASS_UNSPECIFIED: JobClass.ValueType  # 0
+"""Taken as normal."""
+JOB_CLASS_NORMAL: JobClass.ValueType  # 1
+"""As everybody."""
+JOB_CLASS_BACKGROUND: JobClass.ValueType  # 2
+"""Runs when nobody else wants the rack."""
+JOB_CLASS_SAFETY: JobClass.ValueType  # 3
+"""Before everybody, sessions too. Operator."""
+Global___JobClass: typing_extensions.TypeAlias = JobClass
+
+class _RevisionPolicy:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _RevisionPolicyEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_RevisionPolicy.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    REVISION_POLICY_UNSPECIFIED: _RevisionPolicy.ValueType  # 0
+    """Taken as latest."""
+    REVISION_POLICY_LATEST: _RevisionPolicy.ValueType  # 1
+    """The one in force when it starts."""
+    REVISION_POLICY_PINNED: _RevisionPolicy.ValueType  # 2
+    """JobTerms.revision."""
+    REVISION_POLICY_EXACT: _RevisionPolicy.ValueType  # 3
+    """JobTerms.revision, and it is refused if that is no longer in force when it starts."""
+
+class RevisionPolicy(_RevisionPolicy, metaclass=_RevisionPolicyEnumTypeWrapper):
+    """Which calibration a job runs under. From its start it keeps it, through interruptions too."""
+
+REVISION_POLICY_UNSPECIFIED: RevisionPolicy.ValueType  # 0
+"""Taken as latest."""
+REVISION_POLICY_LATEST: RevisionPolicy.ValueType  # 1
+"""The one in force when it starts."""
+REVISION_POLICY_PINNED: RevisionPolicy.ValueType  # 2
+"""JobTerms.revision."""
+REVISION_POLICY_EXACT: RevisionPolicy.ValueType  # 3
+"""JobTerms.revision, and it is refused if that is no longer in force when it starts."""
+Global___RevisionPolicy: typing_extensions.TypeAlias = RevisionPolicy
+
 @typing.final
 class JobSpec(google.protobuf.message.Message):
     """What is to be run."""
@@ -219,6 +275,7 @@ class SubmitRequest(google.protobuf.message.Message):
     KEY_FIELD_NUMBER: builtins.int
     BACKEND_FIELD_NUMBER: builtins.int
     SPEC_FIELD_NUMBER: builtins.int
+    TERMS_FIELD_NUMBER: builtins.int
     key: builtins.str
     """Made by the client, unique among its jobs: 1 to 128 bytes. Sending it again with the same content is safe."""
     backend: builtins.str
@@ -227,17 +284,64 @@ class SubmitRequest(google.protobuf.message.Message):
     def spec(self) -> Global___JobSpec:
         """What is to be run."""
 
+    @property
+    def terms(self) -> Global___JobTerms:
+        """How and when it is to run."""
+
     def __init__(
         self,
         *,
         key: builtins.str = ...,
         backend: builtins.str = ...,
         spec: Global___JobSpec | None = ...,
+        terms: Global___JobTerms | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["spec", b"spec"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["backend", b"backend", "key", b"key", "spec", b"spec"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["spec", b"spec", "terms", b"terms"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["backend", b"backend", "key", b"key", "spec", b"spec", "terms", b"terms"]) -> None: ...
 
 Global___SubmitRequest: typing_extensions.TypeAlias = SubmitRequest
+
+@typing.final
+class JobTerms(google.protobuf.message.Message):
+    """How and when a job is to run. Absent fields have their first meaning."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SESSION_ID_FIELD_NUMBER: builtins.int
+    SLOT_ID_FIELD_NUMBER: builtins.int
+    JOB_CLASS_FIELD_NUMBER: builtins.int
+    PRIORITY_FIELD_NUMBER: builtins.int
+    REVISION_POLICY_FIELD_NUMBER: builtins.int
+    REVISION_FIELD_NUMBER: builtins.int
+    RERUN_ON_INTERRUPT_FIELD_NUMBER: builtins.int
+    session_id: builtins.str
+    """The session that it belongs to; empty for none."""
+    slot_id: builtins.str
+    """The calibration slot that it is for; empty for none. Calibrator."""
+    job_class: Global___JobClass.ValueType
+    """Its class in the queue."""
+    priority: builtins.int
+    """Among the jobs of its own project, from -100 to 100; higher goes first."""
+    revision_policy: Global___RevisionPolicy.ValueType
+    """Which calibration it runs under."""
+    revision: builtins.int
+    """The calibration that its circuits were made for; 0 for the one in force when it is submitted."""
+    rerun_on_interrupt: builtins.bool
+    """Whether it goes on by itself when the daemon died while it ran, at most three times in all."""
+    def __init__(
+        self,
+        *,
+        session_id: builtins.str = ...,
+        slot_id: builtins.str = ...,
+        job_class: Global___JobClass.ValueType = ...,
+        priority: builtins.int = ...,
+        revision_policy: Global___RevisionPolicy.ValueType = ...,
+        revision: builtins.int = ...,
+        rerun_on_interrupt: builtins.bool = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["job_class", b"job_class", "priority", b"priority", "rerun_on_interrupt", b"rerun_on_interrupt", "revision", b"revision", "revision_policy", b"revision_policy", "session_id", b"session_id", "slot_id", b"slot_id"]) -> None: ...
+
+Global___JobTerms: typing_extensions.TypeAlias = JobTerms
 
 @typing.final
 class SubmitResponse(google.protobuf.message.Message):
@@ -311,12 +415,18 @@ class JobsListRequest(google.protobuf.message.Message):
     STATUSES_FIELD_NUMBER: builtins.int
     TAGS_FIELD_NUMBER: builtins.int
     BACKEND_FIELD_NUMBER: builtins.int
+    SESSION_ID_FIELD_NUMBER: builtins.int
+    SINCE_NS_FIELD_NUMBER: builtins.int
     page_size: builtins.int
     """Jobs per page, from 1 to 1000; 0 means 100."""
     page_token: builtins.str
     """From the answer before; empty for the first page."""
     backend: builtins.str
     """Only jobs of this backend; empty for all."""
+    session_id: builtins.str
+    """Only jobs of this session; empty for all."""
+    since_ns: builtins.int
+    """Only jobs accepted at this time or later, ns since 1970-01-01 UTC; 0 for all."""
     @property
     def statuses(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[Global___Status.ValueType]:
         """Only jobs in one of these states; empty for all."""
@@ -333,8 +443,10 @@ class JobsListRequest(google.protobuf.message.Message):
         statuses: collections.abc.Iterable[Global___Status.ValueType] | None = ...,
         tags: collections.abc.Iterable[builtins.str] | None = ...,
         backend: builtins.str = ...,
+        session_id: builtins.str = ...,
+        since_ns: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["backend", b"backend", "page_size", b"page_size", "page_token", b"page_token", "statuses", b"statuses", "tags", b"tags"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["backend", b"backend", "page_size", b"page_size", "page_token", b"page_token", "session_id", b"session_id", "since_ns", b"since_ns", "statuses", b"statuses", "tags", b"tags"]) -> None: ...
 
 Global___JobsListRequest: typing_extensions.TypeAlias = JobsListRequest
 
@@ -382,6 +494,8 @@ class Job(google.protobuf.message.Message):
     CREATED_NS_FIELD_NUMBER: builtins.int
     INSTRUMENT_SECONDS_FIELD_NUMBER: builtins.int
     PROBLEMS_FIELD_NUMBER: builtins.int
+    SESSION_ID_FIELD_NUMBER: builtins.int
+    QUEUE_FIELD_NUMBER: builtins.int
     job_id: builtins.str
     """Its id."""
     backend: builtins.str
@@ -404,6 +518,8 @@ class Job(google.protobuf.message.Message):
     """When it was accepted, ns since 1970-01-01 UTC."""
     instrument_seconds: builtins.float
     """Instrument time that it used, seconds."""
+    session_id: builtins.str
+    """The session that it belongs to; empty if there is none."""
     @property
     def tags(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Its tags."""
@@ -415,6 +531,10 @@ class Job(google.protobuf.message.Message):
     @property
     def problems(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Problem]:
         """Where it failed, for ERROR: problems of the input."""
+
+    @property
+    def queue(self) -> Global___QueuePlace:
+        """Where it stands, while it is queued."""
 
     def __init__(
         self,
@@ -433,10 +553,35 @@ class Job(google.protobuf.message.Message):
         created_ns: builtins.int = ...,
         instrument_seconds: builtins.float = ...,
         problems: collections.abc.Iterable[Global___Problem] | None = ...,
+        session_id: builtins.str = ...,
+        queue: Global___QueuePlace | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["backend", b"backend", "created_ns", b"created_ns", "instrument_seconds", b"instrument_seconds", "job_id", b"job_id", "last_sequence", b"last_sequence", "message", b"message", "num_circuits", b"num_circuits", "num_programs", b"num_programs", "problems", b"problems", "revision", b"revision", "shots", b"shots", "status", b"status", "tags", b"tags", "timeline", b"timeline"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["queue", b"queue"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["backend", b"backend", "created_ns", b"created_ns", "instrument_seconds", b"instrument_seconds", "job_id", b"job_id", "last_sequence", b"last_sequence", "message", b"message", "num_circuits", b"num_circuits", "num_programs", b"num_programs", "problems", b"problems", "queue", b"queue", "revision", b"revision", "session_id", b"session_id", "shots", b"shots", "status", b"status", "tags", b"tags", "timeline", b"timeline"]) -> None: ...
 
 Global___Job: typing_extensions.TypeAlias = Job
+
+@typing.final
+class QueuePlace(google.protobuf.message.Message):
+    """Where a queued job stands; told as it is now, and never stored."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    POSITION_FIELD_NUMBER: builtins.int
+    EXPECTED_START_NS_FIELD_NUMBER: builtins.int
+    position: builtins.int
+    """Jobs that are expected to start before it."""
+    expected_start_ns: builtins.int
+    """When it is expected to start, ns since 1970-01-01 UTC; 0 if that cannot be told."""
+    def __init__(
+        self,
+        *,
+        position: builtins.int = ...,
+        expected_start_ns: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["expected_start_ns", b"expected_start_ns", "position", b"position"]) -> None: ...
+
+Global___QueuePlace: typing_extensions.TypeAlias = QueuePlace
 
 @typing.final
 class StageTime(google.protobuf.message.Message):
@@ -549,6 +694,7 @@ class JobsWatchResponse(google.protobuf.message.Message):
     STAGE_FIELD_NUMBER: builtins.int
     PROGRESS_FIELD_NUMBER: builtins.int
     LOG_FIELD_NUMBER: builtins.int
+    QUEUE_FIELD_NUMBER: builtins.int
     sequence: builtins.int
     """Counts up within the daemon's store; an event has one for ever."""
     time_ns: builtins.int
@@ -569,6 +715,10 @@ class JobsWatchResponse(google.protobuf.message.Message):
     def log(self) -> Global___LogLine:
         """Something the owner should read, such as a rounded delay."""
 
+    @property
+    def queue(self) -> Global___QueuePlace:
+        """Its place in the queue changed. This event is not kept: it carries the number of the event before it."""
+
     def __init__(
         self,
         *,
@@ -578,10 +728,11 @@ class JobsWatchResponse(google.protobuf.message.Message):
         stage: Global___StageTime | None = ...,
         progress: Global___Progress | None = ...,
         log: Global___LogLine | None = ...,
+        queue: Global___QueuePlace | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["event", b"event", "log", b"log", "progress", b"progress", "stage", b"stage", "status", b"status"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["event", b"event", "log", b"log", "progress", b"progress", "sequence", b"sequence", "stage", b"stage", "status", b"status", "time_ns", b"time_ns"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["event", b"event"]) -> typing.Literal["status", "stage", "progress", "log"] | None: ...
+    def HasField(self, field_name: typing.Literal["event", b"event", "log", b"log", "progress", b"progress", "queue", b"queue", "stage", b"stage", "status", b"status"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["event", b"event", "log", b"log", "progress", b"progress", "queue", b"queue", "sequence", b"sequence", "stage", b"stage", "status", b"status", "time_ns", b"time_ns"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["event", b"event"]) -> typing.Literal["status", "stage", "progress", "log", "queue"] | None: ...
 
 Global___JobsWatchResponse: typing_extensions.TypeAlias = JobsWatchResponse
 
@@ -791,14 +942,18 @@ class JobsCancelRequest(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     JOB_ID_FIELD_NUMBER: builtins.int
+    FORCE_FIELD_NUMBER: builtins.int
     job_id: builtins.str
     """The job."""
+    force: builtins.bool
+    """Whether a running chunk is broken off instead of waiting for its end."""
     def __init__(
         self,
         *,
         job_id: builtins.str = ...,
+        force: builtins.bool = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["job_id", b"job_id"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["force", b"force", "job_id", b"job_id"]) -> None: ...
 
 Global___JobsCancelRequest: typing_extensions.TypeAlias = JobsCancelRequest
 

@@ -37,6 +37,16 @@ class StageTime:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QueuePlace:
+    """Where a queued job stands. It changes without a trace: it is told as it is now, and never stored."""
+
+    position: int
+    """Jobs that are expected to start before it."""
+    expected_start_ns: int
+    """When it is expected to start, ns since 1970-01-01 UTC; 0 if that cannot be told."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """A job as it stands."""
 
@@ -62,6 +72,10 @@ class Job:
     instrument_seconds: float = 0.0
     client_data: bytes = b""
     """What its client wanted to have back; empty in a list of jobs."""
+    session_id: str = ""
+    """The session that it belongs to; empty if there is none."""
+    queue: QueuePlace | None = None
+    """Where it stands, while it is queued."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +105,7 @@ class LogLine:
 
 
 Happening = StatusChange | StageTime | Progress | LogLine
+"""What is kept of a job."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,10 +113,10 @@ class JobEvent:
     """One event of a job."""
 
     sequence: int
-    """Counts up; never given twice."""
+    """Counts up; never given twice, save to a `QueuePlace`, which has that of the event before it."""
     time_ns: int
     """When it happened, ns since 1970-01-01 UTC."""
-    what: Happening
+    what: Happening | QueuePlace
 
 
 def decode_status(number: int) -> JobStatus:
@@ -133,6 +148,8 @@ def encode_job(job: Job) -> jobs_pb2.Job:
         created_ns=job.created_ns,
         instrument_seconds=job.instrument_seconds,
         problems=[encode_problem(problem) for problem in job.problems[:MAX_LISTED_PROBLEMS]],
+        session_id=job.session_id,
+        queue=None if job.queue is None else _encode_place(job.queue),
     )
 
 
@@ -171,6 +188,8 @@ def decode_job(message: jobs_pb2.Job) -> Job:
         last_sequence=message.last_sequence,
         created_ns=message.created_ns,
         instrument_seconds=check_finite(message.instrument_seconds, where="instrument_seconds"),
+        session_id=message.session_id,
+        queue=_decode_place(message.queue) if message.HasField("queue") else None,
     )
 
 
@@ -186,6 +205,8 @@ def encode_event(event: JobEvent) -> jobs_pb2.JobsWatchResponse:
             message.progress.CopyFrom(jobs_pb2.Progress(done=done, total=total))
         case LogLine(text=text):
             message.log.CopyFrom(jobs_pb2.LogLine(text=text))
+        case QueuePlace() as place:
+            message.queue.CopyFrom(_encode_place(place))
         case _:
             assert_never(event.what)
     return message
@@ -200,7 +221,7 @@ def decode_event(message: jobs_pb2.JobsWatchResponse) -> JobEvent:
     return JobEvent(sequence=message.sequence, time_ns=message.time_ns, what=_decode_happening(message))
 
 
-def _decode_happening(message: jobs_pb2.JobsWatchResponse) -> Happening:
+def _decode_happening(message: jobs_pb2.JobsWatchResponse) -> Happening | QueuePlace:
     match message.WhichOneof("event"):
         case "status":
             return StatusChange(status=decode_status(message.status.status), message=message.status.message)
@@ -210,5 +231,15 @@ def _decode_happening(message: jobs_pb2.JobsWatchResponse) -> Happening:
             return Progress(done=message.progress.done, total=message.progress.total)
         case "log":
             return LogLine(text=message.log.text)
+        case "queue":
+            return _decode_place(message.queue)
         case None:
             raise malformed(f"event {message.sequence}", "says nothing that this end knows; the other end may be newer")
+
+
+def _encode_place(place: QueuePlace) -> jobs_pb2.QueuePlace:
+    return jobs_pb2.QueuePlace(position=place.position, expected_start_ns=place.expected_start_ns)
+
+
+def _decode_place(message: jobs_pb2.QueuePlace) -> QueuePlace:
+    return QueuePlace(position=message.position, expected_start_ns=message.expected_start_ns)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from qubitd.core.job import JobSpec, MeasLevel, MeasReturn, Scheduling
 from qubitd.v1 import jobs_pb2
@@ -10,6 +10,7 @@ from qubitd.wire.circuits import decode_batch, encode_batch
 from qubitd.wire.errors import malformed
 from qubitd.wire.parsing import check_count, check_text
 from qubitd.wire.sweeps import decode_sweep, encode_sweep
+from qubitd.wire.terms import JobTerms, decode_terms, encode_terms
 
 WIRE_VERSION = 1
 """Version of the circuit columns that this code reads and writes."""
@@ -42,11 +43,17 @@ class Submission:
     """Made by the client, unique among its jobs; 1 to 128 bytes."""
     backend: str
     spec: JobSpec
+    terms: JobTerms = field(default_factory=JobTerms)
 
 
 def encode_submission(submission: Submission) -> jobs_pb2.SubmitRequest:
     """Give the message of a submission."""
-    return jobs_pb2.SubmitRequest(key=submission.key, backend=submission.backend, spec=encode_spec(submission.spec))
+    return jobs_pb2.SubmitRequest(
+        key=submission.key,
+        backend=submission.backend,
+        spec=encode_spec(submission.spec),
+        terms=encode_terms(submission.terms),
+    )
 
 
 def decode_submission(message: jobs_pb2.SubmitRequest) -> Submission:
@@ -59,6 +66,7 @@ def decode_submission(message: jobs_pb2.SubmitRequest) -> Submission:
         key=check_text(message.key, where="key", least=1, most=MAX_KEY),
         backend=check_text(message.backend, where="backend", least=1, most=MAX_BACKEND_NAME),
         spec=decode_spec(message.spec),
+        terms=decode_terms(message.terms),
     )
 
 

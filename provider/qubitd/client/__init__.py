@@ -14,16 +14,16 @@ from qubitd.client.errors import (
     DeniedError,
     KeyReusedError,
     LostError,
-    NotEndedError,
     NotFoundError,
     RefusedError,
+    StateError,
     UnreachableError,
 )
 from qubitd.client.link import PATIENCE
 from qubitd.client.streams import Stream
 from qubitd.wire.backends import BackendInfo, GateSignature, Limits
 from qubitd.wire.calibrations import HistoryEntry, ParameterChange, Revision, RevisionChange
-from qubitd.wire.jobs import Job, JobEvent, LogLine, Progress, StageTime, StatusChange
+from qubitd.wire.jobs import Job, JobEvent, LogLine, Progress, QueuePlace, StageTime, StatusChange
 from qubitd.wire.plans import JobPlan, ProgramPlan
 
 __all__ = [
@@ -47,16 +47,17 @@ __all__ = [
     "Limits",
     "LogLine",
     "LostError",
-    "NotEndedError",
     "NotFoundError",
     "ParameterChange",
     "ProgramPlan",
     "Progress",
     "QubitdClient",
+    "QueuePlace",
     "RefusedError",
     "Revision",
     "RevisionChange",
     "StageTime",
+    "StateError",
     "StatusChange",
     "Stream",
     "UnreachableError",

@@ -11,7 +11,10 @@ from typing import Any, Self, TypeVar
 
 from qubitd.client.addresses import parse_address
 from qubitd.client.errors import AddressError
+from qubitd.client.lab import LabCalls
 from qubitd.client.link import PATIENCE, Clock, Link, SystemClock
+from qubitd.client.sessions import SessionCalls
+from qubitd.client.slots import SlotCalls
 from qubitd.client.sources import BackendRevisions, CalibrationRevisions, JobEvents, JobResults
 from qubitd.client.streams import Source, Stream
 from qubitd.core.job import JobSpec, JobStatus, ProgramResult
@@ -32,6 +35,7 @@ from qubitd.wire.calibrations import (
 from qubitd.wire.jobs import STATUS_NUMBER, Job, JobEvent, decode_job, decode_job_answer, decode_status
 from qubitd.wire.plans import JobPlan, decode_plan
 from qubitd.wire.specs import Submission, encode_spec, encode_submission
+from qubitd.wire.terms import JobTerms
 
 ValueT = TypeVar("ValueT")
 
@@ -75,6 +79,9 @@ class QubitdClient:
         self._calibrations: calibrations_pb2_grpc.CalibrationsStub = calibrations_pb2_grpc.CalibrationsStub(
             self._link.channel
         )
+        self.sessions = SessionCalls(self._link)
+        self.slots = SlotCalls(self._link)
+        self.lab = LabCalls(self._link)
         # Runs at the interpreter's exit, too, so that no thread waits in a stream by then.
         self._finalizer = weakref.finalize(self, _close, self._link, self._streams, os.getpid())
 
@@ -116,15 +123,16 @@ class QubitdClient:
 
     # Jobs
 
-    def submit(self, spec: JobSpec, backend: str, key: str | None = None) -> str:
+    def submit(self, spec: JobSpec, backend: str, key: str | None = None, *, terms: JobTerms | None = None) -> str:
         """Hand a job over and give its id; from then on it survives a crash of the daemon.
 
         Args:
             spec: what is to be run.
             backend: name of the backend.
             key: names the submission; the same key with the same content gives the same job. Made up unless given.
+            terms: how and when it is to run: its session, its class, its calibration.
         """
-        submission = Submission(key=key or secrets.token_hex(16), backend=backend, spec=spec)
+        submission = Submission(key=key or secrets.token_hex(16), backend=backend, spec=spec, terms=terms or JobTerms())
         request = encode_submission(submission)
         return self._link.call(self._jobs.Submit, request, doing=f"submitting to {backend}").job_id
 
@@ -141,6 +149,7 @@ class QubitdClient:
         tags: Sequence[str] = (),
         backend: str = "",
         since_ns: int = 0,
+        session_id: str = "",
     ) -> tuple[Job, ...]:
         """List jobs, newest first, without their client data.
 
@@ -150,6 +159,7 @@ class QubitdClient:
             tags: only jobs that carry all of these.
             backend: only jobs of this backend; empty for all.
             since_ns: only jobs that were accepted then or later, ns since 1970-01-01 UTC.
+            session_id: only jobs of this session; empty for all.
         """
         found: list[Job] = []
         token = ""
@@ -160,12 +170,13 @@ class QubitdClient:
                 statuses=[STATUS_NUMBER[status] for status in statuses],
                 tags=tags,
                 backend=backend,
+                session_id=session_id,
+                since_ns=since_ns,
             )
             page = self._link.call(self._jobs.List, request, doing="listing the jobs")
-            jobs = [decode_job(job) for job in page.jobs if job.created_ns >= since_ns]
-            found += jobs
+            found += map(decode_job, page.jobs)
             token = page.next_page_token
-            if not token or len(jobs) < len(page.jobs):
+            if not token:
                 break
         return tuple(found)
 
@@ -182,9 +193,14 @@ class QubitdClient:
         """
         return self._stream(JobResults(self._jobs, job_id, skip), doing=f"reading the results of job {job_id}")
 
-    def cancel(self, job_id: str) -> JobStatus:
-        """Ask for a job to end and give its state now. A job that has ended stays as it is."""
-        request = jobs_pb2.JobsCancelRequest(job_id=job_id)
+    def cancel(self, job_id: str, *, force: bool = False) -> JobStatus:
+        """Ask for a job to end and give its state now. A job that has ended stays as it is.
+
+        Args:
+            job_id: the job.
+            force: whether a running chunk is broken off instead of waiting for its end.
+        """
+        request = jobs_pb2.JobsCancelRequest(job_id=job_id, force=force)
         return decode_status(self._link.call(self._jobs.Cancel, request, doing=f"cancelling job {job_id}").status)
 
     def explain(self, spec: JobSpec, backend: str) -> JobPlan:

@@ -69,8 +69,8 @@ class ConflictError(ClientError):
         super().__init__("; ".join([message, *map(str, problems)]))
 
 
-class NotEndedError(ClientError):
-    """The job has not ended yet, so this cannot be done."""
+class StateError(ClientError):
+    """What was asked for does not fit the state of the job, session, slot or lab."""
 
 
 class DeniedError(ClientError):

@@ -13,9 +13,9 @@ from qubitd.client.errors import (
     DaemonFaultError,
     DeniedError,
     KeyReusedError,
-    NotEndedError,
     NotFoundError,
     RefusedError,
+    StateError,
 )
 from qubitd.wire.errors import DETAILS_KEY, MalformedMessageError, Refusal, clip, decode_refusal
 
@@ -55,7 +55,7 @@ def to_error(error: grpc.RpcError, *, doing: str) -> ClientError:
         case grpc.StatusCode.ABORTED:
             return ConflictError(message=message, problems=refusal.problems)
         case grpc.StatusCode.FAILED_PRECONDITION:
-            return NotEndedError(message)
+            return StateError(message)
         case grpc.StatusCode.PERMISSION_DENIED | grpc.StatusCode.UNAUTHENTICATED:
             return DeniedError(message)
         case grpc.StatusCode.RESOURCE_EXHAUSTED:

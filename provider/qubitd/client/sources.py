@@ -27,8 +27,8 @@ class JobEvents:
         return self._stub.Watch(request, metadata=metadata)
 
     def read(self, message: jobs_pb2.JobsWatchResponse) -> JobEvent | None:
-        """Decode an event that is new."""
-        if message.sequence <= self._last:
+        """Decode an event that is new, or one that is never kept."""
+        if message.sequence <= self._last and not message.HasField("queue"):
             return None
         event = decode_event(message)
         self._last = message.sequence

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import assert_never
 
-from qubitd.client import Job, JobEvent, LogLine, Progress, StageTime, StatusChange
+from qubitd.client import Job, JobEvent, LogLine, Progress, QueuePlace, StageTime, StatusChange
 from qubitd.core.job import JobStatus
 
 
@@ -29,6 +29,8 @@ class JobStory:
     timeline: list[StageTime] = field(default_factory=list[StageTime])
     log: list[str] = field(default_factory=list[str])
     progress: Progress | None = None
+    place: QueuePlace | None = None
+    """In the queue, as it was told last."""
     last_sequence: int = 0
     """Of the newest event."""
     known: StatusTime | None = None
@@ -66,6 +68,8 @@ class JobStory:
                 self.progress = progress
             case LogLine(text=text):
                 self.log.append(text)
+            case QueuePlace() as place:
+                self.place = place
             case _:
                 assert_never(event.what)
 

@@ -49,6 +49,7 @@ def admit(request: jobs_pb2.SubmitRequest, newcomer: Newcomer, limits: Limits) -
         programs=submission.spec.num_programs,
         tags=submission.spec.tags,
         created_ns=newcomer.time_ns,
+        terms=submission.terms,
     )
 
 

@@ -7,6 +7,7 @@ All of it happens in the event loop's thread. A listener clears, reads, then wai
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Generator, Hashable
 from contextlib import contextmanager
 
@@ -24,13 +25,14 @@ class Listener:
         """Forget what was announced so far; read after this."""
         self.bell.clear()
 
-    async def wait(self) -> None:
-        """Return at the next announcement after `clear`.
+    async def wait(self, timeout: float | None = None) -> None:
+        """Return at the next announcement after `clear`, or after some seconds.
 
         Raises:
             DrainingError: the daemon stops; nothing more will be announced.
         """
-        await self.bell.wait()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.bell.wait(), timeout)
         if self._announcer.is_closed:
             raise DrainingError
 

@@ -16,11 +16,13 @@ from typing import TypeVar
 from qubitd.core.errors import Problem
 from qubitd.core.job import JobStatus
 from qubitd.server.announcer import Announcer
+from qubitd.server.clocks import Clocks
 from qubitd.server.errors import BookDisagreesError, StaleWriteError
 from qubitd.server.events import Dated
 from qubitd.server.lifecycle import Lifecycle, Trigger
 from qubitd.server.store.rows import Accepted, AliveJob, Change, NewChunk, NewJob
 from qubitd.server.store.store import Store, Writes
+from qubitd.wire.terms import JobTerms
 
 Result = TypeVar("Result")
 
@@ -34,6 +36,10 @@ class Entry:
     lifecycle: Lifecycle
     shots: int
     """Of each program."""
+    owner: str
+    terms: JobTerms
+    since: float
+    """When it was accepted, s on the steady clock."""
     attempt: int = 0
     """How often it was started."""
     revision: int = 0
@@ -42,6 +48,12 @@ class Entry:
     """Revision that it was last validated for by this process."""
     cancelling: bool = False
     """Its owner gave it up while it runs."""
+    instrument_estimate: float = 0.0
+    """Seconds that all of it takes on the instruments, as compiled; 0 before."""
+    instrument_ns: int = 0
+    """That it took on the instruments in this process, ns."""
+    left_session: bool = False
+    """Its session's time was over while it waited: it waits with everybody's."""
 
     @property
     def job_id(self) -> str:
@@ -73,15 +85,21 @@ class JobBook:
         *,
         store: Store,
         announcer: Announcer,
-        now: Callable[[], int],
+        clocks: Clocks,
         on_disagreement: Callable[[BookDisagreesError], None],
     ) -> None:
         """Keep jobs; `on_disagreement` is told if the store holds one otherwise than the book: then end the daemon."""
-        self.now = now
+        self.now = clocks.wall
+        self.on_move: Callable[[Entry, JobStatus], None] = _nobody_told
+        self._clocks = clocks
         self._on_disagreement = on_disagreement
         self._store = store
         self._announcer = announcer
         self._entries: dict[str, Entry] = {}
+
+    def of_session(self, session_id: str) -> list[Entry]:
+        """Give the jobs of a session that have not ended."""
+        return [entry for entry in self._entries.values() if entry.terms.session_id == session_id]
 
     def find(self, job_id: str) -> Entry | None:
         """Give a job that has not ended."""
@@ -94,6 +112,9 @@ class JobBook:
                 number=job.number,
                 lifecycle=Lifecycle(job_id=job.job_id, status=job.status, version=job.version),
                 shots=job.shots,
+                owner=job.owner,
+                terms=job.terms,
+                since=self._clocks.steady() - (self.now() - job.created_ns) * 1e-9,
                 attempt=job.attempt,
                 revision=job.revision,
                 cancelling=job.cancelling,
@@ -112,7 +133,14 @@ class JobBook:
         accepted = await self._write(new.job_id, lambda w: w.jobs.accept(new))
         if not accepted.is_new:
             return accepted, None
-        entry = Entry(number=accepted.number, lifecycle=Lifecycle(job_id=accepted.job_id), shots=new.shots)
+        entry = Entry(
+            number=accepted.number,
+            lifecycle=Lifecycle(job_id=accepted.job_id),
+            shots=new.shots,
+            owner=new.owner,
+            terms=new.terms,
+            since=self._clocks.steady(),
+        )
         self._entries[accepted.job_id] = entry
         return accepted, entry
 
@@ -146,6 +174,7 @@ class JobBook:
             IllegalTransitionError: the job's state does not allow the step.
         """
         attempt = entry.attempt
+        entry.instrument_ns += chunk.instrument_ns
         change = None if then is None else self._change(entry, then)
 
         def command(writes: Writes) -> None:
@@ -175,6 +204,7 @@ class JobBook:
         after = entry.lifecycle.apply(move.trigger)
         if after.is_final:
             self._entries.pop(entry.job_id, None)
+        self.on_move(entry, before)
         return Change(
             job_id=entry.job_id,
             before=before,
@@ -199,3 +229,7 @@ class JobBook:
             self._announcer.announce(job_id)
         elif isinstance(error, StaleWriteError | sqlite3.IntegrityError):
             self._on_disagreement(BookDisagreesError(job_id=job_id, cause=str(error)))
+
+
+def _nobody_told(_: Entry, before: JobStatus) -> None:
+    """Nobody keeps accounts yet."""

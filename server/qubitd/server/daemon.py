@@ -19,6 +19,8 @@ from qubitd.server.backend import Backend
 from qubitd.server.book import JobBook
 from qubitd.server.calibrations import Calibrations
 from qubitd.server.ceilings import ceilings_of
+from qubitd.server.clocks import Clocks
+from qubitd.server.dispatch import Dispatch, Durations
 from qubitd.server.engine import Engine, Parts
 from qubitd.server.errors import StoreError
 from qubitd.server.lock import locked
@@ -26,8 +28,13 @@ from qubitd.server.rack import RackThread, chunk_time
 from qubitd.server.services.backends import BackendsService
 from qubitd.server.services.calibrations import CalibrationsService
 from qubitd.server.services.jobs import JobsService
+from qubitd.server.services.lab import LabService
+from qubitd.server.services.sessions import SessionsService
+from qubitd.server.services.slots import SlotsService
 from qubitd.server.serving import Front, check_host, check_port, open_front
+from qubitd.server.sessions.book import SessionBook
 from qubitd.server.simulator import Simulator
+from qubitd.server.slots import SlotBook
 from qubitd.server.store.store import Store
 from qubitd.server.toolchain import Toolchain
 from qubitd.server.workshop import Workshop
@@ -137,12 +144,18 @@ class _Daemon:
             now=time.time_ns,
         )
         self._workshop = Workshop(store=store, toolchain=toolchain)
+        clocks = Clocks()
         self._broken = broken
         book = JobBook(
             store=store,
             announcer=announcer,
-            now=time.time_ns,
+            clocks=clocks,
             on_disagreement=lambda error: _tell(broken, error),
+        )
+        self._sessions = SessionBook(store=store, clocks=clocks)
+        slots = SlotBook(store=store, clocks=clocks)
+        dispatch = Dispatch(
+            clocks=clocks, sessions=self._sessions, slots=slots, durations=Durations(time=rack.file.time)
         )
         self._engine = Engine(
             Parts(
@@ -151,14 +164,20 @@ class _Daemon:
                 calibrations=self._calibrations,
                 workshop=self._workshop,
                 rack=rack,
+                dispatch=dispatch,
             )
         )
         backend = Backend(calibrations=self._calibrations, rack=rack)
-        jobs = JobsService(backend=backend, engine=self._engine, store=store, book=book, announcer=announcer)
+        jobs = JobsService(
+            backend=backend, engine=self._engine, dispatch=dispatch, store=store, book=book, announcer=announcer
+        )
         self._services = [
             BackendsService(backend, announcer).service(),
             CalibrationsService(backend, announcer).service(),
             jobs.service(),
+            SessionsService(backend=backend, engine=self._engine, sessions=self._sessions).service(),
+            SlotsService(backend=backend, engine=self._engine, slots=slots).service(),
+            LabService(engine=self._engine, dispatch=dispatch, rack=rack, started_ns=clocks.wall()).service(),
         ]
 
     async def serve(self, stop: asyncio.Event, on_serving: Callable[[int], None]) -> None:
@@ -178,6 +197,7 @@ class _Daemon:
         self._engine.refuse_new()
         await front.announce_end()
         await self._engine.drain()
+        await self._sessions.settle_all()
         self._announcer.close()
         await front.close()
         self._workshop.close()

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from qubitd.compiler.compile import compile_job
 from qubitd.core.job import JobSpec, JobStatus
 from qubitd.server.book import Entry, JobBook, Move
 from qubitd.server.calibrations import Calibrations
+from qubitd.server.dispatch import Dispatch
 from qubitd.server.errors import DrainingError
+from qubitd.server.lab import LabSwitch
 from qubitd.server.lifecycle import Trigger
 from qubitd.server.persistence import to_the_end
 from qubitd.server.planning import plan_of
-from qubitd.server.queue import JobQueue, Rank
 from qubitd.server.rack import RackThread
 from qubitd.server.recovery import interrupted
 from qubitd.server.runner import Runner
+from qubitd.server.sessions.rules import Outcome
 from qubitd.server.store.rows import NewJob
 from qubitd.server.store.store import Store
 from qubitd.server.validator import Validator
 from qubitd.server.workshop import Workshop
 from qubitd.wire.plans import JobPlan
+from qubitd.wire.sessions import SessionInfo
+from qubitd.wire.terms import RevisionPolicy
 
 _log = logging.getLogger(__name__)
 DRAIN_SECONDS = 25.0
@@ -38,6 +42,7 @@ class Parts:
     calibrations: Calibrations
     workshop: Workshop
     rack: RackThread
+    dispatch: Dispatch
 
 
 class Engine:
@@ -49,15 +54,21 @@ class Engine:
         self._calibrations = parts.calibrations
         self._workshop = parts.workshop
         self._rack = parts.rack
-        self._queue = JobQueue()
+        self._dispatch = parts.dispatch
+        self._sessions = parts.dispatch.sessions
+        self._slots = parts.dispatch.slots
+        self.lab = LabSwitch()
         self._is_draining = False
+        self._book.on_move = self._moved
         self._validator = Validator(
             book=parts.book, workshop=parts.workshop, calibrations=parts.calibrations, on_queued=self._enqueue
         )
         self._runner = Runner(
             store=parts.store,
             book=parts.book,
-            queue=self._queue,
+            dispatch=parts.dispatch,
+            lab=self.lab,
+            tend=self._tend_sessions,
             workshop=parts.workshop,
             calibrations=parts.calibrations,
             rack=parts.rack,
@@ -69,11 +80,15 @@ class Engine:
         """Decide about an earlier process's jobs; durable on return. Those of another backend wait for it."""
         alive = self._store.jobs.alive()
         entries = self._book.take_over(alive)
+        self._slots.load()
+        self._sessions.load([(entry.terms.session_id, entry.status) for entry in entries])
         writes = []
         for job, entry in zip(alive, entries, strict=True):
             move = interrupted(entry, self._store.jobs.chunks(entry.number))
             if move is not None:
                 writes.append(self._book.move(entry, move))
+                if entry.status is JobStatus.QUEUED:
+                    self._enqueue(entry)
             elif job.backend != self._calibrations.device.name:
                 _log.warning("a job waits for a backend that is not served", extra={"job": job.job_id})
             elif entry.status is JobStatus.QUEUED:
@@ -96,14 +111,32 @@ class Engine:
 
         Raises:
             DrainingError: the daemon stops.
+            LabClosedError: an operator lets nothing in.
             KeyReusedError: the key stands for other content.
+            UnknownSessionError, UnknownSlotError, UnknownRevisionError: it names what is not there.
+            SessionClosedError: its session takes no more jobs.
+        """
+        self.check_taking()
+        return await to_the_end(self._take(new))
+
+    def check_taking(self) -> None:
+        """Make sure that anything new may come in.
+
+        Raises:
+            DrainingError: the daemon stops.
+            LabClosedError: an operator lets nothing in.
         """
         if self._is_draining:
             raise DrainingError
-        return await to_the_end(self._take(new))
+        self.lab.check_open()
 
-    async def cancel(self, *, owner: str, job_id: str) -> JobStatus:
+    async def cancel(self, *, owner: str, job_id: str, force: bool = False) -> JobStatus:
         """End a job, or have it end at its next chunk boundary; durable on return. Gives its state.
+
+        Args:
+            owner: whose job.
+            job_id: its id.
+            force: whether the chunk that runs is broken off.
 
         Raises:
             UnknownJobError: the owner has no such job.
@@ -112,12 +145,42 @@ class Engine:
         entry = self._book.find(job_id)
         if entry is None:
             return status
-        if entry.lifecycle.allows(Trigger.CANCEL):
-            self._queue.remove(job_id)
-            await self._book.move(entry, Move(trigger=Trigger.CANCEL, message="cancelled by its owner before it ran"))
-        else:
-            await self._book.note_cancel(entry)
+        await self._cancel(entry, force=force)
         return entry.status
+
+    async def cancel_session(self, *, owner: str, session_id: str) -> SessionInfo:
+        """Close a session and end its jobs; durable on return.
+
+        Raises:
+            UnknownSessionError: the owner has no such session.
+        """
+        await self._sessions.close(session_id, owner=owner)
+        entries = self._book.of_session(session_id)
+        await asyncio.gather(*(self._cancel(entry, force=False) for entry in entries))
+        return self._sessions.info(session_id, owner=owner)
+
+    async def stop_lab(self, reason: str) -> None:
+        """Make the rack safe at once, and start nothing until `resume_lab`. The running job ends with the reason.
+
+        Raises:
+            DriverError: the rack cannot be made safe yet; it is tried until it can.
+        """
+        self.lab.stop(reason)
+        self._rack.break_off()
+        await self._rack.make_safe()
+
+    def drain_lab(self, reason: str) -> None:
+        """Take no job and start none until `resume_lab`; the running one ends."""
+        self.lab.drain(reason)
+
+    def resume_lab(self) -> None:
+        """Take and start jobs again."""
+        self.lab.resume()
+        self._runner.wake()
+
+    def wake(self) -> None:
+        """Decide again: sessions or slots changed."""
+        self._runner.wake()
 
     async def explain(self, spec: JobSpec) -> JobPlan:
         """Compile without queueing and say what the job would take.
@@ -126,7 +189,7 @@ class Engine:
             QubitdError: the job cannot run.
         """
         snapshot = self._calibrations.current
-        length = len(self._queue)
+        length = len(self._dispatch)
 
         def work() -> JobPlan:
             compiled = compile_job(self._calibrations.device, snapshot, spec)
@@ -168,11 +231,64 @@ class Engine:
 
     async def _take(self, new: NewJob) -> str:
         """Goes on when the caller is gone: a job that is in the store must be in the book."""
+        session = new.terms.session_id
+        is_known = self._store.jobs.is_known(owner=new.owner, key=new.key)
+        if not is_known:
+            new = self._placed(new)
         accepted, entry = await self._book.accept(new)
         if entry is not None:
             self._validator.add(entry)
+        elif session and not is_known:
+            self._sessions.withdraw(session)
         return accepted.job_id
 
+    def _placed(self, new: NewJob) -> NewJob:
+        """Find what a job names, and pin the calibration that it does not name."""
+        terms = new.terms
+        if terms.slot_id:
+            self._slots.find(terms.slot_id)
+        if terms.revision_policy is not RevisionPolicy.LATEST:
+            revision = self._calibrations.snapshot(terms.revision).revision
+            new = replace(new, terms=replace(terms, revision=revision))
+        if terms.session_id:
+            self._sessions.admit(terms.session_id, owner=new.owner)
+        return new
+
+    async def _cancel(self, entry: Entry, *, force: bool) -> None:
+        if entry.lifecycle.allows(Trigger.CANCEL):
+            self._dispatch.remove(entry.job_id)
+            await self._book.move(entry, Move(trigger=Trigger.CANCEL, message="cancelled by its owner before it ran"))
+            return
+        await self._book.note_cancel(entry)
+        if force:
+            self._rack.break_off()
+
     def _enqueue(self, entry: Entry) -> None:
-        self._queue.add(entry.job_id, Rank(accepted=entry.number))
+        self._dispatch.add(entry)
         self._runner.wake()
+
+    def _moved(self, entry: Entry, before: JobStatus) -> None:
+        """Keep the accounts of sessions and shares."""
+        seconds = entry.instrument_ns * 1e-9
+        if entry.terms.session_id and not entry.left_session:
+            self._sessions.moved(entry.terms.session_id, before, entry.status, qpu_seconds=seconds)
+        if entry.status is JobStatus.RUNNING:
+            self._dispatch.started(entry)
+        elif before is JobStatus.RUNNING:
+            self._dispatch.ended(instrument_seconds=seconds)
+
+    def _tend_sessions(self) -> None:
+        """Do with the jobs of sessions whose time is over what was asked for."""
+        for session_id, outcome in self._sessions.expired():
+            waiting = [entry for entry in self._book.of_session(session_id) if entry.status is not JobStatus.RUNNING]
+            for entry in waiting:
+                if outcome is Outcome.CANCEL:
+                    self._dispatch.remove(entry.job_id)
+                    message = "cancelled, as was asked for, since its session's time was over before it ran"
+                    self._book.move(entry, Move(trigger=Trigger.CANCEL, message=message))
+                else:
+                    entry.left_session = True
+                    if entry.status is JobStatus.QUEUED:
+                        self._dispatch.add(entry)
+            if outcome is Outcome.REQUEUE:
+                self._sessions.leave(session_id, len(waiting))

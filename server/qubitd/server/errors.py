@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from qubitd.core.errors import InvalidInputError, QubitdError
+from qubitd.wire.lab import LabState
 
 
 class InvalidRequestError(InvalidInputError):
@@ -18,6 +19,59 @@ class UnknownJobError(QubitdError):
     def __init__(self, *, job_id: str) -> None:
         self.job_id = job_id
         super().__init__(f"there is no job {job_id!r} of yours; list your jobs to see their ids")
+
+
+class UnknownSessionError(QubitdError):
+    """No session of this owner has the id."""
+
+    def __init__(self, *, session_id: str) -> None:
+        self.session_id = session_id
+        super().__init__(f"there is no session {session_id!r} of yours; list your sessions to see their ids")
+
+
+class SessionClosedError(QubitdError):
+    """A session takes no more jobs."""
+
+    def __init__(self, *, session_id: str) -> None:
+        self.session_id = session_id
+        super().__init__(f"session {session_id} is closed and takes no more jobs; open another one")
+
+
+class UnknownSlotError(QubitdError):
+    """No slot has the id, or it is over."""
+
+    def __init__(self, *, slot_id: str) -> None:
+        self.slot_id = slot_id
+        super().__init__(f"there is no slot {slot_id!r}, or it is over; list the slots to see their ids")
+
+
+class SlotTakenError(QubitdError):
+    """The time that was asked for is reserved already."""
+
+    def __init__(self, *, slot_id: str, start: str, end: str) -> None:
+        self.slot_id = slot_id
+        super().__init__(f"slot {slot_id} has the time from {start} to {end} UTC already; choose another time")
+
+
+class LabClosedError(QubitdError):
+    """An operator lets no job in."""
+
+    def __init__(self, *, state: LabState, reason: str) -> None:
+        self.state = state
+        done = "stopped" if state is LabState.STOPPED else "drained"
+        because = f": {reason}" if reason else ""
+        super().__init__(f"the lab was {done} by an operator{because}; ask when it resumes")
+
+
+class RevisionGoneError(QubitdError):
+    """A job wanted exactly one calibration, and another is in force."""
+
+    def __init__(self, *, wanted: int, current: int) -> None:
+        self.wanted = wanted
+        super().__init__(
+            f"the job asked for exactly calibration revision {wanted}, and {current} is in force now; transpile the "
+            f"circuits for it and submit them again, or choose the policy `latest` or `pinned`"
+        )
 
 
 class UnknownBackendError(QubitdError):

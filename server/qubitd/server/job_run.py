@@ -59,14 +59,14 @@ class JobRun:
         book: JobBook,
         workshop: Workshop,
         rack: RackThread,
-        is_draining: Callable[[], bool],
+        must_leave: Callable[[], bool],
     ) -> None:
         self._entry = entry
         self._compiled = compiled
         self._book = book
         self._workshop = workshop
         self._rack = rack
-        self._is_draining = is_draining
+        self._must_leave = must_leave
         self._recording: asyncio.Future[None] | None = None
         self._done = 0
         self._total = compiled.spec.num_programs * compiled.spec.shots
@@ -122,7 +122,7 @@ class JobRun:
             return Move(trigger=Trigger.STOP, message=CANCELLED)
         if is_last:
             return Move(trigger=Trigger.FINISH)
-        if self._is_draining():
+        if self._must_leave():
             return Move(trigger=Trigger.PUT_BACK)
         return None
 

@@ -11,6 +11,7 @@ from qubitd.v1 import jobs_pb2
 from qubitd.wire.jobs import decode_status
 from qubitd.wire.parsing import check_count, check_text
 from qubitd.wire.specs import MAX_BACKEND_NAME, MAX_TAG, MAX_TAGS
+from qubitd.wire.terms import MAX_ID
 
 _USUAL_PAGE = 100
 _LARGEST_PAGE = 1_000
@@ -39,6 +40,8 @@ def query_of(request: jobs_pb2.JobsListRequest, *, owner: str) -> JobQuery:
         statuses=tuple(decode_status(number) for number in request.statuses),
         tags=tuple(check_text(tag, where="tag", most=MAX_TAG) for tag in request.tags),
         backend=check_text(request.backend, where="backend", most=MAX_BACKEND_NAME),
+        session_id=check_text(request.session_id, where="session_id", most=MAX_ID),
+        since_ns=check_count(request.since_ns, where="since_ns", most=2**63 - 1),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from concurrent.futures import Future
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
@@ -14,6 +15,11 @@ async def to_the_end(work: Coroutine[Any, Any, Result]) -> Result:
     task = asyncio.ensure_future(work)
     task.add_done_callback(_take_as_read)
     return await asyncio.shield(task)
+
+
+def durable(write: Future[Result]) -> asyncio.Future[Result]:
+    """Give a write of the store as something to await; if the caller is cancelled meanwhile, the write goes on."""
+    return asyncio.shield(asyncio.wrap_future(write))
 
 
 async def settled(work: Coroutine[Any, Any, Result]) -> asyncio.Future[Result]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -68,7 +69,9 @@ class RackThread:
     ) -> None:
         self.controller = controller
         self.is_operational = False
+        self.fault = ""
         self._has_given_up = False
+        self._broken_off = threading.Event()
         self.file = file
         self._simulator = simulator
         self._announcer = announcer
@@ -99,9 +102,14 @@ class RackThread:
 
         Raises:
             DriverError: the instruments' words.
+            RunBrokenOffError: `break_off` was called.
             SimulatorError: the seed could not be set.
         """
         return await self._do(lambda: self._run(assembly, seed))
+
+    def break_off(self) -> None:
+        """Have the run that goes on end at once with RunBrokenOffError; nothing happens if there is none."""
+        self._broken_off.set()
 
     async def make_safe(self) -> None:
         """Leave no output on, whatever state the rack is in; tries until the instruments say so, or `give_up`."""
@@ -126,9 +134,11 @@ class RackThread:
         try:
             await self._do(self._restore)
         except DriverError as error:
+            self.fault = str(error)
             level = logging.WARNING if self.is_operational else logging.DEBUG
             _log.log(level, "the rack cannot be made safe yet", extra={"cause": str(error)})
             return False
+        self.fault = ""
         return True
 
     def _set_operational(self, is_operational: bool) -> None:
@@ -150,13 +160,14 @@ class RackThread:
 
     def _run(self, assembly: Assembly, seed: int | None) -> Run:
         events: list[Dated] = []
+        self._broken_off.clear()
         self.controller.load(assembly)
         events.append(reached(Stage.UPLOADED, self._now()))
         if seed is not None and self._simulator is not None:
             self._simulator.seed(seed)
         self.controller.start()
         events.append(reached(Stage.RUN, self._now()))
-        self.controller.wait(self._deadline(assembly))
+        self.controller.wait(self._deadline(assembly), give_up=self._broken_off.is_set)
         points = self.controller.fetch()
         events.append(reached(Stage.FETCHED, self._now()))
         return Run(points=points, events=tuple(events))

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import math
+from collections.abc import Callable
 
 from qubitd.core.errors import InvalidInputError
 from qubitd.core.job import JobStatus
 from qubitd.core.snapshot import Snapshot
+from qubitd.drivers.errors import RunBrokenOffError
 from qubitd.server.book import Entry, JobBook, Move
 from qubitd.server.calibrations import Calibrations
+from qubitd.server.dispatch import Dispatch
+from qubitd.server.errors import LabClosedError, RevisionGoneError
 from qubitd.server.events import Stage, reached
 from qubitd.server.failure import failure_of
-from qubitd.server.job_run import JobRun
+from qubitd.server.job_run import CANCELLED, JobRun
+from qubitd.server.lab import LabSwitch
 from qubitd.server.lifecycle import Trigger
 from qubitd.server.logs import about_job
 from qubitd.server.persistence import settled
-from qubitd.server.queue import JobQueue, Rank
 from qubitd.server.rack import RackThread
 from qubitd.server.store.store import Store
 from qubitd.server.toolchain import Compiled
-from qubitd.server.validator import Validator
+from qubitd.server.validator import Validator, pinned_revision
 from qubitd.server.workshop import Workshop
+from qubitd.wire.terms import RevisionPolicy
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +41,9 @@ class Runner:
         *,
         store: Store,
         book: JobBook,
-        queue: JobQueue,
+        dispatch: Dispatch,
+        lab: LabSwitch,
+        tend: Callable[[], None],
         workshop: Workshop,
         calibrations: Calibrations,
         rack: RackThread,
@@ -42,7 +51,9 @@ class Runner:
     ) -> None:
         self._store = store
         self._book = book
-        self._queue = queue
+        self._dispatch = dispatch
+        self._lab = lab
+        self._tend = tend
         self._workshop = workshop
         self._calibrations = calibrations
         self._rack = rack
@@ -63,18 +74,29 @@ class Runner:
         """Run jobs until told to drain."""
         while not self._is_draining:
             self._wake.clear()
-            job_id = self._queue.next()
-            if job_id is None:
-                await self._wake.wait()
+            self._tend()
+            decision = self._dispatch.decide()
+            if decision.job_id is None or not self._lab.is_open:
+                await self._sleep(decision.look_again)
                 continue
-            self._queue.remove(job_id)
-            entry = self._book.find(job_id)
+            self._dispatch.remove(decision.job_id)
+            entry = self._book.find(decision.job_id)
             if entry is not None:
-                with about_job(job_id):
+                with about_job(decision.job_id):
                     await self._serve_one(entry)
 
+    async def _sleep(self, until: float) -> None:
+        """Wait to be woken, or until a time on the steady clock."""
+        seconds = until - self._dispatch.clocks.steady()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), None if math.isinf(seconds) else max(seconds, 0.0))
+
     async def _serve_one(self, entry: Entry) -> None:
-        snapshot = self._snapshot_for(entry)
+        policy, current = entry.terms.revision_policy, self._calibrations.current.revision
+        if entry.revision == 0 and policy is RevisionPolicy.EXACT and current != entry.terms.revision:
+            self._fail(entry, RevisionGoneError(wanted=entry.terms.revision, current=current))
+            return
+        snapshot = self._calibrations.snapshot(pinned_revision(entry))
         if entry.validated is not None and entry.validated != snapshot.revision:
             await self._validator.validate(entry)
             return
@@ -87,10 +109,6 @@ class Runner:
             return
         await self._play(entry, compiled.result(), snapshot)
 
-    def _snapshot_for(self, entry: Entry) -> Snapshot:
-        """A job keeps the revision that it first started under."""
-        return self._calibrations.snapshot(entry.revision)
-
     async def _play(self, entry: Entry, compiled: Compiled, snapshot: Snapshot) -> None:
         run = JobRun(
             entry,
@@ -98,22 +116,31 @@ class Runner:
             book=self._book,
             workshop=self._workshop,
             rack=self._rack,
-            is_draining=lambda: self._is_draining,
+            must_leave=lambda: self._is_draining or self._dispatch.must_leave(),
         )
         played = await settled(self._start_and_play(entry, run, snapshot))
         error = played.exception()
         if error is not None:
             await run.settle()
             safe = asyncio.ensure_future(self._rack.make_safe())
-            self._fail(entry, error)
+            self._end(entry, error)
             await safe
         elif entry.status is JobStatus.QUEUED:
-            self._queue.add(entry.job_id, Rank(accepted=entry.number))
+            self._dispatch.add(entry)
 
     async def _start_and_play(self, entry: Entry, run: JobRun, snapshot: Snapshot) -> None:
         started = reached(Stage.STARTED, self._book.now())
         await self._book.start(entry, revision=snapshot.revision, events=(started,))
         await run.play(self._store.jobs.chunks(entry.number))
+
+    def _end(self, entry: Entry, error: BaseException) -> None:
+        """End a job whose run ended badly: by a fault, or because somebody broke it off."""
+        if not isinstance(error, RunBrokenOffError):
+            self._fail(entry, error)
+        elif entry.cancelling:
+            self._book.move(entry, Move(trigger=Trigger.STOP, message=CANCELLED))
+        else:
+            self._fail(entry, LabClosedError(state=self._lab.state, reason=self._lab.reason))
 
     def _fail(self, entry: Entry, error: BaseException) -> None:
         failure = failure_of(error)

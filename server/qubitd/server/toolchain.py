@@ -20,6 +20,7 @@ from qubitd.core.device import Device
 from qubitd.core.job import JobSpec, ProgramResult
 from qubitd.core.program import Chunk, Program
 from qubitd.core.snapshot import Snapshot
+from qubitd.core.ticks import TICK
 from qubitd.drivers.controller import Controller
 from qubitd.server.events import Dated, Stage, reached
 from qubitd.v1 import jobs_pb2
@@ -36,6 +37,8 @@ class Compiled:
 
     spec: JobSpec
     snapshot: Snapshot
+    instrument_seconds: float
+    """That all shots take on the instruments, as far as the first chunk tells."""
     chunks: Iterator[Chunk]
     """Made as they are taken, once; the first is made already."""
     events: tuple[Dated, ...]
@@ -83,6 +86,7 @@ class Toolchain:
         return Compiled(
             spec=decoded,
             snapshot=snapshot,
+            instrument_seconds=_instrument_seconds(first, decoded),
             chunks=itertools.chain(first, chunks),
             events=(checked, reached(Stage.SCHEDULED, self._now())),
             log=compiled.log,
@@ -129,3 +133,10 @@ def _snapshot_at(compiled: Compiled, index: int) -> Snapshot:
     if any(name.endswith(_DISCRIMINATOR) for axis in sweep.axes for name in axis.names):
         return snapshot.with_values(sweep.point(index % sweep.num_points))
     return snapshot
+
+
+def _instrument_seconds(first: Sequence[Chunk], spec: JobSpec) -> float:
+    """Scale the time of the first chunk up to the whole job."""
+    ticks = sum(chunk.shots * sum(p.duration + chunk.reset for p in chunk.programs) for chunk in first)
+    done = sum(chunk.shots * len(chunk.programs) for chunk in first)
+    return ticks * TICK * spec.num_programs * spec.shots / max(done, 1)

@@ -17,6 +17,7 @@ from qubitd.server.persistence import settled
 from qubitd.server.toolchain import Compiled
 from qubitd.server.workshop import Workshop
 from qubitd.wire.jobs import LogLine
+from qubitd.wire.terms import RevisionPolicy
 
 
 class Validator:
@@ -47,7 +48,7 @@ class Validator:
         with about_job(entry.job_id):
             if entry.lifecycle.allows(Trigger.VALIDATE):
                 self._book.move(entry, Move(trigger=Trigger.VALIDATE))
-            await self._look_at(entry, self._calibrations.current)
+            await self._look_at(entry, self._calibrations.snapshot(pinned_revision(entry)))
 
     async def _look_at(self, entry: Entry, snapshot: Snapshot) -> None:
         began = reached(Stage.DECODING, self._book.now())
@@ -61,6 +62,7 @@ class Validator:
             self._book.move(entry, move)
             return
         entry.validated = snapshot.revision
+        entry.instrument_estimate = compiled.result().instrument_seconds
         self._book.move(entry, Move(trigger=Trigger.QUEUE, events=self._story(began, compiled.result())))
         self._on_queued(entry)
 
@@ -68,3 +70,10 @@ class Validator:
         now = self._book.now()
         lines = (Dated(time_ns=now, what=LogLine(text=text)) for text in compiled.log)
         return (began, *compiled.events, *lines, reached(Stage.QUEUED, now))
+
+
+def pinned_revision(entry: Entry) -> int:
+    """Give the calibration that a job is bound to: that of its first start, or the one it named; 0 for the newest."""
+    if entry.revision or entry.terms.revision_policy is RevisionPolicy.LATEST:
+        return entry.revision
+    return entry.terms.revision

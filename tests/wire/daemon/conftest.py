@@ -10,6 +10,7 @@ import functools
 import itertools
 import math
 import threading
+import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -29,7 +30,8 @@ from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.job import JobSpec, ProgramResult
 from qubitd.core.program import Chunk
 from qubitd.core.sweep import Sweep
-from qubitd.drivers.controller import Assembly, LoadReport
+from qubitd.drivers.controller import Assembly, LoadReport, never
+from qubitd.drivers.errors import RunBrokenOffError
 from qubitd.drivers.rack_file import load_rack
 from qubitd.server.daemon import DaemonSettings, RunningRack, run_daemon
 from qubitd.v1 import backends_pb2_grpc, calibrations_pb2_grpc, jobs_pb2, jobs_pb2_grpc
@@ -103,9 +105,13 @@ class PaperRack:
     def start(self) -> None:
         self.log.append("start")
 
-    def wait(self, deadline: float) -> None:
+    def wait(self, deadline: float, *, give_up: Callable[[], bool] = never) -> None:
         self.running.set()
-        self.gate.wait(deadline)
+        until = time.monotonic() + deadline
+        while not self.gate.wait(0.01) and time.monotonic() < until:
+            if give_up():
+                self.running.clear()
+                raise RunBrokenOffError(resource="paper")
         self.running.clear()
         fault = self.faults.pop(0) if self.faults else None
         if fault is not None:

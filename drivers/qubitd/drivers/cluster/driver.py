@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -34,11 +34,12 @@ from qubitd.drivers.cluster.settings import (
     run_changes,
 )
 from qubitd.drivers.cluster.wiring import SequencerAddress, Wiring
-from qubitd.drivers.controller import Assembly, LoadReport
+from qubitd.drivers.controller import Assembly, LoadReport, never
 from qubitd.drivers.errors import (
     InstrumentChangedError,
     InstrumentFaultError,
     NotReadyError,
+    RunBrokenOffError,
     RunTimeoutError,
     SequencerBusyError,
 )
@@ -158,14 +159,16 @@ class ClusterController:
                 conversation.refuse_errors("start")
         self._stage = _Stage.STARTED
 
-    def wait(self, deadline: float) -> None:
+    def wait(self, deadline: float, *, give_up: Callable[[], bool] = never) -> None:
         """Return when the run has ended well.
 
         Args:
             deadline: seconds on the wall clock.
+            give_up: asked between two looks; the wait ends when it says so.
 
         Raises:
             NotReadyError: nothing was started.
+            RunBrokenOffError: it still runs and was given up.
             RunTimeoutError: it still runs.
             InstrumentFaultError: a sequencer reported a fault.
             InstrumentChangedError: a sequencer was reset.
@@ -179,6 +182,8 @@ class ClusterController:
                 states = connected.conversation.states(pending)
                 self._refuse_faults(states, names)
                 pending = [address for address in pending if states[address].state in ACTIVE_STATES]
+                if pending and give_up():
+                    raise RunBrokenOffError(resource=self._instrument.resource)
                 if pending and time.monotonic() >= end:
                     unfinished = [f"{names[address]} is {states[address].state}" for address in pending]
                     raise RunTimeoutError(resource=self._instrument.resource, deadline=deadline, unfinished=unfinished)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import TypeVar
 
 from google.protobuf.message import Message
@@ -13,6 +14,7 @@ from qubitd.server.admission import Newcomer, admit, check_limits
 from qubitd.server.announcer import Announcer
 from qubitd.server.backend import Backend
 from qubitd.server.book import JobBook
+from qubitd.server.dispatch import Dispatch
 from qubitd.server.engine import Engine
 from qubitd.server.identity import LOCAL
 from qubitd.server.pages import page_token, query_of
@@ -20,11 +22,13 @@ from qubitd.server.rpc import Service, stream, unary
 from qubitd.server.store.frames import split
 from qubitd.server.store.store import Store
 from qubitd.v1 import jobs_pb2
-from qubitd.wire.jobs import STATUS_NUMBER, StatusChange, encode_event, encode_job
+from qubitd.wire.jobs import STATUS_NUMBER, JobEvent, QueuePlace, StatusChange, encode_event, encode_job
 from qubitd.wire.plans import encode_plan
 from qubitd.wire.specs import decode_spec
 
 _Result = TypeVar("_Result")
+_PLACE_PERIOD = 1.0
+"""Seconds between two looks at a queued job's place, which changes without its own doing."""
 _INLINE_BYTES = 65_536
 """Requests up to this size are decoded at once; bigger ones in a thread, so that they hold up nobody."""
 
@@ -32,8 +36,18 @@ _INLINE_BYTES = 65_536
 class JobsService:
     """Its RPCs, named like them."""
 
-    def __init__(self, *, backend: Backend, engine: Engine, store: Store, book: JobBook, announcer: Announcer) -> None:
+    def __init__(
+        self,
+        *,
+        backend: Backend,
+        engine: Engine,
+        dispatch: Dispatch,
+        store: Store,
+        book: JobBook,
+        announcer: Announcer,
+    ) -> None:
         self._backend = backend
+        self._dispatch = dispatch
         self._engine = engine
         self._store = store
         self._book = book
@@ -66,7 +80,8 @@ class JobsService:
         """Describe a job."""
         job = self._store.jobs.get(owner=LOCAL, job_id=request.job_id)
         data = self._store.blob(self._store.jobs.client_digest(request.job_id))
-        return jobs_pb2.JobsGetResponse(job=encode_job(job), client_data=data)
+        placed = replace(job, queue=self._dispatch.place(request.job_id))
+        return jobs_pb2.JobsGetResponse(job=encode_job(placed), client_data=data)
 
     async def List(self, request: jobs_pb2.JobsListRequest) -> jobs_pb2.JobsListResponse:
         """List jobs, newest first."""
@@ -81,6 +96,7 @@ class JobsService:
         """Send the events after the cursor, then those that come, to the last."""
         number = self._store.jobs.number(owner=LOCAL, job_id=request.job_id)
         cursor = request.after_sequence
+        told: QueuePlace | None = None
         with self._announcer.listen(request.job_id) as listener:
             while True:
                 listener.clear()
@@ -93,8 +109,14 @@ class JobsService:
                         return
                 if not events and is_over:
                     return
-                if not events:
-                    await listener.wait()
+                if events:
+                    continue
+                place = self._dispatch.place(request.job_id)
+                if place is not None and place != told:
+                    told = place
+                    event = JobEvent(sequence=cursor, time_ns=self._book.now(), what=place)
+                    yield encode_event(event).SerializeToString()
+                await listener.wait(None if place is None else _PLACE_PERIOD)
 
     async def Results(self, request: jobs_pb2.ResultsRequest) -> AsyncIterator[bytes]:
         """Send what is durable, piece by piece."""
@@ -112,7 +134,7 @@ class JobsService:
 
     async def Cancel(self, request: jobs_pb2.JobsCancelRequest) -> jobs_pb2.JobsCancelResponse:
         """End a job."""
-        status = await self._engine.cancel(owner=LOCAL, job_id=request.job_id)
+        status = await self._engine.cancel(owner=LOCAL, job_id=request.job_id, force=request.force)
         return jobs_pb2.JobsCancelResponse(status=STATUS_NUMBER[status])
 
     async def Explain(self, request: jobs_pb2.ExplainRequest) -> jobs_pb2.ExplainResponse:

@@ -11,11 +11,15 @@ from qubitd.server.errors import UnknownJobError
 from qubitd.server.store.event_rows import COLUMNS, event_of
 from qubitd.server.store.problem_text import problems_of
 from qubitd.server.store.rows import AliveJob, ChunkRow, JobQuery, ListedJob, Span
+from qubitd.server.store.terms_columns import TERMS_COLUMNS, terms_of
 from qubitd.wire.jobs import Job, JobEvent, StageTime
 
 _JOB = (
     "number, id, backend, status, revision, shots, circuits, programs, created_ns, instrument_ns, message, problems,"
-    " (SELECT coalesce(max(sequence), 0) FROM event WHERE job = number)"
+    " (SELECT coalesce(max(sequence), 0) FROM event WHERE job = number), session"
+)
+_ALIVE = (
+    "number, id, backend, status, version, attempt, revision, cancelling, shots, owner, created_ns, " + TERMS_COLUMNS
 )
 EVENTS_AT_ONCE = 1000
 """Most events that one read gives."""
@@ -40,6 +44,11 @@ class JobReads:
         if row is None:
             raise UnknownJobError(job_id=job_id)
         return self._with_details([row])[0].job
+
+    def is_known(self, *, owner: str, key: str) -> bool:
+        """Whether an owner's key stands for a job already."""
+        row = self._connection.execute("SELECT 1 FROM job WHERE owner = ? AND key = ?", (owner, key)).fetchone()
+        return row is not None
 
     def number(self, *, owner: str, job_id: str) -> int:
         """Give a job's place in the order of acceptance.
@@ -67,6 +76,12 @@ class JobReads:
         if query.backend:
             conditions.append("backend = ?")
             values.append(query.backend)
+        if query.session_id:
+            conditions.append("session = ?")
+            values.append(query.session_id)
+        if query.since_ns:
+            conditions.append("created_ns >= ?")
+            values.append(query.since_ns)
         for tag in query.tags:
             conditions.append("EXISTS (SELECT 1 FROM tag WHERE tag.job = number AND tag.tag = ?)")
             values.append(tag)
@@ -119,23 +134,10 @@ class JobReads:
     def alive(self) -> list[AliveJob]:
         """Give every job that has not ended, in the order of acceptance."""
         rows = self._connection.execute(
-            "SELECT number, id, backend, status, version, attempt, revision, cancelling, shots FROM job"
+            f"SELECT {_ALIVE} FROM job"  # noqa: S608 (constant)
             " WHERE status NOT IN ('DONE', 'CANCELLED', 'ERROR') ORDER BY number"
         )
-        return [
-            AliveJob(
-                number=number,
-                job_id=job_id,
-                backend=backend,
-                status=JobStatus(status),
-                version=version,
-                attempt=attempt,
-                revision=revision,
-                cancelling=bool(cancelling),
-                shots=shots,
-            )
-            for number, job_id, backend, status, version, attempt, revision, cancelling, shots in rows
-        ]
+        return [_alive(*row) for row in rows]
 
     def _digest(self, column: str, job_id: str) -> str:
         row = self._connection.execute(
@@ -164,6 +166,24 @@ class JobReads:
         return [_listed(row, timeline=tuple(stages[row[0]]), tags=tuple(tags[row[0]])) for row in rows]
 
 
+def _alive(*columns: Any) -> AliveJob:
+    number, job_id, backend, status, version, attempt, revision, cancelling, shots, owner, created_ns, *terms = columns
+    return AliveJob(
+        number=number,
+        job_id=job_id,
+        backend=backend,
+        status=JobStatus(status),
+        version=version,
+        attempt=attempt,
+        revision=revision,
+        cancelling=bool(cancelling),
+        shots=shots,
+        owner=owner,
+        created_ns=created_ns,
+        terms=terms_of(terms),
+    )
+
+
 def _listed(row: tuple[Any, ...], *, timeline: tuple[StageTime, ...], tags: tuple[str, ...]) -> ListedJob:
     job = Job(
         job_id=row[1],
@@ -178,6 +198,7 @@ def _listed(row: tuple[Any, ...], *, timeline: tuple[StageTime, ...], tags: tupl
         message=row[10],
         problems=problems_of(row[11]),
         last_sequence=row[12],
+        session_id=row[13],
         timeline=timeline,
         tags=tags,
     )

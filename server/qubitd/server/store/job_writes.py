@@ -13,6 +13,7 @@ from qubitd.server.store.event_rows import insert_events
 from qubitd.server.store.frames import join
 from qubitd.server.store.problem_text import problems_text
 from qubitd.server.store.rows import Accepted, Change, NewChunk, NewJob
+from qubitd.server.store.terms_columns import terms_columns
 from qubitd.wire.jobs import StatusChange
 
 
@@ -145,7 +146,8 @@ class JobWrites:
         client_digest = self._blobs.put(self._connection, new.client_data)
         cursor = self._connection.execute(
             "INSERT INTO job (id, owner, key, backend, request_digest, spec_digest, client_digest, shots, circuits,"
-            " programs, created_ns, status) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " programs, created_ns, status, session, slot, urgency, priority, revision_policy, wanted_revision, rerun)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 new.job_id,
                 new.owner,
@@ -159,6 +161,7 @@ class JobWrites:
                 new.programs,
                 new.created_ns,
                 JobStatus.INITIALIZING.value,
+                *terms_columns(new.terms),
             ),
         )
         number = cursor.lastrowid or 0

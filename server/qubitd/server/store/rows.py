@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from qubitd.core.errors import Problem
 from qubitd.core.job import JobStatus
 from qubitd.server.events import Dated
 from qubitd.wire.jobs import Job
+from qubitd.wire.terms import JobTerms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +33,7 @@ class NewJob:
     """Circuits x bindings x grid points."""
     tags: tuple[str, ...]
     created_ns: int
+    terms: JobTerms = field(default_factory=JobTerms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +121,10 @@ class AliveJob:
     cancelling: bool
     shots: int
     """Of each program."""
+    owner: str
+    created_ns: int
+    """When it was accepted, ns since 1970-01-01 UTC."""
+    terms: JobTerms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,3 +139,7 @@ class JobQuery:
     tags: tuple[str, ...] = ()
     """All of them."""
     backend: str = ""
+    session_id: str = ""
+    """Only jobs of this session; empty for all."""
+    since_ns: int = 0
+    """Only jobs accepted at this time or later, ns since 1970-01-01 UTC."""

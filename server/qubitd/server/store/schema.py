@@ -138,7 +138,54 @@ CREATE TABLE device_file (
 ) STRICT, WITHOUT ROWID;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST,)
+_SESSIONS_AND_SLOTS = """
+ALTER TABLE job ADD COLUMN session TEXT NOT NULL DEFAULT '';
+ALTER TABLE job ADD COLUMN slot TEXT NOT NULL DEFAULT '';
+ALTER TABLE job ADD COLUMN urgency TEXT NOT NULL DEFAULT 'normal';
+ALTER TABLE job ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE job ADD COLUMN revision_policy TEXT NOT NULL DEFAULT 'latest';
+ALTER TABLE job ADD COLUMN wanted_revision INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE job ADD COLUMN rerun INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX job_by_session ON job (session) WHERE session <> '';
+
+CREATE TABLE session (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    owner TEXT NOT NULL,
+    key TEXT NOT NULL,
+    request_digest TEXT NOT NULL,
+    backend TEXT NOT NULL,
+    mode TEXT NOT NULL,
+    max_seconds REAL NOT NULL,
+    idle_seconds REAL NOT NULL,
+    at_expiry TEXT NOT NULL,
+    created_ns INTEGER NOT NULL,
+    started_ns INTEGER NOT NULL DEFAULT 0,
+    closed_ns INTEGER NOT NULL DEFAULT 0,
+    accepting INTEGER NOT NULL DEFAULT 1,
+    elapsed REAL NOT NULL DEFAULT 0,
+    qpu_seconds REAL NOT NULL DEFAULT 0,
+    UNIQUE (owner, key)
+) STRICT;
+CREATE INDEX session_alive ON session (number) WHERE closed_ns = 0;
+
+CREATE TABLE slot (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    owner TEXT NOT NULL,
+    key TEXT NOT NULL,
+    request_digest TEXT NOT NULL,
+    backend TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    start_ns INTEGER NOT NULL,
+    end_ns INTEGER NOT NULL,
+    note TEXT NOT NULL,
+    UNIQUE (owner, key)
+) STRICT;
+CREATE INDEX slot_by_end ON slot (end_ns);
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SESSIONS_AND_SLOTS)
 """Step n takes a store from user_version n to n + 1."""
 
 

@@ -17,6 +17,8 @@ from qubitd.server.store.job_reads import JobReads
 from qubitd.server.store.job_writes import JobWrites
 from qubitd.server.store.revisions import RevisionReads, RevisionWrites
 from qubitd.server.store.schema import migrate
+from qubitd.server.store.sessions import SessionReads, SessionWrites
+from qubitd.server.store.slots import SlotReads, SlotWrites
 from qubitd.server.store.writer import Writer
 
 Result = TypeVar("Result")
@@ -33,6 +35,8 @@ class Writes:
 
     jobs: JobWrites
     revisions: RevisionWrites
+    sessions: SessionWrites
+    slots: SlotWrites
 
 
 class Store:
@@ -55,6 +59,8 @@ class Store:
         )
         self._blob_lock = threading.Lock()
         self.jobs = JobReads(self._connection)
+        self.sessions = SessionReads(self._connection)
+        self.slots = SlotReads(self._connection)
 
     def revisions(self, backend: str) -> RevisionReads:
         """Ask about a backend's revisions."""
@@ -83,7 +89,12 @@ class Store:
         assert_sound(connection, self.path)
         migrate(connection, path=self.path)
         self._folder.sweep(connection)
-        return Writes(jobs=JobWrites(connection, self._folder), revisions=RevisionWrites(connection))
+        return Writes(
+            jobs=JobWrites(connection, self._folder),
+            revisions=RevisionWrites(connection),
+            sessions=SessionWrites(connection),
+            slots=SlotWrites(connection),
+        )
 
 
 def _nobody_told(_: StoreBrokenError) -> None:

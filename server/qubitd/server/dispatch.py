@@ -1,0 +1,166 @@
+"""Who runs next, for the engine: the scheduler with the sessions and slots as they are now, and what was learned of
+how long jobs take. All of it in the event loop's thread.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from qubitd.drivers.rack import TimeKind
+from qubitd.server.book import Entry
+from qubitd.server.clocks import Clocks
+from qubitd.server.scheduling.forecast import Place, places
+from qubitd.server.scheduling.scheduler import Decision, Scheduler
+from qubitd.server.scheduling.waiting import QueueClass, Waiting
+from qubitd.server.sessions.book import SessionBook
+from qubitd.server.slots import SlotBook
+from qubitd.wire.jobs import QueuePlace
+from qubitd.wire.terms import Urgency
+
+_LEARNING = 0.2
+"""Weight of the newest job in what is expected of the next."""
+_FRESH = 0.5
+"""Seconds for which a forecast is told again instead of made anew."""
+_CLASSES = {
+    Urgency.SAFETY: QueueClass.SAFETY,
+    Urgency.NORMAL: QueueClass.NORMAL,
+    Urgency.BACKGROUND: QueueClass.BACKGROUND,
+}
+
+
+@dataclass(slots=True, kw_only=True)
+class Durations:
+    """Seconds that a job holds the rack: its time on the instruments, where that is real, and what comes on top."""
+
+    time: TimeKind
+    overhead: float = 0.05
+    """Seconds on top, as learned."""
+
+    def expect(self, instrument_seconds: float) -> float:
+        """Estimate a job."""
+        return self.overhead + (instrument_seconds if self.time == "real" else 0.0)
+
+    def learn(self, seconds: float, instrument_seconds: float) -> None:
+        """Take in how long a job took."""
+        extra = seconds - (instrument_seconds if self.time == "real" else 0.0)
+        self.overhead += _LEARNING * (max(extra, 0.0) - self.overhead)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Running:
+    entry: Entry
+    queue_class: QueueClass
+    started: float
+    expected_end: float
+
+
+@dataclass(slots=True, kw_only=True)
+class Dispatch:
+    """Chooses, forecasts, and keeps the accounts."""
+
+    clocks: Clocks
+    sessions: SessionBook
+    slots: SlotBook
+    durations: Durations
+    scheduler: Scheduler = field(default_factory=Scheduler)
+    _running: _Running | None = None
+    _places: dict[str, Place] = field(default_factory=dict[str, Place])
+    _places_at: float = -math.inf
+
+    def __len__(self) -> int:
+        return len(self.scheduler.lanes)
+
+    @property
+    def running(self) -> str:
+        """Id of the job that has the rack; empty if none has."""
+        return "" if self._running is None else self._running.entry.job_id
+
+    def add(self, entry: Entry) -> None:
+        """Let a job wait for the rack."""
+        self.scheduler.lanes.add(self._waiting(entry))
+        self._places_at = -math.inf
+
+    def remove(self, job_id: str) -> None:
+        """Let a job wait no longer."""
+        self.scheduler.lanes.remove(job_id)
+        self._places_at = -math.inf
+
+    def decide(self) -> Decision:
+        """Choose the next job, and leave it in its place."""
+        self._refresh()
+        decision = self.scheduler.decide(self.clocks.steady())
+        return Decision(job_id=decision.job_id, look_again=min(decision.look_again, self.sessions.next_look()))
+
+    def started(self, entry: Entry) -> None:
+        """A job has the rack."""
+        now = self.clocks.steady()
+        self._running = _Running(
+            entry=entry,
+            queue_class=self._waiting(entry).queue_class,
+            started=now,
+            expected_end=now + self.durations.expect(entry.instrument_estimate),
+        )
+
+    def ended(self, *, instrument_seconds: float) -> None:
+        """The job gave the rack back."""
+        running = self._running
+        if running is None:
+            return
+        now = self.clocks.steady()
+        self._running = None
+        self.durations.learn(now - running.started, instrument_seconds)
+        self.scheduler.shares.add(running.entry.owner, now - running.started, at=now)
+        self._places_at = -math.inf
+
+    def must_leave(self) -> bool:
+        """Say whether the running job is to leave at its next chunk boundary for a more urgent one."""
+        running = self._running
+        if running is None:
+            return False
+        self._refresh()
+        terms = running.entry.terms
+        return self.scheduler.preempts(running.queue_class, terms.session_id, terms.slot_id, self.clocks.steady())
+
+    def place(self, job_id: str) -> QueuePlace | None:
+        """Say where a job stands; None if it is not queued."""
+        if job_id not in self.scheduler.lanes:
+            return None
+        self._forecast()
+        place = self._places.get(job_id)
+        if place is None:
+            return QueuePlace(position=len(self._places), expected_start_ns=0)
+        ahead = place.start - self.clocks.steady()
+        return QueuePlace(position=place.position, expected_start_ns=self.clocks.wall() + round(ahead * 1e9))
+
+    def _forecast(self) -> None:
+        now = self.clocks.steady()
+        if now - self._places_at < _FRESH:
+            return
+        self._refresh()
+        busy_until = now if self._running is None else max(now, self._running.expected_end)
+        self._places = places(self.scheduler, now=now, busy_until=busy_until)
+        self._places_at = now
+
+    def _refresh(self) -> None:
+        self.scheduler.windows = self.sessions.windows()
+        self.scheduler.slots = self.slots.coming()
+
+    def _waiting(self, entry: Entry) -> Waiting:
+        terms = entry.terms
+        queue_class = _CLASSES[terms.urgency]
+        if terms.session_id and not entry.left_session:
+            queue_class = QueueClass.SESSION
+        elif terms.slot_id:
+            queue_class = QueueClass.CALIBRATION
+        return Waiting(
+            job_id=entry.job_id,
+            accepted=entry.number,
+            project=entry.owner,
+            queue_class=queue_class,
+            priority=terms.priority,
+            since=entry.since,
+            estimate=self.durations.expect(entry.instrument_estimate),
+            session=terms.session_id,
+            slot=terms.slot_id,
+        )

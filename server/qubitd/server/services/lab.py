@@ -1,0 +1,79 @@
+"""qubitd.v1.Lab: the operator's view of the rack, and the switches."""
+
+from __future__ import annotations
+
+from qubitd.server.backend import server_version
+from qubitd.server.dispatch import Dispatch
+from qubitd.server.engine import Engine
+from qubitd.server.rack import RackThread
+from qubitd.server.rpc import Service, unary
+from qubitd.v1 import lab_pb2
+from qubitd.wire.lab import MAX_REASON, InstrumentInfo, LabHealth, encode_health, encode_instrument
+from qubitd.wire.parsing import check_text
+
+
+class LabService:
+    """Its RPCs, named like them."""
+
+    def __init__(self, *, engine: Engine, dispatch: Dispatch, rack: RackThread, started_ns: int) -> None:
+        self._engine = engine
+        self._dispatch = dispatch
+        self._rack = rack
+        self._started_ns = started_ns
+
+    def service(self) -> Service:
+        """Give the handlers."""
+        return Service(
+            name="qubitd.v1.Lab",
+            rpcs={
+                "Instruments": unary(lab_pb2.InstrumentsRequest, self.Instruments),
+                "Health": unary(lab_pb2.HealthRequest, self.Health),
+                "Drain": unary(lab_pb2.DrainRequest, self.Drain),
+                "Stop": unary(lab_pb2.StopRequest, self.Stop),
+                "Resume": unary(lab_pb2.ResumeRequest, self.Resume),
+            },
+        )
+
+    async def Instruments(self, _: lab_pb2.InstrumentsRequest) -> lab_pb2.InstrumentsResponse:
+        """List the instruments."""
+        infos = (
+            InstrumentInfo(
+                name=name,
+                kind="cluster",
+                resource=instrument.resource,
+                answers=self._rack.is_operational,
+                fault=self._rack.fault,
+            )
+            for name, instrument in self._rack.file.instruments.items()
+        )
+        return lab_pb2.InstrumentsResponse(instruments=map(encode_instrument, infos))
+
+    async def Health(self, _: lab_pb2.HealthRequest) -> lab_pb2.HealthResponse:
+        """Say how the daemon is."""
+        lab = self._engine.lab
+        health = LabHealth(
+            state=lab.state,
+            queued=len(self._dispatch),
+            running=self._dispatch.running,
+            operational=self._rack.is_operational,
+            reason=lab.reason or self._rack.fault,
+            started_ns=self._started_ns,
+            server_version=server_version(),
+            sessions=len(self._dispatch.sessions),
+        )
+        return encode_health(health)
+
+    async def Drain(self, request: lab_pb2.DrainRequest) -> lab_pb2.DrainResponse:
+        """Start nothing more."""
+        self._engine.drain_lab(check_text(request.reason, where="reason", most=MAX_REASON))
+        return lab_pb2.DrainResponse()
+
+    async def Stop(self, request: lab_pb2.StopRequest) -> lab_pb2.StopResponse:
+        """Make the rack safe at once."""
+        await self._engine.stop_lab(check_text(request.reason, where="reason", most=MAX_REASON))
+        return lab_pb2.StopResponse()
+
+    async def Resume(self, _: lab_pb2.ResumeRequest) -> lab_pb2.ResumeResponse:
+        """Go on."""
+        self._engine.resume_lab()
+        return lab_pb2.ResumeResponse()

@@ -1,0 +1,80 @@
+"""qubitd.v1.Sessions: the rack for one user between jobs."""
+
+from __future__ import annotations
+
+from qubitd.server.backend import Backend
+from qubitd.server.engine import Engine
+from qubitd.server.identity import LOCAL
+from qubitd.server.rpc import Service, unary
+from qubitd.server.sessions.book import SessionBook
+from qubitd.v1 import sessions_pb2
+from qubitd.wire.parsing import check_count
+from qubitd.wire.sessions import encode_session
+
+_USUAL_PAGE = 100
+_LARGEST_PAGE = 1_000
+
+
+class SessionsService:
+    """Its RPCs, named like them."""
+
+    def __init__(self, *, backend: Backend, engine: Engine, sessions: SessionBook) -> None:
+        self._backend = backend
+        self._engine = engine
+        self._sessions = sessions
+
+    def service(self) -> Service:
+        """Give the handlers."""
+        return Service(
+            name="qubitd.v1.Sessions",
+            rpcs={
+                "Open": unary(sessions_pb2.OpenRequest, self.Open),
+                "Get": unary(sessions_pb2.SessionsGetRequest, self.Get),
+                "List": unary(sessions_pb2.SessionsListRequest, self.List),
+                "Renew": unary(sessions_pb2.RenewRequest, self.Renew),
+                "Close": unary(sessions_pb2.CloseRequest, self.Close),
+                "Cancel": unary(sessions_pb2.SessionsCancelRequest, self.Cancel),
+                "Usage": unary(sessions_pb2.UsageRequest, self.Usage),
+            },
+        )
+
+    async def Open(self, request: sessions_pb2.OpenRequest) -> sessions_pb2.OpenResponse:
+        """Open a session."""
+        self._backend.check_name(request.backend)
+        self._engine.check_taking()
+        info = await self._sessions.open(request, owner=LOCAL)
+        return sessions_pb2.OpenResponse(session=encode_session(info))
+
+    async def Get(self, request: sessions_pb2.SessionsGetRequest) -> sessions_pb2.SessionsGetResponse:
+        """Describe a session."""
+        info = self._sessions.info(request.session_id, owner=LOCAL)
+        return sessions_pb2.SessionsGetResponse(session=encode_session(info))
+
+    async def List(self, request: sessions_pb2.SessionsListRequest) -> sessions_pb2.SessionsListResponse:
+        """List sessions, newest first."""
+        limit = check_count(request.limit, where="limit", most=_LARGEST_PAGE) or _USUAL_PAGE
+        infos = self._sessions.newest(owner=LOCAL, limit=limit, open_only=request.open_only)
+        return sessions_pb2.SessionsListResponse(sessions=map(encode_session, infos))
+
+    async def Renew(self, request: sessions_pb2.RenewRequest) -> sessions_pb2.RenewResponse:
+        """Note that the client is there."""
+        info = await self._sessions.renew(request.session_id, owner=LOCAL)
+        return sessions_pb2.RenewResponse(session=encode_session(info))
+
+    async def Close(self, request: sessions_pb2.CloseRequest) -> sessions_pb2.CloseResponse:
+        """Take no new jobs."""
+        info = await self._sessions.close(request.session_id, owner=LOCAL)
+        self._engine.wake()
+        return sessions_pb2.CloseResponse(session=encode_session(info))
+
+    async def Cancel(self, request: sessions_pb2.SessionsCancelRequest) -> sessions_pb2.SessionsCancelResponse:
+        """Close it and end its jobs."""
+        info = await self._engine.cancel_session(owner=LOCAL, session_id=request.session_id)
+        return sessions_pb2.SessionsCancelResponse(session=encode_session(info))
+
+    async def Usage(self, request: sessions_pb2.UsageRequest) -> sessions_pb2.UsageResponse:
+        """Say what it used."""
+        usage = self._sessions.usage(request.session_id, owner=LOCAL)
+        return sessions_pb2.UsageResponse(
+            qpu_seconds=usage.qpu_seconds, elapsed_seconds=usage.elapsed_seconds, jobs=usage.jobs
+        )

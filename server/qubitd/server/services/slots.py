@@ -1,0 +1,48 @@
+"""qubitd.v1.Slots: time of the rack that is reserved."""
+
+from __future__ import annotations
+
+from qubitd.server.backend import Backend
+from qubitd.server.engine import Engine
+from qubitd.server.identity import LOCAL
+from qubitd.server.rpc import Service, unary
+from qubitd.server.slots import SlotBook
+from qubitd.v1 import slots_pb2
+from qubitd.wire.slots import encode_slot
+
+
+class SlotsService:
+    """Its RPCs, named like them."""
+
+    def __init__(self, *, backend: Backend, engine: Engine, slots: SlotBook) -> None:
+        self._backend = backend
+        self._engine = engine
+        self._slots = slots
+
+    def service(self) -> Service:
+        """Give the handlers."""
+        return Service(
+            name="qubitd.v1.Slots",
+            rpcs={
+                "Reserve": unary(slots_pb2.ReserveRequest, self.Reserve),
+                "List": unary(slots_pb2.SlotsListRequest, self.List),
+                "Release": unary(slots_pb2.ReleaseRequest, self.Release),
+            },
+        )
+
+    async def Reserve(self, request: slots_pb2.ReserveRequest) -> slots_pb2.ReserveResponse:
+        """Reserve time."""
+        self._backend.check_name(request.backend)
+        slot = await self._slots.reserve(request, owner=LOCAL)
+        self._engine.wake()
+        return slots_pb2.ReserveResponse(slot=encode_slot(slot))
+
+    async def List(self, _: slots_pb2.SlotsListRequest) -> slots_pb2.SlotsListResponse:
+        """List the slots that are not over."""
+        return slots_pb2.SlotsListResponse(slots=map(encode_slot, self._slots.infos()))
+
+    async def Release(self, request: slots_pb2.ReleaseRequest) -> slots_pb2.ReleaseResponse:
+        """Give time back."""
+        await self._slots.release(request.slot_id)
+        self._engine.wake()
+        return slots_pb2.ReleaseResponse()

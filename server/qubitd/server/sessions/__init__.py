@@ -1,0 +1,1 @@
+"""Sessions: the rack for one user between jobs, under two clocks."""

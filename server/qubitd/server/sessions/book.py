@@ -1,0 +1,284 @@
+"""The sessions that are not over, in memory and in the store, kept in step. All of it in the event loop's thread."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import uuid
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+from qubitd.core.job import JobStatus
+from qubitd.server.clocks import Clocks
+from qubitd.server.errors import SessionClosedError
+from qubitd.server.persistence import durable
+from qubitd.server.scheduling.waiting import Window
+from qubitd.server.sessions import rules
+from qubitd.server.sessions.rules import Outcome, Session
+from qubitd.server.store.sessions import NewSession, SessionProgress, SessionRow
+from qubitd.server.store.store import Store
+from qubitd.v1 import sessions_pb2
+from qubitd.wire.sessions import SessionInfo, SessionMode, SessionState, SessionUsage, decode_terms
+
+
+@dataclass(slots=True, kw_only=True)
+class _Kept:
+    """A session in memory beside its row."""
+
+    row: SessionRow
+    session: Session
+
+
+class SessionBook:
+    """Every session that is not over."""
+
+    def __init__(self, *, store: Store, clocks: Clocks) -> None:
+        self._store = store
+        self._clocks = clocks
+        self._kept: dict[str, _Kept] = {}
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def load(self, jobs: Collection[tuple[str, JobStatus]]) -> None:
+        """Take over the sessions that an earlier process left, with the jobs (session, state) that have not ended."""
+        for row in self._store.sessions.alive():
+            states = [status for session_id, status in jobs if session_id == row.session_id]
+            running = states.count(JobStatus.RUNNING)
+            session = replace(_session_of(row), waiting=len(states) - running, running=running)
+            self._kept[row.session_id] = _Kept(row=row, session=session)
+            self._settle(row.session_id)
+
+    async def open(self, request: sessions_pb2.OpenRequest, *, owner: str) -> SessionInfo:
+        """Open a session; durable on return.
+
+        Raises:
+            MalformedMessageError: a field is outside its limits.
+            KeyReusedError: the key stands for a session that was asked for otherwise.
+        """
+        terms = decode_terms(request)
+        new = NewSession(
+            session_id=str(uuid.uuid4()),
+            owner=owner,
+            key=terms.key,
+            request_digest=hashlib.sha256(request.SerializeToString(deterministic=True)).hexdigest(),
+            backend=terms.backend,
+            mode=terms.mode,
+            max_seconds=terms.max_seconds,
+            idle_seconds=terms.idle_seconds,
+            at_expiry=terms.at_expiry,
+            created_ns=self._clocks.wall(),
+        )
+        row, is_new = await durable(self._store.write(lambda w: w.sessions.open(new)))
+        if is_new:
+            session = rules.renewed(_session_of(row), self._clocks.steady())
+            self._kept[row.session_id] = _Kept(row=row, session=session)
+        return self.info(row.session_id, owner=owner)
+
+    def info(self, session_id: str, *, owner: str) -> SessionInfo:
+        """Describe a session, also one that is over.
+
+        Raises:
+            UnknownSessionError: the owner has no such session.
+        """
+        kept = self._kept.get(session_id)
+        if kept is not None and kept.row.owner == owner:
+            return self._describe(kept)
+        return _closed_info(self._store.sessions.get(owner=owner, session_id=session_id))
+
+    def newest(self, *, owner: str, limit: int, open_only: bool) -> list[SessionInfo]:
+        """List sessions, newest first."""
+        rows = self._store.sessions.newest(owner=owner, limit=limit, open_only=open_only)
+        return [
+            self._describe(self._kept[row.session_id]) if row.session_id in self._kept else _closed_info(row)
+            for row in rows
+        ]
+
+    def usage(self, session_id: str, *, owner: str) -> SessionUsage:
+        """Say what a session used.
+
+        Raises:
+            UnknownSessionError: the owner has no such session.
+        """
+        info = self.info(session_id, owner=owner)
+        return SessionUsage(
+            qpu_seconds=info.qpu_seconds,
+            elapsed_seconds=info.elapsed_seconds,
+            jobs=self._store.sessions.jobs(session_id),
+        )
+
+    async def renew(self, session_id: str, *, owner: str) -> SessionInfo:
+        """Note that a session's client is alive; how far it has come is durable on return.
+
+        Raises:
+            UnknownSessionError: the owner has no such session.
+            SessionClosedError: it is closed.
+        """
+        info = self.info(session_id, owner=owner)
+        if info.state is SessionState.CLOSED:
+            raise SessionClosedError(session_id=session_id)
+        await self._change(session_id, rules.renewed(self._kept[session_id].session, self._clocks.steady()))
+        return self.info(session_id, owner=owner)
+
+    async def close(self, session_id: str, *, owner: str) -> SessionInfo:
+        """Let a session take no more jobs; durable on return.
+
+        Raises:
+            UnknownSessionError: the owner has no such session.
+        """
+        self.info(session_id, owner=owner)
+        kept = self._kept.get(session_id)
+        if kept is not None:
+            await self._change(session_id, rules.closed(kept.session))
+        return self.info(session_id, owner=owner)
+
+    def admit(self, session_id: str, *, owner: str) -> None:
+        """Count a job that is about to be taken.
+
+        Raises:
+            UnknownSessionError: the owner has no such session.
+            SessionClosedError: it takes no more jobs.
+        """
+        self.info(session_id, owner=owner)
+        kept = self._kept.get(session_id)
+        if kept is None:
+            raise SessionClosedError(session_id=session_id)
+        kept.session = rules.submitted(kept.session, self._clocks.steady())
+
+    def withdraw(self, session_id: str) -> None:
+        """Take back an `admit` whose job was not taken after all."""
+        self._job_gone(session_id, had_started=False, qpu_seconds=0.0)
+
+    def moved(self, session_id: str, before: JobStatus, after: JobStatus, *, qpu_seconds: float) -> None:
+        """A job of a session took a step."""
+        kept = self._kept.get(session_id)
+        if kept is None:
+            return
+        if after is JobStatus.RUNNING:
+            self._start(kept)
+        elif before is JobStatus.RUNNING and not after.is_final:
+            kept.session = rules.job_put_back(kept.session)
+        elif after.is_final:
+            self._job_gone(session_id, had_started=before is JobStatus.RUNNING, qpu_seconds=qpu_seconds)
+
+    def leave(self, session_id: str, jobs: int) -> None:
+        """Waiting jobs of a session went to the common queue."""
+        self._kept[session_id].session = rules.left(self._kept[session_id].session, jobs)
+        self._settle(session_id)
+
+    def expired(self) -> list[tuple[str, Outcome]]:
+        """Close the sessions whose time is over, and say what becomes of the jobs that wait."""
+        found: list[tuple[str, Outcome]] = []
+        for session_id, kept in list(self._kept.items()):
+            kept.session, outcome = rules.look(kept.session, self._clocks.steady())
+            if outcome is not Outcome.KEEP:
+                found.append((session_id, outcome))
+                self._settle(session_id)
+        return found
+
+    def windows(self) -> Sequence[Window]:
+        """Give the sessions as the scheduler sees them."""
+        now = self._clocks.steady()
+        return [
+            Window(
+                session=session_id,
+                opened=kept.row.number,
+                needs=_needs(kept.session, now),
+                holds_until=kept.session.holds_until(now),
+            )
+            for session_id, kept in self._kept.items()
+        ]
+
+    def next_look(self) -> float:
+        """Give when a session may change by time alone, s on the steady clock."""
+        now = self._clocks.steady()
+        return min((rules.next_look(kept.session, now) for kept in self._kept.values()), default=float("inf"))
+
+    async def settle_all(self) -> None:
+        """Write how far every session has come, before the daemon ends."""
+        await asyncio.gather(*(self._write(kept) for kept in self._kept.values()))
+
+    def _start(self, kept: _Kept) -> None:
+        kept.session = rules.job_started(kept.session, self._clocks.steady())
+        if kept.row.started_ns == 0:
+            kept.row = replace(kept.row, started_ns=self._clocks.wall())
+        self._write(kept)
+
+    def _job_gone(self, session_id: str, *, had_started: bool, qpu_seconds: float) -> None:
+        kept = self._kept[session_id]
+        now = self._clocks.steady()
+        kept.session = rules.job_ended(kept.session, now, had_started=had_started, qpu_seconds=qpu_seconds)
+        self._settle(session_id)
+
+    def _change(self, session_id: str, session: Session) -> asyncio.Future[None]:
+        self._kept[session_id].session = session
+        return self._settle(session_id)
+
+    def _settle(self, session_id: str) -> asyncio.Future[None]:
+        """Write a session; forget it in memory if it is over."""
+        kept = self._kept[session_id]
+        if kept.session.is_over:
+            kept.row = replace(kept.row, closed_ns=self._clocks.wall())
+            del self._kept[session_id]
+        return self._write(kept)
+
+    def _write(self, kept: _Kept) -> asyncio.Future[None]:
+        progress = SessionProgress(
+            session_id=kept.row.session_id,
+            started_ns=kept.row.started_ns,
+            closed_ns=kept.row.closed_ns,
+            accepting=kept.session.accepting,
+            elapsed=kept.session.elapsed(self._clocks.steady()),
+            qpu_seconds=kept.session.qpu_seconds,
+        )
+        return durable(self._store.write(lambda w: w.sessions.update(progress)))
+
+    def _describe(self, kept: _Kept) -> SessionInfo:
+        now = self._clocks.steady()
+        session = kept.session
+        return replace(
+            _closed_info(kept.row),
+            state=session.state,
+            elapsed_seconds=session.elapsed(now),
+            qpu_seconds=session.qpu_seconds,
+            holds_rack=session.holds_until(now) > now,
+        )
+
+
+def _needs(session: Session, now: float) -> float:
+    """Seconds that the rest of a dedicated session's time takes."""
+    return 0.0 if session.mode is SessionMode.BATCH else session.max_seconds - session.elapsed(now)
+
+
+def _session_of(row: SessionRow) -> Session:
+    return Session(
+        session_id=row.session_id,
+        number=row.number,
+        owner=row.owner,
+        project=row.owner,
+        mode=row.mode,
+        max_seconds=row.max_seconds,
+        idle_seconds=row.idle_seconds,
+        at_expiry=row.at_expiry,
+        accepting=row.accepting,
+        used_before=row.elapsed,
+        qpu_seconds=row.qpu_seconds,
+    )
+
+
+def _closed_info(row: SessionRow) -> SessionInfo:
+    return SessionInfo(
+        session_id=row.session_id,
+        backend=row.backend,
+        mode=row.mode,
+        state=SessionState.CLOSED,
+        max_seconds=row.max_seconds,
+        idle_seconds=row.idle_seconds,
+        at_expiry=row.at_expiry,
+        created_ns=row.created_ns,
+        started_ns=row.started_ns,
+        closed_ns=row.closed_ns,
+        elapsed_seconds=row.elapsed,
+        qpu_seconds=row.qpu_seconds,
+        owner=row.owner,
+    )

@@ -1,0 +1,99 @@
+"""Reserved time, in memory and in the store. People speak of wall-clock time; decisions are taken on the steady clock,
+against which each slot is placed once, so that a step of the wall clock moves none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+
+from qubitd.server.clocks import Clocks
+from qubitd.server.errors import UnknownSlotError
+from qubitd.server.persistence import durable
+from qubitd.server.scheduling.waiting import Slot
+from qubitd.server.store.slots import NewSlot
+from qubitd.server.store.store import Store
+from qubitd.v1 import slots_pb2
+from qubitd.wire.slots import SlotInfo, decode_reservation
+
+
+class SlotBook:
+    """The slots that are not over."""
+
+    def __init__(self, *, store: Store, clocks: Clocks) -> None:
+        self._store = store
+        self._clocks = clocks
+        self._slots: dict[str, tuple[SlotInfo, Slot]] = {}
+
+    def load(self) -> None:
+        """Take over the slots that an earlier process left."""
+        for info in self._store.slots.coming(now_ns=self._clocks.wall()):
+            self._keep(info)
+
+    async def reserve(self, request: slots_pb2.ReserveRequest, *, owner: str) -> SlotInfo:
+        """Reserve time; durable on return.
+
+        Raises:
+            MalformedMessageError: a field is outside its limits.
+            KeyReusedError: the key stands for a slot that was asked for otherwise.
+            SlotTakenError: the time overlaps another slot's.
+        """
+        wanted = decode_reservation(request)
+        start = wanted.start_ns or self._clocks.wall()
+        info = SlotInfo(
+            slot_id=str(uuid.uuid4()),
+            backend=wanted.backend,
+            kind=wanted.kind,
+            start_ns=start,
+            end_ns=start + round(wanted.seconds * 1e9),
+            note=wanted.note,
+            owner=owner,
+        )
+        digest = hashlib.sha256(request.SerializeToString(deterministic=True)).hexdigest()
+        new = NewSlot(slot=info, key=wanted.key, request_digest=digest)
+        kept = await durable(self._store.write(lambda w: w.slots.reserve(new)))
+        if kept.slot_id not in self._slots:
+            self._keep(kept)
+        return kept
+
+    async def release(self, slot_id: str) -> None:
+        """Give time back; durable on return.
+
+        Raises:
+            UnknownSlotError: there is no such slot, or it is over.
+        """
+        now = self._clocks.wall()
+        await durable(self._store.write(lambda w: w.slots.release(slot_id=slot_id, now_ns=now)))
+        self._slots.pop(slot_id, None)
+
+    def find(self, slot_id: str) -> SlotInfo:
+        """Give a slot that is not over.
+
+        Raises:
+            UnknownSlotError: there is none.
+        """
+        kept = self._slots.get(slot_id)
+        if kept is None or kept[1].end <= self._clocks.steady():
+            raise UnknownSlotError(slot_id=slot_id)
+        return kept[0]
+
+    def infos(self) -> list[SlotInfo]:
+        """List the slots that are not over, by their start."""
+        now = self._clocks.steady()
+        return sorted((info for info, slot in self._slots.values() if slot.end > now), key=lambda info: info.start_ns)
+
+    def coming(self) -> list[Slot]:
+        """Give the slots as the scheduler sees them, by their start."""
+        now = self._clocks.steady()
+        self._slots = {slot_id: kept for slot_id, kept in self._slots.items() if kept[1].end > now}
+        return sorted((slot for _, slot in self._slots.values()), key=lambda slot: slot.start)
+
+    def _keep(self, info: SlotInfo) -> None:
+        offset = self._clocks.steady() - self._clocks.wall() * 1e-9
+        placed = Slot(
+            slot_id=info.slot_id,
+            kind=info.kind,
+            start=info.start_ns * 1e-9 + offset,
+            end=info.end_ns * 1e-9 + offset,
+        )
+        self._slots[info.slot_id] = (info, placed)

@@ -1,0 +1,187 @@
+"""Sessions as the store holds them: what was asked for, and how far they had come when they were written last."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from qubitd.server.errors import KeyReusedError, UnknownSessionError
+from qubitd.wire.sessions import AtExpiry, SessionMode
+
+_COLUMNS = (
+    "number, id, owner, backend, mode, max_seconds, idle_seconds, at_expiry, created_ns, started_ns, closed_ns,"
+    " accepting, elapsed, qpu_seconds"
+)
+
+_ASKED = "id, owner, key, request_digest, backend, mode, max_seconds, idle_seconds, at_expiry, created_ns"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewSession:
+    """A session on its way in."""
+
+    session_id: str
+    """Made by the server."""
+    owner: str
+    key: str
+    """Made by the client, unique among its sessions."""
+    request_digest: str
+    """SHA-256 of the request's bytes."""
+    backend: str
+    mode: SessionMode
+    max_seconds: float
+    idle_seconds: float
+    at_expiry: AtExpiry
+    created_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionRow:
+    """A session as it was written last."""
+
+    number: int
+    """Order of opening."""
+    session_id: str
+    owner: str
+    backend: str
+    mode: SessionMode
+    max_seconds: float
+    idle_seconds: float
+    at_expiry: AtExpiry
+    created_ns: int
+    started_ns: int
+    """When its first job started; 0 before."""
+    closed_ns: int
+    """When it was over; 0 before."""
+    accepting: bool
+    elapsed: float
+    """Seconds of its time."""
+    qpu_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionProgress:
+    """What changes while a session lasts."""
+
+    session_id: str
+    started_ns: int
+    closed_ns: int
+    accepting: bool
+    elapsed: float
+    qpu_seconds: float
+
+
+class SessionWrites:
+    """What the writer's thread can do to sessions."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def open(self, new: NewSession) -> tuple[SessionRow, bool]:
+        """Take a session, or recognise one that was opened before. Gives it, and whether it is new.
+
+        Raises:
+            KeyReusedError: the key stands for a session that was asked for otherwise.
+        """
+        known = self._connection.execute(
+            f"SELECT request_digest, {_COLUMNS} FROM session WHERE owner = ? AND key = ?",  # noqa: S608 (constant)
+            (new.owner, new.key),
+        ).fetchone()
+        if known is not None:
+            row = _row(known[1:])
+            if known[0] != new.request_digest:
+                raise KeyReusedError(key=new.key, job_id=row.session_id)
+            return row, False
+        return self._insert(new), True
+
+    def update(self, progress: SessionProgress) -> None:
+        """Write how far a session has come."""
+        self._connection.execute(
+            "UPDATE session SET started_ns = ?, closed_ns = ?, accepting = ?, elapsed = ?, qpu_seconds = ?"
+            " WHERE id = ?",
+            (
+                progress.started_ns,
+                progress.closed_ns,
+                int(progress.accepting),
+                progress.elapsed,
+                progress.qpu_seconds,
+                progress.session_id,
+            ),
+        )
+
+    def _insert(self, new: NewSession) -> SessionRow:
+        row = self._connection.execute(
+            f"INSERT INTO session ({_ASKED}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING {_COLUMNS}",  # noqa: S608
+            (
+                new.session_id,
+                new.owner,
+                new.key,
+                new.request_digest,
+                new.backend,
+                new.mode.value,
+                new.max_seconds,
+                new.idle_seconds,
+                new.at_expiry.value,
+                new.created_ns,
+            ),
+        ).fetchone()
+        return _row(row)
+
+
+class SessionReads:
+    """What can be asked about sessions."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def get(self, *, owner: str, session_id: str) -> SessionRow:
+        """Give a session.
+
+        Raises:
+            UnknownSessionError: the owner has no such session.
+        """
+        found = self._rows("id = ? AND owner = ?", (session_id, owner), limit=1)
+        if not found:
+            raise UnknownSessionError(session_id=session_id)
+        return found[0]
+
+    def newest(self, *, owner: str, limit: int, open_only: bool) -> list[SessionRow]:
+        """List sessions, newest first."""
+        return self._rows("owner = ?" + (" AND closed_ns = 0" if open_only else ""), (owner,), limit=limit)
+
+    def alive(self) -> list[SessionRow]:
+        """Give the sessions that are not over."""
+        return self._rows("closed_ns = 0", (), limit=-1)
+
+    def jobs(self, session_id: str) -> int:
+        """Count the jobs that were submitted to a session."""
+        row = self._connection.execute("SELECT count(*) FROM job WHERE session = ?", (session_id,)).fetchone()
+        return int(row[0])
+
+    def _rows(self, condition: str, values: Sequence[Any], *, limit: int) -> list[SessionRow]:
+        rows = self._connection.execute(
+            f"SELECT {_COLUMNS} FROM session WHERE {condition} ORDER BY number DESC LIMIT ?",  # noqa: S608 (constants)
+            (*values, limit),
+        )
+        return [_row(row) for row in rows]
+
+
+def _row(columns: Sequence[Any]) -> SessionRow:
+    return SessionRow(
+        number=columns[0],
+        session_id=columns[1],
+        owner=columns[2],
+        backend=columns[3],
+        mode=SessionMode(columns[4]),
+        max_seconds=columns[5],
+        idle_seconds=columns[6],
+        at_expiry=AtExpiry(columns[7]),
+        created_ns=columns[8],
+        started_ns=columns[9],
+        closed_ns=columns[10],
+        accepting=bool(columns[11]),
+        elapsed=columns[12],
+        qpu_seconds=columns[13],
+    )

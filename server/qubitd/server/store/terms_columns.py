@@ -1,0 +1,38 @@
+"""A job's terms <-> columns of its row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from qubitd.wire.terms import JobTerms, RevisionPolicy, Urgency
+
+TERMS_COLUMNS = "session, slot, urgency, priority, revision_policy, wanted_revision, rerun"
+"""In the order of `terms_columns`."""
+
+
+def terms_columns(terms: JobTerms) -> tuple[str | int, ...]:
+    """Give the values of the columns."""
+    return (
+        terms.session_id,
+        terms.slot_id,
+        terms.urgency.value,
+        terms.priority,
+        terms.revision_policy.value,
+        terms.revision,
+        int(terms.rerun_on_interrupt),
+    )
+
+
+def terms_of(columns: Sequence[Any]) -> JobTerms:
+    """Read the columns."""
+    session, slot, urgency, priority, policy, revision, rerun = columns
+    return JobTerms(
+        session_id=session,
+        slot_id=slot,
+        urgency=Urgency(urgency),
+        priority=priority,
+        revision_policy=RevisionPolicy(policy),
+        revision=revision,
+        rerun_on_interrupt=bool(rerun),
+    )
