@@ -1,6 +1,6 @@
 """A daemon's client in plain Python: no Qiskit, no instruments."""
 
-from qubitd.client import quiet as _quiet  # noqa: F401  # before anything that imports gRPC
+from qubitd.client import quiet as quiet  # before anything that imports gRPC
 from qubitd.client.client import QubitdClient
 from qubitd.client.config import Access, config_file, find_access
 from qubitd.client.errors import (

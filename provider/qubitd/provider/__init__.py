@@ -9,9 +9,12 @@ from qubitd.provider.errors import (
     JobUnfinishedError,
     ProviderError,
 )
+from qubitd.provider.estimator import QubitdEstimator
 from qubitd.provider.job import QubitdJob
 from qubitd.provider.partial import PartialResult
+from qubitd.provider.primitive_job import QubitdPrimitiveJob
 from qubitd.provider.provider import QubitdProvider
+from qubitd.provider.sampler import QubitdSampler
 
 __all__ = [
     "BackendNotFoundError",
@@ -22,6 +25,9 @@ __all__ = [
     "PartialResult",
     "ProviderError",
     "QubitdBackend",
+    "QubitdEstimator",
     "QubitdJob",
+    "QubitdPrimitiveJob",
     "QubitdProvider",
+    "QubitdSampler",
 ]

@@ -10,6 +10,8 @@ from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, datetime
 from typing import Any, Self
 
+import numpy as np
+from numpy.typing import NDArray
 from qiskit.providers import JobStatus, JobV1
 from qiskit.result import Result
 
@@ -23,7 +25,7 @@ from qubitd.provider.follower import Follower
 from qubitd.provider.headers import JobHeader, read_header
 from qubitd.provider.job_table import as_html
 from qubitd.provider.partial import PartialResult, PartialResults
-from qubitd.provider.results import build_result
+from qubitd.provider.results import build_result, packed_rows
 from qubitd.provider.story import StatusTime
 
 log = logging.getLogger(__name__)
@@ -146,6 +148,18 @@ class QubitdJob(JobV1):
             if self._result is None:
                 self._result = self._fetch()
             return self._result
+
+    def packed_bits(self, timeout: float | None = None) -> list[NDArray[np.uint8]]:
+        """Wait for the end and give each circuit's outcomes as a BitArray packs them: (shots, bytes), bit 0 last.
+
+        Raises:
+            JobUnfinishedError: the time is up.
+            JobFailedError: the job failed or was cancelled, or has IQ points and no bits.
+        """
+        self.wait_for_final_state(timeout)
+        with self._job_errors("has a result that cannot be read"):
+            job = self._done_job()
+            return packed_rows(job, self._headers(), self._client.results(self.job_id()))
 
     def stream(self, timeout: float | None = None) -> Iterator[PartialResult]:
         """Give the parts of the result as they become durable, each once, until the job has ended.
@@ -284,9 +298,7 @@ class QubitdJob(JobV1):
 
     def _fetch(self) -> Result:
         with self._job_errors("has a result that cannot be read"):
-            job = self._client.get_job(self.job_id())
-            if job.status is not core.JobStatus.DONE:
-                raise self._failure(job)
+            job = self._done_job()
             story = self._follower.story
             finished = story.ended.time_ns if story.ended else job.created_ns
             began = story.time_of(core.JobStatus.RUNNING) or finished
@@ -298,6 +310,12 @@ class QubitdJob(JobV1):
                 finished_ns=finished,
                 time_taken=(finished - began) * 1e-9,
             )
+
+    def _done_job(self) -> Job:
+        job = self._client.get_job(self.job_id())
+        if job.status is not core.JobStatus.DONE:
+            raise self._failure(job)
+        return job
 
     def _failure(self, job: Job) -> JobFailedError:
         how = "was cancelled" if job.status is core.JobStatus.CANCELLED else "failed"

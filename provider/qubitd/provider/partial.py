@@ -25,6 +25,7 @@ class PartialResult:
     first_shot: int
     """Index of the first of these shots."""
     shots: int
+    """That count: without those whose herald was not 0."""
     counts: dict[str, int]
     """Of these shots, with keys as `Result.get_counts` has them; empty for IQ points and where nothing is measured."""
     iq: NDArray[np.complex64] | None
@@ -54,7 +55,7 @@ class PartialResults:
             circuit=piece.program,
             name=str(circuit.fields["name"]),
             first_shot=piece.first_shot,
-            shots=piece.shots,
+            shots=piece.kept,
             counts=readable_counts(piece.bits, circuit) if piece.bits is not None else {},
             iq=piece.iq,
             progress=progress,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -33,12 +32,9 @@ def build_result(
     Raises:
         JobFailedError: a piece is missing.
     """
-    by_program: dict[int, list[ProgramResult]] = defaultdict(list)
-    for piece in pieces:
-        by_program[piece.program].append(piece)
     experiments = [
-        _experiment(by_program[index], circuit, job, memory=header.memory)
-        for index, circuit in enumerate(header.circuits)
+        _experiment(ordered, circuit, memory=header.memory)
+        for ordered, circuit in zip(gathered(job, header, pieces), header.circuits, strict=True)
     ]
     return Result(
         backend_name=job.backend,
@@ -54,13 +50,36 @@ def build_result(
     )
 
 
-def _experiment(pieces: Sequence[ProgramResult], circuit: CircuitHeader, job: Job, *, memory: bool) -> ExperimentResult:
-    shots = sum(piece.shots for piece in pieces)
-    name = circuit.fields["name"]
-    if shots != job.shots:
-        message = f"the result of circuit {name!r} of job {job.job_id} has {shots} of {job.shots} shots"
-        raise JobFailedError(f"{message}; ask the operator for the daemon's log", job_id=job.job_id)
-    ordered = sorted(pieces, key=lambda piece: piece.first_shot)
+def gathered(job: Job, header: JobHeader, pieces: Iterable[ProgramResult]) -> list[list[ProgramResult]]:
+    """Give the pieces of each circuit, by shot.
+
+    Raises:
+        JobFailedError: a piece is missing.
+    """
+    by_program: list[list[ProgramResult]] = [[] for _ in header.circuits]
+    for piece in pieces:
+        by_program[piece.program].append(piece)
+    for circuit, parts in zip(header.circuits, by_program, strict=True):
+        parts.sort(key=lambda piece: piece.first_shot)
+        shots = sum(piece.shots for piece in parts)
+        if shots != job.shots:
+            name = circuit.fields["name"]
+            message = f"the result of circuit {name!r} of job {job.job_id} has {shots} of {job.shots} shots"
+            raise JobFailedError(f"{message}; ask the operator for the daemon's log", job_id=job.job_id)
+    return by_program
+
+
+def packed_rows(job: Job, header: JobHeader, pieces: Iterable[ProgramResult]) -> list[NDArray[np.uint8]]:
+    """Give the outcomes of each circuit, packed as in Qiskit's BitArray: shape (shots, bytes), bit 0 last.
+
+    Raises:
+        JobFailedError: a piece is missing.
+    """
+    rows = [[p.bits for p in parts if p.bits is not None] for parts in gathered(job, header, pieces)]
+    return [parts[0] if len(parts) == 1 else np.concatenate(parts) for parts in rows]
+
+
+def _experiment(ordered: Sequence[ProgramResult], circuit: CircuitHeader, *, memory: bool) -> ExperimentResult:
     experiment = _readout(ordered, circuit, memory=memory)
     experiment.header["discarded_shots"] = sum(piece.discarded for piece in ordered)
     return experiment

@@ -1,0 +1,193 @@
+"""Qiskit's estimator on one backend. It can go on until a precision is reached, and says how many shots that took."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qiskit.circuit import QuantumCircuit
+from qiskit.primitives import BaseEstimatorV2, DataBin, PrimitiveResult, PubResult
+from qiskit.primitives.containers.estimator_pub import EstimatorPub
+
+from qubitd.provider.backend import QubitdBackend
+from qubitd.provider.errors import ProviderError
+from qubitd.provider.observables import Group, Term, grouped, measured, term_of, values
+from qubitd.provider.primitive_job import QubitdPrimitiveJob
+from qubitd.provider.runner import Batch, Runner
+from qubitd.provider.sampler import bound
+
+_DEFAULT_PRECISION = 1 / 64
+_PILOT = 256
+"""Shots that are taken before a standard error is believed."""
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Circuit:
+    """A circuit that measures one group of terms with one set of parameter values, and what it gave so far."""
+
+    circuit: QuantumCircuit
+    group: Group
+    first_bit: int
+    rows: list[NDArray[np.uint8]] = field(default_factory=list[NDArray[np.uint8]])
+
+    def mean_and_error(self, observable: Sequence[tuple[Term, float]]) -> tuple[float, float]:
+        """Give the mean of a part of an observable and its squared standard error."""
+        worth, numbers = values(self.group, observable, np.concatenate(self.rows), first_bit=self.first_bit)
+        shots = int(numbers.sum())
+        mean = float(worth @ numbers / shots)
+        spread = float((worth - mean) ** 2 @ numbers) / max(shots - 1, 1)
+        return mean, spread / shots
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Task:
+    """One pub: its elements, the circuits that each needs, and the shots that all of these got."""
+
+    pub: EstimatorPub
+    shape: tuple[int, ...]
+    observables: list[list[tuple[Term, float]]]
+    """Of each element, flattened."""
+    circuits: list[list[_Circuit]]
+    """Of each element, shared by those with the same parameter values."""
+    shots: int = 0
+
+    @property
+    def distinct(self) -> list[_Circuit]:
+        """Every circuit once."""
+        return list({id(circuit): circuit for needed in self.circuits for circuit in needed}.values())
+
+    def estimates(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Give means and standard errors, in the pub's shape."""
+        pairs = [_estimate(*element) for element in zip(self.observables, self.circuits, strict=True)]
+        table = np.array(pairs, dtype=np.float64).reshape(-1, 2)
+        return table[:, 0].reshape(self.shape), table[:, 1].reshape(self.shape)
+
+
+class QubitdEstimator(BaseEstimatorV2):
+    """Estimates observables on a backend; jobs keep their ids and states.
+
+    Without `max_shots` a precision p takes 1/p^2 shots, as with Qiskit's own estimator. With it, shots are added until
+    every standard error is at most the precision, or each circuit has had that many.
+
+    Args:
+        backend: the backend.
+        default_precision: standard error to aim at for what comes without one.
+        max_shots: of each circuit; also makes the precision decide how many are taken.
+        **options: options of `backend.run` for every job, such as `seed_simulator` or `tags`.
+    """
+
+    def __init__(
+        self,
+        backend: QubitdBackend,
+        *,
+        default_precision: float = _DEFAULT_PRECISION,
+        max_shots: int | None = None,
+        **options: Any,
+    ) -> None:
+        if max_shots is not None and max_shots < 1:
+            raise ProviderError(f"max_shots is {max_shots}; give 1 or more, or None")
+        self._backend = backend
+        self._default_precision = default_precision
+        self._max_shots = max_shots
+        self._options = options
+
+    @property
+    def backend(self) -> QubitdBackend:
+        """The backend that runs the circuits."""
+        return self._backend
+
+    def run(self, pubs: Iterable[Any], *, precision: float | None = None) -> QubitdPrimitiveJob:
+        """Send the circuits that the observables need.
+
+        Args:
+            pubs: tuples (circuit, observables, parameter values, precision).
+            precision: standard error to aim at, for those without one of their own.
+
+        Raises:
+            ProviderError: a precision is no positive number.
+            JobRefusedError: circuits or options cannot run.
+        """
+        usual = self._default_precision if precision is None else precision
+        tasks = [_task(EstimatorPub.coerce(pub, usual)) for pub in pubs]
+        runner = Runner(self._backend, self._options)
+        batches = [self._send(runner, task, self._first_shots(task)) for task in tasks]
+        return QubitdPrimitiveJob(runner, lambda: self._finish(runner, tasks, batches))
+
+    def _first_shots(self, task: _Task) -> int:
+        precision: float = task.pub.precision
+        if not (precision > 0 and math.isfinite(precision)):
+            raise ProviderError(f"precision is {precision}; give a positive number")
+        if self._max_shots is None:
+            return math.ceil(1 / precision**2)
+        return min(_PILOT, self._max_shots)
+
+    def _send(self, runner: Runner, task: _Task, shots: int) -> Batch:
+        task.shots += shots
+        return runner.submit([circuit.circuit for circuit in task.distinct], shots)
+
+    def _finish(self, runner: Runner, tasks: Sequence[_Task], batches: Sequence[Batch]) -> PrimitiveResult[Any]:
+        for task, batch in zip(tasks, batches, strict=True):
+            _take_in(task, batch)
+            while (more := self._more_shots(task)) > 0:
+                _take_in(task, self._send(runner, task, more))
+        return PrimitiveResult([_pub_result(task) for task in tasks], metadata={"version": 2})
+
+    def _more_shots(self, task: _Task) -> int:
+        """Shots fall with the square of the error; at most as many as were taken are added before the next look."""
+        if self._max_shots is None or not task.distinct:
+            return 0
+        worst = float(np.max(task.estimates()[1], initial=0.0))
+        excess: float = worst / task.pub.precision
+        needed = math.ceil(task.shots * excess**2)
+        return min(needed, 2 * task.shots, self._max_shots) - task.shots
+
+
+def _task(pub: EstimatorPub) -> _Task:
+    circuits = bound(pub)
+    indices = np.arange(pub.parameter_values.size).reshape(pub.parameter_values.shape)
+    bound_index, observables = np.broadcast_arrays(indices, np.asarray(pub.observables))
+    read = [_read(observable) for observable in observables.ravel()]
+    needed: list[list[_Circuit]] = [[] for _ in circuits]
+    for index, circuit in enumerate(circuits):
+        here = (o for i, o in zip(bound_index.ravel(), read, strict=True) if i == index)
+        groups = grouped(term for observable in here for term, _ in observable)
+        needed[index] = [
+            _Circuit(circuit=measured(circuit, group), group=group, first_bit=circuit.num_clbits) for group in groups
+        ]
+    elements = [needed[index] for index in bound_index.ravel()]
+    return _Task(pub=pub, shape=bound_index.shape, observables=read, circuits=elements)
+
+
+def _read(observable: Mapping[str, float]) -> list[tuple[Term, float]]:
+    return [(term_of(letters), float(np.real(coefficient))) for letters, coefficient in observable.items()]
+
+
+def _estimate(observable: Sequence[tuple[Term, float]], circuits: Sequence[_Circuit]) -> tuple[float, float]:
+    mean = sum(coefficient for term, coefficient in observable if not term)
+    squared = 0.0
+    for circuit in circuits:
+        part = [(term, coefficient) for term, coefficient in observable if term in circuit.group.terms]
+        if part:
+            more, error = circuit.mean_and_error(part)
+            mean += more
+            squared += error
+    return mean, math.sqrt(squared)
+
+
+def _take_in(task: _Task, batch: Batch) -> None:
+    for circuit, rows in zip(task.distinct, batch.rows(), strict=True):
+        circuit.rows.append(rows)
+
+
+def _pub_result(task: _Task) -> PubResult:
+    means, errors = task.estimates()
+    metadata = {
+        "target_precision": task.pub.precision,
+        "shots": task.shots,
+        "circuit_metadata": task.pub.circuit.metadata,
+    }
+    return PubResult(DataBin(evs=means, stds=errors, shape=task.shape), metadata)

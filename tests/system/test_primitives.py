@@ -1,0 +1,186 @@
+"""Our sampler and estimator on a daemon with an emulated rack: what they give, and what a user sees of their jobs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from qiskit import QuantumCircuit, transpile
+from qiskit.circuit import ClassicalRegister, Parameter, QuantumRegister
+from qiskit.primitives import BackendEstimatorV2, BackendSamplerV2
+from qiskit.providers import JobStatus
+from qiskit.quantum_info import SparsePauliOp
+
+from qubitd.cli.daemon_process import DaemonProcess
+from qubitd.provider import (
+    JobFailedError,
+    JobRefusedError,
+    JobUnfinishedError,
+    ProviderError,
+    QubitdBackend,
+    QubitdEstimator,
+    QubitdProvider,
+    QubitdSampler,
+)
+
+ANGLES = np.array([[0.0, math.pi / 2, math.pi]])
+
+
+@pytest.fixture(scope="module")
+def backend(daemon: DaemonProcess) -> Iterator[QubitdBackend]:
+    with QubitdProvider(daemon.address) as provider:
+        yield provider.get_backend("line5")
+
+
+@pytest.fixture(scope="module")
+def pair(backend: QubitdBackend) -> QuantumCircuit:
+    """A Bell pair without measurements."""
+    circuit = QuantumCircuit(2, metadata={"kind": "bell"})
+    circuit.h(0)
+    circuit.cx(0, 1)
+    return transpile(circuit, backend, optimization_level=1, seed_transpiler=1, initial_layout=[0, 1])
+
+
+@pytest.fixture(scope="module")
+def turned(backend: QubitdBackend) -> QuantumCircuit:
+    """Qubit 0 turned by a parameter, into one of two registers."""
+    circuit = QuantumCircuit(QuantumRegister(2), ClassicalRegister(9, "idle"), ClassicalRegister(1, "read"))
+    circuit.rx(Parameter("angle"), 0)
+    circuit.measure(0, 9)
+    return transpile(circuit, backend, optimization_level=1, seed_transpiler=1, initial_layout=[0, 1])
+
+
+def test_a_sampler_gives_registers_shapes_and_shots(backend: QubitdBackend, turned: QuantumCircuit) -> None:
+    flat = QuantumCircuit(2, name="flat")
+    flat.x(1)
+    flat.measure_all()
+    job = QubitdSampler(backend, default_shots=300).run([(turned, ANGLES), (flat, None, 50)])
+    result = job.result()
+    assert len(job.jobs) == 2
+    assert result[0].data.shape == (1, 3)
+    assert set(result[0].data) == {"idle", "read"}
+    read = result[0].data.read
+    assert (read.num_shots, read.num_bits, read.shape) == (300, 1, (1, 3))
+    ones = read.bitcount().mean(axis=-1)[0]
+    assert ones[0] < 0.1
+    assert 0.35 < ones[1] < 0.65
+    assert ones[2] > 0.85
+    assert result[0].data.idle.bitcount().sum() == 0
+    assert result[1].data.meas.get_counts()["10"] > 40
+    assert result[1].metadata["shots"] == 50
+
+
+def test_a_seeded_sampler_agrees_with_qiskits_own_bit_for_bit(backend: QubitdBackend, turned: QuantumCircuit) -> None:
+    pub = (turned, [math.pi / 2], 500)
+    ours = QubitdSampler(backend, seed_simulator=4).run([pub]).result()[0]
+    theirs = BackendSamplerV2(backend=backend, options={"seed_simulator": 4}).run([pub]).result()[0]
+    assert np.array_equal(ours.data.read.array, theirs.data.read.array)
+
+
+def test_a_job_of_a_primitive_keeps_ids_and_states(backend: QubitdBackend, turned: QuantumCircuit) -> None:
+    job = QubitdSampler(backend, tags=["mine"]).run([(turned, [0.1])], shots=20)
+    assert job.job_id() == job.jobs[0].job_id()
+    assert backend.provider.job(job.job_id()).backend().name == "line5"
+    job.result(timeout=60)
+    assert (job.status(), job.done(), job.running(), job.cancelled()) == (JobStatus.DONE, True, False, False)
+    assert job.in_final_state()
+
+
+def test_a_cancelled_primitive_says_so(backend: QubitdBackend, turned: QuantumCircuit) -> None:
+    job = QubitdSampler(backend).run([(turned, [[0.1]] * 50)], shots=100_000)
+    with pytest.raises(JobUnfinishedError, match="has not ended within 0 s"):
+        job.result(timeout=0)
+    assert not job.in_final_state()
+    job.cancel()
+    job.cancel()
+    with pytest.raises(JobFailedError, match="was cancelled"):
+        job.result(timeout=60)
+    assert job.cancelled()
+
+
+def test_what_cannot_run_is_refused_at_once(backend: QubitdBackend) -> None:
+    untranspiled = QuantumCircuit(2)
+    untranspiled.ch(0, 1)
+    untranspiled.measure_all()
+    with pytest.raises(JobRefusedError, match="transpile the circuit first"):
+        QubitdSampler(backend).run([untranspiled])
+    with pytest.raises(ProviderError, match=r"precision is 0\.0"):
+        QubitdEstimator(backend).run([(untranspiled, "ZZ")], precision=0.0)
+    with pytest.raises(ProviderError, match="max_shots is 0"):
+        QubitdEstimator(backend, max_shots=0)
+
+
+def test_nothing_to_run_gives_nothing(backend: QubitdBackend) -> None:
+    job = QubitdSampler(backend).run([])
+    assert len(job.result()) == 0
+    assert job.done()
+
+
+def test_more_than_a_job_may_hold_is_sent_as_several(
+    daemon: DaemonProcess, turned: QuantumCircuit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with QubitdProvider(daemon.address) as provider:
+        backend = provider.get_backend("line5")
+        limits = replace(backend.info.limits, max_shots=40, max_circuits=2, max_total_shots=60)
+        backend.update(replace(backend.info, limits=limits))
+        job = QubitdSampler(backend, seed_simulator=3).run([(turned, [[0.0], [math.pi], [0.0]], 100)])
+        ones = job.result()[0].data.read
+        assert ones.num_shots == 100
+        assert (ones.bitcount().mean(axis=-1) > 0.5).tolist() == [False, True, False]
+        assert len(job.jobs) == 9
+
+
+def test_an_estimator_agrees_with_physics_in_every_basis(backend: QubitdBackend, pair: QuantumCircuit) -> None:
+    observables = [
+        SparsePauliOp(["ZZ", "II"], [1.0, 0.5]),
+        SparsePauliOp("XX"),
+        SparsePauliOp("YY"),
+        SparsePauliOp("ZI"),
+    ]
+    native = [observable.apply_layout(pair.layout) for observable in observables]
+    job = QubitdEstimator(backend, seed_simulator=7).run([(pair, native)], precision=0.02)
+    (result,) = job.result()
+    np.testing.assert_allclose(result.data.evs, [1.5, 1.0, -1.0, 0.0], atol=0.2)
+    assert (np.abs(result.data.evs[:3]) > [1.3, 0.8, 0.8]).all()
+    assert result.data.stds[3] == pytest.approx(0.02, rel=0.1)
+    assert result.metadata["shots"] == 2500
+    theirs = BackendEstimatorV2(backend=backend).run([(pair, native)], precision=0.02).result()[0].data.evs
+    np.testing.assert_allclose(result.data.evs, theirs, atol=0.12)
+
+
+def test_parameters_and_observables_are_broadcast(backend: QubitdBackend) -> None:
+    circuit = QuantumCircuit(1)
+    circuit.rx(Parameter("angle"), 0)
+    native = transpile(circuit, backend, initial_layout=[2], seed_transpiler=1)
+    padded = [[SparsePauliOp("Z").apply_layout(native.layout)], [SparsePauliOp("Y").apply_layout(native.layout)]]
+    (result,) = QubitdEstimator(backend).run([(native, padded, ANGLES[0][:, np.newaxis])], precision=0.05).result()
+    assert result.data.shape == (2, 3)
+    np.testing.assert_allclose(result.data.evs, [[1, 0, -1], [0, -1, 0]], atol=0.25)
+
+
+def test_shots_are_added_until_the_precision_is_reached(backend: QubitdBackend, pair: QuantumCircuit) -> None:
+    quiet, loud = (SparsePauliOp(p).apply_layout(pair.layout) for p in ("ZZ", "ZI"))
+    estimator = QubitdEstimator(backend, max_shots=20_000, seed_simulator=1)
+    job = estimator.run([(pair, quiet), (pair, loud)], precision=0.02)
+    certain, uncertain = job.result()
+    assert certain.data.stds <= 0.02
+    assert uncertain.data.stds <= 0.02
+    assert certain.metadata["shots"] < uncertain.metadata["shots"]
+    assert 2400 < uncertain.metadata["shots"] < 5000
+    assert len(job.jobs) > 3
+
+
+def test_shots_end_at_the_number_that_was_allowed(backend: QubitdBackend, pair: QuantumCircuit) -> None:
+    observable = SparsePauliOp("ZI").apply_layout(pair.layout)
+    (result,) = QubitdEstimator(backend, max_shots=700).run([(pair, observable)], precision=1e-6).result()
+    assert result.metadata["shots"] == 700
+
+
+def test_an_observable_without_a_letter_needs_no_job(backend: QubitdBackend, pair: QuantumCircuit) -> None:
+    nothing = SparsePauliOp("I" * pair.num_qubits, 0.25)
+    job = QubitdEstimator(backend, max_shots=100).run([(pair, nothing)])
+    assert job.result()[0].data.evs == 0.25
+    assert job.jobs == ()

@@ -1,0 +1,69 @@
+"""Observables are measured in few groups, and outcomes weighed as Qiskit's letters mean."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pytest
+from qiskit import QuantumCircuit
+from qiskit.quantum_info import Operator, SparseObservable, Statevector, random_statevector
+
+from qubitd.provider.observables import REGISTER, Group, grouped, measured, term_of, values
+
+
+def exact(letters: str, state: Statevector) -> float:
+    """The value that Qiskit gives to a term."""
+    observable = SparseObservable.from_list([(letters, 1.0)]).as_paulis().to_sparse_list()
+    matrix = sum(
+        coefficient * Operator.from_label("I" * state.num_qubits).data
+        if not paulis
+        else coefficient * _matrix(paulis, indices, state.num_qubits)
+        for paulis, indices, coefficient in observable
+    )
+    return float(np.real(state.expectation_value(Operator(matrix))))
+
+
+def _matrix(paulis: str, indices: list[int], num_qubits: int) -> np.ndarray:
+    label = ["I"] * num_qubits
+    for pauli, index in zip(paulis, indices, strict=True):
+        label[num_qubits - 1 - index] = pauli
+    return np.asarray(Operator.from_label("".join(label)).data)
+
+
+def by_measuring(letters: str, state: Statevector) -> float:
+    """The value that follows from the probabilities of the outcomes."""
+    (group,) = grouped([term_of(letters)])
+    circuit = measured(QuantumCircuit(state.num_qubits), group)
+    turned = state.evolve(circuit.remove_final_measurements(inplace=False))
+    probabilities = turned.probabilities(group.qubits)
+    outcomes = np.arange(len(probabilities), dtype=np.uint8)[:, np.newaxis]
+    worth, _ = values(group, [(term_of(letters), 1.0)], outcomes, first_bit=0)
+    return float(worth @ probabilities)
+
+
+@pytest.mark.parametrize("letters", ["".join(pair) for pair in product("IXYZ+-rl01", repeat=2) if pair != ("I", "I")])
+def test_every_letter_means_what_qiskit_means(letters: str) -> None:
+    state = random_statevector(4, seed=5)
+    assert by_measuring(letters, state) == pytest.approx(exact(letters, state), abs=1e-12)
+
+
+def test_terms_that_agree_on_every_qubit_share_a_circuit() -> None:
+    groups = grouped(map(term_of, ["ZZI", "IZZ", "0II", "XIX", "IXI", "YYY", "III", "ZZI"]))
+    assert [group.bases for group in groups] == [
+        {0: "Y", 1: "Y", 2: "Y"},
+        {0: "X", 2: "X", 1: "X"},
+        {0: "Z", 1: "Z", 2: "Z"},
+    ]
+    assert sum(len(group.terms) for group in groups) == 6
+
+
+def test_the_added_register_follows_the_circuits_own_bits() -> None:
+    group = Group()
+    group.add(term_of("ZI"))
+    circuit = measured(QuantumCircuit(2, 9), group)
+    assert circuit.cregs[-1].name == REGISTER
+    assert circuit.find_bit(circuit.data[-1].clbits[0]).index == 9
+    rows = np.array([[0b10, 0], [0b00, 255], [0b10, 7]], dtype=np.uint8)
+    worth, numbers = values(group, [(term_of("ZI"), 2.0)], rows, first_bit=9)
+    assert sorted(zip(worth.tolist(), numbers.tolist(), strict=True)) == [(-2.0, 1), (-2.0, 1), (2.0, 1)]
