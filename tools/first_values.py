@@ -1,9 +1,10 @@
-"""Writes what follows from the simulated chip into the packaged device file: between the marks of each qubit and pair.
+"""Writes what follows from the simulated chips into the packaged device files: between the marks of qubits and pairs.
 
-    python tools/first_values.py           writes server/qubitd/compiler/line5.toml anew
-    python tools/first_values.py --check   says whether that would change it
+    python tools/first_values.py           writes server/qubitd/compiler/line5.toml and classroom5.toml anew
+    python tools/first_values.py --check   says whether that would change them
 
-A perfect lab would measure these numbers; a lab without one starts from them. The rest of the file is written by hand.
+A perfect lab would measure these numbers; a lab without one starts from them. What stands outside the marks is written
+by hand: it is read, and never repeated between them.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from qubitd.compiler.device_file import DeviceFile, load_device
+from qubitd.core.decoherence import coherence_limit
 from qubitd.core.envelope import Gaussian, sample_envelope
 from qubitd.core.plausibility import quantity
 from qubitd.core.ticks import to_ticks
@@ -33,9 +35,13 @@ from qubitd.emulator.chip.first_values import (
     readout_values,
 )
 
-DEVICE_FILE = Path(__file__).parents[1] / "server/qubitd/compiler/line5.toml"
+DEVICES = ("line5", "classroom5")
+"""Each has a cabling of the same name."""
+FOLDER = Path(__file__).parents[1] / "server/qubitd/compiler"
 BEGIN = "# >>> computed from the chip by tools/first_values.py"
 END = "# <<<"
+GAIN_STEPS = 32768
+"""Of the Cluster's gain, for an amplitude from 0 to 1."""
 PHOTONS = 6.0
 """In each resonator during readout."""
 
@@ -48,13 +54,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--check", action="store_true", help="write nothing; say whether the file is up to date")
     check: bool = parser.parse_args().check
-    old = DEVICE_FILE.read_text(encoding="utf-8")
-    new = with_first_values(old, Chip(load_cabling()), load_device("line5"))
+    stale = [name for name in DEVICES if not _is_current(FOLDER / f"{name}.toml", name, writes=not check)]
     if check:
-        print(f"{DEVICE_FILE.name} is {'up to date' if new == old else 'out of date: run tools/first_values.py'}")
-        return int(new != old)
-    DEVICE_FILE.write_text(new, encoding="utf-8")
-    return 0
+        for name in DEVICES:
+            print(f"{name}.toml is {'out of date: run tools/first_values.py' if name in stale else 'up to date'}")
+    return int(check and bool(stale))
+
+
+def _is_current(path: Path, name: str, *, writes: bool) -> bool:
+    """Whether a file is what it should be; if not, it may be written anew."""
+    old = path.read_text(encoding="utf-8")
+    new = with_first_values(old, Chip(load_cabling(Path(name))), load_device(name))
+    if writes and new != old:
+        path.write_text(new, encoding="utf-8")
+    return new == old
 
 
 def with_first_values(text: str, chip: Chip, file: DeviceFile) -> str:
@@ -77,6 +90,8 @@ def qubit_lines(chip: Chip, file: DeviceFile, index: int) -> Iterator[Line]:
     yield "t1", truth.t1, ""
     yield "t2", truth.t2, ""
     for gate in ("sx", "x", "sy"):
+        if (index,) not in file.device.gates[gate].operands:
+            continue
         length = to_ticks(value(f"{name}.{gate}.duration"), what=f"{name}.{gate}.duration")
         envelope = sample_envelope(Gaussian(length=length, sigma=value(f"{name}.{gate}.sigma")))
         amplitudes = drive_values(chip, name, envelope)
@@ -84,6 +99,8 @@ def qubit_lines(chip: Chip, file: DeviceFile, index: int) -> Iterator[Line]:
         yield f"{gate}.beta", 0.0, "two levels need no derivative"
         yield f"{gate}.error", _error(chip, name, value(f"{name}.{gate}.duration")), ""
     yield "id.error", _error(chip, name, value(f"{name}.id.duration")), ""
+    if "u" in file.device.gates:
+        yield "u.error", _error(chip, name, 2 * value(f"{name}.sx.duration")), "two sx"
     yield from _readout_lines(chip, file, name)
 
 
@@ -113,22 +130,34 @@ def pair_lines(chip: Chip, file: DeviceFile, qubits: tuple[int, int]) -> Iterato
     name = file.device.operand_name(qubits)
     value = file.snapshot().value
     first, second = (file.device.qubits[i] for i in qubits)
-    found = cz_values(
-        chip,
-        first,
-        second,
-        top=to_ticks(value(f"{name}.cz.top"), what=f"{name}.cz.top"),
-        slot=to_ticks(value(f"{name}.cz.duration"), what=f"{name}.cz.duration"),
-    )
-    yield "cz.amplitude", found.amplitude, ""
+    top = to_ticks(value(f"{name}.cz.top"), what=f"{name}.cz.top")
+    slot = to_ticks(value(f"{name}.cz.duration"), what=f"{name}.cz.duration")
+    meeting = cz_values(chip, first, second, top=top, slot=slot)
+    amplitude = round(meeting.amplitude * GAIN_STEPS) / GAIN_STEPS
+    found = cz_values(chip, first, second, top=top, slot=slot, amplitude=amplitude)
+    yield "cz.amplitude", found.amplitude, "on the grid of the output's gain"
     yield "cz.phase_first", found.phase_first, ""
     yield "cz.phase_second", found.phase_second, ""
     yield "cz.error", _rounded_up(found.error), ""
     yield "cz.leakage", found.leakage, "part of 11 that does not come back"
+    if "cx" in file.device.gates:
+        yield (
+            "cx.error",
+            _rounded_up(found.error + _pair_error(chip, file, qubits)),
+            "a cz between two sx of the target",
+        )
 
 
 def _error(chip: Chip, name: str, duration: float) -> float:
     return _rounded_up(coherence_error(chip, name, duration))
+
+
+def _pair_error(chip: Chip, file: DeviceFile, qubits: tuple[int, int]) -> float:
+    """What T1 and T2 cost a pair while one of them is turned by two sx, the slower ones."""
+    names = [file.device.qubits[i] for i in qubits]
+    truths = [chip.truth.qubits[chip.truth.index(name)] for name in names]
+    longest = max(file.snapshot().value(f"{name}.sx.duration") for name in names)
+    return coherence_limit(2 * longest, tuple((truth.t1, truth.t2) for truth in truths))
 
 
 def _rounded_up(error: float) -> float:
@@ -138,14 +167,15 @@ def _rounded_up(error: float) -> float:
 
 
 def _replaced(text: str, header: str, lines: Iterator[Line]) -> str:
-    """Put lines between the marks of one table."""
-    remarked = [(f"{key} = {_number(key, value)}", remark) for key, value, remark in lines]
-    written = "\n".join(f"{line} # {remark}" if remark else line for line, remark in remarked)
+    """Put lines between the marks of one table, but for what is written by hand above them."""
     part = re.compile(rf"({re.escape(header)}\n(?:(?!\[).*\n)*?{re.escape(BEGIN)}\n)(?:.*\n)*?({re.escape(END)}\n)")
-    text, count = part.subn(lambda found: f"{found[1]}{written}\n{found[2]}", text)
-    if count != 1:
-        raise SystemExit(f"{DEVICE_FILE.name} has no marks in {header}")
-    return text
+    found = part.search(text)
+    if found is None:
+        raise SystemExit(f"the device file has no marks in {header}")
+    by_hand = {line.partition("=")[0].strip() for line in found[1].splitlines()}
+    written = [(f"{key} = {_number(key, value)}", remark) for key, value, remark in lines if key not in by_hand]
+    made = "".join(f"{line} # {remark}\n" if remark else f"{line}\n" for line, remark in written)
+    return f"{text[: found.start()]}{found[1]}{made}{found[2]}{text[found.end() :]}"
 
 
 def _number(key: str, value: float) -> str:

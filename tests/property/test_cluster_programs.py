@@ -132,7 +132,7 @@ class Sequencer:
                 self.marker = values[0]
                 self.marks.append((self.time, values[0]))
             else:
-                assert all(abs(value) <= 32767 for value in values)
+                assert all(-32768 <= value <= 32767 for value in values)
                 self.gain = (values[0], values[1])
         self.pending.clear()
 
@@ -340,4 +340,4 @@ def test_switches_are_open_15_ns_before_the_first_sample_until_the_last_and_clos
 
 def sampled(load: SequencerLoad, event: Played) -> NDArray[np.complex128]:
     real, imag = (load.waveforms[index].samples.astype(np.float64) for index in event.arguments)
-    return np.asarray((event.gain[0] * real + 1j * event.gain[1] * imag) / 32767, dtype=np.complex128)
+    return np.asarray((event.gain[0] * real + 1j * event.gain[1] * imag) / 32768, dtype=np.complex128)

@@ -134,7 +134,8 @@ def gate_set(file: DeviceFile) -> GateSet:
     return GateSet(file=file, gates=gates)
 
 
-SETS = [gate_set(file) for file in (load_device("line5"), read_device(PARAMETERISED.encode(), where="angles"))]
+FILES = (load_device("line5"), load_device("classroom5"), read_device(PARAMETERISED.encode(), where="angles"))
+SETS = [gate_set(file) for file in FILES]
 
 
 def written(gates: GateSet, steps: list[Step]) -> tuple[CircuitBatch, QuantumCircuit]:

@@ -170,7 +170,8 @@ def test_without_any_daemon_one_is_started_for_this_run(
     monkeypatch.setattr(chosen_daemon, "USUAL_ADDRESS", usual)
     outcome = run(BELL, "--shots", "100", "--json")
     assert sum(json.loads(outcome.out)["counts"].values()) == 100
-    assert outcome.err == f"qubitd: no daemon at {usual}; using an emulated line5 of its own for this run\n"
+    told = f"no daemon at {usual}; using an emulated line5, in a daemon of its own for this run"
+    assert outcome.err == f"qubitd: {told}\n"
     assert "nine: no such device or file" in run(BELL, "--backend", "nine").err
 
 

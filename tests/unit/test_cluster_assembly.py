@@ -96,7 +96,7 @@ def test_equal_samples_are_held_once_and_real_envelopes_need_no_zeros(make_progr
     # The DRAG's real part is the Gaussian; the square makes the third.
     assert [len(waveform.samples) for waveform in load.waveforms] == [40, 40, 60]
     assert (
-        b"set_awg_gain 3277,3277\nplay 0,1,100\nset_awg_gain 6553,0\nplay 0,0,100\nset_awg_gain 9830,0\nplay 2,2,"
+        b"set_awg_gain 3277,3277\nplay 0,1,100\nset_awg_gain 6554,0\nplay 0,0,100\nset_awg_gain 9830,0\nplay 2,2,"
         in (load.program)
     )
 

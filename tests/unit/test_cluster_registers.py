@@ -10,7 +10,7 @@ import pytest
 from qubitd.drivers.cluster.registers import TURN, frequency_registers, gain_registers, phase_registers
 
 
-@pytest.mark.parametrize(("amplitude", "gain"), [(1.0, 32767), (-1.0, -32767), (0.5, 16384), (1e-6, 0), (0.0, 0)])
+@pytest.mark.parametrize(("amplitude", "gain"), [(1.0, 32767), (-1.0, -32768), (0.5, 16384), (1e-6, 0), (0.0, 0)])
 def test_gain_is_the_nearest_step_of_full_scale(amplitude: float, gain: int) -> None:
     assert gain_registers(np.array([amplitude])).tolist() == [gain]
 

@@ -15,6 +15,7 @@ from qubitd.emulator.cabling import load_cabling
 from qubitd.emulator.chip import Chip
 
 ROOT = Path(__file__).parents[2]
+DEVICES = ("line5", "classroom5")
 FILE = load_device("line5")
 SNAPSHOT = FILE.snapshot()
 
@@ -29,34 +30,39 @@ def tool() -> ModuleType:
     return module
 
 
-@pytest.fixture(scope="module")
-def chip() -> Chip:
-    return Chip(load_cabling())
+@pytest.mark.parametrize("name", DEVICES)
+def test_the_device_file_is_what_the_tool_writes(tool: ModuleType, name: str) -> None:
+    text = (tool.FOLDER / f"{name}.toml").read_text(encoding="utf-8")
+    assert tool.with_first_values(text, Chip(load_cabling(Path(name))), load_device(name)) == text
 
 
-def test_the_device_file_is_what_the_tool_writes(tool: ModuleType, chip: Chip) -> None:
-    text = tool.DEVICE_FILE.read_text(encoding="utf-8")
-    assert tool.with_first_values(text, chip, FILE) == text
-
-
-def test_the_tool_says_whether_the_file_is_up_to_date(
+def test_the_tool_says_whether_the_files_are_up_to_date(
     tool: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = tool.DEVICE_FILE.read_text(encoding="utf-8")
-    copy = tmp_path / "line5.toml"
-    copy.write_text(text.replace("sx.amplitude = 0.1", "sx.amplitude = 0.2"), encoding="utf-8")
-    monkeypatch.setattr(tool, "DEVICE_FILE", copy)
+    texts = {name: (tool.FOLDER / f"{name}.toml").read_text(encoding="utf-8") for name in DEVICES}
+    for name, text in texts.items():
+        (tmp_path / f"{name}.toml").write_text(
+            text.replace("sx.amplitude = 0.1", "sx.amplitude = 0.2"), encoding="utf-8"
+        )
+    monkeypatch.setattr(tool, "FOLDER", tmp_path)
     monkeypatch.setattr(sys, "argv", ["first_values.py", "--check"])
     assert tool.main() == 1
-    assert "out of date" in capsys.readouterr().out
+    stale, current = capsys.readouterr().out.splitlines()
+    assert stale.startswith("line5.toml is out of date")
+    assert current == "classroom5.toml is up to date"
     monkeypatch.setattr(sys, "argv", ["first_values.py"])
     assert tool.main() == 0
-    assert copy.read_text(encoding="utf-8") == text
+    assert {name: (tmp_path / f"{name}.toml").read_text(encoding="utf-8") for name in DEVICES} == texts
 
 
-def test_a_table_without_marks_is_named(tool: ModuleType, chip: Chip) -> None:
+def test_a_table_without_marks_is_named(tool: ModuleType) -> None:
     with pytest.raises(SystemExit, match=r"no marks in \[qubits\.q0\]"):
-        tool.with_first_values("[qubits.q0]\n", chip, FILE)
+        tool.with_first_values("[qubits.q0]\n", Chip(load_cabling()), FILE)
+
+
+def test_what_is_written_by_hand_is_not_repeated_between_the_marks(tool: ModuleType) -> None:
+    text = (tool.FOLDER / "classroom5.toml").read_text(encoding="utf-8")
+    assert text.count("sy.error =") == 4
 
 
 def lifetimes(*qubits: int) -> tuple[tuple[float, float], ...]:

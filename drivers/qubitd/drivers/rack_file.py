@@ -26,19 +26,27 @@ from qubitd.drivers.toml_table import TomlTable
 
 BUILT_IN = "cluster"
 """The rack that is used when none is named: an emulated Cluster with five qubits."""
+_PACKAGED = files("qubitd.drivers") / "racks"
 _PORT = re.compile(r"(?P<instrument>[\w-]+)\.slot(?P<slot>\d+)\.out(?P<output>\d+)")
 
 
+def packaged_racks() -> tuple[str, ...]:
+    """Name the racks that come with the package."""
+    return tuple(sorted(file.name.removesuffix(".toml") for file in _PACKAGED.iterdir()))
+
+
 def load_rack(path: Path | None = None) -> Rack:
-    """Read a rack file, or the built-in rack of the demo device.
+    """Read a rack.
+
+    Args:
+        path: a file, or the bare name of a packaged rack; None for that of the demo device.
 
     Raises:
         RackFileError: it cannot be read, or says something that is unknown, missing, out of range or contradictory.
     """
-    if path is None:
-        return parse_rack(
-            (files("qubitd.drivers") / "racks" / f"{BUILT_IN}.toml").read_text(), source=f"{BUILT_IN}.toml"
-        )
+    name = BUILT_IN if path is None else str(path)
+    if path is None or name in packaged_racks():
+        return parse_rack((_PACKAGED / f"{name}.toml").read_text(encoding="utf-8"), source=f"{name}.toml")
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tempfile
 from collections.abc import Generator
@@ -17,19 +18,34 @@ USUAL_ADDRESS = "localhost:50051"
 _DEFAULT_DEVICE = "line5"
 
 
+def add_choice(parser: argparse.ArgumentParser) -> None:
+    """Declare the options that choose a backend."""
+    place = parser.add_mutually_exclusive_group()
+    place.add_argument("--server", metavar="ADDRESS", help="daemon (this machine's, else an emulated one of its own)")
+    place.add_argument(
+        "--device", metavar="NAME|FILE", help="emulate this device for the occasion, in a daemon of its own"
+    )
+    parser.add_argument("--backend", metavar="NAME", help="backend of the daemon (its only one)")
+
+
 @contextmanager
-def chosen_backend(address: str | None, name: str | None) -> Generator[QubitdBackend]:
+def chosen_backend(address: str | None, name: str | None, device: str | None = None) -> Generator[QubitdBackend]:
     """Give a backend, and say on stderr whose it is.
 
     Args:
         address: of a daemon; None for the usual one if it answers, otherwise for an emulated one of our own.
         name: of the backend; None for the only one.
+        device: a packaged device or a device file, for a daemon of our own whether or not another one answers.
 
     Raises:
         QubitdError: no daemon answers at the address, it has no such backend, or none could be started.
     """
+    if device is not None:
+        with _own_daemon(device, why="emulating") as backend:
+            yield backend
+        return
     if address is None and not _answers(USUAL_ADDRESS):
-        with _own_daemon(name or _DEFAULT_DEVICE) as backend:
+        with _own_daemon(name or _DEFAULT_DEVICE, why=f"no daemon at {USUAL_ADDRESS}; using an emulated") as backend:
             yield backend
         return
     with QubitdProvider(address or USUAL_ADDRESS) as provider:
@@ -53,9 +69,9 @@ def _answers(address: str) -> bool:
 
 
 @contextmanager
-def _own_daemon(device: str) -> Generator[QubitdBackend]:
+def _own_daemon(device: str, *, why: str) -> Generator[QubitdBackend]:
     load_device(device)
-    note(f"no daemon at {USUAL_ADDRESS}; using an emulated {device} of its own for this run")
+    note(f"{why} {device}, in a daemon of its own for this run")
     with (
         tempfile.TemporaryDirectory(prefix="qubitd-") as directory,
         start_daemon(device=device, data_dir=Path(directory)) as daemon,

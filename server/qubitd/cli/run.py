@@ -15,7 +15,7 @@ from qiskit.exceptions import QiskitError
 from qiskit.result import Result
 from rich.console import Console
 
-from qubitd.cli.chosen_daemon import chosen_backend, note
+from qubitd.cli.chosen_daemon import add_choice, chosen_backend, note
 from qubitd.cli.display import block_character
 from qubitd.core.errors import Problem
 from qubitd.provider import CircuitFileError, QubitdBackend, QubitdJob
@@ -33,8 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     parser.add_argument("file", type=Path, metavar="FILE", help="circuit in OpenQASM 2 or 3")
     parser.add_argument("--shots", type=int, default=1024, metavar="N", help="times the circuit is run (%(default)s)")
-    parser.add_argument("--server", metavar="ADDRESS", help="daemon (this machine's, else an emulated one of its own)")
-    parser.add_argument("--backend", metavar="NAME", help="backend of the daemon (its only one)")
+    add_choice(parser)
     parser.add_argument("--seed", type=_seed, metavar="N", help="makes transpiling and an emulated chip repeatable")
     parser.add_argument("--measure-all", action="store_true", help="measure every qubit at the end")
     parser.add_argument("--json", action="store_true", help="one line of JSON on stdout")
@@ -44,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the circuit and print its counts."""
     circuit = read_circuit(arguments.file)
     adds_measurements = _lacks_measurements(circuit, arguments.file, measure_all=arguments.measure_all)
-    with chosen_backend(arguments.server, arguments.backend) as backend:
+    with chosen_backend(arguments.server, arguments.backend, arguments.device) as backend:
         narrow = _narrow(circuit, backend, arguments.file)
         if adds_measurements:
             narrow.measure_all()

@@ -16,14 +16,13 @@ from qubitd.cli.rack_process import start_emulator
 from qubitd.compiler.device_file import load_device
 from qubitd.drivers.families import open_rack
 from qubitd.drivers.rack import EmulatorSettings, Rack, with_address
-from qubitd.drivers.rack_file import load_rack
+from qubitd.drivers.rack_file import load_rack, packaged_racks
 from qubitd.server.daemon import DaemonSettings, RunningRack, run_daemon
 from qubitd.server.logs import configure
 from qubitd.server.simulator import Simulator
 
 DEFAULT_DEVICE = "line5"
 DEFAULT_PORT = 50051
-_KNOWN_CABLING = "line5"
 _ABORTED = 1
 _HIGHEST_PORT = 65_535
 
@@ -33,7 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--device", default=DEFAULT_DEVICE, metavar="NAME|FILE", help="packaged device, or a device file (%(default)s)"
     )
-    parser.add_argument("--rack", type=Path, metavar="FILE", help="rack file (the emulated demo rack)")
+    parser.add_argument(
+        "--rack", type=Path, metavar="NAME|FILE", help="packaged rack, or a rack file (the device's own emulated one)"
+    )
     parser.add_argument("--port", type=_port, default=DEFAULT_PORT, help="TCP port, 0 for any free one (%(default)s)")
     parser.add_argument("--host", default="127.0.0.1", help="loopback address to serve on (%(default)s)")
     parser.add_argument(
@@ -59,10 +60,11 @@ def run(arguments: argparse.Namespace) -> int:
     configure(arguments.log_level)
     device = load_device(arguments.device)
     name = device.device.name
-    rack = load_rack(arguments.rack)
+    rack_file = arguments.rack or _rack_of(name)
+    rack = load_rack(rack_file)
     settings = DaemonSettings(
         device=device,
-        rack=lambda: _running(rack, arguments.rack, arguments.emulator),
+        rack=lambda: _running(rack, rack_file, arguments.emulator),
         data_dir=arguments.data_dir or state_directory() / name,
         host=arguments.host,
         port=arguments.port,
@@ -121,11 +123,15 @@ def _emulated(rack: Rack, address: str, control_port: int) -> RunningRack:
     return RunningRack(rack=moved, controller=open_rack(moved), simulator=Simulator(address, control_port))
 
 
-def _cabling(settings: EmulatorSettings, rack_file: Path | None) -> Path | None:
-    """The emulator knows one cabling by name; any other is a file, beside the rack file if its path is relative."""
-    if settings.cabling == _KNOWN_CABLING:
-        return None
-    return Path(settings.cabling) if rack_file is None else rack_file.parent / settings.cabling
+def _rack_of(device: str) -> Path | None:
+    """The packaged rack that a packaged device has for itself; None for the demo rack."""
+    return Path(device) if device in packaged_racks() else None
+
+
+def _cabling(settings: EmulatorSettings, rack_file: Path | None) -> Path:
+    """The name of a cabling that the emulator knows, or a file, beside the rack file if its path is relative."""
+    beside = Path(settings.cabling) if rack_file is None else rack_file.parent / settings.cabling
+    return beside if beside.is_file() else Path(settings.cabling)
 
 
 def _host_in_address(host: str) -> str:

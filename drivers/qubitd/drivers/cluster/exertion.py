@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from qubitd.core.errors import Problem
 from qubitd.drivers.cluster.assembly import Exertion, SequencerLoad
 from qubitd.drivers.cluster.line_program import LineProgram
-from qubitd.drivers.cluster.registers import FULL_GAIN
+from qubitd.drivers.cluster.registers import GAIN_STEPS
 from qubitd.drivers.errors import CeilingError
 
 ROUNDING = 1e-4
@@ -22,7 +22,7 @@ def line_exertion(part: LineProgram, iteration: int) -> Exertion:
     envelopes, owner = np.unique(part.plays.envelope, return_inverse=True)
     if not len(envelopes):
         return Exertion(amplitude=0.0, mean_power=0.0, mean=0.0, slew=0.0)
-    gain = part.gain_real / FULL_GAIN
+    gain = part.gain_real / GAIN_STEPS
     facts = [_facts(_samples(part, int(envelope))) for envelope in envelopes]
     peak, energy, area, slew = np.array(facts)[owner].T
     return Exertion(

@@ -9,7 +9,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-FULL_GAIN = 32767
+GAIN_STEPS = 32768
+"""Gain registers count 32768ths of full scale."""
+_MOST_GAIN = 32767
 QUARTER_HERTZ = 4
 """Frequency registers count quarter hertz; in one tick of 1 ns such a count is as many quarter nanoturns of phase."""
 TURN = 1_000_000_000
@@ -21,8 +23,8 @@ Ints = NDArray[np.int64]
 
 
 def gain_registers(amplitude: NDArray[np.float64]) -> Ints:
-    """Round amplitudes of -1..1 to gains."""
-    return np.rint(amplitude * FULL_GAIN).astype(np.int64)
+    """Round amplitudes of -1..1 to gains; 1 is one step more than a register holds."""
+    return np.minimum(np.rint(amplitude * GAIN_STEPS), _MOST_GAIN).astype(np.int64)
 
 
 def frequency_registers(frequency: NDArray[np.float64]) -> Ints:
