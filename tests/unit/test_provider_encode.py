@@ -150,7 +150,8 @@ def test_an_uncoupled_pair_is_refused_with_the_couplers() -> None:
 def test_an_unbound_parameter_is_refused_by_name() -> None:
     circuit = circuit_of(lambda c: (c.rz(Parameter("theta"), 0), c.delay(Parameter("tau"), 0, unit="s")))
     assert only(circuit) == (
-        "circuit 0 ('c'): parameters tau, theta have no values; bind them with circuit.assign_parameters"
+        "circuit 0 ('c'): parameters tau, theta have no values; "
+        "give parameter_values, or bind with circuit.assign_parameters"
     )
 
 

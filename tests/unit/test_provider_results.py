@@ -211,7 +211,7 @@ def test_what_is_plain_in_a_header_travels() -> None:
     circuit = QuantumCircuit(2, 1, name="c", global_phase=0.5)
     circuit.metadata = {"plain": [1, "two"], "live": object(), (1,): 2, "array": np.ones(2), "nan": float("nan")}
     sent = header_of(circuit, memory=True)
-    received = read_header(write_header(sent), num_circuits=1)
+    received = read_header(write_header(sent), num_programs=1)
     fields = sent.circuits[0].fields | {"metadata": {"plain": [1, "two"]}}
     assert received == JobHeader(circuits=(replace(sent.circuits[0], fields=fields),), memory=True)
     assert fields["global_phase"] == 0.5
@@ -222,7 +222,7 @@ def test_metadata_that_are_too_long_are_left_out_of_what_travels() -> None:
     circuit = QuantumCircuit(1, 1, metadata={"long": "x" * (1 << 20)})
     data = write_header(header_of(circuit))
     assert len(data) < 1_000
-    assert read_header(data, num_circuits=1).circuits[0].fields["metadata"] == {}
+    assert read_header(data, num_programs=1).circuits[0].fields["metadata"] == {}
 
 
 def test_names_that_are_too_long_do_not_travel_at_all() -> None:
@@ -233,10 +233,10 @@ def test_names_that_are_too_long_do_not_travel_at_all() -> None:
     "data", [b"", b"\xff", b"[]", b"{}", b'{"form":2}', json.dumps({"form": 1, "memory": 0, "circuits": []}).encode()]
 )
 def test_a_job_of_another_client_names_its_circuits_by_number(data: bytes) -> None:
-    header = read_header(data, num_circuits=2)
+    header = read_header(data, num_programs=2)
     assert [circuit.fields["name"] for circuit in header.circuits] == ["circuit-0", "circuit-1"]
     job = replace(JOB, num_circuits=2)
     result = result_of(header, bits(0, 1, 1, 1), bits(3, 3, 3, 3, program=1), job=job)
     assert result.get_counts(1) == {"00000011": 4}
-    points = result_of(read_header(data, num_circuits=1), iq([[1, 2]] * 4, shots=4, clbits=(0, 1))).get_memory()
+    points = result_of(read_header(data, num_programs=1), iq([[1, 2]] * 4, shots=4, clbits=(0, 1))).get_memory()
     assert points.shape == (4, 2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Self
@@ -163,46 +163,55 @@ class QubitdBackend(BackendV2):
             self._coupling_map = None
             add_validators(self.options, info.limits)
 
-    def run(self, run_input: QuantumCircuit | Iterable[QuantumCircuit], **options: Any) -> QubitdJob:
+    def run(
+        self, run_input: QuantumCircuit | Iterable[QuantumCircuit], *, parameter_values: Any = None, **options: Any
+    ) -> QubitdJob:
         """Send circuits as one job.
 
         Args:
             run_input: a circuit or several, in the Target's gates.
+            parameter_values: of one circuit, an array whose last axis is `circuit.parameters`, or a mapping from
+                parameters (or their names) to arrays: the circuit travels once and the result holds an experiment for
+                each row. Of several circuits, a sequence with such values, or None, for each.
             **options: as in `backend.options`; they hold for this job alone.
 
         Raises:
             JobRefusedError: with everything that is wrong with circuits and options.
             ClientError: the daemon cannot be reached, or refuses the job for a reason of its own.
         """
-        spec, header = self._prepare(run_input, self._merged(options))
+        spec, header = self._prepare(run_input, parameter_values, self._merged(options))
         with self._refusals():
             job_id = self._client.submit(spec, self.name)
         return QubitdJob(self, job_id, self._client, header)
 
-    def explain(self, circuits: QuantumCircuit | Iterable[QuantumCircuit], **options: Any) -> JobPlan:
+    def explain(
+        self, circuits: QuantumCircuit | Iterable[QuantumCircuit], *, parameter_values: Any = None, **options: Any
+    ) -> JobPlan:
         """Say what a job would take, without running it: durations, memories, upload, predicted success, queue.
 
         Args:
             circuits: as for `run`.
+            parameter_values: as for `run`.
             **options: as for `run`.
 
         Raises:
             JobRefusedError: with everything that is wrong with circuits and options.
             ClientError: the daemon cannot be reached, or refuses the job for a reason of its own.
         """
-        spec, _ = self._prepare(circuits, self._merged(options))
+        spec, _ = self._prepare(circuits, parameter_values, self._merged(options))
         with self._refusals():
             return self._client.explain(spec, self.name)
 
     def _prepare(
-        self, run_input: QuantumCircuit | Iterable[QuantumCircuit], values: dict[str, Any]
+        self, run_input: QuantumCircuit | Iterable[QuantumCircuit], parameter_values: Any, options: dict[str, Any]
     ) -> tuple[JobSpec, JobHeader]:
         info = self._info
         circuits, problems = _circuits(run_input, self.max_circuits)
-        checked, wrong = check_options(values, info.limits, num_circuits=len(circuits))
+        values, misfit = _values(run_input, circuits, parameter_values)
         encoder = Encoder(info)
-        encoded = encoder.encode(circuits)
-        problems += [*wrong, *encoder.problems, *_too_big(encoded.batch, info.limits.max_job_bytes)]
+        encoded = encoder.encode(circuits, values)
+        checked, wrong = check_options(options, info.limits, num_circuits=len(encoded.headers))
+        problems += [*misfit, *wrong, *encoder.problems, *_too_big(encoded.batch, info.limits.max_job_bytes)]
         if problems:
             raise JobRefusedError(listed(problems))
         header = JobHeader(circuits=encoded.headers, memory=checked.memory)
@@ -240,9 +249,22 @@ class QubitdBackend(BackendV2):
 def _too_big(batch: CircuitBatch, most: int) -> list[Problem]:
     columns = ((c.opcodes, c.qubits, c.params, c.clbits) for c in batch.circuits)
     size = sum(column.nbytes for circuit in columns for column in circuit)
+    size += sum(c.bindings.values.nbytes for c in batch.circuits if c.bindings is not None)
     if size <= most:
         return []
     return [Problem(where="run_input", what=f"takes {size} bytes, and a job may have {most}; send several jobs")]
+
+
+def _values(
+    run_input: object, circuits: Sequence[QuantumCircuit], parameter_values: Any
+) -> tuple[Sequence[Any], list[Problem]]:
+    """Give the parameter values of each circuit."""
+    if isinstance(run_input, QuantumCircuit) or parameter_values is None:
+        return [parameter_values], []
+    if isinstance(parameter_values, Sequence) and len(parameter_values) == len(circuits):
+        return parameter_values, []
+    what = f"must be a sequence with one entry for each of the {len(circuits)} circuits; None where there is nothing"
+    return [], [Problem(where="parameter_values", what=what)]
 
 
 def _circuits(

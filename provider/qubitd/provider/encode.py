@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from qiskit.circuit import CircuitInstruction, QuantumCircuit
+from qiskit.circuit import CircuitInstruction, ParameterExpression, QuantumCircuit
 
 from qubitd.client import BackendInfo
+from qubitd.core.bindings import Bindings
 from qubitd.core.circuit import Circuit, CircuitBatch, Operation
 from qubitd.core.errors import Problem
+from qubitd.provider.bound import BindingError, bind, value_rows
 from qubitd.provider.headers import CircuitHeader, circuit_header
 
 MAX_PROBLEMS = 20
@@ -29,6 +31,7 @@ class Encoded:
 
     batch: CircuitBatch
     headers: tuple[CircuitHeader, ...]
+    """Of each circuit, once for each of its bindings."""
 
 
 class Encoder:
@@ -47,19 +50,25 @@ class Encoder:
         self._table: dict[Operation, int] = {}
         self._known: dict[_Key, int] = {}
 
-    def encode(self, circuits: Sequence[QuantumCircuit]) -> Encoded:
-        """Encode circuits; look at `problems` before the columns are used."""
+    def encode(self, circuits: Sequence[QuantumCircuit], values: Sequence[Any] = ()) -> Encoded:
+        """Encode circuits; look at `problems` before the columns are used.
+
+        Args:
+            circuits: in the backend's gates.
+            values: of each circuit's parameters, as `value_rows` takes them; None, or nothing at all, for none.
+        """
         columns: list[Circuit] = []
         headers: list[CircuitHeader] = []
         for index, circuit in enumerate(circuits):
-            columns.append(self._circuit(circuit, index))
-            headers.append(circuit_header(circuit, measures=len(columns[-1].clbits) > 0))
+            columns.append(self._circuit(circuit, index, values[index] if index < len(values) else None))
+            header = circuit_header(circuit, measures=len(columns[-1].clbits) > 0)
+            headers += [header] * columns[-1].num_bindings
         return Encoded(
             batch=CircuitBatch(operations=tuple(self._table), circuits=tuple(columns)), headers=tuple(headers)
         )
 
-    def _circuit(self, circuit: QuantumCircuit, index: int) -> Circuit:
-        found = _Finder(circuit, index, self._info)
+    def _circuit(self, circuit: QuantumCircuit, index: int, values: Any) -> Circuit:
+        found = _Finder(circuit, index, self._info, values)
         found.check_whole()
         place = {bit: i for i, bit in enumerate(circuit.qubits)}
         slot = {bit: i for i, bit in enumerate(circuit.clbits)}
@@ -82,7 +91,7 @@ class Encoder:
                 params.extend(values if instruction.name != "delay" else [found.seconds(instruction, position)])
             if instruction.clbits:
                 clbits.extend([slot[bit] for bit in instruction.clbits])
-        numbers = found.numbers(params)
+        numbers, bindings = found.numbers(params)
         self.problems += found.problems
         return Circuit(
             name=circuit.name,
@@ -92,6 +101,7 @@ class Encoder:
             qubits=np.array(qubits, dtype=np.uint16),
             params=numbers,
             clbits=np.array(clbits, dtype=np.uint32),
+            bindings=bindings,
         )
 
     def _admit(
@@ -144,9 +154,10 @@ class Encoder:
 class _Finder:
     """Collects what is wrong with one circuit."""
 
-    def __init__(self, circuit: QuantumCircuit, index: int, info: BackendInfo) -> None:
+    def __init__(self, circuit: QuantumCircuit, index: int, info: BackendInfo, values: Any) -> None:
         self.problems: list[Problem] = []
         self._circuit = circuit
+        self._values = values
         self._index = index
         self._info = info
         self._where = f"circuit {index} ({circuit.name!r})"
@@ -156,9 +167,13 @@ class _Finder:
         have, need = len(self._info.qubits), self._circuit.num_qubits
         if need > have:
             self._whole(f"has {need} qubits and {self._info.name} {have}; {_transpile()}")
-        if self._circuit.num_parameters:
+        if self._circuit.num_parameters and self._values is None:
             names = ", ".join(sorted(parameter.name for parameter in self._circuit.parameters))
-            self._whole(f"parameters {names} have no values; bind them with circuit.assign_parameters")
+            self._whole(
+                f"parameters {names} have no values; give parameter_values, or bind with circuit.assign_parameters"
+            )
+        if self._values is not None and not self._circuit.num_parameters:
+            self._whole("has no parameters, but parameter_values are given for it; leave them out")
 
     def add(self, position: int, name: str, operands: tuple[int, ...], what: str) -> None:
         """Note a problem of one operation."""
@@ -176,14 +191,22 @@ class _Finder:
         if scale is None:
             self._problem(position, f"has a length that is not known yet (unit {unit!r}); {_transpile()}")
             return 0.0
-        if not isinstance(duration, (int, float, np.number)):
+        if not isinstance(duration, (int, float, np.number, ParameterExpression)):
             return duration
         return duration * scale
 
-    def numbers(self, params: list[Any]) -> np.ndarray[Any, np.dtype[np.float64]]:
-        """Give the parameters as numbers, or note which are none."""
-        if self._circuit.num_parameters:
-            return np.zeros(len(params), dtype=np.float64)
+    def numbers(self, params: list[Any]) -> tuple[np.ndarray[Any, np.dtype[np.float64]], Bindings | None]:
+        """Give the parameters as numbers and bindings, or note what keeps them from being so."""
+        if not self._circuit.num_parameters:
+            return self._fixed(params), None
+        try:
+            if self._values is not None:
+                return bind(self._circuit, value_rows(self._circuit, self._values), params)
+        except BindingError as error:
+            self._whole(str(error))
+        return np.zeros(len(params), dtype=np.float64), None
+
+    def _fixed(self, params: list[Any]) -> np.ndarray[Any, np.dtype[np.float64]]:
         try:
             values = np.array(params, dtype=np.float64)
         except (TypeError, ValueError):

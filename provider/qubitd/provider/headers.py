@@ -6,6 +6,7 @@ process can read the result as well.
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Sequence
@@ -34,6 +35,7 @@ class JobHeader:
     """What is needed to turn the pieces of a result into Qiskit's `Result`."""
 
     circuits: tuple[CircuitHeader, ...]
+    """Of each program: a circuit with bindings stands here once for each of them."""
     memory: bool
     """Whether the outcome of every shot was asked for."""
 
@@ -60,33 +62,37 @@ def write_header(header: JobHeader) -> bytes:
     return data if len(data) <= MAX_BYTES else b""
 
 
-def read_header(data: bytes, *, num_circuits: int) -> JobHeader:
+def read_header(data: bytes, *, num_programs: int) -> JobHeader:
     """Read what `write_header` wrote; where nothing was written, or by another client, name the circuits by number."""
     try:
         document = json.loads(data)
-        if document["form"] != FORM or len(document["circuits"]) != num_circuits:
-            return _nameless(num_circuits)
-        circuits = tuple(
-            CircuitHeader(measures=bool(c["measures"]), fields=dict(c["header"])) for c in document["circuits"]
-        )
-        return JobHeader(circuits=circuits, memory=bool(document["memory"]))
+        runs = [c["runs"] for c in document["circuits"]]
+        if document["form"] != FORM or min(runs) < 1 or sum(runs) != num_programs:
+            return _nameless(num_programs)
+        circuits = [
+            header
+            for c in document["circuits"]
+            for header in [CircuitHeader(measures=bool(c["measures"]), fields=dict(c["header"]))] * c["runs"]
+        ]
+        return JobHeader(circuits=tuple(circuits), memory=bool(document["memory"]))
     except (ValueError, KeyError, TypeError):
-        return _nameless(num_circuits)
+        return _nameless(num_programs)
 
 
-def _nameless(num_circuits: int) -> JobHeader:
+def _nameless(num_programs: int) -> JobHeader:
     circuits = (
-        CircuitHeader(measures=True, fields={"name": f"circuit-{i}", "metadata": {}}) for i in range(num_circuits)
+        CircuitHeader(measures=True, fields={"name": f"circuit-{i}", "metadata": {}}) for i in range(num_programs)
     )
     return JobHeader(circuits=tuple(circuits), memory=False)
 
 
 def _dump(header: JobHeader, *, with_metadata: bool) -> bytes:
     circuits: list[dict[str, Any]] = []
-    for circuit in header.circuits:
+    for _, same in itertools.groupby(header.circuits, key=id):
+        circuit, *others = same
         metadata = circuit.fields["metadata"] if with_metadata else {}
         fields = circuit.fields | {"metadata": _plain(metadata)}
-        circuits.append({"measures": circuit.measures, "header": fields})
+        circuits.append({"measures": circuit.measures, "header": fields, "runs": 1 + len(others)})
     return json.dumps({"form": FORM, "memory": header.memory, "circuits": circuits}, separators=(",", ":")).encode()
 
 

@@ -277,7 +277,7 @@ class QubitdJob(JobV1):
     def _headers(self) -> JobHeader:
         if self._header is None:
             job = self._client.get_job(self.job_id())
-            self._header = read_header(job.client_data, num_circuits=job.num_circuits)
+            self._header = read_header(job.client_data, num_programs=job.num_programs)
         return self._header
 
     def _changes(self, deadline: Deadline) -> Iterator[StatusTime]:
@@ -304,7 +304,7 @@ class QubitdJob(JobV1):
             began = story.time_of(core.JobStatus.RUNNING) or finished
             return build_result(
                 job,
-                self._header or read_header(job.client_data, num_circuits=job.num_circuits),
+                self._header or read_header(job.client_data, num_programs=job.num_programs),
                 self._client.results(self.job_id()),
                 backend_version="" if self._backend is None else self._backend.backend_version,
                 finished_ns=finished,
