@@ -24,12 +24,17 @@ from qubitd.client.streams import Stream
 from qubitd.wire.backends import BackendInfo, GateSignature, Limits
 from qubitd.wire.calibrations import HistoryEntry, ParameterChange, Revision, RevisionChange
 from qubitd.wire.jobs import Job, JobEvent, LogLine, Progress, QueuePlace, StageTime, StatusChange
+from qubitd.wire.lab import InstrumentInfo, LabHealth, LabState
 from qubitd.wire.plans import JobPlan, ProgramPlan
+from qubitd.wire.sessions import AtExpiry, SessionInfo, SessionMode, SessionState, SessionTerms, SessionUsage
+from qubitd.wire.slots import Reservation, SlotInfo, SlotKind
+from qubitd.wire.terms import JobTerms, RevisionPolicy, Urgency
 
 __all__ = [
     "PATIENCE",
     "Access",
     "AddressError",
+    "AtExpiry",
     "BackendInfo",
     "BusyError",
     "ClientError",
@@ -40,10 +45,14 @@ __all__ = [
     "DeniedError",
     "GateSignature",
     "HistoryEntry",
+    "InstrumentInfo",
     "Job",
     "JobEvent",
     "JobPlan",
+    "JobTerms",
     "KeyReusedError",
+    "LabHealth",
+    "LabState",
     "Limits",
     "LogLine",
     "LostError",
@@ -54,13 +63,23 @@ __all__ = [
     "QubitdClient",
     "QueuePlace",
     "RefusedError",
+    "Reservation",
     "Revision",
     "RevisionChange",
+    "RevisionPolicy",
+    "SessionInfo",
+    "SessionMode",
+    "SessionState",
+    "SessionTerms",
+    "SessionUsage",
+    "SlotInfo",
+    "SlotKind",
     "StageTime",
     "StateError",
     "StatusChange",
     "Stream",
     "UnreachableError",
+    "Urgency",
     "config_file",
     "find_access",
 ]

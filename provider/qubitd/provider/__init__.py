@@ -8,6 +8,8 @@ from qubitd.provider.errors import (
     JobRefusedError,
     JobUnfinishedError,
     ProviderError,
+    SessionClosedError,
+    SessionNotFoundError,
 )
 from qubitd.provider.estimator import QubitdEstimator
 from qubitd.provider.job import QubitdJob
@@ -15,6 +17,7 @@ from qubitd.provider.partial import PartialResult
 from qubitd.provider.primitive_job import QubitdPrimitiveJob
 from qubitd.provider.provider import QubitdProvider
 from qubitd.provider.sampler import QubitdSampler
+from qubitd.provider.session import QubitdBatch, QubitdSession
 
 __all__ = [
     "BackendNotFoundError",
@@ -25,9 +28,13 @@ __all__ = [
     "PartialResult",
     "ProviderError",
     "QubitdBackend",
+    "QubitdBatch",
     "QubitdEstimator",
     "QubitdJob",
     "QubitdPrimitiveJob",
     "QubitdProvider",
     "QubitdSampler",
+    "QubitdSession",
+    "SessionClosedError",
+    "SessionNotFoundError",
 ]

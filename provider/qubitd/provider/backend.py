@@ -6,6 +6,7 @@ import threading
 import warnings
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Self
 
@@ -13,7 +14,16 @@ from qiskit.circuit import QuantumCircuit
 from qiskit.providers import BackendV2, Options
 from qiskit.transpiler import Target
 
-from qubitd.client import BackendInfo, JobPlan, QubitdClient, RefusedError
+from qubitd.client import (
+    BackendInfo,
+    JobPlan,
+    JobTerms,
+    QubitdClient,
+    RefusedError,
+    RevisionPolicy,
+    StateError,
+    Urgency,
+)
 from qubitd.core.circuit import CircuitBatch
 from qubitd.core.errors import Problem
 from qubitd.core.job import JobSpec
@@ -22,7 +32,7 @@ from qubitd.core.sweep import Sweep
 from qubitd.provider import translation
 from qubitd.provider.configuration import BackendConfiguration, build_configuration
 from qubitd.provider.encode import Encoder, listed
-from qubitd.provider.errors import JobRefusedError
+from qubitd.provider.errors import JobRefusedError, SessionClosedError
 from qubitd.provider.headers import JobHeader, write_header
 from qubitd.provider.job import QubitdJob
 from qubitd.provider.options import add_validators, check_options, default_options
@@ -179,9 +189,40 @@ class QubitdBackend(BackendV2):
             JobRefusedError: with everything that is wrong with circuits and options.
             ClientError: the daemon cannot be reached, or refuses the job for a reason of its own.
         """
-        spec, header = self._prepare(run_input, parameter_values, self._merged(options))
+        return self._submit(run_input, parameter_values, self._merged(options), JobTerms())
+
+    def run_in_session(
+        self,
+        run_input: QuantumCircuit | Iterable[QuantumCircuit],
+        session_id: str,
+        options: dict[str, Any],
+        *,
+        parameter_values: Any = None,
+    ) -> QubitdJob:
+        """Send circuits as one job of a session; as `run`. `QubitdSession.run` is the door for users."""
+        terms = JobTerms(session_id=session_id)
+        try:
+            return self._submit(run_input, parameter_values, self._merged(options), terms)
+        except StateError:
+            raise SessionClosedError(session_id) from None
+
+    def _submit(
+        self,
+        run_input: QuantumCircuit | Iterable[QuantumCircuit],
+        parameter_values: Any,
+        values: dict[str, Any],
+        terms: JobTerms,
+    ) -> QubitdJob:
+        spec, header = self._prepare(run_input, parameter_values, values)
+        asked = replace(
+            terms,
+            priority=values["priority"],
+            urgency=Urgency(values["urgency"]) if not terms.session_id else Urgency.NORMAL,
+            revision_policy=RevisionPolicy(values["revision_policy"]),
+            revision=self.revision,
+        )
         with self._refusals():
-            job_id = self._client.submit(spec, self.name)
+            job_id = self._client.submit(spec, self.name, terms=asked)
         return QubitdJob(self, job_id, self._client, header)
 
     def explain(

@@ -46,6 +46,18 @@ class JobUnfinishedError(ProviderError, JobTimeoutError, TimeoutError):
     """The job did not end within the time that the caller gave it; it goes on."""
 
 
+class SessionNotFoundError(ProviderError):
+    """The daemon has no such session of yours."""
+
+
+class SessionClosedError(ProviderError):
+    """The session is closed and takes no more jobs."""
+
+    def __init__(self, session_id: str) -> None:
+        super().__init__(f"session {session_id} is closed and takes no more jobs; open another one")
+        self.session_id = session_id
+
+
 class CircuitFileError(ProviderError, InvalidInputError):
     """A circuit file cannot be read; `problems` names lines and constructs."""
 

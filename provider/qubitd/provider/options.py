@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import math
 import operator
 from collections.abc import Callable, Mapping
@@ -11,12 +12,13 @@ from typing import Any, SupportsIndex
 import numpy as np
 from qiskit.providers import Options
 
-from qubitd.client import Limits
+from qubitd.client import Limits, RevisionPolicy, Urgency
 from qubitd.core.errors import Problem
 from qubitd.core.job import MeasLevel, MeasReturn, Scheduling
 
 MAX_TAGS = 32
 MAX_TAG = 128
+MAX_PRIORITY = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +52,9 @@ def default_options() -> Options:
         init_qubits=True,
         tags=(),
         job_tags=(),
+        priority=0,
+        urgency="normal",
+        revision_policy="latest",
     )
 
 
@@ -62,6 +67,9 @@ def add_validators(options: Options, limits: Limits) -> None:
     options.set_validator("herald", bool)
     options.set_validator("scheduling", [kind.value for kind in Scheduling])
     options.set_validator("init_qubits", [True])
+    options.set_validator("priority", (-MAX_PRIORITY, MAX_PRIORITY))
+    options.set_validator("urgency", [kind.value for kind in Urgency])
+    options.set_validator("revision_policy", [policy.value for policy in RevisionPolicy])
 
 
 def check_options(values: Mapping[str, Any], limits: Limits, *, num_circuits: int) -> tuple[RunOptions, list[Problem]]:
@@ -81,6 +89,9 @@ def check_options(values: Mapping[str, Any], limits: Limits, *, num_circuits: in
     )
     check("rep_delay", None, _rep_delay)
     check("init_qubits", True, _init_qubits)
+    check("priority", 0, lambda value: _whole(value, -MAX_PRIORITY, MAX_PRIORITY))
+    check("urgency", Urgency.NORMAL.value, lambda value: _word(value, Urgency))
+    check("revision_policy", RevisionPolicy.LATEST.value, lambda value: _word(value, RevisionPolicy))
     problems = [*check.problems, *_together(options, limits, num_circuits)]
     return options, problems
 
@@ -158,6 +169,13 @@ def _scheduling(value: object) -> Scheduling:
         return Scheduling(getattr(value, "value", value))
     except ValueError:
         raise _RefusedError("give 'alap' (as late as possible) or 'asap' (as soon as possible)") from None
+
+
+def _word(value: object, kinds: type[enum.Enum]) -> str:
+    words = [kind.value for kind in kinds]
+    if value not in words:
+        raise _RefusedError(f"give {', '.join(map(repr, words))}")
+    return str(value)
 
 
 def _tags(value: object) -> tuple[str, ...]:

@@ -10,11 +10,12 @@ from typing import Any, Self
 
 from qiskit.providers import JobStatus
 
-from qubitd.client import PATIENCE, NotFoundError, QubitdClient, find_access
+from qubitd.client import PATIENCE, NotFoundError, QubitdClient, SessionInfo, SessionMode, find_access
 from qubitd.core import job as core
 from qubitd.provider.backend import QubitdBackend
-from qubitd.provider.errors import BackendNotFoundError, JobFailedError, ProviderError
+from qubitd.provider.errors import BackendNotFoundError, JobFailedError, ProviderError, SessionNotFoundError
 from qubitd.provider.job import QubitdJob
+from qubitd.provider.session import QubitdBatch, QubitdSession
 
 
 class QubitdProvider:
@@ -160,6 +161,37 @@ class QubitdProvider:
         )
         backends = {name: self._backend_or_none(name) for name in {job.backend for job in found}}
         return [QubitdJob(backends[job.backend], job.job_id, self._client, known=job) for job in found]
+
+    def session(self, session_id: str) -> QubitdSession:
+        """Give a session that any process opened; one that is closed can still be read.
+
+        Raises:
+            SessionNotFoundError: the daemon has no such session of yours.
+        """
+        info = self.session_info(session_id)
+        kind = QubitdBatch if info.mode is SessionMode.BATCH else QubitdSession
+        return kind.from_id(session_id, self)
+
+    def sessions(self, limit: int = 10, *, open_only: bool = False) -> list[QubitdSession]:
+        """Give your sessions, newest first.
+
+        Args:
+            limit: how many at most, up to 1000.
+            open_only: leave out those that are closed.
+        """
+        infos = self._client.sessions.list(limit=limit, open_only=open_only)
+        return [self.session(info.session_id) for info in infos]
+
+    def session_info(self, session_id: str) -> SessionInfo:
+        """Describe a session as the plain client does.
+
+        Raises:
+            SessionNotFoundError: the daemon has no such session of yours.
+        """
+        try:
+            return self._client.sessions.get(session_id)
+        except NotFoundError:
+            raise SessionNotFoundError(f"{self._client.address} has no session {session_id!r} of yours") from None
 
     def _backend(self, name: str) -> QubitdBackend:
         return QubitdBackend(self, self._client, self._client.backend(name))

@@ -1,0 +1,242 @@
+"""A session as Qiskit users know it: the rack for oneself between jobs. Its names and words are IBM's."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import threading
+import weakref
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, ClassVar, Protocol, Self
+
+from qiskit.circuit import QuantumCircuit
+
+from qubitd.client import (
+    AtExpiry,
+    ClientError,
+    QubitdClient,
+    SessionInfo,
+    SessionMode,
+    SessionState,
+    SessionTerms,
+)
+from qubitd.provider.backend import QubitdBackend
+from qubitd.provider.errors import ProviderError, SessionClosedError
+from qubitd.provider.job import QubitdJob
+
+HEARTBEAT = 30.0
+"""Seconds between two signs of life; a session whose client is silent for four of them gives the rack back."""
+_STATUS = {
+    SessionState.PENDING: "Pending",
+    SessionState.ACTIVE: "In progress, accepting new jobs",
+    SessionState.CLOSING: "In progress, not accepting new jobs",
+    SessionState.CLOSED: "Closed",
+}
+_TIME = re.compile(r"(?:(\d+)\s*d)?\s*(?:(\d+)\s*h)?\s*(?:(\d+)\s*m)?\s*(?:(\d+)\s*s?)?", re.IGNORECASE)
+
+
+class SessionService(Protocol):
+    """What a session needs of a `QubitdProvider`."""
+
+    @property
+    def client(self) -> QubitdClient:
+        """The plain client."""
+        ...
+
+    def get_backend(self, name: str) -> QubitdBackend:
+        """Give a backend."""
+        ...
+
+    def session_info(self, session_id: str) -> SessionInfo:
+        """Describe a session."""
+        ...
+
+
+class QubitdSession:
+    """The rack for oneself between jobs.
+
+    It is open at once, its time runs from the start of its first job, and a context manager closes it at its end. While
+    this object lives, the daemon hears of it every half minute; a client that died is noticed.
+
+    Args:
+        backend: where its jobs run.
+        max_time: seconds, or a text such as `2h 30m`, from the start of the first job; 8 hours unless given.
+        idle_time: seconds, or a text, for which the rack is kept without a job; a minute unless given.
+        at_expiry: what becomes of jobs that wait when its time is over: `requeue` (with everybody's) or `cancel`.
+
+    Raises:
+        ProviderError: a time cannot be read.
+        ClientError: the daemon cannot be reached, or refuses it.
+    """
+
+    _mode: ClassVar[SessionMode] = SessionMode.DEDICATED
+
+    def __init__(
+        self,
+        backend: QubitdBackend,
+        max_time: float | str | None = None,
+        idle_time: float | str | None = None,
+        *,
+        at_expiry: str = "requeue",
+    ) -> None:
+        asked = SessionTerms(
+            key=secrets.token_hex(16), backend=backend.name, mode=self._mode, at_expiry=_at_expiry(at_expiry)
+        )
+        terms = replace(
+            asked,
+            max_seconds=asked.max_seconds if max_time is None else _seconds(max_time),
+            idle_seconds=asked.idle_seconds if idle_time is None else _seconds(idle_time),
+        )
+        provider: SessionService = backend.provider
+        self._take(provider, backend, provider.client.sessions.open(terms))
+        self._beat()
+
+    @classmethod
+    def from_id(cls, session_id: str, service: SessionService) -> Self:
+        """Give a session that any process opened; one that is closed can still be read.
+
+        Raises:
+            ProviderError: the daemon has no such session of yours.
+        """
+        return cls._from(service, service.session_info(session_id))
+
+    @classmethod
+    def _from(cls, service: SessionService, info: SessionInfo) -> Self:
+        session = cls.__new__(cls)
+        session._take(service, service.get_backend(info.backend), info)
+        if info.state is not SessionState.CLOSED:
+            session._beat()
+        return session
+
+    def _take(self, provider: SessionService, backend: QubitdBackend, info: SessionInfo) -> None:
+        self._provider = provider
+        self._backend = backend
+        self._session_id = info.session_id
+        self._over = threading.Event()
+        self._finalizer = weakref.finalize(self, self._over.set)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}({self._session_id!r}, backend={self._backend.name!r})>"
+
+    @property
+    def service(self) -> SessionService:
+        """The provider that it was opened with."""
+        return self._provider
+
+    @property
+    def session_id(self) -> str:
+        """Its id, by which any process finds it again."""
+        return self._session_id
+
+    def backend(self) -> str:
+        """Give the name of its backend."""
+        return str(self._backend.name)
+
+    def run(
+        self, run_input: QuantumCircuit | Iterable[QuantumCircuit], *, parameter_values: Any = None, **options: Any
+    ) -> QubitdJob:
+        """Send circuits as one job of this session; as `QubitdBackend.run`.
+
+        Raises:
+            SessionClosedError: it is closed.
+        """
+        if self._info().state in (SessionState.CLOSING, SessionState.CLOSED):
+            raise SessionClosedError(self._session_id)
+        return self._backend.run_in_session(run_input, self._session_id, options, parameter_values=parameter_values)
+
+    def status(self) -> str:
+        """Say where it stands, in IBM's words."""
+        return _STATUS[self._info().state]
+
+    def usage(self) -> float:
+        """Give the seconds for which its jobs had the instruments."""
+        return self._client.sessions.usage(self._session_id).qpu_seconds
+
+    def details(self) -> dict[str, Any]:
+        """Describe it under IBM's keys. Times are ISO 8601 in UTC; one that has not come yet is an empty text."""
+        info = self._info()
+        states = {SessionState.PENDING: "open", SessionState.CLOSED: "closed"}
+        return {
+            "id": info.session_id,
+            "backend_name": info.backend,
+            "interactive_timeout": info.idle_seconds,
+            "max_time": info.max_seconds,
+            "active_timeout": info.max_seconds,
+            "state": states.get(info.state, "active" if info.holds_rack else "inactive"),
+            "accepting_jobs": info.state in (SessionState.PENDING, SessionState.ACTIVE),
+            "created_at": _iso(info.created_ns),
+            "started_at": _iso(info.started_ns),
+            "closed_at": _iso(info.closed_ns),
+            "mode": info.mode.value,
+            "usage_time": info.qpu_seconds,
+            "elapsed_time": info.elapsed_seconds,
+        }
+
+    def close(self) -> None:
+        """Take no more jobs; those that wait still run. A second time does nothing."""
+        self._finalizer()
+        self._client.sessions.close(self._session_id)
+
+    def cancel(self) -> None:
+        """Close it and cancel its jobs that have not ended."""
+        self._finalizer()
+        self._client.sessions.cancel(self._session_id)
+
+    @property
+    def _client(self) -> QubitdClient:
+        return self._provider.client
+
+    def _info(self) -> SessionInfo:
+        return self._client.sessions.get(self._session_id)
+
+    def _beat(self) -> None:
+        """Renew it for as long as this object lives; the thread knows the client and the id, not the object."""
+        arguments = (self._client, self._session_id, self._over)
+        name = f"qubitd-session-{self._session_id}"
+        threading.Thread(target=_renew, args=arguments, name=name, daemon=True).start()
+
+
+class QubitdBatch(QubitdSession):
+    """Jobs that belong together. They go one after another, and others may run in between: the rack is not kept."""
+
+    _mode = SessionMode.BATCH
+
+
+def _renew(client: QubitdClient, session_id: str, over: threading.Event) -> None:
+    while not over.wait(HEARTBEAT):
+        try:
+            client.sessions.renew(session_id)
+        except ClientError:
+            return
+
+
+def _seconds(time: float | str) -> float:
+    if not isinstance(time, str):
+        return float(time)
+    match = _TIME.fullmatch(time.strip())
+    if match is None or not any(match.groups()):
+        raise ProviderError(f"{time!r} is no time; give seconds, or a text such as '2h 30m'")
+    days, hours, minutes, seconds = (int(group or 0) for group in match.groups())
+    return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
+
+
+def _at_expiry(text: str) -> AtExpiry:
+    try:
+        return AtExpiry(text)
+    except ValueError:
+        raise ProviderError(f"at_expiry is {text!r}; give 'requeue' or 'cancel'") from None
+
+
+def _iso(time_ns: int) -> str:
+    return datetime.fromtimestamp(time_ns * 1e-9, tz=UTC).isoformat() if time_ns else ""

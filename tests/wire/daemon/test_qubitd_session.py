@@ -1,0 +1,133 @@
+"""QubitdSession under IBM's names, against a daemon on a rack of paper."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import pytest
+from qiskit import QuantumCircuit, transpile
+
+from qubitd.provider import (
+    JobRefusedError,
+    ProviderError,
+    QubitdBackend,
+    QubitdBatch,
+    QubitdProvider,
+    QubitdSession,
+    SessionClosedError,
+    SessionNotFoundError,
+)
+
+Serve = Callable[..., AbstractAsyncContextManager[Any]]
+Story = Callable[[QubitdProvider, QubitdBackend, QuantumCircuit], None]
+
+
+@pytest.fixture
+def tell(serve: Serve, open_rack_of: Callable[..., Any]) -> Callable[[Story], None]:
+    """Tell a story in a thread, while a daemon serves in this one."""
+
+    def play(address: str, story: Story) -> None:
+        with QubitdProvider(address) as provider:
+            backend = provider.get_backend("line5")
+            circuit = QuantumCircuit(1)
+            circuit.x(0)
+            circuit.measure_all()
+            story(provider, backend, transpile(circuit, backend, optimization_level=0))
+
+    async def run(story: Story) -> None:
+        async with serve(rack=open_rack_of()) as daemon:
+            await asyncio.to_thread(play, daemon.address, story)
+
+    return lambda story: asyncio.run(run(story))
+
+
+def test_a_session_lives_from_pending_to_closed_under_ibms_words(tell: Callable[[Story], None]) -> None:
+    def story(provider: QubitdProvider, backend: QubitdBackend, circuit: QuantumCircuit) -> None:
+        with QubitdSession(backend, max_time="2h 30m", idle_time=5) as session:
+            assert session.status() == "Pending"
+            assert session.service is provider
+            assert session.backend() == "line5"
+            job = session.run(circuit, shots=50)
+            assert sum(job.result().get_counts().values()) == 50
+            assert session.status() == "In progress, accepting new jobs"
+            details = session.details()
+            assert (details["max_time"], details["interactive_timeout"]) == (9000.0, 5.0)
+            assert (details["state"], details["accepting_jobs"], details["mode"]) == ("active", True, "dedicated")
+            assert details["started_at"] >= details["created_at"] > details["closed_at"] == ""
+        assert session.status() == "Closed"
+        assert session.usage() == session.details()["usage_time"] > 0.0
+        assert session.details()["closed_at"] >= details["started_at"]
+        assert session.details()["state"] == "closed"
+        with pytest.raises(SessionClosedError, match="is closed and takes no more jobs"):
+            session.run(circuit)
+        session.close()
+
+    tell(story)
+
+
+def test_a_session_is_found_by_its_id_open_or_closed(tell: Callable[[Story], None]) -> None:
+    def story(provider: QubitdProvider, backend: QubitdBackend, circuit: QuantumCircuit) -> None:
+        batch = QubitdBatch(backend)
+        again = QubitdSession.from_id(batch.session_id, service=provider)
+        assert again.run(circuit, shots=10).result().success
+        assert isinstance(provider.session(batch.session_id), QubitdBatch)
+        assert [s.session_id for s in provider.sessions(open_only=True)] == [batch.session_id]
+        assert "QubitdBatch" in repr(batch)
+        batch.cancel()
+        assert provider.session(batch.session_id).status() == "Closed"
+        assert provider.sessions(open_only=True) == []
+        with pytest.raises(SessionNotFoundError, match="has no session 'nobody' of yours"):
+            QubitdSession.from_id("nobody", service=provider)
+
+    tell(story)
+
+
+def test_a_session_that_is_dropped_leaves_no_thread(tell: Callable[[Story], None]) -> None:
+    def beating() -> list[str]:
+        return [thread.name for thread in threading.enumerate() if thread.name.startswith("qubitd-session-")]
+
+    def story(provider: QubitdProvider, backend: QubitdBackend, circuit: QuantumCircuit) -> None:
+        session = QubitdSession(backend)
+        beat = next(thread for thread in threading.enumerate() if thread.name == f"qubitd-session-{session.session_id}")
+        del session
+        beat.join(5.0)
+        assert beating() == []
+
+    tell(story)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ({"max_time": "soon"}, "'soon' is no time; give seconds, or a text such as '2h 30m'"),
+        ({"max_time": ""}, "'' is no time"),
+        ({"at_expiry": "explode"}, "at_expiry is 'explode'; give 'requeue' or 'cancel'"),
+    ],
+)
+def test_what_cannot_be_read_is_refused(
+    tell: Callable[[Story], None], arguments: dict[str, Any], complaint: str
+) -> None:
+    def story(provider: QubitdProvider, backend: QubitdBackend, circuit: QuantumCircuit) -> None:
+        with pytest.raises(ProviderError, match=complaint):
+            QubitdSession(backend, **arguments)
+
+    tell(story)
+
+
+def test_a_job_chooses_its_class_priority_and_calibration(tell: Callable[[Story], None]) -> None:
+    def story(provider: QubitdProvider, backend: QubitdBackend, circuit: QuantumCircuit) -> None:
+        job = backend.run(circuit, shots=10, urgency="background", priority=3, revision_policy="exact")
+        assert job.result().success
+        with pytest.raises(JobRefusedError) as refused:
+            backend.run(circuit, priority=101, urgency="now", revision_policy="any")
+        assert [str(problem) for problem in refused.value.problems] == [
+            "option priority: is 101; the limits are -100 and 100",
+            "option urgency: is 'now'; give 'normal', 'background', 'safety'",
+            "option revision_policy: is 'any'; give 'latest', 'pinned', 'exact'",
+        ]
+
+    tell(story)
