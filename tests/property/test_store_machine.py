@@ -177,7 +177,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_store_agrees_with_the_model(self) -> None:
-        page = self.store.jobs.page(JobQuery(owner="local", limit=1000))
+        page = self.store.jobs.page(JobQuery(owner="local", limit=1000)).jobs
         there = {row.job.job_id: row.job.status for row in page}
         assert there == {j: m.life.status for j, m in self.models.items() if j not in self.deleted}
         alive = [job.job_id for job in self.store.jobs.alive()]

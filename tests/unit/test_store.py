@@ -199,7 +199,7 @@ def test_pages_go_from_the_newest_job_down_and_filter(store: Store) -> None:
 
     def page(**conditions: object) -> list[str]:
         query = JobQuery(owner="local", limit=2)
-        return [row.job.job_id for row in store.jobs.page(dataclasses.replace(query, **conditions))]  # type: ignore[arg-type]
+        return [row.job.job_id for row in store.jobs.page(dataclasses.replace(query, **conditions)).jobs]  # type: ignore[arg-type]
 
     assert page() == ["job-5", "job-4"]
     assert page(below=4) == ["job-3", "job-2"]

@@ -20,7 +20,7 @@ from qubitd.wire.control import check_row, control_problems, decode_conditions, 
 from qubitd.wire.errors import MalformedMessageError, clip
 from qubitd.wire.parsing import check_count, check_text, column, pack_column, refuse_if_any
 
-MAX_TABLE_ROWS = 65_535
+MAX_TABLE_ROWS = 4_096
 MAX_OPERATION_NAME = 64
 MAX_OPERANDS = 65_536
 MAX_CIRCUIT_NAME = 256
@@ -28,6 +28,7 @@ MAX_CIRCUITS = 10_000
 MAX_QUBITS = 65_536
 MAX_CLBITS = 65_536
 MAX_LENGTH = 1_000_000
+MAX_ENTRIES = 4_000_000
 
 UINT16 = np.dtype("<u2")
 UINT32 = np.dtype("<u4")
@@ -127,6 +128,9 @@ def _decode_operation(message: circuits_pb2.Operation, index: int) -> Operation:
 def _decode_circuit(message: circuits_pb2.Circuit, index: int, table: _Table) -> Circuit:
     opcodes = column(message.opcodes, UINT16, where="opcodes")
     check_count(len(opcodes), where="number of operations", most=MAX_LENGTH)
+    check_count(len(message.qubits) // UINT16.itemsize, where="entries of qubits", most=MAX_ENTRIES)
+    check_count(len(message.params) // FLOAT64.itemsize, where="entries of params", most=MAX_ENTRIES)
+    check_count(len(message.clbits) // UINT32.itemsize, where="entries of clbits", most=MAX_ENTRIES)
     if len(opcodes):
         check_count(int(opcodes.max()), where="largest opcode", most=len(table.rows) - 1)
     num_clbits = check_count(message.num_clbits, where="num_clbits", most=MAX_CLBITS)

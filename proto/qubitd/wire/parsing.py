@@ -12,19 +12,24 @@ from numpy.typing import NDArray
 
 from qubitd.core.errors import Problem
 from qubitd.wire.errors import MalformedMessageError, malformed
+from qubitd.wire.shape import check_fields
 
 MessageT = TypeVar("MessageT", bound=Message)
 
+SMALL_MESSAGE = 1 << 20
+"""Bytes of a message that takes little memory, whatever it holds."""
 MAX_PROBLEMS = 20
 """Problems listed of one message; the rest are counted."""
 
 
 def parse(kind: type[MessageT], data: bytes) -> MessageT:
-    """Parse a message.
+    """Parse a message; a big one only after its fields were counted.
 
     Raises:
-        MalformedMessageError: the bytes are no such message.
+        MalformedMessageError: the bytes are no such message, or hold too many fields.
     """
+    if len(data) > SMALL_MESSAGE:
+        check_fields(kind, data)
     try:
         return kind.FromString(data)
     except DecodeError as error:

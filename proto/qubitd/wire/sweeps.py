@@ -31,6 +31,8 @@ def decode_sweep(message: circuits_pb2.Sweep) -> Sweep:
         MalformedMessageError: an axis is too long, uneven, or holds a value that is not finite.
     """
     check_count(len(message.axes), where="sweep, number of axes", most=MAX_AXES)
+    names = sum(len(axis.names) for axis in message.axes)
+    check_count(names, where="sweep, number of names on all axes", most=MAX_NAMES)
     try:
         sweep = Sweep(axes=tuple(_decode_axis(axis, index) for index, axis in enumerate(message.axes)))
     except InvalidCircuitError as error:

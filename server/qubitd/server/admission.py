@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from qubitd.core.errors import Problem
-from qubitd.core.job import JobSpec
+from qubitd.core.job import JobSpec, MeasLevel, MeasReturn
 from qubitd.server.errors import InvalidRequestError
+from qubitd.server.limits import MAX_BOUND_NUMBERS, MAX_PROGRAMS, MAX_RESULT_BYTES
 from qubitd.server.store.rows import NewJob
 from qubitd.v1 import jobs_pb2
 from qubitd.wire.backends import Limits
@@ -47,6 +48,7 @@ def admit(request: jobs_pb2.SubmitRequest, newcomer: Newcomer, limits: Limits) -
         shots=submission.spec.shots,
         circuits=len(submission.spec.batch.circuits),
         programs=submission.spec.num_programs,
+        result_bytes=result_bytes(submission.spec),
         tags=submission.spec.tags,
         created_ns=newcomer.time_ns,
         terms=submission.terms,
@@ -64,6 +66,17 @@ def check_limits(spec: JobSpec, limits: Limits) -> None:
         raise InvalidRequestError(problems)
 
 
+def result_bytes(spec: JobSpec) -> int:
+    """Count the bytes that a job will give: packed bits for each shot, an IQ point for each measurement."""
+    shots = 1 if spec.meas_return is MeasReturn.AVERAGE else spec.shots
+    of_points = 0 if spec.meas_level is MeasLevel.CLASSIFIED else 8 * shots
+    of_bits = spec.shots * spec.meas_level.has_bits
+    each = sum(
+        c.num_bindings * (of_bits * -(-c.num_clbits // 8) + of_points * len(c.clbits)) for c in spec.batch.circuits
+    )
+    return each * spec.sweep.num_points
+
+
 def _excesses(spec: JobSpec, limits: Limits) -> Iterator[Problem]:
     circuits = len(spec.batch.circuits)
     total = spec.num_programs * spec.shots
@@ -73,6 +86,22 @@ def _excesses(spec: JobSpec, limits: Limits) -> Iterator[Problem]:
         yield Problem(
             where="circuits", what=f"{circuits} in one job; the limit is {limits.max_circuits}; split the job"
         )
+    if spec.num_programs > MAX_PROGRAMS:
+        what = (
+            f"{spec.batch.num_bindings} circuits and bindings x {spec.sweep.num_points} grid points are "
+            f"{spec.num_programs} programs; the limit is {MAX_PROGRAMS} for one job; split it"
+        )
+        yield Problem(where="programs", what=what)
+    bound = sum(c.num_bindings * len(c.params) for c in spec.batch.circuits)
+    if bound > MAX_BOUND_NUMBERS:
+        what = f"fill in {bound} parameters of the circuits; the limit is {MAX_BOUND_NUMBERS} for one job; split it"
+        yield Problem(where="bindings", what=what)
+    if (size := result_bytes(spec)) > MAX_RESULT_BYTES:
+        what = (
+            f"would take {size} bytes ({spec.num_programs} programs x {spec.shots} shots); the limit is "
+            f"{MAX_RESULT_BYTES} for one job; split it, lower the shots, declare fewer classical bits, or average"
+        )
+        yield Problem(where="result", what=what)
     if total > limits.max_total_shots:
         what = (
             f"{spec.batch.num_bindings} circuits and bindings x {spec.sweep.num_points} grid points x {spec.shots} "

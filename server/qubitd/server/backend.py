@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 
 from qubitd.core.device import Device
@@ -11,7 +11,8 @@ from qubitd.server.calibrations import Calibrations
 from qubitd.server.errors import UnknownBackendError
 from qubitd.server.limits import limits_of
 from qubitd.server.rack import RackThread
-from qubitd.wire.backends import BackendInfo, Limits, backend_info
+from qubitd.v1 import backends_pb2
+from qubitd.wire.backends import BackendInfo, Limits, backend_info, encode_backend
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -20,6 +21,7 @@ class Backend:
 
     calibrations: Calibrations
     rack: RackThread
+    _described: dict[tuple[str, bool], bytes] = field(default_factory=dict[tuple[str, bool], bytes])
 
     @property
     def device(self) -> Device:
@@ -30,6 +32,16 @@ class Backend:
     def limits(self) -> Limits:
         """What one job may ask for."""
         return limits_of(self.device)
+
+    def current(self) -> bytes:
+        """Describe it as it stands: the message that watchers get, made once however many they are."""
+        key = (self.calibrations.current.digest, self.rack.is_operational)
+        if key not in self._described:
+            info = self.describe(self.calibrations.current)
+            answer = backends_pb2.BackendsWatchResponse(backend=encode_backend(info)).SerializeToString()
+            self._described.clear()
+            self._described[key] = answer
+        return self._described[key]
 
     def check_name(self, name: str) -> None:
         """Make sure that a request means this backend.

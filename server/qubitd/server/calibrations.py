@@ -28,6 +28,8 @@ _log = logging.getLogger(__name__)
 
 TOPIC = "calibration"
 """Announced when another revision is in force."""
+MAX_PARAMETERS = 20_000
+"""Parameters of a revision: a snapshot is read, checked and sent as a whole."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,6 +209,9 @@ class Calibrations:
 
     def _insert(self, writes: Writes, current: Snapshot, edit: Edit, *, author: str, message: str) -> Snapshot:
         made = apply(edit, current, author=author, message=message, created_at=self._now())
+        if len(made.parameters) > MAX_PARAMETERS:
+            what = f"would hold {len(made.parameters)} parameters; the limit is {MAX_PARAMETERS}"
+            raise InvalidCalibrationError([Problem(where=f"revision {made.revision}", what=what)])
         problems = implausible(made.parameters, changed=edit.values.keys()) or calibration_problems(self.device, made)
         if problems:
             raise InvalidCalibrationError(problems)

@@ -112,11 +112,13 @@ class Engine:
         Raises:
             DrainingError: the daemon stops.
             LabClosedError: an operator lets nothing in.
+            DiskFullError: there is no room for it and its result.
             KeyReusedError: the key stands for other content.
             UnknownSessionError, UnknownSlotError, UnknownRevisionError: it names what is not there.
             SessionClosedError: its session takes no more jobs.
         """
         self.check_taking()
+        self._store.check_room(len(new.spec) + new.result_bytes)
         return await to_the_end(self._take(new))
 
     def check_taking(self) -> None:

@@ -33,11 +33,13 @@ CODES: dict[type[QubitdError], grpc.StatusCode] = {
     errors.CommitConflictError: grpc.StatusCode.ABORTED,
     errors.DrainingError: grpc.StatusCode.UNAVAILABLE,
     errors.StoreError: grpc.StatusCode.UNAVAILABLE,
+    errors.DiskFullError: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.TooBusyError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.StoreCorruptError: grpc.StatusCode.DATA_LOSS,
 }
 
 _RETRY_AFTER = 1.0
-"""Seconds after which it is worth asking a daemon that stops: by then its successor may be there."""
+"""Seconds after which it is worth asking again: a daemon that stops may have a successor, a busy one may be free."""
 
 
 def code_of(error: QubitdError) -> grpc.StatusCode:
@@ -53,7 +55,7 @@ def refusal_of(error: QubitdError) -> Refusal:
         code=number,
         message=str(error),
         problems=problems_of(error),
-        retry_after=_RETRY_AFTER if isinstance(error, errors.DrainingError) else None,
+        retry_after=_RETRY_AFTER if isinstance(error, errors.DrainingError | errors.TooBusyError) else None,
     )
 
 

@@ -186,6 +186,27 @@ class StoreBrokenError(StoreError):
         )
 
 
+class DiskFullError(StoreError):
+    """A job was not taken because the disk has too little room for it and its result."""
+
+    def __init__(self, *, path: Path, needed: int, free: int) -> None:
+        self.path = path
+        super().__init__(
+            f"the disk of {path} has {free} bytes left; this job and its result need {needed} and the daemon keeps a "
+            f"reserve: delete jobs that are no longer needed, or free space"
+        )
+
+
+class TooBusyError(QubitdError):
+    """Too many big requests arrive at once."""
+
+    def __init__(self, *, waiting: int, limit: int) -> None:
+        super().__init__(
+            f"requests of {waiting} bytes are being read already and the limit is {limit} bytes at once; "
+            f"send this again in a moment"
+        )
+
+
 class StoreTooNewError(StoreError):
     """The store was written by a newer version."""
 

@@ -7,6 +7,16 @@ from qubitd.wire.backends import Limits
 
 MAX_TOTAL_SHOTS = 5_000_000
 """Circuits x bindings x grid points x shots of a job."""
+MAX_PROGRAMS = 100_000
+"""Circuits x bindings x grid points of a job: each is compiled, checked and described one by one."""
+MAX_BOUND_NUMBERS = 2**24
+"""Parameters x bindings of all circuits of a job: 128 MiB when they are filled in."""
+MAX_RESULT_BYTES = 2**30
+"""Bytes of a job's result: it has to pass the store, the wire, and the memory of whoever asked for it."""
+MAX_JOB_SECONDS = 86_400.0
+"""Instrument time of a job: it holds the rack for as long."""
+LEAST_FREE_BYTES = 2**28
+"""Room that the disk must have left beside a new job and its result; a store that cannot write ends the daemon."""
 MAX_JOB_BYTES = 64 * 1024 * 1024
 """Bytes of any request: the limit that gRPC itself enforces."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
@@ -13,18 +14,24 @@ from google.protobuf.message import Message
 from qubitd.core.errors import QubitdError
 from qubitd.server.error_codes import code_of, refusal_of
 from qubitd.wire.errors import DETAILS_KEY, clip, encode_refusal
-from qubitd.wire.parsing import parse
+from qubitd.wire.parsing import SMALL_MESSAGE, check_count, parse
 
 Request = TypeVar("Request", bound=Message)
 Context = grpc.aio.ServicerContext[bytes, bytes]
 
 
-def unary(kind: type[Request], method: Callable[[Request], Awaitable[Message]]) -> grpc.RpcMethodHandler[Any, Any]:
-    """One request, one answer."""
+MAX_BYTES = 65_536
+"""Bytes of a request that carries no job and no calibration."""
+
+
+def unary(
+    kind: type[Request], method: Callable[[Request], Awaitable[Message]], *, most: int = MAX_BYTES
+) -> grpc.RpcMethodHandler[Any, Any]:
+    """One request of at most so many bytes, one answer."""
 
     async def handle(data: bytes, context: Context) -> bytes:
         try:
-            answer = await method(parse(kind, data))
+            answer = await method(await _read(kind, data, most))
         except QubitdError as error:
             await _refuse(context, error)
         return answer.SerializeToString()
@@ -37,12 +44,17 @@ def stream(kind: type[Request], method: Callable[[Request], AsyncIterator[bytes]
 
     async def handle(data: bytes, context: Context) -> AsyncIterator[bytes]:
         try:
-            async for answer in method(parse(kind, data)):
+            async for answer in method(await _read(kind, data, MAX_BYTES)):
                 yield answer
         except QubitdError as error:
             await _refuse(context, error)
 
     return grpc.unary_stream_rpc_method_handler(handle)
+
+
+async def _read(kind: type[Request], data: bytes, most: int) -> Request:
+    check_count(len(data), where=f"{kind.DESCRIPTOR.name}, bytes", most=most)
+    return parse(kind, data) if len(data) <= SMALL_MESSAGE else await asyncio.to_thread(parse, kind, data)
 
 
 async def _refuse(context: Context, error: QubitdError) -> NoReturn:

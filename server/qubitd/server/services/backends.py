@@ -51,8 +51,7 @@ class BackendsService:
         with self._announcer.listen(CALIBRATION, RACK) as listener:
             while True:
                 listener.clear()
-                info = self._backend.describe(self._backend.calibrations.current)
-                answer = backends_pb2.BackendsWatchResponse(backend=encode_backend(info)).SerializeToString()
+                answer = self._backend.current()
                 if answer != sent:
                     yield answer
                 sent = answer

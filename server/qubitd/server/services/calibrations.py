@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 from qubitd.server.announcer import Announcer
 from qubitd.server.backend import Backend
-from qubitd.server.calibrations import TOPIC, Proposal
+from qubitd.server.calibrations import MAX_PARAMETERS, TOPIC, Proposal
 from qubitd.server.identity import LOCAL
 from qubitd.server.rpc import Service, stream, unary
 from qubitd.v1 import calibrations_pb2
@@ -23,7 +23,8 @@ from qubitd.wire.parsing import check_count, check_text
 _USUAL_HISTORY = 100
 _LONGEST_HISTORY = 10_000
 _MAX_NAME = 128
-_MAX_NAMES = 100_000
+_MAX_BYTES = 16 * 2**20
+"""Of a request that carries parameters or names."""
 _MAX_MESSAGE = 1_024
 
 
@@ -43,8 +44,8 @@ class CalibrationsService:
                 "Snapshot": unary(calibrations_pb2.SnapshotRequest, self.Snapshot),
                 "History": unary(calibrations_pb2.HistoryRequest, self.History),
                 "Diff": unary(calibrations_pb2.DiffRequest, self.Diff),
-                "Commit": unary(calibrations_pb2.CommitRequest, self.Commit),
-                "Rollback": unary(calibrations_pb2.RollbackRequest, self.Rollback),
+                "Commit": unary(calibrations_pb2.CommitRequest, self.Commit, most=_MAX_BYTES),
+                "Rollback": unary(calibrations_pb2.RollbackRequest, self.Rollback, most=_MAX_BYTES),
                 "Watch": stream(calibrations_pb2.CalibrationsWatchRequest, self.Watch),
             },
         )
@@ -69,8 +70,8 @@ class CalibrationsService:
     async def Commit(self, request: calibrations_pb2.CommitRequest) -> calibrations_pb2.CommitResponse:
         """Make a new revision."""
         self._backend.check_name(request.backend)
+        check_count(len(request.parameters), where="parameters", least=1, most=MAX_PARAMETERS)
         parameters = decode_parameters(request.parameters)
-        check_count(len(parameters), where="parameters", least=1, most=_MAX_NAMES)
         proposal = Proposal(
             author=LOCAL,
             message=check_text(request.message, where="message", most=_MAX_MESSAGE),
@@ -83,7 +84,7 @@ class CalibrationsService:
     async def Rollback(self, request: calibrations_pb2.RollbackRequest) -> calibrations_pb2.RollbackResponse:
         """Make a new revision with older values."""
         self._backend.check_name(request.backend)
-        check_count(len(request.names), where="names", most=_MAX_NAMES)
+        check_count(len(request.names), where="names", most=MAX_PARAMETERS)
         made = await self._calibrations.rollback(
             to_revision=request.to_revision,
             names=tuple(request.names),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable
+from contextlib import closing
 from dataclasses import replace
 from typing import TypeVar
 
@@ -16,10 +17,11 @@ from qubitd.server.backend import Backend
 from qubitd.server.book import JobBook
 from qubitd.server.dispatch import Dispatch
 from qubitd.server.engine import Engine
+from qubitd.server.errors import TooBusyError
 from qubitd.server.identity import LOCAL
+from qubitd.server.limits import MAX_JOB_BYTES
 from qubitd.server.pages import page_token, query_of
 from qubitd.server.rpc import Service, stream, unary
-from qubitd.server.store.frames import split
 from qubitd.server.store.store import Store
 from qubitd.v1 import jobs_pb2
 from qubitd.wire.jobs import STATUS_NUMBER, JobEvent, QueuePlace, StatusChange, encode_event, encode_job
@@ -31,6 +33,12 @@ _PLACE_PERIOD = 1.0
 """Seconds between two looks at a queued job's place, which changes without its own doing."""
 _INLINE_BYTES = 65_536
 """Requests up to this size are decoded at once; bigger ones in a thread, so that they hold up nobody."""
+_BIG_AT_ONCE = 2
+"""Bigger requests that are decoded at the same time."""
+_MOST_WAITING = 512 * 2**20
+"""Bytes of bigger requests that may wait for that."""
+_LAST_SEQUENCE = 2**63 - 1
+"""The highest that a store can give."""
 
 
 class JobsService:
@@ -52,19 +60,20 @@ class JobsService:
         self._store = store
         self._book = book
         self._announcer = announcer
+        self._decoding = _Decoding()
 
     def service(self) -> Service:
         """Give the handlers."""
         return Service(
             name="qubitd.v1.Jobs",
             rpcs={
-                "Submit": unary(jobs_pb2.SubmitRequest, self.Submit),
+                "Submit": unary(jobs_pb2.SubmitRequest, self.Submit, most=MAX_JOB_BYTES),
                 "Get": unary(jobs_pb2.JobsGetRequest, self.Get),
                 "List": unary(jobs_pb2.JobsListRequest, self.List),
                 "Watch": stream(jobs_pb2.JobsWatchRequest, self.Watch),
                 "Results": stream(jobs_pb2.ResultsRequest, self.Results),
                 "Cancel": unary(jobs_pb2.JobsCancelRequest, self.Cancel),
-                "Explain": unary(jobs_pb2.ExplainRequest, self.Explain),
+                "Explain": unary(jobs_pb2.ExplainRequest, self.Explain, most=MAX_JOB_BYTES),
                 "Delete": unary(jobs_pb2.JobsDeleteRequest, self.Delete),
             },
         )
@@ -73,7 +82,7 @@ class JobsService:
         """Take a job."""
         self._backend.check_name(request.backend)
         newcomer = Newcomer(job_id=str(uuid.uuid4()), owner=LOCAL, time_ns=self._book.now())
-        new = await _by_size(request, lambda: admit(request, newcomer, self._backend.limits))
+        new = await self._decoding.run(request, lambda: admit(request, newcomer, self._backend.limits))
         return jobs_pb2.SubmitResponse(job_id=await self._engine.submit(new))
 
     async def Get(self, request: jobs_pb2.JobsGetRequest) -> jobs_pb2.JobsGetResponse:
@@ -86,17 +95,17 @@ class JobsService:
     async def List(self, request: jobs_pb2.JobsListRequest) -> jobs_pb2.JobsListResponse:
         """List jobs, newest first."""
         query = query_of(request, owner=LOCAL)
-        rows = self._store.jobs.page(query)
+        page = self._store.jobs.page(query)
         return jobs_pb2.JobsListResponse(
-            jobs=[encode_job(row.job) for row in rows],
-            next_page_token=page_token(rows[-1].number) if len(rows) == query.limit else "",
+            jobs=[encode_job(row.job) for row in page.jobs],
+            next_page_token="" if page.is_last else page_token(page.jobs[-1].number),
         )
 
     async def Watch(self, request: jobs_pb2.JobsWatchRequest) -> AsyncIterator[bytes]:
         """Send the events after the cursor, then those that come, to the last."""
         number = self._store.jobs.number(owner=LOCAL, job_id=request.job_id)
-        cursor = request.after_sequence
         told: QueuePlace | None = None
+        cursor = min(request.after_sequence, _LAST_SEQUENCE)
         with self._announcer.listen(request.job_id) as listener:
             while True:
                 listener.clear()
@@ -126,10 +135,12 @@ class JobsService:
             if skip >= chunk.pieces:
                 skip -= chunk.pieces
                 continue
-            blob = await asyncio.to_thread(self._store.blob, chunk.digest)
-            for index, piece in enumerate(split(blob)):
-                if index >= skip:
-                    yield piece
+            with closing(self._store.pieces(chunk.digest)) as pieces:
+                index = 0
+                while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
+                    if index >= skip:
+                        yield piece
+                    index += 1
             skip = 0
 
     async def Cancel(self, request: jobs_pb2.JobsCancelRequest) -> jobs_pb2.JobsCancelResponse:
@@ -140,7 +151,7 @@ class JobsService:
     async def Explain(self, request: jobs_pb2.ExplainRequest) -> jobs_pb2.ExplainResponse:
         """Say what a job would take."""
         self._backend.check_name(request.backend)
-        spec = await _by_size(request, lambda: decode_spec(request.spec))
+        spec = await self._decoding.run(request, lambda: decode_spec(request.spec))
         check_limits(spec, self._backend.limits)
         return encode_plan(await self._engine.explain(spec))
 
@@ -150,5 +161,27 @@ class JobsService:
         return jobs_pb2.JobsDeleteResponse()
 
 
-async def _by_size(request: Message, work: Callable[[], _Result]) -> _Result:
-    return work() if request.ByteSize() <= _INLINE_BYTES else await asyncio.to_thread(work)
+class _Decoding:
+    """Reads requests: small ones at once, a few big ones at a time, so that their memory stays bounded."""
+
+    def __init__(self) -> None:
+        self._turn = asyncio.Semaphore(_BIG_AT_ONCE)
+        self._waiting = 0
+
+    async def run(self, request: Message, work: Callable[[], _Result]) -> _Result:
+        """Do the work for a request.
+
+        Raises:
+            TooBusyError: too much waits already.
+        """
+        size = request.ByteSize()
+        if size <= _INLINE_BYTES:
+            return work()
+        if self._waiting + size > _MOST_WAITING:
+            raise TooBusyError(waiting=self._waiting, limit=_MOST_WAITING)
+        self._waiting += size
+        try:
+            async with self._turn:
+                return await asyncio.to_thread(work)
+        finally:
+            self._waiting -= size

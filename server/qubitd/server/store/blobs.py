@@ -10,9 +10,13 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from qubitd.server.errors import StoreCorruptError
+from qubitd.server.store.frames import read_pieces
 
 FILE_THRESHOLD = 65536
 """Bytes up to which a blob is a row."""
@@ -43,13 +47,35 @@ class BlobFolder:
         Raises:
             StoreCorruptError: they are gone or changed.
         """
+        data = self.row(connection, digest)
+        if data is None:
+            with self._open(digest) as file:
+                return file.read()
+        return data
+
+    def row(self, connection: sqlite3.Connection, digest: str) -> bytes | None:
+        """Read and check bytes that are a row; None for those that are a file.
+
+        Raises:
+            StoreCorruptError: they are gone or changed.
+        """
         row = connection.execute("SELECT data FROM blob WHERE digest = ?", (digest,)).fetchone()
         if row is None:
             raise StoreCorruptError(path=self.folder, what=f"blob {digest} has no row")
-        data = self._read_file(digest) if row[0] is None else bytes(row[0])
-        if hashlib.sha256(data).hexdigest() != digest:
-            raise StoreCorruptError(path=self.folder / digest, what="its content does not match its name")
+        if row[0] is None:
+            return None
+        data = bytes(row[0])
+        self._check(digest, hashlib.sha256(data).hexdigest())
         return data
+
+    def pieces(self, digest: str) -> Generator[bytes]:
+        """Check a file, then give the messages in it one by one.
+
+        Raises:
+            StoreCorruptError: it is gone or changed.
+        """
+        with self._open(digest) as file:
+            yield from read_pieces(file)
 
     def drop_unused(self, connection: sqlite3.Connection, digests: list[str]) -> None:
         """Remove rows of blobs that no job and no chunk refers to any more (in the current transaction)."""
@@ -75,11 +101,21 @@ class BlobFolder:
             if not connection.execute("SELECT 1 FROM blob WHERE digest = ?", (digest,)).fetchone():
                 (self.folder / digest).unlink(missing_ok=True)
 
-    def _read_file(self, digest: str) -> bytes:
+    @contextmanager
+    def _open(self, digest: str) -> Generator[BinaryIO]:
+        """Open a file at its beginning, having read it through once to check it."""
         try:
-            return (self.folder / digest).read_bytes()
+            file = (self.folder / digest).open("rb")
         except FileNotFoundError:
             raise StoreCorruptError(path=self.folder / digest, what="the file is gone") from None
+        with file:
+            self._check(digest, hashlib.file_digest(file, "sha256").hexdigest())
+            file.seek(0)
+            yield file
+
+    def _check(self, digest: str, found: str) -> None:
+        if found != digest:
+            raise StoreCorruptError(path=self.folder / digest, what="its content does not match its name")
 
     def _write_file(self, digest: str, data: bytes) -> None:
         path = self.folder / digest

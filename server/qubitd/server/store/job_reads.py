@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from qubitd.core.job import JobStatus
 from qubitd.server.errors import UnknownJobError
 from qubitd.server.store.event_rows import COLUMNS, event_of
 from qubitd.server.store.problem_text import problems_of
-from qubitd.server.store.rows import AliveJob, ChunkRow, JobQuery, ListedJob, Span
+from qubitd.server.store.rows import AliveJob, ChunkRow, JobPage, JobQuery, ListedJob, Span
 from qubitd.server.store.terms_columns import TERMS_COLUMNS, terms_of
 from qubitd.wire.jobs import Job, JobEvent, StageTime
 
@@ -21,8 +21,10 @@ _JOB = (
 _ALIVE = (
     "number, id, backend, status, version, attempt, revision, cancelling, shots, owner, created_ns, " + TERMS_COLUMNS
 )
-EVENTS_AT_ONCE = 1000
-"""Most events that one read gives."""
+EVENTS_AT_ONCE = 100
+"""Most events that one read gives: every watcher may hold as many."""
+PAGE_BYTES = 4 * 2**20
+"""Bytes of messages and problems after which a page of jobs ends."""
 
 
 class JobReads:
@@ -63,8 +65,8 @@ class JobReads:
             raise UnknownJobError(job_id=job_id)
         return int(row[0])
 
-    def page(self, query: JobQuery) -> list[ListedJob]:
-        """List jobs, newest first."""
+    def page(self, query: JobQuery) -> JobPage:
+        """List jobs, newest first: as many as are asked for, or fewer if they have much to say."""
         conditions = ["owner = ?", "deleted = 0"]
         values: list[Any] = [query.owner]
         if query.below is not None:
@@ -88,8 +90,10 @@ class JobReads:
         rows = self._connection.execute(
             f"SELECT {_JOB} FROM job WHERE {' AND '.join(conditions)} ORDER BY number DESC LIMIT ?",  # noqa: S608
             (*values, query.limit),
-        ).fetchall()
-        return self._with_details(rows)
+        )
+        taken = list(_within(PAGE_BYTES, rows))
+        is_last = len(taken) < query.limit and rows.fetchone() is None
+        return JobPage(jobs=tuple(self._with_details(taken)), is_last=is_last)
 
     def events(self, number: int, *, after: int) -> list[JobEvent]:
         """Give a job's events after a sequence number, in order, at most `EVENTS_AT_ONCE`."""
@@ -182,6 +186,16 @@ def _alive(*columns: Any) -> AliveJob:
         created_ns=created_ns,
         terms=terms_of(terms),
     )
+
+
+def _within(most: int, rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    """Give rows of `_JOB` until their texts reach a size."""
+    size = 0
+    for row in rows:
+        yield row
+        size += sum(len(value) for value in row if isinstance(value, str))
+        if size >= most:
+            return
 
 
 def _listed(row: tuple[Any, ...], *, timeline: tuple[StageTime, ...], tags: tuple[str, ...]) -> ListedJob:

@@ -27,6 +27,8 @@ class NewJob:
     """`qubitd.v1.JobSpec` as it came."""
     client_data: bytes = b""
     """What the client wants back with the job."""
+    result_bytes: int = 0
+    """How big its result will be."""
     shots: int
     circuits: int
     programs: int
@@ -105,6 +107,15 @@ class ListedJob:
     number: int
     """Order of acceptance: where the next page goes on."""
     job: Job
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobPage:
+    """Some jobs of a list."""
+
+    jobs: tuple[ListedJob, ...]
+    is_last: bool
+    """Whether none follows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

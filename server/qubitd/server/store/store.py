@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from qubitd.server.errors import StoreBrokenError
+from qubitd.server.errors import DiskFullError, StoreBrokenError
+from qubitd.server.limits import LEAST_FREE_BYTES
 from qubitd.server.store.blobs import BlobFolder
 from qubitd.server.store.connections import assert_sound, open_reader
+from qubitd.server.store.frames import split
 from qubitd.server.store.job_reads import JobReads
 from qubitd.server.store.job_writes import JobWrites
 from qubitd.server.store.revisions import RevisionReads, RevisionWrites
@@ -74,6 +77,26 @@ class Store:
         """
         with self._blob_lock:
             return self._folder.get(self._blob_connection, digest)
+
+    def pieces(self, digest: str) -> Generator[bytes]:
+        """Read a blob's messages one after another, from any thread, without holding them all.
+
+        Raises:
+            StoreCorruptError: it is gone or changed.
+        """
+        with self._blob_lock:
+            data = self._folder.row(self._blob_connection, digest)
+        return self._folder.pieces(digest) if data is None else split(data)
+
+    def check_room(self, needed: int) -> None:
+        """Make sure that the disk takes so many bytes and a reserve.
+
+        Raises:
+            DiskFullError: it does not.
+        """
+        free = shutil.disk_usage(self.path.parent).free
+        if free < needed + LEAST_FREE_BYTES:
+            raise DiskFullError(path=self.path.parent, needed=needed, free=free)
 
     def write(self, command: Callable[[Writes], Result]) -> Future[Result]:
         """Run a command in the writer's thread; its future gives the result once that is durable."""

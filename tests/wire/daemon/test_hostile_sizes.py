@@ -1,0 +1,194 @@
+"""Requests of legal shape and absurd size: each is refused by name before it takes memory, beyond its limit only."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+
+from qubitd.core.circuit import CircuitBuilder, pack
+from qubitd.core.snapshot import Parameter
+from qubitd.server import calibrations, failure
+from qubitd.server.rpc import MAX_BYTES
+from qubitd.server.services import jobs
+from qubitd.server.store import job_reads, store
+from qubitd.v1 import calibrations_pb2, jobs_pb2
+from qubitd.wire.calibrations import encode_parameter
+
+Serve = Callable[..., AbstractAsyncContextManager[Any]]
+MakeRack = Callable[..., Any]
+MakeRequest = Callable[..., jobs_pb2.SubmitRequest]
+
+
+async def refused(call: Any) -> tuple[grpc.StatusCode, str]:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    return caught.value.code(), caught.value.details() or ""
+
+
+def wide(name: str, bits: int) -> CircuitBuilder:
+    return CircuitBuilder(name=name, num_qubits=1, num_clbits=bits).measure(0, 0)
+
+
+async def test_a_request_may_have_its_most_bytes_and_no_more(serve: Serve, open_rack_of: MakeRack) -> None:
+    def ask(size: int) -> jobs_pb2.JobsGetRequest:
+        request = jobs_pb2.JobsGetRequest(job_id="x" * (size - 4))
+        assert request.ByteSize() == size
+        return request
+
+    async with serve(rack=open_rack_of()) as daemon:
+        code, _ = await refused(daemon.jobs.Get(ask(MAX_BYTES)))
+        assert code is grpc.StatusCode.NOT_FOUND
+        code, why = await refused(daemon.jobs.Get(ask(MAX_BYTES + 1)))
+    assert code is grpc.StatusCode.INVALID_ARGUMENT
+    assert why == "JobsGetRequest, bytes: is 65537; the limits are 0 and 65536"
+
+
+async def test_a_flood_of_tiny_fields_is_counted_before_it_is_parsed(serve: Serve, open_rack_of: MakeRack) -> None:
+    operations = b"\x0a\x00" * 550_000
+    batch = b"\x12" + varint(len(operations)) + operations
+    spec = b"\x1a" + varint(len(batch)) + batch
+    async with serve(rack=open_rack_of()) as daemon:
+        code, why = await refused(daemon.channel.unary_unary("/qubitd.v1.Jobs/Submit")(spec))
+    assert code is grpc.StatusCode.INVALID_ARGUMENT
+    assert why == "SubmitRequest: holds more than 200000 fields; split the request"
+
+
+def varint(number: int) -> bytes:
+    low = number & 0x7F
+    return bytes([low]) if number < 128 else bytes([low | 0x80]) + varint(number >> 7)
+
+
+async def test_a_wide_register_times_many_shots_is_refused_with_the_bytes(
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest
+) -> None:
+    request = request_of(batch=pack([wide(str(n), 65_536) for n in range(2)]), shots=65_537)
+    async with serve(rack=open_rack_of()) as daemon:
+        code, why = await refused(daemon.jobs.Submit(request))
+        code_of_explain, _ = await refused(
+            daemon.jobs.Explain(jobs_pb2.ExplainRequest(backend="line5", spec=request.spec))
+        )
+    assert (code, code_of_explain) == (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.INVALID_ARGUMENT)
+    assert why.startswith("result: would take 1073758208 bytes (2 programs x 65537 shots); the limit is 1073741824")
+
+
+async def test_a_wide_register_is_recorded_in_pieces(
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest
+) -> None:
+    async with serve(rack=open_rack_of()) as daemon:
+        daemon.rack.capacity = type(daemon.rack.capacity)(most=100_000)
+        job_id = await daemon.submit(request_of(batch=pack([wide("wide", 65_536)]), shots=2_100))
+        assert (await daemon.statuses(job_id))[-1] == "DONE"
+        whole = await daemon.results(job_id)
+        rest = await daemon.results(job_id, skip=16)
+    assert [piece.shots for piece in whole] == [128] * 15 + [126, 54]
+    assert all(piece.bits is not None and piece.bits.nbytes <= 2**20 for piece in whole)
+    assert [piece.first_shot for piece in rest] == [2046]
+
+
+async def test_a_page_of_talkative_jobs_ends_early_and_the_next_goes_on(
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_reads, "PAGE_BYTES", 1000)
+    async with serve(rack=open_rack_of()) as daemon:
+        ids = [await daemon.submit(request_of(batch=pack([broken()]))) for _ in range(4)]
+        for job_id in ids:
+            await daemon.events(job_id)
+        pages: list[list[str]] = []
+        token = ""
+        while token or not pages:
+            page = await daemon.jobs.List(jobs_pb2.JobsListRequest(page_size=4, page_token=token))
+            pages.append([job.job_id for job in page.jobs])
+            token = page.next_page_token
+    assert [job_id for page in pages for job_id in page] == ids[::-1]
+    assert len(pages) > 1
+
+
+def broken() -> CircuitBuilder:
+    """A circuit with a hundred and fifty faults."""
+    builder = CircuitBuilder(name="broken", num_qubits=5, num_clbits=1)
+    for _ in range(150):
+        builder.add("cz", 0, 4)
+    return builder
+
+
+async def test_what_is_kept_of_a_faulty_job_is_bounded(
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest
+) -> None:
+    async with serve(rack=open_rack_of()) as daemon:
+        job_id = await daemon.submit(request_of(batch=pack([broken()])))
+        await daemon.events(job_id)
+        job = await daemon.job(job_id)
+    assert len(job.message.encode()) <= failure.MAX_MESSAGE
+    assert 100 <= len(job.problems) <= failure.MAX_KEPT
+
+
+async def test_a_cursor_beyond_every_event_gives_none(
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest
+) -> None:
+    async with serve(rack=open_rack_of()) as daemon:
+        job_id = await daemon.submit(request_of())
+        await daemon.events(job_id)
+        assert await daemon.events(job_id, after=2**64 - 1) == []
+
+
+async def test_a_full_disk_takes_no_job_and_serves_what_it_has(
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serve(rack=open_rack_of()) as daemon:
+        job_id = await daemon.submit(request_of())
+        await daemon.events(job_id)
+        monkeypatch.setattr(store, "LEAST_FREE_BYTES", 2**60)
+        code, why = await refused(daemon.jobs.Submit(request_of()))
+        assert len(await daemon.results(job_id)) == 1
+    assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "delete jobs that are no longer needed, or free space" in why
+
+
+async def test_more_big_requests_than_can_wait_are_asked_to_come_back(
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    big = [request_of(client_data=bytes(100_000)) for _ in range(3)]
+    monkeypatch.setattr(jobs, "_MOST_WAITING", big[0].ByteSize() - 1)
+    async with serve(rack=open_rack_of()) as daemon:
+        code, why = await refused(daemon.jobs.Submit(big[0]))
+        assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert "send this again in a moment" in why
+        monkeypatch.setattr(jobs, "_MOST_WAITING", sum(request.ByteSize() for request in big))
+        assert len(set(await asyncio.gather(*map(daemon.submit, big)))) == 3
+
+
+async def test_a_revision_holds_its_most_parameters_and_no_more(
+    serve: Serve, open_rack_of: MakeRack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def commit(*names: str) -> calibrations_pb2.CommitRequest:
+        new = [Parameter(name=name, value=1e-5, unit="s", source="test") for name in names]
+        return calibrations_pb2.CommitRequest(
+            backend="line5", base_revision=1, parameters=map(encode_parameter, new), message="more"
+        )
+
+    async with serve(rack=open_rack_of()) as daemon:
+        first = await daemon.calibrations.Snapshot(calibrations_pb2.SnapshotRequest(backend="line5"))
+        monkeypatch.setattr(calibrations, "MAX_PARAMETERS", len(first.parameters) + 1)
+        code, why = await refused(daemon.calibrations.Commit(commit("q0.a.sigma", "q0.b.sigma")))
+        made = await daemon.calibrations.Commit(commit("q0.a.sigma"))
+    assert code is grpc.StatusCode.INVALID_ARGUMENT
+    assert f"would hold {len(first.parameters) + 2} parameters; the limit is {len(first.parameters) + 1}" in why
+    assert made.revision.revision == 2
+
+
+async def test_a_commit_of_too_many_parameters_is_refused_before_they_are_read(
+    serve: Serve, open_rack_of: MakeRack
+) -> None:
+    request = calibrations_pb2.CommitRequest(backend="line5", parameters=[calibrations_pb2.Parameter()] * 20_001)
+    async with serve(rack=open_rack_of()) as daemon:
+        code, why = await refused(daemon.calibrations.Commit(request))
+    assert (code, why) == (
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "parameters: is 20001; the limits are 1 and 20000",
+    )
