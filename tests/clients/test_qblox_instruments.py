@@ -138,3 +138,19 @@ def test_it_wires_drive_and_flux_outputs(cluster: Any) -> None:
     flux.disconnect_outputs()
     flux.sequencer3.connect_out2("I")
     assert flux.sequencer3.get_sequencer_status().state == SequencerStates.IDLE
+
+
+def test_it_reads_what_the_scope_recorded(readout: Any) -> None:
+    readout.scope_acq_sequencer_select(0)
+    readout.scope_acq_avg_mode_en_path0(True)
+    readout.scope_acq_avg_mode_en_path1(True)
+    sequencer = readout.sequencer0
+    prepare(sequencer)
+    run(sequencer)
+    sequencer.store_scope_acquisition("a")
+    scope = sequencer.get_acquisitions()["a"]["acquisition"]["scope"]
+    for path in ("path0", "path1"):
+        assert scope[path]["avg_cnt"] == 20
+        assert not scope[path]["out-of-range"]
+        assert len(scope[path]["data"]) == 16384
+        assert 0.001 < max(map(abs, scope[path]["data"][:400])) < 1

@@ -87,16 +87,17 @@ def sweeps(draw: st.DrawFn) -> Sweep:
 @st.composite
 def specs(draw: st.DrawFn) -> JobSpec:
     level = draw(st.sampled_from(MeasLevel))
+    returns = {MeasLevel.RAW: [MeasReturn.AVERAGE], MeasLevel.KERNELED: list(MeasReturn)}
     return JobSpec(
         batch=draw(BATCHES),
         sweep=draw(sweeps()),
         shots=draw(st.integers(1, 2**31 - 1)),
         meas_level=level,
-        meas_return=draw(st.sampled_from(MeasReturn)) if level is MeasLevel.KERNELED else MeasReturn.SINGLE,
+        meas_return=draw(st.sampled_from(returns.get(level, [MeasReturn.SINGLE]))),
         seed_simulator=draw(st.none() | st.integers(0, 2**64 - 1)),
         tags=tuple(draw(st.lists(TEXT.filter(bool), max_size=4))),
         client_data=draw(st.binary(max_size=40)),
-        herald=draw(st.booleans()),
+        herald=level is not MeasLevel.RAW and draw(st.booleans()),
         scheduling=draw(st.sampled_from(Scheduling)),
     )
 

@@ -17,7 +17,7 @@ from numpy.testing import assert_array_equal
 from qubitd.core.capacity import Usage
 from qubitd.core.device import Meaning
 from qubitd.core.errors import Problem
-from qubitd.core.job import Assignment, JobStatus, ProgramResult
+from qubitd.core.job import Assignment, JobStatus, ProgramResult, Trace
 from qubitd.core.properties import OperationProperties, QubitProperties
 from qubitd.core.snapshot import Parameter, Snapshot
 from qubitd.v1 import backends_pb2, calibrations_pb2, circuits_pb2, jobs_pb2
@@ -231,6 +231,17 @@ def test_a_result_survives_the_wire_in_pieces(result: ProgramResult, most: int) 
     for name in ("bits", "iq"):
         if (whole := getattr(result, name)) is not None:
             assert_array_equal(np.concatenate([getattr(piece, name) for piece in received]), whole)
+
+
+@given(st.lists(st.tuples(st.lists(COUNT), st.lists(st.complex_numbers(max_magnitude=1), max_size=9)), min_size=1))
+def test_traces_survive_the_wire(traces: list[tuple[list[int], list[complex]]]) -> None:
+    sent = tuple(Trace(qubits=tuple(qubits), samples=np.array(row, np.complex64)) for qubits, row in traces)
+    result = ProgramResult(program=1, first_shot=2, shots=3, traces=sent)
+    (received,) = (results.decode_result(results.encode_result(piece)) for piece in results.pieces(result))
+    assert (received.program, received.first_shot, received.shots, received.bits) == (1, 2, 3, None)
+    for one, other in zip(received.traces, sent, strict=True):
+        assert one.qubits == other.qubits
+        assert_array_equal(one.samples, other.samples)
 
 
 READERS: list[tuple[type[Message], Callable[[Any], Any]]] = [

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from qiskit import QuantumCircuit
 from qiskit.circuit import ClassicalRegister, Clbit, QuantumRegister
+from qiskit.circuit.library import IGate, XGate
 
 from qubitd.cli.daemon_process import DaemonProcess
-from qubitd.provider import QubitdBackend, QubitdProvider
+from qubitd.provider import JobFailedError, JobRefusedError, QubitdBackend, QubitdProvider
 
 
 @pytest.fixture
@@ -88,3 +89,29 @@ def test_registers_that_share_bits_keep_qiskits_order(backend: QubitdBackend) ->
     circuit.x(0)
     circuit.measure([0, 1], [0, 1])
     assert backend.run(circuit, shots=200).result().get_counts()["01"] > 160
+
+
+def test_a_trace_holds_the_tones_of_all_qubits_of_the_feedline(backend: QubitdBackend) -> None:
+    circuits = []
+    for flips in (0, 1):
+        circuit = QuantumCircuit(2, 2, name=f"flips {flips}")
+        circuit.append(XGate() if flips else IGate(), [0])
+        circuit.measure([0, 1], [0, 1])
+        circuits.append(circuit)
+    result = backend.run(circuits, shots=2000, meas_level=0, meas_return="avg", seed_simulator=3).result()
+    assert [each.header["feedlines"] for each in result.results] == [[[0, 1]]] * 2
+    traces = [result.get_memory(circuit)[0] for circuit in circuits]
+    assert [len(trace) for trace in traces] == [480, 480]
+    spectra = np.abs(np.fft.fft(traces, 480 * 8)) / 480
+    frequency = np.fft.fftfreq(480 * 8, 1e-9) + 7.28e9
+    near = {name: np.abs(frequency - tone) < 3e6 for name, tone in (("q0", 7.4483e9), ("q1", 7.24835e9))}
+    assert all(spectra[:, band].max() > 0.05 for band in near.values())
+    change = np.abs(np.fft.fft(traces[1] - traces[0], 480 * 8)) / 480
+    assert change[near["q0"]].max() > 10 * change[near["q1"]].max()
+
+
+def test_single_shots_have_no_trace(backend: QubitdBackend, idle: QuantumCircuit) -> None:
+    with pytest.raises(JobRefusedError, match="not of one shot or qubit"):
+        backend.run(idle, meas_level=0)
+    with pytest.raises(JobFailedError, match="measures nothing, so there is no trace"):
+        backend.run(QuantumCircuit(1, 1), meas_level=0, meas_return="avg").result()

@@ -80,7 +80,7 @@ class Lab:
             self.controller.load(assembly)
             self.controller.start()
             self.controller.wait(30.0)
-            for i, iq in enumerate(self.controller.fetch()):
+            for i, iq in enumerate(self.controller.fetch().points):
                 programs[chunk.first_program + i] = chunk.programs[i]
                 gathered.setdefault(chunk.first_program + i, []).append(iq)
         return [(programs[i], np.concatenate(parts)) for i, parts in sorted(gathered.items())]

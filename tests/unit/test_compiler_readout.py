@@ -226,3 +226,23 @@ def test_a_device_without_measurement_cannot_be_heralded() -> None:
     spec = JobSpec(batch=pack([builder]), sweep=Sweep(), shots=1, herald=True)
     with pytest.raises(InvalidCircuitError, match="the device has no measurement of it"):
         compile_job(replace(FILE.device, gates=gates), FILE.snapshot(), spec)
+
+
+# Traces
+
+
+def test_circuits_whose_trace_would_mean_nothing_are_all_named() -> None:
+    twice = CircuitBuilder(name="twice", num_qubits=5, num_clbits=2).measure(3, 0).measure(3, 1)
+    nothing = CircuitBuilder(name="nothing", num_qubits=5, num_clbits=2).add("sx", 0)
+    fine = CircuitBuilder(name="fine", num_qubits=5, num_clbits=2).measure(0, 0).measure(1, 1)
+
+    def job(*circuits: CircuitBuilder) -> JobSpec:
+        return JobSpec(batch=pack(circuits), sweep=Sweep(), shots=1, meas_level=MeasLevel.RAW)
+
+    assert compile_job(FILE.device, FILE.snapshot(), job(fine)).num_programs == 1
+    with pytest.raises(InvalidCircuitError) as refused:
+        compile_job(FILE.device, FILE.snapshot(), job(twice, fine, nothing))
+    assert [str(problem) for problem in refused.value.problems] == [
+        "circuit 0 ('twice'), meas_level 0: it measures q3 2 times; a trace takes one measurement",
+        "circuit 2 ('nothing'), meas_level 0: it measures nothing, so there is no trace",
+    ]

@@ -78,9 +78,13 @@ def test_averages_of_iq_points_can_be_asked_for(kind: Any) -> None:
     ("values", "text"),
     [
         ({"memory": 1}, "option memory: is 1; give True or False"),
-        ({"meas_level": 0}, "option meas_level: is 0; give 1 (IQ points), 2 (bits) or 'both'"),
-        ({"meas_level": True}, "option meas_level: is True; give 1 (IQ points), 2 (bits) or 'both'"),
-        ({"meas_level": "all"}, "option meas_level: is 'all'; give 1 (IQ points), 2 (bits) or 'both'"),
+        ({"meas_level": 0},
+         "option meas_return: is 'single', and a trace (meas_level 0) is the mean over shots of a feedline, "
+         "not of one shot or qubit; ask for meas_return='avg'"),
+        ({"meas_level": True}, "option meas_level: is True; give 0 (traces), 1 (IQ points), 2 (bits) or 'both'"),
+        ({"meas_level": "all"}, "option meas_level: is 'all'; give 0 (traces), 1 (IQ points), 2 (bits) or 'both'"),
+        ({"meas_level": 0, "meas_return": "avg", "herald": True},
+         "option herald: is True, and a trace (meas_level 0) is the mean over all shots; ask for meas_level=1"),
         ({"herald": 1}, "option herald: is 1; give True or False"),
         ({"scheduling": "late"},
          "option scheduling: is 'late'; give 'alap' (as late as possible) or 'asap' (as soon as possible)"),
@@ -105,6 +109,10 @@ def test_a_value_outside_its_limits_is_refused_by_name(values: dict[str, Any], t
     assert refused(**values) == [text]
 
 
+def test_traces_can_be_asked_for() -> None:
+    assert checked(meas_level=QiskitLevel.RAW, meas_return="avg").meas_level is MeasLevel.RAW
+
+
 def test_heralds_and_scheduling_can_be_asked_for() -> None:
     options = checked(herald=True, scheduling="asap")
     assert (options.herald, options.scheduling) == (True, Scheduling.ASAP)
@@ -127,4 +135,4 @@ def test_qiskit_refuses_what_it_can_when_an_option_is_set() -> None:
     with pytest.raises(TypeError, match="memory"):
         options.update_options(memory=1)
     with pytest.raises(ValueError, match="meas_level"):
-        options.update_options(meas_level=0)
+        options.update_options(meas_level=3)

@@ -15,7 +15,7 @@ from qiskit.exceptions import QiskitError
 from qiskit.result import Result
 
 from qubitd.client import Job
-from qubitd.core.job import Assignment, JobStatus, ProgramResult
+from qubitd.core.job import Assignment, JobStatus, ProgramResult, Trace
 from qubitd.provider import JobFailedError
 from qubitd.provider.headers import JobHeader, circuit_header, read_header, write_header
 from qubitd.provider.results import build_result, counts, memory_of
@@ -192,6 +192,24 @@ def test_bits_and_points_of_the_same_shots_stand_side_by_side() -> None:
     assert points.shape == (4, 2, 2)
     assert_array_equal(points[:, 1], [[1, 0], [2, 0], [3, 0], [0, 4]])
     assert np.isnan(points[:, 0]).all()
+
+
+def test_traces_have_a_row_for_each_feedline_and_are_weighted_with_their_shots() -> None:
+    def piece(value: complex, *, shots: int, first_shot: int) -> ProgramResult:
+        traces = (
+            Trace(qubits=(0, 2), samples=np.array([value, 2 * value, 0], np.complex64)),
+            Trace(qubits=(1,), samples=np.array([1j], np.complex64)),
+        )
+        return ProgramResult(program=0, first_shot=first_shot, shots=shots, traces=traces)
+
+    result = result_of(
+        header_of(QuantumCircuit(3, 3)), piece(1, shots=3, first_shot=0), piece(5j, shots=1, first_shot=3)
+    )
+    experiment = result.results[0]
+    assert (experiment.meas_level, experiment.meas_return, experiment.shots) == (0, "avg", 4)
+    assert experiment.header["feedlines"] == [[0, 2], [1]]
+    mean = 0.75 + 1.25j
+    assert_allclose(result.get_memory(), [[mean, 2 * mean, 0], [1j, 0, 0]])
 
 
 def test_assignment_matrices_stand_in_the_order_of_the_classical_bits() -> None:

@@ -18,6 +18,7 @@ from qubitd.wire.circuits import decode_batch, encode_batch
 from qubitd.wire.errors import MalformedMessageError, Refusal, clip, decode_refusal, encode_refusal
 from qubitd.wire.jobs import decode_event, decode_status
 from qubitd.wire.parsing import parse
+from qubitd.wire.results import decode_result
 from qubitd.wire.specs import decode_spec, encode_spec
 from qubitd.wire.sweeps import decode_sweep, encode_sweep
 
@@ -162,7 +163,7 @@ def test_a_text_that_cannot_be_encoded_gets_a_question_mark() -> None:
         ("shots", 0, "shots: is 0; the limits are 1 and 2147483647"),
         ("shots", 2**31, "shots: is 2147483648; the limits are 1 and 2147483647"),
         ("wire_version", 2, "wire_version: is 2; this end speaks 1"),
-        ("meas_level", 0, "meas_level: is 0; give 1 (IQ points), 2 (bits) or 3 (both)"),
+        ("meas_level", 0, "meas_level: is 0; give 1 (IQ points), 2 (bits), 3 (both) or 4 (traces)"),
         ("meas_return", 9, "meas_return: is 9; give 1 (every shot) or 2 (the mean)"),
         ("scheduling", 3, "scheduling: is 3; give 1 (as late) or 2 (as soon as possible)"),
         ("client_data", bytes((1 << 20) + 1), "client_data, bytes: is 1048577; the limits are 0 and 1048576"),
@@ -178,6 +179,21 @@ def test_bits_cannot_be_averaged() -> None:
     spec = bell_spec()
     spec.meas_return = jobs_pb2.MEAS_RETURN_AVERAGE
     assert "which bits do not have" in refusal_of(spec)
+
+
+def test_traces_are_means_over_all_shots() -> None:
+    spec = bell_spec()
+    spec.meas_level = jobs_pb2.MEAS_LEVEL_RAW
+    assert "not of one shot or qubit" in refusal_of(spec)
+    spec.meas_return = jobs_pb2.MEAS_RETURN_AVERAGE
+    spec.herald = True
+    assert refusal_of(spec) == "herald: is set, but a trace is the mean over all shots; ask for IQ points"
+
+
+def test_a_trace_longer_than_a_scope_is_refused() -> None:
+    message = jobs_pb2.ProgramResult(shots=1, traces=[jobs_pb2.Trace(samples=bytes(8 * 16385))])
+    with pytest.raises(MalformedMessageError, match="samples of a trace: is 16385"):
+        decode_result(message)
 
 
 def test_a_thirty_third_tag_is_refused() -> None:

@@ -19,6 +19,7 @@ from qubitd.drivers.cluster.assembly import ClusterAssembly, SequencerLoad
 from qubitd.drivers.cluster.conversation import ClusterConversation
 from qubitd.drivers.cluster.known_settings import KnownSettings
 from qubitd.drivers.cluster.protocol import BIN
+from qubitd.drivers.cluster.scope import ScopeLoad
 from qubitd.drivers.cluster.waveforms import Waveform
 from qubitd.drivers.cluster.wiring import SequencerAddress
 from qubitd.drivers.errors import (
@@ -201,16 +202,23 @@ def load(make_program: ProgramBuilder) -> SequencerLoad:
     return assembly.sequencers[0]
 
 
-def acquisitions(*, name: bytes = b"iq", counts: Sequence[int] = (1, 1, 1), valid: int = 1) -> bytes:
+def acquisitions(
+    *,
+    name: bytes = b"iq",
+    counts: Sequence[int] = (1, 1, 1),
+    valid: int = 1,
+    paths: Sequence[bytes] = (b"", b""),
+    averages: int = 0,
+) -> bytes:
     bins = np.zeros(len(counts), dtype=BIN)
     bins["valid"], bins["count"], bins["real"] = valid, counts, np.arange(len(counts))
-    scope = block(b"") + block(b"\0") + block(struct.pack("<I", 0))
-    return block(struct.pack("<I", 1)) + block(name) + block(struct.pack("<I", 0)) + 2 * scope + block(bins.tobytes())
+    scope = b"".join(block(path) + block(b"\0") + block(struct.pack("<I", averages)) for path in paths)
+    return block(struct.pack("<I", 1)) + block(name) + block(struct.pack("<I", 0)) + scope + block(bins.tobytes())
 
 
 def test_bins_of_a_run_are_read_by_count(speak: Speak, load: SequencerLoad) -> None:
     conversation, _ = speak([("SLOT6:SEQuencer0:ACQ:ALISt?", acquisitions() + b"\r\n")])
-    assert conversation.bins(load)["real"].tolist() == [0, 1, 2]
+    assert conversation.acquired(load).bins["real"].tolist() == [0, 1, 2]
     assert conversation.link.is_open
 
 
@@ -230,13 +238,44 @@ def test_bins_that_are_not_those_of_one_whole_run_are_refused(
 ) -> None:
     conversation, _ = speak([("SLOT6:SEQuencer0:ACQ:ALISt?", answer + b"\r\n")])
     with pytest.raises(InstrumentChangedError, match=words):
-        conversation.bins(load)
+        conversation.acquired(load)
 
 
 def test_count_of_another_size_is_an_error(speak: Speak, load: SequencerLoad) -> None:
     conversation, _ = speak([("SLOT6:SEQuencer0:ACQ:ALISt?", block(b"\1\0") + b"\r\n")])
     with pytest.raises(MalformedAnswerError, match="a number of 2 bytes"):
-        conversation.bins(load)
+        conversation.acquired(load)
+
+
+def test_a_trace_is_the_sum_of_both_paths(speak: Speak, load: SequencerLoad) -> None:
+    paths = [np.array(path, dtype="<i4").tobytes() for path in ([1, -2, 3], [4, 5, 6])]
+    conversation, _ = speak([("SLOT6:SEQuencer0:ACQ:ALISt?", acquisitions(paths=paths, averages=3) + b"\r\n")])
+    found = conversation.acquired(load)
+    assert found.trace.tolist() == [1 + 4j, -2 + 5j, 3 + 6j]
+    assert found.averages == 3
+
+
+@pytest.mark.parametrize(
+    ("paths", "words"), [((b"123", b""), "a trace of 3 bytes"), ((b"1234", b""), "an acquisition of 1 and 0 samples")]
+)
+def test_a_trace_of_another_form_is_an_error(
+    speak: Speak, load: SequencerLoad, paths: tuple[bytes, bytes], words: str
+) -> None:
+    conversation, _ = speak([("SLOT6:SEQuencer0:ACQ:ALISt?", acquisitions(paths=paths) + b"\r\n")])
+    with pytest.raises(MalformedAnswerError, match=words):
+        conversation.acquired(load)
+
+
+@pytest.mark.parametrize(("averages", "samples"), [(2, 3), (3, 4)])
+def test_a_trace_that_is_not_that_of_one_whole_run_is_refused(
+    speak: Speak, load: SequencerLoad, averages: int, samples: int
+) -> None:
+    paths = [bytes(12), bytes(12)]
+    conversation, _ = speak([("SLOT6:SEQuencer0:ACQ:ALISt?", acquisitions(paths=paths, averages=3) + b"\r\n")])
+    scope = ScopeLoad(trigger=load.wired.address, triggers=1, programs=1, samples=samples, qubits=(0,))
+    found = conversation.acquired(load)
+    with pytest.raises(InstrumentChangedError, match=r"the trace of slot6\.seq0 has 3 samples of 3 shots"):
+        conversation.require_trace(found, averages=averages, load=scope)
 
 
 LO, CONFIGURATION = "SLOT1:STATus:QUEStionable:FREQuency:LO0", "SLOT1:SEQuencer0:CONFiguration"

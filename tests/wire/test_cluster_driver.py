@@ -18,7 +18,7 @@ from qubitd.core.envelope import Drag, Square, sample_envelope
 from qubitd.core.program import Chunk, Program
 from qubitd.drivers.check import check_rack
 from qubitd.drivers.cluster.assembly import ClusterAssembly
-from qubitd.drivers.controller import Controller
+from qubitd.drivers.controller import Controller, Readings
 from qubitd.drivers.errors import (
     CeilingError,
     DriverError,
@@ -163,6 +163,10 @@ def assembled(controller: Controller, chunk: Chunk) -> ClusterAssembly:
 
 
 def run(controller: Controller, chunk: Chunk) -> tuple[np.ndarray, ...]:
+    return run_of(controller, chunk).points
+
+
+def run_of(controller: Controller, chunk: Chunk) -> Readings:
     controller.load(controller.assemble(chunk))
     controller.start()
     controller.wait(PATIENCE)
@@ -262,17 +266,32 @@ def test_demodulation_phase_turns_the_point(controller: Controller, make_program
     assert np.angle(np.mean(turned) / np.mean(straight)) == pytest.approx(-1.0, abs=0.1)
 
 
+def test_a_trace_is_the_signal_that_the_points_are_made_of(controller: Controller, bell: Chunk) -> None:
+    (program,) = bell.programs
+    read = replace(program, acquisitions=replace(program.acquisitions, qubit=np.array([0, 1], dtype=np.uint16)))
+    readings = run_of(controller, replace(bell, programs=(read,), raw=True, shots=2000))
+    (trace,) = readings.traces
+    assert (trace.qubits, len(trace.samples)) == ((0, 1), 401)
+    assert trace.samples.dtype == np.complex64
+    for column, (start, tone) in enumerate([(0, R0), (1, R1)]):
+        time = np.arange(400) + start + 0.5
+        mean = np.mean(trace.samples[start : start + 400] * np.exp(-2j * np.pi * (tone - 7.28e9) * 1e-9 * time))
+        points = readings.points[0][:, column]
+        assert abs(mean) == pytest.approx(abs(points.mean()), abs=6 * points.std() / np.sqrt(2000) + 2e-4)
+    assert not run_of(controller, bell).traces
+
+
 def test_nothing_is_sent_twice(controller: Controller, make_program: ProgramBuilder, bell: Chunk) -> None:
     first = controller.load(controller.assemble(bell))
     assert first.reused_bytes == 0
     controller.start()
     controller.wait(PATIENCE)
-    points = controller.fetch()
+    points = controller.fetch().points
     again = controller.load(controller.assemble(bell))
     assert (again.upload_bytes, again.reused_bytes) == (0, first.upload_bytes)
     controller.start()
     controller.wait(PATIENCE)
-    assert not np.array_equal(controller.fetch()[0], points[0])
+    assert not np.array_equal(controller.fetch().points[0], points[0])
 
     other = assembled(controller, chunk_of(bell_program(make_program, phase=0.6)))
     report = controller.load(other)

@@ -32,6 +32,8 @@ class JobStatus(enum.Enum):
 class MeasLevel(enum.IntEnum):
     """How much of the readout a job asks for; the numbers up to 2 are Qiskit's."""
 
+    RAW = 0
+    """What came into each feedline's digitiser, as the mean over all shots: it averages by itself."""
     KERNELED = 1
     """IQ points."""
     CLASSIFIED = 2
@@ -46,7 +48,7 @@ class MeasLevel(enum.IntEnum):
 
 
 class MeasReturn(enum.Enum):
-    """Every shot, or the mean over shots (of IQ points only)."""
+    """Every shot, or the mean over shots; bits have none, traces have nothing else."""
 
     SINGLE = "single"
     AVERAGE = "avg"
@@ -98,8 +100,18 @@ class Assignment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Trace:
+    """What came into the digitiser of one feedline, from the first integration window on."""
+
+    qubits: tuple[int, ...]
+    """That were read through it: their tones are in one and the same trace."""
+    samples: NDArray[np.complex64]
+    """Mean over shots, 1 ns apart, before demodulation; fraction of ADC full scale, shape (samples,)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ProgramResult:
-    """What some shots of one program (circuit x binding x grid point) gave: `bits`, `iq`, or both."""
+    """What some shots of one program (circuit x binding x grid point) gave: `bits`, `iq`, both, or `traces`."""
 
     program: int
     """(circuits and bindings before it) * points + point."""
@@ -118,6 +130,9 @@ class ProgramResult:
     """Classical bit of each column of `iq`."""
     assignment: tuple[Assignment, ...] = ()
     """By classical bit, for those that a measurement writes; without an entry the calibration states none."""
+
+    traces: tuple[Trace, ...] = ()
+    """One per feedline."""
 
     @property
     def kept(self) -> int:

@@ -126,3 +126,5 @@ class Chunk:
     """Times that all programs are run, one after another inside each shot."""
     reset: int
     """Ticks of passive reset before each program."""
+    raw: bool = False
+    """Whether the digitisers' averaged traces are wanted; then there is one program."""

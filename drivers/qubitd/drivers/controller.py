@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qubitd.core.capacity import Capacity
+from qubitd.core.job import Trace
 from qubitd.core.program import Chunk
 
 
@@ -45,6 +46,17 @@ class LoadReport:
     """Bytes of programs and waveforms sent."""
     reused_bytes: int
     """Bytes that the instruments still held, as they confirmed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Readings:
+    """What a run gave."""
+
+    points: tuple[NDArray[np.complex64], ...]
+    """Per program of the chunk, shape (shots, acquisitions) in the order of its acquisition columns: mean over the
+    window, fraction of ADC full scale."""
+    traces: tuple[Trace, ...] = ()
+    """Of a chunk that wants them: one per feedline."""
 
 
 def never() -> bool:
@@ -109,13 +121,8 @@ class Controller(Protocol):
         """
         ...
 
-    def fetch(self) -> tuple[NDArray[np.complex64], ...]:
-        """Read the IQ points of the run that ended.
-
-        Returns:
-            per program of the chunk, shape (shots, acquisitions) in the order of its acquisition columns: mean over the
-            window as a fraction of ADC full scale.
-        """
+    def fetch(self) -> Readings:
+        """Read what the run that ended gave."""
         ...
 
     def stop(self) -> None:

@@ -28,3 +28,13 @@ class Digitiser(Protocol):
             Shape (acquisitions, shots), rows as in `table.acquisitions`.
         """
         ...
+
+    def trace(self, table: EventTable, row: int, length: int, rng: np.random.Generator) -> NDArray[np.complex128]:
+        """Play a table as often as it says and record what comes in from the start of one window on.
+
+        What the next iteration plays is not seen.
+
+        Returns:
+            Mean over shots of adc(t), one sample per ns, shape (length,).
+        """
+        ...

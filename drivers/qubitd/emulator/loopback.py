@@ -22,6 +22,13 @@ class Loopback:
         points = [_integrate(table, row) for row in range(len(table.acquisitions.start))]
         return np.repeat(np.array(points, dtype=np.complex128)[:, None], table.shots, axis=1)
 
+    def trace(self, table: EventTable, row: int, length: int, rng: np.random.Generator) -> NDArray[np.complex128]:
+        """Give the signal at a window's input from the window's start on, shape (length,)."""
+        del rng
+        begin = int(table.acquisitions.start[row])
+        lo_frequency = table.inputs[table.acquisitions.port[row]].lo_frequency
+        return _sampled(table, np.arange(begin, begin + length), lo_frequency)
+
 
 def _integrate(table: EventTable, row: int) -> complex:
     windows = table.acquisitions

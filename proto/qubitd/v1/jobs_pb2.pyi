@@ -78,6 +78,8 @@ class _MeasLevelEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._Enum
     """Bits."""
     MEAS_LEVEL_BOTH: _MeasLevel.ValueType  # 3
     """Bits and the IQ points that they were made from; every shot."""
+    MEAS_LEVEL_RAW: _MeasLevel.ValueType  # 4
+    """What came into the digitiser of each feedline; the mean only, over at most 16384 ns."""
 
 class MeasLevel(_MeasLevel, metaclass=_MeasLevelEnumTypeWrapper):
     """How much of the readout is sent back."""
@@ -90,6 +92,8 @@ MEAS_LEVEL_CLASSIFIED: MeasLevel.ValueType  # 2
 """Bits."""
 MEAS_LEVEL_BOTH: MeasLevel.ValueType  # 3
 """Bits and the IQ points that they were made from; every shot."""
+MEAS_LEVEL_RAW: MeasLevel.ValueType  # 4
+"""What came into the digitiser of each feedline; the mean only, over at most 16384 ns."""
 Global___MeasLevel: typing_extensions.TypeAlias = MeasLevel
 
 class _MeasReturn:
@@ -103,7 +107,7 @@ class _MeasReturnEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._Enu
     MEAS_RETURN_SINGLE: _MeasReturn.ValueType  # 1
     """Every shot."""
     MEAS_RETURN_AVERAGE: _MeasReturn.ValueType  # 2
-    """The mean over shots; IQ points only."""
+    """The mean over shots; not of bits."""
 
 class MeasReturn(_MeasReturn, metaclass=_MeasReturnEnumTypeWrapper):
     """Whether IQ points are sent for every shot."""
@@ -113,7 +117,7 @@ MEAS_RETURN_UNSPECIFIED: MeasReturn.ValueType  # 0
 MEAS_RETURN_SINGLE: MeasReturn.ValueType  # 1
 """Every shot."""
 MEAS_RETURN_AVERAGE: MeasReturn.ValueType  # 2
-"""The mean over shots; IQ points only."""
+"""The mean over shots; not of bits."""
 Global___MeasReturn: typing_extensions.TypeAlias = MeasReturn
 
 class _Scheduling:
@@ -872,9 +876,35 @@ class Assignment(google.protobuf.message.Message):
 Global___Assignment: typing_extensions.TypeAlias = Assignment
 
 @typing.final
+class Trace(google.protobuf.message.Message):
+    """What came into the digitiser of one feedline from the first integration window on: the mean over shots, before
+    demodulation. The tones of all qubits that are read through the feedline are in it.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    QUBITS_FIELD_NUMBER: builtins.int
+    SAMPLES_FIELD_NUMBER: builtins.int
+    samples: builtins.bytes
+    """complex64 (float32 pairs, little-endian), 1 ns apart, fraction of ADC full scale; at most 16384."""
+    @property
+    def qubits(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Those qubits."""
+
+    def __init__(
+        self,
+        *,
+        qubits: collections.abc.Iterable[builtins.int] | None = ...,
+        samples: builtins.bytes = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["qubits", b"qubits", "samples", b"samples"]) -> None: ...
+
+Global___Trace: typing_extensions.TypeAlias = Trace
+
+@typing.final
 class ProgramResult(google.protobuf.message.Message):
-    """What some shots of one program (circuit x binding x grid point) gave: `bits`, `iq` or both as the job asked, nothing if
-    the circuit measures nothing.
+    """What some shots of one program (circuit x binding x grid point) gave: `bits`, `iq`, both or `traces` as the job asked,
+    nothing if the circuit measures nothing.
     """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
@@ -889,6 +919,7 @@ class ProgramResult(google.protobuf.message.Message):
     BYTES_PER_SHOT_FIELD_NUMBER: builtins.int
     DISCARDED_FIELD_NUMBER: builtins.int
     ASSIGNMENT_FIELD_NUMBER: builtins.int
+    TRACES_FIELD_NUMBER: builtins.int
     program: builtins.int
     """(Circuits and bindings before it) * grid points + point."""
     first_shot: builtins.int
@@ -917,6 +948,10 @@ class ProgramResult(google.protobuf.message.Message):
     def assignment(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Assignment]:
         """One for each classical bit that a measurement writes and whose errors the calibration states."""
 
+    @property
+    def traces(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Trace]:
+        """One per feedline."""
+
     def __init__(
         self,
         *,
@@ -930,8 +965,9 @@ class ProgramResult(google.protobuf.message.Message):
         bytes_per_shot: builtins.int = ...,
         discarded: builtins.int = ...,
         assignment: collections.abc.Iterable[Global___Assignment] | None = ...,
+        traces: collections.abc.Iterable[Global___Trace] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["assignment", b"assignment", "bits", b"bits", "bytes_per_shot", b"bytes_per_shot", "discarded", b"discarded", "first_shot", b"first_shot", "iq", b"iq", "iq_clbits", b"iq_clbits", "iq_qubits", b"iq_qubits", "program", b"program", "shots", b"shots"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["assignment", b"assignment", "bits", b"bits", "bytes_per_shot", b"bytes_per_shot", "discarded", b"discarded", "first_shot", b"first_shot", "iq", b"iq", "iq_clbits", b"iq_clbits", "iq_qubits", b"iq_qubits", "program", b"program", "shots", b"shots", "traces", b"traces"]) -> None: ...
 
 Global___ProgramResult: typing_extensions.TypeAlias = ProgramResult
 

@@ -7,12 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from qubitd.core.job import Assignment, ProgramResult
+from qubitd.core.job import Assignment, ProgramResult, Trace
 from qubitd.v1 import jobs_pb2
 from qubitd.wire.errors import malformed
 from qubitd.wire.parsing import check_count, check_finite, column, pack_column
 
 MAX_PIECE_BYTES = 1 << 20
+MAX_TRACE = 16384
+"""Samples of a trace."""
 _MAX_COUNT = 2**31 - 1
 _COMPLEX64 = np.dtype("<c8")
 
@@ -52,6 +54,7 @@ def encode_result(result: ProgramResult) -> jobs_pb2.ProgramResult:
         iq_qubits=result.iq_qubits,
         iq_clbits=result.iq_clbits,
         assignment=map(_encode_assignment, result.assignment),
+        traces=map(_encode_trace, result.traces),
     )
     if result.iq is not None:
         message.iq = pack_column(result.iq, _COMPLEX64)
@@ -77,7 +80,10 @@ def decode_result(message: jobs_pb2.ProgramResult) -> ProgramResult:
         shots=shots,
         discarded=check_count(message.discarded, where=f"{where}, discarded", most=shots),
         assignment=tuple(_decode_assignment(one, where) for one in message.assignment),
+        traces=tuple(_decode_trace(one, where) for one in message.traces),
     )
+    if empty.traces:
+        return empty
     found = _with_iq(empty, message, where) if len(message.iq_qubits) else empty
     has_bits = message.bytes_per_shot or message.bits or found.iq is None
     return _with_bits(found, message, where) if has_bits else found
@@ -103,6 +109,16 @@ def _decode_assignment(message: jobs_pb2.Assignment, where: str) -> Assignment:
         prob_meas1_prep0=check_finite(message.prob_meas1_prep0, where=f"{where}, prob_meas1_prep0"),
         prob_meas0_prep1=check_finite(message.prob_meas0_prep1, where=f"{where}, prob_meas0_prep1"),
     )
+
+
+def _encode_trace(trace: Trace) -> jobs_pb2.Trace:
+    return jobs_pb2.Trace(qubits=trace.qubits, samples=pack_column(trace.samples, _COMPLEX64))
+
+
+def _decode_trace(message: jobs_pb2.Trace, where: str) -> Trace:
+    samples = column(message.samples, _COMPLEX64, where=f"{where}, trace")
+    check_count(len(samples), where=f"{where}, samples of a trace", most=MAX_TRACE)
+    return Trace(qubits=tuple(message.qubits), samples=samples)
 
 
 def _with_iq(empty: ProgramResult, message: jobs_pb2.ProgramResult, where: str) -> ProgramResult:

@@ -25,6 +25,7 @@ _LEVELS = {
     MeasLevel.KERNELED: jobs_pb2.MEAS_LEVEL_KERNELED,
     MeasLevel.CLASSIFIED: jobs_pb2.MEAS_LEVEL_CLASSIFIED,
     MeasLevel.BOTH: jobs_pb2.MEAS_LEVEL_BOTH,
+    MeasLevel.RAW: jobs_pb2.MEAS_LEVEL_RAW,
 }
 _RETURNS = {MeasReturn.SINGLE: jobs_pb2.MEAS_RETURN_SINGLE, MeasReturn.AVERAGE: jobs_pb2.MEAS_RETURN_AVERAGE}
 _SCHEDULINGS = {Scheduling.ALAP: jobs_pb2.SCHEDULING_ALAP, Scheduling.ASAP: jobs_pb2.SCHEDULING_ASAP}
@@ -115,11 +116,16 @@ def _decode_readout(message: jobs_pb2.JobSpec) -> tuple[MeasLevel, MeasReturn]:
     level = _LEVEL_OF.get(message.meas_level)
     meas_return = _RETURN_OF.get(message.meas_return)
     if level is None:
-        raise malformed("meas_level", f"is {message.meas_level}; give 1 (IQ points), 2 (bits) or 3 (both)")
+        raise malformed("meas_level", f"is {message.meas_level}; give 1 (IQ points), 2 (bits), 3 (both) or 4 (traces)")
     if meas_return is None:
         raise malformed("meas_return", f"is {message.meas_return}; give 1 (every shot) or 2 (the mean)")
     if level.has_bits and meas_return is MeasReturn.AVERAGE:
         raise malformed("meas_return", "is the mean, which bits do not have; ask for meas_level 1")
+    if level is MeasLevel.RAW and meas_return is MeasReturn.SINGLE:
+        what = "is every shot; a trace is the mean over shots of a feedline, not of one shot or qubit: ask for the mean"
+        raise malformed("meas_return", what)
+    if level is MeasLevel.RAW and message.herald:
+        raise malformed("herald", "is set, but a trace is the mean over all shots; ask for IQ points")
     return level, meas_return
 
 

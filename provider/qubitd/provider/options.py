@@ -62,7 +62,7 @@ def add_validators(options: Options, limits: Limits) -> None:
     """Make Qiskit refuse what it can refuse when an option is set."""
     options.set_validator("shots", (1, limits.max_shots))
     options.set_validator("memory", bool)
-    options.set_validator("meas_level", [1, 2, "both"])
+    options.set_validator("meas_level", [0, 1, 2, "both"])
     options.set_validator("meas_return", ["single", "avg"])
     options.set_validator("herald", bool)
     options.set_validator("scheduling", [kind.value for kind in Scheduling])
@@ -118,6 +118,8 @@ class _Check:
 
 def _together(options: RunOptions, limits: Limits, num_circuits: int) -> list[Problem]:
     problems: list[Problem] = []
+    if options.meas_level is MeasLevel.RAW:
+        problems += _raw(options)
     if options.meas_level.has_bits and options.meas_return is MeasReturn.AVERAGE:
         what = "is 'avg', which exists for meas_level 1 only; ask for meas_level=1 or meas_return='single'"
         problems.append(Problem(where="option meas_return", what=what))
@@ -131,6 +133,17 @@ def _together(options: RunOptions, limits: Limits, num_circuits: int) -> list[Pr
     if len(options.tags) > MAX_TAGS:
         what = f"together are {len(options.tags)}; the limit is {MAX_TAGS}"
         problems.append(Problem(where="options tags and job_tags", what=what))
+    return problems
+
+
+def _raw(options: RunOptions) -> list[Problem]:
+    problems: list[Problem] = []
+    if options.meas_return is MeasReturn.SINGLE:
+        what = "is 'single', and a trace (meas_level 0) is the mean over shots of a feedline, not of one shot or qubit"
+        problems.append(Problem(where="option meas_return", what=f"{what}; ask for meas_return='avg'"))
+    if options.herald:
+        what = "is True, and a trace (meas_level 0) is the mean over all shots; ask for meas_level=1"
+        problems.append(Problem(where="option herald", what=what))
     return problems
 
 
@@ -150,11 +163,11 @@ def _truth(value: object) -> bool:
 
 
 def _level(value: object) -> MeasLevel:
-    if isinstance(value, SupportsIndex) and not isinstance(value, bool) and operator.index(value) in (1, 2):
+    if isinstance(value, SupportsIndex) and not isinstance(value, bool) and operator.index(value) in (0, 1, 2):
         return MeasLevel(operator.index(value))
     if isinstance(value, str) and value == "both":
         return MeasLevel.BOTH
-    raise _RefusedError("give 1 (IQ points), 2 (bits) or 'both'")
+    raise _RefusedError("give 0 (traces), 1 (IQ points), 2 (bits) or 'both'")
 
 
 def _return(value: object) -> MeasReturn:

@@ -86,9 +86,33 @@ def _experiment(ordered: Sequence[ProgramResult], circuit: CircuitHeader, *, mem
 
 
 def _readout(pieces: Sequence[ProgramResult], circuit: CircuitHeader, *, memory: bool) -> ExperimentResult:
+    if pieces[0].traces:
+        return _raw(pieces, circuit)
     if pieces[0].bits is None:
         return _kerneled(pieces, circuit)
     return _classified(pieces, circuit, memory=memory)
+
+
+def _raw(pieces: Sequence[ProgramResult], circuit: CircuitHeader) -> ExperimentResult:
+    """Traces, one row per feedline; the header's `feedlines` says which qubits each is of."""
+    shots = [piece.shots for piece in pieces]
+    rows = [
+        np.average([piece.traces[i].samples for piece in pieces], axis=0, weights=shots)
+        for i in range(len(pieces[0].traces))
+    ]
+    table = np.zeros((len(rows), max(map(len, rows)), 2))
+    for i, row in enumerate(rows):
+        table[i, : len(row)] = np.stack([row.real, row.imag], axis=1)
+    header = circuit.fields | {"feedlines": [list(trace.qubits) for trace in pieces[0].traces]}
+    return ExperimentResult(
+        shots=sum(shots),
+        success=True,
+        data=ExperimentResultData(memory=table),
+        meas_level=0,
+        meas_return="avg",
+        status="DONE",
+        header=header,
+    )
 
 
 def _classified(pieces: Sequence[ProgramResult], circuit: CircuitHeader, *, memory: bool) -> ExperimentResult:

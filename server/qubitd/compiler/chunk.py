@@ -33,6 +33,8 @@ class Pack:
     reset: int
     """Ticks of passive reset before each program."""
     run_time: int = RUN_TIME
+    raw: bool = False
+    """Whether the digitisers' traces are wanted."""
 
     def __call__(self, programs: Iterable[Program], *, shots: int, first_program: int = 0) -> Iterator[Chunk]:
         """Give the chunks of a job: all shots of the first circuits, then of the next.
@@ -113,7 +115,7 @@ class Pack:
         """One shot of some programs, all with the same tables: the last one's, which begin with those of the others."""
         tables = programs[-1].tables
         alike = tuple(p if p.tables is tables else replace(p, tables=tables) for p in programs)
-        return Chunk(programs=alike, first_program=first_program, first_shot=0, shots=1, reset=self.reset)
+        return Chunk(programs=alike, first_program=first_program, first_shot=0, shots=1, reset=self.reset, raw=self.raw)
 
     def _too_large(self, program: Program, index: int) -> ProgramTooLargeError:
         over = [usage for usage in self.capacity.usage(self._chunk([program], index)) if not usage.fits]

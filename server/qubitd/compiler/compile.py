@@ -22,12 +22,13 @@ from qubitd.compiler.gate_table import GateTable, mask_of
 from qubitd.compiler.herald import herald_problems, heralded
 from qubitd.compiler.lower import Lower
 from qubitd.compiler.numbers import EnvelopeTable, Numbers, tabulate
+from qubitd.compiler.raw import raw_problems
 from qubitd.compiler.schedule import Schedule, schedule_early, schedule_late
 from qubitd.compiler.swept import check_sweep
 from qubitd.core.circuit import Circuit, CircuitBatch
 from qubitd.core.device import Device
 from qubitd.core.errors import InvalidCalibrationError, InvalidCircuitError, Problem
-from qubitd.core.job import JobSpec, Scheduling
+from qubitd.core.job import JobSpec, MeasLevel, Scheduling
 from qubitd.core.program import Program
 from qubitd.core.snapshot import Snapshot
 from qubitd.core.sweep import Sweep
@@ -99,6 +100,7 @@ def _compile(device: Device, snapshot: Snapshot, spec: JobSpec, problems: tuple[
     if problems or found.problems:
         raise InvalidCircuitError((*problems, *found.problems))
     problems = herald_problems(gates, spec.batch) if spec.herald else ()
+    problems += raw_problems(gates, spec.batch) if spec.meas_level is MeasLevel.RAW else ()
     batch = heralded(spec.batch) if spec.herald and not problems else spec.batch
     swept = check_sweep(gates, batch, spec.sweep)
     if problems or swept.problems:

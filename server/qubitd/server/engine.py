@@ -198,7 +198,7 @@ class Engine:
             return plan_of(
                 compiled,
                 self._rack.controller,
-                pack=self._workshop.toolchain.pack(reset=compiled.reset),
+                pack=self._workshop.toolchain.pack(spec, reset=compiled.reset),
                 shots=spec.shots,
                 queue_length=length,
                 revision=snapshot.revision,

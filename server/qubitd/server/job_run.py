@@ -132,7 +132,7 @@ class JobRun:
 
     async def _record(self, assembled: Assembled, run: Run, ending: Move | None) -> None:
         pieces = await self._workshop.for_running(
-            lambda: self._workshop.toolchain.results(self._compiled, assembled.chunk, run.points)
+            lambda: self._workshop.toolchain.results(self._compiled, assembled.chunk, run.readings)
         )
         self._done += _size(assembled.span)
         chunk = NewChunk(

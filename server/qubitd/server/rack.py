@@ -16,11 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from qubitd.compiler.chunk import RUN_TIME
-from qubitd.drivers.controller import Assembly, Controller
+from qubitd.drivers.controller import Assembly, Controller, Readings
 from qubitd.drivers.errors import DriverError
 from qubitd.drivers.rack import Rack as RackFile
 from qubitd.server.announcer import Announcer
@@ -49,8 +46,7 @@ def chunk_time(file: RackFile) -> int:
 class Run:
     """What one run on the instruments gave."""
 
-    points: tuple[NDArray[np.complex64], ...]
-    """IQ points per program, shape (shots, acquisitions)."""
+    readings: Readings
     events: tuple[Dated, ...]
     """The stages that it passed through."""
 
@@ -168,9 +164,9 @@ class RackThread:
         self.controller.start()
         events.append(reached(Stage.RUN, self._now()))
         self.controller.wait(self._deadline(assembly), give_up=self._broken_off.is_set)
-        points = self.controller.fetch()
+        readings = self.controller.fetch()
         events.append(reached(Stage.FETCHED, self._now()))
-        return Run(points=points, events=tuple(events))
+        return Run(readings=readings, events=tuple(events))
 
     def _deadline(self, assembly: Assembly) -> float:
         if self.file.time == "real":

@@ -8,20 +8,17 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from qubitd.compiler.chunk import Pack
 from qubitd.compiler.compile import compile_job
 from qubitd.compiler.readout import discriminators
 from qubitd.compiler.result import Wanted, assignments, program_result
 from qubitd.compiler.verify import Ceilings, Verify
 from qubitd.core.device import Device
-from qubitd.core.job import JobSpec, ProgramResult
+from qubitd.core.job import JobSpec, MeasLevel, ProgramResult
 from qubitd.core.program import Chunk, Program
 from qubitd.core.snapshot import Snapshot
 from qubitd.core.ticks import TICK
-from qubitd.drivers.controller import Controller
+from qubitd.drivers.controller import Controller, Readings
 from qubitd.server.events import Dated, Stage, reached
 from qubitd.v1 import jobs_pb2
 from qubitd.wire.parsing import parse
@@ -68,9 +65,10 @@ class Toolchain:
         self._controller = controller
         self._now = now
 
-    def pack(self, *, reset: int) -> Pack:
+    def pack(self, spec: JobSpec, *, reset: int) -> Pack:
         """Say how a job with this passive reset, in ticks, is cut into chunks."""
-        return Pack(capacity=self._controller.capacity, reset=reset, run_time=self._run_time)
+        is_raw = spec.meas_level is MeasLevel.RAW
+        return Pack(capacity=self._controller.capacity, reset=reset, run_time=self._run_time, raw=is_raw)
 
     def compile(self, spec: bytes, snapshot: Snapshot) -> Compiled:
         """Decode, check, and schedule the first chunk.
@@ -81,7 +79,7 @@ class Toolchain:
         decoded = decode_spec(parse(jobs_pb2.JobSpec, spec))
         compiled = compile_job(self._device, snapshot, decoded)
         checked = reached(Stage.CHECKED, self._now())
-        chunks = self.pack(reset=compiled.reset)(self._verified(compiled.blocks()), shots=decoded.shots)
+        chunks = self.pack(decoded, reset=compiled.reset)(self._verified(compiled.blocks()), shots=decoded.shots)
         first = list(itertools.islice(chunks, 1))
         return Compiled(
             spec=decoded,
@@ -92,12 +90,9 @@ class Toolchain:
             log=compiled.log,
         )
 
-    def results(self, compiled: Compiled, chunk: Chunk, points: Sequence[NDArray[np.complex64]]) -> tuple[bytes, ...]:
-        """Turn a chunk's IQ points into what the job asked for, as `qubitd.v1.ResultsResponse` messages."""
-        found = (
-            self._result(compiled, chunk, offset, iq)
-            for offset, iq in zip(range(len(chunk.programs)), points, strict=True)
-        )
+    def results(self, compiled: Compiled, chunk: Chunk, readings: Readings) -> tuple[bytes, ...]:
+        """Turn what was read of a chunk into what the job asked for, as `qubitd.v1.ResultsResponse` messages."""
+        found = (self._result(compiled, chunk, offset, readings) for offset in range(len(chunk.programs)))
         return tuple(
             jobs_pb2.ResultsResponse(result=encode_result(piece)).SerializeToString()
             for result in found
@@ -109,8 +104,11 @@ class Toolchain:
             self._verify(*programs)
             yield from programs
 
-    def _result(self, compiled: Compiled, chunk: Chunk, offset: int, iq: NDArray[np.complex64]) -> ProgramResult:
+    def _result(self, compiled: Compiled, chunk: Chunk, offset: int, readings: Readings) -> ProgramResult:
         program, index = chunk.programs[offset], chunk.first_program + offset
+        if chunk.raw:
+            return ProgramResult(program=index, first_shot=chunk.first_shot, shots=chunk.shots, traces=readings.traces)
+        iq = readings.points[offset]
         wanted = self._wanted(compiled, program, index)
         return program_result(program, iq, wanted, index=index, first_shot=chunk.first_shot)
 

@@ -22,7 +22,6 @@ import grpc.aio
 import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from numpy.typing import NDArray
 
 from qubitd.compiler.device_file import DeviceFile, load_device
 from qubitd.core.capacity import Usage
@@ -30,7 +29,7 @@ from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.job import JobSpec, ProgramResult
 from qubitd.core.program import Chunk
 from qubitd.core.sweep import Sweep
-from qubitd.drivers.controller import Assembly, LoadReport, never
+from qubitd.drivers.controller import Assembly, LoadReport, Readings, never
 from qubitd.drivers.errors import RunBrokenOffError
 from qubitd.drivers.rack_file import load_rack
 from qubitd.server.daemon import DaemonSettings, RunningRack, run_daemon
@@ -117,11 +116,13 @@ class PaperRack:
         if fault is not None:
             raise fault
 
-    def fetch(self) -> tuple[NDArray[np.complex64], ...]:
+    def fetch(self) -> Readings:
         assert self.loaded is not None
-        return tuple(
-            np.full((self.loaded.shots, len(program.acquisitions.start)), -1.0, dtype=np.complex64)
-            for program in self.loaded.chunk.programs
+        return Readings(
+            points=tuple(
+                np.full((self.loaded.shots, len(program.acquisitions.start)), -1.0, dtype=np.complex64)
+                for program in self.loaded.chunk.programs
+            )
         )
 
     def stop(self) -> None:

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from qubitd.core.program import Chunk
 from qubitd.drivers.cluster.assembly import ClusterAssembly, ReadoutMap, SequencerLoad
-from qubitd.drivers.cluster.capacity import line_usage
+from qubitd.drivers.cluster.capacity import chunk_usage
 from qubitd.drivers.cluster.columns import chunk_columns
 from qubitd.drivers.cluster.exertion import line_exertion
 from qubitd.drivers.cluster.line_program import LineProgram, chunk_line_programs
 from qubitd.drivers.cluster.q1asm import program_text
 from qubitd.drivers.cluster.registers import QUARTER_HERTZ
+from qubitd.drivers.cluster.scope import scope_loads
 from qubitd.drivers.cluster.wiring import Wiring
 from qubitd.drivers.errors import CapacityError
 
@@ -35,13 +36,14 @@ class ClusterAssembler:
         """
         columns = chunk_columns(chunk)
         parts = chunk_line_programs(columns, self.wiring)
-        overflows = [usage for part in parts for usage in line_usage(part, chunk.shots) if not usage.fits]
+        overflows = [usage for usage in chunk_usage(chunk, parts) if not usage.fits]
         if overflows:
             raise CapacityError(overflows)
         return ClusterAssembly(
             sequencers=tuple(_load(part, chunk.shots, columns.layout.total) for part in parts),
             readouts=tuple(_readout(part) for part in parts if len(part.acquisitions.start)),
             acquisitions=tuple(len(program.acquisitions.line) for program in chunk.programs),
+            scopes=scope_loads(chunk, parts),
             shots=chunk.shots,
             iteration=columns.layout.total,
         )

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qubitd.core.ticks import to_seconds
+from qubitd.drivers.cluster.scope import ScopeLoad
 from qubitd.drivers.cluster.waveforms import Waveform
 from qubitd.drivers.cluster.wiring import WiredLine
 
@@ -83,6 +84,8 @@ class ClusterAssembly:
     """For each sequencer that acquires, in the same order."""
     acquisitions: tuple[int, ...]
     """Number of acquisitions of each program."""
+    scopes: tuple[ScopeLoad, ...]
+    """What the scopes record, if the chunk wants traces."""
     shots: int
     iteration: int
     """Ticks of one iteration of the shot loop: all programs once."""

@@ -13,6 +13,7 @@ from qubitd.drivers.cluster.columns import chunk_columns
 from qubitd.drivers.cluster.line_program import LineProgram, chunk_line_programs
 from qubitd.drivers.cluster.modules import MAX_ACQUISITIONS, MAX_BINS, MAX_WAVEFORM_SAMPLES, MAX_WAVEFORMS
 from qubitd.drivers.cluster.q1asm import instruction_count
+from qubitd.drivers.cluster.scope import scope_loads
 from qubitd.drivers.cluster.wiring import Wiring
 
 
@@ -28,8 +29,13 @@ class ClusterCapacity:
         Raises:
             UnplayableProgramError: it could not be played whatever its size.
         """
-        parts = chunk_line_programs(chunk_columns(chunk), self.wiring)
-        return [usage for part in parts for usage in line_usage(part, chunk.shots)]
+        return chunk_usage(chunk, chunk_line_programs(chunk_columns(chunk), self.wiring))
+
+
+def chunk_usage(chunk: Chunk, parts: Sequence[LineProgram]) -> list[Usage]:
+    """Count what a chunk takes, given what each sequencer does for it."""
+    sequencers = [usage for part in parts for usage in line_usage(part, chunk.shots)]
+    return [*sequencers, *(usage for load in scope_loads(chunk, parts) for usage in load.usage())]
 
 
 def line_usage(part: LineProgram, shots: int) -> list[Usage]:

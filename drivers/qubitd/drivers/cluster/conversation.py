@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from qubitd.drivers.cluster import protocol
 from qubitd.drivers.cluster.assembly import SequencerLoad
 from qubitd.drivers.cluster.json_value import JsonValue
 from qubitd.drivers.cluster.protocol import SequencerState, sequencer
+from qubitd.drivers.cluster.scope import ScopeLoad
 from qubitd.drivers.cluster.waveforms import Waveform
 from qubitd.drivers.cluster.wiring import SequencerAddress
 from qubitd.drivers.errors import (
@@ -26,6 +28,18 @@ from qubitd.drivers.visa.link import Link
 log = logging.getLogger(__name__)
 
 U32 = np.dtype("<u4")
+I32 = np.dtype("<i4")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Acquired:
+    """What a sequencer's acquisition holds."""
+
+    trace: NDArray[np.complex128]
+    """Sums over averages of both paths; empty unless one was stored."""
+    averages: int
+    bins: NDArray[np.void]
+    """Of dtype `protocol.BIN`."""
 
 
 class ClusterConversation:
@@ -145,24 +159,44 @@ class ClusterConversation:
         }
         return held == wanted
 
-    def bins(self, load: SequencerLoad) -> NDArray[np.void]:
-        """Read the bins that a run filled, each of them exactly once.
+    def store_traces(self, addresses: Sequence[SequencerAddress]) -> None:
+        """Put what the scopes of sequencers' modules recorded into the sequencers' acquisitions.
 
         Raises:
-            InstrumentChangedError: they are not those of one whole run.
+            InstrumentFaultError: one cannot.
+        """
+        if addresses:
+            command = f'ACQ:ALISt:ACQuisition:DATA "{protocol.ACQUISITION}"'
+            self.link.write(*(sequencer(address, command) for address in addresses))
+            self.refuse_errors("store what its scope recorded")
+
+    def acquired(self, load: SequencerLoad) -> Acquired:
+        """Read what a run acquired: every bin filled exactly once.
+
+        Raises:
+            InstrumentChangedError: the bins are not those of one whole run.
         """
         with self.link.exchange():
             self.link.begin(sequencer(load.wired.address, "ACQ:ALISt?"))
-            acquisitions = [self._acquisition() for _ in range(self._u32())]
+            acquisitions = [(bytes(self.link.next_block()), self._acquisition()) for _ in range(self._u32())]
             self.link.end()
-        name, data = acquisitions[0] if len(acquisitions) == 1 else (b"", memoryview(b""))
-        if name != protocol.ACQUISITION.encode("ascii") or len(data) != load.bins * protocol.BIN.itemsize:
+        name, found = acquisitions[0] if len(acquisitions) == 1 else (b"", None)
+        if found is None or name != protocol.ACQUISITION.encode("ascii") or len(found.bins) != load.bins:
             raise self._changed(f"{load.wired.name} does not hold the {load.bins} bins of this run")
-        bins = np.frombuffer(data, dtype=protocol.BIN)
-        filled = np.count_nonzero((bins["valid"] != 0) & (bins["count"] == 1))
+        filled = np.count_nonzero((found.bins["valid"] != 0) & (found.bins["count"] == 1))
         if filled != load.bins:
             raise self._changed(f"{load.wired.name} filled {filled} of {load.bins} bins exactly once in this run")
-        return bins
+        return found
+
+    def require_trace(self, acquired: Acquired, *, averages: int, load: ScopeLoad) -> None:
+        """Make sure that a trace is that of one whole run.
+
+        Raises:
+            InstrumentChangedError: it is another's.
+        """
+        if acquired.averages != averages or len(acquired.trace) < load.samples:
+            found = f"{len(acquired.trace)} samples of {acquired.averages} shots"
+            raise self._changed(f"the trace of {load.trigger} has {found}, this run {load.samples} of {averages}")
 
     def _assembler_words(self, loads: Sequence[SequencerLoad]) -> list[str]:
         """Find out which programs do not assemble, by sending them once more: a module keeps only its last log."""
@@ -177,12 +211,22 @@ class ClusterConversation:
             self.drain_errors()
         return words
 
-    def _acquisition(self) -> tuple[bytes, memoryview]:
-        """Read name and bins of one acquisition; the scope traces in between are left aside."""
-        name = bytes(self.link.next_block())
-        for _ in range(7):
-            self.link.next_block()
-        return name, self.link.next_block()
+    def _acquisition(self) -> Acquired:
+        """Read one acquisition after its name: index, both paths of a trace, bins."""
+        self.link.next_block()
+        (real, averages), (imag, _) = self._path(), self._path()
+        bins = self.link.next_block()
+        if len(real) != len(imag) or len(bins) % protocol.BIN.itemsize:
+            raise self._malformed(f"an acquisition of {len(real)} and {len(imag)} samples, {len(bins)} bytes of bins")
+        return Acquired(trace=real + 1j * imag, averages=averages, bins=np.frombuffer(bins, dtype=protocol.BIN))
+
+    def _path(self) -> tuple[NDArray[np.int32], int]:
+        """Read one path of a trace: samples, whether they were out of range, averages."""
+        samples = self.link.next_block()
+        if len(samples) % I32.itemsize:
+            raise self._malformed(f"a trace of {len(samples)} bytes")
+        self.link.next_block()
+        return np.frombuffer(samples, dtype=I32), self._u32()
 
     def _u32(self) -> int:
         block = self.link.next_block()

@@ -9,9 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum, auto
 
-import numpy as np
-from numpy.typing import NDArray
-
 from qubitd.core.capacity import Capacity
 from qubitd.core.program import Chunk
 from qubitd.drivers.cluster import protocol
@@ -22,9 +19,10 @@ from qubitd.drivers.cluster.conversation import ClusterConversation
 from qubitd.drivers.cluster.exertion import refuse_above_ceilings
 from qubitd.drivers.cluster.holdings import Holdings
 from qubitd.drivers.cluster.known_settings import KnownSettings
-from qubitd.drivers.cluster.modules import SEQUENCERS
-from qubitd.drivers.cluster.protocol import ACTIVE_STATES, SequencerState, sequencer
+from qubitd.drivers.cluster.modules import KINDS, SEQUENCERS
+from qubitd.drivers.cluster.protocol import ACTIVE_STATES, SequencerState, scope, sequencer
 from qubitd.drivers.cluster.readout import program_iq
+from qubitd.drivers.cluster.scope import trace_of
 from qubitd.drivers.cluster.settings import (
     REST,
     Setting,
@@ -34,7 +32,7 @@ from qubitd.drivers.cluster.settings import (
     run_changes,
 )
 from qubitd.drivers.cluster.wiring import SequencerAddress, Wiring
-from qubitd.drivers.controller import Assembly, LoadReport, never
+from qubitd.drivers.controller import Assembly, LoadReport, Readings, never
 from qubitd.drivers.errors import (
     InstrumentChangedError,
     InstrumentFaultError,
@@ -192,8 +190,8 @@ class ClusterController:
                     pause = min(1.5 * pause, LONGEST_PAUSE)
         self._stage = _Stage.ENDED
 
-    def fetch(self) -> tuple[NDArray[np.complex64], ...]:
-        """Read the IQ points of the run that ended, and make sure that nobody else touched the Cluster meanwhile.
+    def fetch(self) -> Readings:
+        """Read what the run that ended gave, and make sure that nobody else touched the Cluster meanwhile.
 
         Raises:
             NotReadyError: no run has ended.
@@ -203,10 +201,17 @@ class ClusterController:
         if self._stage is not _Stage.ENDED:
             raise NotReadyError("no run has ended since the last load or start; call wait first")
         with self._doubting() as connected:
-            bins = [connected.conversation.bins(load) for load in loaded.sequencers if load.bins]
+            conversation = connected.conversation
+            conversation.store_traces([load.trigger for load in loaded.scopes])
+            acquired = {load.wired.address: conversation.acquired(load) for load in loaded.sequencers if load.bins}
+            for load in loaded.scopes:
+                conversation.require_trace(acquired[load.trigger], averages=loaded.shots, load=load)
             connected.settings.verify(self._run_headers(loaded))
             connected.holdings.note_run(loaded.sequencers)
-        return program_iq(loaded, bins)
+        return Readings(
+            points=program_iq(loaded, [one.bins for one in acquired.values()]),
+            traces=tuple(trace_of(load, acquired[load.trigger].trace, loaded.shots) for load in loaded.scopes),
+        )
 
     def stop(self) -> None:
         """Make the Cluster safe: sequencers stopped, RF switches off, offsets held; read back.
@@ -273,7 +278,9 @@ class ClusterController:
         numbers = [header for header, value in self._front_end.items() if isinstance(value, float)]
         values = [header for header, value in self._front_end.items() if not isinstance(value, float)]
         connected.holdings.forget()
-        connected.settings.adopt(numbers=numbers, values=[*values, *map(configuration_header, self._addresses)])
+        scopes = (scope(slot.slot) for slot in self._instrument.slots if KINDS[slot.kind].inputs)
+        configurations = map(configuration_header, self._addresses)
+        connected.settings.adopt(numbers=numbers, values=[*values, *configurations, *scopes])
         self._is_in_doubt = False
 
     def _plan(self, connected: _Connection, assembly: ClusterAssembly) -> Mapping[str, Setting]:
@@ -304,7 +311,9 @@ class ClusterController:
                 running[header] = settings.changed(header, run_changes(loads[address]))
             else:
                 resting[header] = settings.changed(header, REST)
-        return settings.missing({**resting, **self._front_end, **running})
+        scopes = {scope(load.trigger.slot): load.changes for load in assembly.scopes}
+        tracing = {header: settings.changed(header, changes) for header, changes in scopes.items()}
+        return settings.missing({**resting, **self._front_end, **running, **tracing})
 
     def _touched(self, assembly: ClusterAssembly, wanted: Mapping[str, Setting]) -> list[SequencerAddress]:
         taking_part = {load.wired.address for load in assembly.sequencers}
@@ -315,7 +324,8 @@ class ClusterController:
     def _run_headers(self, loaded: ClusterAssembly) -> list[str]:
         """Give the settings on which a run depends, to be read back after it."""
         front_end = [header for header, value in self._front_end.items() if isinstance(value, float)]
-        return [*front_end, *(configuration_header(load.wired.address) for load in loaded.sequencers)]
+        configurations = (configuration_header(load.wired.address) for load in loaded.sequencers)
+        return [*front_end, *configurations, *(scope(load.trigger.slot) for load in loaded.scopes)]
 
     def _refuse_active(self, states: Mapping[SequencerAddress, SequencerState]) -> None:
         active = [f"{address} is {state.state}" for address, state in states.items() if state.state in ACTIVE_STATES]

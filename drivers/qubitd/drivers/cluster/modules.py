@@ -14,6 +14,8 @@ MAX_WEIGHT_SAMPLES = 16384
 MAX_ACQUISITIONS = 32
 MAX_BINS = 131072
 """Per sequencer; newer firmware lets the sequencers of a module share 3 000 000, which this never exceeds."""
+MAX_SCOPE_SAMPLES = 16384
+"""ns that a module's scope records."""
 MAX_NCO = 500e6
 """Hz either way from the local oscillator."""
 

@@ -91,6 +91,11 @@ def assembler_log(slot: int) -> str:
     return f"SLOT{slot}:STATus:ASSEMbler:LOG?"
 
 
+def scope(slot: int) -> str:
+    """Give the header of the configuration of a module's scope."""
+    return f"SLOT{slot}:ACQ:SCOpe:CONFiguration"
+
+
 def parse_identity(answer: str) -> Identity | None:
     """Read the answer to `*IDN?`; None if it has not four fields."""
     fields = [field.strip() for field in answer.split(",", 3)]

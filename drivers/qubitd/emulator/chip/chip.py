@@ -6,6 +6,7 @@ A table normally holds many circuits, one after another: it is cut into shot bod
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from qubitd.emulator.chip.feedline import FeedlineModel
 from qubitd.emulator.chip.flux import FluxLines
 from qubitd.emulator.chip.intervals import chains
 from qubitd.emulator.chip.lines import Arrivals, arrive
-from qubitd.emulator.events import EventTable
+from qubitd.emulator.events import Acquisitions, EventTable
 
 _END = np.iinfo(np.int64).max
 
@@ -74,6 +75,28 @@ class Chip:
             )
         return points
 
+    def trace(self, table: EventTable, row: int, length: int, rng: np.random.Generator) -> NDArray[np.complex128]:
+        """Play a table and record the digitiser's input from the start of one window on, mean over shots.
+
+        Raises:
+            InvalidTableError: the table breaks its contract.
+        """
+        arrivals = arrive(table, self.cabling)
+        window = arrive(_listening(table, row, length), self.cabling).windows
+        bounds = [*body_starts(arrivals, passive_reset=self.truth.passive_reset).tolist(), _END]
+        body = int(np.searchsorted(bounds, window.start[0], side="right")) - 1
+        events = _distribute(self._events(arrivals), np.array(bounds[:-1]))[body]
+        tones = _rows(arrivals.tones.start, bounds[body], bounds[body + 1])
+        return self.feedline.trace(
+            arrivals.tones.take(tones),
+            window,
+            arrivals.waveforms,
+            first_tone=tones.start,
+            falls=BodyRun(events, t1=self.t1, t2=self.t2, shots=table.shots, rng=rng).play(),
+            shots=table.shots,
+            rng=rng,
+        )
+
     def events(self, table: EventTable) -> list[Event]:
         """Find what a table does to the qubits, sorted by start."""
         return self._events(arrive(table, self.cabling))
@@ -86,6 +109,21 @@ class Chip:
             *self.feedline.probes(arrivals.tones),
         ]
         return sorted(events, key=lambda event: event.start)
+
+
+def _listening(table: EventTable, row: int, length: int) -> EventTable:
+    """The table with nothing but one window, at the place of another, that neither weighs nor demodulates."""
+    rows = table.acquisitions
+    scope = Acquisitions(
+        start=rows.start[[row]],
+        length=np.array([length]),
+        port=rows.port[[row]],
+        sequencer=rows.sequencer[[row]],
+        weight=np.array([-1], dtype=np.int32),
+        frequency=np.zeros(1),
+        phase=np.zeros(1),
+    )
+    return replace(table, acquisitions=scope)
 
 
 def body_starts(arrivals: Arrivals, *, passive_reset: int) -> NDArray[np.int64]:

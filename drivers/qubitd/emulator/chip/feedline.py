@@ -16,7 +16,7 @@ from qubitd.emulator.cabling import ChipTruth
 from qubitd.emulator.chip.cache import Cache
 from qubitd.emulator.chip.intervals import chains
 from qubitd.emulator.chip.lines import Signals, Windows, envelope
-from qubitd.emulator.chip.resonator import Notch, jump_curve, seen
+from qubitd.emulator.chip.resonator import Notch, jump_curve, mean_excess, seen
 from qubitd.emulator.events import Waveform
 
 REACH = 0.05
@@ -82,9 +82,12 @@ class Hearing:
 
     def mixed_weights(self) -> NDArray[np.complex128]:
         """Give weights that act on the tone's own envelope, from sample `first` of the tone."""
-        off = self.carrier - self.frequency
+        return np.asarray(_weights(self.weight, self.length) * self.mixing() * np.sinc(self.carrier - self.frequency))
+
+    def mixing(self) -> NDArray[np.complex128]:
+        """Give what is left of the carrier in the middle of each sample of the window."""
         time = self.first + np.arange(self.length) + 0.5
-        return np.asarray(_weights(self.weight, self.length) * np.exp(2j * np.pi * off * time) * np.sinc(off))
+        return np.asarray(np.exp(2j * np.pi * (self.carrier - self.frequency) * time))
 
 
 class FeedlineModel:
@@ -158,6 +161,47 @@ class FeedlineModel:
                     excess = self.excess(qubit, heard)
                     points[k] += np.interp(fall - tones.start[j], np.arange(len(excess)), excess)
         return points
+
+    def trace(
+        self,
+        tones: Signals,
+        window: Windows,
+        waveforms: tuple[Waveform, ...],
+        *,
+        first_tone: int,
+        falls: Falls,
+        shots: int,
+        rng: np.random.Generator,
+    ) -> NDArray[np.complex128]:
+        """Give what comes in during one window, mean over shots, a sample per ns; arguments as for `points`."""
+        length = int(window.end[0] - window.start[0])
+        deviation = self.adc * window.gain[0] / np.sqrt(2 * self._efficiency * shots)
+        trace = deviation * rng.standard_normal((length, 2)).view(np.complex128)[:, 0]
+        reached = (tones.start < window.end) & (tones.end + self._tail > window.start)
+        for j in np.flatnonzero(reached).tolist():
+            heard = hear(tones, j, window, 0, waveforms)
+            fallen = {
+                qubit: falls[qubit, first_tone + j] - tones.start[j]
+                for qubit in np.flatnonzero(self.near(np.array([heard.carrier]))[0]).tolist()
+                if (qubit, first_tone + j) in falls
+            }
+            trace += self.adc * heard.gain * np.exp(2j * np.pi * heard.phase) * self._passing(heard, fallen, shots)
+        return np.asarray(trace)
+
+    def _passing(self, heard: Hearing, fallen: Mapping[int, NDArray[np.float64]], shots: int) -> NDArray[np.complex128]:
+        """What a tone is at the end of the feedline, mixed down: mean over shots of each sample of the window."""
+        drive, mixing = self.source * heard.drive, heard.mixing()
+        length = max(heard.first + heard.length, 0)
+        field = np.zeros(length, dtype=np.complex128)
+        field[: min(length, len(drive))] = drive[:length]
+        for notch in self.notches:
+            field += notch.leaves(drive, 0, heard.carrier, length)
+        for qubit, fall in fallen.items():
+            field += mean_excess(self.notches[qubit], drive, heard.carrier, length, fall, shots)
+        begin = max(-heard.first, 0)
+        mixing[:begin] = 0
+        mixing[begin:] *= field[heard.first + begin :]
+        return mixing
 
     def noise(self, windows: Windows, waveforms: tuple[Waveform, ...]) -> NDArray[np.float64]:
         """Give the standard deviation per quadrature of each window's points, fraction of full scale."""

@@ -92,6 +92,31 @@ def jump_curve(
     return np.asarray(before + remainder * after)
 
 
+def mean_excess(
+    notch: Notch, drive: NDArray[np.complex128], tone: float, length: int, fall: NDArray[np.float64], shots: int
+) -> NDArray[np.complex128]:
+    """Give what qubits in 1 add to the feedline beyond those in 0, mean over shots of each sample, shape (length,).
+
+    Args:
+        notch: whose qubits they are.
+        drive: one per ns.
+        tone: GHz.
+        length: samples.
+        fall: for each shot the time of the fall to 0, ns; -inf if the qubit was never in 1. Taken to the nearest ns.
+        shots: how many.
+    """
+    excess = notch.leaves(drive, 1, tone, length) - notch.leaves(drive, 0, tone, length)
+    remainder = notch.ring_up(drive, 1, tone, length) - notch.ring_up(drive, 0, tone, length)
+    at = np.clip(np.rint(fall[fall > -np.inf]), 0, length).astype(np.int64)
+    falling = np.bincount(at, minlength=length + 1)
+    still = np.cumsum(falling[::-1])[::-1][1:]
+    rate = notch.rate(0, tone)
+    taps = min(length, int(_FORGOTTEN / rate.real) + 1)
+    decaying = np.convolve((falling * remainder)[:length], np.exp(-rate * np.arange(taps)))[:length]
+    after = -notch.coupling * _mean_decay(rate) * decaying
+    return np.asarray((still * excess + after) / shots)
+
+
 def _mean_decay(rate: complex) -> complex:
     """Mean of exp(-rate t) over a sample of 1 ns."""
     return complex((1 - np.exp(-rate)) / rate)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qubitd.emulator.cluster.named import NamedList
+from qubitd.emulator.cluster.scope import NO_TRACE, ScopeTrace
 from qubitd.emulator.errors import ScpiError
 
 FULL_SCALE = 1 << 22
@@ -32,6 +33,8 @@ class Acquisition:
     """By which instructions name it."""
     out_of_range: list[bool] = field(default_factory=lambda: [False, False])
     """For each path, whether the digitiser clipped."""
+    scope: tuple[ScopeTrace, ScopeTrace] = (NO_TRACE, NO_TRACE)
+    """Both paths, as last stored."""
 
     def add(self, bins: NDArray[np.int64], points: NDArray[np.complex128], bits: NDArray[np.bool_]) -> None:
         """Add points, as sums over their window of samples in fractions of full scale, to bins that all exist."""
@@ -45,11 +48,15 @@ class Acquisition:
         """Forget the data."""
         self.bins[:] = np.zeros((), dtype=BIN)
         self.out_of_range = [False, False]
+        self.scope = (NO_TRACE, NO_TRACE)
 
     def encoded(self) -> bytes:
-        """Give the blocks of a download: two scope paths, which this emulator leaves empty, then the bins."""
+        """Give the blocks of a download: two scope paths, empty unless one was stored, then the bins."""
         scopes = (
-            block(b"") + block(struct.pack("?", clipped)) + block(struct.pack("<I", 0)) for clipped in self.out_of_range
+            block(trace.sums.astype("<i4").tobytes())
+            + block(struct.pack("?", clipped or trace.out_of_range))
+            + block(struct.pack("<I", trace.averages))
+            for trace, clipped in zip(self.scope, self.out_of_range, strict=True)
         )
         return b"".join((*scopes, block(self.bins.tobytes())))
 

@@ -12,9 +12,12 @@ from collections.abc import Mapping
 import numpy as np
 
 from qubitd.emulator.clock import InstrumentClock
+from qubitd.emulator.cluster.bins import Acquisition
 from qubitd.emulator.cluster.module import Module
 from qubitd.emulator.cluster.performance import perform
+from qubitd.emulator.cluster.player import SEQUENCERS_IN_SLOT
 from qubitd.emulator.cluster.profile import MODULE_KINDS, Profile
+from qubitd.emulator.cluster.scope import record
 from qubitd.emulator.cluster.sequencer import Sequencer, State
 from qubitd.emulator.digitiser import Digitiser
 from qubitd.emulator.errors import EmulatorError, ScpiError
@@ -74,6 +77,16 @@ class Cluster:
         now = self.clock.now()
         for sequencer in self.sequencers():
             sequencer.stop_if_over(now)
+
+    def store_scope(self, module: Module, acquisition: Acquisition) -> None:
+        """Give an acquisition what the scope of its module recorded during the last run.
+
+        Raises:
+            ScpiError: the scope is set to what is not emulated.
+        """
+        self.settle()
+        sequencer = module.slot * SEQUENCERS_IN_SLOT + module.scope.trigger
+        acquisition.scope = record(self.played, sequencer, self._digitiser, self.rng)
 
     def _ready(self) -> list[Sequencer]:
         """Sequencers that were started and wait for nobody.

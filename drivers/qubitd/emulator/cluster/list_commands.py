@@ -6,7 +6,7 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-from qubitd.emulator.cluster.bins import block
+from qubitd.emulator.cluster.bins import Acquisition, block
 from qubitd.emulator.cluster.named import NamedList
 from qubitd.emulator.cluster.sequencer import Sequencer
 from qubitd.emulator.cluster.sequencer_commands import SequencerCommands
@@ -53,8 +53,16 @@ def _wave_list(entries: NamedList[Wave]) -> bytes:
     return b"".join(parts)
 
 
-def add_acquisition_commands(sequencers: SequencerCommands, settle: Callable[[], None]) -> None:
-    """Add the commands of the list of acquisitions; `settle` works out what running sequencers have done."""
+def add_acquisition_commands(
+    sequencers: SequencerCommands, settle: Callable[[], None], store_scope: Callable[[Acquisition], None]
+) -> None:
+    """Add the commands of the list of acquisitions.
+
+    Args:
+        sequencers: whose.
+        settle: works out what running sequencers have done.
+        store_scope: gives an acquisition what the module's scope recorded.
+    """
     root, entry = "ACQ:ALISt", "ACQuisition"
 
     def new(sequencer: Sequencer, call: Call) -> None:
@@ -64,6 +72,10 @@ def add_acquisition_commands(sequencers: SequencerCommands, settle: Callable[[],
     def clear(sequencer: Sequencer, call: Call) -> None:
         for acquisition in sequencer.acquisitions.entries.chosen(_name(call)):
             acquisition.clear()
+
+    def store(sequencer: Sequencer, call: Call) -> None:
+        call.expect(1)
+        store_scope(sequencer.acquisitions.entries.get(_name(call)))
 
     def read_all(sequencer: Sequencer, _: Call) -> bytes:
         settle()
@@ -75,6 +87,7 @@ def add_acquisition_commands(sequencers: SequencerCommands, settle: Callable[[],
 
     sequencers.add_change(f"{root}:{entry}:NEW", new)
     sequencers.add_change(f"{root}:{entry}:DATA:DELete", clear)
+    sequencers.add_change(f"{root}:{entry}:DATA", store)
     sequencers.add(f"{root}:{entry}:DATA?", read_one)
     sequencers.add(f"{root}:{entry}:BINs?", lambda s, call: str(len(s.acquisitions.entries.get(_name(call)).bins)))
     sequencers.add(f"{root}?", read_all)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from qubitd.emulator.cluster.player import ModuleSettings
 from qubitd.emulator.cluster.profile import ModuleKind, Profile
+from qubitd.emulator.cluster.scope import Scope
 from qubitd.emulator.cluster.sequencer import Sequencer
 from qubitd.emulator.errors import ScpiError
 from qubitd.emulator.q1.assembler import SUCCESS
@@ -83,6 +84,7 @@ class Module:
             Sequencer(slot=self.slot, number=number, kind=self.kind, profile=self._profile)
             for number in range(self._profile.sequencers)
         )
+        self.scope = Scope(sequencers=self._profile.sequencers)
         self.assembly_succeeded = True
         self.assembly_log = SUCCESS
 

@@ -35,7 +35,10 @@ def module_commands(cluster: Cluster, module: Module) -> CommandTable:
     _add_upload(sequencers, module)
     add_wave_commands(sequencers, "AWG:WLISt", "WAVeform", lambda sequencer: sequencer.waveforms)
     add_wave_commands(sequencers, "ACQ:WLISt", "WEIght", lambda sequencer: sequencer.weights)
-    add_acquisition_commands(sequencers, cluster.settle)
+    add_acquisition_commands(sequencers, cluster.settle, lambda acquisition: cluster.store_scope(module, acquisition))
+    if module.kind.is_readout:
+        table.add("ACQ:SCOpe:CONFiguration", lambda call: module.scope.configure(_json(call)))
+        table.add("ACQ:SCOpe:CONFiguration?", lambda _: block(json.dumps(module.scope.document).encode()))
     return table
 
 
