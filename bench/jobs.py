@@ -1,0 +1,211 @@
+"""Times the job service: a durable Bell job beside one bare call and one bare commit, many clients, many watchers.
+
+Latency is what the client sees from `submit` to DONE, less the time in which the job had the (emulated) instruments.
+Its physical limit is one unary call and one durable commit, measured in the same loop. The last line of `--json` is one
+JSON object; its `ratio` is the median of the one over the sum of the medians of the other two.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sqlite3
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from qubitd.cli.daemon_process import DaemonProcess, start_daemon
+from qubitd.client import JobEvent, QubitdClient, Reservation, SlotKind, StageTime, StatusChange
+from qubitd.core.circuit import CircuitBuilder, pack
+from qubitd.core.job import JobSpec, JobStatus
+from qubitd.core.sweep import Sweep
+
+GOAL_RATIO = 6.0
+GOAL_MILLISECONDS = 5.0
+GOAL_JOBS = 500.0
+GOAL_PUSH = 10.0
+COMMIT_BYTES = 2048
+WATCHERS = 100
+PROCESSES = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latency:
+    """Medians in seconds."""
+
+    job: float
+    """From submit to DONE, less load to fetch."""
+    call: float
+    commit: float
+
+    @property
+    def ratio(self) -> float:
+        """How many times the physical limit a job takes."""
+        return self.job / (self.call + self.commit)
+
+
+def bell() -> JobSpec:
+    """Make a Bell pair in native gates."""
+    half = math.pi / 2
+    circuit = CircuitBuilder(name="bell", num_qubits=5, num_clbits=2)
+    for qubit in (0, 1):
+        circuit.add("rz", qubit, params=(half,)).add("sx", qubit).add("rz", qubit, params=(half,))
+    circuit.add("cz", 0, 1).add("rz", 1, params=(half,)).add("sx", 1).add("rz", 1, params=(half,))
+    circuit.measure(0, 0).measure(1, 1)
+    return JobSpec(batch=pack([circuit]), sweep=Sweep(), shots=1000)
+
+
+def latency(client: QubitdClient, backend: str, rounds: int) -> Latency:
+    """Measure jobs, bare calls and bare commits in turn."""
+    spec = bell()
+    jobs: list[float] = []
+    calls: list[float] = []
+    commits: list[float] = []
+    with tempfile.TemporaryDirectory() as folder:
+        commit = committer(Path(folder) / "bare.sqlite")
+        for _ in range(rounds):
+            jobs.append(job_seconds(client, backend, spec))
+            calls.append(seconds(client.backends))
+            commits.append(seconds(commit))
+    return Latency(job=statistics.median(jobs), call=statistics.median(calls), commit=statistics.median(commits))
+
+
+def job_seconds(client: QubitdClient, backend: str, spec: JobSpec) -> float:
+    """Run a job and give its seconds, less those on the instruments."""
+    start = time.perf_counter()
+    events = list(client.watch(client.submit(spec, backend)))
+    whole = time.perf_counter() - start
+    times = stage_times(events)
+    return whole - (times["fetched"] - times["assembled"]) * 1e-9
+
+
+def stage_times(events: Sequence[JobEvent]) -> dict[str, int]:
+    """Give when each stage began, ns."""
+    return {event.what.stage: event.what.time_ns for event in events if isinstance(event.what, StageTime)}
+
+
+def committer(path: Path) -> Callable[[], None]:
+    """Give a durable commit of one row, as the daemon makes them."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("CREATE TABLE row (data BLOB)")
+    data = bytes(COMMIT_BYTES)
+
+    def commit() -> None:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("INSERT INTO row VALUES (?)", (data,))
+        connection.execute("COMMIT")
+
+    return commit
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Time one call."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def throughput(address: str, backend: str, *, clients: int, jobs: int) -> tuple[float, float]:
+    """Give durable submissions per second, and jobs per second to their ends, from many clients at once."""
+    each = clients // PROCESSES
+    start = time.perf_counter()
+    with ProcessPoolExecutor(PROCESSES) as pool:
+        tasks = [pool.submit(submit_many, address, backend, each, jobs // clients) for _ in range(PROCESSES)]
+        submitted = [job_id for task in tasks for job_id in task.result()]
+    accepted = time.perf_counter() - start
+    with QubitdClient(address) as client:
+        for job_id in submitted[-1:]:
+            list(client.watch(job_id))
+        while client.lab.health().queued:
+            time.sleep(0.02)
+    return len(submitted) / accepted, len(submitted) / (time.perf_counter() - start)
+
+
+def submit_many(address: str, backend: str, clients: int, jobs: int) -> list[str]:
+    """Submit from several clients of one process, each with a connection of its own."""
+    spec = bell()
+    found: list[str] = []
+
+    def submit() -> None:
+        with QubitdClient(address) as client:
+            found.extend(client.submit(spec, backend) for _ in range(jobs))
+
+    threads = [threading.Thread(target=submit) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return found
+
+
+def push(client: QubitdClient, backend: str, *, watchers: int, jobs: int) -> float:
+    """Give the median seconds from a change of state to its arrival, with many watchers of each job."""
+    late: list[float] = []
+
+    def watch(job_id: str, ready: threading.Semaphore) -> None:
+        for event in client.watch(job_id):
+            arrived = time.time_ns()
+            if isinstance(event.what, StatusChange):
+                if event.what.status is JobStatus.QUEUED:
+                    ready.release()
+                elif event.what.status in (JobStatus.RUNNING, JobStatus.DONE):
+                    late.append((arrived - event.time_ns) * 1e-9)
+
+    for number in range(jobs):
+        held = Reservation(key=f"push {number}", backend=backend, kind=SlotKind.MAINTENANCE, seconds=3600.0)
+        slot = client.slots.reserve(held)
+        job_id = client.submit(bell(), backend)
+        ready = threading.Semaphore(0)
+        threads = [threading.Thread(target=watch, args=(job_id, ready)) for _ in range(watchers)]
+        for thread in threads:
+            thread.start()
+        for _ in threads:
+            ready.acquire()
+        client.slots.release(slot.slot_id)
+        for thread in threads:
+            thread.join()
+    return statistics.median(late)
+
+
+def measure(daemon: DaemonProcess, *, rounds: int, jobs: int) -> Latency:
+    """Print all figures and give those of one job."""
+    with QubitdClient(daemon.address) as client:
+        latency(client, daemon.backend, 10)
+        found = latency(client, daemon.backend, rounds)
+        print(f"job   {found.job * 1e3:7.2f} ms from submit to DONE above the instruments (goal {GOAL_MILLISECONDS:g})")
+        print(f"call  {found.call * 1e3:7.2f} ms, one unary call")
+        print(f"commit{found.commit * 1e3:7.2f} ms, one durable commit of {COMMIT_BYTES} bytes")
+        print(f"ratio {found.ratio:7.2f} (goal at most {GOAL_RATIO:g})")
+        accepted, ended = throughput(daemon.address, daemon.backend, clients=64, jobs=jobs)
+        print(f"{accepted:.0f} durable submissions/s from 64 clients (goal {GOAL_JOBS:g}), {ended:.0f} jobs/s to DONE")
+        late = push(client, daemon.backend, watchers=WATCHERS, jobs=5)
+        print(f"push  {late * 1e3:7.2f} ms to {WATCHERS} watchers (goal {GOAL_PUSH:g})")
+    return found
+
+
+def main() -> int:
+    """Measure; the last line is JSON if asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    parser.add_argument("--rounds", type=int, default=300, help="jobs, calls and commits (%(default)s)")
+    parser.add_argument("--jobs", type=int, default=640, help="jobs of the 64 clients together (%(default)s)")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder, start_daemon(data_dir=Path(folder)) as daemon:
+        found = measure(daemon, rounds=options.rounds, jobs=options.jobs)
+    if options.json:
+        line = {"ratio": found.ratio, "job_s": found.job, "call_s": found.call, "commit_s": found.commit}
+        print(json.dumps(line))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
