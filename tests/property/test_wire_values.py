@@ -139,6 +139,7 @@ BACKENDS = st.builds(
     operational=st.booleans(),
     server_version=TEXT,
     simulated=st.booleans(),
+    wire_versions=st.lists(COUNT, max_size=3).map(tuple),
 )
 
 
@@ -213,10 +214,19 @@ def test_a_difference_survives_the_wire(changes: list[calibrations.ParameterChan
     assert calibrations.decode_changes(calibrations.encode_changes(changes)) == tuple(changes)
 
 
-@given(st.integers(0, 16), TEXT, st.lists(PROBLEMS, max_size=5), st.none() | st.floats(0, 1e6))
-def test_a_refusal_survives_the_wire(code: int, message: str, problems: list[Problem], wait: float | None) -> None:
-    sent = Refusal(code=code, message=message, problems=tuple(problems), retry_after=wait)
+@given(
+    st.integers(0, 16),
+    TEXT,
+    st.lists(PROBLEMS, max_size=5),
+    st.none() | st.floats(0, 1e6),
+    st.lists(st.binary(min_size=32, max_size=32), max_size=2),
+)
+def test_a_refusal_survives_the_wire(
+    code: int, message: str, problems: list[Problem], wait: float | None, tables: list[bytes]
+) -> None:
+    sent = Refusal(code=code, message=message, problems=tuple(problems), retry_after=wait, missing_tables=tuple(tables))
     received = errors.decode_refusal(errors.encode_refusal(sent))
+    assert received.missing_tables == sent.missing_tables
     assert (received.code, received.message, received.problems) == (code, message, sent.problems)
     assert received.retry_after == (None if wait is None else pytest.approx(wait, abs=1e-9))
 

@@ -114,7 +114,7 @@ def test_a_circuit_with_another_problem_is_not_asked_for_its_rows() -> None:
     ("field", "value", "message"),
     [
         ("positions", b"\0\0\0\0\0\0\0\0", "positions: does not ascend"),
-        ("positions", b"\0\0\0\0\2\0\0\0", "position 2 of a circuit with 2 parameters"),
+        ("positions", b"\0\0\0\0\2\0\0\0", "largest position: is 2; the limits are 0 and 1"),
         ("positions", b"\0\0\0\0", "holds 2 entries for 1 positions"),
         ("columns", b"\0\0\0\0\2\0\0\0", "largest column: is 2; the limits are 0 and 1"),
         ("num_columns", 0, "num_columns: is 0; the limits are 1 and 65536"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 from dataclasses import replace
+from typing import cast
 
 import pytest
 from qiskit import QuantumCircuit, transpile
@@ -12,9 +13,11 @@ from qiskit.circuit import Gate
 from qiskit.circuit.library import CZGate, Measure, RZGate, SXGate, XGate
 from qiskit.transpiler import Target
 
-from qubitd.client import BackendInfo, GateSignature, Limits
+from qubitd.client import BackendInfo, GateSignature, Limits, QubitdClient
 from qubitd.compiler.device_file import load_device
 from qubitd.core.properties import OperationProperties
+from qubitd.provider.backend import QubitdBackend
+from qubitd.provider.errors import JobRefusedError
 from qubitd.provider.target import build_target
 from qubitd.wire.backends import backend_info
 
@@ -115,3 +118,14 @@ def test_a_gate_of_the_lab_is_a_gate_with_its_angles(info: BackendInfo) -> None:
     assert target.operation_from_name("w").num_qubits == 1
     assert list(target["w"]) == [(1,)]
     assert target.operation_from_name("bare").num_qubits == 1
+
+
+def test_a_daemon_that_reads_another_wire_version_is_not_sent_any_circuit(info: BackendInfo) -> None:
+    other = replace(info, wire_versions=(7, 8), server_version="9.0")
+    backend = QubitdBackend(None, cast(QubitdClient, None), other)
+    with pytest.raises(JobRefusedError, match=r"reads circuits in wire version 7, 8, and this client writes 2.* 9\.0"):
+        backend.run(QuantumCircuit(1, 1))
+
+
+def test_a_daemon_of_the_same_wire_version_has_no_problem_with_it(info: BackendInfo) -> None:
+    assert info.wire_problem() is None

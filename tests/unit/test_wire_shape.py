@@ -14,15 +14,15 @@ from qubitd.wire.shape import check_fields
 
 
 def test_nested_fields_count_and_scalars_are_skipped() -> None:
-    operations = [circuits_pb2.Operation(name="sx", num_qubits=1), circuits_pb2.Operation(name="rz", num_params=1)]
+    circuits = [circuits_pb2.Circuit(controls=bytes(500)), circuits_pb2.Circuit(name="a", num_qubits=1, num_steps=1)]
     spec = jobs_pb2.JobSpec(
-        batch=circuits_pb2.CircuitBatch(operations=operations, circuits=[circuits_pb2.Circuit(opcodes=bytes(500))]),
+        batch=circuits_pb2.CircuitBatch(circuits=circuits, steps=bytes(500)),
         shots=2**31 - 1,
         seed_simulator=2**64 - 1,
         tags=["a", "b"],
     )
     data = jobs_pb2.SubmitRequest(key="k", spec=spec).SerializeToString()
-    fields = 2 + 5 + 3 + 4 + 1  # request, spec, batch, operations, circuit
+    fields = 2 + 5 + 3 + 1 + 3  # request, spec, batch, circuits
     check_fields(jobs_pb2.SubmitRequest, data, most=fields)
     with pytest.raises(MalformedMessageError, match=f"holds more than {fields - 1} fields"):
         check_fields(jobs_pb2.SubmitRequest, data, most=fields - 1)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from qubitd.v1 import circuits_pb2
-from qubitd.wire.circuits import MAX_ENTRIES, MAX_TABLE_ROWS, decode_batch
+from qubitd.wire.circuits import MAX_ENTRIES, decode_batch
 from qubitd.wire.errors import MalformedMessageError
+from qubitd.wire.steps import MAX_TABLE_ROWS
 from qubitd.wire.sweeps import MAX_NAMES, decode_sweep
 
 
@@ -16,23 +18,37 @@ def refusal(batch: circuits_pb2.CircuitBatch) -> str:
     return str(refused.value)
 
 
+def batch_of(table: circuits_pb2.StepTable, steps: int = 0) -> circuits_pb2.CircuitBatch:
+    """One circuit that takes the first step so many times."""
+    circuit = circuits_pb2.Circuit(num_qubits=65_536, num_clbits=1, num_steps=steps)
+    content = circuits_pb2.Table(content=table.SerializeToString())
+    return circuits_pb2.CircuitBatch(circuits=[circuit], step_table=content, steps=bytes(steps))
+
+
 def test_a_table_holds_its_most_rows_and_no_more() -> None:
     rows = [circuits_pb2.Operation(name="x", num_qubits=1)] * (MAX_TABLE_ROWS + 1)
-    circuit = circuits_pb2.Circuit(num_qubits=1)
-    decode_batch(circuits_pb2.CircuitBatch(operations=rows[1:], circuits=[circuit]))
-    batch = circuits_pb2.CircuitBatch(operations=rows, circuits=[circuit])
-    assert refusal(batch) == "number of operations in the table: is 4097; the limits are 0 and 4096"
+    decode_batch(batch_of(circuits_pb2.StepTable(operations=rows[1:])))
+    found = refusal(batch_of(circuits_pb2.StepTable(operations=rows)))
+    assert found == "number of operations in the table: is 4097; the limits are 0 and 4096"
 
 
-@pytest.mark.parametrize(("field", "size"), [("qubits", 2), ("params", 8), ("clbits", 4)])
-def test_a_column_holds_its_most_entries_and_no_more(field: str, size: int) -> None:
-    def batch(entries: int) -> circuits_pb2.CircuitBatch:
-        circuit = circuits_pb2.Circuit(num_qubits=1, num_clbits=1)
-        setattr(circuit, field, bytes(size * entries))
-        return circuits_pb2.CircuitBatch(circuits=[circuit])
+@pytest.mark.parametrize("field", ["qubits", "params", "clbits"])
+def test_a_circuit_holds_its_most_entries_and_no_more(field: str) -> None:
+    each = MAX_ENTRIES // 100
+    row = circuits_pb2.Operation(name="wide", **{f"num_{field}": each})
+    table = circuits_pb2.StepTable(operations=[row], lengths=b"\x01", opcodes=bytes(2))
+    if field == "qubits":
+        table.qubits = np.arange(each, dtype="<u2").tobytes()
 
-    assert "the opcodes and the table of operations ask for 0" in refusal(batch(MAX_ENTRIES))
-    assert f"entries of {field}: is 4000001; the limits are 0 and 4000000" in refusal(batch(MAX_ENTRIES + 1))
+    def batch(steps: int) -> circuits_pb2.CircuitBatch:
+        made = batch_of(table, steps)
+        if field != "qubits":
+            setattr(made, field, bytes(each * steps))
+            made.value_table.content = bytes(8)
+        return made
+
+    decode_batch(batch(100))
+    assert f"entries of {field}: is {101 * each}; the limits are 0 and 4000000" in refusal(batch(101))
 
 
 def test_all_axes_of_a_sweep_share_its_most_names() -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 import textwrap
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
-from dataclasses import dataclass, field
-from typing import TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 import grpc
 import numpy as np
@@ -85,8 +86,19 @@ class Daemon:
     hold: threading.Event | None = None
     """What a stream waits for after its last message; set when its client has left."""
 
+    forgets: bool = False
+    """Whether tables that are named are missing."""
+
     def note(self, request: object, context: Context) -> None:
         self.asked.append(request)
+        if self.forgets and isinstance(request, jobs_pb2.SubmitRequest) and request.spec.batch.value_table.sha256:
+            missing = (request.spec.batch.value_table.sha256,)
+            self.refuse, self.forgets = Refusal(code=9, message="not here", missing_tables=missing), False
+            try:
+                self.note(request, context)
+            finally:
+                self.refuse = None
+                self.asked.pop()
         if self.refuse is not None:
             code = next(c for c in grpc.StatusCode if c.value[0] == self.refuse.code)
             context.set_trailing_metadata(((DETAILS_KEY, encode_refusal(self.refuse)),))
@@ -280,6 +292,31 @@ def test_a_submission_whose_answer_was_lost_is_sent_again_with_its_key(address: 
         assert client.submit(bell(), "line5") == "j1"
     _, first, second = daemon.asked
     assert first == second
+
+
+def gridded(**fields: Any) -> JobSpec:
+    """A job whose angles stand in a table that is worth naming."""
+    circuit = CircuitBuilder(name="grid", num_qubits=1, num_clbits=0)
+    for i in range(400):
+        circuit.add("rz", 0, params=(i % 40 / 40,))
+    return replace(bell(), batch=pack([circuit]), **fields)
+
+
+def test_a_table_is_sent_once_and_named_afterwards(client: QubitdClient, daemon: Daemon) -> None:
+    client.submit(gridded(), "line5")
+    client.explain(gridded(), "line5")
+    sent, named = [request.spec.batch.value_table for request in daemon.asked]  # type: ignore[attr-defined]
+    assert len(sent.content) == 320
+    assert (named.sha256, named.HasField("content")) == (hashlib.sha256(sent.content).digest(), False)
+
+
+def test_a_daemon_that_has_forgotten_a_table_is_sent_it_again(client: QubitdClient, daemon: Daemon) -> None:
+    client.submit(gridded(), "line5")
+    daemon.forgets = True
+    assert client.submit(gridded(), "line5") == "j1"
+    first, named, again = [request.spec.batch.value_table for request in daemon.asked]  # type: ignore[attr-defined]
+    assert not named.HasField("content")
+    assert again == first
 
 
 def test_a_job_comes_with_its_clients_data(client: QubitdClient) -> None:

@@ -47,7 +47,7 @@ class BackendsListResponse(google.protobuf.message.Message):
 
     @property
     def wire_versions(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
-        """Versions of the circuit columns that the daemon takes; this one is 1."""
+        """Versions of the circuit columns that the daemon takes; this one is 2."""
 
     def __init__(
         self,
@@ -161,6 +161,7 @@ class Backend(google.protobuf.message.Message):
     OPERATIONAL_FIELD_NUMBER: builtins.int
     SERVER_VERSION_FIELD_NUMBER: builtins.int
     SIMULATED_FIELD_NUMBER: builtins.int
+    WIRE_VERSIONS_FIELD_NUMBER: builtins.int
     name: builtins.str
     """The device's name."""
     description: builtins.str
@@ -197,6 +198,10 @@ class Backend(google.protobuf.message.Message):
     def limits(self) -> Global___Limits:
         """What one job may ask for."""
 
+    @property
+    def wire_versions(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Versions of the circuit columns that the daemon takes."""
+
     def __init__(
         self,
         *,
@@ -213,9 +218,10 @@ class Backend(google.protobuf.message.Message):
         operational: builtins.bool = ...,
         server_version: builtins.str = ...,
         simulated: builtins.bool = ...,
+        wire_versions: collections.abc.Iterable[builtins.int] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["limits", b"limits"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["couplers", b"couplers", "description", b"description", "dt", b"dt", "gates", b"gates", "limits", b"limits", "name", b"name", "operational", b"operational", "qubits", b"qubits", "revision", b"revision", "revision_time_ns", b"revision_time_ns", "server_version", b"server_version", "signatures", b"signatures", "simulated", b"simulated"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["couplers", b"couplers", "description", b"description", "dt", b"dt", "gates", b"gates", "limits", b"limits", "name", b"name", "operational", b"operational", "qubits", b"qubits", "revision", b"revision", "revision_time_ns", b"revision_time_ns", "server_version", b"server_version", "signatures", b"signatures", "simulated", b"simulated", "wire_versions", b"wire_versions"]) -> None: ...
 
 Global___Backend: typing_extensions.TypeAlias = Backend
 

@@ -20,8 +20,9 @@ DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
 @typing.final
 class Operation(google.protobuf.message.Message):
-    """Circuits as byte columns. All columns are little-endian and tightly packed; the lengths of the operand columns follow
-    from the opcodes and the table of operations, and a message in which they do not is refused.
+    """Circuits as byte columns, version 2. All columns are little-endian and tightly packed. Their lengths follow from the
+    tables, and a message in which they do not is refused. An index takes 1 byte if it has at most 256 values, 2 bytes if at
+    most 65 536, else 4.
 
     One row of the table of operations that the circuits of a job share.
     """
@@ -55,6 +56,84 @@ class Operation(google.protobuf.message.Message):
 Global___Operation: typing_extensions.TypeAlias = Operation
 
 @typing.final
+class StepTable(google.protobuf.message.Message):
+    """What the circuits of a job are made of: steps, each one or a few operations on certain qubits."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    OPERATIONS_FIELD_NUMBER: builtins.int
+    LENGTHS_FIELD_NUMBER: builtins.int
+    OPCODES_FIELD_NUMBER: builtins.int
+    QUBITS_FIELD_NUMBER: builtins.int
+    lengths: builtins.bytes
+    """uint8 per step: how many operations it stands for, from 1 to 16. At most 1 000 000 steps."""
+    opcodes: builtins.bytes
+    """uint16 per operation of all steps one after another: index into `operations`."""
+    qubits: builtins.bytes
+    """uint16 per operand qubit of all operations one after another; those of one operation differ."""
+    @property
+    def operations(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Operation]:
+        """At most 4 096 rows."""
+
+    def __init__(
+        self,
+        *,
+        operations: collections.abc.Iterable[Global___Operation] | None = ...,
+        lengths: builtins.bytes = ...,
+        opcodes: builtins.bytes = ...,
+        qubits: builtins.bytes = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["lengths", b"lengths", "opcodes", b"opcodes", "operations", b"operations", "qubits", b"qubits"]) -> None: ...
+
+Global___StepTable: typing_extensions.TypeAlias = StepTable
+
+@typing.final
+class Table(google.protobuf.message.Message):
+    """Something that jobs have in common. It is sent once, with its content; afterwards its hash is enough, until the daemon
+    has forgotten it and says so with FAILED_PRECONDITION and a MissingTables.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SHA256_FIELD_NUMBER: builtins.int
+    CONTENT_FIELD_NUMBER: builtins.int
+    sha256: builtins.bytes
+    """SHA-256 of the content, 32 bytes; may be left out where the content is there."""
+    content: builtins.bytes
+    """At most 16 MiB. Which kind it is says the field that holds the table."""
+    def __init__(
+        self,
+        *,
+        sha256: builtins.bytes = ...,
+        content: builtins.bytes | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_content", b"_content", "content", b"content"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_content", b"_content", "content", b"content", "sha256", b"sha256"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_content", b"_content"]) -> typing.Literal["content"] | None: ...
+
+Global___Table: typing_extensions.TypeAlias = Table
+
+@typing.final
+class MissingTables(google.protobuf.message.Message):
+    """Hashes of tables that the daemon does not have: a detail of FAILED_PRECONDITION in google.rpc.Status."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SHA256_FIELD_NUMBER: builtins.int
+    @property
+    def sha256(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.bytes]:
+        """32 bytes each."""
+
+    def __init__(
+        self,
+        *,
+        sha256: collections.abc.Iterable[builtins.bytes] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["sha256", b"sha256"]) -> None: ...
+
+Global___MissingTables: typing_extensions.TypeAlias = MissingTables
+
+@typing.final
 class Bindings(google.protobuf.message.Message):
     """Values for some parameters of a circuit, which runs once for each row of them."""
 
@@ -65,7 +144,7 @@ class Bindings(google.protobuf.message.Message):
     NUM_COLUMNS_FIELD_NUMBER: builtins.int
     VALUES_FIELD_NUMBER: builtins.int
     positions: builtins.bytes
-    """uint32 each, ascending: entries of Circuit.params that are replaced."""
+    """uint32 each, ascending: entries of the circuit's own part of CircuitBatch.params that are replaced."""
     columns: builtins.bytes
     """uint32 for each position: the column of values that goes there."""
     num_columns: builtins.int
@@ -93,12 +172,9 @@ class Circuit(google.protobuf.message.Message):
     NAME_FIELD_NUMBER: builtins.int
     NUM_QUBITS_FIELD_NUMBER: builtins.int
     NUM_CLBITS_FIELD_NUMBER: builtins.int
-    OPCODES_FIELD_NUMBER: builtins.int
-    QUBITS_FIELD_NUMBER: builtins.int
-    PARAMS_FIELD_NUMBER: builtins.int
-    CLBITS_FIELD_NUMBER: builtins.int
     CONTROLS_FIELD_NUMBER: builtins.int
     CONDITIONS_FIELD_NUMBER: builtins.int
+    NUM_STEPS_FIELD_NUMBER: builtins.int
     BINDINGS_FIELD_NUMBER: builtins.int
     name: builtins.str
     """Name for people; need not be unique. At most 256 bytes."""
@@ -106,18 +182,14 @@ class Circuit(google.protobuf.message.Message):
     """At most the number of qubits of the device."""
     num_clbits: builtins.int
     """At most 65 536."""
-    opcodes: builtins.bytes
-    """uint16 per operation: index into CircuitBatch.operations. At most 1 000 000 operations."""
-    qubits: builtins.bytes
-    """uint16 per operand qubit, all operations one after another."""
-    params: builtins.bytes
-    """float64 per parameter, all operations one after another. NaN and infinity are refused."""
-    clbits: builtins.bytes
-    """uint32 per classical bit, all operations one after another."""
     controls: builtins.bytes
     """uint32 per number of a bracket, all brackets one after another: `if` has the index of its condition, `for` how often
     its block repeats, `while` its condition and how often at most. Blocks are at most 64 deep; with its loops written out
     a circuit has at most 1 000 000 operations.
+    """
+    num_steps: builtins.int
+    """How many entries of CircuitBatch.steps are its own. They stand for at most 1 000 000 operations with 4 000 000
+    operands, and as many parameters and classical bits.
     """
     @property
     def conditions(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Condition]:
@@ -133,16 +205,13 @@ class Circuit(google.protobuf.message.Message):
         name: builtins.str = ...,
         num_qubits: builtins.int = ...,
         num_clbits: builtins.int = ...,
-        opcodes: builtins.bytes = ...,
-        qubits: builtins.bytes = ...,
-        params: builtins.bytes = ...,
-        clbits: builtins.bytes = ...,
         controls: builtins.bytes = ...,
         conditions: collections.abc.Iterable[Global___Condition] | None = ...,
+        num_steps: builtins.int = ...,
         bindings: Global___Bindings | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["bindings", b"bindings"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["bindings", b"bindings", "clbits", b"clbits", "conditions", b"conditions", "controls", b"controls", "name", b"name", "num_clbits", b"num_clbits", "num_qubits", b"num_qubits", "opcodes", b"opcodes", "params", b"params", "qubits", b"qubits"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["bindings", b"bindings", "conditions", b"conditions", "controls", b"controls", "name", b"name", "num_clbits", b"num_clbits", "num_qubits", b"num_qubits", "num_steps", b"num_steps"]) -> None: ...
 
 Global___Circuit: typing_extensions.TypeAlias = Circuit
 
@@ -182,23 +251,44 @@ class CircuitBatch(google.protobuf.message.Message):
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    OPERATIONS_FIELD_NUMBER: builtins.int
     CIRCUITS_FIELD_NUMBER: builtins.int
-    @property
-    def operations(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Operation]:
-        """At most 65 535 rows."""
-
+    STEP_TABLE_FIELD_NUMBER: builtins.int
+    VALUE_TABLE_FIELD_NUMBER: builtins.int
+    STEPS_FIELD_NUMBER: builtins.int
+    PARAMS_FIELD_NUMBER: builtins.int
+    CLBITS_FIELD_NUMBER: builtins.int
+    steps: builtins.bytes
+    """Index into the steps of `step_table` each. At most 16 777 216 operations and as many operands in all."""
+    params: builtins.bytes
+    """Index into `value_table`, or float64, for each parameter of all operations."""
+    clbits: builtins.bytes
+    """Index of a classical bit, of as many as the circuit with the most of them has, for each one that an operation writes."""
     @property
     def circuits(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Circuit]:
-        """At least one; at most Limits.max_circuits of the backend."""
+        """At least one; at most Limits.max_circuits of the backend. Their columns stand one after another in those below."""
+
+    @property
+    def step_table(self) -> Global___Table:
+        """A StepTable."""
+
+    @property
+    def value_table(self) -> Global___Table:
+        """float64: the distinct values of all parameters, at most 65 536. Without it `params` holds the values themselves.
+        NaN and infinity are refused.
+        """
 
     def __init__(
         self,
         *,
-        operations: collections.abc.Iterable[Global___Operation] | None = ...,
         circuits: collections.abc.Iterable[Global___Circuit] | None = ...,
+        step_table: Global___Table | None = ...,
+        value_table: Global___Table | None = ...,
+        steps: builtins.bytes = ...,
+        params: builtins.bytes = ...,
+        clbits: builtins.bytes = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["circuits", b"circuits", "operations", b"operations"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["step_table", b"step_table", "value_table", b"value_table"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["circuits", b"circuits", "clbits", b"clbits", "params", b"params", "step_table", b"step_table", "steps", b"steps", "value_table", b"value_table"]) -> None: ...
 
 Global___CircuitBatch: typing_extensions.TypeAlias = CircuitBatch
 

@@ -218,7 +218,7 @@ class JobSpec(google.protobuf.message.Message):
     HERALD_FIELD_NUMBER: builtins.int
     SCHEDULING_FIELD_NUMBER: builtins.int
     wire_version: builtins.int
-    """Version of the circuit columns: 1."""
+    """Version of the circuit columns: 2."""
     shots: builtins.int
     """Shots of each circuit with each binding at each grid point, from 1 to Limits.max_shots."""
     meas_level: Global___MeasLevel.ValueType

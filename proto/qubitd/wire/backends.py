@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from qubitd.core.device import Device, Meaning
+from qubitd.core.errors import Problem
 from qubitd.core.properties import OperationProperties, QubitProperties, target_properties
 from qubitd.core.snapshot import Snapshot
 from qubitd.core.ticks import TICK
 from qubitd.v1 import backends_pb2
+from qubitd.wire.circuits import WIRE_VERSION
 from qubitd.wire.errors import malformed
 from qubitd.wire.parsing import check_count, check_finite, check_text
 
@@ -66,6 +68,19 @@ class BackendInfo:
     server_version: str
     simulated: bool
     """Whether instruments and chip are emulated."""
+    wire_versions: tuple[int, ...] = (WIRE_VERSION,)
+    """Versions of the circuit columns that the daemon takes."""
+
+    def wire_problem(self) -> Problem | None:
+        """Say why circuits that are written here cannot be read there, if so."""
+        if WIRE_VERSION in self.wire_versions:
+            return None
+        taken = ", ".join(map(str, self.wire_versions)) or "none that it names"
+        what = (
+            f"the daemon reads circuits in wire version {taken}, and this client writes {WIRE_VERSION}; "
+            f"install the client of the daemon's version, {self.server_version}"
+        )
+        return Problem(where=self.name, what=what)
 
 
 def backend_info(
@@ -128,6 +143,7 @@ def encode_backend(info: BackendInfo) -> backends_pb2.Backend:
         operational=info.operational,
         server_version=info.server_version,
         simulated=info.simulated,
+        wire_versions=info.wire_versions,
     )
 
 
@@ -170,6 +186,7 @@ def decode_backend(message: backends_pb2.Backend) -> BackendInfo:
         operational=message.operational,
         server_version=message.server_version,
         simulated=message.simulated,
+        wire_versions=tuple(message.wire_versions),
     )
 
 

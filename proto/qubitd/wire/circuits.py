@@ -1,81 +1,61 @@
-"""Circuits <-> messages. Columns that arrive are not trusted: lengths, ranges and numbers are checked before use.
+"""Circuits <-> messages. Columns that arrive are not trusted: lengths, ranges and numbers are checked before use, and
+the size of what they stand for before any memory is taken.
 
 The checks are those that need no device: whether a gate exists, and on which qubits, is the compiler's question.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qubitd.core.circuit import Circuit, CircuitBatch, Offsets, Operation
+from qubitd.core.circuit import Circuit, CircuitBatch, offsets
 from qubitd.core.control import CONTROL_ARITY, control_counts
 from qubitd.core.errors import Problem
 from qubitd.v1 import circuits_pb2
 from qubitd.wire.bindings import decode_bindings, encode_bindings
-from qubitd.wire.control import check_row, control_problems, decode_conditions, encode_conditions
-from qubitd.wire.errors import MalformedMessageError, clip
-from qubitd.wire.parsing import check_count, check_text, column, pack_column, refuse_if_any
+from qubitd.wire.control import control_problems, decode_conditions, encode_conditions
+from qubitd.wire.errors import MalformedMessageError, clip, malformed
+from qubitd.wire.parsing import UINT32, check_count, check_text, column, pack_column, refuse_if_any
+from qubitd.wire.steps import StepTable, decode_table, encode_table, index_type, write_steps
+from qubitd.wire.tables import content_of
+from qubitd.wire.values import decode_params, encode_params
 
-MAX_TABLE_ROWS = 4_096
-MAX_OPERATION_NAME = 64
-MAX_OPERANDS = 65_536
+WIRE_VERSION = 2
+"""Version of the circuit columns that this code reads and writes."""
 MAX_CIRCUIT_NAME = 256
 MAX_CIRCUITS = 10_000
 MAX_QUBITS = 65_536
 MAX_CLBITS = 65_536
 MAX_LENGTH = 1_000_000
+"""Operations of one circuit."""
 MAX_ENTRIES = 4_000_000
+"""Operands of one circuit; also its parameters, and its classical bits."""
+MAX_IN_ALL = 16_777_216
+"""Operations of all circuits; also their operands, parameters and classical bits."""
 
-UINT16 = np.dtype("<u2")
-UINT32 = np.dtype("<u4")
-FLOAT64 = np.dtype("<f8")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Table:
-    """The table of operations with its arities as arrays, made once for all circuits of a batch."""
-
-    rows: tuple[Operation, ...]
-    qubits: NDArray[np.int64]
-    params: NDArray[np.int64]
-    clbits: NDArray[np.int64]
-    controls: NDArray[np.int64]
-    has_control: bool
-
-    @classmethod
-    def of(cls, rows: tuple[Operation, ...]) -> _Table:
-        return cls(
-            rows=rows,
-            qubits=np.array([row.num_qubits for row in rows], dtype=np.int64),
-            params=np.array([row.num_params for row in rows], dtype=np.int64),
-            clbits=np.array([row.num_clbits for row in rows], dtype=np.int64),
-            controls=control_counts([row.name for row in rows]),
-            has_control=any(row.name in CONTROL_ARITY for row in rows),
-        )
-
-    def offsets(self, opcodes: NDArray[np.uint16]) -> Offsets:
-        return Offsets(
-            qubits=_starts(self.qubits[opcodes]),
-            params=_starts(self.params[opcodes]),
-            clbits=_starts(self.clbits[opcodes]),
-            controls=_starts(self.controls[opcodes]),
-        )
+Ints = NDArray[np.int64]
+_NOTHING = np.zeros(0, dtype=np.uint32)
 
 
 def encode_batch(batch: CircuitBatch) -> circuits_pb2.CircuitBatch:
-    """Give the message of a batch."""
+    """Give the message of a batch, whose columns fit its table of operations. Tables come with their content."""
+    written = write_steps(batch)
+    values, params = encode_params(np.concatenate([circuit.params for circuit in batch.circuits]))
+    clbits = np.concatenate([circuit.clbits for circuit in batch.circuits])
     return circuits_pb2.CircuitBatch(
-        operations=[
-            circuits_pb2.Operation(
-                name=o.name, num_qubits=o.num_qubits, num_params=o.num_params, num_clbits=o.num_clbits
-            )
-            for o in batch.operations
+        circuits=[
+            _encode_circuit(circuit, int(count))
+            for circuit, count in zip(batch.circuits, np.diff(written.bounds), strict=True)
         ],
-        circuits=[_encode_circuit(circuit) for circuit in batch.circuits],
+        step_table=circuits_pb2.Table(content=encode_table(written.table).SerializeToString()),
+        value_table=values,
+        steps=pack_column(written.steps, index_type(len(written.table))),
+        params=params,
+        clbits=pack_column(clbits, _clbit_type(batch.circuits)),
     )
 
 
@@ -85,98 +65,188 @@ def decode_batch(message: circuits_pb2.CircuitBatch) -> CircuitBatch:
     Raises:
         MalformedMessageError: with everything that was found wrong.
     """
-    check_count(len(message.operations), where="number of operations in the table", most=MAX_TABLE_ROWS)
     check_count(len(message.circuits), where="number of circuits", least=1, most=MAX_CIRCUITS)
-    table = _Table.of(tuple(_decode_operation(row, index) for index, row in enumerate(message.operations)))
+    table = decode_table(content_of(message.step_table, where="step_table"))
+    steps = column(message.steps, index_type(len(table)), where="steps").astype(np.int64)
+    if len(steps):
+        check_count(int(steps.max()), where="largest index of a step", most=len(table) - 1)
+    own = [check_count(c.num_steps, where="num_steps of a circuit", most=MAX_LENGTH) for c in message.circuits]
+    if sum(own) != len(steps):
+        raise malformed("steps", f"holds {len(steps)} entries; the circuits have {sum(own)} in all")
+    columns = _read_columns(message, table, steps, np.cumsum([0, *own]))
     circuits: list[Circuit] = []
     problems: list[Problem] = []
     for index, circuit in enumerate(message.circuits):
         try:
-            circuits.append(_decode_circuit(circuit, index, table))
+            circuits.append(_decode_circuit(circuit, columns, index))
         except MalformedMessageError as error:
             problems += (_in_circuit(problem, circuit.name, index) for problem in error.problems)
+    batch = CircuitBatch(operations=table.operations, circuits=tuple(circuits))
+    if not problems:
+        suspects = {*columns.suspects(batch), *_with_control(batch)}
+        problems = [problem for index in sorted(suspects) for problem in _problems(batch, index)]
     refuse_if_any(problems)
-    return CircuitBatch(operations=table.rows, circuits=tuple(circuits))
+    return batch
 
 
-def _encode_circuit(circuit: Circuit) -> circuits_pb2.Circuit:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Columns:
+    """The columns of all circuits, and where each circuit's part begins; the last entry of `*_bounds` is the end."""
+
+    opcodes: NDArray[np.uint16]
+    op_bounds: list[int]
+    qubits: NDArray[np.uint16]
+    qubit_bounds: list[int]
+    params: NDArray[np.float64]
+    param_bounds: list[int]
+    clbits: NDArray[np.uint32]
+    clbit_bounds: list[int]
+
+    def suspects(self, batch: CircuitBatch) -> list[int]:
+        """Find the circuits that have an operand out of range or a parameter that is no number."""
+        found = (
+            _exceeding(self.qubits, self.qubit_bounds, [circuit.num_qubits for circuit in batch.circuits]),
+            _exceeding(self.clbits, self.clbit_bounds, [circuit.num_clbits for circuit in batch.circuits]),
+            _exceeding(~np.isfinite(self.params), self.param_bounds, [1] * len(batch.circuits)),
+        )
+        return [int(index) for index in np.unique(np.concatenate(found))]
+
+
+def _read_columns(message: circuits_pb2.CircuitBatch, table: StepTable, steps: Ints, bounds: Ints) -> _Columns:
+    qubits_of, params_of, clbits_of = (
+        table.per_step(np.array(counts, dtype=np.int64))
+        for counts in (
+            table.arity,
+            [o.num_params for o in table.operations],
+            [o.num_clbits for o in table.operations],
+        )
+    )
+    times = np.bincount(steps, minlength=len(table))
+    for what, count in (
+        ("operations", table.length),
+        ("operands", qubits_of),
+        ("parameters", params_of),
+        ("bits", clbits_of),
+    ):
+        check_count(int(times @ count), where=f"number of {what} in all", most=MAX_IN_ALL)
+    ops, op_bounds = _spread(table.length, steps, bounds)
+    alike = np.array_equal(qubits_of, table.length)
+    qubits, qubit_bounds = (ops, op_bounds) if alike else _spread(qubits_of, steps, bounds)
+    param_bounds, clbit_bounds = _bounds(params_of, steps, bounds), _bounds(clbits_of, steps, bounds)
+    clbits = column(message.clbits, _clbit_type(message.circuits), where="clbits", length=int(clbit_bounds[-1]))
+    return _Columns(
+        opcodes=table.opcodes.take(ops),
+        op_bounds=op_bounds.tolist(),
+        qubits=table.qubits.take(qubits),
+        qubit_bounds=qubit_bounds.tolist(),
+        params=decode_params(message, int(param_bounds[-1])),
+        param_bounds=param_bounds.tolist(),
+        clbits=clbits.astype(np.uint32),
+        clbit_bounds=clbit_bounds.tolist(),
+    )
+
+
+def _spread(count: Ints, steps: Ints, bounds: Ints) -> tuple[Ints, Ints]:
+    """Give the places of what the steps stand for, `count` entries each, and where each circuit's begin among them."""
+    stop = np.cumsum(count)
+    if len(count) and count.min() == count.max() == 1:
+        return steps, bounds
+    times = count.take(steps) if len(steps) else steps
+    end = np.cumsum(times)
+    places = np.repeat(stop.take(steps) - end, times) if len(steps) else steps
+    places += np.arange(len(places))
+    return places, np.concatenate(([0], end))[bounds]
+
+
+def _bounds(count: Ints, steps: Ints, bounds: Ints) -> Ints:
+    """Find where each circuit's entries begin, if each step has `count` of them."""
+    if not len(steps) or not count.any():
+        return np.zeros(len(bounds), dtype=np.int64)
+    if len(bounds) == 2:
+        return np.array([0, int(count.take(steps).sum())])
+    return np.concatenate(([0], np.cumsum(count.take(steps))))[bounds]
+
+
+def _exceeding(values: NDArray[np.generic], bounds: list[int], limits: list[int]) -> Ints:
+    """Find the circuits with an entry that is not below their limit."""
+    edges = np.array(bounds)
+    owning = np.flatnonzero(np.diff(edges))
+    if not len(owning):
+        return owning
+    return owning[np.maximum.reduceat(values, edges[owning]) >= np.array(limits, dtype=np.int64)[owning]]
+
+
+def _encode_circuit(circuit: Circuit, num_steps: int) -> circuits_pb2.Circuit:
     return circuits_pb2.Circuit(
         name=clip(circuit.name, MAX_CIRCUIT_NAME),
         num_qubits=circuit.num_qubits,
         num_clbits=circuit.num_clbits,
-        opcodes=pack_column(circuit.opcodes, UINT16),
-        qubits=pack_column(circuit.qubits, UINT16),
-        params=pack_column(circuit.params, FLOAT64),
-        clbits=pack_column(circuit.clbits, UINT32),
         controls=pack_column(circuit.controls, UINT32),
         conditions=encode_conditions(circuit.conditions),
+        num_steps=num_steps,
         bindings=None if circuit.bindings is None else encode_bindings(circuit.bindings),
     )
 
 
-def _decode_operation(message: circuits_pb2.Operation, index: int) -> Operation:
-    where = f"row {index} of the table of operations"
-    row = Operation(
-        name=check_text(message.name, where=f"{where}, name", least=1, most=MAX_OPERATION_NAME),
-        num_qubits=check_count(message.num_qubits, where=f"{where}, num_qubits", most=MAX_OPERANDS),
-        num_params=check_count(message.num_params, where=f"{where}, num_params", most=MAX_OPERANDS),
-        num_clbits=check_count(message.num_clbits, where=f"{where}, num_clbits", most=MAX_OPERANDS),
-    )
-    return check_row(row, where)
-
-
-def _decode_circuit(message: circuits_pb2.Circuit, index: int, table: _Table) -> Circuit:
-    opcodes = column(message.opcodes, UINT16, where="opcodes")
-    check_count(len(opcodes), where="number of operations", most=MAX_LENGTH)
-    check_count(len(message.qubits) // UINT16.itemsize, where="entries of qubits", most=MAX_ENTRIES)
-    check_count(len(message.params) // FLOAT64.itemsize, where="entries of params", most=MAX_ENTRIES)
-    check_count(len(message.clbits) // UINT32.itemsize, where="entries of clbits", most=MAX_ENTRIES)
-    if len(opcodes):
-        check_count(int(opcodes.max()), where="largest opcode", most=len(table.rows) - 1)
+def _decode_circuit(message: circuits_pb2.Circuit, columns: _Columns, i: int) -> Circuit:
+    check_count(columns.op_bounds[i + 1] - columns.op_bounds[i], where="number of operations", most=MAX_LENGTH)
+    for name, edges in (
+        ("qubits", columns.qubit_bounds),
+        ("params", columns.param_bounds),
+        ("clbits", columns.clbit_bounds),
+    ):
+        check_count(edges[i + 1] - edges[i], where=f"entries of {name}", most=MAX_ENTRIES)
     num_clbits = check_count(message.num_clbits, where="num_clbits", most=MAX_CLBITS)
-    circuit = Circuit(
+    bindings = decode_bindings(message.bindings) if message.HasField("bindings") else None
+    if bindings is not None and len(bindings.positions):
+        last = columns.param_bounds[i + 1] - columns.param_bounds[i] - 1
+        check_count(int(bindings.positions[-1]), where="bindings, largest position", most=last)
+    return Circuit(
         name=check_text(message.name, where="name", most=MAX_CIRCUIT_NAME),
         num_qubits=check_count(message.num_qubits, where="num_qubits", most=MAX_QUBITS),
         num_clbits=num_clbits,
-        opcodes=opcodes,
-        qubits=column(message.qubits, UINT16, where="qubits"),
-        params=column(message.params, FLOAT64, where="params"),
-        clbits=column(message.clbits, UINT32, where="clbits"),
-        controls=column(message.controls, UINT32, where="controls"),
-        conditions=decode_conditions(message.conditions, num_clbits=num_clbits),
-        bindings=decode_bindings(message.bindings) if message.HasField("bindings") else None,
+        opcodes=columns.opcodes[columns.op_bounds[i] : columns.op_bounds[i + 1]],
+        qubits=columns.qubits[columns.qubit_bounds[i] : columns.qubit_bounds[i + 1]],
+        params=columns.params[columns.param_bounds[i] : columns.param_bounds[i + 1]],
+        clbits=columns.clbits[columns.clbit_bounds[i] : columns.clbit_bounds[i + 1]],
+        controls=column(message.controls, UINT32, where="controls") if message.controls else _NOTHING,
+        conditions=decode_conditions(message.conditions, num_clbits=num_clbits) if message.conditions else (),
+        bindings=bindings,
     )
-    start = table.offsets(opcodes)
-    refuse_if_any(list(_length_problems(circuit, start)))
-    refuse_if_any(list(_value_problems(circuit, start, index, table)))
-    if table.has_control:
-        refuse_if_any(list(control_problems(circuit, table.rows, index)))
-    return circuit
 
 
-def _length_problems(circuit: Circuit, start: Offsets) -> Iterator[Problem]:
-    columns = (
-        ("qubits", circuit.qubits, start.qubits),
-        ("params", circuit.params, start.params),
-        ("clbits", circuit.clbits, start.clbits),
-        ("controls", circuit.controls, start.controls),
-    )
-    for name, values, starts in columns:
-        if len(values) != starts[-1]:
-            what = f"holds {len(values)} entries; the opcodes and the table of operations ask for {starts[-1]}"
-            yield Problem(where=name, what=what)
-    bindings = circuit.bindings
-    if bindings is not None and len(bindings.positions) and bindings.positions[-1] >= len(circuit.params):
-        what = (
-            f"position {bindings.positions[-1]} of a circuit with {len(circuit.params)} parameters; they count from 0"
-        )
-        yield Problem(where="bindings", what=what)
+def _clbit_type(circuits: Sequence[Circuit] | Sequence[circuits_pb2.Circuit]) -> np.dtype[np.generic]:
+    return index_type(max((circuit.num_clbits for circuit in circuits), default=0))
 
 
-def _value_problems(circuit: Circuit, start: Offsets, index: int, table: _Table) -> Iterator[Problem]:
+def _with_control(batch: CircuitBatch) -> list[int]:
+    """Find the circuits whose control flow is to be looked at: all, if there can be any."""
+    if any(row.name in CONTROL_ARITY for row in batch.operations):
+        return list(range(len(batch.circuits)))
+    return [index for index, circuit in enumerate(batch.circuits) if len(circuit.controls)]
+
+
+def _problems(batch: CircuitBatch, index: int) -> Iterator[Problem]:
+    """Say what is wrong with a circuit whose other columns fit the table of operations."""
+    circuit = batch.circuits[index]
+    yield from _value_problems(batch, index)
+    wanted = int(control_counts([row.name for row in batch.operations])[circuit.opcodes].sum())
+    if wanted != len(circuit.controls):
+        what = f"holds {len(circuit.controls)} entries; the brackets of control flow ask for {wanted}"
+        yield _in_circuit(Problem(where="controls", what=what), circuit.name, index)
+        return
+    for problem in control_problems(circuit, batch.operations, index):
+        yield _in_circuit(problem, circuit.name, index)
+
+
+def _value_problems(batch: CircuitBatch, index: int) -> Iterator[Problem]:
+    circuit = batch.circuits[index]
+    start = offsets(circuit, batch.operations)
+
     def problem(operation: int, what: str) -> Problem:
-        name = table.rows[int(circuit.opcodes[operation])].name
-        return Problem(where=f"operation {operation} ({name})", what=what, circuit=index, operation=operation)
+        name = batch.operations[int(circuit.opcodes[operation])].name
+        found = Problem(where=f"operation {operation} ({name})", what=what, circuit=index, operation=operation)
+        return _in_circuit(found, circuit.name, index)
 
     for i in _first(circuit.qubits >= circuit.num_qubits):
         what = f"qubit {circuit.qubits[i]} of a circuit on {circuit.num_qubits} qubits; they count from 0"
@@ -186,16 +256,6 @@ def _value_problems(circuit: Circuit, start: Offsets, index: int, table: _Table)
         yield problem(_owner(start.clbits, i), what)
     for i in _first(~np.isfinite(circuit.params)):
         yield problem(_owner(start.params, i), f"parameter is {circuit.params[i]}; give a finite number")
-    for operation, qubit in _repeated_qubits(circuit, start):
-        yield problem(operation, f"acts on qubit {qubit} twice")
-
-
-def _repeated_qubits(circuit: Circuit, start: Offsets) -> Iterator[tuple[int, int]]:
-    """Sort the operands within each operation, all at once, and compare neighbours."""
-    owners = np.repeat(np.arange(len(circuit)), np.diff(start.qubits))
-    keys = np.sort(owners * MAX_QUBITS + circuit.qubits)
-    for i in _first(keys[1:] == keys[:-1]):
-        yield divmod(int(keys[i]), MAX_QUBITS)
 
 
 def _first(wrong: NDArray[np.bool_]) -> list[int]:
@@ -208,10 +268,6 @@ def _owner(starts: NDArray[np.int64], entry: int) -> int:
     return int(np.searchsorted(starts, entry, side="right")) - 1
 
 
-def _starts(counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.concatenate((np.zeros(1, dtype=np.int64), np.cumsum(counts)))
-
-
 def _in_circuit(problem: Problem, name: str, index: int) -> Problem:
     where = f"circuit {index} ({clip(name, MAX_CIRCUIT_NAME)!r}), {problem.where}"
-    return Problem(where=where, what=problem.what, circuit=index, operation=problem.operation)
+    return replace(problem, where=where, circuit=index)

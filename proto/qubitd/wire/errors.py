@@ -10,7 +10,7 @@ from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2  # pyright: ignore[reportMissingTypeStubs]  # it has none
 
 from qubitd.core.errors import InvalidInputError, Problem
-from qubitd.v1 import jobs_pb2
+from qubitd.v1 import circuits_pb2, jobs_pb2
 
 DETAILS_KEY = "grpc-status-details-bin"
 """Key of the trailing metadata in which gRPC carries a google.rpc.Status."""
@@ -35,6 +35,8 @@ class Refusal:
     problems: tuple[Problem, ...] = ()
     retry_after: float | None = None
     """Seconds after which another try may succeed."""
+    missing_tables: tuple[bytes, ...] = ()
+    """Hashes of tables that are to be sent with their content."""
 
 
 def encode_refusal(refusal: Refusal) -> bytes:
@@ -44,6 +46,8 @@ def encode_refusal(refusal: Refusal) -> bytes:
         wait = duration_pb2.Duration()
         wait.FromNanoseconds(round(refusal.retry_after * 1e9))
         status.details.add().Pack(error_details_pb2.RetryInfo(retry_delay=wait))
+    if refusal.missing_tables:
+        status.details.add().Pack(circuits_pb2.MissingTables(sha256=refusal.missing_tables))
     if refusal.problems:
         status.details.add().Pack(jobs_pb2.ProblemList(problems=_that_fit(refusal.problems)))
     data: bytes = status.SerializeToString()
@@ -58,6 +62,7 @@ def decode_refusal(data: bytes) -> Refusal:
     """
     retry_after = None
     problems: list[Problem] = []
+    missing: list[bytes] = []
     try:
         status = status_pb2.Status.FromString(data)
         for detail in status.details:
@@ -66,9 +71,17 @@ def decode_refusal(data: bytes) -> Refusal:
                 retry_after = wait.seconds + wait.nanos * 1e-9
             elif detail.TypeName() == jobs_pb2.ProblemList.DESCRIPTOR.full_name:
                 problems += decode_problems(jobs_pb2.ProblemList.FromString(detail.value).problems)
+            elif detail.TypeName() == circuits_pb2.MissingTables.DESCRIPTOR.full_name:
+                missing += circuits_pb2.MissingTables.FromString(detail.value).sha256
     except DecodeError as error:
         raise malformed("google.rpc.Status", f"cannot be parsed ({error})") from error
-    return Refusal(code=status.code, message=status.message, problems=tuple(problems), retry_after=retry_after)
+    return Refusal(
+        code=status.code,
+        message=status.message,
+        problems=tuple(problems),
+        retry_after=retry_after,
+        missing_tables=tuple(missing),
+    )
 
 
 def encode_problem(problem: Problem) -> jobs_pb2.Problem:

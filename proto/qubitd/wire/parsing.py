@@ -16,6 +16,10 @@ from qubitd.wire.shape import check_fields
 
 MessageT = TypeVar("MessageT", bound=Message)
 
+UINT8 = np.dtype("<u1")
+UINT16 = np.dtype("<u2")
+UINT32 = np.dtype("<u4")
+FLOAT64 = np.dtype("<f8")
 SMALL_MESSAGE = 1 << 20
 """Bytes of a message that takes little memory, whatever it holds."""
 MAX_PROBLEMS = 20
@@ -37,14 +41,18 @@ def parse(kind: type[MessageT], data: bytes) -> MessageT:
         raise malformed(name, f"{len(data)} bytes cannot be parsed as qubitd.v1.{name} ({error})") from error
 
 
-def column(data: bytes, dtype: np.dtype[Any], *, where: str) -> NDArray[Any]:
+def column(data: bytes, dtype: np.dtype[Any], *, where: str, length: int | None = None) -> NDArray[Any]:
     """Read a packed little-endian column into the machine's own byte order.
 
     Raises:
-        MalformedMessageError: the length is no multiple of the item size.
+        MalformedMessageError: the length is no multiple of the item size, or not the one that is asked for.
     """
     if len(data) % dtype.itemsize:
         raise malformed(where, f"has {len(data)} bytes, which is no multiple of {dtype.itemsize}")
+    if length is not None and len(data) != length * dtype.itemsize:
+        raise malformed(
+            where, f"holds {len(data) // dtype.itemsize} entries; the circuits' operations ask for {length}"
+        )
     return np.frombuffer(data, dtype=dtype).astype(dtype.newbyteorder("="), copy=False)
 
 

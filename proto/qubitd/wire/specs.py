@@ -6,14 +6,12 @@ from dataclasses import dataclass, field
 
 from qubitd.core.job import JobSpec, MeasLevel, MeasReturn, Scheduling
 from qubitd.v1 import jobs_pb2
-from qubitd.wire.circuits import decode_batch, encode_batch
+from qubitd.wire.circuits import WIRE_VERSION, decode_batch, encode_batch
 from qubitd.wire.errors import malformed
 from qubitd.wire.parsing import check_count, check_text
 from qubitd.wire.sweeps import decode_sweep, encode_sweep
 from qubitd.wire.terms import JobTerms, decode_terms, encode_terms
 
-WIRE_VERSION = 1
-"""Version of the circuit columns that this code reads and writes."""
 MAX_SHOTS = 2**31 - 1
 MAX_TAGS = 32
 MAX_TAG = 128
@@ -95,7 +93,8 @@ def decode_spec(message: jobs_pb2.JobSpec) -> JobSpec:
         MalformedMessageError: with everything that was found wrong in the first faulty part.
     """
     if message.wire_version != WIRE_VERSION:
-        raise malformed("wire_version", f"is {message.wire_version}; this end speaks {WIRE_VERSION}")
+        what = f"is {message.wire_version}; this end reads {WIRE_VERSION}, so one of the two is to be updated"
+        raise malformed("wire_version", what)
     level, meas_return = _decode_readout(message)
     check_count(len(message.client_data), where="client_data, bytes", most=MAX_CLIENT_DATA)
     return JobSpec(

@@ -7,9 +7,8 @@ import math
 from qubitd.core.errors import InvalidCircuitError
 from qubitd.core.sweep import Sweep, SweepAxis
 from qubitd.v1 import circuits_pb2
-from qubitd.wire.circuits import FLOAT64
 from qubitd.wire.errors import MalformedMessageError, malformed
-from qubitd.wire.parsing import check_count, check_text, column, pack_column
+from qubitd.wire.parsing import FLOAT64, check_count, check_text, column, pack_column
 
 MAX_AXES = 8
 MAX_NAMES = 1_024

@@ -17,6 +17,7 @@ from qubitd.client.sessions import SessionCalls
 from qubitd.client.slots import SlotCalls
 from qubitd.client.sources import BackendRevisions, CalibrationRevisions, JobEvents, JobResults
 from qubitd.client.streams import Source, Stream
+from qubitd.client.tables import TabledCalls
 from qubitd.core.job import JobSpec, JobStatus, ProgramResult
 from qubitd.core.snapshot import Parameter, Snapshot
 from qubitd.v1 import backends_pb2, backends_pb2_grpc, calibrations_pb2, calibrations_pb2_grpc, jobs_pb2, jobs_pb2_grpc
@@ -73,6 +74,7 @@ class QubitdClient:
             raise AddressError("ca, cert and key are for TLS, which is not there yet; leave them out and use loopback")
         parsed = parse_address(address)
         self._link = Link(parsed, token=token, patience=patience, clock=clock or SystemClock())
+        self._tabled = TabledCalls(self._link)
         self._streams: weakref.WeakSet[Stream[Any]] = weakref.WeakSet()
         self._backends: backends_pb2_grpc.BackendsStub = backends_pb2_grpc.BackendsStub(self._link.channel)
         self._jobs: jobs_pb2_grpc.JobsStub = jobs_pb2_grpc.JobsStub(self._link.channel)
@@ -134,7 +136,7 @@ class QubitdClient:
         """
         submission = Submission(key=key or secrets.token_hex(16), backend=backend, spec=spec, terms=terms or JobTerms())
         request = encode_submission(submission)
-        return self._link.call(self._jobs.Submit, request, doing=f"submitting to {backend}").job_id
+        return self._tabled.call(self._jobs.Submit, request, doing=f"submitting to {backend}").job_id
 
     def get_job(self, job_id: str) -> Job:
         """Describe a job as it stands."""
@@ -206,7 +208,7 @@ class QubitdClient:
     def explain(self, spec: JobSpec, backend: str) -> JobPlan:
         """Say what a job would take, without running it."""
         request = jobs_pb2.ExplainRequest(backend=backend, spec=encode_spec(spec))
-        return decode_plan(self._link.call(self._jobs.Explain, request, doing=f"explaining a job to {backend}"))
+        return decode_plan(self._tabled.call(self._jobs.Explain, request, doing=f"explaining a job to {backend}"))
 
     def delete(self, job_id: str) -> None:
         """Remove a job that has ended, with its results."""

@@ -73,6 +73,14 @@ class StateError(ClientError):
     """What was asked for does not fit the state of the job, session, slot or lab."""
 
 
+class ForgottenTablesError(ClientError):
+    """The daemon has not, or no longer, the tables that a job named by their hashes."""
+
+    def __init__(self, *, message: str, hashes: Sequence[bytes]) -> None:
+        self.hashes = tuple(hashes)
+        super().__init__(message)
+
+
 class DeniedError(ClientError):
     """The daemon does not know who asks, or does not let them."""
 

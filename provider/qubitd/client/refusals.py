@@ -12,6 +12,7 @@ from qubitd.client.errors import (
     ConflictError,
     DaemonFaultError,
     DeniedError,
+    ForgottenTablesError,
     KeyReusedError,
     NotFoundError,
     RefusedError,
@@ -54,6 +55,8 @@ def to_error(error: grpc.RpcError, *, doing: str) -> ClientError:
             return KeyReusedError(message)
         case grpc.StatusCode.ABORTED:
             return ConflictError(message=message, problems=refusal.problems)
+        case grpc.StatusCode.FAILED_PRECONDITION if refusal.missing_tables:
+            return ForgottenTablesError(message=message, hashes=refusal.missing_tables)
         case grpc.StatusCode.FAILED_PRECONDITION:
             return StateError(message)
         case grpc.StatusCode.PERMISSION_DENIED | grpc.StatusCode.UNAUTHENTICATED:

@@ -253,6 +253,8 @@ class QubitdBackend(BackendV2):
         encoded = encoder.encode(circuits, values)
         checked, wrong = check_options(options, info.limits, num_circuits=len(encoded.headers))
         problems += [*misfit, *wrong, *encoder.problems, *_too_big(encoded.batch, info.limits.max_job_bytes)]
+        if (unreadable := info.wire_problem()) is not None:
+            problems = [unreadable]
         if problems:
             raise JobRefusedError(listed(problems))
         header = JobHeader(circuits=encoded.headers, memory=checked.memory)

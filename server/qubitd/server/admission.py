@@ -16,6 +16,7 @@ from qubitd.server.store.rows import NewJob
 from qubitd.v1 import jobs_pb2
 from qubitd.wire.backends import Limits
 from qubitd.wire.specs import decode_submission
+from qubitd.wire.tables import TableStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,13 +29,15 @@ class Newcomer:
     """ns since 1970-01-01 UTC."""
 
 
-def admit(request: jobs_pb2.SubmitRequest, newcomer: Newcomer, limits: Limits) -> NewJob:
-    """Read a job and hold it against the limits.
+def admit(request: jobs_pb2.SubmitRequest, newcomer: Newcomer, limits: Limits, tables: TableStore) -> NewJob:
+    """Read a job and hold it against the limits. What it names by hash becomes a part of it, so that it stands alone.
 
     Raises:
+        MissingTablesError: it names a table that is not here.
         MalformedMessageError: the request breaks the wire contract.
         InvalidRequestError: it exceeds a limit.
     """
+    tables.fill_in(request.spec.batch)
     submission = decode_submission(request)
     check_limits(submission.spec, limits)
     return NewJob(

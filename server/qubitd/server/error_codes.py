@@ -10,6 +10,7 @@ from qubitd.core.errors import InvalidInputError, OffGridError, Problem, QubitdE
 from qubitd.drivers.errors import CapacityError, DriverError
 from qubitd.server import errors
 from qubitd.wire.errors import Refusal
+from qubitd.wire.tables import MissingTablesError
 
 CODES: dict[type[QubitdError], grpc.StatusCode] = {
     QubitdError: grpc.StatusCode.INTERNAL,
@@ -30,6 +31,7 @@ CODES: dict[type[QubitdError], grpc.StatusCode] = {
     errors.LabClosedError: grpc.StatusCode.FAILED_PRECONDITION,
     errors.KeyReusedError: grpc.StatusCode.ALREADY_EXISTS,
     errors.NotEndedError: grpc.StatusCode.FAILED_PRECONDITION,
+    MissingTablesError: grpc.StatusCode.FAILED_PRECONDITION,
     errors.CommitConflictError: grpc.StatusCode.ABORTED,
     errors.DrainingError: grpc.StatusCode.UNAVAILABLE,
     errors.StoreError: grpc.StatusCode.UNAVAILABLE,
@@ -56,6 +58,7 @@ def refusal_of(error: QubitdError) -> Refusal:
         message=str(error),
         problems=problems_of(error),
         retry_after=_RETRY_AFTER if isinstance(error, errors.DrainingError | errors.TooBusyError) else None,
+        missing_tables=error.hashes if isinstance(error, MissingTablesError) else (),
     )
 
 

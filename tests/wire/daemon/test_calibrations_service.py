@@ -215,7 +215,7 @@ async def test_every_backend_request_for_another_backend_is_not_found(serve: Ser
         listed = await daemon.backends.List(backends_pb2.BackendsListRequest())
     assert codes == {grpc.StatusCode.NOT_FOUND}
     assert list(listed.names) == ["line5"]
-    assert list(listed.wire_versions) == [1]
+    assert list(listed.wire_versions) == [2]
 
 
 async def test_a_changed_device_file_replaces_only_what_it_changed(serve: Serve, open_rack_of: MakeRack) -> None:

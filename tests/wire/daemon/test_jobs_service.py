@@ -402,7 +402,7 @@ async def test_a_big_job_and_a_big_answer_pass(serve: Serve, open_rack_of: MakeR
             circuit.measure(qubit, qubit)
         circuits.append(circuit)
     request = request_of(batch=pack(circuits), shots=10_000, meas_level=MeasLevel.KERNELED)
-    assert request.ByteSize() > 65_536
+    assert request.ByteSize() > 16_384
     rack = open_rack_of()
     async with serve(rack=rack) as daemon:
         rack.capacity = type(rack.capacity)(most=400_000)

@@ -11,7 +11,7 @@ from qubitd.server.rack import TOPIC as RACK
 from qubitd.server.rpc import Service, stream, unary
 from qubitd.v1 import backends_pb2
 from qubitd.wire.backends import encode_backend
-from qubitd.wire.specs import WIRE_VERSION
+from qubitd.wire.circuits import WIRE_VERSION
 
 
 class BackendsService:

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from google.protobuf.message import Message
 
+from qubitd.core.job import JobSpec
 from qubitd.server.admission import Newcomer, admit, check_limits
 from qubitd.server.announcer import Announcer
 from qubitd.server.backend import Backend
@@ -27,11 +28,12 @@ from qubitd.v1 import jobs_pb2
 from qubitd.wire.jobs import STATUS_NUMBER, JobEvent, QueuePlace, StatusChange, encode_event, encode_job
 from qubitd.wire.plans import encode_plan
 from qubitd.wire.specs import decode_spec
+from qubitd.wire.tables import TableStore
 
 _Result = TypeVar("_Result")
 _PLACE_PERIOD = 1.0
 """Seconds between two looks at a queued job's place, which changes without its own doing."""
-_INLINE_BYTES = 65_536
+_INLINE_BYTES = 16_384
 """Requests up to this size are decoded at once; bigger ones in a thread, so that they hold up nobody."""
 _BIG_AT_ONCE = 2
 """Bigger requests that are decoded at the same time."""
@@ -61,6 +63,7 @@ class JobsService:
         self._book = book
         self._announcer = announcer
         self._decoding = _Decoding()
+        self._tables = TableStore()
 
     def service(self) -> Service:
         """Give the handlers."""
@@ -82,7 +85,7 @@ class JobsService:
         """Take a job."""
         self._backend.check_name(request.backend)
         newcomer = Newcomer(job_id=str(uuid.uuid4()), owner=LOCAL, time_ns=self._book.now())
-        new = await self._decoding.run(request, lambda: admit(request, newcomer, self._backend.limits))
+        new = await self._decoding.run(request, lambda: admit(request, newcomer, self._backend.limits, self._tables))
         return jobs_pb2.SubmitResponse(job_id=await self._engine.submit(new))
 
     async def Get(self, request: jobs_pb2.JobsGetRequest) -> jobs_pb2.JobsGetResponse:
@@ -151,9 +154,13 @@ class JobsService:
     async def Explain(self, request: jobs_pb2.ExplainRequest) -> jobs_pb2.ExplainResponse:
         """Say what a job would take."""
         self._backend.check_name(request.backend)
-        spec = await self._decoding.run(request, lambda: decode_spec(request.spec))
+        spec = await self._decoding.run(request, lambda: self._spec_of(request))
         check_limits(spec, self._backend.limits)
         return encode_plan(await self._engine.explain(spec))
+
+    def _spec_of(self, request: jobs_pb2.ExplainRequest) -> JobSpec:
+        self._tables.fill_in(request.spec.batch)
+        return decode_spec(request.spec)
 
     async def Delete(self, request: jobs_pb2.JobsDeleteRequest) -> jobs_pb2.JobsDeleteResponse:
         """Remove an ended job."""

@@ -1,0 +1,100 @@
+"""Tables are sent once and named by their hash afterwards; what was forgotten is asked for by name."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from qubitd.v1 import circuits_pb2
+from qubitd.wire.errors import MalformedMessageError
+from qubitd.wire.tables import MAX_KNOWN, KnownTables, MissingTablesError, TableStore, restore
+
+BIG = bytes(1_000)
+
+
+def batch(steps: bytes = BIG, values: bytes | None = None) -> circuits_pb2.CircuitBatch:
+    table = None if values is None else circuits_pb2.Table(content=values)
+    return circuits_pb2.CircuitBatch(step_table=circuits_pb2.Table(content=steps), value_table=table)
+
+
+def named(*contents: bytes) -> circuits_pb2.CircuitBatch:
+    tables = [circuits_pb2.Table(sha256=hashlib.sha256(content).digest()) for content in contents]
+    return circuits_pb2.CircuitBatch(step_table=tables[0], value_table=tables[1] if len(tables) > 1 else None)
+
+
+def test_a_table_that_came_once_is_filled_in_by_its_hash() -> None:
+    store = TableStore()
+    store.fill_in(batch())
+    later = named(BIG)
+    store.fill_in(later)
+    assert later == batch()
+
+
+def test_a_hash_beside_its_content_changes_nothing() -> None:
+    sent = batch()
+    sent.step_table.sha256 = hashlib.sha256(BIG).digest()
+    TableStore().fill_in(sent)
+    assert sent == batch()
+
+
+def test_all_tables_that_are_missing_are_named() -> None:
+    with pytest.raises(MissingTablesError, match=r"tables [0-9a-f]{64}, [0-9a-f]{64} are not here") as caught:
+        TableStore().fill_in(named(b"one", b"two"))
+    assert caught.value.hashes == (hashlib.sha256(b"one").digest(), hashlib.sha256(b"two").digest())
+
+
+def test_the_table_that_was_used_longest_ago_goes_first() -> None:
+    store = TableStore(most=2_500)
+    first, second, third = (bytes([i]) * 1_000 for i in range(3))
+    for content in (first, second, first, third):
+        store.fill_in(batch(content))
+    store.fill_in(named(first, third))
+    with pytest.raises(MissingTablesError):
+        store.fill_in(named(second))
+
+
+@pytest.mark.parametrize(
+    ("table", "what"),
+    [
+        (circuits_pb2.Table(), "sha256: has 0 bytes; a hash has 32"),
+        (circuits_pb2.Table(sha256=b"short"), "sha256: has 5 bytes; a hash has 32"),
+        (circuits_pb2.Table(sha256=bytes(32), content=b"other"), "is not the SHA-256 of the content beside it"),
+        (circuits_pb2.Table(content=bytes(16 * 1024 * 1024 + 1)), "table, bytes: is 16777217"),
+    ],
+)
+def test_a_damaged_table_is_refused(table: circuits_pb2.Table, what: str) -> None:
+    with pytest.raises(MalformedMessageError, match=what):
+        TableStore().fill_in(circuits_pb2.CircuitBatch(value_table=table))
+
+
+def test_a_client_names_what_its_daemon_has_taken() -> None:
+    known = KnownTables()
+    first = batch(BIG, b"small")
+    known.note(known.name(first))
+    assert first == batch(BIG, b"small")
+    second = batch(BIG, b"small")
+    contents = known.name(second)
+    assert second.step_table == named(BIG).step_table
+    assert second.value_table.content == b"small"
+    restore(second, contents)
+    assert second == batch(BIG, b"small")
+
+
+def test_a_client_sends_again_what_it_was_told_is_gone() -> None:
+    known = KnownTables()
+    contents = known.name(batch())
+    known.note(contents)
+    known.forget(contents)
+    again = batch()
+    known.name(again)
+    assert again == batch()
+
+
+def test_a_client_remembers_the_last_tables_only() -> None:
+    known = KnownTables()
+    known.note(known.name(batch()))
+    known.note(i.to_bytes(32, "big") for i in range(MAX_KNOWN))
+    again = batch()
+    known.name(again)
+    assert again == batch()
