@@ -59,6 +59,14 @@ def test_acquisitions_must_not_overlap() -> None:
     assert "starts before the acquisition at 350 ns" in problems(replace(program, acquisitions=rows))[0]
 
 
+def test_a_kernel_is_as_long_as_its_window() -> None:
+    program = made()
+    rows = replace(program.acquisitions, kernel=np.array([-1, 0], dtype=np.int32))
+    assert problems(replace(program, acquisitions=rows)) == [
+        "program 'bell', q1.readout at 350 ns: is 480 ns long, its kernel 40 ns"
+    ]
+
+
 def test_rows_out_of_order_are_found() -> None:
     assert "stands out of order" in problems(plays(made(), start={0: 40, 1: 0}))[0]
     assert "stands out of order" in problems(plays(made(), line={0: 5}))[0]

@@ -76,6 +76,8 @@ class PlayStep:
     """Radians, on top of the frame's phase."""
     shape: Mapping[str, Number] = field(default_factory=dict[str, Number])
     """The envelope's other numbers (sigma, beta, rise), seconds."""
+    samples: tuple[complex, ...] = ()
+    """Of the envelope `sampled`, 1 tick apart; its `length` is as many ticks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +98,10 @@ class AcquireStep:
     """Seconds from the gate's start to the first sample: the time of flight."""
     length: Number
     """Seconds, a multiple of 4 ns on the Cluster."""
+    kernel: str = "boxcar"
+    """Kind of integration kernel, a key of `qubitd.core.envelope.KERNEL_FIELDS`."""
+    shape: Mapping[str, Number] = field(default_factory=dict[str, Number])
+    """The kernel's other numbers (linewidth, chi), Hz."""
 
 
 Step = PlayStep | ShiftPhaseStep | AcquireStep

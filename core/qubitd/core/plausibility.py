@@ -39,6 +39,8 @@ _PHASE = Quantity(unit="rad", low=-4 * math.pi, high=4 * math.pi)
 QUANTITIES: Mapping[str, Quantity] = {
     "frequency": Quantity(unit="Hz", low=10e6, high=30e9, typical=5e9),
     "anharmonicity": Quantity(unit="Hz", low=-10e9, high=10e9),
+    "linewidth": Quantity(unit="Hz", low=1e3, high=1e9, typical=5e6),
+    "chi": Quantity(unit="Hz", low=-1e8, high=1e8, typical=2e6),
     "zz": Quantity(unit="Hz", low=-50e6, high=50e6),
     "t1": _LIFETIME,
     "t2": _LIFETIME,

@@ -8,7 +8,7 @@ table.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from qubitd.core.feedforward import Dynamics
 
 HERALD = -1
 """Classical bit of an acquisition whose outcome only decides whether the shot counts: it does if that is 0."""
+
+BOXCAR = -1
+"""Kernel of an acquisition whose samples all weigh the same."""
 
 HIDDEN = -1
 """Classical bit of an acquisition whose outcome is in no result, such as one of an active reset."""
@@ -73,6 +76,15 @@ class Acquisitions:
     """Classical bit that gets the outcome, or `HERALD`; of two measurements into one bit the later in `order` wins."""
     order: NDArray[np.int32]
     """Position of the measurement in the circuit."""
+    kernel: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
+    """Index into `ProgramTables.envelopes` of the real weights, as long as the window; `BOXCAR` for none.
+
+    Left out: all are boxcars.
+    """
+
+    def __post_init__(self) -> None:
+        if len(self.kernel) == 0:
+            object.__setattr__(self, "kernel", np.full(len(self.line), BOXCAR, dtype=np.int32))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

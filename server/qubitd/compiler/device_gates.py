@@ -27,7 +27,9 @@ from qubitd.core.device import (
     ShiftPhaseStep,
     Step,
 )
-from qubitd.core.envelope import SHAPE_FIELDS
+from qubitd.core.envelope import KERNEL_FIELDS, SHAPE_FIELDS, make_sampled
+from qubitd.core.errors import InvalidDeviceError
+from qubitd.core.ticks import to_seconds
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PARAMETER = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z0-9_]+)*")
@@ -145,11 +147,7 @@ def _read_step(section: Section, frame: _Frame) -> Step | None:
             operand=_read_operand(section, frame), phase=_read_number(section, "shift_phase", frame.angles)
         )
     elif "acquire" in section:
-        step = AcquireStep(
-            operand=_read_operand(section, frame),
-            delay=_read_fixed(section, "delay", frame),
-            length=_read_fixed(section, "acquire", frame),
-        )
+        step = _read_acquisition(section, frame)
     else:
         section.refuse("", "must have one of the keys play, shift_phase, acquire")
         return None
@@ -164,14 +162,51 @@ def _read_play(section: Section, frame: _Frame) -> PlayStep:
     line = section.text("line") or ""
     if line not in _LINES:
         section.refuse("line", f"unknown line {line!r}; known are {', '.join(_LINES)}")
+    samples = _read_samples(section) if envelope == "sampled" else ()
     return PlayStep(
         line=_LINES.get(line, "drive"),
         operand=_read_play_operand(section, frame),
         envelope=envelope,
-        length=_read_fixed(section, "length", frame),
+        length=to_seconds(len(samples)) if samples else _read_fixed(section, "length", frame),
         amplitude=_read_number(section, "amplitude", frame.angles),
         phase=_read_number(section, "phase", frame.angles) if "phase" in section else 0.0,
         shape={key: _read_fixed(section, key, frame) for key in SHAPE_FIELDS.get(envelope, ())},
+        samples=samples,
+    )
+
+
+def _read_samples(section: Section) -> tuple[complex, ...]:
+    """Numbers 1 ns apart: `samples`, and `quadrature` if the envelope is complex."""
+    real = _read_row(section, "samples")
+    imaginary = _read_row(section, "quadrature") if "quadrature" in section else [0.0] * len(real)
+    if len(imaginary) != len(real):
+        section.refuse("quadrature", f"has {len(imaginary)} numbers; `samples` has {len(real)}")
+    try:
+        made = make_sampled([complex(*pair) for pair in zip(real, imaginary, strict=False)], where="")
+    except InvalidDeviceError as error:
+        section.refuse("samples", error.problems[0].what)
+        return (0j,)
+    return made.samples
+
+
+def _read_row(section: Section, key: str) -> list[float]:
+    values = as_list(section.raw(key)) or []
+    numbers = [number for value in values if (number := finite_number(value)) is not None]
+    if len(numbers) != len(values):
+        section.refuse(key, "must be a list of finite numbers")
+    return numbers
+
+
+def _read_acquisition(section: Section, frame: _Frame) -> AcquireStep:
+    kernel = (section.text("kernel") or "") if "kernel" in section else "boxcar"
+    if kernel not in KERNEL_FIELDS:
+        section.refuse("kernel", f"unknown kernel {kernel!r}; known are {', '.join(sorted(KERNEL_FIELDS))}")
+    return AcquireStep(
+        operand=_read_operand(section, frame),
+        delay=_read_fixed(section, "delay", frame),
+        length=_read_fixed(section, "acquire", frame),
+        kernel=kernel,
+        shape={key: _read_fixed(section, key, frame) for key in KERNEL_FIELDS.get(kernel, ())},
     )
 
 

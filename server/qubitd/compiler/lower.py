@@ -90,6 +90,7 @@ class Lower:
             # 32 bits: HERALD_CLBIT of a circuit becomes HERALD of a program.
             clbit=clbit[order].astype(np.uint32).view(np.int32),
             order=position[order].astype(np.int32),
+            kernel=source.kernel.astype(np.int32)[entry],
         )
         return acquisitions, bounds
 

@@ -15,7 +15,7 @@ from qubitd.compiler.columns import Floats, Ints
 from qubitd.compiler.resolve import ResolvedGate
 from qubitd.core.device import Affine
 from qubitd.core.envelope import Envelope, sample_envelope, samples_digest
-from qubitd.core.program import ProgramTables, SampledEnvelope
+from qubitd.core.program import BOXCAR, ProgramTables, SampledEnvelope
 
 MAX_SAMPLES = 2**20
 """Samples (16 MiB) after which a job's table of envelopes is full and the next program begins a new one."""
@@ -101,6 +101,8 @@ class AcquisitionNumbers:
     delay: Ints
     length: Ints
     frequency: Floats
+    kernel: Ints
+    """Index of its weights among the job's envelopes; `BOXCAR` for none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -148,7 +150,7 @@ def tabulate(gates: Sequence[ResolvedGate], envelopes: EnvelopeTable, lines: Seq
         plays=_play_numbers(gates, envelopes, line_index),
         acquisition_first=np.cumsum(acquisition_count) - acquisition_count,
         acquisition_count=acquisition_count,
-        acquisitions=_acquisition_numbers(gates, line_index),
+        acquisitions=_acquisition_numbers(gates, envelopes, line_index),
     )
 
 
@@ -170,7 +172,9 @@ def _play_numbers(gates: Sequence[ResolvedGate], envelopes: EnvelopeTable, lines
     )
 
 
-def _acquisition_numbers(gates: Sequence[ResolvedGate], lines: dict[str, int]) -> AcquisitionNumbers:
+def _acquisition_numbers(
+    gates: Sequence[ResolvedGate], envelopes: EnvelopeTable, lines: dict[str, int]
+) -> AcquisitionNumbers:
     acquisitions = [acquisition for gate in gates for acquisition in gate.acquisitions]
     return AcquisitionNumbers(
         line=np.array([lines[a.line] for a in acquisitions], dtype=np.int64),
@@ -178,6 +182,9 @@ def _acquisition_numbers(gates: Sequence[ResolvedGate], lines: dict[str, int]) -
         delay=np.array([a.delay for a in acquisitions], dtype=np.int64),
         length=np.array([a.length for a in acquisitions], dtype=np.int64),
         frequency=np.array([a.frequency for a in acquisitions], dtype=np.float64),
+        kernel=np.array(
+            [BOXCAR if a.kernel is None else envelopes.index_of(a.kernel) for a in acquisitions], dtype=np.int64
+        ),
     )
 
 

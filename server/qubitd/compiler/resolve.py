@@ -22,7 +22,7 @@ from qubitd.core.device import (
     ShiftPhaseStep,
     parameter_name,
 )
-from qubitd.core.envelope import SHAPE_FIELDS, Envelope, make_envelope
+from qubitd.core.envelope import KERNEL_FIELDS, SHAPE_FIELDS, Envelope, make_envelope, make_sampled
 from qubitd.core.errors import InvalidCalibrationError, InvalidInputError, OffGridError, Problem
 from qubitd.core.plausibility import value_problem
 from qubitd.core.properties import gate_ticks
@@ -63,6 +63,8 @@ class ResolvedAcquisition:
     """Ticks."""
     frequency: float
     """Hz."""
+    kernel: Envelope | None
+    """Its weights; None for a boxcar."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,11 +168,8 @@ class _Resolver:
         length = self._ticks(step.length, "a play")
         if length > slot:
             self._refuse(step.length, f"a pulse of {length} ns does not fit {self._taking(slot)}")
-        shape = {field: self._fixed(step.shape[field]) for field in SHAPE_FIELDS[step.envelope]}
-        try:
-            envelope = make_envelope(step.envelope, length=length, shape=shape, where=self._name(step.length))
-        except InvalidInputError as error:
-            self.problems.extend(error.problems)
+        envelope = self._envelope(step, length)
+        if envelope is None:
             return
         in_frame = step.line == "drive"
         position = self.operands.index(qubit) if in_frame else NO_FRAME
@@ -184,6 +183,28 @@ class _Resolver:
             phase=phase + self.shifts[position] if in_frame else phase,
             frequency=self._frequency(step, name),
         )
+
+    def _envelope(self, step: PlayStep, length: int) -> Envelope | None:
+        where = self._name(step.length)
+        try:
+            if step.envelope == "sampled":
+                return make_sampled(step.samples, where=where)
+            shape = {field: self._fixed(step.shape[field]) for field in SHAPE_FIELDS[step.envelope]}
+            return make_envelope(step.envelope, length=length, shape=shape, where=where)
+        except InvalidInputError as error:
+            self.problems.extend(error.problems)
+            return None
+
+    def _kernel(self, step: AcquireStep, length: int) -> Envelope | None:
+        """Give the weights of an acquisition; None for a boxcar, or if they cannot be made."""
+        if step.kernel == "boxcar":
+            return None
+        shape = {field: self._fixed(step.shape[field]) for field in KERNEL_FIELDS[step.kernel]}
+        try:
+            return make_envelope(step.kernel, length=length, shape=shape, where=self._name(step.length))
+        except InvalidInputError as error:
+            self.problems.extend(error.problems)
+            return None
 
     def _acquisition(self, step: AcquireStep, slot: int) -> ResolvedAcquisition:
         name = self.device.qubits[self.view[step.operand]]
@@ -199,6 +220,7 @@ class _Resolver:
             delay=delay,
             length=length,
             frequency=self._checked(f"{name}.readout.frequency"),
+            kernel=self._kernel(step, length),
         )
 
     def _frequency(self, step: PlayStep, qubit: str) -> float:

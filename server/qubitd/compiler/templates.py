@@ -17,7 +17,7 @@ from qubitd.core.device import (
     Step,
     parameter_name,
 )
-from qubitd.core.envelope import SHAPE_FIELDS
+from qubitd.core.envelope import KERNEL_FIELDS, SHAPE_FIELDS
 from qubitd.core.errors import InvalidDeviceError, Problem
 
 
@@ -108,7 +108,7 @@ def _numbers(step: Step) -> tuple[Number, ...]:
         case ShiftPhaseStep():
             return (step.phase,)
         case AcquireStep():
-            return (step.delay, step.length)
+            return (step.delay, step.length, *(step.shape[field] for field in KERNEL_FIELDS[step.kernel]))
         case _:
             assert_never(step)
 

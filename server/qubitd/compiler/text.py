@@ -9,7 +9,7 @@ import numpy as np
 
 from qubitd.core.bindings import FromColumn
 from qubitd.core.circuit import Circuit, Operation, instructions
-from qubitd.core.program import Program, SampledEnvelope
+from qubitd.core.program import BOXCAR, Program, SampledEnvelope
 
 _DIGITS = 6
 _NO_FRAME = -1
@@ -33,7 +33,8 @@ def _param(param: float | FromColumn) -> str:
 def program_text(program: Program) -> str:
     """Write a program: times in ns, phases in radians, lines in their order."""
     heading = f"program {program.name!r}: {program.duration} ns, {program.num_clbits} classical bits"
-    used = np.unique(program.plays.envelope)
+    kernels = program.acquisitions.kernel
+    used = np.unique(np.concatenate([program.plays.envelope, kernels[kernels != BOXCAR]]))
     envelopes = [f"  e{i}: {_envelope(program.tables.envelopes[int(i)])}" for i in used]
     rows = [
         row for line in range(len(program.lines)) for row in (*_plays(program, line), *_acquisitions(program, line))
@@ -67,7 +68,9 @@ def _acquisitions(program: Program, line: int) -> Iterator[str]:
     for i in np.flatnonzero(rows.line == line):
         at = f"  {program.lines[line]:<10} acquire {rows.start[i]:>6} +{rows.length[i]:<4}"
         where = f"number {rows.order[i]} -> bit {rows.clbit[i]}"
-        yield f"{at} {where}  phase {_phase(float(rows.phase[i]))}  {_number(float(rows.frequency[i]) * 1e-9)} GHz"
+        phase = f"phase {_phase(float(rows.phase[i]))}  {_number(float(rows.frequency[i]) * 1e-9)} GHz"
+        kernel = "" if rows.kernel[i] == BOXCAR else f"  kernel e{rows.kernel[i]}"
+        yield f"{at} {where}  {phase}{kernel}"
 
 
 def _number(value: float) -> str:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from qubitd.compiler.errors import InvalidProgramError
 from qubitd.core.errors import Problem
-from qubitd.core.program import HERALD, Acquisitions, Plays, Program, SampledEnvelope
+from qubitd.core.program import BOXCAR, HERALD, Acquisitions, Plays, Program, SampledEnvelope
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -146,11 +146,22 @@ def _malformed(together: _Together) -> Iterator[Problem]:
         what = "has an amplitude, phase or frequency that is not finite"
         yield Problem(where=together.place(together.plays, i), what=what)
     acquisitions = together.acquisitions
+    yield from _kernel_problems(together)
     clbit = acquisitions.rows.clbit
     num_clbits = np.array([program.num_clbits for program in together.programs], dtype=np.int64)[acquisitions.program]
     for i in _first_rows((clbit < HERALD) | (clbit >= num_clbits)):
         what = f"writes classical bit {clbit[i]} of {num_clbits[i]}"
         yield Problem(where=together.place(acquisitions, i), what=what)
+
+
+def _kernel_problems(together: _Together) -> Iterator[Problem]:
+    rows = together.acquisitions.rows
+    weighted = np.flatnonzero(rows.kernel != BOXCAR)
+    length = np.array([len(together.envelopes[k].samples) for k in rows.kernel[weighted].tolist()], dtype=np.int64)
+    for i in _first_rows(length != rows.length[weighted]):
+        row: int = weighted.tolist()[i]
+        what = f"is {rows.length[row]} ns long, its kernel {length[i]} ns"
+        yield Problem(where=together.place(together.acquisitions, row), what=what)
 
 
 def _span_problems(together: _Together, spans: _Spans[Plays] | _Spans[Acquisitions], kind: str) -> Iterator[Problem]:

@@ -69,6 +69,7 @@ def acquisition_problems(
     fits = (length >= 4) & (length <= LONGEST_INTEGRATION) & (length % 4 == 0)
     yield from rule(~fits, f"the integration is no multiple of 4 ns from 4 to {LONGEST_INTEGRATION} ns")
     yield from rule(~np.isfinite(acquisitions.phase), "a phase that is no finite number")
+    yield from rule(acquisitions.kernel >= 0, 'weights, which are not played; give the gate the kernel "boxcar"')
     outside = (acquisitions.start < 0) | (acquisitions.start > layout.duration[acquisitions.program])
     yield from rule(outside, "begins outside its program")
     overlaps = time + length > np.append(time[1:], time[:1] + layout.total)

@@ -67,6 +67,8 @@ class AcquisitionColumns:
     length: Ints
     phase: NDArray[np.float64]
     frequency: NDArray[np.float64]
+    kernel: Ints
+    """Index of its weights among the job's envelopes; -1 for a boxcar."""
 
     def select(self, rows: NDArray[np.intp]) -> AcquisitionColumns:
         """Give some of the rows."""
@@ -169,6 +171,7 @@ def _acquisitions(programs: tuple[Program, ...]) -> AcquisitionColumns:
         length=np.concatenate([part.length for part in parts]),
         phase=np.concatenate([part.phase for part in parts]),
         frequency=np.concatenate([part.frequency for part in parts]),
+        kernel=np.concatenate([part.kernel for part in parts]).astype(np.int64),
     )
 
 
