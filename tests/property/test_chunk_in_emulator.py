@@ -179,3 +179,18 @@ def _compare_windows(table: EventTable, load: SequencerLoad, chunk: Chunk, start
     ]
     rows = zip(windows.start[found], windows.length[found], windows.frequency[found], strict=True)
     assert [(int(start), int(length), float(tone)) for start, length, tone in rows] == asked
+
+
+@pytest.mark.parametrize("silence", [65_535, 65_536, 1_100_000_000, 3_000_000_001])
+def test_a_silence_of_any_length_is_as_long_as_it_was_asked_for(make: ProgramBuilder, silence: int) -> None:
+    program = make(
+        lines=LINES,
+        envelopes=ENVELOPES,
+        plays=[("q0.flux", 0, 1, 0.5, 0.0, 0.0), ("q0.flux", 59 + silence, 1, 0.5, 0.0, 0.0)],
+        duration=2 * 59 + silence,
+    )
+    chunk = Chunk(programs=(program,), first_program=0, first_shot=0, shots=4, reset=0)
+    _, _, outcome = played(chunk)
+    (table,) = outcome.tables
+    assert np.diff(table.plays.start).tolist() == [59 + silence]
+    assert (table.shots, table.duration) == (4, LEAD + 2 * 59 + silence + TAIL)

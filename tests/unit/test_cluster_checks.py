@@ -11,6 +11,7 @@ import pytest
 
 from qubitd.core.envelope import Drag, Square, sample_envelope
 from qubitd.core.program import Chunk
+from qubitd.drivers.cluster.waits import LONGEST_GAP
 from qubitd.drivers.errors import CapacityError, UnplayableProgramError
 from qubitd.drivers.families import open_rack
 from qubitd.drivers.rack_file import load_rack
@@ -173,8 +174,9 @@ def test_tones_of_one_feedline_that_add_up_to_more_than_full_scale(refusal: Refu
 
 
 def test_delay_that_is_longer_than_a_sequencer_waits(refusal: Refusal) -> None:
-    words = refusal((FLUX, 1_100_000_000, SQUARE, 0.1, 0, 0), duration=1_100_000_059)
-    assert "line q0.flux: nothing happens for 1100000040 ns; a sequencer waits 1073676289 ns at most" in words
+    start = LONGEST_GAP
+    words = refusal((FLUX, start, SQUARE, 0.1, 0, 0), duration=start + 59)
+    assert f"line q0.flux: nothing happens for {start + 40} ns; a sequencer waits {start} ns at most" in words
 
 
 def test_everything_wrong_is_reported_at_once(refusal: Refusal) -> None:

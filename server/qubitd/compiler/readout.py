@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from qubitd.core.device import Device
 from qubitd.core.discriminator import Discriminator, discriminator_of
-from qubitd.core.program import HERALD, Acquisitions, Program
+from qubitd.core.program import Acquisitions, Program
 from qubitd.core.snapshot import Snapshot
 
 
@@ -42,8 +42,7 @@ def writers(acquisitions: Acquisitions) -> dict[int, int]:
     """Give the row whose outcome each classical bit ends up with: of several the last one in the circuit."""
     order = np.argsort(acquisitions.order, kind="stable")
     last = dict(zip(acquisitions.clbit[order].tolist(), order.tolist(), strict=True))
-    last.pop(HERALD, None)
-    return last
+    return {clbit: row for clbit, row in last.items() if clbit >= 0}
 
 
 def pack_bits(outcomes: NDArray[np.bool_], acquisitions: Acquisitions, num_clbits: int) -> NDArray[np.uint8]:

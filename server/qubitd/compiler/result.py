@@ -87,10 +87,10 @@ def _assignment(device: Device, snapshot: Snapshot, clbit: int, qubit: int) -> A
 
 
 def _with_points(result: ProgramResult, program: Program, iq: Points) -> ProgramResult:
-    """Add points in the order of the measurements; a herald's are nobody's."""
+    """Add points in the order of the measurements; those without a classical bit, such as a herald's, are nobody's."""
     rows = program.acquisitions
     order = np.argsort(rows.order, kind="stable")
-    order = order[rows.clbit[order] != HERALD]
+    order = order[rows.clbit[order] >= 0]
     return replace(
         result,
         iq=iq[:, order].astype(np.complex64),

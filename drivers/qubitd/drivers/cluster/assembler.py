@@ -40,7 +40,7 @@ class ClusterAssembler:
         if overflows:
             raise CapacityError(overflows)
         return ClusterAssembly(
-            sequencers=tuple(_load(part, chunk.shots, columns.layout.total) for part in parts),
+            sequencers=tuple(sequencer_load(part, chunk.shots, columns.layout.total) for part in parts),
             readouts=tuple(_readout(part) for part in parts if len(part.acquisitions.start)),
             acquisitions=tuple(len(program.acquisitions.line) for program in chunk.programs),
             scopes=scope_loads(chunk, parts),
@@ -49,7 +49,8 @@ class ClusterAssembler:
         )
 
 
-def _load(part: LineProgram, shots: int, iteration: int) -> SequencerLoad:
+def sequencer_load(part: LineProgram, shots: int, iteration: int) -> SequencerLoad:
+    """Write down what one sequencer gets, whether or not it fits."""
     program = program_text(part, shots=shots).encode("ascii")
     lengths = part.acquisitions.length
     bins = shots * len(lengths)

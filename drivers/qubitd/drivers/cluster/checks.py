@@ -108,7 +108,7 @@ def timeline_problems(columns: ChunkColumns, line: int, timeline: Timeline) -> I
     if longest > LONGEST_GAP:
         yield Problem(
             where=f"line {columns.lines[line]}",
-            what=f"nothing happens for {longest} ns; a sequencer waits {LONGEST_GAP} ns at most, shorten the delay",
+            what=f"nothing happens for {longest} ns; a sequencer waits {LONGEST_GAP} ns at most; shorten the delay",
         )
 
 

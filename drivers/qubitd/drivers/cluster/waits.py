@@ -1,6 +1,7 @@
 """How gaps between instructions are written: an instruction waits 4 to 65535 ns, the rest of a gap goes into waits.
 
-The pieces of a split gap are nearly equal, so none is ever shorter than an instruction may be.
+A gap that takes more than a few waits becomes a loop of equal ones; what does not divide goes to the instruction that
+starts the gap, which keeps enough of it for the processor to set the loop up.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ SHORTEST = 4
 """ns between the starts of two real-time instructions."""
 LONGEST = 65535
 """ns that one instruction may wait."""
-PIECE = 32767
-"""ns at most per piece of a gap that is written as a loop."""
+BEFORE_LOOP = 1000
+"""ns at least that the instruction before a loop waits itself."""
+PIECE = LONGEST + 1 - BEFORE_LOOP
+"""ns that each turn of a loop waits."""
 LOOP_FROM = 4
 """Waits beside the instruction's own from which a loop is shorter: it takes three instructions."""
-LONGEST_GAP = PIECE * PIECE
-"""ns (1.07 s): the longest gap that can be written."""
+LONGEST_GAP = PIECE * (2**32 - 1)
+"""ns (3.2 days): the longest gap that can be written, as a loop is counted in 32 bits."""
 
 Ints = NDArray[np.int64]
 
@@ -42,7 +45,5 @@ def wait_text(gap: int, label: str) -> tuple[int, str]:
     if pieces - 1 < LOOP_FROM:
         own, *rest = (gap // pieces + (index < gap % pieces) for index in range(pieces))
         return own, "".join(f"wait {piece}\n" for piece in rest)
-    pieces = -(-gap // PIECE)
-    each = gap // pieces
-    own = gap - (pieces - 1) * each
-    return own, f"move {pieces - 1},R2\n{label}: wait {each}\nloop R2,@{label}\n"
+    turns = (gap - BEFORE_LOOP) // PIECE
+    return gap - turns * PIECE, f"move {turns},R2\n{label}: wait {PIECE}\nloop R2,@{label}\n"

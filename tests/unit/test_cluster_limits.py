@@ -1,0 +1,188 @@
+"""Every memory of a sequencer, one below its limit, at it and one above: our count and the instrument agree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from qubitd.compiler.chunk import Pack
+from qubitd.compiler.errors import ProgramTooLargeError
+from qubitd.core.program import Chunk
+from qubitd.drivers.cluster.assembler import sequencer_load
+from qubitd.drivers.cluster.assembly import SequencerLoad
+from qubitd.drivers.cluster.columns import chunk_columns
+from qubitd.drivers.cluster.line_program import chunk_line_programs
+from qubitd.drivers.cluster.wiring import cluster_wiring
+from qubitd.drivers.errors import CapacityError
+from qubitd.drivers.families import open_rack
+from qubitd.drivers.rack_file import load_rack
+from qubitd.emulator.cluster.profile import MODULE_KINDS, Profile
+from qubitd.emulator.cluster.sequencer import Sequencer
+from qubitd.emulator.errors import EmulatorError
+from qubitd.emulator.q1.assembler import assemble
+
+if TYPE_CHECKING:
+    from tests.conftest import ProgramBuilder
+
+RACK = load_rack()
+CONTROLLER = open_rack(RACK)
+FLUX, READOUT, TONE = "q0.flux", "q0.readout", 7.45e9
+LINES = (FLUX, READOUT)
+Make = Callable[["ProgramBuilder", int], Chunk]
+
+
+def chunk(make: ProgramBuilder, *, shots: int = 1, **rows: object) -> Chunk:
+    program = make(lines=LINES, **{"envelopes": [], "duration": 10**6} | rows)  # type: ignore[arg-type]
+    return Chunk(programs=(program,), first_program=0, first_shot=0, shots=shots, reset=0)
+
+
+def distinct(lengths: list[int]) -> list[NDArray[np.complex128]]:
+    """Envelopes of some lengths, none like another."""
+    return [np.linspace(0.1, 0.2 + i * 1e-4, length).astype(np.complex128) for i, length in enumerate(lengths)]
+
+
+def of_waveforms(make: ProgramBuilder, lengths: list[int]) -> Chunk:
+    start = np.concatenate([[0], np.cumsum(lengths)]).tolist()
+    plays = [(FLUX, start[i], i, 0.5, 0.0, 0.0) for i in range(len(lengths))]
+    return chunk(make, envelopes=distinct(lengths), plays=plays, duration=start[-1])
+
+
+def instructions_of_a_player(make: ProgramBuilder, count: int) -> Chunk:
+    """Eight around the plays, one for each of them."""
+    plays = [(FLUX, 10 * i, 0, 0.5, 0.0, 0.0) for i in range(count - 8)]
+    return chunk(make, envelopes=distinct([8]), plays=plays, duration=10 * (count - 8))
+
+
+def instructions_of_a_reader(make: ProgramBuilder, count: int) -> Chunk:
+    """Nine around the acquisitions, three for each of them; the silence after the first takes what is left over."""
+    number, waits = divmod(count - 9, 3)
+    start = [0, *(100 * i + 65_535 * waits for i in range(1, number))]
+    acquisitions = [(READOUT, each, 4, TONE, 0.0) for each in start]
+    return chunk(make, acquisitions=acquisitions, duration=start[-1] + 100)
+
+
+def waveforms(make: ProgramBuilder, count: int) -> Chunk:
+    return of_waveforms(make, [8] * count)
+
+
+def waveform_samples(make: ProgramBuilder, count: int) -> Chunk:
+    return of_waveforms(make, [8000, count - 8000])
+
+
+def bins(make: ProgramBuilder, count: int) -> Chunk:
+    return chunk(make, acquisitions=[(READOUT, 0, 400, TONE, 0.0)], shots=count)
+
+
+CASES = [
+    (instructions_of_a_player, "instructions", 16_384),
+    (instructions_of_a_reader, "instructions", 12_288),
+    (waveforms, "waveforms", 1_024),
+    (waveform_samples, "waveform samples", 16_384),
+    (bins, "bins", 131_072),
+]
+
+
+def load_of(chunk: Chunk) -> SequencerLoad:
+    """What the one sequencer would get, whether or not it fits."""
+    (instrument,) = RACK.instruments.values()
+    columns = chunk_columns(chunk)
+    (part,) = chunk_line_programs(columns, cluster_wiring(RACK, instrument))
+    return sequencer_load(part, chunk.shots, columns.layout.total)
+
+
+def upload(load: SequencerLoad) -> None:
+    """Give it to an emulated sequencer, as the driver does."""
+    sequencer = Sequencer(slot=1, number=0, kind=MODULE_KINDS[load.wired.module.name], profile=Profile())
+    for index, waveform in enumerate(load.waveforms):
+        sequencer.waveforms.new(waveform.name, len(waveform.samples))
+        sequencer.waveforms.set_data(waveform.name, bytearray(waveform.samples.tobytes()))
+        sequencer.waveforms.entries.set_index(waveform.name, index)
+    if load.bins:
+        sequencer.acquisitions.new("iq", load.bins)
+    sequencer.load_program(load.program.decode())
+
+
+@pytest.mark.parametrize(("make", "memory", "limit"), CASES, ids=[make.__name__ for make, _, _ in CASES])
+@pytest.mark.parametrize("off", [-1, 0, 1])
+def test_the_instrument_takes_what_we_count_up_to_its_limit_and_no_more(
+    make_program: ProgramBuilder, make: Make, memory: str, limit: int, off: int
+) -> None:
+    asked = make(make_program, limit + off)
+    (usage,) = (usage for usage in CONTROLLER.capacity.usage(asked) if usage.memory == memory)
+    assert (usage.used, usage.limit, usage.fits) == (limit + off, limit, off <= 0)
+    if off <= 0:
+        CONTROLLER.assemble(asked)
+        upload(load_of(asked))
+        return
+    with pytest.raises(CapacityError, match=memory):
+        CONTROLLER.assemble(asked)
+    with pytest.raises(EmulatorError):
+        upload(load_of(asked))
+
+
+@pytest.mark.parametrize(("wait", "taken"), [(3, False), (4, True), (65_535, True), (65_536, False)])
+def test_the_instrument_waits_in_one_instruction_as_long_as_we_think(wait: int, taken: bool) -> None:
+    if taken:
+        assemble(f"wait {wait}\nstop", memory=100)
+        return
+    with pytest.raises(EmulatorError, match="out of range"):
+        assemble(f"wait {wait}\nstop", memory=100)
+
+
+def test_the_instrument_counts_as_many_turns_of_a_loop_as_we_think() -> None:
+    assemble(f"move {2**32 - 1},R2\nstop", memory=100)
+    with pytest.raises(EmulatorError, match="out of range"):
+        assemble(f"move {2**32},R2\nstop", memory=100)
+
+
+def test_the_instrument_has_room_for_the_one_acquisition_that_we_take(make_program: ProgramBuilder) -> None:
+    usage = next(u for u in CONTROLLER.capacity.usage(bins(make_program, 10)) if u.memory == "acquisitions")
+    assert (usage.used, usage.limit) == (1, 32)
+    sequencer = Sequencer(slot=1, number=0, kind=MODULE_KINDS["QRM-RF"], profile=Profile())
+    for index in range(usage.limit):
+        sequencer.acquisitions.new(str(index), 1)
+    with pytest.raises(EmulatorError, match="all 32 indices are taken"):
+        sequencer.acquisitions.new("one more", 1)
+
+
+@pytest.mark.parametrize(
+    ("make", "count", "words"),
+    [
+        (
+            instructions_of_a_player,
+            16_385,
+            r"one shot takes 16385 instructions of slot4\.seq0 \(q0\.flux\), which holds 16384",
+        ),
+        (waveform_samples, 16_385, r"one shot takes 16385 waveform samples of .*, which holds 16384"),
+    ],
+)
+def test_a_shot_that_does_not_fit_is_refused_with_sequencer_count_and_limit(
+    make_program: ProgramBuilder, make: Make, count: int, words: str
+) -> None:
+    pack = Pack(capacity=CONTROLLER.capacity, reset=0)
+    with pytest.raises(ProgramTooLargeError, match=words):
+        list(pack(make(make_program, count).programs, shots=1))
+    (fits,) = pack(make(make_program, count - 1).programs, shots=1)
+    assert fits.shots == 1
+
+
+def test_shots_are_cut_where_the_bins_end_and_never_inside_a_shot(make_program: ProgramBuilder) -> None:
+    acquisitions = [(READOUT, 1000 * i, 400, TONE, 0.0) for i in range(3)]
+    (program,) = chunk(make_program, acquisitions=acquisitions).programs
+    pack = Pack(capacity=CONTROLLER.capacity, reset=0, run_time=10**15)
+    cut = list(pack([program], shots=100_000))
+    assert [part.shots for part in cut] == [43_690, 43_690, 12_620]
+    assert [part.first_shot for part in cut] == [0, 43_690, 87_380]
+
+
+def test_programs_with_other_windows_go_into_another_chunk(make_program: ProgramBuilder) -> None:
+    def program(length: int) -> Chunk:
+        return chunk(make_program, acquisitions=[(READOUT, 0, length, TONE, 0.0)])
+
+    programs = [program(length).programs[0] for length in (400, 400, 480, 400)]
+    cut = list(Pack(capacity=CONTROLLER.capacity, reset=0)(programs, shots=10))
+    assert [len(part.programs) for part in cut] == [2, 1, 1]
