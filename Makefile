@@ -53,6 +53,7 @@ bench: environment-test ## print our figures beside their references, as ratios;
 	$(BIN)/python bench/query.py
 	$(BIN)/python bench/upload.py
 	$(BIN)/python bench/jobs.py
+	$(BIN)/python bench/provider.py
 
 clean: ## remove everything that make and the tools wrote, the environments too
 	rm -rf .venv .venv-* build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.*

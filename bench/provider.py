@@ -1,0 +1,232 @@
+"""Measures what a Qiskit user waits for, beside the plain client doing the same job in the same run.
+
+The Bell job runs on the emulated rack, whose time is virtual: what is left is the way there and back, the compiler, the
+instruments' conversation, and what the emulator computes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from qiskit import QuantumCircuit, transpile
+from qiskit.primitives import BitArray
+from qiskit.providers import JobStatus
+
+from qubitd.cli.daemon_process import start_daemon
+from qubitd.client import BackendInfo, Limits, QubitdClient
+from qubitd.core.job import JobSpec, ProgramResult
+from qubitd.core.properties import OperationProperties, QubitProperties
+from qubitd.core.sweep import Sweep
+from qubitd.provider import QubitdBackend, QubitdJob, QubitdProvider
+from qubitd.provider.encode import Encoder
+from qubitd.provider.target import build_target
+from qubitd.wire.backends import GateSignature, decode_backend, encode_backend
+from qubitd.wire.results import decode_result, encode_result
+
+SHOTS = 1024
+LIMITS = Limits(max_shots=100_000, max_circuits=1_000, max_total_shots=5_000_000, max_job_bytes=1 << 26)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One figure."""
+
+    name: str
+    milliseconds: float
+    """Median."""
+    goal: float
+    """Milliseconds; infinite where there is none."""
+
+
+def median_ms(work: Callable[[], object], rounds: int) -> float:
+    """Time something, after one round that does not count."""
+    work()
+    times: list[float] = []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - began)
+    return 1e3 * statistics.median(times)
+
+
+def bell(backend: QubitdBackend) -> QuantumCircuit:
+    """Give a transpiled pair."""
+    circuit = QuantumCircuit(2)
+    circuit.h(0)
+    circuit.cx(0, 1)
+    circuit.measure_all()
+    return transpile(circuit, backend, optimization_level=2, seed_transpiler=1)
+
+
+def plain_job(client: QubitdClient, spec: JobSpec, backend: str) -> list[ProgramResult]:
+    """Do a job with the plain client: submit, follow to the end, read."""
+    job_id = client.submit(spec, backend)
+    for _ in client.watch(job_id):
+        pass
+    return list(client.results(job_id))
+
+
+def push_delay_ms(backend: QubitdBackend, circuit: QuantumCircuit, rounds: int) -> float:
+    """Time from the moment at which a state began, by the daemon's clock, to the callback that tells of it."""
+    delays: list[float] = []
+    for _ in range(rounds):
+        ended = threading.Event()
+
+        def tell(_: str, status: JobStatus, job: QubitdJob, ended: threading.Event = ended) -> None:
+            if status is JobStatus.DONE:
+                delays.append(time.time_ns() - job.timeline[-1].time_ns)
+                ended.set()
+
+        backend.run(circuit, shots=1).on_status(tell)
+        ended.wait(60)
+    return statistics.median(delays) / 1e6
+
+
+def against_a_daemon(rounds: int) -> tuple[list[Row], float]:
+    """Measure jobs; also give how much longer a Qiskit user waits than the plain client."""
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        start_daemon(data_dir=Path(directory) / "data") as daemon,
+        QubitdProvider(daemon.address) as provider,
+    ):
+        backend = provider.get_backend()
+        circuit = bell(backend)
+        batch = Encoder(backend.info).encode([circuit]).batch
+        spec = JobSpec(batch=batch, sweep=Sweep(), shots=SHOTS)
+        ours, plain = alternating(
+            lambda: backend.run(circuit, shots=SHOTS).result().get_counts(),
+            lambda: plain_job(provider.client, spec, backend.name),
+            rounds,
+        )
+        rows = [
+            Row(name=f"Bell job, {SHOTS} shots, run to result", milliseconds=ours, goal=8.0),
+            Row(name="the same job, plain client", milliseconds=plain, goal=float("inf")),
+            Row(name="end of a job to its callback", milliseconds=push_delay_ms(backend, circuit, rounds), goal=10.0),
+        ]
+    return rows, ours / plain
+
+
+def alternating(first: Callable[[], object], second: Callable[[], object], rounds: int) -> tuple[float, float]:
+    """Time two ways in turns, so that both see the same machine."""
+    times: tuple[list[float], list[float]] = ([], [])
+    for turn in range(2 * (rounds + 2)):
+        began = time.perf_counter()
+        (first, second)[turn % 2]()
+        times[turn % 2].append(time.perf_counter() - began)
+    return 1e3 * statistics.median(times[0][2:]), 1e3 * statistics.median(times[1][2:])
+
+
+def chain(num_qubits: int) -> BackendInfo:
+    """Describe a device of many qubits in a line."""
+    qubits = tuple(QubitProperties(name=f"q{i}", t1=50e-6, t2=60e-6, frequency=5e9) for i in range(num_qubits))
+    couplers = tuple((i, i + 1) for i in range(num_qubits - 1))
+    single = ("rz", "sx", "x", "id", "measure", "reset")
+    rows = [
+        OperationProperties(name=name, operands=(i,), duration=40e-9, error=1e-3)
+        for name in single
+        for i in range(num_qubits)
+    ]
+    pairs = [
+        OperationProperties(name="cz", operands=pair, duration=60e-9, error=5e-3)
+        for first, second in couplers
+        for pair in ((first, second), (second, first))
+    ]
+    return BackendInfo(
+        name="chain",
+        description="",
+        revision=1,
+        revision_time_ns=0,
+        qubits=qubits,
+        couplers=couplers,
+        operations=(*rows, *pairs),
+        signatures=(GateSignature(name="rz", num_qubits=1, angles=("theta",)), GateSignature(name="cz", num_qubits=2)),
+        limits=LIMITS,
+        dt=1e-9,
+        operational=True,
+        server_version="0",
+        simulated=True,
+    )
+
+
+def big_circuits() -> list[QuantumCircuit]:
+    """Give 100 circuits of 1000 gates in native gates."""
+    rng = np.random.default_rng(1)
+    circuits: list[QuantumCircuit] = []
+    for _ in range(100):
+        circuit = QuantumCircuit(5, 5)
+        for kind, qubit, angle in zip(
+            rng.integers(3, size=1000), rng.integers(4, size=1000), rng.random(1000), strict=True
+        ):
+            if kind == 0:
+                circuit.rz(float(angle), int(qubit))
+            elif kind == 1:
+                circuit.sx(int(qubit))
+            else:
+                circuit.cz(int(qubit), int(qubit) + 1)
+        circuits.append(circuit)
+    return circuits
+
+
+def decoded(messages: Sequence[bytes]) -> list[BitArray]:
+    """Bring results from the wire into Qiskit's arrays."""
+    from qubitd.v1 import jobs_pb2
+
+    results = (decode_result(jobs_pb2.ProgramResult.FromString(message)) for message in messages)
+    return [BitArray(result.bits, 20) for result in results if result.bits is not None]
+
+
+def without_a_daemon(rounds: int) -> list[Row]:
+    """Measure what the client does alone."""
+    info = chain(5)
+    circuits = big_circuits()
+    bits = np.random.default_rng(2).integers(256, size=(10_000, 3), dtype=np.uint8) & np.array([15, 255, 255], np.uint8)
+    result = ProgramResult(program=0, first_shot=0, shots=10_000, bits=bits)
+    messages = [encode_result(result).SerializeToString()] * 100
+    hundred = encode_backend(chain(100))
+    few = max(3, rounds // 10)
+    return [
+        Row(
+            name="encode 100 circuits of 1000 gates",
+            milliseconds=median_ms(lambda: Encoder(info).encode(circuits), few),
+            goal=200.0,
+        ),
+        Row(
+            name="decode 100 circuits x 10 000 shots x 20 bits",
+            milliseconds=median_ms(lambda: decoded(messages), rounds),
+            goal=2.0,
+        ),
+        Row(
+            name="Target of 100 qubits from its message",
+            milliseconds=median_ms(lambda: build_target(decode_backend(hundred)), few),
+            goal=50.0,
+        ),
+    ]
+
+
+def main() -> None:
+    """Print medians, goals, and the ratio to the plain client."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=60, help="of each measurement (%(default)s)")
+    parser.add_argument("--json", action="store_true", help="one line of JSON at the end")
+    arguments = parser.parse_args()
+    rows, ratio = against_a_daemon(arguments.rounds)
+    rows += without_a_daemon(arguments.rounds)
+    for row in rows:
+        goal = "" if row.goal == float("inf") else f"   goal {row.goal:g}"
+        print(f"{row.name:<46} {row.milliseconds:9.2f} ms{goal}")
+    print(f"{'Qiskit user over plain client':<46} {ratio:9.2f}      goal 1.6")
+    if arguments.json:
+        print(json.dumps({"ratio": round(ratio, 3), "ms": {row.name: round(row.milliseconds, 3) for row in rows}}))
+
+
+if __name__ == "__main__":
+    main()
