@@ -45,8 +45,9 @@ clients: environment-clients ## let the makers' own clients talk to the emulated
 proto: environment-gen ## write the Python of proto/qubitd/v1 anew
 	$(call need,gen)$(PYTHON) tools/generate_proto.py
 
-soak: environment-test ## send a thousand Bell jobs through one daemon; fails if a process grows
+soak: environment-test ## a thousand Bell jobs through one daemon, none may grow; then kill daemons, no job may be lost
 	$(call need,test)$(BIN)/python bench/soak.py
+	$(BIN)/python tests/system/kill_soak.py
 
 bench: environment-test ## print our figures beside their references, as ratios; leave the machine alone meanwhile
 	$(call need,test)$(BIN)/python bench/compile.py

@@ -18,6 +18,7 @@ from qubitd.core.capacity import Usage
 from qubitd.core.device import Meaning
 from qubitd.core.errors import Problem
 from qubitd.core.job import Assignment, JobStatus, ProgramResult, Trace
+from qubitd.core.plan import JobPlan, ProgramPlan
 from qubitd.core.properties import OperationProperties, QubitProperties
 from qubitd.core.snapshot import Parameter, Snapshot
 from qubitd.v1 import backends_pb2, calibrations_pb2, circuits_pb2, jobs_pb2
@@ -65,9 +66,9 @@ EVENTS = st.builds(
     ),
 )
 PLANS = st.builds(
-    plans.JobPlan,
+    JobPlan,
     programs=st.lists(
-        st.builds(plans.ProgramPlan, name=TEXT, duration=POSITIVE, num_plays=COUNT, success=st.floats(0, 1)), max_size=3
+        st.builds(ProgramPlan, name=TEXT, duration=POSITIVE, num_plays=COUNT, success=st.floats(0, 1)), max_size=3
     ).map(tuple),
     memories=st.lists(st.builds(Usage, sequencer=TEXT, memory=TEXT, used=COUNT, limit=COUNT), max_size=3).map(tuple),
     upload_bytes=COUNT,
@@ -189,7 +190,7 @@ def test_an_event_survives_the_wire(event: jobs.JobEvent) -> None:
 
 
 @given(PLANS)
-def test_a_plan_survives_the_wire(plan: plans.JobPlan) -> None:
+def test_a_plan_survives_the_wire(plan: JobPlan) -> None:
     assert plans.decode_plan(plans.encode_plan(plan)) == plan
 
 

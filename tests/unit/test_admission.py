@@ -57,6 +57,7 @@ def test_circuits_times_points_times_shots_are_bounded() -> None:
         (MeasLevel.KERNELED, MeasReturn.SINGLE, 100 * 5 * 8),
         (MeasLevel.KERNELED, MeasReturn.AVERAGE, 5 * 8),
         (MeasLevel.BOTH, MeasReturn.SINGLE, 100 * 5 * 8 + 100),
+        (MeasLevel.RAW, MeasReturn.AVERAGE, 16_384 * 8),
     ],
 )
 def test_the_bytes_of_a_result_are_known_beforehand(level: MeasLevel, kind: MeasReturn, each: int) -> None:

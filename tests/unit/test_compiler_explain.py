@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from qubitd.compiler.chunk import Pack
-from qubitd.compiler.compile import compile_circuits
+from qubitd.compiler.compile import Compiled, compile_circuits
 from qubitd.compiler.device_file import load_device
-from qubitd.compiler.errors import ProgramTooLargeError
-from qubitd.compiler.explain import explain
+from qubitd.compiler.errors import JobTooLongError, ProgramTooLargeError
+from qubitd.compiler.explain import Explanation, explain
 from qubitd.core.capacity import Usage
 from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.program import Chunk
@@ -32,28 +32,33 @@ class Bins:
         return (Usage(sequencer="seq", memory="bins", used=used, limit=self.limit),)
 
 
+def explained(job: Compiled, *, shots: int, bins: int = 100, most_seconds: float = 60.0) -> Explanation:
+    pack = Pack(capacity=Bins(bins), reset=job.reset)
+    return explain(job, job.programs(), shots=shots, pack=pack, most_seconds=most_seconds)
+
+
 def test_durations_pulses_and_success_are_told_for_each_program() -> None:
     first = CircuitBuilder(name="first", num_qubits=2, num_clbits=1).add("sx", 0).add("rz", 0, params=(1.0,))
     first.add("sx", 0).add("cz", 1, 0).add("barrier", 0, 1).measure(0, 0)
     second = CircuitBuilder(name="second", num_qubits=1, num_clbits=0).delay(0, 1e-6)
     job = compile_circuits(FILE.device, SNAPSHOT, pack([first, second]))
-    found = explain(job, shots=10, pack=Pack(capacity=Bins(), reset=job.reset))
+    found = explained(job, shots=10)
     good, idle = found.programs
-    assert (good.name, good.num_plays, good.num_acquisitions) == ("first", 4, 1)
+    assert (good.name, good.num_plays) == ("first", 4)
     assert good.duration == 80e-9 + 70e-9 + 800e-9
     errors = [SNAPSHOT.value(name) for name in ("q0.sx.error", "q0.sx.error", "q0_q1.cz.error", "q0.measure.error")]
     assert good.success == pytest.approx(np.prod([1 - error for error in errors]))
     assert (idle.duration, idle.num_plays, idle.success) == (1e-6, 0, 1.0)
-    assert found.instrument_seconds == pytest.approx(10 * (950e-9 + 1e-6 + 2 * 210e-6))
+    assert found.survey.instrument_seconds == pytest.approx(10 * (950e-9 + 1e-6 + 2 * 210e-6))
 
 
 def test_the_first_chunk_and_its_memories_are_told() -> None:
     builder = CircuitBuilder(name="a", num_qubits=1, num_clbits=1).measure(0, 0)
     axis = SweepAxis(names=("q0.readout.amplitude",), values=np.linspace(0.1, 0.2, 4)[None])
     job = compile_circuits(FILE.device, SNAPSHOT, pack([builder]), Sweep(axes=(axis,)))
-    found = explain(job, shots=30, pack=Pack(capacity=Bins(), reset=job.reset))
+    found = explained(job, shots=30)
     assert [program.name for program in found.programs] == ["a"] * 4
-    assert (found.chunk_programs, found.chunk_shots) == (4, 25)
+    assert (len(found.survey.first.programs), found.survey.first.shots) == (4, 25)
     assert [(usage.used, usage.limit, usage.fits) for usage in found.memories] == [(100, 100, True)]
 
 
@@ -61,10 +66,40 @@ def test_a_job_that_cannot_run_is_refused() -> None:
     builder = CircuitBuilder(name="a", num_qubits=1, num_clbits=1).measure(0, 0)
     job = compile_circuits(FILE.device, SNAPSHOT, pack([builder]))
     with pytest.raises(ProgramTooLargeError, match="takes 1 bins of seq, which holds 0"):
-        explain(job, shots=1, pack=Pack(capacity=Bins(0), reset=job.reset))
+        explained(job, shots=1, bins=0)
 
 
 def test_an_operation_without_an_error_counts_as_perfect() -> None:
     builder = CircuitBuilder(name="a", num_qubits=1, num_clbits=0).add("reset", 0)
     job = compile_circuits(FILE.device, SNAPSHOT, pack([builder]))
-    assert explain(job, shots=1, pack=Pack(capacity=Bins(), reset=job.reset)).programs[0].success == 1.0
+    assert explained(job, shots=1).programs[0].success == 1.0
+
+
+def test_a_later_program_that_does_not_fit_is_refused_too() -> None:
+    small = CircuitBuilder(name="small", num_qubits=1, num_clbits=1).measure(0, 0)
+    large = CircuitBuilder(name="large", num_qubits=5, num_clbits=5)
+    for qubit in range(5):
+        large.measure(qubit, qubit)
+    job = compile_circuits(FILE.device, SNAPSHOT, pack([*[small] * 20, large]))
+    with pytest.raises(ProgramTooLargeError, match=r"program 20 \('large', .*takes 5 bins of seq, which holds 4"):
+        explained(job, shots=3, bins=4)
+
+
+def test_a_job_may_take_its_most_time_and_no_more() -> None:
+    builder = CircuitBuilder(name="a", num_qubits=1, num_clbits=1).delay(0, 10e-6)
+    job = compile_circuits(FILE.device, SNAPSHOT, pack([builder] * 2))
+    seconds = 2 * 1000 * (10e-6 + 210e-6)
+    assert explained(job, shots=1000, most_seconds=seconds).survey.instrument_seconds == seconds
+    with pytest.raises(JobTooLongError) as refused:
+        explained(job, shots=1000, most_seconds=seconds - 1e-9)
+    assert str(refused.value) == (
+        "job: 1000 shots of programs 0 to 1 alone take 0.44 s on the instruments; the limit is 0.44 s for one job; "
+        "split it or lower the shots"
+    )
+
+
+def test_one_group_of_programs_is_told_from_several() -> None:
+    builder = CircuitBuilder(name="a", num_qubits=1, num_clbits=1).measure(0, 0)
+    job = compile_circuits(FILE.device, SNAPSHOT, pack([builder] * 5))
+    assert explained(job, shots=1000).survey.is_only_group
+    assert not explained(job, shots=1000, bins=4).survey.is_only_group

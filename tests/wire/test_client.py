@@ -38,13 +38,14 @@ from qubitd.client.link import Link
 from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.errors import Problem
 from qubitd.core.job import JobSpec, JobStatus, ProgramResult
+from qubitd.core.plan import JobPlan
 from qubitd.core.snapshot import Parameter, Snapshot
 from qubitd.core.sweep import Sweep
 from qubitd.v1 import backends_pb2, backends_pb2_grpc, calibrations_pb2, calibrations_pb2_grpc, jobs_pb2, jobs_pb2_grpc
 from qubitd.wire.calibrations import encode_parameter, encode_revision, encode_snapshot, revision_of
 from qubitd.wire.errors import DETAILS_KEY, Refusal, encode_refusal
 from qubitd.wire.jobs import Job, encode_event, encode_job, encode_job_answer
-from qubitd.wire.plans import JobPlan, encode_plan
+from qubitd.wire.plans import encode_plan
 from qubitd.wire.results import encode_result
 
 MessageT = TypeVar("MessageT")

@@ -2,44 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from qubitd.core.capacity import Usage
+from qubitd.core.plan import JobPlan, ProgramPlan
 from qubitd.v1 import jobs_pb2
 from qubitd.wire.parsing import check_finite
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProgramPlan:
-    """One program of a job."""
-
-    name: str
-    """Of its circuit."""
-    duration: float
-    """Seconds from the first pulse to the end of the last slot, without the passive reset."""
-    num_plays: int
-    success: float
-    """Probability, by the Target's errors, that no operation fails."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobPlan:
-    """What a job would take."""
-
-    programs: tuple[ProgramPlan, ...]
-    """In the order circuit, binding, grid point."""
-    memories: tuple[Usage, ...]
-    """Each memory that the first chunk would use."""
-    upload_bytes: int
-    """Bytes that the first chunk would send to the instruments."""
-    instrument_seconds: float
-    """Of the whole job."""
-    queue_length: int
-    """Jobs that would start before this one."""
-    revision: int
-    """Calibration revision that was compiled for."""
-    log: tuple[str, ...] = ()
-    """Lines for the owner, such as a rounded delay."""
 
 
 def encode_plan(plan: JobPlan) -> jobs_pb2.ExplainResponse:

@@ -21,11 +21,11 @@ from qubitd.client.errors import (
 )
 from qubitd.client.link import PATIENCE
 from qubitd.client.streams import Stream
+from qubitd.core.plan import JobPlan, ProgramPlan
 from qubitd.wire.backends import BackendInfo, GateSignature, Limits
 from qubitd.wire.calibrations import HistoryEntry, ParameterChange, Revision, RevisionChange
 from qubitd.wire.jobs import Job, JobEvent, LogLine, Progress, QueuePlace, StageTime, StatusChange
 from qubitd.wire.lab import InstrumentInfo, LabHealth, LabState
-from qubitd.wire.plans import JobPlan, ProgramPlan
 from qubitd.wire.sessions import AtExpiry, SessionInfo, SessionMode, SessionState, SessionTerms, SessionUsage
 from qubitd.wire.slots import Reservation, SlotInfo, SlotKind
 from qubitd.wire.terms import JobTerms, RevisionPolicy, Urgency

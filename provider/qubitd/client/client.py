@@ -19,6 +19,7 @@ from qubitd.client.sources import BackendRevisions, CalibrationRevisions, JobEve
 from qubitd.client.streams import Source, Stream
 from qubitd.client.tables import TabledCalls
 from qubitd.core.job import JobSpec, JobStatus, ProgramResult
+from qubitd.core.plan import JobPlan
 from qubitd.core.snapshot import Parameter, Snapshot
 from qubitd.v1 import backends_pb2, backends_pb2_grpc, calibrations_pb2, calibrations_pb2_grpc, jobs_pb2, jobs_pb2_grpc
 from qubitd.wire.backends import BackendInfo, decode_backend
@@ -34,7 +35,7 @@ from qubitd.wire.calibrations import (
     encode_parameter,
 )
 from qubitd.wire.jobs import STATUS_NUMBER, Job, JobEvent, decode_job, decode_job_answer, decode_status
-from qubitd.wire.plans import JobPlan, decode_plan
+from qubitd.wire.plans import decode_plan
 from qubitd.wire.specs import Submission, encode_spec, encode_submission
 from qubitd.wire.terms import JobTerms
 

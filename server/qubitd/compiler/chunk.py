@@ -47,16 +47,25 @@ class Pack:
         Raises:
             ProgramTooLargeError: one shot of one program does not fit; the sequencer and memory are named.
         """
-        for group in self._groups(iter(programs), first_program):
-            most = self._most_shots(group, shots)
-            for first_shot in range(0, shots, most):
-                yield replace(group, first_shot=first_shot, shots=min(most, shots - first_shot))
+        for group in self.groups(programs, first_program=first_program):
+            yield from self.cut(group, shots=shots)
 
-    def _groups(self, programs: Iterator[Program], first_program: int) -> Iterator[Chunk]:
-        """Give runs of programs that fit together for one shot."""
+    def cut(self, group: Chunk, *, shots: int) -> Iterator[Chunk]:
+        """Give the chunks of programs that go together: as many shots at a time as fit."""
+        most = self._most_shots(group, shots)
+        for first_shot in range(0, shots, most):
+            yield replace(group, first_shot=first_shot, shots=min(most, shots - first_shot))
+
+    def groups(self, programs: Iterable[Program], *, first_program: int = 0) -> Iterator[Chunk]:
+        """Give runs of programs that fit together, each as a chunk of one shot.
+
+        Raises:
+            ProgramTooLargeError: one shot of one program does not fit.
+        """
         waiting: list[Program] = []
+        source = iter(programs)
         while True:
-            count = self._fill(waiting, programs, first_program)
+            count = self._fill(waiting, source, first_program)
             if count == 0:
                 return
             yield self._chunk(waiting[:count], first_program)

@@ -11,3 +11,7 @@ class InvalidProgramError(InvalidInputError):
 
 class ProgramTooLargeError(InvalidInputError):
     """One shot of one program does not fit the controller, whatever else is left out."""
+
+
+class JobTooLongError(InvalidInputError):
+    """All shots of a job together take more instrument time than a job may."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,23 +11,13 @@ from qubitd.compiler.chunk import Pack
 from qubitd.compiler.columns import gather
 from qubitd.compiler.compile import Compiled
 from qubitd.compiler.gate_table import GateKey, distinct_gates, gate_operations
+from qubitd.compiler.survey import Survey, survey
 from qubitd.core.capacity import Usage
 from qubitd.core.circuit import Circuit
+from qubitd.core.plan import ProgramPlan
+from qubitd.core.program import Program
 from qubitd.core.properties import target_properties
 from qubitd.core.ticks import to_seconds
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProgramPlan:
-    """One program of a job."""
-
-    name: str
-    duration: float
-    """Seconds, without the passive reset."""
-    num_plays: int
-    num_acquisitions: int
-    success: float
-    """Probability, by the Target's errors, that no operation fails; one without an error counts as perfect."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,48 +28,44 @@ class Explanation:
     """In the order circuit, binding, grid point."""
     memories: tuple[Usage, ...]
     """What the first chunk takes."""
-    chunk_shots: int
-    """Shots of the first chunk."""
-    chunk_programs: int
-    """Programs of the first chunk."""
-    instrument_seconds: float
-    """Time that all shots take with their passive resets."""
+    survey: Survey
+    """What was found on the way through all programs."""
 
 
-def explain(compiled: Compiled, *, shots: int, pack: Pack) -> Explanation:
+def explain(
+    compiled: Compiled, programs: Iterable[Program], *, shots: int, pack: Pack, most_seconds: float
+) -> Explanation:
     """Say what a job would take.
 
     Args:
         compiled: the job.
+        programs: all that it makes, in order.
         shots: of each program.
         pack: how it would be cut into chunks.
+        most_seconds: of instrument time for the whole job.
 
     Raises:
-        ProgramTooLargeError: one shot of the first program does not fit the controller.
+        ProgramTooLargeError: one shot of a program does not fit the controller.
+        JobTooLongError: the job takes more time than it may.
     """
+    plans: list[ProgramPlan] = []
+    found = survey(_noted(compiled, programs, plans), pack, shots=shots, most_seconds=most_seconds)
+    return Explanation(programs=tuple(plans), memories=tuple(pack.capacity.usage(found.first)), survey=found)
+
+
+def _noted(compiled: Compiled, programs: Iterable[Program], plans: list[ProgramPlan]) -> Iterator[Program]:
+    """Note what each program takes as it goes past."""
     success = _successes(compiled)
     points = compiled.sweep.num_points
-    plans: list[ProgramPlan] = []
-    ticks = 0
-    for i, program in enumerate(compiled.programs()):
-        ticks += program.duration + compiled.reset
-        plans.append(
-            ProgramPlan(
-                name=program.name,
-                duration=to_seconds(program.duration),
-                num_plays=len(program.plays.start),
-                num_acquisitions=len(program.acquisitions.start),
-                success=success[i // points],
-            )
+    for i, program in enumerate(programs):
+        plan = ProgramPlan(
+            name=program.name,
+            duration=to_seconds(program.duration),
+            num_plays=len(program.plays.start),
+            success=success[i // points],
         )
-    chunk = next(pack(compiled.programs(), shots=shots))
-    return Explanation(
-        programs=tuple(plans),
-        memories=tuple(pack.capacity.usage(chunk)),
-        chunk_shots=chunk.shots,
-        chunk_programs=len(chunk.programs),
-        instrument_seconds=to_seconds(ticks * shots),
-    )
+        plans.append(plan)
+        yield program
 
 
 def _successes(compiled: Compiled) -> Sequence[float]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from qubitd.core.errors import Problem
 from qubitd.core.job import JobSpec, MeasLevel, MeasReturn
 from qubitd.server.errors import InvalidRequestError
-from qubitd.server.limits import MAX_BOUND_NUMBERS, MAX_PROGRAMS, MAX_RESULT_BYTES
+from qubitd.server.limits import MAX_BOUND_NUMBERS, MAX_PROGRAMS, MAX_RESULT_BYTES, TRACE_BYTES
 from qubitd.server.store.rows import NewJob
 from qubitd.v1 import jobs_pb2
 from qubitd.wire.backends import Limits
@@ -70,7 +70,9 @@ def check_limits(spec: JobSpec, limits: Limits) -> None:
 
 
 def result_bytes(spec: JobSpec) -> int:
-    """Count the bytes that a job will give: packed bits for each shot, an IQ point for each measurement."""
+    """Count the bytes that a job will give: packed bits for each shot, an IQ point for each measurement, or traces."""
+    if spec.meas_level is MeasLevel.RAW:
+        return spec.num_programs * TRACE_BYTES
     shots = 1 if spec.meas_return is MeasReturn.AVERAGE else spec.shots
     of_points = 0 if spec.meas_level is MeasLevel.CLASSIFIED else 8 * shots
     of_bits = spec.shots * spec.meas_level.has_bits

@@ -181,6 +181,12 @@ class _Daemon:
         ]
 
     async def serve(self, stop: asyncio.Event, on_serving: Callable[[int], None]) -> None:
+        try:
+            await self._serve(stop, on_serving)
+        finally:
+            self._workshop.close()
+
+    async def _serve(self, stop: asyncio.Event, on_serving: Callable[[int], None]) -> None:
         await self._calibrations.load(self._settings.device)
         await self._engine.recover()
         front = await open_front(self._services, host=self._settings.host, port=self._settings.port)
@@ -200,7 +206,6 @@ class _Daemon:
         await self._sessions.settle_all()
         self._announcer.close()
         await front.close()
-        self._workshop.close()
 
 
 async def _first_end(stop: asyncio.Event, broken: asyncio.Future[StoreError], tasks: list[asyncio.Task[None]]) -> None:

@@ -6,8 +6,8 @@ import asyncio
 import logging
 from dataclasses import dataclass, replace
 
-from qubitd.compiler.compile import compile_job
 from qubitd.core.job import JobSpec, JobStatus
+from qubitd.core.plan import JobPlan
 from qubitd.server.book import Entry, JobBook, Move
 from qubitd.server.calibrations import Calibrations
 from qubitd.server.dispatch import Dispatch
@@ -15,7 +15,6 @@ from qubitd.server.errors import DrainingError
 from qubitd.server.lab import LabSwitch
 from qubitd.server.lifecycle import Trigger
 from qubitd.server.persistence import to_the_end
-from qubitd.server.planning import plan_of
 from qubitd.server.rack import RackThread
 from qubitd.server.recovery import interrupted
 from qubitd.server.runner import Runner
@@ -24,7 +23,6 @@ from qubitd.server.store.rows import NewJob
 from qubitd.server.store.store import Store
 from qubitd.server.validator import Validator
 from qubitd.server.workshop import Workshop
-from qubitd.wire.plans import JobPlan
 from qubitd.wire.sessions import SessionInfo
 from qubitd.wire.terms import RevisionPolicy
 
@@ -192,19 +190,8 @@ class Engine:
         """
         snapshot = self._calibrations.current
         length = len(self._dispatch)
-
-        def work() -> JobPlan:
-            compiled = compile_job(self._calibrations.device, snapshot, spec)
-            return plan_of(
-                compiled,
-                self._rack.controller,
-                pack=self._workshop.toolchain.pack(spec, reset=compiled.reset),
-                shots=spec.shots,
-                queue_length=length,
-                revision=snapshot.revision,
-            )
-
-        return await self._workshop.for_waiting(work)
+        toolchain = self._workshop.toolchain
+        return await self._workshop.for_waiting(lambda: toolchain.explain(spec, snapshot, queue_length=length))
 
     async def delete(self, *, owner: str, job_id: str) -> None:
         """Remove an ended job's content.

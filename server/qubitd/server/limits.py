@@ -13,6 +13,8 @@ MAX_BOUND_NUMBERS = 2**24
 """Parameters x bindings of all circuits of a job: 128 MiB when they are filled in."""
 MAX_RESULT_BYTES = 2**30
 """Bytes of a job's result: it has to pass the store, the wire, and the memory of whoever asked for it."""
+TRACE_BYTES = 2**17
+"""Bytes of an averaged trace of 16 384 samples, the longest that a digitiser gives of one program."""
 MAX_JOB_SECONDS = 86_400.0
 """Instrument time of a job: it holds the rack for as long."""
 LEAST_FREE_BYTES = 2**28

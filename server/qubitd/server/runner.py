@@ -100,7 +100,7 @@ class Runner:
         if entry.validated is not None and entry.validated != snapshot.revision:
             await self._validator.validate(entry)
             return
-        compiled = await settled(self._workshop.take(entry.job_id, snapshot))
+        compiled = await settled(self._compiled(entry, snapshot))
         error = compiled.exception()
         if entry.status is not JobStatus.QUEUED:
             return
@@ -108,6 +108,13 @@ class Runner:
             self._fail(entry, error)
             return
         await self._play(entry, compiled.result(), snapshot)
+
+    async def _compiled(self, entry: Entry, snapshot: Snapshot) -> Compiled:
+        """Take a job; one that an earlier process queued is looked at again, since much may have changed with it."""
+        if entry.validated is None:
+            await self._workshop.validate(entry.job_id, snapshot)
+            entry.validated = snapshot.revision
+        return await self._workshop.take(entry.job_id, snapshot)
 
     async def _play(self, entry: Entry, compiled: Compiled, snapshot: Snapshot) -> None:
         run = JobRun(

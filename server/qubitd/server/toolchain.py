@@ -4,27 +4,32 @@ thread.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from qubitd.compiler.chunk import Pack
+from qubitd.compiler.compile import Compiled as CheckedJob
 from qubitd.compiler.compile import compile_job
+from qubitd.compiler.explain import explain
 from qubitd.compiler.readout import discriminators
 from qubitd.compiler.result import Wanted, assignments, program_result
+from qubitd.compiler.survey import survey
 from qubitd.compiler.verify import Ceilings, Verify
 from qubitd.core.device import Device
 from qubitd.core.job import JobSpec, MeasLevel, ProgramResult
+from qubitd.core.plan import JobPlan
 from qubitd.core.program import Chunk, Program
 from qubitd.core.snapshot import Snapshot
-from qubitd.core.ticks import TICK
 from qubitd.drivers.controller import Controller, Readings
 from qubitd.server.events import Dated, Stage, reached
+from qubitd.server.limits import MAX_JOB_SECONDS
 from qubitd.v1 import jobs_pb2
 from qubitd.wire.parsing import parse
 from qubitd.wire.results import encode_result, pieces
 from qubitd.wire.specs import decode_spec
 
+MOST_KEPT_BYTES = 4 * 2**20
+"""Bytes of a job that may stay in memory, decoded and compiled, until it starts."""
 _DISCRIMINATOR = ("readout.rotation", "readout.threshold")
 
 
@@ -34,14 +39,22 @@ class Compiled:
 
     spec: JobSpec
     snapshot: Snapshot
-    instrument_seconds: float
-    """That all shots take on the instruments, as far as the first chunk tells."""
     chunks: Iterator[Chunk]
-    """Made as they are taken, once; the first is made already."""
+    """Made as they are taken, once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Validated:
+    """What was found out about a job that can run under one revision."""
+
+    instrument_seconds: float
+    """That all shots take on the instruments, with their passive resets."""
     events: tuple[Dated, ...]
     """The stages that it passed through."""
     log: tuple[str, ...]
     """What its owner should know."""
+    compiled: Compiled | None
+    """If it is small enough to be kept until it starts."""
 
 
 class Toolchain:
@@ -65,29 +78,55 @@ class Toolchain:
         self._controller = controller
         self._now = now
 
-    def pack(self, spec: JobSpec, *, reset: int) -> Pack:
-        """Say how a job with this passive reset, in ticks, is cut into chunks."""
-        is_raw = spec.meas_level is MeasLevel.RAW
-        return Pack(capacity=self._controller.capacity, reset=reset, run_time=self._run_time, raw=is_raw)
-
-    def compile(self, spec: bytes, snapshot: Snapshot) -> Compiled:
-        """Decode, check, and schedule the first chunk.
+    def validate(self, spec: bytes, snapshot: Snapshot) -> Validated:
+        """Decode, check, schedule: every program is made once and held against the rack, so that none is refused later.
 
         Raises:
             InvalidInputError: with every problem of the job.
         """
         decoded = decode_spec(parse(jobs_pb2.JobSpec, spec))
-        compiled = compile_job(self._device, snapshot, decoded)
+        job = compile_job(self._device, snapshot, decoded)
         checked = reached(Stage.CHECKED, self._now())
-        chunks = self.pack(decoded, reset=compiled.reset)(self._verified(compiled.blocks()), shots=decoded.shots)
-        first = list(itertools.islice(chunks, 1))
-        return Compiled(
-            spec=decoded,
-            snapshot=snapshot,
-            instrument_seconds=_instrument_seconds(first, decoded),
-            chunks=itertools.chain(first, chunks),
+        pack = self._pack(job, decoded)
+        found = survey(self._verified(job), pack, shots=decoded.shots, most_seconds=MAX_JOB_SECONDS)
+        chunks = pack.cut(found.first, shots=decoded.shots)
+        is_small = found.is_only_group and len(spec) <= MOST_KEPT_BYTES
+        return Validated(
+            instrument_seconds=found.instrument_seconds,
             events=(checked, reached(Stage.SCHEDULED, self._now())),
-            log=compiled.log,
+            log=job.log,
+            compiled=Compiled(spec=decoded, snapshot=snapshot, chunks=chunks) if is_small else None,
+        )
+
+    def compile(self, spec: bytes, snapshot: Snapshot) -> Compiled:
+        """Prepare a validated job for its start; its programs are made as its chunks are taken.
+
+        Raises:
+            InvalidInputError: with every problem of the job.
+        """
+        decoded = decode_spec(parse(jobs_pb2.JobSpec, spec))
+        job = compile_job(self._device, snapshot, decoded)
+        chunks = self._pack(job, decoded)(self._verified(job), shots=decoded.shots)
+        return Compiled(spec=decoded, snapshot=snapshot, chunks=chunks)
+
+    def explain(self, spec: JobSpec, snapshot: Snapshot, *, queue_length: int) -> JobPlan:
+        """Say what a job would take, having looked at it as `validate` does.
+
+        Raises:
+            InvalidInputError: with every problem of the job.
+            DriverError: the controller has no way to play it.
+        """
+        job = compile_job(self._device, snapshot, spec)
+        programs, pack = self._verified(job), self._pack(job, spec)
+        found = explain(job, programs, shots=spec.shots, pack=pack, most_seconds=MAX_JOB_SECONDS)
+        return JobPlan(
+            programs=found.programs,
+            memories=found.memories,
+            upload_bytes=self._controller.assemble(found.survey.first).upload_bytes,
+            instrument_seconds=found.survey.instrument_seconds,
+            queue_length=queue_length,
+            revision=snapshot.revision,
+            log=job.log,
         )
 
     def results(self, compiled: Compiled, chunk: Chunk, readings: Readings) -> tuple[bytes, ...]:
@@ -99,8 +138,12 @@ class Toolchain:
             for piece in pieces(result)
         )
 
-    def _verified(self, blocks: Iterator[tuple[Program, ...]]) -> Iterator[Program]:
-        for programs in blocks:
+    def _pack(self, job: CheckedJob, spec: JobSpec) -> Pack:
+        is_raw = spec.meas_level is MeasLevel.RAW
+        return Pack(capacity=self._controller.capacity, reset=job.reset, run_time=self._run_time, raw=is_raw)
+
+    def _verified(self, job: CheckedJob) -> Iterator[Program]:
+        for programs in job.blocks():
             self._verify(*programs)
             yield from programs
 
@@ -131,10 +174,3 @@ def _snapshot_at(compiled: Compiled, index: int) -> Snapshot:
     if any(name.endswith(_DISCRIMINATOR) for axis in sweep.axes for name in axis.names):
         return snapshot.with_values(sweep.point(index % sweep.num_points))
     return snapshot
-
-
-def _instrument_seconds(first: Sequence[Chunk], spec: JobSpec) -> float:
-    """Scale the time of the first chunk up to the whole job."""
-    ticks = sum(chunk.shots * sum(p.duration + chunk.reset for p in chunk.programs) for chunk in first)
-    done = sum(chunk.shots * len(chunk.programs) for chunk in first)
-    return ticks * TICK * spec.num_programs * spec.shots / max(done, 1)

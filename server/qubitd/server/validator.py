@@ -14,7 +14,7 @@ from qubitd.server.failure import failure_of
 from qubitd.server.lifecycle import Trigger
 from qubitd.server.logs import about_job
 from qubitd.server.persistence import settled
-from qubitd.server.toolchain import Compiled
+from qubitd.server.toolchain import Validated
 from qubitd.server.workshop import Workshop
 from qubitd.wire.jobs import LogLine
 from qubitd.wire.terms import RevisionPolicy
@@ -52,8 +52,8 @@ class Validator:
 
     async def _look_at(self, entry: Entry, snapshot: Snapshot) -> None:
         began = reached(Stage.DECODING, self._book.now())
-        compiled = await settled(self._workshop.compile(entry.job_id, snapshot))
-        error = compiled.exception()
+        validated = await settled(self._workshop.validate(entry.job_id, snapshot))
+        error = validated.exception()
         if entry.status is not JobStatus.VALIDATING:
             return
         if error is not None:
@@ -62,14 +62,14 @@ class Validator:
             self._book.move(entry, move)
             return
         entry.validated = snapshot.revision
-        entry.instrument_estimate = compiled.result().instrument_seconds
-        self._book.move(entry, Move(trigger=Trigger.QUEUE, events=self._story(began, compiled.result())))
+        entry.instrument_estimate = validated.result().instrument_seconds
+        self._book.move(entry, Move(trigger=Trigger.QUEUE, events=self._story(began, validated.result())))
         self._on_queued(entry)
 
-    def _story(self, began: Dated, compiled: Compiled) -> tuple[Dated, ...]:
+    def _story(self, began: Dated, validated: Validated) -> tuple[Dated, ...]:
         now = self._book.now()
-        lines = (Dated(time_ns=now, what=LogLine(text=text)) for text in compiled.log)
-        return (began, *compiled.events, *lines, reached(Stage.QUEUED, now))
+        lines = (Dated(time_ns=now, what=LogLine(text=text)) for text in validated.log)
+        return (began, *validated.events, *lines, reached(Stage.QUEUED, now))
 
 
 def pinned_revision(entry: Entry) -> int:

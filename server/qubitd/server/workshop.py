@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from qubitd.core.snapshot import Snapshot
 from qubitd.server.store.store import Store
-from qubitd.server.toolchain import Compiled, Toolchain
+from qubitd.server.toolchain import Compiled, Toolchain, Validated
 
 _Result = TypeVar("_Result")
 _KEPT = 4
@@ -31,26 +31,31 @@ class Workshop:
         self._running_job = ThreadPoolExecutor(max_workers=1, thread_name_prefix="prepare")
         self._kept: OrderedDict[tuple[str, int], Compiled] = OrderedDict()
 
-    async def compile(self, job_id: str, snapshot: Snapshot) -> Compiled:
-        """Compile a job that waits, and keep the outcome for its start.
+    async def validate(self, job_id: str, snapshot: Snapshot) -> Validated:
+        """Look at a job that waits; a small one is kept for its start.
 
         Raises:
             QubitdError: the job cannot run, or the store has lost it.
         """
-        compiled = await self.for_waiting(self._work(job_id, snapshot))
-        self._kept[job_id, snapshot.revision] = compiled
+        spec = self._spec(job_id)
+        validated = await self.for_waiting(lambda: self.toolchain.validate(spec(), snapshot))
+        if validated.compiled is not None:
+            self._kept[job_id, snapshot.revision] = validated.compiled
         while len(self._kept) > _KEPT:
             self._kept.popitem(last=False)
-        return compiled
+        return validated
 
     async def take(self, job_id: str, snapshot: Snapshot) -> Compiled:
         """Give a compiled job for its start, as kept or compiled now, and keep it no longer.
 
         Raises:
-            QubitdError: as for `compile`.
+            QubitdError: as for `validate`.
         """
         kept = self._kept.pop((job_id, snapshot.revision), None)
-        return await self.for_running(self._work(job_id, snapshot)) if kept is None else kept
+        if kept is not None:
+            return kept
+        spec = self._spec(job_id)
+        return await self.for_running(lambda: self.toolchain.compile(spec(), snapshot))
 
     async def for_waiting(self, work: Callable[[], _Result]) -> _Result:
         """Do something for a job that does not run."""
@@ -65,6 +70,6 @@ class Workshop:
         for thread in (self._waiting_jobs, self._running_job):
             thread.shutdown(wait=False, cancel_futures=True)
 
-    def _work(self, job_id: str, snapshot: Snapshot) -> Callable[[], Compiled]:
+    def _spec(self, job_id: str) -> Callable[[], bytes]:
         digest = self._store.jobs.spec_digest(job_id)
-        return lambda: self.toolchain.compile(self._store.blob(digest), snapshot)
+        return lambda: self._store.blob(digest)

@@ -192,3 +192,24 @@ async def test_a_commit_of_too_many_parameters_is_refused_before_they_are_read(
         grpc.StatusCode.INVALID_ARGUMENT,
         "parameters: is 20001; the limits are 1 and 20000",
     )
+
+
+async def test_a_late_program_that_does_not_fit_ends_the_job_before_it_queues(
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest
+) -> None:
+    small = CircuitBuilder(name="small", num_qubits=1, num_clbits=1).measure(0, 0)
+    late = CircuitBuilder(name="late", num_qubits=1, num_clbits=1).delay(0, 1.0).measure(0, 0)
+    rack = open_rack_of()
+    async with serve(rack=rack) as daemon:
+        rack.capacity = type(rack.capacity)(most=10)
+        job_id = await daemon.submit(request_of(batch=pack([*[small] * 25, late]), shots=90_000))
+        statuses = await daemon.statuses(job_id)
+        job = await daemon.job(job_id)
+        plan = jobs_pb2.ExplainRequest(
+            backend="line5", spec=request_of(batch=pack([*[small] * 25, late]), shots=90_000).spec
+        )
+        code, why = await refused(daemon.jobs.Explain(plan))
+    assert statuses == ["INITIALIZING", "VALIDATING", "ERROR"]
+    assert "the limit is 86400 s for one job" in job.message
+    assert (code, why) == (grpc.StatusCode.INVALID_ARGUMENT, job.message)
+    assert "start" not in rack.log
