@@ -51,6 +51,7 @@ soak: environment-test ## a thousand Bell jobs through one daemon, none may grow
 
 bench: environment-test ## print our figures beside their references, as ratios; leave the machine alone meanwhile
 	$(call need,test)$(BIN)/python bench/compile.py
+	$(BIN)/python bench/wire.py
 	$(BIN)/python bench/query.py
 	$(BIN)/python bench/upload.py
 	$(BIN)/python bench/jobs.py

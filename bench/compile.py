@@ -1,7 +1,10 @@
 """Compiles jobs from their bytes to verified programs and to Q1ASM, beside Qiskit's transpile of the same circuit.
 
-Medians of interleaved runs. The last line of `--json` is one JSON object; its `ratio` is our gates per second at depth
-1000, bytes to verified program, over those of `transpile(optimization_level=0)`.
+Medians of interleaved runs. What we make of a circuit is scheduled, so the reference is a transpile at level 0 that
+schedules, too (`scheduling_method="alap"`, on a Target with the device's durations); without scheduling it returns a
+native circuit nearly untouched, and its figure is beside it. The last line of `--json` is one JSON object: its `ratio`
+is our gates per second at depth 1000, bytes to verified program, over the reference's; `ratio_unscheduled` is that over
+the other's. `--scaling` measures time and peak memory from 10^3 to 3 x 10^6 gates instead.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import math
 import statistics
 import sys
 import time
+import tracemalloc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -23,24 +27,37 @@ from qubitd.compiler.chunk import Pack
 from qubitd.compiler.compile import compile_circuits
 from qubitd.compiler.device_file import load_device
 from qubitd.compiler.verify import Verify
+from qubitd.core.bindings import FromColumn
 from qubitd.core.circuit import CircuitBatch, CircuitBuilder, pack
 from qubitd.core.job import JobSpec
 from qubitd.core.program import Program
-from qubitd.core.sweep import Sweep
+from qubitd.core.sweep import Sweep, SweepAxis
 from qubitd.drivers.families import open_rack
 from qubitd.drivers.rack_file import load_rack
+from qubitd.provider.target import build_target
 from qubitd.server.ceilings import ceilings_of
+from qubitd.server.limits import limits_of
 from qubitd.v1 import jobs_pb2
+from qubitd.wire.backends import backend_info
 from qubitd.wire.parsing import parse
 from qubitd.wire.specs import decode_spec, encode_spec
 
 QUBITS = 5
 REFERENCE = "5-qubit layers, depth 1000"
+GOAL = 10
+SCALES = (1_000, 10_000, 100_000, 1_000_000, 3_000_000)
+GROWTH_GOALS = {27_005: 10, 267_190: 25}
+"""MiB of peak memory for so many gates."""
 FILE = load_device("line5")
 SNAPSHOT = FILE.snapshot()
 RACK = load_rack()
 VERIFY = Verify(ceilings=ceilings_of(RACK))
 CONTROLLER = open_rack(RACK)
+TARGET = build_target(
+    backend_info(
+        FILE.device, SNAPSHOT, limits=limits_of(FILE.device), operational=True, simulated=True, server_version=""
+    )
+)
 _Argument = TypeVar("_Argument")
 
 
@@ -54,14 +71,14 @@ class Work:
     """A `JobSpec`, as it comes over the wire."""
     goal_program: float
     """Milliseconds that we promise from bytes to verified programs."""
-    goal_text: float | None
+    goal_text: float | None = None
     """Milliseconds that we promise from bytes to Q1ASM."""
 
 
-def layers(depth: int) -> CircuitBuilder:
+def layers(depth: int, name: str = "layers") -> CircuitBuilder:
     """Turn every qubit with rz sx rz sx rz and join two pairs, `depth` times; then measure all."""
     rng = np.random.default_rng(depth)
-    circuit = CircuitBuilder(name=f"layers {depth}", num_qubits=QUBITS, num_clbits=QUBITS)
+    circuit = CircuitBuilder(name=name, num_qubits=QUBITS, num_clbits=QUBITS)
     for layer in range(depth):
         for qubit in range(QUBITS):
             angles = rng.uniform(-math.pi, math.pi, 3).tolist()
@@ -86,20 +103,39 @@ def benchmarking(cliffords: int, seed: int) -> CircuitBuilder:
     return circuit.measure(0, 0)
 
 
-def message_of(batch: CircuitBatch) -> bytes:
+def bound() -> CircuitBuilder:
+    """A circuit of 100 parameters, and 1000 rows of values for them."""
+    circuit = CircuitBuilder(name="ansatz", num_qubits=QUBITS, num_clbits=QUBITS)
+    for column in range(100):
+        circuit.add("rz", column % QUBITS, params=(FromColumn(column=column),)).add("sx", column % QUBITS)
+        if column % QUBITS == QUBITS - 1:
+            circuit.add("cz", 0, 1).add("cz", 2, 3)
+    for qubit in range(QUBITS):
+        circuit.measure(qubit, qubit)
+    return circuit.bind(np.random.default_rng(1).uniform(-math.pi, math.pi, (1000, 100)))
+
+
+def message_of(batch: CircuitBatch, sweep: Sweep | None = None) -> bytes:
     """Write a job."""
-    return encode_spec(JobSpec(batch=batch, sweep=Sweep(), shots=1000)).SerializeToString()
+    return encode_spec(JobSpec(batch=batch, sweep=sweep or Sweep(), shots=1000)).SerializeToString()
 
 
-def work(name: str, builders: Sequence[CircuitBuilder], *, goals: tuple[float, float | None]) -> Work:
+def work(
+    name: str,
+    builders: Sequence[CircuitBuilder],
+    *,
+    goal: float,
+    goal_text: float | None = None,
+    sweep: Sweep | None = None,
+) -> Work:
     """Make a row from circuits."""
     batch = pack(builders)
     return Work(
         name=name,
-        gates=sum(len(circuit) for circuit in batch.circuits),
-        message=message_of(batch),
-        goal_program=goals[0],
-        goal_text=goals[1],
+        gates=sum(len(circuit) * circuit.num_bindings for circuit in batch.circuits),
+        message=message_of(batch, sweep),
+        goal_program=goal,
+        goal_text=goal_text,
     )
 
 
@@ -137,12 +173,15 @@ def as_qiskit(builder: CircuitBuilder) -> QuantumCircuit:
     return circuit
 
 
-def at_level_0(circuit: QuantumCircuit) -> QuantumCircuit:
-    """Do what Qiskit does for a circuit that is native already."""
-    coupling = [[a, a + 1] for a in range(QUBITS - 1)] + [[a + 1, a] for a in range(QUBITS - 1)]
-    made: QuantumCircuit = transpile(
-        circuit, basis_gates=["rz", "sx", "x", "cz", "id"], coupling_map=coupling, optimization_level=0
-    )
+def scheduled(circuit: QuantumCircuit) -> QuantumCircuit:
+    """Do what Qiskit does for a circuit that is native already, and say when each gate starts."""
+    made: QuantumCircuit = transpile(circuit, target=TARGET, optimization_level=0, scheduling_method="alap")
+    return made
+
+
+def unscheduled(circuit: QuantumCircuit) -> QuantumCircuit:
+    """The same without the times."""
+    made: QuantumCircuit = transpile(circuit, target=TARGET, optimization_level=0)
     return made
 
 
@@ -156,41 +195,110 @@ def milliseconds(function: Callable[[_Argument], object], argument: _Argument) -
 def rows() -> list[Work]:
     """Make all work before anything is timed."""
     few, many = ([benchmarking(cliffords, seed) for seed in range(100)] for cliffords in (100, 1000))
+    rabi = CircuitBuilder(name="rabi", num_qubits=QUBITS, num_clbits=1).add("x", 0).measure(0, 0)
+    amplitudes = Sweep(axes=(SweepAxis(names=("q0.x.amplitude",), values=np.linspace(0, 0.9, 101)[None]),))
     return [
-        work("5-qubit layers, depth 10", [layers(10)], goals=(1, None)),
-        work("5-qubit layers, depth 100", [layers(100)], goals=(2, None)),
-        work(REFERENCE, [layers(1000)], goals=(12, 25)),
-        work("100 RB x 100 Cliffords", few, goals=(4, 20)),
-        work("100 RB x 1000 Cliffords", many, goals=(45, 180)),
+        work("5-qubit layers, depth 10", [layers(10)], goal=1),
+        work("5-qubit layers, depth 100", [layers(100)], goal=2),
+        work(REFERENCE, [layers(1000)], goal=12, goal_text=25),
+        work("100 RB x 100 Cliffords", few, goal=4, goal_text=20),
+        work("100 RB x 1000 Cliffords", many, goal=45, goal_text=180),
+        work("Rabi sweep, 101 points", [rabi], goal=0.5, sweep=amplitudes),
+        work("1000 x 100 parameters", [bound()], goal=20),
     ]
 
 
-def main() -> int:
-    """Print the table, then the ratio."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
-    parser.add_argument("--rounds", type=int, default=7, help="runs of each row (%(default)s)")
-    options = parser.parse_args()
+def compare(rounds: int) -> dict[str, float]:
+    """Print the table and the ratio."""
     circuit = as_qiskit(layers(1000))
-    theirs: list[float] = []
+    times: dict[str, list[float]] = {"scheduled": [], "unscheduled": []}
     ours: dict[str, float] = {}
     print(f"{'work':28} {'gates':>7}  {'bytes to programs, ms':>28}  {'bytes to Q1ASM, ms':>26}")
     for row in rows():
         programs: list[float] = []
         texts: list[float] = []
-        for _ in range(options.rounds):
+        for _ in range(rounds):
             programs.append(milliseconds(to_programs, row.message))
             texts.append(milliseconds(to_text, row.message))
             if row.name == REFERENCE:
-                theirs.append(milliseconds(at_level_0, circuit))
+                times["scheduled"].append(milliseconds(scheduled, circuit))
+                times["unscheduled"].append(milliseconds(unscheduled, circuit))
         ours[row.name] = statistics.median(programs)
         told = _told(ours[row.name], row.goal_program), _told(statistics.median(texts), row.goal_text)
         print(f"{row.name:28} {row.gates:7}  {told[0]:>28}  {told[1]:>26}")
-    reference = statistics.median(theirs)
-    ratio = reference / ours[REFERENCE]
-    print(f"transpile(optimization_level=0) of {REFERENCE}: {reference:.1f} ms, {ratio:.1f} times ours (goal 10)")
+    reference = {name: statistics.median(values) for name, values in times.items()}
+    found = {
+        "ratio": reference["scheduled"] / ours[REFERENCE],
+        "ratio_unscheduled": reference["unscheduled"] / ours[REFERENCE],
+        "ours_ms": ours[REFERENCE],
+        "reference_ms": reference["scheduled"],
+        "reference_unscheduled_ms": reference["unscheduled"],
+    }
+    print(
+        f"transpile(optimization_level=0) of {REFERENCE}: with scheduling {reference['scheduled']:.1f} ms, "
+        f"{found['ratio']:.1f} times ours (goal {GOAL}); without {reference['unscheduled']:.1f} ms, "
+        f"{found['ratio_unscheduled']:.1f} times ours"
+    )
+    return found
+
+
+def of_size(gates: int) -> Work:
+    """Make a job of about so many gates, in circuits of a million at most."""
+    each = layers(min(gates, 999_000) // 27)
+    return work(f"{gates} gates", [each] * max(1, round(gates / 999_000)), goal=math.inf)
+
+
+def stream(message: bytes) -> int:
+    """Decode, check, compile and verify, and keep no program."""
+    spec = decode_spec(parse(jobs_pb2.JobSpec, message))
+    plays = 0
+    for block in compile_circuits(FILE.device, SNAPSHOT, spec.batch, spec.sweep).blocks():
+        VERIFY(*block)
+        plays += sum(len(program.plays.start) for program in block)
+    return plays
+
+
+def growth(message: bytes) -> float:
+    """Give the peak of the memory that a job takes, MiB."""
+    tracemalloc.start()
+    try:
+        stream(message)
+        return tracemalloc.get_traced_memory()[1] / 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def scaling(rounds: int) -> dict[str, float]:
+    """Print time and memory against gates, and their exponents."""
+    sizes = [of_size(gates) for gates in SCALES]
+    limited = [rows()[2], rows()[4]]
+    medians: list[float] = []
+    peaks: list[float] = []
+    print(f"{'work':28} {'gates':>8} {'ms':>9} {'ns/gate':>8} {'peak MiB':>9} {'bytes/gate':>11}")
+    for row in sizes + limited:
+        stream(row.message)
+        medians.append(statistics.median(milliseconds(stream, row.message) for _ in range(rounds)))
+        peaks.append(growth(row.message))
+        each = f"{medians[-1] * 1e6 / row.gates:8.1f} {peaks[-1]:9.2f} {peaks[-1] * 2**20 / row.gates:11.1f}"
+        print(f"{row.name:28} {row.gates:8} {medians[-1]:9.2f} {each}")
+    gates = np.log([row.gates for row in sizes])
+    exponents = [float(np.polyfit(gates, np.log(of[: len(sizes)]), 1)[0]) for of in (medians, peaks)]
+    print(f"exponent of time {exponents[0]:.3f}, of memory {exponents[1]:.3f} (goal at most 1.02)")
+    for row, peak, (about, goal) in zip(limited, peaks[len(sizes) :], GROWTH_GOALS.items(), strict=True):
+        print(f"memory of {row.name}: {peak:.1f} MiB (goal {goal} MiB at {about} gates)")
+    return {"exponent_time": exponents[0], "exponent_memory": exponents[1]}
+
+
+def main() -> int:
+    """Print what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    parser.add_argument("--rounds", type=int, default=7, help="runs of each row (%(default)s)")
+    parser.add_argument("--scaling", action="store_true", help="time and memory from 10^3 to 3 x 10^6 gates")
+    options = parser.parse_args()
+    found = scaling(options.rounds) if options.scaling else compare(options.rounds)
     if options.json:
-        print(json.dumps({"ratio": ratio, "ours_ms": ours[REFERENCE], "reference_ms": reference}))
+        print(json.dumps(found))
     return 0
 
 
