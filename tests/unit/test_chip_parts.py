@@ -322,6 +322,8 @@ def test_branches_whose_states_agree_are_one() -> None:
         register.apply(0, half, start=100 * repeat, end=100 * repeat + 20)
         register.hold(0, time=100 * repeat + 20)
         found = (rng.random(300) < register.joint([0])[branch, 1]).astype(np.int64)
-        branch = register.collapse(0, branch, found=found, left=found, end=100 * repeat + 60)
+        branch = register.collapse(
+            0, branch, found=found, left=found, taken=found >= 0, start=100 * repeat + 20, end=100 * repeat + 60
+        )
         assert len(register.states) == 2
         assert sorted(np.unique(branch).tolist()) == [0, 1]

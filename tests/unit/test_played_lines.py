@@ -8,7 +8,7 @@ import pytest
 from qubitd.cli.pictures.pulses import PlayedLine, Window
 from qubitd.cli.played import played_lines
 from qubitd.drivers.rack_file import load_rack
-from qubitd.emulator.events import Acquisitions, EventTable, InputPort, OutputPort, Plays, Waveform
+from qubitd.emulator.events import EVERY_SHOT, Acquisitions, EventTable, InputPort, OutputPort, Plays, Waveform
 
 FREQUENCIES = {
     "q0.drive": 6.05e9,
@@ -51,6 +51,7 @@ def table() -> EventTable:
             gain_q=np.array(columns[5]),
             frequency=np.array(columns[6]),
             phase=np.array(columns[7]) % 1.0,
+            condition=np.full(len(ROWS), EVERY_SHOT, dtype=np.int32),
         ),
         acquisitions=Acquisitions(
             start=np.array([1350, 1350]),
@@ -60,6 +61,8 @@ def table() -> EventTable:
             weight=np.array([-1, -1], dtype=np.int32),
             frequency=np.array([170e6, -230e6]),
             phase=np.zeros(2),
+            condition=np.full(2, EVERY_SHOT, dtype=np.int32),
+            feeds=np.zeros(2, dtype=np.bool_),
         ),
     )
 

@@ -38,13 +38,15 @@ class FeedForward:
     latency: int
     """From the end of an acquisition to the first sample that may depend on it."""
     travel: int
-    """From the end of an acquisition to the arrival of its trigger at every line's counter."""
+    """From the end of an acquisition to the arrival of its trigger at every line's counter, give or take less than
+    `step`; at `latency` it has arrived."""
     spacing: int
     """Between the ends of any two acquisitions that feed: one trigger is on the way at a time."""
     addresses: int
     """Qubits whose outcomes may feed in one chunk."""
     step: int
-    """Between any two things that one line does: plays, acquisitions, phase shifts, latches."""
+    """Between a latch and anything else that its line does (a play, an acquisition, a phase shift, another latch), and
+    between a latch and the arrival of a trigger."""
     shift: int
     """That a conditional phase shift takes on its line."""
     operators: frozenset[Operator] = frozenset(Operator)

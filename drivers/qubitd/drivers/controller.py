@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qubitd.core.capacity import Capacity
+from qubitd.core.feedforward import FeedForward
 from qubitd.core.job import Trace
 from qubitd.core.program import Chunk
 
@@ -70,6 +71,11 @@ class Controller(Protocol):
     @property
     def capacity(self) -> Capacity:
         """What its memories hold."""
+        ...
+
+    @property
+    def feedforward(self) -> FeedForward | None:
+        """What it can do with outcomes while a program runs; None if nothing."""
         ...
 
     def connect(self) -> None:

@@ -45,6 +45,21 @@ class InputPort:
     attenuation_db: float
 
 
+EVERY_SHOT = -1
+"""Condition of a row that takes place in every shot."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Condition:
+    """Something that holds in some shots, because of what acquisitions of the same table found."""
+
+    outcomes: tuple[int, ...]
+    """Rows of acquisitions, all of which send triggers; the latest of them ends before the condition counts."""
+    truth: NDArray[np.bool_]
+    """Shape (2 ** len(outcomes),): whether it holds when bit i of the index says that acquisition i sent its
+    trigger."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Plays:
     """Stretches of output, one row each, sorted by start. Every column has shape (rows,).
@@ -70,6 +85,8 @@ class Plays:
     """NCO, Hz; 0 where modulation is off."""
     phase: NDArray[np.float64]
     """NCO phase at the row's start, turns in [0, 1): accumulated since its last reset, plus `set_ph`."""
+    condition: NDArray[np.int32]
+    """Index into `EventTable.conditions`, `EVERY_SHOT` for none. Rows that exclude each other may overlap."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -90,6 +107,10 @@ class Acquisitions:
     """Demodulating NCO, Hz."""
     phase: NDArray[np.float64]
     """NCO phase at the row's start, turns."""
+    condition: NDArray[np.int32]
+    """Index into `EventTable.conditions`, `EVERY_SHOT` for none."""
+    feeds: NDArray[np.bool_]
+    """Whether the instruments have to know the points at the end of the window to go on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -104,3 +125,4 @@ class EventTable:
     waveforms: tuple[Waveform, ...]
     plays: Plays
     acquisitions: Acquisitions
+    conditions: tuple[Condition, ...] = ()

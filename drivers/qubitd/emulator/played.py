@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qubitd.emulator.events import Acquisitions, EventTable, InputPort, OutputPort, Plays, Waveform
+from qubitd.emulator.events import Acquisitions, Condition, EventTable, InputPort, OutputPort, Plays, Waveform
 
 
 def as_document(table: EventTable) -> dict[str, object]:
@@ -23,6 +23,9 @@ def as_document(table: EventTable) -> dict[str, object]:
         "waveforms": {str(index): _waveform(table.waveforms[index]) for index in sorted(used)},
         "plays": _columns(table.plays),
         "acquisitions": _columns(table.acquisitions),
+        "conditions": [
+            {"outcomes": list(condition.outcomes), "truth": condition.truth.tolist()} for condition in table.conditions
+        ],
     }
 
 
@@ -51,6 +54,10 @@ def from_document(document: Mapping[str, Any]) -> EventTable:
         acquisitions=Acquisitions(
             **{field.name: _read_column(field, document["acquisitions"]) for field in fields(Acquisitions)}
         ),
+        conditions=tuple(
+            Condition(outcomes=tuple(each["outcomes"]), truth=np.array(each["truth"], dtype=np.bool_))
+            for each in document["conditions"]
+        ),
     )
 
 
@@ -64,4 +71,9 @@ def _read_column(field: Field[Any], columns: Mapping[str, Any]) -> NDArray[Any]:
     return np.array(columns[field.name], dtype=_DTYPES[str(field.type)])
 
 
-_DTYPES = {"NDArray[np.int64]": np.int64, "NDArray[np.int32]": np.int32, "NDArray[np.float64]": np.float64}
+_DTYPES = {
+    "NDArray[np.int64]": np.int64,
+    "NDArray[np.int32]": np.int32,
+    "NDArray[np.float64]": np.float64,
+    "NDArray[np.bool_]": np.bool_,
+}

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from qubitd.emulator.errors import InvalidTableError
 from qubitd.emulator.events import EventTable
+from qubitd.emulator.outcomes import Decide, needs_no_decision
 from qubitd.emulator.q1 import core
 
 if TYPE_CHECKING:
@@ -37,9 +39,8 @@ def flagged(bench: Bench, where: str, program: str, *, bins: int = 4) -> str:
         ("acquire_weighed 0,0,3,3,20\nstop", "ACQ WEIGHT PLAYBACK INDEX INVALID PATH 1"),
         ("wait 10", "SEQUENCE PROCESSOR Q1 ILLEGAL INSTRUCTION"),
         ("illegal\nstop", "SEQUENCE PROCESSOR Q1 ILLEGAL INSTRUCTION"),
-        ("set_cond 1,1,0,100\nplay 0,0,20\nstop", "SEQUENCE PROCESSOR RT EXEC ILLEGAL INSTRUCTION"),
-        ("wait_trigger 1,100\nstop", "SEQUENCE PROCESSOR RT EXEC ILLEGAL INSTRUCTION"),
-        ("set_latch_en 1,4\nstop", "SEQUENCE PROCESSOR RT EXEC ILLEGAL INSTRUCTION"),
+        ("set_cond 1,1,6,100\nplay 0,0,20\nstop", "SEQUENCE PROCESSOR RT EXEC ILLEGAL INSTRUCTION"),
+        ("set_scope_en 1\nstop", "SEQUENCE PROCESSOR RT EXEC ILLEGAL INSTRUCTION"),
         ("move 3,R0\nnop\nwait R0\nwait 100\nstop", "SEQUENCE PROCESSOR RT EXEC COMMAND UNDERFLOW"),
         (
             "upd_param 4\n" + ("set_ph 1\n" * 5 + "play 0,0,8\n") * 10 + "stop",
@@ -115,14 +116,18 @@ def test_tones_that_never_add_up_do_not_overflow(bench: Bench) -> None:
 class Loud:
     """A digitiser that is driven beyond its range on path 0."""
 
-    def run(self, table: EventTable, rng: np.random.Generator) -> np.ndarray[tuple[int, int], np.dtype[np.complex128]]:
+    def run(
+        self, table: EventTable, rng: np.random.Generator, decide: Decide = needs_no_decision
+    ) -> NDArray[np.complex128]:
         return np.full((len(table.acquisitions.start), table.shots), 1.5 - 0.5j)
 
 
 class Broken:
     """A digitiser that cannot follow."""
 
-    def run(self, table: EventTable, rng: np.random.Generator) -> np.ndarray[tuple[int, int], np.dtype[np.complex128]]:
+    def run(
+        self, table: EventTable, rng: np.random.Generator, decide: Decide = needs_no_decision
+    ) -> NDArray[np.complex128]:
         raise InvalidTableError(column="plays.start", row=0, limit="sorted", value=-1)
 
 

@@ -115,7 +115,7 @@ def test_register_operands_are_cut_to_their_fields() -> None:
         ("illegal", Halt.ILLEGAL),
         ("jmp 100", Halt.ILLEGAL),
         ("", Halt.ILLEGAL),
-        ("set_cond 1,1,0,4\nstop", Halt.UNSUPPORTED),
+        ("set_scope_en 1\nstop", Halt.UNSUPPORTED),
         ("a: nop\njmp @a", Halt.ENDLESS),
     ],
 )

@@ -26,6 +26,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from qubitd.compiler.device_file import DeviceFile, load_device
 from qubitd.core.capacity import Usage
 from qubitd.core.circuit import CircuitBuilder, pack
+from qubitd.core.feedforward import FeedForward
 from qubitd.core.job import JobSpec, ProgramResult
 from qubitd.core.program import Chunk
 from qubitd.core.sweep import Sweep
@@ -78,6 +79,7 @@ class PaperRack:
     """Every qubit reads 0. `gate` holds a run until it is opened; each of `faults` is raised at the end of a run."""
 
     capacity: FewShots = field(default_factory=lambda: FewShots(most=1000))
+    feedforward: FeedForward | None = None
     faults: list[Exception | None] = field(default_factory=list)
     connect_faults: list[Exception] = field(default_factory=list)
     gate: threading.Event = field(default_factory=threading.Event)

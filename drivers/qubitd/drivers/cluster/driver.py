@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from qubitd.core.capacity import Capacity
+from qubitd.core.feedforward import FeedForward
 from qubitd.core.program import Chunk
 from qubitd.drivers.cluster import protocol
 from qubitd.drivers.cluster.assembler import ClusterAssembler
@@ -17,6 +18,7 @@ from qubitd.drivers.cluster.assembly import ClusterAssembly
 from qubitd.drivers.cluster.capacity import ClusterCapacity
 from qubitd.drivers.cluster.conversation import ClusterConversation
 from qubitd.drivers.cluster.exertion import refuse_above_ceilings
+from qubitd.drivers.cluster.feedforward import FEEDFORWARD
 from qubitd.drivers.cluster.holdings import Holdings
 from qubitd.drivers.cluster.known_settings import KnownSettings
 from qubitd.drivers.cluster.modules import KINDS, SEQUENCERS
@@ -92,6 +94,11 @@ class ClusterController:
     def capacity(self) -> Capacity:
         """What its memories hold."""
         return self._capacity
+
+    @property
+    def feedforward(self) -> FeedForward:
+        """What its trigger network can do."""
+        return FEEDFORWARD
 
     def connect(self) -> None:
         """Find the Cluster, make sure who it is, and adopt its state. Nothing is changed."""

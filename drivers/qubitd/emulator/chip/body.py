@@ -1,67 +1,158 @@
 """One shot body for all shots at once: maps in the order of time, and what the readouts find in each shot.
 
-A readout after which nothing happens to its qubit may wait: maps of other qubits commute with it, so all such
-readouts are drawn together from the final diagonal. Any other readout is drawn at once and splits the shots into
-branches.
+A readout after which nothing happens to its qubit, and for which nobody waits, may wait: maps of other qubits commute
+with it, so all such readouts are drawn together from the final diagonal. Any other readout is drawn at once and splits
+the shots into branches, as do pulses that are played in some shots only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import heapq
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qubitd.emulator.chip.basis import LEVELS, P0, P1
+from qubitd.emulator.chip.choice import Choice
 from qubitd.emulator.chip.drive import Turn
-from qubitd.emulator.chip.feedline import Probe
+from qubitd.emulator.chip.feedline import Falls, Probe
 from qubitd.emulator.chip.flux import Exchange
 from qubitd.emulator.chip.register import Register
+from qubitd.emulator.errors import EmulatorError
+from qubitd.emulator.events import EVERY_SHOT
+from qubitd.emulator.outcomes import Mask, Outcomes
 
-Event: TypeAlias = Turn | Exchange | Probe
+Pulse: TypeAlias = Turn | Exchange
+Event: TypeAlias = Pulse | Probe
+Listen = Callable[[int, Falls], NDArray[np.complex128]]
+"""Number of a window and what the readouts found so far -> its points, shape (shots,)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Ending:
+    """A window for whose points somebody waits."""
+
+    start: int
+    """ns: its end, when the points are known."""
+    window: int
+    """Its number among the body's windows."""
+    row: int
+    """In the table's acquisitions."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Script:
+    """What happens in a body."""
+
+    events: Sequence[Event]
+    """Each sorted by start, as those below."""
+    choices: Sequence[Choice] = ()
+    endings: Sequence[Ending] = ()
+
+
+Moment: TypeAlias = Event | Choice | Ending
 
 
 class BodyRun:
     """A body being played; it begins in |0..0>."""
 
     def __init__(
-        self, events: Sequence[Event], *, t1: Sequence[float], t2: Sequence[float], shots: int, rng: np.random.Generator
+        self, script: Script, outcomes: Outcomes, *, t1: Sequence[float], t2: Sequence[float], rng: np.random.Generator
     ) -> None:
         """Prepare a body.
 
         Args:
-            events: sorted by start.
+            script: what happens.
+            outcomes: to which what is found is added, and by which choices are made.
             t1: relaxation time of every qubit of the chip, ns.
             t2: coherence time of every qubit of the chip, ns.
-            shots: how many.
             rng: for what the readouts find.
         """
-        self._events = events
-        self._moved = sorted({qubit for event in events for qubit in _moves(event)})
+        self._script = script
+        self._outcomes = outcomes
+        moments = (*script.events, *script.choices)
+        self._moved = sorted({qubit for moment in moments for qubit in _moves(moment)})
         self._register = Register(self._moved, t1=t1, t2=t2)
         self._t1 = t1
-        self._shots = shots
         self._rng = rng
-        self._branch = np.zeros(shots, dtype=np.int64)
+        self._branch = np.zeros(outcomes.shots, dtype=np.int64)
         self._waiting: list[Probe] = []
         self._falls: dict[tuple[int, int], NDArray[np.float64]] = {}
+        self.points: dict[int, NDArray[np.complex128]] = {}
+        """Of the windows for which somebody waits, by their numbers."""
 
-    def play(self) -> dict[tuple[int, int], NDArray[np.float64]]:
-        """Play the body; give for each qubit and tone that reads it when each shot's qubit fell (`feedline.Falls`)."""
-        last = {qubit: i for i, event in enumerate(self._events) for qubit in _touches(event)}
-        for i, event in enumerate(self._events):
-            match event:
-                case Turn():
-                    self._register.apply(event.qubit, event.single, start=event.start, end=event.end)
-                case Exchange():
-                    self._register.apply_pair(event.pulsed, event.partner, event.pair, time=event.start)
+    def play(
+        self, listen: Listen, pulses: Callable[[Choice, Sequence[int]], Sequence[Pulse]]
+    ) -> Mapping[tuple[int, int], NDArray[np.float64]]:
+        """Play the body.
+
+        Args:
+            listen: gives the points of a window.
+            pulses: gives what a choice does while some of its conditions hold, sorted by start.
+
+        Returns:
+            For each qubit and tone that reads it, when each shot's qubit fell (`feedline.Falls`).
+        """
+        moments: list[Moment] = [*self._script.events, *self._script.choices, *self._script.endings]
+        moments.sort(key=lambda moment: moment.start)
+        last = {qubit: i for i, moment in enumerate(moments) for qubit in _touches(moment)}
+        queue: list[tuple[float, int, Moment, Mask | None]] = [
+            (moment.start, number, moment, None) for number, moment in enumerate(moments)
+        ]
+        added = len(queue)
+        while queue:
+            _, number, moment, taken = heapq.heappop(queue)
+            match moment:
                 case Probe():
-                    self._probe(event, final=last[event.qubit] == i)
+                    self._probe(moment, final=last[moment.qubit] == number and not self._is_awaited(moment))
+                case Ending():
+                    self.points[moment.window] = listen(moment.window, self._falls)
+                    self._outcomes.record(moment.row, self.points[moment.window])
+                case Choice():
+                    for chosen, mask in self._decided(moment, pulses):
+                        heapq.heappush(queue, (chosen.start, added, chosen, mask))
+                        added += 1
                 case _:
-                    assert_never(event)
+                    self._pulse(moment, taken)
         self._draw_waiting()
         return self._falls
+
+    def _pulse(self, pulse: Pulse, taken: Mask | None) -> None:
+        on = None
+        if taken is not None:
+            self._branch, on = self._register.separate(self._branch, taken)
+        match pulse:
+            case Turn():
+                self._register.apply(pulse.qubit, pulse.single, start=pulse.start, end=pulse.end, on=on)
+            case Exchange():
+                self._register.apply_pair(pulse.pulsed, pulse.partner, pulse.pair, time=pulse.start, on=on)
+            case _:
+                assert_never(pulse)
+
+    def _decided(
+        self, choice: Choice, pulses: Callable[[Choice, Sequence[int]], Sequence[Pulse]]
+    ) -> list[tuple[Pulse, Mask]]:
+        """Give what a choice does in which shots, for every pattern of its conditions that occurs."""
+        if not self._outcomes.are_known(choice.conditions):
+            raise EmulatorError(
+                f"a pulse at {choice.start} ns touches or overlaps one that depends on an acquisition which ends later"
+            )
+        held = np.stack([self._outcomes.mask(condition) for condition in choice.conditions])
+        patterns, shot = np.unique(held, axis=1, return_inverse=True)
+        return [
+            (pulse, shot.reshape(-1) == number)
+            for number, pattern in enumerate(patterns.T)
+            for pulse in pulses(choice, np.array(choice.conditions)[pattern].tolist())
+        ]
+
+    def _is_awaited(self, probe: Probe) -> bool:
+        """Whether somebody may want to know what a readout finds, or it overlaps a pulse that may be played."""
+        listening = any(ending.start > probe.start for ending in self._script.endings)
+        overlaps = any(choice.end > probe.start and probe.qubit in choice.touched for choice in self._script.choices)
+        return listening or overlaps or probe.condition != EVERY_SHOT
 
     def _probe(self, probe: Probe, *, final: bool) -> None:
         if probe.qubit not in self._moved:
@@ -70,9 +161,12 @@ class BodyRun:
         if final:
             self._waiting.append(probe)
             return
+        taken = self._outcomes.mask(probe.condition)
         found = _draw(self._register.joint([probe.qubit]), self._branch, self._rng)
         left = self._watch(probe, found)
-        self._branch = self._register.collapse(probe.qubit, self._branch, found=found, left=left, end=probe.end)
+        self._branch = self._register.collapse(
+            probe.qubit, self._branch, found=found, left=left, taken=taken, start=probe.start, end=probe.end
+        )
 
     def _draw_waiting(self) -> None:
         if not self._waiting:
@@ -95,12 +189,20 @@ class BodyRun:
         return left
 
 
-def _moves(event: Event) -> tuple[int, ...]:
-    return () if isinstance(event, Probe) else _touches(event)
+def _moves(moment: Event | Choice) -> tuple[int, ...]:
+    return () if isinstance(moment, Probe) else _touches(moment)
 
 
-def _touches(event: Event) -> tuple[int, ...]:
-    return (event.pulsed, event.partner) if isinstance(event, Exchange) else (event.qubit,)
+def _touches(moment: Moment) -> tuple[int, ...]:
+    match moment:
+        case Exchange():
+            return (moment.pulsed, moment.partner)
+        case Choice():
+            return moment.touched
+        case Ending():
+            return ()
+        case _:
+            return (moment.qubit,)
 
 
 def _draw(probabilities: NDArray[np.float64], branch: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:

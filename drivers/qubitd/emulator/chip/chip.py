@@ -7,20 +7,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qubitd.emulator.cabling import FEEDLINE, Cabling, ChipTruth
-from qubitd.emulator.chip.body import BodyRun, Event
+from qubitd.emulator.chip.basis import SIZE
+from qubitd.emulator.chip.body import BodyRun, Ending, Event, Pulse, Script
+from qubitd.emulator.chip.choice import Choice, choices
 from qubitd.emulator.chip.drive import DriveLines
-from qubitd.emulator.chip.feedline import FeedlineModel
+from qubitd.emulator.chip.feedline import Falls, FeedlineModel
 from qubitd.emulator.chip.flux import FluxLines
 from qubitd.emulator.chip.intervals import chains
-from qubitd.emulator.chip.lines import Arrivals, arrive
-from qubitd.emulator.events import Acquisitions, EventTable
+from qubitd.emulator.chip.lines import Arrivals, Signals, Windows, arrive
+from qubitd.emulator.errors import EmulatorError
+from qubitd.emulator.events import EVERY_SHOT, Acquisitions, EventTable, Waveform
+from qubitd.emulator.outcomes import Decide, Outcomes, needs_no_decision
 
+MOST_NUMBERS = 1 << 24
+"""Of all branches together, where a shot may become a branch of its own: 128 MiB."""
 _END = np.iinfo(np.int64).max
+Started = TypeVar("Started", Event, Choice)
 
 
 class Chip:
@@ -47,7 +56,9 @@ class Chip:
         """From the readout output over the feedline to the digitiser, ns."""
         return sum(cable.delay for cable in self.cabling.cables if cable.line == FEEDLINE)
 
-    def run(self, table: EventTable, rng: np.random.Generator) -> NDArray[np.complex128]:
+    def run(
+        self, table: EventTable, rng: np.random.Generator, decide: Decide = needs_no_decision
+    ) -> NDArray[np.complex128]:
         """Play a table.
 
         Returns:
@@ -56,59 +67,121 @@ class Chip:
         Raises:
             InvalidTableError: the table breaks its contract.
         """
-        arrivals = arrive(table, self.cabling)
-        points = np.empty((len(table.acquisitions.start), table.shots), dtype=np.complex128)
-        starts = body_starts(arrivals, passive_reset=self.truth.passive_reset)
-        bounds = [*starts.tolist(), _END]
-        bodies = _distribute(self._events(arrivals), starts)
-        for events, start, end in zip(bodies, bounds[:-1], bounds[1:], strict=True):
-            falls = BodyRun(events, t1=self.t1, t2=self.t2, shots=table.shots, rng=rng).play()
-            tones, windows = _rows(arrivals.tones.start, start, end), _rows(arrivals.windows.start, start, end)
-            points[arrivals.windows.row[windows]] = self.feedline.points(
-                arrivals.tones.take(tones),
-                arrivals.windows.take(windows),
-                arrivals.waveforms,
-                first_tone=tones.start,
-                falls=falls,
-                shots=table.shots,
-                rng=rng,
-            )
-        return points
+        played = _Played(self, arrive(table, self.cabling), rng)
+        at_once = table.shots
+        if table.conditions:  # each shot may become a branch of its own
+            at_once = max(1, MOST_NUMBERS // SIZE ** len(self.truth.qubits))
+        groups = [min(at_once, table.shots - first) for first in range(0, table.shots, at_once)]
+        return np.concatenate([played.points(Outcomes(table, decide, shots=shots)) for shots in groups], axis=1)
 
     def trace(self, table: EventTable, row: int, length: int, rng: np.random.Generator) -> NDArray[np.complex128]:
-        """Play a table and record the digitiser's input from the start of one window on, mean over shots.
+        """Play a table without conditions and record the digitiser's input from the start of one window on, mean over
+        shots.
 
         Raises:
             InvalidTableError: the table breaks its contract.
         """
-        arrivals = arrive(table, self.cabling)
         window = arrive(_listening(table, row, length), self.cabling).windows
-        bounds = [*body_starts(arrivals, passive_reset=self.truth.passive_reset).tolist(), _END]
-        body = int(np.searchsorted(bounds, window.start[0], side="right")) - 1
-        events = _distribute(self._events(arrivals), np.array(bounds[:-1]))[body]
-        tones = _rows(arrivals.tones.start, bounds[body], bounds[body + 1])
-        return self.feedline.trace(
-            arrivals.tones.take(tones),
-            window,
-            arrivals.waveforms,
-            first_tone=tones.start,
-            falls=BodyRun(events, t1=self.t1, t2=self.t2, shots=table.shots, rng=rng).play(),
-            shots=table.shots,
-            rng=rng,
-        )
+        outcomes = Outcomes(table, needs_no_decision, shots=table.shots)
+        return _Played(self, arrive(table, self.cabling), rng).trace(window, outcomes)
 
     def events(self, table: EventTable) -> list[Event]:
-        """Find what a table does to the qubits, sorted by start."""
-        return self._events(arrive(table, self.cabling))
+        """Find what a table without conditions does to the qubits, sorted by start."""
+        return self.events_of(arrive(table, self.cabling))
 
-    def _events(self, arrivals: Arrivals) -> list[Event]:
-        pulses = self.flux_lines.pulses(arrivals.fluxes, arrivals.waveforms)
-        events: list[Event] = [
-            *self.drive_lines.turns(arrivals.drives, arrivals.waveforms, pulses),
-            *self.flux_lines.exchanges(pulses),
-            *self.feedline.probes(arrivals.tones),
+    def events_of(self, arrivals: Arrivals) -> list[Event]:
+        """Find what arrives does to the qubits, sorted by start; conditions are left aside."""
+        pulses = self.pulses(arrivals.drives, arrivals.fluxes, arrivals.waveforms)
+        return sorted([*pulses, *self.feedline.probes(arrivals.tones)], key=lambda event: event.start)
+
+    def pulses(self, drives: Signals, fluxes: Signals, waveforms: tuple[Waveform, ...]) -> list[Pulse]:
+        """Find what plays on drive and flux lines do together, sorted by start."""
+        shifts = self.flux_lines.pulses(fluxes, waveforms)
+        pulses: list[Pulse] = [
+            *self.drive_lines.turns(drives, waveforms, shifts),
+            *self.flux_lines.exchanges(shifts),
         ]
-        return sorted(events, key=lambda event: event.start)
+        return sorted(pulses, key=lambda pulse: pulse.start)
+
+
+class _Played:
+    """A table on its way through the chip."""
+
+    def __init__(self, chip: Chip, arrivals: Arrivals, rng: np.random.Generator) -> None:
+        self._chip = chip
+        self._arrivals = arrivals
+        self._rng = rng
+        pairs = [(pair.pulsed, pair.partner) for pair in chip.truth.pairs]
+        found, drives, fluxes = choices(arrivals.drives, arrivals.fluxes, pairs)
+        sure = replace(arrivals, drives=arrivals.drives.take(drives), fluxes=arrivals.fluxes.take(fluxes))
+        self._starts = body_starts(arrivals, passive_reset=chip.truth.passive_reset)
+        self._events = _distribute(chip.events_of(sure), self._starts)
+        self._choices = _distribute(sorted(found, key=lambda choice: choice.start), self._starts)
+
+    def points(self, outcomes: Outcomes) -> NDArray[np.complex128]:
+        """Give the points of all shots, shape (acquisitions, shots)."""
+        windows = self._arrivals.windows
+        points = np.empty((len(windows.start), outcomes.shots), dtype=np.complex128)
+        bounds = [*self._starts.tolist(), _END]
+        for body, (start, end) in enumerate(pairwise(bounds)):
+            heard = _rows(windows.start, start, end)
+            points[windows.row[heard]] = self._body(body, start, end, outcomes)
+        return points
+
+    def trace(self, window: Windows, outcomes: Outcomes) -> NDArray[np.complex128]:
+        """Give what comes in during one window, mean over shots."""
+        bounds = [*self._starts.tolist(), _END]
+        body = int(np.searchsorted(bounds, window.start[0], side="right")) - 1
+        tones = _rows(self._arrivals.tones.start, bounds[body], bounds[body + 1])
+        return self._chip.feedline.trace(
+            self._arrivals.tones.take(tones),
+            window,
+            self._arrivals.waveforms,
+            first_tone=tones.start,
+            falls=BodyRun(
+                Script(events=self._events[body]),
+                outcomes,
+                t1=self._chip.t1,
+                t2=self._chip.t2,
+                rng=self._rng,
+            ).play(_nobody_listens, self._pulses),
+            shots=outcomes.shots,
+            rng=self._rng,
+        )
+
+    def _body(self, body: int, start: int, end: int, outcomes: Outcomes) -> NDArray[np.complex128]:
+        arrivals, chip = self._arrivals, self._chip
+        rows = _rows(arrivals.tones.start, start, end)
+        tones, windows = arrivals.tones.take(rows), arrivals.windows.take(_rows(arrivals.windows.start, start, end))
+
+        def points(chosen: NDArray[np.int64], falls: Falls) -> NDArray[np.complex128]:
+            return chip.feedline.points(
+                tones,
+                windows.take(chosen),
+                arrivals.waveforms,
+                first_tone=rows.start,
+                falls=falls,
+                outcomes=outcomes,
+                rng=self._rng,
+            )
+
+        run = BodyRun(
+            Script(events=self._events[body], choices=self._choices[body], endings=_endings(windows)),
+            outcomes,
+            t1=chip.t1,
+            t2=chip.t2,
+            rng=self._rng,
+        )
+        falls = run.play(lambda window, falls: points(np.array([window]), falls)[0], self._pulses)
+        found = np.empty((len(windows.start), outcomes.shots), dtype=np.complex128)
+        later = np.flatnonzero(~windows.feeds)
+        found[later] = points(later, falls)
+        for window, known in run.points.items():
+            found[window] = known
+        return found
+
+    def _pulses(self, choice: Choice, holding: Sequence[int]) -> list[Pulse]:
+        return self._chip.pulses(*choice.played(holding), self._arrivals.waveforms)
 
 
 def _listening(table: EventTable, row: int, length: int) -> EventTable:
@@ -122,8 +195,22 @@ def _listening(table: EventTable, row: int, length: int) -> EventTable:
         weight=np.array([-1], dtype=np.int32),
         frequency=np.zeros(1),
         phase=np.zeros(1),
+        condition=np.full(1, EVERY_SHOT, dtype=np.int32),
+        feeds=np.zeros(1, dtype=np.bool_),
     )
     return replace(table, acquisitions=scope)
+
+
+def _nobody_listens(window: int, falls: Falls) -> NDArray[np.complex128]:
+    """Stand in where no window feeds a condition."""
+    raise EmulatorError(f"window {window} was waited for, with {len(falls)} tones read, in a table without conditions")
+
+
+def _endings(windows: Windows) -> list[Ending]:
+    return [
+        Ending(start=int(windows.end[i]), window=i, row=int(windows.row[i]))
+        for i in np.flatnonzero(windows.feeds).tolist()
+    ]
 
 
 def body_starts(arrivals: Arrivals, *, passive_reset: int) -> NDArray[np.int64]:
@@ -137,8 +224,8 @@ def body_starts(arrivals: Arrivals, *, passive_reset: int) -> NDArray[np.int64]:
     return start[order][np.flatnonzero(np.diff(labels, prepend=-1))]
 
 
-def _distribute(events: Sequence[Event], starts: NDArray[np.int64]) -> list[list[Event]]:
-    bodies: list[list[Event]] = [[] for _ in starts]
+def _distribute(events: Sequence[Started], starts: NDArray[np.int64]) -> list[list[Started]]:
+    bodies: list[list[Started]] = [[] for _ in starts]
     of = np.searchsorted(starts, [event.start for event in events], side="right") - 1
     for event, body in zip(events, of.tolist(), strict=True):
         bodies[body].append(event)

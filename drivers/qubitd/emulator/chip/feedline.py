@@ -18,6 +18,7 @@ from qubitd.emulator.chip.intervals import chains
 from qubitd.emulator.chip.lines import Signals, Windows, envelope
 from qubitd.emulator.chip.resonator import Notch, jump_curve, mean_excess, seen
 from qubitd.emulator.events import Waveform
+from qubitd.emulator.outcomes import Outcomes
 
 REACH = 0.05
 """GHz: a tone this near to a resonator reads its qubit, a window this near is meant for it."""
@@ -42,6 +43,8 @@ class Probe:
     """ns: until here it is watched for its fall from 1 to 0."""
     tones: tuple[int, ...]
     """Rows of the table's tones."""
+    condition: int
+    """Index into the table's conditions: in which shots it is read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -124,7 +127,10 @@ class FeedlineModel:
         return [
             probe
             for qubit in range(len(self.notches))
-            for probe in _probes_of(qubit, tones, np.flatnonzero(read[:, qubit]))
+            for condition in np.unique(tones.condition).tolist()
+            for probe in _probes_of(
+                qubit, tones, np.flatnonzero(read[:, qubit] & (tones.condition == condition)), condition
+            )
         ]
 
     def points(
@@ -135,7 +141,7 @@ class FeedlineModel:
         *,
         first_tone: int,
         falls: Falls,
-        shots: int,
+        outcomes: Outcomes,
         rng: np.random.Generator,
     ) -> NDArray[np.complex128]:
         """Give the points of some windows, shape (windows, shots), fractions of full scale.
@@ -146,20 +152,21 @@ class FeedlineModel:
             waveforms: of the table.
             first_tone: number of the first of these tones in the table, as `falls` counts them.
             falls: levels of the qubits that are read.
-            shots: how many.
+            outcomes: by which some tones are played in some shots only.
             rng: for the amplifier's noise.
         """
-        points = rng.standard_normal((len(windows.start), shots, 2)).view(np.complex128)[..., 0]
+        points = rng.standard_normal((len(windows.start), outcomes.shots, 2)).view(np.complex128)[..., 0]
         points *= self.noise(windows, waveforms)[:, None]
         reached = (tones.start < windows.end[:, None]) & (tones.end + self._tail > windows.start[:, None])
         for k, j in np.argwhere(reached).tolist():
             heard = hear(tones, j, windows, k, waveforms)
-            points[k] += self.ground(heard)
+            played = outcomes.mask(int(tones.condition[j]))
+            points[k] += self.ground(heard) * played
             for qubit in self._read_by(heard):
                 fall = falls.get((qubit, first_tone + j))
                 if fall is not None:
                     excess = self.excess(qubit, heard)
-                    points[k] += np.interp(fall - tones.start[j], np.arange(len(excess)), excess)
+                    points[k] += np.interp(fall - tones.start[j], np.arange(len(excess)), excess) * played
         return points
 
     def trace(
@@ -240,8 +247,8 @@ class FeedlineModel:
         return np.flatnonzero(both).tolist()
 
 
-def _probes_of(qubit: int, tones: Signals, rows: NDArray[np.int64]) -> list[Probe]:
-    """Join those tones that touch or overlap."""
+def _probes_of(qubit: int, tones: Signals, rows: NDArray[np.int64], condition: int) -> list[Probe]:
+    """Join those tones that touch or overlap and are played in the same shots."""
     labels = chains(tones.start[rows], tones.end[rows], gap=1)
     groups = np.split(rows, np.flatnonzero(np.diff(labels)) + 1) if len(rows) else []
     return [
@@ -250,6 +257,7 @@ def _probes_of(qubit: int, tones: Signals, rows: NDArray[np.int64]) -> list[Prob
             start=int(tones.start[group[0]]),
             end=int(tones.end[group].max()),
             tones=tuple(group.tolist()),
+            condition=condition,
         )
         for group in groups
     ]

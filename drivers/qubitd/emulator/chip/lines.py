@@ -48,6 +48,8 @@ class Signals(_Stretches):
     """LO + NCO, GHz; 0 on a flux line."""
     phase: NDArray[np.float64]
     """Of the carrier at the row's start, turns."""
+    condition: NDArray[np.int64]
+    """Index into the table's conditions, `EVERY_SHOT` for none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -64,6 +66,8 @@ class Windows(_Stretches):
     """Of the mixing tone at the row's start, turns."""
     gain: NDArray[np.float64]
     """Of the way to the digitiser, 1 under reference conditions; 0 where no cable is."""
+    feeds: NDArray[np.bool_]
+    """Whether the points have to be known at the window's end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -147,6 +151,7 @@ def _signals(table: EventTable, ports: _Ports, qubit_of_port: Sequence[int | Non
         gain_q=ports.gain[port] * plays.gain_q[rows],
         carrier=ports.lo[port] + plays.frequency[rows] * 1e-9,
         phase=np.mod(plays.phase[rows] + ports.lo[port] * start, 1.0),
+        condition=plays.condition[rows].astype(np.int64),
     )
     return signals.take(np.argsort(arrived, kind="stable"))
 
@@ -162,6 +167,7 @@ def _windows(table: EventTable, ports: _Ports) -> Windows:
         frequency=ports.lo[rows.port] + rows.frequency * 1e-9,
         phase=np.mod(rows.phase + ports.lo[rows.port] * rows.start, 1.0),
         gain=ports.gain[rows.port],
+        feeds=rows.feeds,
     )
     return windows.take(np.argsort(left, kind="stable"))
 

@@ -37,19 +37,44 @@ class Register:
         self.states: NDArray[np.float64] = np.zeros((1, *[SIZE] * len(self._axis)))
         self.states[(0, *[P0] * len(self._axis))] = 1.0
 
-    def apply(self, qubit: int, single: Map, *, start: float, end: float) -> None:
-        """Act on one qubit from start to end; the map contains its own decay."""
+    def separate(
+        self, branch: NDArray[np.int64], taken: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Split branches in some of whose shots something happens.
+
+        Args:
+            branch: branch of each shot, shape (shots,).
+            taken: whether it happens, shape (shots,).
+
+        Returns:
+            The new branch of each shot, and in which branches it happens.
+        """
+        distinct, index = np.unique(branch * 2 + taken, return_inverse=True)
+        self.states = self.states[distinct // 2]
+        return index.reshape(-1), (distinct % 2).astype(np.bool_)
+
+    def apply(self, qubit: int, single: Map, *, start: float, end: float, on: NDArray[np.bool_] | None = None) -> None:
+        """Act on one qubit from start to end, in all branches or some; the map contains its own decay."""
+        if on is not None:
+            self._apply_in(on, qubit, single, start=start, end=end)
+            return
         self._relax(qubit, start)
         self._gathered[qubit] = single @ self._gathered[qubit]
         self._clock[qubit] = max(self._clock[qubit], end)
 
-    def apply_pair(self, first: int, second: int, pair: Map, *, time: float) -> None:
-        """Act on two qubits at one instant."""
+    def apply_pair(
+        self, first: int, second: int, pair: Map, *, time: float, on: NDArray[np.bool_] | None = None
+    ) -> None:
+        """Act on two qubits at one instant, in all branches or some."""
         self._settle(first, time)
         self._settle(second, time)
         axes = (self._axis[first], self._axis[second])
-        moved = np.tensordot(pair.reshape([SIZE] * 4), self.states, axes=((2, 3), axes))
-        self.states = np.moveaxis(moved, (0, 1), axes)
+        states = self.states if on is None else self.states[on]
+        moved = np.tensordot(pair.reshape([SIZE] * 4), states, axes=((2, 3), axes))
+        if on is None:
+            self.states = np.moveaxis(moved, (0, 1), axes)
+        else:
+            self.states[on] = np.moveaxis(moved, (0, 1), axes)
 
     def hold(self, qubit: int, *, time: float) -> None:
         """Bring a qubit to an instant at which it will be measured; nothing may happen to it afterwards."""
@@ -71,6 +96,8 @@ class Register:
         *,
         found: NDArray[np.int64],
         left: NDArray[np.int64],
+        taken: NDArray[np.bool_],
+        start: float,
         end: float,
     ) -> NDArray[np.int64]:
         """Continue each shot with what a measurement found.
@@ -80,23 +107,38 @@ class Register:
             branch: branch of each shot, shape (shots,).
             found: level that each shot found.
             left: level in which the measurement left it.
-            end: when the measurement was over, ns.
+            taken: whether it was measured in each shot.
+            start: when the measurement began, ns.
+            end: when it was over, ns.
 
         Returns:
             The new branch of each shot.
         """
-        keys = (branch * LEVELS + found) * LEVELS + left
+        keys = np.where(taken, (branch * LEVELS + found) * LEVELS + left, ~branch)
         distinct, index = np.unique(keys, return_inverse=True)
         axis = self._axis[qubit]
         made = np.zeros((len(distinct), *self.states.shape[1:]))
         for i, key in enumerate(distinct.tolist()):
+            if key < 0:
+                made[i] = self.states[~key]
+                decay(np.moveaxis(made[i], axis - 1, 0), end - start, t1=self._t1[qubit], t2=self._t2[qubit])
+                continue
             rest = self.states[key // LEVELS**2].take(key // LEVELS % LEVELS, axis=axis - 1)
             target = (i, *[slice(None)] * (axis - 1), key % LEVELS)
             made[target] = rest
         made /= self._trace(made)
         self._clock[qubit] = max(self._clock[qubit], end)
         self.states, merged = _merge(made)
-        return merged[index]
+        return merged[index.reshape(-1)]
+
+    def _apply_in(self, on: NDArray[np.bool_], qubit: int, single: Map, *, start: float, end: float) -> None:
+        self._settle(qubit, start)
+        axis = self._axis[qubit]
+        self.states[on] = np.moveaxis(np.tensordot(single, self.states[on], axes=((1,), (axis,))), 0, axis)
+        others = np.moveaxis(self.states[~on], axis, 0)
+        decay(others, max(end - start, 0.0), t1=self._t1[qubit], t2=self._t2[qubit])
+        self.states[~on] = np.moveaxis(others, 0, axis)
+        self._clock[qubit] = max(self._clock[qubit], end)
 
     def _trace(self, states: NDArray[np.float64]) -> NDArray[np.float64]:
         levels = states[(slice(None), *[slice(LEVELS)] * len(self._axis))]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from qubitd.core.envelope import samples_digest
 from qubitd.emulator.cabling import FEEDLINE, Cable, Cabling
-from qubitd.emulator.events import Acquisitions, EventTable, InputPort, OutputPort, Plays, Waveform
+from qubitd.emulator.events import EVERY_SHOT, Acquisitions, EventTable, InputPort, OutputPort, Plays, Waveform
 
 READOUT_LO = 7.28e9
 """Hz."""
@@ -105,6 +105,7 @@ class Tape:
                 gain_q=gain_q,
                 frequency=nco,
                 phase=phase,
+                condition=np.full(len(starts), EVERY_SHOT, dtype=np.int32),
             ),
             acquisitions=Acquisitions(
                 start=begun.astype(np.int64),
@@ -114,6 +115,8 @@ class Tape:
                 weight=weights.astype(np.int32),
                 frequency=mixing,
                 phase=mixed,
+                condition=np.full(len(begun), EVERY_SHOT, dtype=np.int32),
+                feeds=np.zeros(len(begun), dtype=np.bool_),
             ),
         )
 

@@ -36,10 +36,10 @@ class Acquisition:
     scope: tuple[ScopeTrace, ScopeTrace] = (NO_TRACE, NO_TRACE)
     """Both paths, as last stored."""
 
-    def add(self, bins: NDArray[np.int64], points: NDArray[np.complex128], bits: NDArray[np.bool_]) -> None:
-        """Add points, as sums over their window of samples in fractions of full scale, to bins that all exist."""
-        np.add.at(self.bins["path0"], bins, np.rint(points.real * FULL_SCALE).astype(np.int64))
-        np.add.at(self.bins["path1"], bins, np.rint(points.imag * FULL_SCALE).astype(np.int64))
+    def add(self, bins: NDArray[np.int64], sums: NDArray[np.int64], bits: NDArray[np.bool_]) -> None:
+        """Add integrations, shape (points, 2), to bins that all exist."""
+        np.add.at(self.bins["path0"], bins, sums[..., 0])
+        np.add.at(self.bins["path1"], bins, sums[..., 1])
         np.add.at(self.bins["threshold"], bins, bits.astype(np.uint32))
         np.add.at(self.bins["count"], bins, np.uint32(1))
         self.bins["valid"][bins] = 1

@@ -13,12 +13,36 @@ from dataclasses import dataclass
 from typing import cast
 
 from qubitd.emulator.errors import ScpiError
+from qubitd.emulator.q1.conditions import COUNTERS
 from qubitd.emulator.q1.latches import FREQUENCY_STEP, PHASE_STEP, Initial
 
 Json = dict[str, object] | list[object] | str | int | float | bool | None
 
 _FULL_SCALE = 32_768
 _MOST_GAIN = 32_767
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TriggerOutput:
+    """What a sequencer puts on the trigger network at the end of an acquisition."""
+
+    address: int
+    """1 to 15."""
+    inverted: bool
+    """Whether it is sent for a bit of 0 instead of 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CounterThreshold:
+    """How a trigger counter becomes a term of a condition."""
+
+    count: int
+    """Triggers from which on the term is true."""
+    inverted: bool
+
+    def of(self, counted: int) -> bool:
+        """Give the term."""
+        return (counted >= self.count) != self.inverted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +62,10 @@ class SequencerConfiguration:
     """The bit is `r[0] * path 0 + r[1] * path 1 > threshold`."""
     threshold: float
     """Compared with the sum over the window of samples as a fraction of full scale."""
+    trigger: TriggerOutput | None
+    """None: its acquisitions send nothing."""
+    counters: tuple[CounterThreshold, ...]
+    """Of the 15 counters."""
     marker_override: int | None
     """Marker outputs while set, whatever the program says."""
 
@@ -45,7 +73,7 @@ class SequencerConfiguration:
 def default_document() -> dict[str, object]:
     """Give the configuration after a reset."""
     document = json.loads(_DEFAULT)
-    document["seq_proc"]["trg"] = [{"count_threshold": 1, "threshold_invert": False} for _ in range(15)]
+    document["seq_proc"]["trg"] = [{"count_threshold": 1, "threshold_invert": False} for _ in range(COUNTERS)]
     return dict(document)
 
 
@@ -115,8 +143,23 @@ def interpret(document: Mapping[str, object]) -> SequencerConfiguration:
             view.number("acq.0.th_acq.rotation_matrix_a12", -1.001, 1.001),
         ),
         threshold=view.number("acq.0.th_acq.discr_threshold", -1e9, 1e9),
+        trigger=_trigger(view),
+        counters=tuple(
+            CounterThreshold(
+                count=int(view.number(f"seq_proc.trg.{i}.count_threshold", 0, 65_535)),
+                inverted=view.flag(f"seq_proc.trg.{i}.threshold_invert"),
+            )
+            for i in range(COUNTERS)
+        ),
         marker_override=int(view.number("awg.0.marker_ovr.val", 0, 15)) if view.flag("awg.0.marker_ovr.en") else None,
     )
+
+
+def _trigger(view: _View) -> TriggerOutput | None:
+    path = "acq.0.th_acq_trg_map"
+    if not view.flag(f"{path}.en"):
+        return None
+    return TriggerOutput(address=int(view.number(f"{path}.addr", 1, COUNTERS)), inverted=view.flag(f"{path}.inv"))
 
 
 def _register(fraction: float) -> int:
@@ -176,7 +219,6 @@ _DEFAULT = """{
 _DEFAULTS: Mapping[str, object] = default_document()
 _NOT_EMULATED = (
     "acq.0.th_acq_mrk_map.en",
-    "acq.0.th_acq_trg_map.en",
     "acq.0.ttl.auto_bin_incr_en",
     "awg.0.cont_mode.en_path",
     "awg.0.real_mode_en",

@@ -17,7 +17,7 @@ from qubitd.emulator.cluster.outputs import Rows, constants_split
 from qubitd.emulator.cluster.pool import WaveformPool
 from qubitd.emulator.cluster.windows import Windows
 from qubitd.emulator.q1.latches import Column
-from qubitd.emulator.q1.shotloop import Run
+from qubitd.emulator.q1.shotloop import CONCRETE, Run
 from qubitd.emulator.q1.timeline import Timeline
 
 _BIN_RANGE = 1 << 24
@@ -39,6 +39,28 @@ class Section:
     shots: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """Where the iterations of a shot loop lie."""
+
+    period: int
+    """ns of one iteration."""
+    first: int
+    """Start of the first one, ns."""
+    shots: int
+    """Iterations."""
+
+    @property
+    def executed(self) -> int:
+        """Iterations that were executed."""
+        return min(self.shots, CONCRETE)
+
+    @property
+    def bounds(self) -> Column:
+        """Start of each executed iteration, then the end of the last, ns."""
+        return self.first + self.period * np.arange(self.executed + 1)
+
+
 def whole(rows: Rows, windows: Windows, end: int) -> Section:
     """Take a run as it is."""
     return Section(rows=rows, windows=windows, bin_step=np.zeros_like(windows.bin), begin=0, duration=end, shots=1)
@@ -58,29 +80,27 @@ def common_period(runs: Sequence[Run], timelines: Sequence[Timeline]) -> tuple[i
     return (period, max(int(start[1]) for start in starts) - period) if period else None
 
 
-def sections(
-    rows: Rows, windows: Windows, pool: WaveformPool, *, first: int, period: int, shots: int, executed: int, end: int
-) -> list[Section] | None:
+def sections(rows: Rows, windows: Windows, pool: WaveformPool, cut: Cut, *, end: int) -> list[Section] | None:
     """Cut a run into sections; None if its iterations differ, or if something reaches from one into the next."""
-    bounds = first + period * np.arange(executed + 1)
+    bounds, executed = cut.bounds, cut.executed
     rows = constants_split(rows, pool, bounds)
     in_section = np.searchsorted(bounds, rows.start, side="right")
     opened = np.searchsorted(bounds, windows.start, side="right")
     limits = np.append(bounds, np.iinfo(np.int64).max)
     if (rows.start + rows.length > limits[in_section]).any() or (windows.start + windows.length > limits[opened]).any():
         return None
-    step = _bin_steps(windows, opened, executed, shots)
+    step = _bin_steps(windows, opened, executed, cut.shots)
     if step is None or not _alike(rows, in_section, bounds) or not _alike(windows, opened, bounds):
         return None
     loop = Section(
         rows=rows.take(in_section == 1),
         windows=windows.take(opened == 1),
         bin_step=step,
-        begin=first,
-        duration=period,
-        shots=shots,
+        begin=cut.first,
+        duration=cut.period,
+        shots=cut.shots,
     )
-    around = [(0, 0, first), (executed + 1, int(bounds[-1]), end)]
+    around = [(0, 0, cut.first), (executed + 1, int(bounds[-1]), end)]
     before, after = (
         Section(
             rows=rows.take(in_section == number),

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qubitd.emulator.cluster.player import Performance, Player
+from qubitd.emulator.q1.conditions import unknown_operator
 from qubitd.emulator.q1.core import Halt
 from qubitd.emulator.q1.flags import Flag
 from qubitd.emulator.q1.isa import Op
@@ -44,10 +45,7 @@ class Part:
 
     def cut(self, length: int) -> None:
         """Let the program end before an instruction."""
-        trace = self.trace
-        self.trace = replace(
-            trace, op=trace.op[:length], operands=trace.operands[:length], cycles=trace.cycles[:length]
-        )
+        self.trace = self.trace.until(length)
 
     def forget(self) -> None:
         """Follow it no further: it runs until it is stopped."""
@@ -57,13 +55,8 @@ class Part:
 
 def in_short(players: Sequence[Player], runs: Sequence[Run]) -> list[Timeline] | None:
     """Lay out runs whose loops were executed in short; None if anything on the way needs a closer look."""
-    for player, run in zip(players, runs, strict=True):
-        if (
-            run.trace.halt is not Halt.STOPPED
-            or first_too_short(run.trace) < len(run.trace)
-            or _forbidden(player, run.trace).any()
-        ):
-            return None
+    if not all(may_be_laid_out(player, run) for player, run in zip(players, runs, strict=True)):
+        return None
     members = [i for i, player in enumerate(players) if player.configuration.is_synchronised]
     common = common_timelines([runs[i].trace for i in members]) if members else []
     if common is None:
@@ -75,9 +68,27 @@ def in_short(players: Sequence[Player], runs: Sequence[Run]) -> list[Timeline] |
     return None
 
 
+def may_be_laid_out(player: Player, run: Run) -> bool:
+    """Whether a run ends, and asks for nothing that must not be."""
+    return (
+        run.trace.halt is Halt.STOPPED
+        and first_too_short(run.trace) == len(run.trace)
+        and not forbidden(player, run.trace).any()
+    )
+
+
+def is_steady(run: Run, one: Performance, other: Performance) -> bool:
+    """Whether the iterations of a shot loop take the same time in two performances, and the core keeps ahead in the
+    second."""
+    bounds = list(run.bounds)
+    same = np.array_equal(one.timeline.start[bounds], other.timeline.start[bounds])
+    whole = first_too_short(other.trace) == len(other.trace)
+    return same and whole and keeps_ahead(replace(run, trace=other.trace), other.timeline)
+
+
 def in_full(players: Sequence[Player], runs: Sequence[Run]) -> list[Part]:
     """Lay out every iteration of everything, with the flags that are raised on the way."""
-    parts = [_full_part(player, run) for player, run in zip(players, runs, strict=True)]
+    parts = [full_part(player, run) for player, run in zip(players, runs, strict=True)]
     _hold_members_of_endless(parts)
     while True:
         _place(parts)
@@ -90,7 +101,8 @@ def in_full(players: Sequence[Player], runs: Sequence[Run]) -> list[Part]:
         part.cut(at)
 
 
-def _full_part(player: Player, run: Run) -> Part:
+def full_part(player: Player, run: Run) -> Part:
+    """Execute one sequencer to its end, or to the first instruction that must not be, as if it waited for nobody."""
     trace = run_fully(player.code).trace if run.bounds else run.trace
     part = Part(player, trace, free_timeline(trace))
     if trace.halt is Halt.ENDLESS:
@@ -102,10 +114,10 @@ def _full_part(player: Player, run: Run) -> Part:
     if short < len(trace):
         part.flags.add(Flag.RT_UNDERFLOW)
         part.cut(short)
-    forbidden = _forbidden(player, part.trace)
-    if forbidden.any():
+    illegal = forbidden(player, part.trace)
+    if illegal.any():
         part.flags.add(Flag.RT_ILLEGAL_INSTRUCTION)
-        part.cut(int(np.argmax(forbidden)))
+        part.cut(int(np.argmax(illegal)))
     return part
 
 
@@ -136,14 +148,16 @@ def _place(parts: list[Part]) -> None:
             part.timeline = free_timeline(part.trace)
 
 
-def _forbidden(player: Player, trace: Trace) -> NDArray[np.bool_]:
-    """Where a module without a digitiser is to acquire, or one with it to weigh its two quadratures differently."""
+def forbidden(player: Player, trace: Trace) -> NDArray[np.bool_]:
+    """Where a module without a digitiser is to acquire, one with it to weigh its two quadratures differently, or a
+    condition has an operator that there is none of."""
     weighed = trace.op == Op.ACQUIRE_WEIGHED
     if not player.kind.is_readout:
-        return np.asarray(weighed | (trace.op == Op.ACQUIRE), dtype=np.bool_)
+        return np.asarray(weighed | (trace.op == Op.ACQUIRE) | unknown_operator(trace), dtype=np.bool_)
     contents = _contents(player)
     first, second = contents[trace.operands[:, 2]], contents[trace.operands[:, 3]]
-    return np.asarray(weighed & (first != second) & (first >= 0) & (second >= 0), dtype=np.bool_)
+    differ = weighed & (first != second) & (first >= 0) & (second >= 0)
+    return np.asarray(differ | unknown_operator(trace), dtype=np.bool_)
 
 
 def _contents(player: Player) -> NDArray[np.int64]:

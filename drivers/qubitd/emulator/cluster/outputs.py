@@ -15,6 +15,7 @@ from qubitd.emulator.cluster.columns import Columns, stacked
 from qubitd.emulator.cluster.player import Performance, Player
 from qubitd.emulator.cluster.pool import LONGEST_CONSTANT, WaveformPool
 from qubitd.emulator.cluster.switches import ALWAYS, Opening
+from qubitd.emulator.events import EVERY_SHOT
 from qubitd.emulator.q1.latches import TURN, Column, Latches
 from qubitd.emulator.q1.stretches import CONSTANT, Stretches, cut_into_stretches
 
@@ -42,12 +43,24 @@ class Rows(Columns):
     """Steps of 0.25 Hz."""
     phase: Column
     """At the start, 4e9ths of a turn."""
+    condition: Column
+    """Index among the run's conditions, `EVERY_SHOT` for none."""
 
 
 def joined(parts: list[Rows]) -> Rows:
     """Put rows one below the other, sorted by start; rows that start together have a definite order, too."""
     rows = stacked(Rows, parts)
-    keys = (rows.phase, rows.frequency, rows.gain_q, rows.gain_i, rows.waveform, rows.length, rows.port, rows.start)
+    keys = (
+        rows.condition,
+        rows.phase,
+        rows.frequency,
+        rows.gain_q,
+        rows.gain_i,
+        rows.waveform,
+        rows.length,
+        rows.port,
+        rows.start,
+    )
     return rows.take(np.lexsort(keys))
 
 
@@ -105,6 +118,7 @@ def _wired(
         gain_q=gain_q,
         frequency=frequency,
         phase=phase,
+        condition=np.full(len(length), EVERY_SHOT, dtype=np.int64),
     )
     return rows.take((length > 0) & ((gain_i != 0) | (gain_q != 0)))
 
@@ -168,6 +182,7 @@ def part_of(row: Rows, begin: int, end: int, pool: WaveformPool) -> Rows:
         gain_q=row.gain_q,
         frequency=row.frequency,
         phase=(row.phase + row.frequency * (skipped % TURN)) % TURN,
+        condition=row.condition,
     )
 
 

@@ -10,20 +10,25 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from qubitd.emulator.cluster.iterations import Section, common_period, sections, whole
-from qubitd.emulator.cluster.layout import Part, in_full, in_short
-from qubitd.emulator.cluster.outputs import PORTS_IN_SLOT, PortNumber, Rows, joined, rows_of
+from qubitd.emulator.cluster.branches import RunCondition, branches, openings
+from qubitd.emulator.cluster.ensemble import Ensemble, explore
+from qubitd.emulator.cluster.iterations import Cut, Section, common_period, sections, whole
+from qubitd.emulator.cluster.layout import Part, in_full, in_short, is_steady, may_be_laid_out
+from qubitd.emulator.cluster.outputs import Rows, joined, rows_of
 from qubitd.emulator.cluster.overflow import overflowing
 from qubitd.emulator.cluster.player import Performance, Player
 from qubitd.emulator.cluster.pool import WaveformPool
-from qubitd.emulator.cluster.recording import flag_slow_binning, record
-from qubitd.emulator.cluster.switches import Opening, opening
+from qubitd.emulator.cluster.recording import flag_slow_binning, record, sends_trigger, taken
+from qubitd.emulator.cluster.stepwise import play_stepwise
 from qubitd.emulator.cluster.tables import table_of
+from qubitd.emulator.cluster.walk import Uncertain, course
 from qubitd.emulator.cluster.windows import Windows, joined_windows, missing_acquisition, missing_weights, windows_of
 from qubitd.emulator.digitiser import Digitiser
 from qubitd.emulator.events import EventTable
+from qubitd.emulator.outcomes import Decide
 from qubitd.emulator.q1.flags import Flag
-from qubitd.emulator.q1.shotloop import CONCRETE, Run, run
+from qubitd.emulator.q1.isa import Op
+from qubitd.emulator.q1.shotloop import Run, run
 from qubitd.emulator.q1.stretches import invalid_plays
 
 log = logging.getLogger(__name__)
@@ -67,6 +72,10 @@ class Score:
     pool: WaveformPool
     duration: int
     """ns."""
+    conditions: tuple[RunCondition, ...] = ()
+    """That rows and windows of the sections have."""
+    others: tuple[Performance, ...] = ()
+    """What could have been performed instead, had acquisitions found something else."""
 
 
 def perform(
@@ -81,8 +90,37 @@ def perform(
         held_markers: for each slot the marker bits that sequencers outside this run hold.
     """
     runs = [run(player.code) for player in players]
-    score = score_in_short(players, runs, held_markers) or score_in_full(players, runs, held_markers)
-    return play(score, digitiser, rng)
+    if not any(map(uses_triggers, players, runs)):
+        score = score_in_short(players, runs, held_markers)
+        return play(score or score_in_full(players, runs, held_markers), digitiser, rng)
+    laid_out = score_with_conditions(players, runs, held_markers)
+    if laid_out is not None:
+        return play(laid_out, digitiser, rng)
+    return perform_stepwise(players, runs, digitiser, rng, held_markers)
+
+
+def perform_stepwise(
+    players: Sequence[Player],
+    runs: Sequence[Run],
+    digitiser: Digitiser,
+    rng: np.random.Generator,
+    held: Mapping[int, int],
+) -> Outcome:
+    """Run sequencers shot by shot: for runs in which outcomes decide when things happen."""
+    played = play_stepwise(players, runs, digitiser, rng, held)
+    for table in played.tables:
+        _flag_overflow(table, played.parts)
+    flag_slow_binning([played.section], played.parts)
+    for part, performance in zip(played.parts, played.performances, strict=True):
+        part.flags |= _faults(performance)
+    endings = tuple(map(_ending, played.parts, played.performances))
+    return Outcome(tables=tuple(played.tables), duration=played.section.duration, endings=endings)
+
+
+def uses_triggers(player: Player, run: Run) -> bool:
+    """Whether a sequencer sends triggers or may depend on them."""
+    feeds_back = (Op.SET_COND, Op.SET_LATCH_EN, Op.LATCH_RST, Op.WAIT_TRIGGER)
+    return player.configuration.trigger is not None or bool(np.isin(run.trace.op, feeds_back).any())
 
 
 def play(score: Score, digitiser: Digitiser, rng: np.random.Generator) -> Outcome:
@@ -90,15 +128,18 @@ def play(score: Score, digitiser: Digitiser, rng: np.random.Generator) -> Outcom
     players = [part.player for part in score.parts]
     tables: list[EventTable] = []
     for section in score.sections:
-        table = table_of(players, score.pool, section)
+        table = table_of(players, score.pool, section, score.conditions)
         if len(section.rows.start) or len(section.windows.start):
             tables.append(table)
             _flag_overflow(table, score.parts)
-        for shots, points in _points(table, digitiser, rng):
-            record(section, points, shots, score.parts)
+        decide = sends_trigger(section, score.parts)
+        for shots, points in _points(table, digitiser, rng, decide):
+            record(section, points, shots, score.parts, taken(table, section, points, decide, score.parts))
     flag_slow_binning(score.sections, score.parts)
-    for part, performance in zip(score.parts, score.performances, strict=True):
-        part.flags |= _faults(performance)
+    for part in score.parts:
+        for performance in (*score.performances, *score.others):
+            if performance.player is part.player:
+                part.flags |= _faults(performance)
     log.debug("run played", extra={"duration_ns": score.duration, "tables": len(tables)})
     endings = tuple(map(_ending, score.parts, score.performances))
     return Outcome(tables=tuple(tables), duration=score.duration, endings=endings)
@@ -120,14 +161,55 @@ def score_in_short(players: Sequence[Player], runs: Sequence[Run], held: Mapping
     end = max(timeline.end for timeline in timelines)
     pool = WaveformPool()
     rows, windows = _played(performances, pool, held, end)
-    duration, first = period
-    shots = runs[0].shots
-    executed = min(shots, CONCRETE)
-    found = sections(rows, windows, pool, first=first, period=duration, shots=shots, executed=executed, end=end)
+    cut = Cut(period=period[0], first=period[1], shots=runs[0].shots)
+    found = sections(rows, windows, pool, cut, end=end)
     if found is None:
         return None
-    total = end + (shots - executed) * duration
+    total = end + (cut.shots - cut.executed) * cut.period
     return Score(parts=parts, performances=performances, sections=found, pool=pool, duration=total)
+
+
+def score_with_conditions(players: Sequence[Player], runs: Sequence[Run], held: Mapping[int, int]) -> Score | None:
+    """Lay out a run in which all that can happen takes the same time; None if it is not such a run."""
+    if not all(map(may_be_laid_out, players, runs)):
+        return None
+    try:
+        ensemble = explore([course(player, run.trace) for player, run in zip(players, runs, strict=True)])
+        return _score_of(ensemble, players, runs, held)
+    except Uncertain:
+        return None
+
+
+def _score_of(
+    ensemble: Ensemble, players: Sequence[Player], runs: Sequence[Run], held: Mapping[int, int]
+) -> Score | None:
+    timelines = [path.timeline for path in ensemble.paths]
+    period = common_period(runs, timelines)
+    if period is None and any(each.shots > 1 for each in runs):
+        return None
+    if not all(
+        is_steady(executed, own[0], each)
+        for executed, own in zip(runs, ensemble.performances, strict=True)
+        for each in own
+    ):
+        return None
+    end = max(timeline.end for timeline in timelines)
+    cut = None if period is None else Cut(period=period[0], first=period[1], shots=runs[0].shots)
+    pool = WaveformPool()
+    bounds = np.zeros(0, dtype=np.int64) if cut is None else cut.bounds
+    rows, windows, conditions = branches(ensemble, pool, held, bounds, end)
+    found = [whole(rows, windows, end)] if cut is None else sections(rows, windows, pool, cut, end=end)
+    if found is None:
+        return None
+    return Score(
+        parts=[Part(player, path.trace, path.timeline) for player, path in zip(players, ensemble.paths, strict=True)],
+        performances=[own[0] for own in ensemble.performances],
+        sections=found,
+        pool=pool,
+        duration=end if cut is None else end + (cut.shots - cut.executed) * cut.period,
+        conditions=conditions,
+        others=tuple(each for own in ensemble.performances for each in own[1:]),
+    )
 
 
 def score_in_full(players: Sequence[Player], runs: Sequence[Run], held: Mapping[int, int]) -> Score:
@@ -143,25 +225,14 @@ def score_in_full(players: Sequence[Player], runs: Sequence[Run], held: Mapping[
 def _played(
     performances: Sequence[Performance], pool: WaveformPool, held: Mapping[int, int], end: int
 ) -> tuple[Rows, Windows]:
-    openings = _openings(performances, held)
-    rows = [rows for each in performances for rows in rows_of(each, pool, openings, end)]
+    opened = openings(performances, held)
+    rows = [rows for each in performances for rows in rows_of(each, pool, opened, end)]
     windows = [windows_of(each, pool) for each in performances if each.player.kind.is_readout]
     return joined(rows), joined_windows(windows)
 
 
-def _openings(performances: Sequence[Performance], held: Mapping[int, int]) -> dict[PortNumber, Opening]:
-    """When each RF switch is open: markers of the sequencers of a module are wired together."""
-    openings: dict[PortNumber, Opening] = {}
-    for slot, kind in {each.player.slot: each.player.kind for each in performances}.items():
-        markers = [(each.latches.time, each.latches.marker) for each in performances if each.player.slot == slot]
-        markers.append((np.zeros(1, dtype=np.int64), np.array([held.get(slot, 0)])))
-        for output, bit in enumerate(kind.switch_bits):
-            openings[slot * PORTS_IN_SLOT + output] = opening(bit, markers)
-    return openings
-
-
 def _points(
-    table: EventTable, digitiser: Digitiser, rng: np.random.Generator
+    table: EventTable, digitiser: Digitiser, rng: np.random.Generator, decide: Decide
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.complex128]]]:
     """Ask for the points of some shots at a time; gives the numbers of the shots and their points, shape (windows,
     shots)."""
@@ -171,7 +242,7 @@ def _points(
     at_once = max(1, _POINTS_AT_ONCE // windows)
     for begin in range(0, table.shots, at_once):
         shots = np.arange(begin, min(begin + at_once, table.shots))
-        yield shots, digitiser.run(replace(table, shots=len(shots)), rng)
+        yield shots, digitiser.run(replace(table, shots=len(shots)), rng, decide)
 
 
 def _flag_overflow(table: EventTable, parts: Sequence[Part]) -> None:

@@ -4,20 +4,33 @@ says."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qubitd.emulator.cluster.bins import Acquisition
+from qubitd.emulator.cluster.bins import FULL_SCALE, Acquisition
 from qubitd.emulator.cluster.iterations import Section, bins_of
 from qubitd.emulator.cluster.layout import Part
 from qubitd.emulator.cluster.player import SEQUENCERS_IN_SLOT, Player
+from qubitd.emulator.cluster.triggers import conflicts
 from qubitd.emulator.cluster.windows import BUFFERED, binning_backlog, binning_period
+from qubitd.emulator.events import EventTable
+from qubitd.emulator.outcomes import Decide, Outcomes
 from qubitd.emulator.q1.flags import Flag
 
+Sums: TypeAlias = NDArray[np.int64]
 
-def record(section: Section, points: NDArray[np.complex128], shots: NDArray[np.int64], parts: Sequence[Part]) -> None:
-    """Put the points of some shots, shape (windows, shots), into the bins of the sequencers that asked for them."""
+
+def record(
+    section: Section,
+    points: NDArray[np.complex128],
+    shots: NDArray[np.int64],
+    parts: Sequence[Part],
+    takes_place: NDArray[np.bool_],
+) -> None:
+    """Put the points of some shots, shape (windows, shots), into the bins of the sequencers that asked for them, where
+    the acquisition took place."""
     by_identity = {part.player.identity: part for part in parts}
     keys = np.stack([section.windows.sequencer, section.windows.acquisition], axis=1)
     for sequencer, index in np.unique(keys, axis=0).tolist():
@@ -25,7 +38,7 @@ def record(section: Section, points: NDArray[np.complex128], shots: NDArray[np.i
         part = by_identity[sequencer]
         acquisition = part.player.acquisitions[index]
         part.flags.add(Flag.BINNING_DONE)
-        if _fill(acquisition, part.player, section, rows, shots, points[rows]):
+        if _fill(acquisition, part.player, section, rows, shots, points[rows], takes_place[rows]):
             part.flags.add(Flag.BIN_INVALID)
         if any(acquisition.out_of_range):
             part.flags.add(Flag.BINNING_OUT_OF_RANGE)
@@ -38,19 +51,74 @@ def _fill(
     rows: NDArray[np.int64],
     shots: NDArray[np.int64],
     points: NDArray[np.complex128],
+    takes_place: NDArray[np.bool_],
 ) -> bool:
     """Fill the bins of one acquisition; tells whether some did not exist."""
     seen = _connected(player, points)
     for path, part in enumerate((seen.real, seen.imag)):
-        acquisition.out_of_range[path] |= bool((np.abs(part) > 1).any())
-    clipped = np.clip(seen.real, -1, 1) + 1j * np.clip(seen.imag, -1, 1)
-    sums = np.asarray(clipped * section.windows.length[rows, None], dtype=np.complex128)
-    cosine, sine = player.configuration.rotation
-    bits = cosine * sums.real + sine * sums.imag > player.configuration.threshold
+        acquisition.out_of_range[path] |= bool(((np.abs(part) > 1) & takes_place).any())
+    sums = integrated(player, points, section.windows.length[rows, None])
     bins = bins_of(section, rows, shots)
     exists = bins < len(acquisition.bins)
-    acquisition.add(bins[exists], sums[exists], bits[exists])
-    return not bool(exists.all())
+    filled = exists & takes_place
+    acquisition.add(bins[filled], sums[filled], thresholded(player, sums)[filled])
+    return not bool((exists | ~takes_place).all())
+
+
+def integrated(player: Player, points: NDArray[np.complex128], length: NDArray[np.int64]) -> Sums:
+    """Give the integers that a bin takes up: sums over windows of clipped samples, shape (windows, shots, 2).
+
+    A sample at full scale, times a weight of 1, adds 2^22.
+    """
+    seen = _connected(player, points)
+    paths = np.clip(np.stack([seen.real, seen.imag], axis=-1), -1, 1)
+    return np.rint(paths * length[..., None] * FULL_SCALE).astype(np.int64)
+
+
+def thresholded(player: Player, sums: Sums) -> NDArray[np.bool_]:
+    """Give the bit of each integration: its rotated sum against the threshold."""
+    cosine, sine = player.configuration.rotation
+    rotated = cosine * sums[..., 0] + sine * sums[..., 1]
+    return np.asarray(rotated > player.configuration.threshold * FULL_SCALE, dtype=np.bool_)
+
+
+def sends_trigger(section: Section, parts: Sequence[Part]) -> Decide:
+    """Give the rule by which the acquisitions of a section send triggers."""
+    by_identity = {part.player.identity: part.player for part in parts}
+
+    def decide(row: int, points: NDArray[np.complex128]) -> NDArray[np.bool_]:
+        player = by_identity[int(section.windows.sequencer[row])]
+        bits = thresholded(player, integrated(player, points, section.windows.length[row : row + 1]))
+        trigger = player.configuration.trigger
+        return ~bits if trigger is not None and trigger.inverted else bits
+
+    return decide
+
+
+def taken(
+    table: EventTable,
+    section: Section,
+    points: NDArray[np.complex128],
+    decide: Decide,
+    parts: Sequence[Part],
+) -> NDArray[np.bool_]:
+    """Tell in which shots each acquisition took place, shape (windows, shots), and flag triggers that met."""
+    windows = section.windows
+    end = windows.start + windows.length
+    outcomes = Outcomes(table, decide, shots=points.shape[1])
+    senders = np.flatnonzero(windows.sends == 1)
+    senders = senders[np.argsort(end[senders], kind="stable")]
+    for row in senders.tolist():
+        outcomes.record(row, points[row])
+    if len(senders):
+        sent = np.stack([outcomes.sent(row) for row in senders.tolist()])
+        again = np.concatenate([end[senders], end[senders] + section.duration])
+        met = conflicts(end[senders], sent) | conflicts(again, np.concatenate([sent[:, :-1], sent[:, 1:]]))[len(sent) :]
+        met_by = set(windows.sequencer[senders[met]].tolist())
+        for part in parts:
+            if part.player.identity in met_by:
+                part.flags.add(Flag.TRIGGER_CONFLICT)
+    return np.stack([outcomes.mask(number) for number in table.acquisitions.condition.tolist()])
 
 
 def _connected(player: Player, points: NDArray[np.complex128]) -> NDArray[np.complex128]:
@@ -75,7 +143,7 @@ def flag_slow_binning(sections: Sequence[Section], parts: Sequence[Part]) -> Non
 def _backlog(section: Section, sequencer: int, period: int) -> int:
     """The largest backlog in a section, the one being written included; over many iterations it grows evenly if it
     grows at all."""
-    start = section.windows.start[section.windows.sequencer == sequencer] - section.begin
+    start = np.unique(section.windows.start[section.windows.sequencer == sequencer]) - section.begin
     if section.shots == 1:
         return binning_backlog(start, period)
     twice = binning_backlog(np.concatenate([start, start + section.duration]), period)

@@ -94,6 +94,8 @@ def record(
     total = np.zeros(SAMPLES, dtype=np.complex128)
     averages = 0
     for table in tables:
+        if table.conditions:
+            raise ScpiError(-221, "a scope trace of a run with conditions is not emulated")
         for row in np.flatnonzero(table.acquisitions.sequencer == sequencer).tolist():
             total += table.shots * digitiser.trace(table, row, SAMPLES, rng)
             averages += table.shots

@@ -14,6 +14,7 @@ from qubitd.emulator.cluster.columns import Columns, stacked
 from qubitd.emulator.cluster.outputs import PORTS_IN_SLOT
 from qubitd.emulator.cluster.player import Performance, Player
 from qubitd.emulator.cluster.pool import WaveformPool
+from qubitd.emulator.events import EVERY_SHOT
 from qubitd.emulator.q1.isa import Op
 from qubitd.emulator.q1.latches import TURN, Column
 
@@ -44,12 +45,16 @@ class Windows(Columns):
     acquisition: Column
     """Index of the acquisition in its sequencer."""
     bin: Column
+    sends: Column
+    """1 where the acquisition may send a trigger."""
+    condition: Column
+    """Index among the run's conditions, `EVERY_SHOT` for none."""
 
 
 def joined_windows(parts: list[Windows]) -> Windows:
     """Put rows one below the other, sorted by start; rows that start together have a definite order, too."""
     rows = stacked(Windows, parts)
-    return rows.take(np.lexsort((rows.sequencer, rows.start)))
+    return rows.take(np.lexsort((rows.condition, rows.sequencer, rows.start)))
 
 
 def windows_of(performance: Performance, pool: WaveformPool) -> Windows:
@@ -72,6 +77,8 @@ def windows_of(performance: Performance, pool: WaveformPool) -> Windows:
         phase=latches.phase[rows] % TURN * demodulates,
         acquisition=operands[:, 0],
         bin=operands[:, 1],
+        sends=np.full(len(rows), player.configuration.trigger is not None, dtype=np.int64),
+        condition=np.full(len(rows), EVERY_SHOT, dtype=np.int64),
     ).take(exists)
 
 

@@ -70,8 +70,12 @@ class Op(IntEnum):
     ACQUIRE_WEIGHED = 50
     WAIT = 51
     WAIT_SYNC = 52
-    UNSUPPORTED = 53
-    """Assembles, but this emulator does not execute it: conditions, triggers, time tags, feedback."""
+    SET_LATCH_EN = 53
+    LATCH_RST = 54
+    SET_COND = 55
+    WAIT_TRIGGER = 56
+    UNSUPPORTED = 57
+    """Assembles, but this emulator does not execute it: time tags, digital outputs, scopes."""
 
 
 FIRST_REAL_TIME = Op.SET_MRK
@@ -181,11 +185,11 @@ _TABLE: tuple[tuple[str, Op, tuple[str, ...]], ...] = (
     ("acquire_weighted", Op.ACQUIRE_WEIGHED, ("seq_acq_idx *seq_bin_idx *seq_weight_idx0 *seq_weight_idx1 seq_cnt",)),
     ("wait", Op.WAIT, ("*seq_cnt",)),
     ("wait_sync", Op.WAIT_SYNC, ("*seq_cnt",)),
+    ("latch_rst", Op.LATCH_RST, ("*seq_cnt",)),
+    ("set_latch_en", Op.SET_LATCH_EN, ("*seq_latch_en seq_cnt",)),
+    ("set_cond", Op.SET_COND, ("*seq_cond_en *seq_mask *seq_op seq_else_cnt",)),
+    ("wait_trigger", Op.WAIT_TRIGGER, ("*seq_trig_addr *seq_cnt",)),
     # Taken by the assembler, answered by an error flag when executed.
-    ("latch_rst", Op.UNSUPPORTED, ("*seq_cnt",)),
-    ("set_latch_en", Op.UNSUPPORTED, ("*seq_latch_en seq_cnt",)),
-    ("set_cond", Op.UNSUPPORTED, ("*seq_cond_en *seq_mask *seq_op seq_else_cnt",)),
-    ("wait_trigger", Op.UNSUPPORTED, ("*seq_trig_addr *seq_cnt",)),
     ("acquire_ttl", Op.UNSUPPORTED, ("seq_acq_idx *seq_bin_idx seq_ttl_en seq_cnt",)),
     ("set_scope_en", Op.UNSUPPORTED, ("*seq_scope_en",)),
     ("set_time_ref", Op.UNSUPPORTED, ("",)),

@@ -57,6 +57,8 @@ class Latches:
     """Steps of 0.25 Hz."""
     phase: Column
     """Of the NCO at `time`, 4e9ths of a turn, in [0, 4e9)."""
+    relative: Column
+    """What `set_ph` has added to the phase, 4e9ths of a turn."""
     marker: Column
 
     def changed(self) -> NDArray[np.bool_]:
@@ -77,6 +79,7 @@ def latch(trace: Trace, timeline: Timeline, initial: Initial) -> Latches:
     gain0, gain1 = (pending.held(Op.SET_AWG_GAIN, path, initial.gain[path]) for path in (0, 1))
     offset0, offset1 = (pending.held(Op.SET_AWG_OFFS, path, initial.offset[path]) for path in (0, 1))
     frequency = pending.held(Op.SET_FREQ, 0, initial.frequency)
+    phase, relative = _phase(pending, time, frequency, initial.phase)
     return Latches(
         index=np.concatenate([[-1], latching]),
         time=time,
@@ -85,7 +88,8 @@ def latch(trace: Trace, timeline: Timeline, initial: Initial) -> Latches:
         offset0=offset0,
         offset1=offset1,
         frequency=frequency,
-        phase=_phase(pending, time, frequency, initial.phase),
+        phase=phase,
+        relative=relative,
         marker=pending.held(Op.SET_MRK, 0, initial.marker),
     )
 
@@ -113,12 +117,12 @@ class _Pending:
         return values[count], np.diff(count, prepend=0) > 0
 
 
-def _phase(pending: _Pending, time: Column, frequency: Column, initial: int) -> Column:
-    """NCO phase at each latch: what ran up since the last reset, plus `set_ph`, plus all `set_ph_delta` since the
-    reset.
+def _phase(pending: _Pending, time: Column, frequency: Column, initial: int) -> tuple[Column, Column]:
+    """Give the NCO phase at each latch, and how much of it is `set_ph`'s.
 
-    A change of frequency keeps the phase. `reset_ph` clears all three, and the initial phase; what was set together
-    with it counts from it.
+    The phase is what ran up since the last reset, plus `set_ph`, plus all `set_ph_delta` since the reset. A change of
+    frequency keeps it. `reset_ph` clears all three, and the initial phase; what was set together with it counts from
+    it.
     """
     row = np.arange(len(time))
     advance = frequency[:-1] * (np.diff(time) % TURN) % TURN
@@ -134,4 +138,4 @@ def _phase(pending: _Pending, time: Column, frequency: Column, initial: int) -> 
     since_reset = stepped - (stepped - steps)[last_reset]
     start = np.where(np.maximum.accumulate(reset), 0, initial)
     phase: Column = (ran_up - ran_up[last_reset] + start + PHASE_STEP * (relative + since_reset)) % TURN
-    return phase
+    return phase, PHASE_STEP * relative

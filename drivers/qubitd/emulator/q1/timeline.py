@@ -26,6 +26,9 @@ for _op, _index in {
     Op.ACQUIRE_WEIGHED: 4,
     Op.WAIT: 0,
     Op.WAIT_SYNC: 0,
+    Op.SET_LATCH_EN: 1,
+    Op.LATCH_RST: 0,
+    Op.WAIT_TRIGGER: 1,
 }.items():
     _DURATION_OPERAND[_op] = _index
 
@@ -41,6 +44,11 @@ class Timeline:
     def end(self) -> int:
         """End of the last instruction, ns."""
         return int(self.start[-1])
+
+
+def takes_time(op: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Tell which instructions hold up the next one."""
+    return np.asarray(_DURATION_OPERAND[op] >= 0, dtype=np.bool_)
 
 
 def durations(trace: Trace) -> NDArray[np.int64]:

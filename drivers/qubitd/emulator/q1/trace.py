@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,10 @@ class Trace:
 
     def __len__(self) -> int:
         return len(self.op)
+
+    def until(self, length: int) -> Trace:
+        """Give its first instructions."""
+        return replace(self, op=self.op[:length], operands=self.operands[:length], cycles=self.cycles[:length])
 
 
 def collect(core: Core, halt: Halt, marks: list[Mark]) -> tuple[Trace, list[int]]:
@@ -67,6 +71,17 @@ def _as_fields(op: NDArray[np.uint8], values: NDArray[np.int64]) -> NDArray[np.i
     return fields
 
 
-_FIELD_BITS = {Op.WAIT: 16, Op.WAIT_SYNC: 16, Op.SET_MRK: 4, Op.PLAY: 16, Op.ACQUIRE: 24, Op.ACQUIRE_WEIGHED: 24}
+_FIELD_BITS = {
+    Op.WAIT: 16,
+    Op.WAIT_SYNC: 16,
+    Op.SET_MRK: 4,
+    Op.PLAY: 16,
+    Op.ACQUIRE: 24,
+    Op.ACQUIRE_WEIGHED: 24,
+    Op.SET_LATCH_EN: 1,
+    Op.LATCH_RST: 16,
+    Op.SET_COND: 16,
+    Op.WAIT_TRIGGER: 16,
+}
 _CYCLES = np.ones(256, dtype=np.int64)
 _CYCLES[[*(ARITHMETIC - {Op.MOVE}), Op.JGE_IMMEDIATE, Op.JLT_IMMEDIATE, Op.LOOP]] += ARITHMETIC_CYCLES

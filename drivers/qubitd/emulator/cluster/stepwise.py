@@ -1,0 +1,184 @@
+"""Runs in which outcomes decide when things happen, one iteration of the shot loop after another.
+
+An iteration is laid out as if no acquisition sent a trigger that is not known to send one, and played with the random
+numbers that belong to it. The first acquisition that finds otherwise is noted, and the iteration is laid out anew and
+played with the same random numbers: all before that acquisition comes out the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qubitd.emulator.cluster.branches import openings
+from qubitd.emulator.cluster.iterations import Section, whole
+from qubitd.emulator.cluster.layout import Part, full_part
+from qubitd.emulator.cluster.outputs import Rows, joined, rows_of
+from qubitd.emulator.cluster.player import Performance, Player
+from qubitd.emulator.cluster.pool import WaveformPool
+from qubitd.emulator.cluster.recording import record, sends_trigger
+from qubitd.emulator.cluster.tables import table_of
+from qubitd.emulator.cluster.triggers import Source, conflicts
+from qubitd.emulator.cluster.walk import Walk, course
+from qubitd.emulator.cluster.windows import Windows, joined_windows, windows_of
+from qubitd.emulator.digitiser import Digitiser
+from qubitd.emulator.errors import EmulatorError
+from qubitd.emulator.events import EventTable
+from qubitd.emulator.outcomes import Decide
+from qubitd.emulator.q1.flags import Flag
+from qubitd.emulator.q1.issue import first_late
+from qubitd.emulator.q1.shotloop import Run
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Played:
+    """A run that was played."""
+
+    parts: list[Part]
+    performances: list[Performance]
+    section: Section
+    """All of it."""
+    tables: list[EventTable]
+
+
+class _DivergedError(EmulatorError):
+    """An acquisition sends a trigger that it was not expected to send."""
+
+
+def play_stepwise(
+    players: Sequence[Player],
+    runs: Sequence[Run],
+    digitiser: Digitiser,
+    rng: np.random.Generator,
+    held: Mapping[int, int],
+) -> Played:
+    """Play a run."""
+    parts = [full_part(player, run) for player, run in zip(players, runs, strict=True)]
+    steps = _Steps(parts, digitiser, rng, held)
+    for ends in _iterations(parts, runs):
+        steps.play(ends)
+    return steps.finish()
+
+
+def _iterations(parts: Sequence[Part], runs: Sequence[Run]) -> list[list[int]]:
+    """Give the index of the instruction before which each iteration ends, for each sequencer; the last ends with the
+    program."""
+    last = [len(part.trace) for part in parts]
+    shots = {run.shots if run.bounds else 1 for run in runs}
+    if len(shots) != 1:
+        return [last]
+    inner = [
+        [run.bounds[1] + number * (run.bounds[2] - run.bounds[1]) for run in runs] for number in range(shots.pop() - 1)
+    ]
+    return [*([min(pair) for pair in zip(ends, last, strict=True)] for ends in inner), last]
+
+
+class _Steps:
+    """A run under way."""
+
+    def __init__(
+        self, parts: list[Part], digitiser: Digitiser, rng: np.random.Generator, held: Mapping[int, int]
+    ) -> None:
+        self._parts = parts
+        self._digitiser = digitiser
+        self._rng = rng
+        self._held = held
+        self._pool = WaveformPool()
+        self._walk = Walk([course(part.player, part.trace) for part in parts], certain=False)
+        self._bits: dict[Source, bool] = {}
+        self._begin = [0] * len(parts)
+        """Where the iteration begins on each sequencer, ns."""
+        self._tables: list[EventTable] = []
+
+    def play(self, ends: Sequence[int]) -> None:
+        """Play up to an instruction of each sequencer."""
+        while not self._try(ends):
+            continue
+
+    def finish(self) -> Played:
+        """Give the whole run."""
+        for part, path in zip(self._parts, self._walk.paths(), strict=True):
+            part.trace, part.timeline, part.ends = path.trace, path.timeline, part.ends and path.ends
+            if first_late(part.trace, part.timeline) < len(part.trace):
+                part.flags.add(Flag.RT_UNDERFLOW)
+        self._flag_conflicts()
+        performances = [part.perform() for part in self._parts]
+        rows, windows = self._layout(performances, [0] * len(performances))
+        end = max(part.timeline.end for part in self._parts)
+        return Played(self._parts, performances, whole(rows, windows, end), self._tables)
+
+    def _try(self, ends: Sequence[int]) -> bool:
+        """Play once; False if an acquisition found something unexpected."""
+        walk = self._walk.copy()
+        walk.advance(self._sends, until=ends)
+        paths = walk.paths(until=ends)
+        parts = [Part(part.player, path.trace, path.timeline) for part, path in zip(self._parts, paths, strict=True)]
+        rows, windows = self._layout([part.perform() for part in parts], self._begin)
+        ends_at = [part.timeline.end for part in parts]
+        section = Section(
+            rows=rows,
+            windows=windows,
+            bin_step=np.zeros_like(windows.bin),
+            begin=min(self._begin),
+            duration=max(ends_at) - min(self._begin),
+            shots=1,
+        )
+        sources = {(parts[s.source.player].player.identity, s.start): s.source for s in walk.sending}
+        table = table_of([part.player for part in self._parts], self._pool, section, ())
+        table = replace(table, acquisitions=replace(table.acquisitions, feeds=windows.sends == 1))
+        rng = deepcopy(self._rng)
+        try:
+            points = self._digitiser.run(table, rng, self._noting(section, sources))
+        except _DivergedError:
+            return False
+        record(section, points, np.zeros(1, dtype=np.int64), self._parts, np.ones(points.shape, dtype=np.bool_))
+        self._rng.bit_generator.state = rng.bit_generator.state
+        self._walk, self._begin = walk, ends_at
+        self._tables.append(table)
+        return True
+
+    def _sends(self, source: Source) -> bool:
+        return self._bits.get(source, False)
+
+    def _noting(self, section: Section, sources: Mapping[tuple[int, int], Source]) -> Decide:
+        """Give the rule that compares what is found with what was expected."""
+        decide, windows = sends_trigger(section, self._parts), section.windows
+
+        def note(row: int, points: NDArray[np.complex128]) -> NDArray[np.bool_]:
+            sent = decide(row, points)
+            source = sources[int(windows.sequencer[row]), int(windows.start[row])]
+            expected = self._sends(source)
+            self._bits[source] = bool(sent[0])
+            if self._bits[source] != expected:
+                raise _DivergedError
+            return sent
+
+        return note
+
+    def _layout(self, performances: Sequence[Performance], begin: Sequence[int]) -> tuple[Rows, Windows]:
+        """Give what each sequencer plays and integrates from a time of its own on."""
+        end = max(each.timeline.end for each in performances)
+        opened = openings(performances, self._held)
+        rows = [
+            rows.take(rows.start >= first)
+            for each, first in zip(performances, begin, strict=True)
+            for rows in rows_of(each, self._pool, opened, end)
+        ]
+        windows = [
+            (heard := windows_of(each, self._pool)).take(heard.start >= first)
+            for each, first in zip(performances, begin, strict=True)
+            if each.player.kind.is_readout
+        ]
+        return joined(rows), joined_windows(windows)
+
+    def _flag_conflicts(self) -> None:
+        sending = sorted(self._walk.sending, key=lambda sent: sent.end)
+        end = np.array([sent.end for sent in sending], dtype=np.int64)
+        met = conflicts(end, np.array([[self._sends(sent.source)] for sent in sending], dtype=np.bool_).reshape(-1, 1))
+        for sent, has_met in zip(sending, met.tolist(), strict=True):
+            if has_met:
+                self._parts[sent.source.player].flags.add(Flag.TRIGGER_CONFLICT)
