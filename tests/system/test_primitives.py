@@ -131,6 +131,9 @@ def test_more_than_a_job_may_hold_is_sent_as_several(
         assert ones.num_shots == 100
         assert (ones.bitcount().mean(axis=-1) > 0.5).tolist() == [False, True, False]
         assert len(job.jobs) == 9
+        again = QubitdSampler(backend, seed_simulator=3).run([(turned, [[0.0], [math.pi]], 10)] * 3)
+        assert (again.result()[2].data.read.bitcount().mean(axis=-1) > 0.5).tolist() == [False, True]
+        assert len(again.jobs) == 2
 
 
 def test_an_estimator_agrees_with_physics_in_every_basis(backend: QubitdBackend, pair: QuantumCircuit) -> None:
@@ -149,6 +152,22 @@ def test_an_estimator_agrees_with_physics_in_every_basis(backend: QubitdBackend,
     assert result.metadata["shots"] == 2500
     theirs = BackendEstimatorV2(backend=backend).run([(pair, native)], precision=0.02).result()[0].data.evs
     np.testing.assert_allclose(result.data.evs, theirs, atol=0.12)
+
+
+def test_a_circuit_travels_once_however_many_values_it_takes(backend: QubitdBackend, turned: QuantumCircuit) -> None:
+    job = QubitdSampler(backend).run([(turned, np.linspace(0, math.pi, 50), 20)])
+    assert job.result()[0].data.shape == (50,)
+    described = backend.provider.client.get_job(job.job_id())
+    assert (described.num_circuits, described.num_programs) == (1, 50)
+
+
+def test_values_of_a_shape_may_belong_to_no_parameter(backend: QubitdBackend) -> None:
+    circuit = QuantumCircuit(1)
+    circuit.x(0)
+    observables = [[SparsePauliOp("Z")], [SparsePauliOp("X")]]
+    (result,) = QubitdEstimator(backend).run([(circuit, observables)], precision=0.05).result()
+    assert result.data.shape == (2, 1)
+    assert result.data.evs[0, 0] < -0.8
 
 
 def test_parameters_and_observables_are_broadcast(backend: QubitdBackend) -> None:

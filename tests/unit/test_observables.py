@@ -9,7 +9,7 @@ import pytest
 from qiskit import QuantumCircuit
 from qiskit.quantum_info import Operator, SparseObservable, Statevector, random_statevector
 
-from qubitd.provider.observables import REGISTER, Group, grouped, measured, term_of, values
+from qubitd.provider.observables import REGISTER, Group, grouped, term_of, values, with_measurement
 
 
 def exact(letters: str, state: Statevector) -> float:
@@ -34,7 +34,7 @@ def _matrix(paulis: str, indices: list[int], num_qubits: int) -> np.ndarray:
 def by_measuring(letters: str, state: Statevector) -> float:
     """The value that follows from the probabilities of the outcomes."""
     (group,) = grouped([term_of(letters)])
-    circuit = measured(QuantumCircuit(state.num_qubits), group)
+    circuit = with_measurement(QuantumCircuit(state.num_qubits), group)
     turned = state.evolve(circuit.remove_final_measurements(inplace=False))
     probabilities = turned.probabilities(group.qubits)
     outcomes = np.arange(len(probabilities), dtype=np.uint8)[:, np.newaxis]
@@ -61,7 +61,7 @@ def test_terms_that_agree_on_every_qubit_share_a_circuit() -> None:
 def test_the_added_register_follows_the_circuits_own_bits() -> None:
     group = Group()
     group.add(term_of("ZI"))
-    circuit = measured(QuantumCircuit(2, 9), group)
+    circuit = with_measurement(QuantumCircuit(2, 9), group)
     assert circuit.cregs[-1].name == REGISTER
     assert circuit.find_bit(circuit.data[-1].clbits[0]).index == 9
     rows = np.array([[0b10, 0], [0b00, 255], [0b10, 7]], dtype=np.uint8)

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from qiskit.circuit import QuantumCircuit
 from qiskit.primitives import BaseEstimatorV2, DataBin, PrimitiveResult, PubResult
 from qiskit.primitives.containers.estimator_pub import EstimatorPub
 
 from qubitd.provider.backend import QubitdBackend
 from qubitd.provider.errors import ProviderError
-from qubitd.provider.observables import Group, Term, grouped, measured, term_of, values
+from qubitd.provider.observables import Group, Term, grouped, term_of, values, with_measurement
 from qubitd.provider.primitive_job import QubitdPrimitiveJob
-from qubitd.provider.runner import Batch, Runner
-from qubitd.provider.sampler import bound
+from qubitd.provider.runner import Batch, Runner, Work, work_of
 
 _DEFAULT_PRECISION = 1 / 64
 _PILOT = 256
@@ -26,10 +25,9 @@ _PILOT = 256
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class _Circuit:
-    """A circuit that measures one group of terms with one set of parameter values, and what it gave so far."""
+class _Measured:
+    """One group of terms, measured with one set of parameter values, and what it gave so far."""
 
-    circuit: QuantumCircuit
     group: Group
     first_bit: int
     rows: list[NDArray[np.uint8]] = field(default_factory=list[NDArray[np.uint8]])
@@ -45,26 +43,29 @@ class _Circuit:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class _Task:
-    """One pub: its elements, the circuits that each needs, and the shots that all of these got."""
+    """One pub: its elements, what each needs measured, and the shots that all of that got."""
 
     pub: EstimatorPub
     shape: tuple[int, ...]
     observables: list[list[tuple[Term, float]]]
     """Of each element, flattened."""
-    circuits: list[list[_Circuit]]
+    needed: list[list[_Measured]]
     """Of each element, shared by those with the same parameter values."""
+    works: list[Work]
+    """Circuits with their values: the same programs as `measured`, in order."""
+    measured: list[_Measured]
     shots: int = 0
-
-    @property
-    def distinct(self) -> list[_Circuit]:
-        """Every circuit once."""
-        return list({id(circuit): circuit for needed in self.circuits for circuit in needed}.values())
 
     def estimates(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Give means and standard errors, in the pub's shape."""
-        pairs = [_estimate(*element) for element in zip(self.observables, self.circuits, strict=True)]
+        pairs = [_estimate(*element) for element in zip(self.observables, self.needed, strict=True)]
         table = np.array(pairs, dtype=np.float64).reshape(-1, 2)
         return table[:, 0].reshape(self.shape), table[:, 1].reshape(self.shape)
+
+    def take_in(self, batch: Batch) -> None:
+        """Add outcomes."""
+        for measured, rows in zip(self.measured, batch.rows(), strict=True):
+            measured.rows.append(rows)
 
 
 class QubitdEstimator(BaseEstimatorV2):
@@ -127,18 +128,18 @@ class QubitdEstimator(BaseEstimatorV2):
 
     def _send(self, runner: Runner, task: _Task, shots: int) -> Batch:
         task.shots += shots
-        return runner.submit([circuit.circuit for circuit in task.distinct], shots)
+        return runner.submit(task.works, shots)
 
     def _finish(self, runner: Runner, tasks: Sequence[_Task], batches: Sequence[Batch]) -> PrimitiveResult[Any]:
         for task, batch in zip(tasks, batches, strict=True):
-            _take_in(task, batch)
+            task.take_in(batch)
             while (more := self._more_shots(task)) > 0:
-                _take_in(task, self._send(runner, task, more))
+                task.take_in(self._send(runner, task, more))
         return PrimitiveResult([_pub_result(task) for task in tasks], metadata={"version": 2})
 
     def _more_shots(self, task: _Task) -> int:
         """Shots fall with the square of the error; at most as many as were taken are added before the next look."""
-        if self._max_shots is None or not task.distinct:
+        if self._max_shots is None or not task.works:
             return 0
         worst = float(np.max(task.estimates()[1], initial=0.0))
         excess: float = worst / task.pub.precision
@@ -147,40 +148,56 @@ class QubitdEstimator(BaseEstimatorV2):
 
 
 def _task(pub: EstimatorPub) -> _Task:
-    circuits = bound(pub)
     indices = np.arange(pub.parameter_values.size).reshape(pub.parameter_values.shape)
-    bound_index, observables = np.broadcast_arrays(indices, np.asarray(pub.observables))
+    bound, observables = np.broadcast_arrays(indices, np.asarray(pub.observables))
     read = [_read(observable) for observable in observables.ravel()]
-    needed: list[list[_Circuit]] = [[] for _ in circuits]
-    for index, circuit in enumerate(circuits):
-        here = (o for i, o in zip(bound_index.ravel(), read, strict=True) if i == index)
-        groups = grouped(term for observable in here for term, _ in observable)
-        needed[index] = [
-            _Circuit(circuit=measured(circuit, group), group=group, first_bit=circuit.num_clbits) for group in groups
-        ]
-    elements = [needed[index] for index in bound_index.ravel()]
-    return _Task(pub=pub, shape=bound_index.shape, observables=read, circuits=elements)
+    works: list[Work] = []
+    measured: list[_Measured] = []
+    needed: list[list[_Measured]] = [[] for _ in range(indices.size)]
+    for terms, rows in _alike(bound.ravel().tolist(), read).items():
+        for group in grouped(terms):
+            works += _chosen(work_of(with_measurement(pub.circuit, group), pub), rows)
+            for row in rows:
+                needed[row].append(_Measured(group=group, first_bit=pub.circuit.num_clbits))
+                measured.append(needed[row][-1])
+    elements = [needed[index] for index in bound.ravel()]
+    return _Task(pub=pub, shape=bound.shape, observables=read, needed=elements, works=works, measured=measured)
+
+
+def _alike(
+    bound: Sequence[int], observables: Sequence[Sequence[tuple[Term, float]]]
+) -> dict[frozenset[Term], list[int]]:
+    """Give, for each set of terms, the rows of values for which just these are needed."""
+    terms: dict[int, set[Term]] = defaultdict(set)
+    for row, observable in zip(bound, observables, strict=True):
+        terms[row].update(term for term, _ in observable)
+    alike: dict[frozenset[Term], list[int]] = defaultdict(list)
+    for row, needed in terms.items():
+        alike[frozenset(needed)].append(row)
+    return alike
+
+
+def _chosen(works: Sequence[Work], rows: Sequence[int]) -> list[Work]:
+    """Keep some rows of values."""
+    if works[0].values is None:
+        return [works[row] for row in rows]
+    return [replace(works[0], values=works[0].values[list(rows)])]
 
 
 def _read(observable: Mapping[str, float]) -> list[tuple[Term, float]]:
     return [(term_of(letters), float(np.real(coefficient))) for letters, coefficient in observable.items()]
 
 
-def _estimate(observable: Sequence[tuple[Term, float]], circuits: Sequence[_Circuit]) -> tuple[float, float]:
+def _estimate(observable: Sequence[tuple[Term, float]], needed: Sequence[_Measured]) -> tuple[float, float]:
     mean = sum(coefficient for term, coefficient in observable if not term)
     squared = 0.0
-    for circuit in circuits:
-        part = [(term, coefficient) for term, coefficient in observable if term in circuit.group.terms]
+    for measured in needed:
+        part = [(term, coefficient) for term, coefficient in observable if term in measured.group.terms]
         if part:
-            more, error = circuit.mean_and_error(part)
+            more, error = measured.mean_and_error(part)
             mean += more
             squared += error
     return mean, math.sqrt(squared)
-
-
-def _take_in(task: _Task, batch: Batch) -> None:
-    for circuit, rows in zip(task.distinct, batch.rows(), strict=True):
-        circuit.rows.append(rows)
 
 
 def _pub_result(task: _Task) -> PubResult:

@@ -65,7 +65,7 @@ def grouped(terms: Iterable[Term]) -> list[Group]:
     return groups
 
 
-def measured(circuit: QuantumCircuit, group: Group) -> QuantumCircuit:
+def with_measurement(circuit: QuantumCircuit, group: Group) -> QuantumCircuit:
     """Give the circuit with a measurement of a group at its end, in gates that every Target has: rz and sx."""
     whole = circuit.copy()
     register = ClassicalRegister(len(group.qubits), REGISTER)

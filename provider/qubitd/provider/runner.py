@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,37 +16,47 @@ from qubitd.provider.errors import JobFailedError
 from qubitd.provider.job import QubitdJob
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Share:
-    """A job, and the circuits of a batch that it ran."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Work:
+    """A circuit, which travels once, and the values of its parameters."""
 
-    job: QubitdJob
-    first: int
-    """Index of its first circuit in the batch."""
+    circuit: QuantumCircuit
+    values: NDArray[np.float64] | None = None
+    """Shape (rows, parameters), columns as in `circuit.parameters`; None for a circuit without any."""
+
+    @property
+    def num_programs(self) -> int:
+        """Rows, or one."""
+        return 1 if self.values is None else len(self.values)
+
+
+def work_of(circuit: QuantumCircuit, pub: Any) -> list[Work]:
+    """Give a circuit with the parameter values of a primitive's input, in the order of their flattened shape."""
+    if not circuit.num_parameters:
+        return [Work(circuit=circuit)] * pub.parameter_values.size
+    values = pub.parameter_values.as_array(circuit.parameters)
+    return [Work(circuit=circuit, values=values.reshape(-1, circuit.num_parameters))]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Circuits that were sent together."""
+    """Work that was sent together."""
 
-    num_circuits: int
-    shares: tuple[Share, ...]
+    jobs: tuple[tuple[QubitdJob, ...], ...]
+    """For each part of the shots the jobs that hold all programs in order."""
 
     def rows(self) -> list[NDArray[np.uint8]]:
-        """Wait, and give each circuit's outcomes: shape (shots, bytes), bit 0 last.
+        """Wait, and give each program's outcomes: shape (shots, bytes), bit 0 last.
 
         Raises:
             JobFailedError: one of the jobs failed or was cancelled.
         """
-        parts: list[list[NDArray[np.uint8]]] = [[] for _ in range(self.num_circuits)]
-        for share in self.shares:
-            for offset, rows in enumerate(share.job.packed_bits()):
-                parts[share.first + offset].append(rows)
-        return [rows[0] if len(rows) == 1 else np.concatenate(rows) for rows in parts]
+        parts = [[rows for job in jobs for rows in job.packed_bits()] for jobs in self.jobs]
+        return [rows[0] if len(rows) == 1 else np.concatenate(rows) for rows in zip(*parts, strict=True)]
 
 
 class Runner:
-    """Sends batches of circuits, and can give all of them up at once."""
+    """Sends batches of work, and can give all of them up at once."""
 
     def __init__(self, backend: QubitdBackend, options: dict[str, Any]) -> None:
         self._backend = backend
@@ -60,22 +70,20 @@ class Runner:
         """Every job that was sent so far."""
         return tuple(self._jobs)
 
-    def submit(self, circuits: Sequence[QuantumCircuit], shots: int) -> Batch:
-        """Send circuits.
+    def submit(self, works: Sequence[Work], shots: int) -> Batch:
+        """Send work.
 
         Raises:
             JobRefusedError: circuits or options cannot run.
             JobFailedError: all was cancelled before.
         """
         limits = self._backend.info.limits
-        shares: list[Share] = []
+        sent: list[tuple[QubitdJob, ...]] = []
         for part in _parts(shots, limits.max_shots):
-            step = max(1, min(limits.max_circuits, limits.max_total_shots // max(part, 1)))
-            shares += [
-                Share(job=self._run(circuits[first : first + step], part), first=first)
-                for first in range(0, len(circuits), step)
-            ]
-        return Batch(num_circuits=len(circuits), shares=tuple(shares))
+            programs = max(1, limits.max_total_shots // max(part, 1))
+            jobs = _cut(works, most_circuits=limits.max_circuits, most_programs=programs)
+            sent.append(tuple(self._run(job, part) for job in jobs))
+        return Batch(jobs=tuple(sent))
 
     def cancel(self) -> None:
         """Give up all jobs that have not ended, and send no more."""
@@ -84,11 +92,12 @@ class Runner:
         for job in self.jobs:
             job.cancel()
 
-    def _run(self, circuits: Sequence[QuantumCircuit], shots: int) -> QubitdJob:
+    def _run(self, works: Sequence[Work], shots: int) -> QubitdJob:
         with self._lock:
             if self._is_cancelled:
                 raise JobFailedError("was cancelled before all of its jobs were sent", job_id=self._jobs[0].job_id())
-            job = self._backend.run(list(circuits), shots=shots, **self._seeded())
+            circuits, values = [work.circuit for work in works], [work.values for work in works]
+            job = self._backend.run(circuits, parameter_values=values, shots=shots, **self._seeded())
             self._jobs.append(job)
             return job
 
@@ -104,3 +113,26 @@ def _parts(shots: int, most: int) -> list[int]:
     """Cut shots into nearly equal parts within a limit; what is no number of shots is left to the backend to refuse."""
     count = max(1, -(-shots // most))
     return [shots // count + (index < shots % count) for index in range(count)]
+
+
+def _cut(works: Sequence[Work], *, most_circuits: int, most_programs: int) -> Iterator[list[Work]]:
+    """Cut work into jobs within limits, between circuits or between rows of values."""
+    job: list[Work] = []
+    room = most_programs
+    for work in works:
+        for piece in _pieces(work, most_programs):
+            if job and (len(job) == most_circuits or piece.num_programs > room):
+                yield job
+                job, room = [], most_programs
+            job.append(piece)
+            room -= piece.num_programs
+    if job:
+        yield job
+
+
+def _pieces(work: Work, most: int) -> Iterator[Work]:
+    if work.values is None or len(work.values) <= most:
+        yield work
+        return
+    for first in range(0, len(work.values), most):
+        yield replace(work, values=work.values[first : first + most])

@@ -15,7 +15,7 @@ from qiskit.primitives.containers.sampler_pub import SamplerPub
 from qubitd.provider.backend import QubitdBackend
 from qubitd.provider.errors import ProviderError
 from qubitd.provider.primitive_job import QubitdPrimitiveJob
-from qubitd.provider.runner import Batch, Runner
+from qubitd.provider.runner import Batch, Runner, work_of
 
 _DEFAULT_SHOTS = 1024
 
@@ -55,15 +55,13 @@ class QubitdSampler(BaseSamplerV2):
         for index, pub in enumerate(coerced):
             groups[pub.shots].append(index)
         batches = [
-            (indices, runner.submit([circuit for i in indices for circuit in bound(coerced[i])], number))
+            (
+                indices,
+                runner.submit([work for i in indices for work in work_of(coerced[i].circuit, coerced[i])], number),
+            )
             for number, indices in groups.items()
         ]
         return QubitdPrimitiveJob(runner, lambda: _collect(coerced, batches))
-
-
-def bound(pub: Any) -> list[QuantumCircuit]:
-    """Give a circuit with each of its parameter values, in the order of the flattened shape."""
-    return list(np.ravel(pub.parameter_values.bind_all(pub.circuit)))
 
 
 def _collect(pubs: Sequence[SamplerPub], batches: Sequence[tuple[list[int], Batch]]) -> PrimitiveResult[Any]:
