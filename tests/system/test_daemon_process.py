@@ -145,7 +145,7 @@ def test_a_second_daemon_on_a_data_directory_or_a_port_is_refused(daemon: Daemon
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.7.7"])
 def test_any_address_but_loopback_is_refused_by_name(tmp_path: Path, host: str) -> None:
-    assert_told(serve("--host", host, "--data-dir", str(tmp_path)), host, "TLS")
+    assert_told(serve("--host", host, "--data-dir", str(tmp_path)), host, "qubitd auth init")
 
 
 def test_a_device_that_is_not_there_is_told(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from qubitd.client import AddressError, QubitdClient
 from qubitd.client.addresses import parse_address
+from qubitd.client.credentials import Credentials
 from qubitd.client.link import CHANNEL_OPTIONS
 
 
@@ -25,11 +26,19 @@ def test_this_machine_is_taken_in_every_spelling(text: str, shown: str, target: 
     assert (str(address), address.target) == (shown, target)
 
 
-@pytest.mark.parametrize("text", ["10.0.0.5:50051", "lab.example.org", "[::2]:1", "0.0.0.0", "128.0.0.1", "[x]:1"])
-def test_another_machine_is_refused_by_name(text: str) -> None:
-    with pytest.raises(AddressError, match="is not this machine, and connections to others need TLS") as caught:
-        parse_address(text)
-    assert text in str(caught.value)
+@pytest.mark.parametrize(
+    ("text", "target"),
+    [
+        ("10.0.0.5:50051", "ipv4:10.0.0.5:50051"),
+        ("lab.example.org", "dns:///lab.example.org:50051"),
+        ("[::2]:1", "ipv6:[::2]:1"),
+    ],
+)
+def test_another_machine_is_spoken_to_over_tls_alone(text: str, target: str) -> None:
+    address = parse_address(text)
+    assert (address.target, address.is_local) == (target, False)
+    assert Credentials().channel_credentials(address) is not None
+    assert Credentials().channel_credentials(parse_address("localhost")) is None
 
 
 @pytest.mark.parametrize("text", ["", "http://localhost", "localhost:", "localhost:port", ":50051", "localhost:999999"])
@@ -44,10 +53,11 @@ def test_a_port_outside_its_range_is_refused(port: int) -> None:
         parse_address(f"localhost:{port}")
 
 
-@pytest.mark.parametrize("name", ["ca", "cert", "key"])
-def test_files_for_tls_are_refused_until_there_is_tls(name: str) -> None:
-    with pytest.raises(AddressError, match="TLS"):
-        QubitdClient("localhost", **{name: "file.pem"})  # type: ignore[arg-type]  # by name
+def test_files_for_tls_that_cannot_be_used_are_named() -> None:
+    with pytest.raises(AddressError, match=r"nowhere\.pem cannot be read: No such file"):
+        QubitdClient("localhost", ca="nowhere.pem")
+    with pytest.raises(AddressError, match="cert and key belong together"):
+        QubitdClient("localhost", cert="file.pem")
 
 
 def test_a_half_open_link_is_noticed_within_25_seconds() -> None:

@@ -1,4 +1,4 @@
-"""Addresses of daemons. Until TLS exists, a client speaks to its own machine only."""
+"""Addresses of daemons. One on this machine is spoken to in plain, every other over TLS."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ class Address:
     port: int
     target: str
     """As gRPC wants it."""
+    is_local: bool
+    """Whether it is this machine: localhost, 127.0.0.0/8 or ::1."""
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
@@ -30,7 +32,7 @@ def parse_address(text: str) -> Address:
     """Read `host`, `host:port`, `::1` or `[::1]:port`; the port is 50051 unless given.
 
     Raises:
-        AddressError: the text has another form, or names another machine than this one.
+        AddressError: the text has another form.
     """
     bare_ipv6 = text.count(":") > 1 and not text.startswith("[")
     match = _FORM.fullmatch(f"[{text}]" if bare_ipv6 else text)
@@ -40,19 +42,17 @@ def parse_address(text: str) -> Address:
     port = int(match["port"] or DEFAULT_PORT)
     if not 1 <= port <= 65_535:
         raise AddressError(f"port {port} of {text!r} is outside 1..65535")
-    return Address(host=host, port=port, target=_target(host, port, text))
+    target, is_local = _place(host, port)
+    return Address(host=host, port=port, target=target, is_local=is_local)
 
 
-def _target(host: str, port: int, text: str) -> str:
+def _place(host: str, port: int) -> tuple[str, bool]:
+    """Give an address as gRPC wants it, and whether it is this machine."""
     if host.lower() == "localhost":
-        return f"localhost:{port}"
+        return f"localhost:{port}", True
     try:
         ip = ipaddress.ip_address(host)
     except ValueError:
-        ip = None
-    if ip is None or not any(ip in network for network in _LOOPBACK):
-        raise AddressError(
-            f"{text} is not this machine, and connections to others need TLS, which is not there yet; "
-            "use localhost, 127.0.0.0/8 or ::1 (an SSH tunnel ends there, too)"
-        )
-    return f"ipv4:{ip}:{port}" if ip.version == 4 else f"ipv6:[{ip}]:{port}"
+        return f"dns:///{host}:{port}", False
+    target = f"ipv4:{ip}:{port}" if ip.version == 4 else f"ipv6:[{ip}]:{port}"
+    return target, any(ip in network for network in _LOOPBACK)

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from qubitd.client.addresses import parse_address
-from qubitd.client.errors import AddressError
+from qubitd.client.credentials import Credentials
 from qubitd.client.lab import LabCalls
 from qubitd.client.link import PATIENCE, Clock, Link, SystemClock
 from qubitd.client.sessions import SessionCalls
@@ -51,11 +51,11 @@ class QubitdClient:
     with all problems of an input, `NotFoundError`, `LostError` when the daemon went away and stayed away.
 
     Args:
-        address: `host:port` of the daemon; until TLS exists a loopback address.
+        address: `host:port` of the daemon; plain on this machine, TLS for every other.
         token: sent with every call.
-        ca: for TLS, which is not there yet.
-        cert: for TLS, which is not there yet.
-        key: for TLS, which is not there yet.
+        ca: file with the lab's authority, for TLS; the system's authorities unless given.
+        cert: file with one's own certificate, where the daemon wants one.
+        key: file with its key.
         patience: seconds for which a daemon that was there may stay away before a call gives up.
         clock: the time, for tests.
     """
@@ -71,10 +71,13 @@ class QubitdClient:
         patience: float = PATIENCE,
         clock: Clock | None = None,
     ) -> None:
-        if ca or cert or key:
-            raise AddressError("ca, cert and key are for TLS, which is not there yet; leave them out and use loopback")
-        parsed = parse_address(address)
-        self._link = Link(parsed, token=token, patience=patience, clock=clock or SystemClock())
+        self._link = Link(
+            parse_address(address),
+            token=token,
+            credentials=Credentials(ca=ca, cert=cert, key=key),
+            patience=patience,
+            clock=clock or SystemClock(),
+        )
         self._tabled = TabledCalls(self._link)
         self._streams: weakref.WeakSet[Stream[Any]] = weakref.WeakSet()
         self._backends: backends_pb2_grpc.BackendsStub = backends_pb2_grpc.BackendsStub(self._link.channel)

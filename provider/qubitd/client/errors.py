@@ -12,7 +12,7 @@ class ClientError(QubitdError):
 
 
 class AddressError(ClientError):
-    """An address cannot be read, or must not be used without TLS."""
+    """An address, or a file of a TLS connection, cannot be read."""
 
 
 class ConfigError(ClientError):

@@ -10,6 +10,7 @@ from typing import Protocol, TypeVar
 import grpc
 
 from qubitd.client.addresses import Address
+from qubitd.client.credentials import Credentials
 from qubitd.client.errors import ClosedError, LostError, UnreachableError
 from qubitd.client.refusals import is_passing, reason_of, to_error
 
@@ -68,15 +69,30 @@ class SystemClock:
         return event.wait(seconds)
 
 
+def _channel(address: Address, credentials: Credentials) -> grpc.Channel:
+    shown = credentials.channel_credentials(address)
+    if shown is None:
+        return grpc.insecure_channel(address.target, options=CHANNEL_OPTIONS)
+    return grpc.secure_channel(address.target, shown, options=CHANNEL_OPTIONS)
+
+
 class Link:
     """One channel to one daemon, shared by all calls and streams of a client."""
 
-    def __init__(self, address: Address, *, token: str | None, patience: float, clock: Clock) -> None:
+    def __init__(
+        self,
+        address: Address,
+        *,
+        token: str | None,
+        patience: float,
+        clock: Clock,
+        credentials: Credentials | None = None,
+    ) -> None:
         self.address = address
         self.metadata: Metadata = (("authorization", f"Bearer {token}"),) if token else ()
         self.patience = patience
         self.clock = clock
-        self.channel = grpc.insecure_channel(address.target, options=CHANNEL_OPTIONS)
+        self.channel = _channel(address, credentials or Credentials())
         self.closed = threading.Event()
         self.was_reached = False
         """Whether the daemon ever answered; from then on its absence is waited out."""

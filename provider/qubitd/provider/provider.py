@@ -25,11 +25,11 @@ class QubitdProvider:
     QUBITD_ADDRESS and QUBITD_TOKEN or its QUBITD_PROFILE, or by the profile `default`.
 
     Args:
-        address: `host:port`; until TLS exists a loopback address.
+        address: `host:port`; plain on this machine, TLS for every other.
         token: sent with every call.
-        ca: for TLS, which is not there yet.
-        cert: for TLS, which is not there yet.
-        key: for TLS, which is not there yet.
+        ca: file with the lab's authority, for TLS; the system's authorities unless given.
+        cert: file with one's own certificate, where the daemon wants one.
+        key: file with its key.
         profile: a named profile of the file that `qubitd.client.config_file` gives, instead of an address.
         patience: seconds for which a daemon that was there may stay away before a call or a job's wait gives up.
 

@@ -12,6 +12,8 @@ from qubitd.core.errors import InvalidInputError, QubitdError
 COMMANDS = {
     "serve": "keep a daemon running for one device",
     "run": "run an OpenQASM file and print its counts",
+    "auth": "make accounts, tokens and certificates",
+    "audit": "show or verify the log of what was done",
     "demo": "run a Bell pair and a GHZ circuit through emulated instruments",
 }
 _FAILED = 1

@@ -36,7 +36,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--rack", type=Path, metavar="NAME|FILE", help="packaged rack, or a rack file (the device's own emulated one)"
     )
     parser.add_argument("--port", type=_port, default=DEFAULT_PORT, help="TCP port, 0 for any free one (%(default)s)")
-    parser.add_argument("--host", default="127.0.0.1", help="loopback address to serve on (%(default)s)")
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to serve on; any but loopback needs `qubitd auth init` and accounts (%(default)s)",
+    )
+    parser.add_argument(
+        "--client-certificates", action="store_true", help="let in only callers with a certificate of the lab (mTLS)"
+    )
     parser.add_argument(
         "--data-dir", type=Path, metavar="DIR", help="where jobs are kept (a directory of the user's state)"
     )
@@ -68,6 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
         data_dir=arguments.data_dir or state_directory() / name,
         host=arguments.host,
         port=arguments.port,
+        wants_certificates=arguments.client_certificates,
     )
 
     def announce(port: int) -> None:

@@ -25,6 +25,7 @@ class Newcomer:
 
     job_id: str
     owner: str
+    author: str
     time_ns: int
     """ns since 1970-01-01 UTC."""
 
@@ -55,6 +56,7 @@ def admit(request: jobs_pb2.SubmitRequest, newcomer: Newcomer, limits: Limits, t
         tags=submission.spec.tags,
         created_ns=newcomer.time_ns,
         terms=submission.terms,
+        author=newcomer.author,
     )
 
 

@@ -217,6 +217,8 @@ class Calibrations:
             raise InvalidCalibrationError(problems)
         target_properties(self.device, made)
         writes.revisions.insert(self.device.name, made, changed=tuple(sorted(edit.values)), removed=edit.removed)
+        what = f"calibration revision {made.revision} of {self.device.name}: {message}"
+        writes.audit.append(time_ns=made.created_at, who=author, what=what)
         return made
 
     def _could_have(self, name: str) -> bool:

@@ -14,24 +14,28 @@ from typing import Any
 from qubitd.compiler.device_file import DeviceFile
 from qubitd.drivers.controller import Controller
 from qubitd.drivers.rack import Rack
+from qubitd.server.access import Access, find_access
 from qubitd.server.announcer import Announcer
+from qubitd.server.auth.gate import Gate
 from qubitd.server.backend import Backend
 from qubitd.server.book import JobBook
 from qubitd.server.calibrations import Calibrations
 from qubitd.server.ceilings import ceilings_of
 from qubitd.server.clocks import Clocks
+from qubitd.server.denials import Denials
 from qubitd.server.dispatch import Dispatch, Durations
 from qubitd.server.engine import Engine, Parts
 from qubitd.server.errors import StoreError
 from qubitd.server.lock import locked
 from qubitd.server.rack import RackThread, chunk_time
+from qubitd.server.rpc import Service
 from qubitd.server.services.backends import BackendsService
 from qubitd.server.services.calibrations import CalibrationsService
 from qubitd.server.services.jobs import JobsService
 from qubitd.server.services.lab import LabService
 from qubitd.server.services.sessions import SessionsService
 from qubitd.server.services.slots import SlotsService
-from qubitd.server.serving import Front, check_host, check_port, open_front
+from qubitd.server.serving import Front, check_port, open_front
 from qubitd.server.sessions.book import SessionBook
 from qubitd.server.simulator import Simulator
 from qubitd.server.slots import SlotBook
@@ -61,9 +65,11 @@ class DaemonSettings:
     """Gives the rack for as long as it is needed, and starts what has to run for it."""
     data_dir: Path
     host: str
-    """A loopback address."""
+    """An address of this machine; any but loopback needs certificates and accounts."""
     port: int
     """0 for any free one."""
+    wants_certificates: bool = False
+    """Whether every caller must come with a certificate of the lab's authority."""
 
 
 async def run_daemon(settings: DaemonSettings, *, stop: asyncio.Event, on_serving: Callable[[int], None]) -> None:
@@ -77,13 +83,14 @@ async def run_daemon(settings: DaemonSettings, *, stop: asyncio.Event, on_servin
     Raises:
         QubitdError: it cannot start, or the store broke.
     """
-    check_host(settings.host)
+    access = find_access(settings.data_dir, host=settings.host, wants_certificates=settings.wants_certificates)
     check_port(settings.host, settings.port)
     with locked(settings.data_dir):
         broken: asyncio.Future[StoreError] = asyncio.get_running_loop().create_future()
         announcer = Announcer()
         async with _store(settings.data_dir, broken) as store, _rack(settings.rack, announcer) as rack:
-            await _Daemon(settings, store=store, broken=broken, rack=rack, announcer=announcer).serve(stop, on_serving)
+            daemon = _Daemon(settings, access, store=store, broken=broken, rack=rack, announcer=announcer)
+            await daemon.serve(stop, on_serving)
 
 
 @asynccontextmanager
@@ -119,12 +126,25 @@ async def _rack(
             await rack.close()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Parts:
+    """What the services are made of, beside the daemon's own."""
+
+    store: Store
+    book: JobBook
+    dispatch: Dispatch
+    rack: RackThread
+    started_ns: int
+    """ns since 1970-01-01 UTC."""
+
+
 class _Daemon:
     """The parts of a daemon, put together."""
 
     def __init__(
         self,
         settings: DaemonSettings,
+        access: Access,
         *,
         store: Store,
         broken: asyncio.Future[StoreError],
@@ -132,6 +152,8 @@ class _Daemon:
         announcer: Announcer,
     ) -> None:
         self._settings = settings
+        self._access = access
+        self._gate = Gate(accounts=access.accounts, remember=Denials(store=store, now=time.time_ns))
         self._announcer = announcer
         self._calibrations = Calibrations(
             store=store, device=settings.device.device, announcer=announcer, now=time.time_ns
@@ -167,17 +189,34 @@ class _Daemon:
                 dispatch=dispatch,
             )
         )
-        backend = Backend(calibrations=self._calibrations, rack=rack)
+        parts = _Parts(store=store, book=book, dispatch=dispatch, rack=rack, started_ns=clocks.wall())
+        self._services = self._make_services(parts)
+
+    def _make_services(self, parts: _Parts) -> list[Service]:
+        engine, sessions, slots = self._engine, parts.dispatch.sessions, parts.dispatch.slots
+        backend = Backend(calibrations=self._calibrations, rack=parts.rack)
         jobs = JobsService(
-            backend=backend, engine=self._engine, dispatch=dispatch, store=store, book=book, announcer=announcer
+            backend=backend,
+            engine=engine,
+            dispatch=parts.dispatch,
+            store=parts.store,
+            book=parts.book,
+            announcer=self._announcer,
         )
-        self._services = [
-            BackendsService(backend, announcer).service(),
-            CalibrationsService(backend, announcer).service(),
+        lab = LabService(
+            engine=engine,
+            dispatch=parts.dispatch,
+            rack=parts.rack,
+            store=parts.store,
+            started_ns=parts.started_ns,
+        )
+        return [
+            BackendsService(backend, self._announcer).service(),
+            CalibrationsService(backend, self._announcer).service(),
             jobs.service(),
-            SessionsService(backend=backend, engine=self._engine, sessions=self._sessions).service(),
-            SlotsService(backend=backend, engine=self._engine, slots=slots).service(),
-            LabService(engine=self._engine, dispatch=dispatch, rack=rack, started_ns=clocks.wall()).service(),
+            SessionsService(backend=backend, engine=engine, sessions=sessions).service(),
+            SlotsService(backend=backend, engine=engine, slots=slots).service(),
+            lab.service(),
         ]
 
     async def serve(self, stop: asyncio.Event, on_serving: Callable[[int], None]) -> None:
@@ -189,7 +228,13 @@ class _Daemon:
     async def _serve(self, stop: asyncio.Event, on_serving: Callable[[int], None]) -> None:
         await self._calibrations.load(self._settings.device)
         await self._engine.recover()
-        front = await open_front(self._services, host=self._settings.host, port=self._settings.port)
+        front = await open_front(
+            self._services,
+            host=self._settings.host,
+            port=self._settings.port,
+            gate=self._gate,
+            credentials=self._access.credentials,
+        )
         tasks = self._engine.start()
         on_serving(front.port)
         try:

@@ -9,6 +9,7 @@ import grpc
 from qubitd.core.errors import InvalidInputError, OffGridError, Problem, QubitdError
 from qubitd.drivers.errors import CapacityError, DriverError
 from qubitd.server import errors
+from qubitd.server.auth.errors import DeniedError, UnauthenticatedError
 from qubitd.wire.errors import Refusal
 from qubitd.wire.tables import MissingTablesError
 
@@ -29,6 +30,8 @@ CODES: dict[type[QubitdError], grpc.StatusCode] = {
     errors.SlotTakenError: grpc.StatusCode.FAILED_PRECONDITION,
     errors.RevisionGoneError: grpc.StatusCode.FAILED_PRECONDITION,
     errors.LabClosedError: grpc.StatusCode.FAILED_PRECONDITION,
+    UnauthenticatedError: grpc.StatusCode.UNAUTHENTICATED,
+    DeniedError: grpc.StatusCode.PERMISSION_DENIED,
     errors.KeyReusedError: grpc.StatusCode.ALREADY_EXISTS,
     errors.NotEndedError: grpc.StatusCode.FAILED_PRECONDITION,
     MissingTablesError: grpc.StatusCode.FAILED_PRECONDITION,

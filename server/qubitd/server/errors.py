@@ -257,13 +257,13 @@ class PortInUseError(QubitdError):
 
 
 class BindRefusedError(QubitdError):
-    """Anything but loopback is refused until TLS exists."""
+    """Anything but loopback is refused without certificates and accounts."""
 
     def __init__(self, *, host: str) -> None:
         self.host = host
         super().__init__(
-            f"will not serve on {host!r}: without TLS, which qubitd does not have yet, only 127.0.0.0/8, ::1 and "
-            f"localhost are served"
+            f"will not serve on {host!r} without a certificate and accounts: make them with `qubitd auth init` and "
+            f"`qubitd auth token`, or serve on 127.0.0.0/8, ::1 or localhost"
         )
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NoReturn, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
 import grpc
 import grpc.aio
 from google.protobuf.message import Message
 
 from qubitd.core.errors import QubitdError
+from qubitd.server.auth.gate import Gate, Shown, shown
+from qubitd.server.auth.identity import calling
 from qubitd.server.error_codes import code_of, refusal_of
 from qubitd.wire.errors import DETAILS_KEY, clip, encode_refusal
 from qubitd.wire.parsing import SMALL_MESSAGE, check_count, parse
@@ -24,32 +26,68 @@ MAX_BYTES = 65_536
 """Bytes of a request that carries no job and no calibration."""
 
 
-def unary(
-    kind: type[Request], method: Callable[[Request], Awaitable[Message]], *, most: int = MAX_BYTES
-) -> grpc.RpcMethodHandler[Any, Any]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unary(Generic[Request]):
     """One request of at most so many bytes, one answer."""
 
-    async def handle(data: bytes, context: Context) -> bytes:
-        try:
-            answer = await method(await _read(kind, data, most))
-        except QubitdError as error:
-            await _refuse(context, error)
-        return answer.SerializeToString()
+    kind: type[Request]
+    method: Callable[[Request], Awaitable[Message]]
+    most: int
 
-    return grpc.unary_unary_rpc_method_handler(handle)
+    def handler(self, rpc: str, gate: Gate) -> grpc.RpcMethodHandler[Any, Any]:
+        """Give what a gRPC server takes."""
+
+        async def handle(data: bytes, context: Context) -> bytes:
+            try:
+                proof = _shown(context)
+                with calling(gate.admit(rpc, proof)):
+                    answer = await self.method(await _read(self.kind, data, self.most))
+            except QubitdError as error:
+                await _refuse(context, error)
+            return answer.SerializeToString()
+
+        return grpc.unary_unary_rpc_method_handler(handle)
 
 
-def stream(kind: type[Request], method: Callable[[Request], AsyncIterator[bytes]]) -> grpc.RpcMethodHandler[Any, Any]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Streaming(Generic[Request]):
+    """One request, many answers; they come serialised. Before each one the caller is looked at again."""
+
+    kind: type[Request]
+    method: Callable[[Request], AsyncIterator[bytes]]
+
+    def handler(self, rpc: str, gate: Gate) -> grpc.RpcMethodHandler[Any, Any]:
+        """Give what a gRPC server takes."""
+
+        async def handle(data: bytes, context: Context) -> AsyncIterator[bytes]:
+            try:
+                proof = _shown(context)
+                with calling(gate.admit(rpc, proof)):
+                    async for answer in self.method(await _read(self.kind, data, MAX_BYTES)):
+                        gate.admit(rpc, proof)
+                        yield answer
+            except QubitdError as error:
+                await _refuse(context, error)
+
+        return grpc.unary_stream_rpc_method_handler(handle)
+
+
+Rpc = Unary[Any] | Streaming[Any]
+
+
+def unary(kind: type[Request], method: Callable[[Request], Awaitable[Message]], *, most: int = MAX_BYTES) -> Rpc:
+    """One request of at most so many bytes, one answer."""
+    return Unary(kind=kind, method=method, most=most)
+
+
+def stream(kind: type[Request], method: Callable[[Request], AsyncIterator[bytes]]) -> Rpc:
     """One request, many answers; they come serialised."""
+    return Streaming(kind=kind, method=method)
 
-    async def handle(data: bytes, context: Context) -> AsyncIterator[bytes]:
-        try:
-            async for answer in method(await _read(kind, data, MAX_BYTES)):
-                yield answer
-        except QubitdError as error:
-            await _refuse(context, error)
 
-    return grpc.unary_stream_rpc_method_handler(handle)
+def _shown(context: Context) -> Shown:
+    metadata: Any = context.invocation_metadata() or ()
+    return shown(metadata, context.auth_context())
 
 
 async def _read(kind: type[Request], data: bytes, most: int) -> Request:
@@ -68,9 +106,10 @@ class Service:
 
     name: str
     """With its package."""
-    rpcs: Mapping[str, grpc.RpcMethodHandler[Any, Any]]
+    rpcs: Mapping[str, Rpc]
     """By the RPC's name."""
 
-    def handler(self) -> grpc.GenericRpcHandler[Any, Any]:
-        """Give what a gRPC server takes."""
-        return grpc.method_handlers_generic_handler(self.name, dict(self.rpcs))
+    def handler(self, gate: Gate) -> grpc.GenericRpcHandler[Any, Any]:
+        """Give what a gRPC server takes; every call passes the gate."""
+        handlers = {name: rpc.handler(f"{self.name}/{name}", gate) for name, rpc in self.rpcs.items()}
+        return grpc.method_handlers_generic_handler(self.name, handlers)

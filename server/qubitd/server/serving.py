@@ -10,6 +10,7 @@ from typing import Protocol
 import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
+from qubitd.server.auth.gate import Gate
 from qubitd.server.errors import BindRefusedError, PortInUseError
 from qubitd.server.limits import MAX_JOB_BYTES
 from qubitd.server.rpc import Service
@@ -49,20 +50,24 @@ class Front:
         await self._server.stop(_GRACE)
 
 
-def check_host(host: str) -> None:
-    """Make sure that a host is the machine itself.
+def check_host(host: str, *, has_tls: bool) -> None:
+    """Make sure that a host is the machine itself, or that nobody can listen in.
 
     Raises:
-        BindRefusedError: it is not, and there is no TLS yet.
+        BindRefusedError: it is another, and there is no certificate.
     """
-    if host == "localhost":
-        return
-    try:
-        is_loopback = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        is_loopback = False
-    if not is_loopback:
+    if not has_tls and not is_loopback(host):
         raise BindRefusedError(host=host)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is the machine itself."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def check_port(host: str, port: int) -> None:
@@ -80,13 +85,22 @@ def check_port(host: str, port: int) -> None:
             raise PortInUseError(host=host, port=port, cause=error.strerror or str(error)) from error
 
 
-async def open_front(services: Sequence[Service], *, host: str, port: int) -> Front:
+async def open_front(
+    services: Sequence[Service],
+    *,
+    host: str,
+    port: int,
+    gate: Gate,
+    credentials: grpc.ServerCredentials | None = None,
+) -> Front:
     """Open the port: from now on calls are answered.
 
     Args:
         services: what is served.
-        host: a loopback address.
+        host: an address of this machine.
         port: 0 for any free one.
+        gate: which every call passes.
+        credentials: for TLS; None for a plain port.
 
     Raises:
         PortInUseError: somebody else has it.
@@ -95,11 +109,15 @@ async def open_front(services: Sequence[Service], *, host: str, port: int) -> Fr
     health_service = health.aio.HealthServicer()  # type: ignore[attr-defined]  # the stubs know no asyncio
     health_pb2_grpc.add_HealthServicer_to_server(health_service, server)
     for service in services:
-        server.add_generic_rpc_handlers((service.handler(),))
+        server.add_generic_rpc_handlers((service.handler(gate),))
         await health_service.set(service.name, health_pb2.HealthCheckResponse.SERVING)
     await health_service.set("", health_pb2.HealthCheckResponse.SERVING)
     try:
-        bound = server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        if credentials is None:
+            bound = server.add_insecure_port(address)
+        else:
+            bound = server.add_secure_port(address, credentials)
     except RuntimeError as error:
         raise PortInUseError(host=host, port=port, cause=str(error)) from error
     await server.start()

@@ -39,7 +39,8 @@ class SlotBook:
             SlotTakenError: the time overlaps another slot's.
         """
         wanted = decode_reservation(request)
-        start = wanted.start_ns or self._clocks.wall()
+        now = self._clocks.wall()
+        start = wanted.start_ns or now
         info = SlotInfo(
             slot_id=str(uuid.uuid4()),
             backend=wanted.backend,
@@ -51,19 +52,19 @@ class SlotBook:
         )
         digest = hashlib.sha256(request.SerializeToString(deterministic=True)).hexdigest()
         new = NewSlot(slot=info, key=wanted.key, request_digest=digest)
-        kept = await durable(self._store.write(lambda w: w.slots.reserve(new)))
+        kept = await durable(self._store.write(lambda w: w.slots.reserve(new, now_ns=now)))
         if kept.slot_id not in self._slots:
             self._keep(kept)
         return kept
 
-    async def release(self, slot_id: str) -> None:
+    async def release(self, slot_id: str, *, who: str) -> None:
         """Give time back; durable on return.
 
         Raises:
             UnknownSlotError: there is no such slot, or it is over.
         """
         now = self._clocks.wall()
-        await durable(self._store.write(lambda w: w.slots.release(slot_id=slot_id, now_ns=now)))
+        await durable(self._store.write(lambda w: w.slots.release(slot_id=slot_id, who=who, now_ns=now)))
         self._slots.pop(slot_id, None)
 
     def find(self, slot_id: str) -> SlotInfo:

@@ -189,7 +189,12 @@ Serve = Callable[..., AbstractAsyncContextManager[Served]]
 
 @asynccontextmanager
 async def served(
-    data_dir: Path, *, rack: PaperRack | None = None, device: DeviceFile | None = None
+    data_dir: Path,
+    *,
+    rack: PaperRack | None = None,
+    device: DeviceFile | None = None,
+    host: str = "127.0.0.1",
+    wants_certificates: bool = False,
 ) -> AsyncGenerator[Served]:
     """Serve in this process until the block ends."""
     paper = rack or PaperRack()
@@ -198,8 +203,9 @@ async def served(
         device=device or load_device("line5"),
         rack=lambda: nullcontext(running),
         data_dir=data_dir,
-        host="127.0.0.1",
+        host=host,
         port=0,
+        wants_certificates=wants_certificates,
     )
     stop = asyncio.Event()
     port: asyncio.Future[int] = asyncio.get_running_loop().create_future()

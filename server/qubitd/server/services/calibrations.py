@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from qubitd.server.announcer import Announcer
+from qubitd.server.auth.identity import caller
 from qubitd.server.backend import Backend
 from qubitd.server.calibrations import MAX_PARAMETERS, TOPIC, Proposal
-from qubitd.server.identity import LOCAL
 from qubitd.server.rpc import Service, stream, unary
 from qubitd.v1 import calibrations_pb2
 from qubitd.wire.calibrations import (
@@ -73,7 +73,7 @@ class CalibrationsService:
         check_count(len(request.parameters), where="parameters", least=1, most=MAX_PARAMETERS)
         parameters = decode_parameters(request.parameters)
         proposal = Proposal(
-            author=LOCAL,
+            author=caller().name,
             message=check_text(request.message, where="message", most=_MAX_MESSAGE),
             parameters=parameters,
             base=request.base_revision,
@@ -88,7 +88,7 @@ class CalibrationsService:
         made = await self._calibrations.rollback(
             to_revision=request.to_revision,
             names=tuple(request.names),
-            author=LOCAL,
+            author=caller().name,
             message=check_text(request.message, where="message", most=_MAX_MESSAGE),
         )
         return calibrations_pb2.RollbackResponse(revision=encode_revision(revision_of(made)))

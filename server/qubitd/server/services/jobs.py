@@ -14,12 +14,13 @@ from google.protobuf.message import Message
 from qubitd.core.job import JobSpec
 from qubitd.server.admission import Newcomer, admit, check_limits
 from qubitd.server.announcer import Announcer
+from qubitd.server.auth.errors import require
+from qubitd.server.auth.identity import Role, caller
 from qubitd.server.backend import Backend
 from qubitd.server.book import JobBook
 from qubitd.server.dispatch import Dispatch
 from qubitd.server.engine import Engine
 from qubitd.server.errors import TooBusyError
-from qubitd.server.identity import LOCAL
 from qubitd.server.limits import MAX_JOB_BYTES
 from qubitd.server.pages import page_token, query_of
 from qubitd.server.rpc import Service, stream, unary
@@ -84,20 +85,23 @@ class JobsService:
     async def Submit(self, request: jobs_pb2.SubmitRequest) -> jobs_pb2.SubmitResponse:
         """Take a job."""
         self._backend.check_name(request.backend)
-        newcomer = Newcomer(job_id=str(uuid.uuid4()), owner=LOCAL, time_ns=self._book.now())
+        _check_role(request)
+        newcomer = Newcomer(
+            job_id=str(uuid.uuid4()), owner=caller().project, author=caller().name, time_ns=self._book.now()
+        )
         new = await self._decoding.run(request, lambda: admit(request, newcomer, self._backend.limits, self._tables))
         return jobs_pb2.SubmitResponse(job_id=await self._engine.submit(new))
 
     async def Get(self, request: jobs_pb2.JobsGetRequest) -> jobs_pb2.JobsGetResponse:
         """Describe a job."""
-        job = self._store.jobs.get(owner=LOCAL, job_id=request.job_id)
+        job = self._store.jobs.get(owner=caller().project, job_id=request.job_id)
         data = self._store.blob(self._store.jobs.client_digest(request.job_id))
         placed = replace(job, queue=self._dispatch.place(request.job_id))
         return jobs_pb2.JobsGetResponse(job=encode_job(placed), client_data=data)
 
     async def List(self, request: jobs_pb2.JobsListRequest) -> jobs_pb2.JobsListResponse:
         """List jobs, newest first."""
-        query = query_of(request, owner=LOCAL)
+        query = query_of(request, owner=caller().project)
         page = self._store.jobs.page(query)
         return jobs_pb2.JobsListResponse(
             jobs=[encode_job(row.job) for row in page.jobs],
@@ -106,7 +110,7 @@ class JobsService:
 
     async def Watch(self, request: jobs_pb2.JobsWatchRequest) -> AsyncIterator[bytes]:
         """Send the events after the cursor, then those that come, to the last."""
-        number = self._store.jobs.number(owner=LOCAL, job_id=request.job_id)
+        number = self._store.jobs.number(owner=caller().project, job_id=request.job_id)
         told: QueuePlace | None = None
         cursor = min(request.after_sequence, _LAST_SEQUENCE)
         with self._announcer.listen(request.job_id) as listener:
@@ -132,7 +136,7 @@ class JobsService:
 
     async def Results(self, request: jobs_pb2.ResultsRequest) -> AsyncIterator[bytes]:
         """Send what is durable, piece by piece."""
-        number = self._store.jobs.number(owner=LOCAL, job_id=request.job_id)
+        number = self._store.jobs.number(owner=caller().project, job_id=request.job_id)
         skip = request.skip
         for chunk in self._store.jobs.chunks(number):
             if skip >= chunk.pieces:
@@ -148,7 +152,8 @@ class JobsService:
 
     async def Cancel(self, request: jobs_pb2.JobsCancelRequest) -> jobs_pb2.JobsCancelResponse:
         """End a job."""
-        status = await self._engine.cancel(owner=LOCAL, job_id=request.job_id, force=request.force)
+        owner = self._store.jobs.owner_of(request.job_id) if caller().may(Role.OPERATOR) else caller().project
+        status = await self._engine.cancel(owner=owner, job_id=request.job_id, force=request.force)
         return jobs_pb2.JobsCancelResponse(status=STATUS_NUMBER[status])
 
     async def Explain(self, request: jobs_pb2.ExplainRequest) -> jobs_pb2.ExplainResponse:
@@ -164,7 +169,7 @@ class JobsService:
 
     async def Delete(self, request: jobs_pb2.JobsDeleteRequest) -> jobs_pb2.JobsDeleteResponse:
         """Remove an ended job."""
-        await self._engine.delete(owner=LOCAL, job_id=request.job_id)
+        await self._engine.delete(owner=caller().project, job_id=request.job_id)
         return jobs_pb2.JobsDeleteResponse()
 
 
@@ -192,3 +197,13 @@ class _Decoding:
                 return await asyncio.to_thread(work)
         finally:
             self._waiting -= size
+
+
+def _check_role(request: jobs_pb2.SubmitRequest) -> None:
+    """What a job asks for may ask for a role."""
+    if request.spec.sweep.axes:
+        require(Role.CALIBRATOR, "a sweep of calibration parameters")
+    if request.terms.slot_id:
+        require(Role.CALIBRATOR, "a job in a slot")
+    if request.terms.job_class == jobs_pb2.JOB_CLASS_SAFETY:
+        require(Role.OPERATOR, "a job of the class safety")

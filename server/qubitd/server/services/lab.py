@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import time
+
+from qubitd.server.auth.identity import caller
 from qubitd.server.backend import server_version
 from qubitd.server.dispatch import Dispatch
 from qubitd.server.engine import Engine
+from qubitd.server.persistence import durable
 from qubitd.server.rack import RackThread
 from qubitd.server.rpc import Service, unary
+from qubitd.server.store.store import Store
 from qubitd.v1 import lab_pb2
 from qubitd.wire.lab import MAX_REASON, InstrumentInfo, LabHealth, encode_health, encode_instrument
 from qubitd.wire.parsing import check_text
@@ -15,8 +20,9 @@ from qubitd.wire.parsing import check_text
 class LabService:
     """Its RPCs, named like them."""
 
-    def __init__(self, *, engine: Engine, dispatch: Dispatch, rack: RackThread, started_ns: int) -> None:
+    def __init__(self, *, engine: Engine, dispatch: Dispatch, rack: RackThread, store: Store, started_ns: int) -> None:
         self._engine = engine
+        self._store = store
         self._dispatch = dispatch
         self._rack = rack
         self._started_ns = started_ns
@@ -65,15 +71,24 @@ class LabService:
 
     async def Drain(self, request: lab_pb2.DrainRequest) -> lab_pb2.DrainResponse:
         """Start nothing more."""
-        self._engine.drain_lab(check_text(request.reason, where="reason", most=MAX_REASON))
+        reason = check_text(request.reason, where="reason", most=MAX_REASON)
+        self._engine.drain_lab(reason)
+        await self._remember(f"drained the lab: {reason}")
         return lab_pb2.DrainResponse()
 
     async def Stop(self, request: lab_pb2.StopRequest) -> lab_pb2.StopResponse:
         """Make the rack safe at once."""
-        await self._engine.stop_lab(check_text(request.reason, where="reason", most=MAX_REASON))
+        reason = check_text(request.reason, where="reason", most=MAX_REASON)
+        await self._engine.stop_lab(reason)
+        await self._remember(f"stopped the lab: {reason}")
         return lab_pb2.StopResponse()
 
     async def Resume(self, _: lab_pb2.ResumeRequest) -> lab_pb2.ResumeResponse:
         """Go on."""
         self._engine.resume_lab()
+        await self._remember("resumed the lab")
         return lab_pb2.ResumeResponse()
+
+    async def _remember(self, what: str) -> None:
+        who, now = caller().name, time.time_ns()
+        await durable(self._store.write(lambda w: w.audit.append(time_ns=now, who=who, what=what)))

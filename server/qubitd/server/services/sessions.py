@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from qubitd.server.auth.identity import Role, caller
 from qubitd.server.backend import Backend
 from qubitd.server.engine import Engine
-from qubitd.server.identity import LOCAL
 from qubitd.server.rpc import Service, unary
 from qubitd.server.sessions.book import SessionBook
 from qubitd.v1 import sessions_pb2
@@ -42,39 +42,45 @@ class SessionsService:
         """Open a session."""
         self._backend.check_name(request.backend)
         self._engine.check_taking()
-        info = await self._sessions.open(request, owner=LOCAL)
+        info = await self._sessions.open(request, owner=caller().project)
         return sessions_pb2.OpenResponse(session=encode_session(info))
 
     async def Get(self, request: sessions_pb2.SessionsGetRequest) -> sessions_pb2.SessionsGetResponse:
         """Describe a session."""
-        info = self._sessions.info(request.session_id, owner=LOCAL)
+        info = self._sessions.info(request.session_id, owner=self._owner(request.session_id))
         return sessions_pb2.SessionsGetResponse(session=encode_session(info))
 
     async def List(self, request: sessions_pb2.SessionsListRequest) -> sessions_pb2.SessionsListResponse:
         """List sessions, newest first."""
         limit = check_count(request.limit, where="limit", most=_LARGEST_PAGE) or _USUAL_PAGE
-        infos = self._sessions.newest(owner=LOCAL, limit=limit, open_only=request.open_only)
+        infos = self._sessions.newest(owner=caller().project, limit=limit, open_only=request.open_only)
         return sessions_pb2.SessionsListResponse(sessions=map(encode_session, infos))
 
     async def Renew(self, request: sessions_pb2.RenewRequest) -> sessions_pb2.RenewResponse:
         """Note that the client is there."""
-        info = await self._sessions.renew(request.session_id, owner=LOCAL)
+        info = await self._sessions.renew(request.session_id, owner=caller().project)
         return sessions_pb2.RenewResponse(session=encode_session(info))
 
     async def Close(self, request: sessions_pb2.CloseRequest) -> sessions_pb2.CloseResponse:
         """Take no new jobs."""
-        info = await self._sessions.close(request.session_id, owner=LOCAL)
+        info = await self._sessions.close(request.session_id, owner=self._owner(request.session_id))
         self._engine.wake()
         return sessions_pb2.CloseResponse(session=encode_session(info))
 
     async def Cancel(self, request: sessions_pb2.SessionsCancelRequest) -> sessions_pb2.SessionsCancelResponse:
         """Close it and end its jobs."""
-        info = await self._engine.cancel_session(owner=LOCAL, session_id=request.session_id)
+        owner = self._owner(request.session_id)
+        info = await self._engine.cancel_session(owner=owner, session_id=request.session_id)
         return sessions_pb2.SessionsCancelResponse(session=encode_session(info))
 
     async def Usage(self, request: sessions_pb2.UsageRequest) -> sessions_pb2.UsageResponse:
         """Say what it used."""
-        usage = self._sessions.usage(request.session_id, owner=LOCAL)
+        usage = self._sessions.usage(request.session_id, owner=self._owner(request.session_id))
         return sessions_pb2.UsageResponse(
             qpu_seconds=usage.qpu_seconds, elapsed_seconds=usage.elapsed_seconds, jobs=usage.jobs
         )
+
+    def _owner(self, session_id: str) -> str:
+        """An operator may look at and end anybody's."""
+        project = caller().project
+        return self._sessions.owner_of(session_id) if caller().may(Role.OPERATOR) else project

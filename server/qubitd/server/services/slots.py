@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from qubitd.server.auth.errors import require
+from qubitd.server.auth.identity import Role, caller
 from qubitd.server.backend import Backend
 from qubitd.server.engine import Engine
-from qubitd.server.identity import LOCAL
 from qubitd.server.rpc import Service, unary
 from qubitd.server.slots import SlotBook
 from qubitd.v1 import slots_pb2
@@ -33,7 +34,9 @@ class SlotsService:
     async def Reserve(self, request: slots_pb2.ReserveRequest) -> slots_pb2.ReserveResponse:
         """Reserve time."""
         self._backend.check_name(request.backend)
-        slot = await self._slots.reserve(request, owner=LOCAL)
+        if request.kind == slots_pb2.SLOT_KIND_MAINTENANCE:
+            require(Role.OPERATOR, "a maintenance slot")
+        slot = await self._slots.reserve(request, owner=caller().project)
         self._engine.wake()
         return slots_pb2.ReserveResponse(slot=encode_slot(slot))
 
@@ -43,6 +46,8 @@ class SlotsService:
 
     async def Release(self, request: slots_pb2.ReleaseRequest) -> slots_pb2.ReleaseResponse:
         """Give time back."""
-        await self._slots.release(request.slot_id)
+        if self._slots.find(request.slot_id).owner != caller().project:
+            require(Role.OPERATOR, "the release of another project's slot")
+        await self._slots.release(request.slot_id, who=caller().name)
         self._engine.wake()
         return slots_pb2.ReleaseResponse()

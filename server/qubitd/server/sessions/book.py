@@ -75,6 +75,14 @@ class SessionBook:
             self._kept[row.session_id] = _Kept(row=row, session=session)
         return self.info(row.session_id, owner=owner)
 
+    def owner_of(self, session_id: str) -> str:
+        """Give whose a session is.
+
+        Raises:
+            UnknownSessionError: there is none.
+        """
+        return self._store.sessions.owner_of(session_id)
+
     def info(self, session_id: str, *, owner: str) -> SessionInfo:
         """Describe a session, also one that is over.
 

@@ -47,6 +47,17 @@ class JobReads:
             raise UnknownJobError(job_id=job_id)
         return self._with_details([row])[0].job
 
+    def owner_of(self, job_id: str) -> str:
+        """Give whose a job is.
+
+        Raises:
+            UnknownJobError: there is none.
+        """
+        row = self._connection.execute("SELECT owner FROM job WHERE id = ? AND deleted = 0", (job_id,)).fetchone()
+        if row is None:
+            raise UnknownJobError(job_id=job_id)
+        return str(row[0])
+
     def is_known(self, *, owner: str, key: str) -> bool:
         """Whether an owner's key stands for a job already."""
         row = self._connection.execute("SELECT 1 FROM job WHERE owner = ? AND key = ?", (owner, key)).fetchone()

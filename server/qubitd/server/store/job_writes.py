@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from qubitd.core.job import JobStatus
 from qubitd.server.errors import KeyReusedError, NotEndedError, StaleWriteError, UnknownJobError
 from qubitd.server.events import Dated, Stage, reached
+from qubitd.server.store.audit import AuditWrites
 from qubitd.server.store.blobs import BlobFolder
 from qubitd.server.store.event_rows import insert_events
 from qubitd.server.store.frames import join
@@ -20,8 +21,9 @@ from qubitd.wire.jobs import StatusChange
 class JobWrites:
     """What the writer's thread can do to jobs."""
 
-    def __init__(self, connection: sqlite3.Connection, blobs: BlobFolder) -> None:
+    def __init__(self, connection: sqlite3.Connection, blobs: BlobFolder, audit: AuditWrites) -> None:
         self._connection = connection
+        self._audit = audit
         self._blobs = blobs
 
     def accept(self, new: NewJob) -> Accepted:
@@ -52,6 +54,8 @@ class JobWrites:
             number,
             (*change.events, _status_event(change.after, change.time_ns, change.message)),
         )
+        step = f"job {change.job_id}: {change.before.value} to {change.after.value}"
+        self._audit.append(time_ns=change.time_ns, who="daemon", what=step)
         if change.before is JobStatus.RUNNING:
             self._connection.execute(
                 "UPDATE attempt SET outcome = ? WHERE job = ? AND n = (SELECT attempt FROM job WHERE number = ?)",
@@ -168,6 +172,7 @@ class JobWrites:
         self._connection.executemany(
             "INSERT INTO tag VALUES (?, ?, ?)", [(number, position, tag) for position, tag in enumerate(new.tags)]
         )
+        self._audit.append(time_ns=new.created_ns, who=new.author, what=f"submitted job {new.job_id}")
         accepted = reached(Stage.ACCEPTED, new.created_ns)
         insert_events(self._connection, number, [accepted, _status_event(JobStatus.INITIALIZING, new.created_ns)])
         return number

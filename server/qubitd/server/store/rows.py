@@ -36,6 +36,8 @@ class NewJob:
     tags: tuple[str, ...]
     created_ns: int
     terms: JobTerms = field(default_factory=JobTerms)
+    author: str = "local"
+    """Who submitted it; the job belongs to the owner, which is a project."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

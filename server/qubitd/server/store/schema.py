@@ -185,7 +185,19 @@ CREATE TABLE slot (
 CREATE INDEX slot_by_end ON slot (end_ns);
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _SESSIONS_AND_SLOTS)
+_AUDIT = """
+CREATE TABLE audit (
+    number INTEGER PRIMARY KEY,
+    time_ns INTEGER NOT NULL,
+    who TEXT NOT NULL,
+    what TEXT NOT NULL,
+    hash TEXT NOT NULL
+) STRICT;
+CREATE TRIGGER audit_kept BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'the audit log only grows'); END;
+CREATE TRIGGER audit_whole BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'the audit log only grows'); END;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SESSIONS_AND_SLOTS, _AUDIT)
 """Step n takes a store from user_version n to n + 1."""
 
 

@@ -147,6 +147,17 @@ class SessionReads:
             raise UnknownSessionError(session_id=session_id)
         return found[0]
 
+    def owner_of(self, session_id: str) -> str:
+        """Give whose a session is.
+
+        Raises:
+            UnknownSessionError: there is none.
+        """
+        row = self._connection.execute("SELECT owner FROM session WHERE id = ?", (session_id,)).fetchone()
+        if row is None:
+            raise UnknownSessionError(session_id=session_id)
+        return str(row[0])
+
     def newest(self, *, owner: str, limit: int, open_only: bool) -> list[SessionRow]:
         """List sessions, newest first."""
         return self._rows("owner = ?" + (" AND closed_ns = 0" if open_only else ""), (owner,), limit=limit)

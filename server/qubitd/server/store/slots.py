@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from qubitd.server.errors import KeyReusedError, SlotTakenError, UnknownSlotError
+from qubitd.server.store.audit import AuditWrites
 from qubitd.wire.slots import SlotInfo, SlotKind
 
 _COLUMNS = "id, backend, kind, start_ns, end_ns, note, owner"
@@ -28,10 +29,11 @@ class NewSlot:
 class SlotWrites:
     """What the writer's thread can do to slots."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, audit: AuditWrites) -> None:
         self._connection = connection
+        self._audit = audit
 
-    def reserve(self, new: NewSlot) -> SlotInfo:
+    def reserve(self, new: NewSlot, *, now_ns: int) -> SlotInfo:
         """Take a slot, or recognise one that was reserved before.
 
         Raises:
@@ -64,9 +66,11 @@ class SlotWrites:
                 slot.note,
             ),
         )
+        what = f"reserved slot {slot.slot_id} for {slot.kind.value}, {_time(slot.start_ns)} to {_time(slot.end_ns)}"
+        self._audit.append(time_ns=now_ns, who=slot.owner, what=what)
         return slot
 
-    def release(self, *, slot_id: str, now_ns: int) -> None:
+    def release(self, *, slot_id: str, who: str, now_ns: int) -> None:
         """End a slot now, or remove one that has not begun.
 
         Raises:
@@ -79,6 +83,7 @@ class SlotWrites:
         if row is None:
             raise UnknownSlotError(slot_id=slot_id)
         self._connection.execute("DELETE FROM slot WHERE id = ? AND start_ns >= end_ns", (slot_id,))
+        self._audit.append(time_ns=now_ns, who=who, what=f"released slot {slot_id}")
 
     def _check_free(self, slot: SlotInfo) -> None:
         taken = self._connection.execute(

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from qubitd.server.errors import DiskFullError, StoreBrokenError
 from qubitd.server.limits import LEAST_FREE_BYTES
+from qubitd.server.store.audit import AuditWrites
 from qubitd.server.store.blobs import BlobFolder
 from qubitd.server.store.connections import assert_sound, open_reader
 from qubitd.server.store.frames import split
@@ -40,6 +41,7 @@ class Writes:
     revisions: RevisionWrites
     sessions: SessionWrites
     slots: SlotWrites
+    audit: AuditWrites
 
 
 class Store:
@@ -112,11 +114,13 @@ class Store:
         assert_sound(connection, self.path)
         migrate(connection, path=self.path)
         self._folder.sweep(connection)
+        audit = AuditWrites(connection)
         return Writes(
-            jobs=JobWrites(connection, self._folder),
+            jobs=JobWrites(connection, self._folder, audit),
             revisions=RevisionWrites(connection),
             sessions=SessionWrites(connection),
-            slots=SlotWrites(connection),
+            slots=SlotWrites(connection, audit),
+            audit=audit,
         )
 
 

@@ -1,0 +1,52 @@
+"""`qubitd audit`: the book of what was done, and whether it is whole."""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import sqlite3
+from pathlib import Path
+
+from qubitd.cli.config import state_directory
+from qubitd.server.store.audit import read_lines, verify
+from qubitd.server.store.connections import open_reader
+from qubitd.server.store.store import DATABASE
+
+_BROKEN = 1
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    what = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
+    what.add_parser("verify", help="follow the chain of hashes from the first line to the last")
+    show = what.add_parser("show", help="print the lines")
+    show.add_argument("--after", type=int, default=0, metavar="NUMBER", help="only lines after this one")
+    for command in what.choices.values():
+        command.add_argument(
+            "--data-dir", type=Path, metavar="DIR", help="of the daemon (that of line5 in the user's state)"
+        )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do what was asked."""
+    connection = open_reader((arguments.data_dir or state_directory() / "line5") / DATABASE)
+    try:
+        return _verify(connection) if arguments.what == "verify" else _show(connection, arguments.after)
+    finally:
+        connection.close()
+
+
+def _verify(connection: sqlite3.Connection) -> int:
+    verdict = verify(connection)
+    if verdict.broken is None:
+        print(f"whole: {verdict.lines} lines")
+        return 0
+    print(f"broken at line {verdict.broken}: it does not follow from the {verdict.lines} lines before it")
+    return _BROKEN
+
+
+def _show(connection: sqlite3.Connection, after: int) -> int:
+    for line in read_lines(connection, after=after):
+        when = dt.datetime.fromtimestamp(line.time_ns / 1e9, tz=dt.UTC)
+        print(f"{line.number:8} {when:%Y-%m-%d %H:%M:%S} {line.who:16} {line.what}")
+    return 0

@@ -1,0 +1,126 @@
+"""`qubitd auth`: accounts, tokens and certificates of a daemon. It reads the files at each call; no restart is needed
+for a token that is added or revoked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import socket
+import time
+from pathlib import Path
+
+from qubitd.cli.config import state_directory
+from qubitd.server.access import DIRECTORY
+from qubitd.server.auth.accounts import Account, new_token, read_accounts, token_digest, write_accounts
+from qubitd.server.auth.certificates import (
+    CA_CERTIFICATE,
+    issue_client_certificate,
+    make_authority,
+    make_server_certificate,
+    write_private,
+)
+from qubitd.server.auth.identity import Role
+
+_ROLES = [role.name.lower() for role in Role]
+_DAY_NS = 86_400 * 10**9
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    what = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
+    begin = what.add_parser("init", help="make the lab's authority and the daemon's certificate")
+    begin.add_argument(
+        "--host", action="append", default=[], help="name or address that clients use; may be repeated (this machine's)"
+    )
+    token = what.add_parser("token", help="let somebody in by a token, which is printed once")
+    certificate = what.add_parser("cert", help="let somebody in by a certificate")
+    certificate.add_argument(
+        "--out", type=Path, default=Path(), metavar="DIR", help="where it is written (%(default)s)"
+    )
+    for command in (token, certificate):
+        command.add_argument("name", help="of the person or program")
+        command.add_argument("--project", default="", help="whose jobs are seen (a project of the same name)")
+        command.add_argument(
+            "--role", default="user", choices=[role.name.lower() for role in Role], help="(%(default)s)"
+        )
+        command.add_argument("--days", type=float, default=365.0, help="until it expires, 0 for never (%(default)s)")
+    what.add_parser("list", help="show who may come in")
+    revoke = what.add_parser("revoke", help="let somebody in no longer, at once")
+    revoke.add_argument("name", help="of the account")
+    for command in what.choices.values():
+        command.add_argument(
+            "--data-dir", type=Path, metavar="DIR", help="of the daemon (that of line5 in the user's state)"
+        )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do what was asked."""
+    directory = (arguments.data_dir or state_directory() / "line5") / DIRECTORY
+    match arguments.what:
+        case "init":
+            _init(directory, arguments.host)
+        case "token":
+            _token(directory, arguments)
+        case "cert":
+            _certificate(directory, arguments)
+        case "list":
+            _list(directory)
+        case _:
+            write_accounts(directory, read_accounts(directory).without(arguments.name))
+            print(f"{arguments.name} is let in no longer")
+    return 0
+
+
+def _init(directory: Path, hosts: list[str]) -> None:
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    now = dt.datetime.now(tz=dt.UTC)
+    names = hosts or [socket.gethostname(), "localhost", "127.0.0.1"]
+    make_authority(directory, name=f"qubitd {names[0]}", now=now)
+    make_server_certificate(directory, names, now=now)
+    print(f"the daemon's certificate is for {', '.join(names)}")
+    print(f"clients need {directory / CA_CERTIFICATE}: QubitdProvider(address, token, ca=...)")
+
+
+def _token(directory: Path, arguments: argparse.Namespace) -> None:
+    token = new_token()
+    account = _account(arguments, token_sha256=token_digest(token))
+    write_accounts(directory, read_accounts(directory).with_account(account))
+    print(token)
+
+
+def _certificate(directory: Path, arguments: argparse.Namespace) -> None:
+    made = issue_client_certificate(directory, arguments.name, now=dt.datetime.now(tz=dt.UTC))
+    write_accounts(directory, read_accounts(directory).with_account(_account(arguments, token_sha256="")))
+    for suffix, data in (("pem", made.certificate), ("key", made.key)):
+        path = arguments.out / f"{arguments.name}.{suffix}"
+        write_private(path, data)
+        print(path)
+
+
+def _list(directory: Path) -> None:
+    for account in read_accounts(directory).accounts:
+        by = "token" if account.token_sha256 else "certificate"
+        until = (
+            "never"
+            if not account.expires_ns
+            else f"{dt.datetime.fromtimestamp(account.expires_ns / 1e9, tz=dt.UTC):%Y-%m-%d}"
+        )
+        print(f"{account.name:20} {account.role:10} project {account.project:20} {by:11} expires {until}")
+
+
+def _account(arguments: argparse.Namespace, *, token_sha256: str) -> Account:
+    expires = time.time_ns() + round(arguments.days * _DAY_NS) if arguments.days else 0
+    return Account(
+        name=arguments.name,
+        project=arguments.project or arguments.name,
+        role=arguments.role,
+        token_sha256=token_sha256,
+        expires_ns=expires,
+    )
+
+
+def _until(account: Account) -> str:
+    if not account.expires_ns:
+        return "never"
+    return f"{dt.datetime.fromtimestamp(account.expires_ns / 1e9, tz=dt.UTC):%Y-%m-%d}"

@@ -1,0 +1,67 @@
+"""How a daemon lets people in: what its data directory holds of accounts and certificates decides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+
+from qubitd.server.auth.accounts import FILE, KnownAccounts
+from qubitd.server.auth.certificates import CA_CERTIFICATE, SERVER_CERTIFICATE, SERVER_KEY
+from qubitd.server.auth.errors import CertificateError
+from qubitd.server.serving import check_host, is_loopback
+
+DIRECTORY = "auth"
+"""Name of the directory of accounts and certificates in the data directory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """Who may come in, and whether the port is encrypted."""
+
+    accounts: KnownAccounts | None
+    """None: everybody on loopback is `local`."""
+    credentials: grpc.ServerCredentials | None
+    """None for a plain port."""
+
+
+def find_access(data_dir: Path, *, host: str, wants_certificates: bool) -> Access:
+    """Look at what there is.
+
+    Loopback is plain, and asks for tokens once there are accounts; everything else is TLS and asks for them always.
+
+    Args:
+        data_dir: the daemon's.
+        host: where it will serve.
+        wants_certificates: whether every caller must come with a certificate, which makes loopback TLS, too.
+
+    Raises:
+        BindRefusedError: the host is not this machine, and there are no certificates or no accounts.
+        CertificateError: certificates are wanted and there are none.
+    """
+    directory = data_dir / DIRECTORY
+    has_accounts = (directory / FILE).exists()
+    has_certificate = (directory / SERVER_CERTIFICATE).exists()
+    check_host(host, has_tls=has_accounts and has_certificate)
+    if wants_certificates and not has_certificate:
+        raise CertificateError(f"there is no certificate in {directory}; make one: qubitd auth init")
+    return Access(
+        accounts=KnownAccounts(directory) if has_accounts else None,
+        credentials=_credentials(directory, wants_certificates)
+        if wants_certificates or not is_loopback(host)
+        else None,
+    )
+
+
+def _credentials(directory: Path, wants_certificates: bool) -> grpc.ServerCredentials:
+    try:
+        pair = ((directory / SERVER_KEY).read_bytes(), (directory / SERVER_CERTIFICATE).read_bytes())
+        authority = (directory / CA_CERTIFICATE).read_bytes()
+    except OSError as error:
+        raise CertificateError(
+            f"{error.filename} cannot be read; make the certificates anew: qubitd auth init"
+        ) from error
+    return grpc.ssl_server_credentials(
+        [pair], root_certificates=authority if wants_certificates else None, require_client_auth=wants_certificates
+    )

@@ -1,0 +1,76 @@
+"""Every call passes here: who calls, and whether they may. What is refused is remembered."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from qubitd.server.auth.accounts import Accounts, KnownAccounts
+from qubitd.server.auth.errors import DeniedError, UnauthenticatedError
+from qubitd.server.auth.identity import LOCAL, Identity
+from qubitd.server.auth.rights import RIGHTS, allows
+
+_BEARER = "bearer "
+Remember = Callable[[str, str], None]
+"""Who, what."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What a caller shows of who they are."""
+
+    token: str | None = None
+    certificate: str | None = None
+    """Name in the certificate that TLS has checked."""
+
+
+def shown(metadata: Iterable[tuple[str, str | bytes]], tls: Mapping[str, Iterable[bytes]]) -> Shown:
+    """Read what came with a call: the header `authorization: Bearer TOKEN`, and what TLS proved."""
+    headers = (value for key, value in metadata if key == "authorization" and isinstance(value, str))
+    tokens = (value[len(_BEARER) :].strip() for value in headers if value.lower().startswith(_BEARER))
+    names = (name.decode(errors="replace") for name in tls.get("x509_common_name", ()))
+    return Shown(token=next(tokens, None), certificate=next(names, None))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """Lets callers in."""
+
+    accounts: KnownAccounts | None
+    """None on loopback without accounts: then everybody is `local`."""
+    remember: Remember
+    """Told of what is refused."""
+    now: Callable[[], int] = time.time_ns
+
+    def admit(self, rpc: str, proof: Shown) -> Identity:
+        """Give the caller of an RPC.
+
+        Raises:
+            UnauthenticatedError: nobody knows them.
+            DeniedError: they may not call it.
+            AccountsError: the file of accounts cannot be read.
+        """
+        identity = LOCAL if self.accounts is None else self._identify(self.accounts.current, proof)
+        if identity is None:
+            self.remember("unknown", f"refused at {rpc}")
+            raise UnauthenticatedError(_why(proof))
+        if not allows(identity, rpc):
+            wanted = RIGHTS[rpc].name.lower() if rpc in RIGHTS else "of nobody"
+            self.remember(identity.name, f"denied {rpc}")
+            raise DeniedError(identity=identity, what=rpc, wanted=wanted)
+        return identity
+
+    def _identify(self, accounts: Accounts, proof: Shown) -> Identity | None:
+        now = self.now()
+        if proof.token is not None:
+            return accounts.by_token(proof.token, now_ns=now)
+        if proof.certificate is not None:
+            return accounts.by_certificate(proof.certificate, now_ns=now)
+        return None
+
+
+def _why(proof: Shown) -> str:
+    if proof == Shown():
+        return "this daemon wants a token"
+    return f"the {'certificate' if proof.token is None else 'token'} is unknown, expired or revoked"

@@ -1,0 +1,95 @@
+"""`qubitd auth` and `qubitd audit` on files alone."""
+
+from __future__ import annotations
+
+import functools
+import stat
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from qubitd.cli.__main__ import main
+from qubitd.server.access import DIRECTORY
+from qubitd.server.auth.accounts import FILE, KnownAccounts, read_accounts
+from qubitd.server.auth.certificates import CA_CERTIFICATE, SERVER_CERTIFICATE
+from qubitd.server.auth.identity import Role
+from qubitd.server.store.store import Store, Writes
+
+
+def _append(number: int, writes: Writes) -> None:
+    writes.audit.append(time_ns=number, who="me", what=f"did {number}")
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+def auth(data: Path, *words: str) -> int:
+    return main(["auth", *words, "--data-dir", str(data)])
+
+
+def test_a_token_is_printed_once_and_kept_as_a_hash(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert auth(data, "token", "alice", "--project", "spin", "--role", "calibrator") == 0
+    token = capsys.readouterr().out.strip()
+    file = data / DIRECTORY / FILE
+    assert token not in file.read_text(encoding="utf-8")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    known = KnownAccounts(data / DIRECTORY)
+    found = known.current.by_token(token, now_ns=0)
+    assert found is not None
+    assert (found.name, found.project, found.role) == ("alice", "spin", Role.CALIBRATOR)
+    assert known.current.by_token(token + "x", now_ns=0) is None
+    assert known.current.by_token(token, now_ns=2**62) is None
+    assert auth(data, "list") == 0
+    assert (
+        "alice                calibrator project spin                 token       expires 20" in capsys.readouterr().out
+    )
+    assert auth(data, "revoke", "alice") == 0
+    assert known.current.accounts == ()
+    assert auth(data, "revoke", "alice") == 1
+    assert "qubitd: there is no account 'alice'; there is nobody" in capsys.readouterr().err
+
+
+def test_init_makes_an_authority_once_and_a_certificate_for_the_hosts(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert auth(data, "init", "--host", "lab-pc", "--host", "10.0.0.5") == 0
+    authority = (data / DIRECTORY / CA_CERTIFICATE).read_bytes()
+    assert "the daemon's certificate is for lab-pc, 10.0.0.5" in capsys.readouterr().out
+    assert auth(data, "init") == 0
+    assert (data / DIRECTORY / CA_CERTIFICATE).read_bytes() == authority
+    certificate = x509.load_pem_x509_certificate((data / DIRECTORY / SERVER_CERTIFICATE).read_bytes())
+    certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(authority))
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert "localhost" in names.get_values_for_type(x509.DNSName)
+
+
+def test_a_certificate_is_written_where_it_is_wanted(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert auth(data, "cert", "eve", "--out", str(tmp_path)) == 1
+    assert "holds no authority that can be read; make one: qubitd auth init" in capsys.readouterr().err
+    assert auth(data, "init") == 0
+    assert auth(data, "cert", "eve", "--out", str(tmp_path), "--days", "0") == 0
+    assert (tmp_path / "eve.pem").exists()
+    assert stat.S_IMODE((tmp_path / "eve.key").stat().st_mode) == 0o600
+    [account] = read_accounts(data / DIRECTORY).accounts
+    assert (account.name, account.token_sha256, account.expires_ns) == ("eve", "", 0)
+    assert auth(data, "list") == 0
+    assert "certificate expires never" in capsys.readouterr().out
+    assert auth(data, "cert", "eve", "--out", str(tmp_path / "nowhere")) == 1
+    assert "cannot be written: No such file or directory" in capsys.readouterr().err
+
+
+def test_the_log_is_shown_and_followed(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data.mkdir()
+    store = Store(data)
+    for number in range(3):
+        store.write(functools.partial(_append, number)).result()
+    assert main(["audit", "show", "--after", "2", "--data-dir", str(data)]) == 0
+    assert capsys.readouterr().out == "       3 1970-01-01 00:00:00 me               did 2\n"
+    assert main(["audit", "verify", "--data-dir", str(data)]) == 0
+    assert capsys.readouterr().out == "whole: 3 lines\n"
+    store.close()
