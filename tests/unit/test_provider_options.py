@@ -10,7 +10,7 @@ from qiskit.result.models import MeasLevel as QiskitLevel
 from qiskit.result.models import MeasReturnType
 
 from qubitd.client import Limits
-from qubitd.core.job import MeasLevel, MeasReturn, Scheduling
+from qubitd.core.job import Decoupling, MeasLevel, MeasReturn, Scheduling
 from qubitd.provider.options import RunOptions, add_validators, check_options, default_options
 
 LIMITS = Limits(max_shots=100_000, max_circuits=1_000, max_total_shots=5_000_000, max_job_bytes=1 << 26)
@@ -35,6 +35,7 @@ def test_defaults_are_taken() -> None:
         meas_return=MeasReturn.SINGLE,
         herald=False,
         scheduling=Scheduling.ALAP,
+        dd=None,
         seed_simulator=None,
         tags=(),
     )
@@ -86,6 +87,7 @@ def test_averages_of_iq_points_can_be_asked_for(kind: Any) -> None:
         ({"meas_level": 0, "meas_return": "avg", "herald": True},
          "option herald: is True, and a trace (meas_level 0) is the mean over all shots; ask for meas_level=1"),
         ({"herald": 1}, "option herald: is 1; give True or False"),
+        ({"dd": "cpmg"}, "option dd: is 'cpmg'; give None, 'x2', 'xy4' or 'xy8'"),
         ({"scheduling": "late"},
          "option scheduling: is 'late'; give 'alap' (as late as possible) or 'asap' (as soon as possible)"),
         ({"meas_level": "both", "meas_return": "avg"},
@@ -113,9 +115,9 @@ def test_traces_can_be_asked_for() -> None:
     assert checked(meas_level=QiskitLevel.RAW, meas_return="avg").meas_level is MeasLevel.RAW
 
 
-def test_heralds_and_scheduling_can_be_asked_for() -> None:
-    options = checked(herald=True, scheduling="asap")
-    assert (options.herald, options.scheduling) == (True, Scheduling.ASAP)
+def test_heralds_scheduling_and_decoupling_can_be_asked_for() -> None:
+    options = checked(herald=True, scheduling="asap", dd="xy4")
+    assert (options.herald, options.scheduling, options.dd) == (True, Scheduling.ASAP, Decoupling.XY4)
 
 
 def test_everything_wrong_is_reported_at_once() -> None:

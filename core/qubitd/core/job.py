@@ -63,6 +63,17 @@ class Scheduling(enum.Enum):
     """As soon as possible: each qubit is measured as soon as it is ready."""
 
 
+class Decoupling(enum.Enum):
+    """Pi pulses that fill idle stretches: axes of one sequence."""
+
+    X2 = "x2"
+    """X X: one axis, for dephasing alone."""
+    XY4 = "xy4"
+    """X Y X Y: errors of the pulses cancel for any state."""
+    XY8 = "xy8"
+    """X Y X Y Y X Y X: the same to the next order."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class JobSpec:
     """Circuits, each with its bindings, x a grid of calibration parameters x shots."""
@@ -75,6 +86,8 @@ class JobSpec:
     herald: bool = False
     """Whether circuits begin with a measurement of the qubits they use; a shot with one that is not 0 is discarded."""
     scheduling: Scheduling = Scheduling.ALAP
+    dd: Decoupling | None = None
+    """Dynamical decoupling of idle qubits; None plays nothing that was not asked for."""
     seed_simulator: int | None = None
     """Makes an emulated chip repeatable; a real rack ignores it."""
     tags: tuple[str, ...] = ()

@@ -144,6 +144,34 @@ SCHEDULING_ASAP: Scheduling.ValueType  # 2
 """As soon as possible."""
 Global___Scheduling: typing_extensions.TypeAlias = Scheduling
 
+class _Decoupling:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _DecouplingEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_Decoupling.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    DECOUPLING_UNSPECIFIED: _Decoupling.ValueType  # 0
+    """None."""
+    DECOUPLING_X2: _Decoupling.ValueType  # 1
+    """X X."""
+    DECOUPLING_XY4: _Decoupling.ValueType  # 2
+    """X Y X Y."""
+    DECOUPLING_XY8: _Decoupling.ValueType  # 3
+    """X Y X Y Y X Y X."""
+
+class Decoupling(_Decoupling, metaclass=_DecouplingEnumTypeWrapper):
+    """Pi pulses that fill the idle stretches of qubits."""
+
+DECOUPLING_UNSPECIFIED: Decoupling.ValueType  # 0
+"""None."""
+DECOUPLING_X2: Decoupling.ValueType  # 1
+"""X X."""
+DECOUPLING_XY4: Decoupling.ValueType  # 2
+"""X Y X Y."""
+DECOUPLING_XY8: Decoupling.ValueType  # 3
+"""X Y X Y Y X Y X."""
+Global___Decoupling: typing_extensions.TypeAlias = Decoupling
+
 class _JobClass:
     ValueType = typing.NewType("ValueType", builtins.int)
     V: typing_extensions.TypeAlias = ValueType
@@ -217,6 +245,7 @@ class JobSpec(google.protobuf.message.Message):
     CLIENT_DATA_FIELD_NUMBER: builtins.int
     HERALD_FIELD_NUMBER: builtins.int
     SCHEDULING_FIELD_NUMBER: builtins.int
+    DD_FIELD_NUMBER: builtins.int
     wire_version: builtins.int
     """Version of the circuit columns: 2."""
     shots: builtins.int
@@ -237,6 +266,8 @@ class JobSpec(google.protobuf.message.Message):
     """
     scheduling: Global___Scheduling.ValueType
     """When operations start."""
+    dd: Global___Decoupling.ValueType
+    """Dynamical decoupling of idle qubits."""
     @property
     def batch(self) -> qubitd.v1.circuits_pb2.CircuitBatch:
         """Circuits in native gates."""
@@ -263,9 +294,10 @@ class JobSpec(google.protobuf.message.Message):
         client_data: builtins.bytes = ...,
         herald: builtins.bool = ...,
         scheduling: Global___Scheduling.ValueType = ...,
+        dd: Global___Decoupling.ValueType = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_seed_simulator", b"_seed_simulator", "batch", b"batch", "seed_simulator", b"seed_simulator", "sweep", b"sweep"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_seed_simulator", b"_seed_simulator", "batch", b"batch", "client_data", b"client_data", "herald", b"herald", "meas_level", b"meas_level", "meas_return", b"meas_return", "scheduling", b"scheduling", "seed_simulator", b"seed_simulator", "shots", b"shots", "sweep", b"sweep", "tags", b"tags", "wire_version", b"wire_version"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_seed_simulator", b"_seed_simulator", "batch", b"batch", "client_data", b"client_data", "dd", b"dd", "herald", b"herald", "meas_level", b"meas_level", "meas_return", b"meas_return", "scheduling", b"scheduling", "seed_simulator", b"seed_simulator", "shots", b"shots", "sweep", b"sweep", "tags", b"tags", "wire_version", b"wire_version"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_seed_simulator", b"_seed_simulator"]) -> typing.Literal["seed_simulator"] | None: ...
 
 Global___JobSpec: typing_extensions.TypeAlias = JobSpec

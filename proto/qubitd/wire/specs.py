@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from qubitd.core.job import JobSpec, MeasLevel, MeasReturn, Scheduling
+from qubitd.core.job import Decoupling, JobSpec, MeasLevel, MeasReturn, Scheduling
 from qubitd.v1 import jobs_pb2
 from qubitd.wire.circuits import WIRE_VERSION, decode_batch, encode_batch
 from qubitd.wire.errors import malformed
@@ -27,6 +27,12 @@ _LEVELS = {
 }
 _RETURNS = {MeasReturn.SINGLE: jobs_pb2.MEAS_RETURN_SINGLE, MeasReturn.AVERAGE: jobs_pb2.MEAS_RETURN_AVERAGE}
 _SCHEDULINGS = {Scheduling.ALAP: jobs_pb2.SCHEDULING_ALAP, Scheduling.ASAP: jobs_pb2.SCHEDULING_ASAP}
+_DECOUPLINGS = {
+    Decoupling.X2: jobs_pb2.DECOUPLING_X2,
+    Decoupling.XY4: jobs_pb2.DECOUPLING_XY4,
+    Decoupling.XY8: jobs_pb2.DECOUPLING_XY8,
+}
+_DECOUPLING_OF = {number: kind for kind, number in _DECOUPLINGS.items()}
 _LEVEL_OF = {number: level for level, number in _LEVELS.items()}
 _RETURN_OF = {number: kind for kind, number in _RETURNS.items()}
 _SCHEDULING_OF = {number: kind for kind, number in _SCHEDULINGS.items()} | {
@@ -83,6 +89,7 @@ def encode_spec(spec: JobSpec) -> jobs_pb2.JobSpec:
         client_data=spec.client_data,
         herald=spec.herald,
         scheduling=_SCHEDULINGS[spec.scheduling],
+        dd=jobs_pb2.DECOUPLING_UNSPECIFIED if spec.dd is None else _DECOUPLINGS[spec.dd],
     )
 
 
@@ -108,6 +115,7 @@ def decode_spec(message: jobs_pb2.JobSpec) -> JobSpec:
         client_data=message.client_data,
         herald=message.herald,
         scheduling=_decode_scheduling(message),
+        dd=_decode_decoupling(message),
     )
 
 
@@ -133,6 +141,13 @@ def _decode_scheduling(message: jobs_pb2.JobSpec) -> Scheduling:
     if scheduling is None:
         raise malformed("scheduling", f"is {message.scheduling}; give 1 (as late) or 2 (as soon as possible)")
     return scheduling
+
+
+def _decode_decoupling(message: jobs_pb2.JobSpec) -> Decoupling | None:
+    kind = _DECOUPLING_OF.get(message.dd)
+    if kind is None and message.dd != jobs_pb2.DECOUPLING_UNSPECIFIED:
+        raise malformed("dd", f"is {message.dd}; give 0 (none), 1 (X2), 2 (XY4) or 3 (XY8)")
+    return kind
 
 
 def _decode_tags(message: jobs_pb2.JobSpec) -> tuple[str, ...]:

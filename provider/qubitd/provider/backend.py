@@ -266,6 +266,7 @@ class QubitdBackend(BackendV2):
             meas_return=checked.meas_return,
             herald=checked.herald,
             scheduling=checked.scheduling,
+            dd=checked.dd,
             seed_simulator=checked.seed_simulator,
             tags=checked.tags,
             client_data=write_header(header),

@@ -14,7 +14,7 @@ from qiskit.providers import Options
 
 from qubitd.client import Limits, RevisionPolicy, Urgency
 from qubitd.core.errors import Problem
-from qubitd.core.job import MeasLevel, MeasReturn, Scheduling
+from qubitd.core.job import Decoupling, MeasLevel, MeasReturn, Scheduling
 
 MAX_TAGS = 32
 MAX_TAG = 128
@@ -31,6 +31,7 @@ class RunOptions:
     meas_return: MeasReturn
     herald: bool
     scheduling: Scheduling
+    dd: Decoupling | None
     seed_simulator: int | None
     tags: tuple[str, ...]
 
@@ -47,6 +48,7 @@ def default_options() -> Options:
         meas_return="single",
         herald=False,
         scheduling="alap",
+        dd=None,
         seed_simulator=None,
         rep_delay=None,
         init_qubits=True,
@@ -66,6 +68,7 @@ def add_validators(options: Options, limits: Limits) -> None:
     options.set_validator("meas_return", ["single", "avg"])
     options.set_validator("herald", bool)
     options.set_validator("scheduling", [kind.value for kind in Scheduling])
+    options.set_validator("dd", [None, *(kind.value for kind in Decoupling)])
     options.set_validator("init_qubits", [True])
     options.set_validator("priority", (-MAX_PRIORITY, MAX_PRIORITY))
     options.set_validator("urgency", [kind.value for kind in Urgency])
@@ -82,6 +85,7 @@ def check_options(values: Mapping[str, Any], limits: Limits, *, num_circuits: in
         meas_return=check("meas_return", MeasReturn.SINGLE, _return),
         herald=check("herald", False, _truth),
         scheduling=check("scheduling", Scheduling.ALAP, _scheduling),
+        dd=check("dd", None, _decoupling),
         seed_simulator=check(
             "seed_simulator", None, lambda value: None if value is None else _whole(value, 0, 2**64 - 1)
         ),
@@ -182,6 +186,15 @@ def _scheduling(value: object) -> Scheduling:
         return Scheduling(getattr(value, "value", value))
     except ValueError:
         raise _RefusedError("give 'alap' (as late as possible) or 'asap' (as soon as possible)") from None
+
+
+def _decoupling(value: object) -> Decoupling | None:
+    if value is None:
+        return None
+    try:
+        return Decoupling(getattr(value, "value", value))
+    except ValueError:
+        raise _RefusedError("give None, 'x2', 'xy4' or 'xy8'") from None
 
 
 def _word(value: object, kinds: type[enum.Enum]) -> str:

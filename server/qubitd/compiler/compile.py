@@ -16,6 +16,7 @@ import numpy as np
 from qubitd.compiler.calibrated import CalibratedGates, calibrated_gates
 from qubitd.compiler.check import check_batch, check_shots
 from qubitd.compiler.columns import Columns, Ints, Wires, blocks, gather, wires_of
+from qubitd.compiler.decouple import Decouple, circuits_of, decoupling_problems
 from qubitd.compiler.expand import Expand
 from qubitd.compiler.frames import Frames, advance_frames
 from qubitd.compiler.gate_table import GateTable, mask_of
@@ -25,14 +26,18 @@ from qubitd.compiler.numbers import EnvelopeTable, Numbers, tabulate
 from qubitd.compiler.raw import raw_problems
 from qubitd.compiler.schedule import Schedule, schedule_early, schedule_late
 from qubitd.compiler.swept import check_sweep
-from qubitd.core.circuit import Circuit, CircuitBatch
+from qubitd.core.circuit import Circuit, CircuitBatch, Operation
 from qubitd.core.device import Device
 from qubitd.core.errors import InvalidCalibrationError, InvalidCircuitError, Problem
-from qubitd.core.job import JobSpec, MeasLevel, Scheduling
+from qubitd.core.job import Decoupling, JobSpec, MeasLevel, Scheduling
 from qubitd.core.program import Program
+from qubitd.core.properties import gate_ticks
 from qubitd.core.snapshot import Snapshot
 from qubitd.core.sweep import Sweep
 from qubitd.core.ticks import nearest_ticks, to_ticks
+
+MAX_DECOUPLED = 4_000_000
+"""Operations of a job with its decoupling pulses: they are held until it ends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -101,18 +106,50 @@ def _compile(device: Device, snapshot: Snapshot, spec: JobSpec, problems: tuple[
         raise InvalidCircuitError((*problems, *found.problems))
     problems = herald_problems(gates, spec.batch) if spec.herald else ()
     problems += raw_problems(gates, spec.batch) if spec.meas_level is MeasLevel.RAW else ()
+    problems += _decoupling_problems(gates, spec) if spec.dd is not None else ()
     batch = heralded(spec.batch) if spec.herald and not problems else spec.batch
     swept = check_sweep(gates, batch, spec.sweep)
     if problems or swept.problems:
         raise InvalidCircuitError((*problems, *swept.problems))
     return Compiled(
-        batch=batch.bound(),
+        batch=_decoupled(gates, batch.bound(), spec.dd, spec.scheduling),
         scheduling=spec.scheduling,
         sweep=swept.sweep,
         reset=passive_reset(device, snapshot),
         log=(*found.log, *swept.log),
         gates=gates,
     )
+
+
+def _decoupling_problems(gates: CalibratedGates, spec: JobSpec) -> tuple[Problem, ...]:
+    swept = frozenset(name for axis in spec.sweep.axes for name in axis.names)
+    return decoupling_problems(gates.device, spec.batch.circuits, spec.batch.operations, swept)
+
+
+def _decoupled(
+    gates: CalibratedGates, batch: CircuitBatch, kind: Decoupling | None, scheduling: Scheduling
+) -> CircuitBatch:
+    """Fill the idle stretches of each circuit, as it is scheduled at the calibration in force."""
+    if kind is None:
+        return batch
+    x, device = gates.device.gates["x"], gates.device
+    pulse = np.array([gate_ticks(device, gates.snapshot, x, (i,)) for i in range(device.num_qubits)], dtype=np.int64)
+    decouple = Decouple(kind=kind, pulse=pulse)
+    pipeline = Pipeline(gates, batch, scheduling)
+    table: dict[Operation, int] = {}
+    circuits: list[Circuit] = []
+    operations = 0
+    for block in blocks(batch.circuits, lines=len(gates.lines)):
+        prepared = pipeline.prepare(block)
+        numbers = pipeline.numbers({})
+        length = pipeline.lengths(prepared, numbers)
+        columns = decouple(prepared.columns, prepared.wires, pipeline.schedule(prepared, numbers), length)
+        circuits += circuits_of(columns, prepared.circuits, table)
+        operations += len(columns)
+        if operations > MAX_DECOUPLED:
+            what = f"makes more than {MAX_DECOUPLED} operations of these circuits; send them in several jobs"
+            raise InvalidCircuitError([Problem(where="dd", what=what)])
+    return CircuitBatch(operations=tuple(table), circuits=tuple(circuits))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -148,12 +185,17 @@ class Pipeline:
         self.envelopes = self.envelopes.with_room()
         return tabulate(self.gates.at(self.table.keys, point), self.envelopes, self.gates.lines)
 
-    def schedule(self, prepared: Prepared, numbers: Numbers) -> Schedule:
-        """Say when each operation starts."""
+    def lengths(self, prepared: Prepared, numbers: Numbers) -> Ints:
+        """Give the ticks that each operation takes."""
         columns = prepared.columns
         length = numbers.length[prepared.rows]
         delays = np.flatnonzero(mask_of(columns, "delay"))
         length[delays] = nearest_ticks(columns.params[columns.param_start[delays]])
+        return length
+
+    def schedule(self, prepared: Prepared, numbers: Numbers) -> Schedule:
+        """Say when each operation starts."""
+        columns, length = prepared.columns, self.lengths(prepared, numbers)
         match self.scheduling:
             case Scheduling.ALAP:
                 return schedule_late(columns, prepared.wires, length)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from qubitd.compiler.channels import Channel, decay_channel, depolarising_channel, operator_channel, readout_channel
 from qubitd.compiler.columns import Ints
-from qubitd.compiler.compile import Pipeline, compile_circuits, passive_reset
+from qubitd.compiler.compile import Pipeline, compile_job, passive_reset
 from qubitd.compiler.density import Density, excited_populations
 from qubitd.compiler.gate_table import GateKey, gate_key
 from qubitd.compiler.matrices import Matrix, gate_matrix
@@ -26,8 +26,9 @@ from qubitd.compiler.noise import GateNoise, Noise, no_noise, stated_noise
 from qubitd.core.circuit import CircuitBatch
 from qubitd.core.device import Device
 from qubitd.core.errors import InvalidCircuitError, Problem
-from qubitd.core.job import Scheduling
+from qubitd.core.job import Decoupling, JobSpec, Scheduling
 from qubitd.core.snapshot import Snapshot
+from qubitd.core.sweep import Sweep
 from qubitd.core.ticks import TICK, to_seconds
 
 Distribution = dict[str, float]
@@ -58,7 +59,12 @@ class Event:
 
 
 def expected(
-    device: Device, snapshot: Snapshot, batch: CircuitBatch, *, scheduling: Scheduling = Scheduling.ALAP
+    device: Device,
+    snapshot: Snapshot,
+    batch: CircuitBatch,
+    *,
+    scheduling: Scheduling = Scheduling.ALAP,
+    dd: Decoupling | None = None,
 ) -> tuple[Distribution, ...]:
     """Give the distribution of classical bits that the snapshot predicts for each circuit, once for each binding, as it
     is scheduled.
@@ -68,7 +74,7 @@ def expected(
     """
     reset = passive_reset(device, snapshot)
     found: list[Distribution] = []
-    for num_clbits, events in _scheduled(device, snapshot, batch, scheduling):
+    for num_clbits, events in _scheduled(device, snapshot, batch, scheduling, dd):
         noise = stated_noise(device, snapshot, {event.key: event.length for event in events})
         found.append(_stationary(events, noise, reset, num_clbits))
     return tuple(found)
@@ -88,10 +94,11 @@ def ideal(device: Device, snapshot: Snapshot, batch: CircuitBatch) -> tuple[Dist
 
 
 def _scheduled(
-    device: Device, snapshot: Snapshot, batch: CircuitBatch, scheduling: Scheduling
+    device: Device, snapshot: Snapshot, batch: CircuitBatch, scheduling: Scheduling, dd: Decoupling | None = None
 ) -> Iterator[tuple[int, list[Event]]]:
     """Give (classical bits, events in program order) of each binding of each circuit."""
-    compiled = compile_circuits(device, snapshot, batch)
+    spec = JobSpec(batch=batch, sweep=Sweep(), shots=1, scheduling=scheduling, dd=dd)
+    compiled = compile_job(device, snapshot, spec)
     pipeline = Pipeline(compiled.gates, compiled.batch, scheduling)
     for i, circuit in enumerate(compiled.batch.circuits):
         yield circuit.num_clbits, _events(pipeline, i)

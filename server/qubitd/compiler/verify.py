@@ -156,12 +156,15 @@ def _malformed(together: _Together) -> Iterator[Problem]:
 
 def _kernel_problems(together: _Together) -> Iterator[Problem]:
     rows = together.acquisitions.rows
-    weighted = np.flatnonzero(rows.kernel != BOXCAR)
-    length = np.array([len(together.envelopes[k].samples) for k in rows.kernel[weighted].tolist()], dtype=np.int64)
-    for i in _first_rows(length != rows.length[weighted]):
-        row: int = weighted.tolist()[i]
-        what = f"is {rows.length[row]} ns long, its kernel {length[i]} ns"
-        yield Problem(where=together.place(together.acquisitions, row), what=what)
+    kernels: list[int] = rows.kernel.tolist()
+    own = (
+        window if k == BOXCAR else len(together.envelopes[k].samples)
+        for k, window in zip(kernels, rows.length, strict=True)
+    )
+    length = np.fromiter(own, dtype=np.int64, count=len(kernels))
+    for i in _first_rows(length != rows.length):
+        what = f"is {rows.length[i]} ns long, its kernel {length[i]} ns"
+        yield Problem(where=together.place(together.acquisitions, i), what=what)
 
 
 def _span_problems(together: _Together, spans: _Spans[Plays] | _Spans[Acquisitions], kind: str) -> Iterator[Problem]:
