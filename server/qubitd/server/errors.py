@@ -198,13 +198,10 @@ class DiskFullError(StoreError):
 
 
 class TooBusyError(QubitdError):
-    """Too many big requests arrive at once."""
+    """More is asked for at once than memory allows."""
 
-    def __init__(self, *, waiting: int, limit: int) -> None:
-        super().__init__(
-            f"requests of {waiting} bytes are being read already and the limit is {limit} bytes at once; "
-            f"send this again in a moment"
-        )
+    def __init__(self, *, what: str, limit: int) -> None:
+        super().__init__(f"{what}; the limit is {limit} at once; send this again in a moment")
 
 
 class StoreTooNewError(StoreError):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Generic, NoReturn, TypeVar
 
@@ -54,18 +55,20 @@ class Streaming(Generic[Request]):
     """One request, many answers; they come serialised. Before each one the caller is looked at again."""
 
     kind: type[Request]
-    method: Callable[[Request], AsyncIterator[bytes]]
+    method: Callable[[Request], AsyncGenerator[bytes]]
 
     def handler(self, rpc: str, gate: Gate) -> grpc.RpcMethodHandler[Any, Any]:
         """Give what a gRPC server takes."""
 
-        async def handle(data: bytes, context: Context) -> AsyncIterator[bytes]:
+        async def handle(data: bytes, context: Context) -> None:
             try:
                 proof = _shown(context)
                 with calling(gate.admit(rpc, proof)):
-                    async for answer in self.method(await _read(self.kind, data, MAX_BYTES)):
-                        gate.admit(rpc, proof)
-                        yield answer
+                    async with aclosing(self.method(await _read(self.kind, data, MAX_BYTES))) as answers:
+                        async for answer in answers:
+                            gate.admit(rpc, proof)
+                            if not await _was_sent(context, answer):
+                                return
             except QubitdError as error:
                 await _refuse(context, error)
 
@@ -80,7 +83,7 @@ def unary(kind: type[Request], method: Callable[[Request], Awaitable[Message]], 
     return Unary(kind=kind, method=method, most=most)
 
 
-def stream(kind: type[Request], method: Callable[[Request], AsyncIterator[bytes]]) -> Rpc:
+def stream(kind: type[Request], method: Callable[[Request], AsyncGenerator[bytes]]) -> Rpc:
     """One request, many answers; they come serialised."""
     return Streaming(kind=kind, method=method)
 
@@ -88,6 +91,15 @@ def stream(kind: type[Request], method: Callable[[Request], AsyncIterator[bytes]
 def _shown(context: Context) -> Shown:
     metadata: Any = context.invocation_metadata() or ()
     return shown(metadata, context.auth_context())
+
+
+async def _was_sent(context: Context, answer: bytes) -> bool:
+    """Send one answer of a stream; False if the caller has hung up, which is no fault of anybody."""
+    try:
+        await context.write(answer)
+    except grpc.aio.InternalError:
+        return False
+    return True
 
 
 async def _read(kind: type[Request], data: bytes, most: int) -> Request:

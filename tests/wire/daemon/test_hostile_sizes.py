@@ -17,7 +17,7 @@ from qubitd.server import calibrations, failure
 from qubitd.server.rpc import MAX_BYTES
 from qubitd.server.services import jobs
 from qubitd.server.store import job_reads, store
-from qubitd.v1 import calibrations_pb2, jobs_pb2
+from qubitd.v1 import calibrations_pb2, jobs_pb2, jobs_pb2_grpc
 from qubitd.wire.calibrations import encode_parameter
 
 Serve = Callable[..., AbstractAsyncContextManager[Any]]
@@ -213,3 +213,37 @@ async def test_a_late_program_that_does_not_fit_ends_the_job_before_it_queues(
     assert "the limit is 86400 s for one job" in job.message
     assert (code, why) == (grpc.StatusCode.INVALID_ARGUMENT, job.message)
     assert "start" not in rack.log
+
+
+async def test_readers_beyond_the_most_are_asked_to_come_back(
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serve(rack=open_rack_of()) as daemon:
+        daemon.rack.capacity = type(daemon.rack.capacity)(most=100_000)
+        job_id = await daemon.submit(request_of(batch=pack([wide("wide", 65_536)]), shots=1_000))
+        await daemon.events(job_id)
+        monkeypatch.setattr(jobs, "_MOST_READERS", 1)
+        slow = daemon.jobs.Results(jobs_pb2.ResultsRequest(job_id=job_id))
+        await slow.read()
+        code, why = await refused(daemon.jobs.Results(jobs_pb2.ResultsRequest(job_id=job_id)).read())
+        assert all([(await slow.read()).result.shots for _ in range(7)])
+        await slow.read()
+        assert len(await daemon.results(job_id)) == 8
+    assert (code, why) == (
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        "1 results are being sent already; the limit is 1 at once; send this again in a moment",
+    )
+
+
+async def test_readers_who_hang_up_leave_no_trace(
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serve(rack=open_rack_of()) as daemon:
+        daemon.rack.capacity = type(daemon.rack.capacity)(most=100_000)
+        job_id = await daemon.submit(request_of(batch=pack([wide("wide", 65_536)]), shots=1_000))
+        await daemon.events(job_id)
+        for _ in range(10):
+            async with grpc.aio.insecure_channel(daemon.address) as channel:
+                await jobs_pb2_grpc.JobsStub(channel).Results(jobs_pb2.ResultsRequest(job_id=job_id)).read()
+        assert len(await daemon.results(job_id)) == 8
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []

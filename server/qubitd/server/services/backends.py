@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from qubitd.server.announcer import Announcer
 from qubitd.server.backend import Backend, server_version
@@ -44,7 +44,7 @@ class BackendsService:
         snapshot = self._backend.calibrations.snapshot(request.revision)
         return backends_pb2.BackendsGetResponse(backend=encode_backend(self._backend.describe(snapshot)))
 
-    async def Watch(self, request: backends_pb2.BackendsWatchRequest) -> AsyncIterator[bytes]:
+    async def Watch(self, request: backends_pb2.BackendsWatchRequest) -> AsyncGenerator[bytes]:
         """Send the description now and whenever it changes."""
         self._backend.check_name(request.name)
         sent = b""

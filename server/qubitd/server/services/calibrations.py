@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from qubitd.server.announcer import Announcer
 from qubitd.server.auth.identity import caller
@@ -93,7 +93,7 @@ class CalibrationsService:
         )
         return calibrations_pb2.RollbackResponse(revision=encode_revision(revision_of(made)))
 
-    async def Watch(self, request: calibrations_pb2.CalibrationsWatchRequest) -> AsyncIterator[bytes]:
+    async def Watch(self, request: calibrations_pb2.CalibrationsWatchRequest) -> AsyncGenerator[bytes]:
         """Send the revision in force, then each that follows."""
         self._backend.check_name(request.backend)
         following = self._calibrations.current.revision

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import uuid
-from collections.abc import AsyncIterator, Callable
-from contextlib import closing
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing, closing
 from dataclasses import replace
 from typing import TypeVar
 
@@ -38,8 +39,10 @@ _INLINE_BYTES = 16_384
 """Requests up to this size are decoded at once; bigger ones in a thread, so that they hold up nobody."""
 _BIG_AT_ONCE = 2
 """Bigger requests that are decoded at the same time."""
-_MOST_WAITING = 512 * 2**20
+_MOST_WAITING = 256 * 2**20
 """Bytes of bigger requests that may wait for that."""
+_MOST_READERS = 256
+"""Results that are sent at the same time: each takes about 2 MiB while its reader is slow."""
 _LAST_SEQUENCE = 2**63 - 1
 """The highest that a store can give."""
 
@@ -64,6 +67,7 @@ class JobsService:
         self._book = book
         self._announcer = announcer
         self._decoding = _Decoding()
+        self._readers = 0
         self._tables = TableStore()
 
     def service(self) -> Service:
@@ -108,7 +112,7 @@ class JobsService:
             next_page_token="" if page.is_last else page_token(page.jobs[-1].number),
         )
 
-    async def Watch(self, request: jobs_pb2.JobsWatchRequest) -> AsyncIterator[bytes]:
+    async def Watch(self, request: jobs_pb2.JobsWatchRequest) -> AsyncGenerator[bytes]:
         """Send the events after the cursor, then those that come, to the last."""
         number = self._store.jobs.number(owner=caller().project, job_id=request.job_id)
         told: QueuePlace | None = None
@@ -134,20 +138,29 @@ class JobsService:
                     yield encode_event(event).SerializeToString()
                 await listener.wait(None if place is None else _PLACE_PERIOD)
 
-    async def Results(self, request: jobs_pb2.ResultsRequest) -> AsyncIterator[bytes]:
+    async def Results(self, request: jobs_pb2.ResultsRequest) -> AsyncGenerator[bytes]:
         """Send what is durable, piece by piece."""
+        if self._readers >= _MOST_READERS:
+            raise TooBusyError(what=f"{self._readers} results are being sent already", limit=_MOST_READERS)
+        self._readers += 1
+        try:
+            async with aclosing(self._pieces(request)) as pieces:
+                async for piece in pieces:
+                    yield piece
+        finally:
+            self._readers -= 1
+
+    async def _pieces(self, request: jobs_pb2.ResultsRequest) -> AsyncGenerator[bytes]:
         number = self._store.jobs.number(owner=caller().project, job_id=request.job_id)
         skip = request.skip
         for chunk in self._store.jobs.chunks(number):
             if skip >= chunk.pieces:
                 skip -= chunk.pieces
                 continue
+            await asyncio.to_thread(self._store.check_blob, chunk.digest)
             with closing(self._store.pieces(chunk.digest)) as pieces:
-                index = 0
-                while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
-                    if index >= skip:
-                        yield piece
-                    index += 1
+                for piece in itertools.islice(pieces, skip, None):
+                    yield piece
             skip = 0
 
     async def Cancel(self, request: jobs_pb2.JobsCancelRequest) -> jobs_pb2.JobsCancelResponse:
@@ -190,7 +203,7 @@ class _Decoding:
         if size <= _INLINE_BYTES:
             return work()
         if self._waiting + size > _MOST_WAITING:
-            raise TooBusyError(waiting=self._waiting, limit=_MOST_WAITING)
+            raise TooBusyError(what=f"requests of {self._waiting} bytes are being read already", limit=_MOST_WAITING)
         self._waiting += size
         try:
             async with self._turn:

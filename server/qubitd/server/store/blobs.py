@@ -11,9 +11,8 @@ import hashlib
 import os
 import sqlite3
 from collections.abc import Generator
-from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from qubitd.server.errors import StoreCorruptError
 from qubitd.server.store.frames import read_pieces
@@ -50,7 +49,8 @@ class BlobFolder:
         data = self.row(connection, digest)
         if data is None:
             with self._open(digest) as file:
-                return file.read()
+                data = file.read()
+            self._compare(digest, hashlib.sha256(data).hexdigest())
         return data
 
     def row(self, connection: sqlite3.Connection, digest: str) -> bytes | None:
@@ -65,14 +65,23 @@ class BlobFolder:
         if row[0] is None:
             return None
         data = bytes(row[0])
-        self._check(digest, hashlib.sha256(data).hexdigest())
+        self._compare(digest, hashlib.sha256(data).hexdigest())
         return data
 
-    def pieces(self, digest: str) -> Generator[bytes]:
-        """Check a file, then give the messages in it one by one.
+    def check_file(self, digest: str) -> None:
+        """Read a file through.
 
         Raises:
             StoreCorruptError: it is gone or changed.
+        """
+        with self._open(digest) as file:
+            self._compare(digest, hashlib.file_digest(file, "sha256").hexdigest())
+
+    def pieces(self, digest: str) -> Generator[bytes]:
+        """Give the messages in a file one by one.
+
+        Raises:
+            StoreCorruptError: it is gone.
         """
         with self._open(digest) as file:
             yield from read_pieces(file)
@@ -101,19 +110,13 @@ class BlobFolder:
             if not connection.execute("SELECT 1 FROM blob WHERE digest = ?", (digest,)).fetchone():
                 (self.folder / digest).unlink(missing_ok=True)
 
-    @contextmanager
-    def _open(self, digest: str) -> Generator[BinaryIO]:
-        """Open a file at its beginning, having read it through once to check it."""
+    def _open(self, digest: str) -> BufferedReader:
         try:
-            file = (self.folder / digest).open("rb")
+            return (self.folder / digest).open("rb")
         except FileNotFoundError:
             raise StoreCorruptError(path=self.folder / digest, what="the file is gone") from None
-        with file:
-            self._check(digest, hashlib.file_digest(file, "sha256").hexdigest())
-            file.seek(0)
-            yield file
 
-    def _check(self, digest: str, found: str) -> None:
+    def _compare(self, digest: str, found: str) -> None:
         if found != digest:
             raise StoreCorruptError(path=self.folder / digest, what="its content does not match its name")
 

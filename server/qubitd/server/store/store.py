@@ -80,14 +80,22 @@ class Store:
         with self._blob_lock:
             return self._folder.get(self._blob_connection, digest)
 
-    def pieces(self, digest: str) -> Generator[bytes]:
-        """Read a blob's messages one after another, from any thread, without holding them all.
+    def check_blob(self, digest: str) -> None:
+        """Read a blob through, from any thread.
 
         Raises:
             StoreCorruptError: it is gone or changed.
         """
-        with self._blob_lock:
-            data = self._folder.row(self._blob_connection, digest)
+        if self._row(digest) is None:
+            self._folder.check_file(digest)
+
+    def pieces(self, digest: str) -> Generator[bytes]:
+        """Read a checked blob's messages one after another, without holding them all.
+
+        Raises:
+            StoreCorruptError: it is gone.
+        """
+        data = self._row(digest)
         return self._folder.pieces(digest) if data is None else split(data)
 
     def check_room(self, needed: int) -> None:
@@ -109,6 +117,10 @@ class Store:
         self._writer.close()
         self._connection.close()
         self._blob_connection.close()
+
+    def _row(self, digest: str) -> bytes | None:
+        with self._blob_lock:
+            return self._folder.row(self._blob_connection, digest)
 
     def _prepare(self, connection: sqlite3.Connection) -> Writes:
         assert_sound(connection, self.path)
