@@ -6,7 +6,7 @@ shots, never inside one. A capacity must count more, or the same, for more progr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from qubitd.compiler.errors import ProgramTooLargeError
@@ -23,6 +23,33 @@ MAX_ROWS = 2**20
 """Plays and acquisitions of a chunk of more than one program."""
 MAX_RESULT_BYTES = 2**24
 """Bytes of a chunk's result, unless one shot of one program gives more: it is held in memory until it is recorded."""
+
+_FASTEST = 16
+"""Times as many programs that are tried next at most."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Taken:
+    """What some programs take together."""
+
+    count: int
+    """How many they are."""
+    of: Mapping[tuple[str, str], tuple[int, int]]
+    """(used, limit) by sequencer and memory."""
+
+    @property
+    def fits(self) -> bool:
+        """Whether no limit is exceeded."""
+        return all(used <= limit for used, limit in self.of.values())
+
+    def expected(self, before: _Taken) -> int:
+        """Give how many programs should just fit if each further one takes what the last ones took on average."""
+        most = MAX_PROGRAMS
+        for place, (used, limit) in self.of.items():
+            step = used - before.of.get(place, (0, 0))[0]
+            if step * (self.count - before.count) > 0:
+                most = min(most, self.count + (limit - used) * (self.count - before.count) // step)
+        return most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,22 +91,22 @@ class Pack:
         """
         waiting: list[Program] = []
         source = iter(programs)
+        count = 1
         while True:
-            count = self._fill(waiting, source, first_program)
+            count = self._fill(waiting, source, first_program, guess=count)
             if count == 0:
                 return
             yield self._chunk(waiting[:count], first_program)
             del waiting[:count]
             first_program += count
 
-    def _fill(self, waiting: list[Program], programs: Iterator[Program], first_program: int) -> int:
-        """Take programs until one more would not fit; give how many do. Tries twice as many each time, then bisects."""
+    def _fill(self, waiting: list[Program], programs: Iterator[Program], first_program: int, *, guess: int) -> int:
+        """Take programs until one more would not fit; give how many do.
 
-        def fits(count: int) -> bool:
-            together = waiting[:count]
-            return self._go_together(together) and self._fits(self._chunk(together, first_program))
-
-        good, ahead = 0, 1
+        What some take tells how many to try next, so that few tries are needed when programs are alike.
+        """
+        good, bad, ahead = 0, MAX_PROGRAMS + 1, guess
+        before = _Taken(count=0, of={})
         rows = sum(map(_rows, waiting))
         while True:
             while len(waiting) < ahead and rows <= MAX_ROWS and (program := next(programs, None)) is not None:
@@ -88,13 +115,31 @@ class Pack:
             ahead = min(ahead, len(waiting))
             if ahead == good:
                 return good
-            if not fits(ahead):
-                break
-            good, ahead = ahead, 2 * ahead
-        good = _last(fits, good, ahead)
-        if good == 0:
-            raise self._too_large(waiting[0], first_program)
-        return good
+            taken = self._taken(waiting[:ahead], first_program)
+            good, bad = (ahead, bad) if taken.fits else (good, ahead)
+            if bad == 1:
+                raise self._too_large(waiting[0], first_program)
+            if bad - good == 1:
+                return good
+            ahead = max(good + 1, min(bad - 1, _FASTEST * ahead, taken.expected(before)))
+            before = taken
+
+    def _taken(self, programs: Sequence[Program], first_program: int) -> _Taken:
+        """Say what programs take together; of the controller only if we ourselves can bear them."""
+        is_mixed = programs[0].tables.generation != programs[-1].tables.generation
+        of: dict[tuple[str, str], tuple[int, int]] = {
+            ("", "generations"): (1 + is_mixed, 1),
+            ("", "ticks"): (self._shot_ticks(programs), self.run_time),
+            ("", "result"): (_shot_bytes(programs), MAX_RESULT_BYTES),
+            ("", "rows"): (sum(map(_rows, programs)), MAX_ROWS),
+        }
+        if len(programs) == 1:
+            of = {place: (min(used, limit), limit) for place, (used, limit) in of.items()}
+        taken = _Taken(count=len(programs), of=of)
+        if taken.fits:
+            for usage in self.capacity.usage(self._chunk(programs, first_program)):
+                of[usage.sequencer, usage.memory] = (usage.used, usage.limit)
+        return taken
 
     def _most_shots(self, group: Chunk, shots: int) -> int:
         in_time = self.run_time // max(1, self._shot_ticks(group.programs))
@@ -103,16 +148,6 @@ class Pack:
         if self._fits(replace(group, shots=most)):
             return most
         return _last(lambda count: self._fits(replace(group, shots=count)), 1, most)
-
-    def _go_together(self, programs: Sequence[Program]) -> bool:
-        """Whether programs may share a chunk as far as we are concerned, be it run time or our own memory."""
-        return len(programs) == 1 or (
-            len(programs) <= MAX_PROGRAMS
-            and programs[0].tables.generation == programs[-1].tables.generation
-            and self._shot_ticks(programs) <= self.run_time
-            and _shot_bytes(programs) <= MAX_RESULT_BYTES
-            and sum(map(_rows, programs)) <= MAX_ROWS
-        )
 
     def _fits(self, chunk: Chunk) -> bool:
         return all(usage.fits for usage in self.capacity.usage(chunk))

@@ -63,9 +63,12 @@ class GateTable:
         if codes != self._codes:
             self._codes, self._row_of = codes, np.full(codes.size, _UNKNOWN, dtype=np.int64)
         rows = self._row_of.take(code)
-        fresh = np.unique(code[rows == _UNKNOWN])
-        if not len(fresh):
+        unknown = code[rows == _UNKNOWN]
+        if not len(unknown):
             return rows
+        is_fresh = np.zeros(codes.size, dtype=bool)
+        is_fresh[unknown] = True
+        fresh = np.flatnonzero(is_fresh)
         self._row_of[fresh] = [self._row(codes, c) for c in fresh.tolist()]
         return self._row_of.take(code)
 

@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 from qubitd.core.program import Chunk
 from qubitd.drivers.cluster.assembly import ClusterAssembly, ReadoutMap, SequencerLoad
 from qubitd.drivers.cluster.capacity import chunk_usage
-from qubitd.drivers.cluster.columns import chunk_columns
 from qubitd.drivers.cluster.exertion import line_exertion
-from qubitd.drivers.cluster.line_program import LineProgram, chunk_line_programs
+from qubitd.drivers.cluster.line_program import LineProgram
 from qubitd.drivers.cluster.q1asm import program_text
 from qubitd.drivers.cluster.registers import QUARTER_HERTZ
 from qubitd.drivers.cluster.scope import scope_loads
-from qubitd.drivers.cluster.wiring import Wiring
+from qubitd.drivers.cluster.work import Workbench
 from qubitd.drivers.errors import CapacityError
 
 
@@ -25,7 +24,7 @@ from qubitd.drivers.errors import CapacityError
 class ClusterAssembler:
     """The assembler for a Cluster as wired."""
 
-    wiring: Wiring
+    workbench: Workbench
 
     def assemble(self, chunk: Chunk) -> ClusterAssembly:
         """Translate a chunk.
@@ -34,18 +33,18 @@ class ClusterAssembler:
             UnplayableProgramError: the wiring or the hardware has no way to play a program.
             CapacityError: the chunk does not fit.
         """
-        columns = chunk_columns(chunk)
-        parts = chunk_line_programs(columns, self.wiring)
+        work = self.workbench.work_of(chunk)
+        parts, total = work.parts, work.layout.total
         overflows = [usage for usage in chunk_usage(chunk, parts) if not usage.fits]
         if overflows:
             raise CapacityError(overflows)
         return ClusterAssembly(
-            sequencers=tuple(sequencer_load(part, chunk.shots, columns.layout.total) for part in parts),
+            sequencers=tuple(sequencer_load(part, chunk.shots, total) for part in parts),
             readouts=tuple(_readout(part) for part in parts if len(part.acquisitions.start)),
             acquisitions=tuple(len(program.acquisitions.line) for program in chunk.programs),
             scopes=scope_loads(chunk, parts),
             shots=chunk.shots,
-            iteration=columns.layout.total,
+            iteration=total,
         )
 
 

@@ -5,23 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from qubitd.core.capacity import Usage
 from qubitd.core.program import Chunk
-from qubitd.drivers.cluster.columns import chunk_columns
-from qubitd.drivers.cluster.line_program import LineProgram, chunk_line_programs
+from qubitd.drivers.cluster.line_program import LineProgram
 from qubitd.drivers.cluster.modules import MAX_ACQUISITIONS, MAX_BINS, MAX_WAVEFORM_SAMPLES, MAX_WAVEFORMS
 from qubitd.drivers.cluster.q1asm import instruction_count
 from qubitd.drivers.cluster.scope import scope_loads
-from qubitd.drivers.cluster.wiring import Wiring
+from qubitd.drivers.cluster.work import Workbench
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterCapacity:
     """The memories of a Cluster as wired."""
 
-    wiring: Wiring
+    workbench: Workbench
 
     def usage(self, chunk: Chunk) -> Sequence[Usage]:
         """Count what a chunk takes of every memory of every sequencer that takes part.
@@ -29,7 +26,7 @@ class ClusterCapacity:
         Raises:
             UnplayableProgramError: it could not be played whatever its size.
         """
-        return chunk_usage(chunk, chunk_line_programs(chunk_columns(chunk), self.wiring))
+        return chunk_usage(chunk, self.workbench.work_of(chunk).parts)
 
 
 def chunk_usage(chunk: Chunk, parts: Sequence[LineProgram]) -> list[Usage]:
@@ -52,6 +49,6 @@ def line_usage(part: LineProgram, shots: int) -> list[Usage]:
             ("bins", shots * acquisitions, MAX_BINS),
             ("acquisitions", 1, MAX_ACQUISITIONS),
             # The window's length is a setting of the sequencer, not of the instruction.
-            ("integration lengths", len(np.unique(part.acquisitions.length)), 1),
+            ("integration lengths", len(set(part.acquisitions.length.tolist())), 1),
         ]
     return [Usage(sequencer=part.wired.name, memory=memory, used=used, limit=limit) for memory, used, limit in counts]

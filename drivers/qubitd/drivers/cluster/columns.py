@@ -99,7 +99,9 @@ class ChunkColumns:
 
     def used_lines(self) -> list[int]:
         """Give the lines on which something happens."""
-        return [int(line) for line in np.union1d(self.plays.line, self.acquisitions.line)]
+        count = len(self.lines)
+        events = np.bincount(self.plays.line, minlength=count) + np.bincount(self.acquisitions.line, minlength=count)
+        return [int(line) for line in np.flatnonzero(events)]
 
     def plays_on(self, line: int) -> PlayColumns:
         """Give the plays of one line."""
@@ -141,7 +143,7 @@ def _envelopes(tables: ProgramTables, played: Ints) -> EnvelopeColumns:
     """Look at the envelopes that are played: a job may have thousands of others."""
     count = len(tables.envelopes)
     length, real, imag = np.zeros(count, dtype=np.int64), np.zeros(count), np.zeros(count)
-    for i in np.unique(played).tolist():
+    for i in np.flatnonzero(np.bincount(played, minlength=count)).tolist():
         samples = tables.envelopes[i].samples
         length[i], real[i], imag[i] = len(samples), np.abs(samples.real).max(), np.abs(samples.imag).max()
     return EnvelopeColumns(length=length, peak=np.maximum(real, imag), is_complex=imag > 0)

@@ -34,6 +34,7 @@ from qubitd.drivers.cluster.settings import (
     run_changes,
 )
 from qubitd.drivers.cluster.wiring import SequencerAddress, Wiring
+from qubitd.drivers.cluster.work import Workbench
 from qubitd.drivers.controller import Assembly, LoadReport, Readings, never
 from qubitd.drivers.errors import (
     InstrumentChangedError,
@@ -77,8 +78,9 @@ class ClusterController:
     def __init__(self, instrument: ClusterInstrument, wiring: Wiring) -> None:
         self._instrument = instrument
         self._wiring = wiring
-        self._assembler = ClusterAssembler(wiring=wiring)
-        self._capacity = ClusterCapacity(wiring=wiring)
+        workbench = Workbench(wiring)
+        self._assembler = ClusterAssembler(workbench=workbench)
+        self._capacity = ClusterCapacity(workbench=workbench)
         self._addresses = [
             SequencerAddress(slot=slot.slot, sequencer=index)
             for slot in instrument.slots

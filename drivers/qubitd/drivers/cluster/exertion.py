@@ -19,12 +19,13 @@ ROUNDING = 1e-4
 
 def line_exertion(part: LineProgram, iteration: int) -> Exertion:
     """Work out what a line carries during one iteration, from rounded gains and the samples as they are uploaded."""
-    envelopes, owner = np.unique(part.plays.envelope, return_inverse=True)
+    envelopes = np.flatnonzero(np.bincount(part.plays.envelope))
     if not len(envelopes):
         return Exertion(amplitude=0.0, mean_power=0.0, mean=0.0, slew=0.0)
     gain = part.gain_real / GAIN_STEPS
-    facts = [_facts(_samples(part, int(envelope))) for envelope in envelopes]
-    peak, energy, area, slew = np.array(facts)[owner].T
+    owner = np.searchsorted(envelopes, part.plays.envelope)
+    facts = np.array([_facts(_samples(part, int(envelope))) for envelope in envelopes])
+    peak, energy, area, slew = (fact.take(owner) for fact in facts.T)
     return Exertion(
         amplitude=float(np.max(np.abs(gain) * peak.real)),
         mean_power=float(np.sum(gain**2 * energy.real) / iteration),

@@ -6,6 +6,8 @@ Registers: R0 counts shots down, R1 is the bin of the next acquisition and only 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,18 +17,20 @@ from qubitd.drivers.cluster.waits import LONGEST, extra_instructions, wait_text
 
 Ints = NDArray[np.int64]
 
+_PLACES = 1024
+"""Waveforms that a sequencer holds at most."""
+_NEXT_BIN = "add R1,1,R1\nnop\n"
 _SYNC = "set_mrk 0\nupd_param 4\nwait_sync 4\n"
 
 
 def program_text(part: LineProgram, *, shots: int) -> str:
     """Write one sequencer's program."""
-    before, after = _texts(part)
-    waits, tails = _waits(part.timeline.gap)
-    body = "".join(
-        [f"{head}{wait}\n{foot}{tail}" for head, wait, foot, tail in zip(before, waits, after, tails, strict=True)]
-    )
+    settings, instructions = _texts(part)
+    pieces = [""] * (3 * len(settings))
+    pieces[0::3], pieces[1::3], pieces[2::3] = settings, instructions, _waits(part)
     bins = "move 0,R1\n" if len(part.acquisitions.start) else ""
-    return f"move {shots},R0\n{bins}{_SYNC}shot: {_first_wait(part.timeline.first_gap)}{body}loop R0,@shot\nstop\n"
+    first = _first_wait(part.timeline.first_gap)
+    return f"move {shots},R0\n{bins}{_SYNC}shot: {first}{''.join(pieces)}loop R0,@shot\nstop\n"
 
 
 def instruction_count(part: LineProgram) -> int:
@@ -52,69 +56,78 @@ def _first_wait(gap: int) -> str:
     return f"wait {own}\n{rest}"
 
 
-def _waits(gaps: Ints) -> tuple[list[int], list[str]]:
+def _waits(part: LineProgram) -> list[str]:
     """Give the waiting time of each event's own instruction, and the lines that follow it."""
-    own, rest = gaps.tolist(), [""] * len(gaps)
-    for index in np.flatnonzero(gaps > LONGEST).tolist():
-        own[index], rest[index] = wait_text(own[index], f"w{index}")
-    return own, rest
+    gaps, acquires = part.timeline.gap, part.timeline.kind == Kind.ACQUIRE
+    texts = _spelled(np.minimum(gaps, LONGEST), lambda gap: f"{gap}\n")
+    for index in np.flatnonzero(acquires | (gaps > LONGEST)).tolist():
+        own, rest = int(gaps[index]), ""
+        if own > LONGEST:
+            own, rest = wait_text(own, f"w{index}")
+        texts[index] = f"{own}\n{_NEXT_BIN if acquires[index] else ''}{rest}"
+    return texts
 
 
 def _texts(part: LineProgram) -> tuple[list[str], list[str]]:
-    """Give what stands before and after the waiting time of each event."""
-    count = len(part.timeline.kind)
-    before, after = np.empty(count, dtype=object), np.full(count, "", dtype=object)
+    """Give the settings before each event, and its instruction up to the waiting time."""
     kind = part.timeline.kind
+    settings, instructions = np.full(len(kind), "", dtype=object), np.full(len(kind), "upd_param ", dtype=object)
     # Events of one kind stand in the order of their rows: both follow time.
-    before[kind == Kind.BEGIN] = _begin_texts(part)
-    before[kind == Kind.OPEN] = f"set_mrk {part.wired.port.marker}\nupd_param "
-    before[kind == Kind.PLAY] = _play_texts(part)
-    before[kind == Kind.ACQUIRE] = _acquire_texts(part)
-    before[kind == Kind.CLOSE] = "set_mrk 0\nupd_param "
-    after[kind == Kind.ACQUIRE] = "add R1,1,R1\nnop\n"
-    return before.tolist(), after.tolist()
+    settings[kind == Kind.BEGIN] = _begin_settings(part)
+    settings[kind == Kind.OPEN] = f"set_mrk {part.wired.port.marker}\n"
+    settings[kind == Kind.PLAY] = _play_settings(part)
+    settings[kind == Kind.ACQUIRE] = _acquire_settings(part)
+    settings[kind == Kind.CLOSE] = "set_mrk 0\n"
+    instructions[kind == Kind.PLAY] = _plays(part)
+    instructions[kind == Kind.ACQUIRE] = "acquire 0,R1,"
+    return settings.tolist(), instructions.tolist()
 
 
-def _begin_texts(part: LineProgram) -> list[str]:
+def _begin_settings(part: LineProgram) -> list[str]:
     if part.tones is None:
         return []
     frequencies = part.tones.begin_frequency.tolist()
     if not part.tones.changes:
-        return ["reset_ph\nupd_param "] * len(frequencies)
-    return [f"set_freq {frequency}\nreset_ph\nupd_param " for frequency in frequencies]
+        return ["reset_ph\n"] * len(frequencies)
+    return [f"set_freq {frequency}\nreset_ph\n" for frequency in frequencies]
 
 
-def _play_texts(part: LineProgram) -> list[str]:
-    envelope = part.plays.envelope
-    count = len(envelope)
-    gains = _where(part.sets_gain, [f"set_awg_gain {i},{q}\n" for i, q in _pairs(part.gain_real, part.gain_imag)])
-    waves = _pairs(part.waveforms.real[envelope], part.waveforms.imag[envelope])
-    frequencies = phases = [""] * count
-    if part.tones is not None:
-        tones = part.tones
-        phases = _where(tones.play_sets_phase, [f"set_ph {phase}\n" for phase in tones.play_phase.tolist()])
-        if tones.changes:
-            frequencies = _set_frequency(tones.play_sets_frequency, tones.play_frequency)
-    return [
-        f"{frequency}{gain}{phase}play {i},{q},"
-        for frequency, gain, phase, (i, q) in zip(frequencies, gains, phases, waves, strict=True)
-    ]
+def _play_settings(part: LineProgram) -> list[str]:
+    """Give frequency, gain and phase where they change; most plays set a phase and nothing else."""
+    tones = part.tones
+    if tones is None:
+        texts = [""] * len(part.plays.start)
+    else:
+        texts = [
+            f"set_ph {phase}\n" if sets else ""
+            for phase, sets in zip(tones.play_phase.tolist(), tones.play_sets_phase.tolist(), strict=True)
+        ]
+    for i in np.flatnonzero(part.sets_gain).tolist():
+        texts[i] = f"set_awg_gain {part.gain_real[i]},{part.gain_imag[i]}\n{texts[i]}"
+    if tones is not None and tones.changes:
+        for i in np.flatnonzero(tones.play_sets_frequency).tolist():
+            texts[i] = f"set_freq {tones.play_frequency[i]}\n{texts[i]}"
+    return texts
 
 
-def _acquire_texts(part: LineProgram) -> list[str]:
+def _plays(part: LineProgram) -> list[str]:
+    waveforms, envelope = part.waveforms, part.plays.envelope
+    both = waveforms.real * _PLACES + waveforms.imag
+    return _spelled(both.take(envelope), lambda pair: f"play {pair // _PLACES},{pair % _PLACES},")
+
+
+def _acquire_settings(part: LineProgram) -> list[str]:
     if part.tones is None:
         return []
-    heads = _set_frequency(part.tones.acquisition_sets_frequency, part.tones.acquisition_frequency)
-    return [f"{head}acquire 0,R1," for head in heads]
+    frequencies, needed = part.tones.acquisition_frequency.tolist(), part.tones.acquisition_sets_frequency.tolist()
+    return [f"set_freq {value}\n" if sets else "" for value, sets in zip(frequencies, needed, strict=True)]
 
 
-def _set_frequency(needed: NDArray[np.bool_], frequency: Ints) -> list[str]:
-    return _where(needed, [f"set_freq {value}\n" for value in frequency.tolist()])
-
-
-def _where(needed: NDArray[np.bool_], texts: list[str]) -> list[str]:
-    return [text if use else "" for use, text in zip(needed.tolist(), texts, strict=True)]
-
-
-def _pairs(first: Ints, second: Ints) -> list[tuple[int, int]]:
-    return list(zip(first.tolist(), second.tolist(), strict=True))
+def _spelled(values: Ints, spell: Callable[[int], str]) -> list[str]:
+    """Spell small numbers, each distinct one once."""
+    times = np.bincount(values, minlength=1)
+    distinct = np.flatnonzero(times)
+    texts = np.empty(len(times), dtype=object)
+    texts[distinct] = [spell(value) for value in distinct.tolist()]
+    found: list[str] = texts.take(values).tolist()
+    return found

@@ -60,7 +60,9 @@ def make_timeline(plays: PlayColumns, acquisitions: AcquisitionColumns, layout: 
     acquire_time = _iteration_time(acquisitions.program, acquisitions.start, layout)
     kinds = [(Kind.PLAY, plays.program, play_time), (Kind.ACQUIRE, acquisitions.program, acquire_time)]
     if rf:
-        using = np.union1d(plays.program, acquisitions.program)
+        programs = len(layout.begin)
+        events = np.bincount(plays.program, minlength=programs) + np.bincount(acquisitions.program, minlength=programs)
+        using = np.flatnonzero(events)
         kinds.append((Kind.BEGIN, using, layout.begin[using]))
         kinds += _switching(plays.program, play_time, plays.length, acquire_time)
     return _merge(kinds, layout.total)
@@ -74,7 +76,8 @@ def _switching(program: Ints, start: Ints, length: Ints, acquire: Ints) -> list[
     """Open the switch once before the first play of each program, and close it after the last."""
     if not len(program):
         return []
-    playing, first = np.unique(program, return_index=True)
+    first = np.flatnonzero(np.diff(program, prepend=-1))
+    playing = program[first]
     last = np.append(first[1:], len(program)) - 1
     close = np.maximum(start[last] + length[last], start[last] + SHORTEST)
     return [

@@ -51,7 +51,7 @@ def waveform_table(tables: ProgramTables, envelopes: Ints) -> WaveformTable:
     real, imag = np.full(count, -1, dtype=np.int64), np.full(count, -1, dtype=np.int64)
     is_complex = np.zeros(count, dtype=np.bool_)
     indices: dict[bytes, int] = {}
-    for envelope in np.unique(envelopes).tolist():
+    for envelope in np.flatnonzero(np.bincount(envelopes, minlength=count)).tolist():
         samples = tables.envelopes[envelope].samples
         real[envelope] = imag[envelope] = _index(indices, samples.real)
         if np.any(samples.imag):
