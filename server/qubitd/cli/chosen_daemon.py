@@ -9,12 +9,12 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+from qubitd.cli.config import USUAL_ADDRESS
 from qubitd.cli.daemon_process import start_daemon
 from qubitd.client import QubitdClient, UnreachableError
 from qubitd.compiler.device_file import load_device
 from qubitd.provider import QubitdBackend, QubitdProvider
 
-USUAL_ADDRESS = "localhost:50051"
 _DEFAULT_DEVICE = "line5"
 
 

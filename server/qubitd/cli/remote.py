@@ -1,0 +1,85 @@
+"""What the commands share that ask a daemon something: how it is reached, and tables for people or JSON for scripts."""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from qubitd.cli.config import USUAL_ADDRESS
+from qubitd.client import ConfigError, QubitdClient, find_access
+
+_WIDEST = 200
+"""Columns of a table that goes into a file or a pipe."""
+Row = Mapping[str, Any]
+
+
+def add_remote(parser: argparse.ArgumentParser) -> None:
+    """Declare the options that say which daemon, and how it answers."""
+    parser.add_argument(
+        "--server", metavar="ADDRESS", help=f"the daemon's host:port (that of the profile, or {USUAL_ADDRESS})"
+    )
+    parser.add_argument("--profile", metavar="NAME", help="named profile of the user's configuration")
+    parser.add_argument("--token", help="instead of the profile's, or of QUBITD_TOKEN")
+    parser.add_argument("--ca", metavar="FILE", help="the lab's authority, for TLS")
+    parser.add_argument("--json", action="store_true", help="JSON, for scripts")
+
+
+def connect(arguments: argparse.Namespace) -> QubitdClient:
+    """Give a client of the daemon that was meant; without any hint the one on this machine."""
+    try:
+        access = find_access(arguments.server, arguments.token, ca=arguments.ca, profile=arguments.profile)
+    except ConfigError:
+        if arguments.profile is not None:
+            raise
+        access = find_access(USUAL_ADDRESS, arguments.token, ca=arguments.ca)
+    return QubitdClient(access.address, access.token, ca=access.ca, cert=access.cert, key=access.key, patience=2.0)
+
+
+def show_rows(rows: Sequence[Row], *, nothing: str, as_json: bool) -> None:
+    """Print rows that all have the same keys, in their order."""
+    if as_json:
+        print(json.dumps(list(rows), default=str))
+        return
+    if not rows:
+        print(nothing)
+        return
+    table = Table(box=None, pad_edge=False)
+    for number, name in enumerate(rows[0]):
+        table.add_column(name.replace("_", " "), overflow="fold", no_wrap=number == 0)
+    for row in rows:
+        table.add_row(*(_text(value) for value in row.values()))
+    console = Console(highlight=False)
+    console.print(table, width=console.width if console.is_terminal else _WIDEST)
+
+
+def show_facts(facts: Row, *, as_json: bool) -> None:
+    """Print one thing's facts, one a line."""
+    if as_json:
+        print(json.dumps(facts, default=str))
+        return
+    width = max(map(len, facts))
+    for name, value in facts.items():
+        print(f"{name.replace('_', ' '):{width}}  {_text(value)}")
+
+
+def moment(time_ns: int) -> str:
+    """Write a time, UTC; an empty text for one that has not come."""
+    return f"{dt.datetime.fromtimestamp(time_ns / 1e9, tz=dt.UTC):%Y-%m-%d %H:%M:%S}" if time_ns else ""
+
+
+def _text(value: Any) -> str:
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case float():
+            return f"{value:.6g}"
+        case list() | tuple():
+            return ", ".join(map(str, value))
+        case _:
+            return str(value)

@@ -1,0 +1,49 @@
+"""`qubitd store`: check, copy or migrate a daemon's database. A copy may be made while the daemon works."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from qubitd.cli.config import state_directory
+from qubitd.server.lock import locked
+from qubitd.server.store.backup import Report, back_up, check_store
+from qubitd.server.store.store import Store
+
+_DAMAGED = 1
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    parser.add_argument(
+        "action",
+        choices=["check", "backup", "migrate"],
+        help="check: look for damage in tables, blobs and the audit log; backup: copy all into an empty directory; "
+        "migrate: bring it to this version while no daemon runs",
+    )
+    parser.add_argument("--to", type=Path, metavar="DIR", help="where a backup goes")
+    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="of the daemon (line5's, in the user's state)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do what was asked."""
+    directory = arguments.data_dir or state_directory() / "line5"
+    match arguments.action:
+        case "check":
+            return _told(check_store(directory))
+        case "backup":
+            target = arguments.to or directory.with_name(f"{directory.name}-backup")
+            back_up(directory, target)
+            print(f"copied to {target}")
+            return _told(check_store(target))
+        case _:
+            with locked(directory):
+                Store(directory).close()
+            return _told(check_store(directory))
+
+
+def _told(report: Report) -> int:
+    for problem in report.problems:
+        print(problem)
+    print(f"version {report.version}, {report.jobs} jobs, {report.blobs} blobs, {report.audit_lines} lines of the log")
+    return _DAMAGED if report.problems else 0

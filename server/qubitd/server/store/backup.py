@@ -1,0 +1,100 @@
+"""A store from outside: a copy of it while a daemon works, and a look for damage that reads every byte."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from qubitd.server.errors import StoreCorruptError, StoreError
+from qubitd.server.store.audit import verify
+from qubitd.server.store.blobs import BlobFolder
+from qubitd.server.store.connections import open_reader
+from qubitd.server.store.schema import MIGRATIONS
+from qubitd.server.store.store import BLOBS, DATABASE
+
+_MOST = 100
+"""Problems that are listed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What a look at a store found."""
+
+    version: int
+    """Steps of the schema that it went through."""
+    jobs: int
+    blobs: int
+    audit_lines: int
+    problems: tuple[str, ...]
+    """Sentences; none for a store that is whole."""
+
+
+def check_store(directory: Path) -> Report:
+    """Look for damage in the tables, in every blob and in the log of what was done.
+
+    Raises:
+        StoreError: there is no store.
+    """
+    with closing(_reader(directory)) as connection:
+        try:
+            return _check(connection, BlobFolder(directory / BLOBS))
+        except sqlite3.DatabaseError as error:
+            raise StoreCorruptError(path=directory / DATABASE, what=str(error)) from error
+
+
+def back_up(directory: Path, target: Path) -> None:
+    """Copy a store as it is at one moment; a daemon may go on writing meanwhile.
+
+    Raises:
+        StoreError: there is no store, the target is in use, or a result was deleted while it was copied.
+    """
+    if target.exists() and any(target.iterdir()):
+        raise StoreError(f"{target} is not empty; give an empty directory for the copy")
+    (target / BLOBS).mkdir(parents=True, exist_ok=True)
+    with closing(_reader(directory)) as source, closing(sqlite3.connect(target / DATABASE)) as copy:
+        source.backup(copy)
+        files = [row[0] for row in copy.execute("SELECT digest FROM blob WHERE data IS NULL")]
+    for digest in files:
+        try:
+            shutil.copyfile(directory / BLOBS / digest, target / BLOBS / digest)
+        except FileNotFoundError:
+            raise StoreError(f"result {digest} was deleted while it was copied; empty {target} and try again") from None
+
+
+def _reader(directory: Path) -> sqlite3.Connection:
+    if not (directory / DATABASE).exists():
+        raise StoreError(f"there is no store in {directory}; a daemon makes one when it is started with --data-dir")
+    return open_reader(directory / DATABASE)
+
+
+def _check(connection: sqlite3.Connection, folder: BlobFolder) -> Report:
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    problems = [f"table: {row[0]}" for row in connection.execute("PRAGMA integrity_check(10)") if row[0] != "ok"]
+    lines = 0
+    if version == len(MIGRATIONS):
+        verdict = verify(connection)
+        lines = verdict.lines
+        if verdict.broken is not None:
+            problems.append(f"log: line {verdict.broken} does not follow from the {lines} lines before it")
+    else:
+        problems.append(f"version: the store is at {version}, this program at {len(MIGRATIONS)}; qubitd store migrate")
+    problems += _blob_problems(connection, folder)
+    return Report(
+        version=version,
+        jobs=connection.execute("SELECT count(*) FROM job").fetchone()[0],
+        blobs=connection.execute("SELECT count(*) FROM blob").fetchone()[0],
+        audit_lines=lines,
+        problems=tuple(problems[:_MOST]),
+    )
+
+
+def _blob_problems(connection: sqlite3.Connection, folder: BlobFolder) -> Iterator[str]:
+    for (digest,) in connection.execute("SELECT digest FROM blob").fetchall():
+        try:
+            folder.get(connection, digest)
+        except StoreCorruptError as error:
+            yield f"blob: {error}"
