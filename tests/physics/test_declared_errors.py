@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from qubitd.compiler.compile import Pipeline, compile_circuits
+from qubitd.compiler.compile import compile_circuits
 from qubitd.compiler.device_file import DeviceFile, load_device
 from qubitd.compiler.matrices import gate_matrix
+from qubitd.compiler.pipeline import Pipeline
 from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.discriminator import discriminator_of
 from qubitd.core.program import Program
@@ -61,7 +62,8 @@ def compiled(lab: Lab, name: str, operands: tuple[int, ...]) -> tuple[Program, N
     batch = pack([builder])
     compiled = compile_circuits(lab.file.device, lab.file.snapshot(), batch)
     pipeline = Pipeline(compiled.gates, batch)
-    frames = pipeline.frames(pipeline.prepare(range(1)), pipeline.numbers({}))
+    prepared = pipeline.prepare(range(1))
+    frames = pipeline.frames(prepared, pipeline.numbers(prepared, {}))
     (program,) = compiled.programs()
     return program, frames.final[0]
 

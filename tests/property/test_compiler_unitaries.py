@@ -18,8 +18,9 @@ from qiskit import QuantumCircuit
 from qiskit.quantum_info import Operator
 
 from qubitd.compiler.calibrated import CalibratedGates
-from qubitd.compiler.compile import Pipeline, compile_circuits
+from qubitd.compiler.compile import compile_circuits
 from qubitd.compiler.device_file import load_device
+from qubitd.compiler.pipeline import Pipeline
 from qubitd.core.circuit import CircuitBatch, CircuitBuilder, pack
 from qubitd.core.program import Program
 
@@ -97,7 +98,7 @@ def compiled(steps: list[Step]) -> tuple[Program, NDArray[np.float64], QuantumCi
     (program,) = compile_circuits(FILE.device, SNAPSHOT, batch).programs()
     pipeline = Pipeline(CalibratedGates(FILE.device, SNAPSHOT), batch)
     prepared = pipeline.prepare(range(1))
-    frames = pipeline.frames(prepared, pipeline.numbers({}))
+    frames = pipeline.frames(prepared, pipeline.numbers(prepared, {}))
     return program, frames.final[0], reference
 
 
@@ -134,7 +135,7 @@ def test_operations_keep_their_order_on_every_qubit_and_never_overlap(steps: lis
     batch, _ = written(steps)
     pipeline = Pipeline(CalibratedGates(FILE.device, SNAPSHOT), batch)
     prepared = pipeline.prepare(range(1))
-    numbers = pipeline.numbers({})
+    numbers = pipeline.numbers(prepared, {})
     schedule = pipeline.schedule(prepared, numbers)
     length = numbers.length[prepared.rows]
     for i, (name, _, value) in enumerate(steps):

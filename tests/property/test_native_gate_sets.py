@@ -21,8 +21,9 @@ from qiskit.circuit.library import get_standard_gate_name_mapping
 from qiskit.quantum_info import Operator
 
 from qubitd.client import GateSignature
-from qubitd.compiler.compile import Pipeline, compile_circuits
+from qubitd.compiler.compile import compile_circuits
 from qubitd.compiler.device_file import DeviceFile, load_device, read_device
+from qubitd.compiler.pipeline import Pipeline
 from qubitd.core.circuit import CircuitBatch, CircuitBuilder, pack
 from qubitd.core.program import Program
 from qubitd.provider.lab_gate import LabGate
@@ -189,7 +190,7 @@ def unitary_of(gates: GateSet, batch: CircuitBatch) -> Matrix:
     (program,) = compiled.programs()
     pipeline = Pipeline(compiled.gates, batch)
     prepared = pipeline.prepare(range(1))
-    final = pipeline.frames(prepared, pipeline.numbers({})).final[0]
+    final = pipeline.frames(prepared, pipeline.numbers(prepared, {})).final[0]
     total: Matrix = np.eye(2**gates.num_qubits, dtype=np.complex128)
     for row in np.argsort(program.plays.start, kind="stable"):
         total = played(gates, program, int(row)) @ total

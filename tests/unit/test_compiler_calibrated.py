@@ -26,7 +26,7 @@ def test_another_value_revision_or_device_has_gates_of_its_own() -> None:
         (replace(FILE.device), snapshot),
     ]
     assert all(calibrated_gates(device, calibration) is not gates for device, calibration in others)
-    assert calibrated_gates(*others[0]).get(SX).plays[0].amplitude.constant == 0.2
+    assert calibrated_gates(*others[0]).snapshot.value("q0.sx.amplitude") == 0.2
 
 
 def test_a_calibration_that_was_not_asked_for_lately_is_let_go() -> None:

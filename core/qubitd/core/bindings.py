@@ -33,7 +33,7 @@ class Bindings:
     def __len__(self) -> int:
         return len(self.values)
 
-    def into(self, params: NDArray[np.float64], rows: slice = slice(None)) -> NDArray[np.float64]:
+    def into(self, params: NDArray[np.float64], rows: slice | NDArray[np.int64] = slice(None)) -> NDArray[np.float64]:
         """Give the parameters of some rows, shape (rows, params)."""
         values = self.values[rows]
         bound = np.repeat(params[np.newaxis, :], len(values), axis=0)

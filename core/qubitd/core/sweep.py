@@ -65,6 +65,15 @@ class Sweep:
         """Give the parameter values of one point, as it stands in `points`."""
         return self._at(np.unravel_index(number, self.shape) if self.axes else ())
 
+    def at(self, numbers: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+        """Give the parameter values of some points, by their places in `points`, as an array for each name."""
+        index = np.unravel_index(numbers, self.shape) if self.axes else ()
+        return {
+            name: axis.values[row, i]
+            for axis, i in zip(self.axes, index, strict=True)
+            for row, name in enumerate(axis.names)
+        }
+
     def _at(self, index: Iterable[SupportsIndex]) -> dict[str, float]:
         return {
             name: float(axis.values[row, i])

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from qubitd.compiler.composites import flatten
 from qubitd.compiler.gate_table import NOT_GATES, GateKey
+from qubitd.compiler.memory import Memory
 from qubitd.compiler.resolve import ResolvedGate, SweptValues, resolve_gate
 from qubitd.compiler.templates import lines_of
 from qubitd.core.device import CompositeGate, Device
@@ -36,6 +37,8 @@ class CalibratedGates:
         self.device = device
         self.snapshot = snapshot
         self.lines = lines_of(device)
+        self.memory = Memory()
+        """What is known of circuits at this calibration."""
         self._resolved: dict[GateKey, ResolvedGate] = {}
 
     def get(self, key: GateKey) -> ResolvedGate:
@@ -49,13 +52,13 @@ class CalibratedGates:
         return self._resolved[key]
 
     def at(self, keys: Sequence[GateKey], point: Mapping[str, float]) -> list[ResolvedGate]:
-        """Give pulse gates at one point of a sweep over the snapshot.
+        """Give pulse gates at one point of a sweep over the snapshot; their terms are still without values.
 
         Raises:
             InvalidCalibrationError: as `get`.
         """
         return [
-            gate if gate.parameters.isdisjoint(point) else self._resolve(key, point)
+            gate if gate.shaping.isdisjoint(point) else self._resolve(key, point)
             for key, gate in ((key, self.get(key)) for key in keys)
         ]
 

@@ -17,6 +17,7 @@ from qubitd.compiler.bound import binding_problems, rounded_bindings
 from qubitd.compiler.calibrated import CalibratedGates
 from qubitd.compiler.columns import Columns, Ints, blocks, gather, wires_of
 from qubitd.compiler.gate_table import GateKey, distinct_gates, mask_of
+from qubitd.compiler.memory import structure_of
 from qubitd.core.circuit import Circuit, CircuitBatch, Operation
 from qubitd.core.device import AcquireStep, CompositeGate, Device, Gate
 from qubitd.core.errors import Problem
@@ -58,6 +59,30 @@ def check_batch(gates: CalibratedGates, batch: CircuitBatch) -> Findings:
     if not 1 <= count <= device.max_circuits:
         what = f"holds {count} circuits; {device.name} takes 1 to {device.max_circuits} in a job"
         return Findings(problems=(Problem(where="job", what=what),), log=())
+    if count == 1:
+        (circuit,) = batch.circuits
+        question = (check_batch, structure_of(circuit, batch.operations))
+        found = gates.memory.recall(question, len(circuit), lambda: _circuit_findings(gates, batch))
+    else:
+        found = _circuit_findings(gates, batch)
+    return _with_bindings(batch, found)
+
+
+def _with_bindings(batch: CircuitBatch, found: Findings) -> Findings:
+    """Look at the values that rows give, once the circuits themselves are found to be sound."""
+    if found.problems or all(circuit.bindings is None for circuit in batch.circuits):
+        return found
+    problems: list[Problem] = []
+    log = list(found.log)
+    for i, circuit in enumerate(batch.circuits):
+        where = circuit_name(i, circuit)
+        problems += binding_problems(batch, i, longest=MAX_DELAY, where=where)
+        log += rounded_bindings(batch, i, where=where)
+    return Findings(problems=_limited(problems, 0), log=limited_log(log))
+
+
+def _circuit_findings(gates: CalibratedGates, batch: CircuitBatch) -> Findings:
+    device = gates.device
     problems: list[Problem] = []
     unwritten = 0
     log: list[str] = []
@@ -91,7 +116,6 @@ class _BlockCheck:
     def __init__(self, gates: CalibratedGates, batch: CircuitBatch, columns: Columns, indices: Sequence[int]) -> None:
         self.gates = gates
         self.device = gates.device
-        self.batch = batch
         self.indices = indices
         self.circuits = [batch.circuits[i] for i in indices]
         self.columns = columns
@@ -111,7 +135,6 @@ class _BlockCheck:
         self._check_gates()
         self._check_barriers()
         self._check_resets()
-        self._check_bindings()
         return self.found
 
     def log(self) -> Iterator[str]:
@@ -123,8 +146,6 @@ class _BlockCheck:
         written = np.diff(self.columns.clbit_start[self._bounds()])
         for empty in np.flatnonzero(written == 0):
             yield f"{self._circuit(int(empty))} measures nothing; its result is empty"
-        for i, index in enumerate(self.indices):
-            yield from rounded_bindings(self.batch, index, where=self._circuit(i))
 
     def _check_rows(self) -> None:
         for row, operation in enumerate(self.columns.operations):
@@ -211,15 +232,6 @@ class _BlockCheck:
         acts = ~(resets | mask_of(columns, "barrier", "delay"))
         late = resets[op] & (wires.exclusive_sum(acts[op].astype(np.int64)) > 0)
         self._refuse(np.sort(op[late]), _LATE_RESET)
-
-    def _check_bindings(self) -> None:
-        """Look at the values that rows give; a circuit with another problem is passed over."""
-        bound = [i for i, circuit in enumerate(self.circuits) if circuit.bindings is not None]
-        refused = set(self.columns.circuit[self.refused].tolist()) if bound else set[int]()
-        for i in bound:
-            if i not in refused:
-                where = self._circuit(i)
-                self.found += binding_problems(self.batch, self.indices[i], longest=MAX_DELAY, where=where)
 
     def _rounded_delays(self) -> Iterator[str]:
         columns = self.columns

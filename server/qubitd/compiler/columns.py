@@ -7,7 +7,7 @@ The columns hold whole circuits, one after another in order. Each circuit's qubi
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -42,6 +42,7 @@ class Columns:
     """Operands of all operations one after another."""
     qubit_start: Ints
     params: Floats
+    """Of all operations one after another; with an axis in front if the one circuit has several bindings."""
     param_start: Ints
     clbits: Ints
     clbit_start: Ints
@@ -71,10 +72,13 @@ class Wires:
     """Operands on each used wire."""
 
     def exclusive_sum(self, values: Ints) -> Ints:
-        """Sum along each wire what came before; `values` and the result are in the order of `order`."""
-        before = np.cumsum(values)
+        """Sum along each wire what came before; `values` and the result are in the order of `order`.
+
+        There may be an axis in front, of cases that are summed up alike.
+        """
+        before = np.cumsum(values, axis=-1)
         before -= values
-        before -= np.repeat(before[self.begin], self.count)
+        before -= np.repeat(before[..., self.begin], self.count, axis=-1)
         return before
 
 
@@ -96,6 +100,16 @@ def blocks(circuits: Sequence[Circuit], *, lines: int) -> Iterator[range]:
         yield range(first, len(circuits))
 
 
+def cases_at_once(operations: int, *, lines: int) -> int:
+    """Give how many bindings and points of one circuit are compiled together in bounded memory.
+
+    Args:
+        operations: of the circuit.
+        lines: lines of the device.
+    """
+    return max(1, min(_BLOCK_OPERATIONS // max(1, operations), _BLOCK_LINES // max(1, lines)))
+
+
 def gather(circuits: Sequence[Circuit], operations: tuple[Operation, ...], num_qubits: int) -> Columns:
     """Put circuits side by side. Their columns must fit the table of operations (`check` sees to that)."""
     opcode = _joined([c.opcodes for c in circuits]).astype(np.int64)
@@ -111,6 +125,34 @@ def gather(circuits: Sequence[Circuit], operations: tuple[Operation, ...], num_q
         param_start=starts([o.num_params for o in operations], opcode),
         clbits=_joined([c.clbits for c in circuits]).astype(np.int64),
         clbit_start=starts([o.num_clbits for o in operations], opcode),
+    )
+
+
+def without_operands(columns: Columns, *, circuits: int, order: Ints, circuit: Ints) -> Columns:
+    """Give some operations in another order, or several times, with their qubits alone.
+
+    Args:
+        columns: the operations.
+        circuits: how many circuits the new ones belong to.
+        order: the operations to take.
+        circuit: circuit of each of these.
+    """
+    widths = np.diff(columns.qubit_start)[order]
+    begin = np.zeros(len(order) + 1, dtype=np.int64)
+    np.cumsum(widths, out=begin[1:])
+    within = np.arange(begin[-1]) - np.repeat(begin[:-1], widths)
+    nothing = np.zeros(len(order) + 1, dtype=np.int64)
+    return replace(
+        columns,
+        circuits=circuits,
+        circuit=circuit,
+        opcode=columns.opcode[order],
+        qubits=columns.qubits[np.repeat(columns.qubit_start[order], widths) + within],
+        qubit_start=begin,
+        params=columns.params[..., :0],
+        param_start=nothing,
+        clbits=columns.clbits[:0],
+        clbit_start=nothing,
     )
 
 

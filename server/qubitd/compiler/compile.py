@@ -7,24 +7,19 @@ any of them.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import assert_never
 
 import numpy as np
 
 from qubitd.compiler.calibrated import CalibratedGates, calibrated_gates
+from qubitd.compiler.cases import program_blocks
 from qubitd.compiler.check import check_batch, check_shots
-from qubitd.compiler.columns import Columns, Ints, Wires, blocks, gather, wires_of
+from qubitd.compiler.columns import blocks
 from qubitd.compiler.decouple import Decouple, circuits_of, decoupling_problems
-from qubitd.compiler.expand import Expand
-from qubitd.compiler.frames import Frames, advance_frames
-from qubitd.compiler.gate_table import GateTable, mask_of
 from qubitd.compiler.herald import herald_problems, heralded
-from qubitd.compiler.lower import Lower
-from qubitd.compiler.numbers import EnvelopeTable, Numbers, tabulate
+from qubitd.compiler.pipeline import Pipeline
 from qubitd.compiler.raw import raw_problems
-from qubitd.compiler.schedule import Schedule, schedule_early, schedule_late
 from qubitd.compiler.swept import check_sweep
 from qubitd.core.circuit import Circuit, CircuitBatch, Operation
 from qubitd.core.device import Device
@@ -34,7 +29,7 @@ from qubitd.core.program import Program
 from qubitd.core.properties import gate_ticks
 from qubitd.core.snapshot import Snapshot
 from qubitd.core.sweep import Sweep
-from qubitd.core.ticks import nearest_ticks, to_ticks
+from qubitd.core.ticks import to_ticks
 
 MAX_DECOUPLED = 4_000_000
 """Operations of a job with its decoupling pulses: they are held until it ends."""
@@ -45,7 +40,7 @@ class Compiled:
     """A checked job, whose programs are made when they are asked for."""
 
     batch: CircuitBatch
-    """A circuit for each binding, as it is played: with heralds, if the job asks for them."""
+    """As it is played: with heralds, if the job asks for them."""
     scheduling: Scheduling
     sweep: Sweep
     """With the values that are played. (What a driver rounds to its registers comes on top.)"""
@@ -59,7 +54,7 @@ class Compiled:
     @property
     def num_programs(self) -> int:
         """Circuits x bindings x grid points."""
-        return len(self.batch.circuits) * self.sweep.num_points
+        return self.batch.num_bindings * self.sweep.num_points
 
     def programs(self, *, first: int = 0) -> Iterator[Program]:
         """Make the programs in order, from `first` on."""
@@ -67,7 +62,7 @@ class Compiled:
 
     def blocks(self, *, first: int = 0) -> Iterator[tuple[Program, ...]]:
         """The same, as many at a time as are made together in bounded memory."""
-        return _blocks(self, first)
+        return program_blocks(Pipeline(self.gates, self.batch, self.scheduling), self.sweep, first=first)
 
 
 def compile_circuits(device: Device, snapshot: Snapshot, batch: CircuitBatch, sweep: Sweep | None = None) -> Compiled:
@@ -112,7 +107,7 @@ def _compile(device: Device, snapshot: Snapshot, spec: JobSpec, problems: tuple[
     if problems or swept.problems:
         raise InvalidCircuitError((*problems, *swept.problems))
     return Compiled(
-        batch=_decoupled(gates, batch.bound(), spec.dd, spec.scheduling),
+        batch=_decoupled(gates, batch, spec.dd, spec.scheduling),
         scheduling=spec.scheduling,
         sweep=swept.sweep,
         reset=passive_reset(device, snapshot),
@@ -129,9 +124,10 @@ def _decoupling_problems(gates: CalibratedGates, spec: JobSpec) -> tuple[Problem
 def _decoupled(
     gates: CalibratedGates, batch: CircuitBatch, kind: Decoupling | None, scheduling: Scheduling
 ) -> CircuitBatch:
-    """Fill the idle stretches of each circuit, as it is scheduled at the calibration in force."""
+    """Fill the idle stretches of each binding of each circuit, as it is scheduled at the calibration in force."""
     if kind is None:
         return batch
+    batch = batch.bound()
     x, device = gates.device.gates["x"], gates.device
     pulse = np.array([gate_ticks(device, gates.snapshot, x, (i,)) for i in range(device.num_qubits)], dtype=np.int64)
     decouple = Decouple(kind=kind, pulse=pulse)
@@ -141,7 +137,7 @@ def _decoupled(
     operations = 0
     for block in blocks(batch.circuits, lines=len(gates.lines)):
         prepared = pipeline.prepare(block)
-        numbers = pipeline.numbers({})
+        numbers = pipeline.numbers(prepared, {})
         length = pipeline.lengths(prepared, numbers)
         columns = decouple(prepared.columns, prepared.wires, pipeline.schedule(prepared, numbers), length)
         circuits += circuits_of(columns, prepared.circuits, table)
@@ -150,89 +146,3 @@ def _decoupled(
             what = f"makes more than {MAX_DECOUPLED} operations of these circuits; send them in several jobs"
             raise InvalidCircuitError([Problem(where="dd", what=what)])
     return CircuitBatch(operations=tuple(table), circuits=tuple(circuits))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Prepared:
-    """Circuits as far as they do not depend on numbers."""
-
-    circuits: Sequence[Circuit]
-    columns: Columns
-    wires: Wires
-    rows: Ints
-    """Row of each operation in the job's table of gates."""
-
-
-class Pipeline:
-    """The passes in their order, with the tables that a job's programs share."""
-
-    def __init__(self, gates: CalibratedGates, batch: CircuitBatch, scheduling: Scheduling = Scheduling.ALAP) -> None:
-        self.gates = gates
-        self.batch = batch
-        self.scheduling = scheduling
-        self.table = GateTable()
-        self.envelopes = EnvelopeTable()
-
-    def prepare(self, block: range) -> Prepared:
-        """Do what is the same at all points of a sweep."""
-        circuits = self.batch.circuits[block.start : block.stop]
-        columns = gather(circuits, self.batch.operations, self.gates.device.num_qubits)
-        columns = Expand(gates=self.gates.device.gates)(columns)
-        return Prepared(circuits=circuits, columns=columns, wires=wires_of(columns), rows=self.table.rows_of(columns))
-
-    def numbers(self, point: Mapping[str, float]) -> Numbers:
-        """Give the numbers of all gates met so far. Programs lowered with earlier numbers must be there already."""
-        self.envelopes = self.envelopes.with_room()
-        return tabulate(self.gates.at(self.table.keys, point), self.envelopes, self.gates.lines)
-
-    def lengths(self, prepared: Prepared, numbers: Numbers) -> Ints:
-        """Give the ticks that each operation takes."""
-        columns = prepared.columns
-        length = numbers.length[prepared.rows]
-        delays = np.flatnonzero(mask_of(columns, "delay"))
-        length[delays] = nearest_ticks(columns.params[columns.param_start[delays]])
-        return length
-
-    def schedule(self, prepared: Prepared, numbers: Numbers) -> Schedule:
-        """Say when each operation starts."""
-        columns, length = prepared.columns, self.lengths(prepared, numbers)
-        match self.scheduling:
-            case Scheduling.ALAP:
-                return schedule_late(columns, prepared.wires, length)
-            case Scheduling.ASAP:
-                return schedule_early(columns, length)
-            case _:
-                assert_never(self.scheduling)
-
-    def frames(self, prepared: Prepared, numbers: Numbers) -> Frames:
-        """Sum up virtual Z."""
-        return advance_frames(prepared.columns, prepared.wires, prepared.rows, numbers)
-
-    def lower(self, prepared: Prepared, numbers: Numbers) -> Iterator[Program]:
-        """Give the program of each circuit."""
-        lower = Lower(lines=self.gates.lines, tables=self.envelopes.tables())
-        return lower(
-            prepared.circuits,
-            prepared.columns,
-            prepared.rows,
-            numbers,
-            self.schedule(prepared, numbers),
-            self.frames(prepared, numbers),
-        )
-
-
-def _blocks(compiled: Compiled, first: int) -> Iterator[tuple[Program, ...]]:
-    pipeline = Pipeline(compiled.gates, compiled.batch, compiled.scheduling)
-    points = compiled.sweep.num_points
-    circuits = compiled.batch.circuits[first // points :]
-    if points == 1:
-        point = next(compiled.sweep.points())
-        for block in blocks(circuits, lines=len(compiled.gates.lines)):
-            prepared = pipeline.prepare(range(block.start + first, block.stop + first))
-            yield tuple(pipeline.lower(prepared, pipeline.numbers(point)))
-        return
-    for i in range(first // points, len(compiled.batch.circuits)):
-        prepared = pipeline.prepare(range(i, i + 1))
-        skipped = first % points if i == first // points else 0
-        for point in itertools.islice(compiled.sweep.points(), skipped, None):
-            yield tuple(pipeline.lower(prepared, pipeline.numbers(point)))

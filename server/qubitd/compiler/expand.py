@@ -22,14 +22,42 @@ class Expand:
 
     gates: Mapping[str, Gate]
 
-    def __call__(self, columns: Columns) -> Columns:
+    def __call__(self, columns: Columns) -> Expanded:
         """Give the columns without composite gates; the same ones if there were none."""
         present: list[int] = np.unique(columns.opcode).tolist()
         if not any(isinstance(self.gates.get(columns.operations[i].name), CompositeGate) for i in present):
-            return columns
+            return Expanded(columns=columns, sources=())
         table: dict[Operation, int] = {}
         bodies = {i: _body(columns.operations[i], self.gates, table) for i in present}
         return _rewritten(columns, bodies, tuple(table))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Source:
+    """Where some parameters of the new columns come from."""
+
+    new: Ints
+    """Their places, shape (operations, parameters)."""
+    old: Ints
+    """Places of the old parameters that each is made from, shape (operations, old parameters)."""
+    step: _Step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Expanded:
+    """Columns without composite gates."""
+
+    columns: Columns
+    sources: tuple[_Source, ...]
+
+    def params(self, old: Floats) -> Floats:
+        """Give the parameters that other old ones would have become, shape (..., parameters)."""
+        if not self.sources:
+            return old
+        params = np.empty((*old.shape[:-1], self.columns.param_start[-1]))
+        for source in self.sources:
+            params[..., source.new] = source.step.constants + old[..., source.old] @ source.step.factors.T
+        return params
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -72,7 +100,7 @@ def _body(old: Operation, gates: Mapping[str, Gate], table: dict[Operation, int]
     return tuple(steps)
 
 
-def _rewritten(old: Columns, bodies: Mapping[int, tuple[_Step, ...]], operations: tuple[Operation, ...]) -> Columns:
+def _rewritten(old: Columns, bodies: Mapping[int, tuple[_Step, ...]], operations: tuple[Operation, ...]) -> Expanded:
     steps = np.zeros(len(old.operations), dtype=np.int64)
     steps[list(bodies)] = [len(body) for body in bodies.values()]
     count = steps[old.opcode]
@@ -95,15 +123,21 @@ def _rewritten(old: Columns, bodies: Mapping[int, tuple[_Step, ...]], operations
         clbit_start=starts([row.num_clbits for row in operations], opcode),
     )
     qubits = np.empty(new.qubit_start[-1], dtype=np.int64)
-    params = np.empty(new.param_start[-1], dtype=np.float64)
+    sources: list[_Source] = []
     for ops, i, step in places:
         at = first[ops] + i
-        given = old.params[_spans(old.param_start[ops], step.factors.shape[1])]
         qubits[_spans(new.qubit_start[at], len(step.positions))] = old.qubits[
             old.qubit_start[ops, None] + step.positions
         ]
-        params[_spans(new.param_start[at], len(step.constants))] = step.constants + given @ step.factors.T
-    return replace(new, qubits=qubits, params=params)
+        sources.append(
+            _Source(
+                new=_spans(new.param_start[at], len(step.constants)),
+                old=_spans(old.param_start[ops], step.factors.shape[1]),
+                step=step,
+            )
+        )
+    expanded = Expanded(columns=replace(new, qubits=qubits), sources=tuple(sources))
+    return replace(expanded, columns=replace(expanded.columns, params=expanded.params(old.params)))
 
 
 def _spans(start: Ints, width: int) -> Ints:

@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 
 from qubitd.compiler.channels import Channel, decay_channel, depolarising_channel, operator_channel, readout_channel
 from qubitd.compiler.columns import Ints
-from qubitd.compiler.compile import Pipeline, compile_job, passive_reset
+from qubitd.compiler.compile import compile_job, passive_reset
 from qubitd.compiler.density import Density, excited_populations
 from qubitd.compiler.gate_table import GateKey, gate_key
 from qubitd.compiler.matrices import Matrix, gate_matrix
 from qubitd.compiler.noise import GateNoise, Noise, no_noise, stated_noise
+from qubitd.compiler.pipeline import Pipeline
 from qubitd.core.circuit import CircuitBatch
 from qubitd.core.device import Device
 from qubitd.core.errors import InvalidCircuitError, Problem
@@ -99,14 +100,15 @@ def _scheduled(
     """Give (classical bits, events in program order) of each binding of each circuit."""
     spec = JobSpec(batch=batch, sweep=Sweep(), shots=1, scheduling=scheduling, dd=dd)
     compiled = compile_job(device, snapshot, spec)
-    pipeline = Pipeline(compiled.gates, compiled.batch, scheduling)
-    for i, circuit in enumerate(compiled.batch.circuits):
+    bound = compiled.batch.bound()
+    pipeline = Pipeline(compiled.gates, bound, scheduling)
+    for i, circuit in enumerate(bound.circuits):
         yield circuit.num_clbits, _events(pipeline, i)
 
 
 def _events(pipeline: Pipeline, index: int) -> list[Event]:
     prepared = pipeline.prepare(range(index, index + 1))
-    numbers = pipeline.numbers({})
+    numbers = pipeline.numbers(prepared, {})
     schedule = pipeline.schedule(prepared, numbers)
     columns = prepared.columns
     ops = np.flatnonzero(prepared.rows)

@@ -24,9 +24,12 @@ class Frames:
     """Phases of the frames."""
 
     steps: Ints
-    """At the start of each operand's operation, in the order of `Columns.qubits`; any multiple of 2^-53 turn."""
+    """At the start of each operand's operation, in the order of `Columns.qubits`; any multiple of 2^-53 turn.
+
+    Bindings and points, where phases depend on them, are an axis in front.
+    """
     final: Floats
-    """At the end of the circuit, radians: a virtual Z that nothing is played after; shape (circuits, qubits)."""
+    """At the end of the circuit, radians: a virtual Z that nothing is played after; shape (..., circuits, qubits)."""
 
 
 def advance_frames(columns: Columns, wires: Wires, rows: Ints, numbers: Numbers) -> Frames:
@@ -38,14 +41,15 @@ def advance_frames(columns: Columns, wires: Wires, rows: Ints, numbers: Numbers)
         rows: row of each operation in `numbers`.
         numbers: how far each row advances its operands' frames.
     """
-    shift = _shifts(columns, wires, rows, numbers)[wires.order]
+    shift = _shifts(columns, wires, rows, numbers).take(wires.order, axis=-1)
     before = wires.exclusive_sum(shift)
-    steps = np.empty(len(wires.op), dtype=np.int64)
-    steps[wires.order] = before
-    final = np.zeros(columns.num_wires)
+    steps = np.empty_like(before)
+    steps[..., wires.order] = before
+    cases = before.shape[:-1]
+    final = np.zeros((*cases, columns.num_wires))
     last = wires.begin + wires.count - 1
-    final[wires.wire[wires.order[last]]] = to_radians(before[last] + shift[last])
-    return Frames(steps=steps, final=final.reshape(columns.circuits, columns.num_qubits))
+    final[..., wires.wire[wires.order[last]]] = to_radians(before[..., last] + shift[..., last])
+    return Frames(steps=steps, final=final.reshape(*cases, columns.circuits, columns.num_qubits))
 
 
 def to_steps(radians: Floats) -> Ints:
@@ -70,6 +74,6 @@ def _shifts(columns: Columns, wires: Wires, rows: Ints, numbers: Numbers) -> Int
     entry += np.minimum(position, numbers.width - 1, out=position)
     shifting = np.flatnonzero(numbers.has_shift.take(entry))
     radians = numbers.shift.at(entry[shifting], columns.params, columns.param_start.take(wires.op[shifting]))
-    shift = np.zeros(len(entry), dtype=np.int64)
-    shift[shifting] = to_steps(radians)
+    shift = np.zeros((*radians.shape[:-1], len(entry)), dtype=np.int64)
+    shift[..., shifting] = to_steps(radians)
     return shift

@@ -1,10 +1,12 @@
-"""Pass: scheduled operations become plays and acquisitions, sorted by line and start, one `Program` per circuit.
+"""Pass: scheduled operations become plays and acquisitions, sorted by line and start, one `Program` per circuit, or for
+each case (binding and point) of one circuit.
 
 Before: rows, schedule and frames of the same columns. After: no decision is left but which port a line is.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -51,6 +53,34 @@ class Lower:
                 tables=self.tables,
             )
 
+    def cases(
+        self,
+        circuit: Circuit,
+        columns: Columns,
+        rows: Ints,
+        numbers: Numbers,
+        schedule: Schedule,
+        frames: Frames,
+        *,
+        count: int,
+    ) -> Iterator[Program]:
+        """Give the programs of one circuit, whose columns have an axis in front wherever its cases differ."""
+        plays, _ = self._plays(columns, rows, numbers, schedule, frames)
+        acquisitions, _ = self._acquisitions(columns, rows, numbers, schedule)
+        durations = np.broadcast_to(schedule.duration, count).tolist()
+        for own_plays, own_acquisitions, duration in zip(
+            _cases(plays, count), _cases(acquisitions, count), durations, strict=True
+        ):
+            yield Program(
+                name=circuit.name,
+                lines=self.lines,
+                plays=own_plays,
+                acquisitions=own_acquisitions,
+                duration=duration,
+                num_clbits=circuit.num_clbits,
+                tables=self.tables,
+            )
+
     def _plays(
         self, columns: Columns, rows: Ints, numbers: Numbers, schedule: Schedule, frames: Frames
     ) -> tuple[Plays, list[int]]:
@@ -61,12 +91,12 @@ class Lower:
         param_start = columns.param_start.take(op)
         plays = Plays(
             line=source.line.astype(np.uint16).take(entry),
-            start=schedule.start.take(op),
+            start=schedule.start.take(op, axis=-1),
             length=source.length.take(entry),
             envelope=source.envelope.astype(np.int32).take(entry),
             amplitude=source.amplitude.at(entry, columns.params, param_start),
             phase=_phases(columns, numbers, frames, op=op, entry=entry, param_start=param_start),
-            frequency=source.frequency.take(entry),
+            frequency=source.frequency.take(entry, axis=-1),
             frame=source.frame.astype(np.int16).take(entry),
         )
         return plays, bounds
@@ -83,9 +113,9 @@ class Lower:
         acquisitions = Acquisitions(
             line=source.line[entry].astype(np.uint16),
             qubit=source.qubit[entry].astype(np.uint16),
-            start=schedule.start[op] + source.delay[entry],
+            start=schedule.start.take(op, axis=-1) + source.delay[entry],
             length=source.length[entry],
-            frequency=source.frequency[entry],
+            frequency=source.frequency.take(entry, axis=-1),
             phase=np.zeros(len(op)),
             # 32 bits: HERALD_CLBIT of a circuit becomes HERALD of a program.
             clbit=clbit[order].astype(np.uint32).view(np.int32),
@@ -119,11 +149,25 @@ def _phases(columns: Columns, numbers: Numbers, frames: Frames, *, op: Ints, ent
     if own.factors.shape[1]:
         steps = to_steps(own.at(entry, columns.params, param_start))
     else:
-        steps = to_steps(own.constant).take(entry)
+        steps = to_steps(own.constant).take(entry, axis=-1)
     framed = np.flatnonzero(position >= 0)
-    steps[framed] += frames.steps.take(columns.qubit_start.take(op[framed]) + position[framed])
+    if frames.steps.ndim > steps.ndim:
+        steps = np.repeat(steps[np.newaxis], len(frames.steps), axis=0)
+    steps[..., framed] += frames.steps.take(columns.qubit_start.take(op[framed]) + position[framed], axis=-1)
     return to_radians(steps)
 
 
 def _part(rows: _Rows, part: slice) -> _Rows:
     return type(rows)(**{name: getattr(rows, name)[part] for name in rows.__slots__})
+
+
+def _cases(rows: _Rows, count: int) -> Iterator[_Rows]:
+    """Give the rows of each case; what is alike in all of them is one array, or one value altogether."""
+    columns = [getattr(rows, name) for name in rows.__slots__]
+    if all(column.ndim == 1 for column in columns):
+        yield from itertools.repeat(rows, count)
+        return
+    kind, names = type(rows), rows.__slots__
+    each = [iter(column) if column.ndim == 2 else itertools.repeat(column, count) for column in columns]
+    for values in zip(*each, strict=True):
+        yield kind(**dict(zip(names, values, strict=True)))

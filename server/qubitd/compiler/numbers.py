@@ -1,11 +1,12 @@
-"""The numbers of a job's gates at one point of its sweep, as arrays by row: what lowering gathers from.
+"""The numbers of a job's gates as arrays by row: what lowering gathers from.
 
 Made from resolved gates, of which there are as many as distinct (gate, operands), however long the circuits are.
+Columns that a sweep reaches have an axis in front, with an entry for each of some points.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,22 +59,31 @@ class EnvelopeTable:
         return self._tables
 
 
+ParameterValue = Callable[[str], float | Floats]
+"""Gives the value of a calibration parameter: one number, or one for each point, shape (points,)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Angled:
     """Numbers that may depend on an operation's angles: constant + factors . angles."""
 
     constant: Floats
-    """Shape (entries,)."""
+    """Shape (entries,), or (points, entries)."""
     factors: Floats
     """Shape (entries, angles); angles is 0 if no entry depends on one."""
 
     def at(self, entries: Ints, params: Floats, param_start: Ints) -> Floats:
-        """Evaluate some entries, each with the angles that start at its place in `params`."""
-        values = self.constant.take(entries)
+        """Evaluate some entries, each with the angles that start at its place in `params`.
+
+        Points and bindings, where there are any, are an axis in front, the same for both.
+        """
+        values = self.constant.take(entries, axis=-1)
         for k in range(self.factors.shape[1]):
             factor = self.factors[:, k].take(entries)
             depends = np.flatnonzero(factor)
-            values[depends] += factor[depends] * params.take(param_start[depends] + k)
+            if len(depends):
+                values = _with_room(values, params)
+                values[..., depends] += factor[depends] * params.take(param_start[depends] + k, axis=-1)
         return values
 
 
@@ -90,6 +100,7 @@ class PlayNumbers:
     amplitude: Angled
     phase: Angled
     frequency: Floats
+    """As the constants of the other two, here and below."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -126,38 +137,43 @@ class Numbers:
     acquisitions: AcquisitionNumbers
 
 
-def tabulate(gates: Sequence[ResolvedGate], envelopes: EnvelopeTable, lines: Sequence[str]) -> Numbers:
+def tabulate(
+    gates: Sequence[ResolvedGate], envelopes: EnvelopeTable, lines: Sequence[str], value: ParameterValue
+) -> Numbers:
     """Put resolved gates into arrays.
 
     Args:
         gates: what rows 1, 2, ... stand for.
         envelopes: of the job; grows if a gate needs a new one.
         lines: names that the `line` columns index.
+        value: of the parameters that are terms.
     """
     line_index = {name: i for i, name in enumerate(lines)}
     width = max((len(gate.operands) for gate in gates), default=1)
     shifts = [(gate, gate.shifts[i] if i < len(gate.shifts) else _ZERO) for gate in gates for i in range(width)]
-    shift = _angled([((), _ZERO)] * width + [(gate.angles, value) for gate, value in shifts])
+    shift = _angled([((), _ZERO)] * width + [(gate.angles, angle) for gate, angle in shifts], value)
     play_count = np.array([0, *(len(gate.plays) for gate in gates)], dtype=np.int64)
     acquisition_count = np.array([0, *(len(gate.acquisitions) for gate in gates)], dtype=np.int64)
     return Numbers(
         length=np.array([0, *(gate.length for gate in gates)], dtype=np.int64),
         shift=shift,
-        has_shift=(shift.constant != 0) | shift.factors.any(axis=1),
+        has_shift=_ever(shift.constant) | _ever(shift.factors.T),
         width=width,
         play_first=np.cumsum(play_count) - play_count,
         play_count=play_count,
-        plays=_play_numbers(gates, envelopes, line_index),
+        plays=_play_numbers(gates, envelopes, line_index, value),
         acquisition_first=np.cumsum(acquisition_count) - acquisition_count,
         acquisition_count=acquisition_count,
-        acquisitions=_acquisition_numbers(gates, envelopes, line_index),
+        acquisitions=_acquisition_numbers(gates, envelopes, line_index, value),
     )
 
 
 _ZERO = Affine(constant=0.0)
 
 
-def _play_numbers(gates: Sequence[ResolvedGate], envelopes: EnvelopeTable, lines: dict[str, int]) -> PlayNumbers:
+def _play_numbers(
+    gates: Sequence[ResolvedGate], envelopes: EnvelopeTable, lines: dict[str, int], value: ParameterValue
+) -> PlayNumbers:
     plays = [play for gate in gates for play in gate.plays]
     angles = [gate.angles for gate in gates for _ in gate.plays]
     return PlayNumbers(
@@ -166,14 +182,14 @@ def _play_numbers(gates: Sequence[ResolvedGate], envelopes: EnvelopeTable, lines
         frame=np.array([play.frame for play in plays], dtype=np.int64),
         envelope=np.array([envelopes.index_of(play.envelope) for play in plays], dtype=np.int64),
         length=np.array([play.envelope.length for play in plays], dtype=np.int64),
-        amplitude=_angled([(names, play.amplitude) for names, play in zip(angles, plays, strict=True)]),
-        phase=_angled([(names, play.phase) for names, play in zip(angles, plays, strict=True)]),
-        frequency=np.array([play.frequency for play in plays], dtype=np.float64),
+        amplitude=_angled([(names, play.amplitude) for names, play in zip(angles, plays, strict=True)], value),
+        phase=_angled([(names, play.phase) for names, play in zip(angles, plays, strict=True)], value),
+        frequency=_side_by_side([_total(play.frequency, (), value) for play in plays]),
     )
 
 
 def _acquisition_numbers(
-    gates: Sequence[ResolvedGate], envelopes: EnvelopeTable, lines: dict[str, int]
+    gates: Sequence[ResolvedGate], envelopes: EnvelopeTable, lines: dict[str, int], value: ParameterValue
 ) -> AcquisitionNumbers:
     acquisitions = [acquisition for gate in gates for acquisition in gate.acquisitions]
     return AcquisitionNumbers(
@@ -181,18 +197,51 @@ def _acquisition_numbers(
         qubit=np.array([a.qubit for a in acquisitions], dtype=np.int64),
         delay=np.array([a.delay for a in acquisitions], dtype=np.int64),
         length=np.array([a.length for a in acquisitions], dtype=np.int64),
-        frequency=np.array([a.frequency for a in acquisitions], dtype=np.float64),
+        frequency=_side_by_side([_total(a.frequency, (), value) for a in acquisitions]),
         kernel=np.array(
             [BOXCAR if a.kernel is None else envelopes.index_of(a.kernel) for a in acquisitions], dtype=np.int64
         ),
     )
 
 
-def _angled(entries: Sequence[tuple[tuple[str, ...], Affine]]) -> Angled:
-    """Columns from (names of the angles, value) of each entry."""
-    most = max((len(names) for names, value in entries if value.terms), default=0)
-    factors = np.zeros((len(entries), most))
-    for i, (names, value) in enumerate(entries):
-        for name, factor in value.terms:
-            factors[i, names.index(name)] = factor
-    return Angled(constant=np.array([value.constant for _, value in entries], dtype=np.float64), factors=factors)
+def _angled(entries: Sequence[tuple[tuple[str, ...], Affine]], value: ParameterValue) -> Angled:
+    """Columns from (names of the angles, sum) of each entry."""
+    factors = [[dict(total.terms).get(name, 0.0) for name in names] for names, total in entries]
+    most = max((len(row) for row in factors if any(row)), default=0)
+    return Angled(
+        constant=_side_by_side([_total(total, names, value) for names, total in entries]),
+        factors=np.array([[*row, *[0.0] * most][:most] for row in factors]).reshape(len(entries), most),
+    )
+
+
+def _total(total: Affine, angles: tuple[str, ...], value: ParameterValue) -> float | Floats:
+    """Add up the terms that are no angles."""
+    constant: float | Floats = total.constant
+    for name, factor in total.terms:
+        if name not in angles:
+            constant = constant + factor * value(name)
+    return constant
+
+
+def _side_by_side(entries: Sequence[float | Floats]) -> Floats:
+    """Give a column of the entries; with an axis in front if any of them has several values."""
+    points = [len(entry) for entry in entries if isinstance(entry, np.ndarray)]
+    if not points:
+        return np.array(entries, dtype=np.float64)
+    column = np.empty((points[0], len(entries)))
+    for i, entry in enumerate(entries):
+        column[:, i] = entry
+    return column
+
+
+def _with_room(values: Floats, params: Floats) -> Floats:
+    """Give values that can take in what depends on params: with the axis that these have in front."""
+    if params.ndim <= values.ndim:
+        return values
+    return np.repeat(values[np.newaxis], len(params), axis=0)
+
+
+def _ever(values: Floats) -> NDArray[np.bool_]:
+    """Tell which entries are not always 0; shape (..., entries)."""
+    found: NDArray[np.bool_] = np.logical_or.reduce((values != 0).reshape(-1, values.shape[-1]), axis=0)
+    return found

@@ -1,6 +1,7 @@
 """Fills in the numbers of a gate's template once per (gate, operands, calibration), never once per operation.
 
-A resolved gate holds nothing that needs looking up: lines by index, lengths in ticks, angles as constant + factors.
+Lengths are in ticks and envelopes whole. Amplitudes, phases and frequencies are sums of angles and calibration
+parameters, each times a factor: a sweep of these fills in other values and resolves nothing again.
 """
 
 from __future__ import annotations
@@ -44,10 +45,10 @@ class ResolvedPlay:
     """That frame's qubit, or NO_FRAME."""
     envelope: Envelope
     amplitude: Affine
-    """Fraction of full scale."""
+    """Fraction of full scale; terms are angles and calibration parameters, here and below."""
     phase: Affine
     """Radians, on top of the frame's phase at the gate's start."""
-    frequency: float
+    frequency: Affine
     """Hz at the line; 0 on a flux line."""
 
 
@@ -61,7 +62,7 @@ class ResolvedAcquisition:
     """Ticks from the gate's start."""
     length: int
     """Ticks."""
-    frequency: float
+    frequency: Affine
     """Hz."""
     kernel: Envelope | None
     """Its weights; None for a boxcar."""
@@ -83,6 +84,8 @@ class ResolvedGate:
     """Radians by which it advances each operand's frame, in the circuit's order."""
     parameters: frozenset[str]
     """Names of all parameters that it was made from."""
+    shaping: frozenset[str]
+    """Those of them that are no mere terms of a sum: with another value it is resolved again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +135,10 @@ class _Resolver:
         self.view = view_of(gate, operands)
         self.problems: list[Problem] = []
         self.shifts = [Affine(constant=0.0)] * len(operands)
+        self.terms: set[str] = set()
+        """Parameters that stand as terms of a sum."""
+        self.shaping: set[str] = set()
+        """Parameters whose values went into something else."""
 
     def resolve(self) -> ResolvedGate:
         length = self._gate_length()
@@ -158,7 +165,8 @@ class _Resolver:
             plays=tuple(plays),
             acquisitions=tuple(acquisitions),
             shifts=tuple(self.shifts),
-            parameters=gate_parameters(self.device, self.gate, self.operands),
+            parameters=(parameters := gate_parameters(self.device, self.gate, self.operands)),
+            shaping=parameters - (self.terms - self.shaping),
         )
 
     def _play(self, step: PlayStep, slot: int) -> Iterator[ResolvedPlay]:
@@ -219,18 +227,18 @@ class _Resolver:
             qubit=self.view[step.operand],
             delay=delay,
             length=length,
-            frequency=self._checked(f"{name}.readout.frequency"),
+            frequency=self._term(f"{name}.readout.frequency"),
             kernel=self._kernel(step, length),
         )
 
-    def _frequency(self, step: PlayStep, qubit: str) -> float:
+    def _frequency(self, step: PlayStep, qubit: str) -> Affine:
         match step.line:
             case "drive":
-                return self._checked(f"{qubit}.frequency")
+                return self._term(f"{qubit}.frequency")
             case "readout":
-                return self._checked(f"{qubit}.readout.frequency")
+                return self._term(f"{qubit}.readout.frequency")
             case "flux":
-                return 0.0
+                return Affine(constant=0.0)
             case _:
                 assert_never(step.line)
 
@@ -250,7 +258,7 @@ class _Resolver:
 
     def _fixed(self, number: Number) -> float:
         if isinstance(number, Reference):
-            return self._checked(self._name(number))
+            return self._shaping(self._name(number))
         if isinstance(number, Affine | Scaled):
             self._refuse(number, "a length or the shape of an envelope cannot depend on an angle")
             return 0.0
@@ -258,8 +266,20 @@ class _Resolver:
 
     def _angled(self, number: Number) -> Affine:
         if isinstance(number, Scaled):
-            return number.by.scaled(self._checked(self._name(number.reference)))
-        return number if isinstance(number, Affine) else Affine(constant=self._fixed(number))
+            return number.by.scaled(self._shaping(self._name(number.reference)))
+        if isinstance(number, Reference):
+            return self._term(self._name(number))
+        return number if isinstance(number, Affine) else Affine(constant=number)
+
+    def _term(self, name: str) -> Affine:
+        """Give a parameter by name, once its value has been checked."""
+        self._checked(name)
+        self.terms.add(name)
+        return Affine(constant=0.0, terms=((name, 1.0),))
+
+    def _shaping(self, name: str) -> float:
+        self.shaping.add(name)
+        return self._checked(name)
 
     def _checked(self, name: str) -> float:
         value = self.values.value(name)

@@ -11,12 +11,13 @@ Operations on one qubit are summed up along its wire; only those on several qubi
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qubitd.compiler.columns import Columns, Ints, Wires, wires_of
+from qubitd.compiler.columns import Columns, Ints, Wires, wires_of, without_operands
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -24,9 +25,9 @@ class Schedule:
     """When operations happen."""
 
     start: Ints
-    """Ticks from the start of its circuit; shape (operations,)."""
+    """Ticks from the start of its circuit; shape (operations,), or (times, operations)."""
     duration: Ints
-    """Ticks of each circuit."""
+    """Ticks of each circuit, or of the one circuit each time."""
 
 
 def schedule_late(columns: Columns, wires: Wires, length: Ints) -> Schedule:
@@ -59,20 +60,26 @@ def schedule_early(columns: Columns, length: Ints) -> Schedule:
 
 
 def _mirrored(columns: Columns) -> Columns:
-    """The same circuits from their ends, the last one first; of the operands only the qubits."""
-    widths = np.diff(columns.qubit_start)[::-1]
-    nothing = np.zeros(len(columns) + 1, dtype=np.int64)
-    return replace(
-        columns,
-        circuit=columns.circuits - 1 - columns.circuit[::-1],
-        opcode=columns.opcode[::-1],
-        qubits=columns.qubits[::-1],
-        qubit_start=np.concatenate([[0], np.cumsum(widths)]),
-        params=columns.params[:0],
-        param_start=nothing,
-        clbits=columns.clbits[:0],
-        clbit_start=nothing,
+    """The same circuits from their ends, the last one first."""
+    backward = np.arange(len(columns))[::-1]
+    return without_operands(
+        columns, circuits=columns.circuits, order=backward, circuit=columns.circuits - 1 - columns.circuit[backward]
     )
+
+
+def schedule_each(columns: Columns, lengths: Ints, schedule: Callable[[Columns, Wires, Ints], Schedule]) -> Schedule:
+    """Schedule one circuit several times, each with its own lengths, as so many circuits side by side.
+
+    Args:
+        columns: of the circuit.
+        lengths: ticks of each operation, shape (times, operations).
+        schedule: that of many circuits.
+    """
+    times = len(lengths)
+    order = np.tile(np.arange(len(columns)), times)
+    copies = without_operands(columns, circuits=times, order=order, circuit=np.repeat(np.arange(times), len(columns)))
+    found = schedule(copies, wires_of(copies), lengths.reshape(-1))
+    return Schedule(start=found.start.reshape(lengths.shape), duration=found.duration)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -14,8 +14,9 @@ from qubitd.compiler.calibrated import CalibratedGates
 from qubitd.compiler.check import MAX_PROBLEMS, circuit_name, limited_log
 from qubitd.compiler.columns import gather
 from qubitd.compiler.gate_table import GateKey, distinct_gates, gate_operations
+from qubitd.compiler.memory import structure_of
 from qubitd.compiler.templates import on_grid_parameters
-from qubitd.core.circuit import CircuitBatch
+from qubitd.core.circuit import Circuit, CircuitBatch, Operation
 from qubitd.core.device import PulseGate
 from qubitd.core.errors import InvalidCalibrationError, Problem
 from qubitd.core.plausibility import value_problem
@@ -68,9 +69,7 @@ def _played(gates: CalibratedGates, batch: CircuitBatch) -> _Played:
     keys: dict[GateKey, None] = {}
     by_circuit: list[frozenset[str]] = []
     for circuit in batch.circuits:
-        columns = gather([circuit], batch.operations, gates.device.num_qubits)
-        kinds = distinct_gates(columns, gate_operations(columns))
-        own = [key for gate in kinds.gates for key in gates.pulse_gates(gate)]
+        own = _pulse_gates(gates, circuit, batch.operations)
         keys.update(dict.fromkeys(own))
         by_circuit.append(frozenset[str]().union(*(_used_by(gates, key) for key in own)))
     return _Played(
@@ -79,6 +78,17 @@ def _played(gates: CalibratedGates, batch: CircuitBatch) -> _Played:
         by_any=frozenset[str]().union(*by_circuit),
         on_grid=_on_grid(gates, keys),
     )
+
+
+def _pulse_gates(gates: CalibratedGates, circuit: Circuit, operations: tuple[Operation, ...]) -> tuple[GateKey, ...]:
+    """Give the distinct gates that a circuit is made of."""
+
+    def find() -> tuple[GateKey, ...]:
+        columns = gather([circuit], operations, gates.device.num_qubits)
+        kinds = distinct_gates(columns, gate_operations(columns))
+        return tuple(dict.fromkeys(key for gate in kinds.gates for key in gates.pulse_gates(gate)))
+
+    return gates.memory.recall((check_sweep, structure_of(circuit, operations)), len(circuit), find)
 
 
 def _used_by(gates: CalibratedGates, key: GateKey) -> frozenset[str]:

@@ -20,6 +20,7 @@ from qubitd.core.program import BOXCAR, HERALD, Acquisitions, Plays, Program, Sa
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 _Rows = TypeVar("_Rows", Plays, Acquisitions)
+_T = TypeVar("_T", bound=np.generic)
 
 MAX_PROBLEMS = 100
 """More problems than these are not listed."""
@@ -220,4 +221,12 @@ def _joined(parts: Sequence[_Rows]) -> _Rows:
     if len(parts) == 1:
         return parts[0]
     kind = type(parts[0])
-    return kind(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in kind.__slots__})
+    return kind(**{name: _stacked([getattr(part, name) for part in parts]) for name in kind.__slots__})
+
+
+def _stacked(parts: Sequence[NDArray[_T]]) -> NDArray[_T]:
+    """Put columns one below the other; many programs share one, and then it is only repeated."""
+    first = parts[0]
+    if all(part is first for part in parts):
+        return np.tile(first, len(parts))
+    return np.concatenate(parts)

@@ -1,0 +1,94 @@
+"""A job's programs, block by block in bounded memory: circuits side by side, or cases of one circuit together.
+
+The cases of a circuit are its bindings x the points of the sweep, in this order. They are made together as long as they
+differ in numbers only; a parameter that shapes a gate (a duration, a width) starts a new block at each of its values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from qubitd.compiler.columns import Floats, Ints, blocks, cases_at_once
+from qubitd.compiler.numbers import Numbers
+from qubitd.compiler.pipeline import Pipeline
+from qubitd.core.program import Program
+from qubitd.core.sweep import Sweep
+
+
+def program_blocks(pipeline: Pipeline, sweep: Sweep, *, first: int) -> Iterator[tuple[Program, ...]]:
+    """Give the programs of a job in order, from one of them on."""
+    circuits = pipeline.batch.circuits
+    counts = np.array([circuit.num_bindings * sweep.num_points for circuit in circuits], dtype=np.int64)
+    ends = np.cumsum(counts)
+    index = int(np.searchsorted(ends, first, side="right"))
+    skipped = first - int(ends[index] - counts[index]) if index < len(circuits) else 0
+    while index < len(circuits):
+        single = index
+        while single < len(circuits) and not sweep.axes and circuits[single].bindings is None:
+            single += 1
+        if single > index:
+            yield from _side_by_side(pipeline, range(index, single))
+            index = single
+        else:
+            yield from _cases(pipeline, index, sweep, skipped)
+            index += 1
+        skipped = 0
+
+
+def _side_by_side(pipeline: Pipeline, circuits: range) -> Iterator[tuple[Program, ...]]:
+    chosen = pipeline.batch.circuits[circuits.start : circuits.stop]
+    for block in blocks(chosen, lines=len(pipeline.gates.lines)):
+        prepared = pipeline.prepare(circuits[block.start : block.stop])
+        yield tuple(pipeline.lower(prepared, pipeline.numbers(prepared, {})))
+
+
+def _cases(pipeline: Pipeline, index: int, sweep: Sweep, first: int) -> Iterator[tuple[Program, ...]]:
+    maker = _Maker(pipeline, index)
+    points = sweep.num_points
+    total = pipeline.batch.circuits[index].num_bindings * points
+    while first < total:
+        chosen = np.arange(first, min(first + maker.most, total))
+        point = sweep.at(chosen % points)
+        count = _alike([values for name, values in point.items() if name in maker.shaping], len(chosen))
+        yield maker.programs(chosen[:count] // points, {name: values[:count] for name, values in point.items()})
+        first += count
+
+
+class _Maker:
+    """Makes the programs of some cases of a circuit, in which shaping parameters have one value."""
+
+    def __init__(self, pipeline: Pipeline, index: int) -> None:
+        self._pipeline = pipeline
+        self._circuit = pipeline.batch.circuits[index]
+        self._prepared = pipeline.prepare_cases(index)
+        self._unswept: Numbers | None = None
+        self.shaping = pipeline.shaping(self._prepared)
+        self.most = cases_at_once(len(self._prepared.columns), lines=len(pipeline.gates.lines))
+
+    def programs(self, bindings: Ints, point: dict[str, Floats]) -> tuple[Program, ...]:
+        """Give the program of each case: its binding, and its value of each swept parameter."""
+        prepared, count = self._prepared, len(bindings)
+        if self._circuit.bindings is not None:
+            params = self._circuit.bindings.into(self._circuit.params, bindings)
+            prepared = prepared.bound(params if count > 1 else params[0])
+        if count == 1:
+            return tuple(self._pipeline.lower(prepared, self._numbers({n: float(v[0]) for n, v in point.items()})))
+        numbers = self._numbers({n: float(v[0]) if n in self.shaping else v for n, v in point.items()})
+        return tuple(self._pipeline.lower_cases(prepared, numbers, count=count))
+
+    def _numbers(self, point: dict[str, float | Floats]) -> Numbers:
+        if point:
+            return self._pipeline.numbers(self._prepared, point)
+        if self._unswept is None:
+            self._unswept = self._pipeline.numbers(self._prepared, {})
+        return self._unswept
+
+
+def _alike(columns: Sequence[Floats], most: int) -> int:
+    """Give how many cases, from the first on, have the same values in all columns."""
+    same = np.ones(most, dtype=bool)
+    for column in columns:
+        same &= column == column[0]
+    return int(most if same.all() else np.argmin(same))

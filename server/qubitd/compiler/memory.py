@@ -1,0 +1,62 @@
+"""What was worked out about a circuit at one calibration, kept for the next job with the same circuit.
+
+A key holds all that went in, so nothing kept is ever wrong; what was not asked for lately is forgotten.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
+
+from qubitd.core.circuit import Circuit, Operation
+
+MOST_OPERATIONS = 50_000
+"""Operations of all circuits that are kept; a circuit of more is not kept at all."""
+_T = TypeVar("_T")
+
+
+class Memory:
+    """Remembers answers about circuits. Threads may share it."""
+
+    def __init__(self, *, most: int = MOST_OPERATIONS) -> None:
+        self._most = most
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[Hashable, tuple[int, Any]] = OrderedDict()
+        self._operations = 0
+
+    def recall(self, question: Hashable, operations: int, answer: Callable[[], _T]) -> _T:
+        """Give the answer to a question, worked out now unless it is known.
+
+        Args:
+            question: all that the answer depends on.
+            operations: of the circuit that it is about.
+            answer: works it out.
+        """
+        with self._lock:
+            known = self._kept.get(question)
+            if known is not None:
+                self._kept.move_to_end(question)
+                found: _T = known[1]
+                return found
+        made = answer()
+        self._keep(question, operations + 1, made)
+        return made
+
+    def _keep(self, question: Hashable, size: int, made: object) -> None:
+        with self._lock:
+            if size > self._most or question in self._kept:
+                return
+            self._kept[question] = (size, made)
+            self._operations += size
+            while self._operations > self._most:
+                _, (freed, _) = self._kept.popitem(last=False)
+                self._operations -= freed
+
+
+def structure_of(circuit: Circuit, operations: tuple[Operation, ...]) -> Hashable:
+    """Give all of a circuit but its bindings, as a key."""
+    columns = (circuit.opcodes, circuit.qubits, circuit.params, circuit.clbits, circuit.controls)
+    sizes = (circuit.num_qubits, circuit.num_clbits)
+    return (circuit.name, sizes, *(column.tobytes() for column in columns), circuit.conditions, operations)

@@ -1,0 +1,172 @@
+"""The passes in their order, with the tables that a job's programs share.
+
+A block is either some circuits side by side, or cases (bindings and points of a sweep) of one circuit. Cases share all
+that is structure; what has a number of its own in each case has an axis in front.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import assert_never
+
+import numpy as np
+
+from qubitd.compiler.calibrated import CalibratedGates
+from qubitd.compiler.columns import Columns, Floats, Ints, Wires, gather, wires_of
+from qubitd.compiler.expand import Expand, Expanded
+from qubitd.compiler.frames import Frames, advance_frames
+from qubitd.compiler.gate_table import GateKey, GateTable, mask_of
+from qubitd.compiler.lower import Lower
+from qubitd.compiler.memory import structure_of
+from qubitd.compiler.numbers import EnvelopeTable, Numbers, tabulate
+from qubitd.compiler.schedule import Schedule, schedule_each, schedule_early, schedule_late
+from qubitd.core.circuit import Circuit, CircuitBatch
+from qubitd.core.job import Scheduling
+from qubitd.core.program import Program
+from qubitd.core.ticks import nearest_ticks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Prepared:
+    """Circuits as far as they do not depend on numbers."""
+
+    circuits: Sequence[Circuit]
+    expanded: Expanded
+    columns: Columns
+    wires: Wires
+    rows: Ints
+    """Row of each operation in the job's table of gates."""
+    keys: tuple[GateKey, ...]
+    """What rows 1, 2, ... stand for."""
+    delays: Ints
+    """The operations that are delays."""
+    structure: Hashable = None
+    """Of the one circuit, if its bindings and points are made together."""
+
+    def bound(self, params: Floats) -> Prepared:
+        """Give the one circuit with other parameters, shape (parameters,) or (cases, parameters)."""
+        return replace(self, columns=replace(self.columns, params=self.expanded.params(params)))
+
+
+class Pipeline:
+    """Makes programs of one job, block by block."""
+
+    def __init__(self, gates: CalibratedGates, batch: CircuitBatch, scheduling: Scheduling = Scheduling.ALAP) -> None:
+        self.gates = gates
+        self.batch = batch
+        self.scheduling = scheduling
+        self.table = GateTable()
+        self.envelopes = EnvelopeTable()
+
+    def prepare(self, block: range) -> Prepared:
+        """Put circuits side by side, without their bindings."""
+        return self._prepared(self.batch.circuits[block.start : block.stop], self.table)
+
+    def prepare_cases(self, index: int) -> Prepared:
+        """Do what is the same for all bindings of one circuit and at all points of a sweep."""
+        circuit = replace(self.batch.circuits[index], bindings=None)
+        structure = structure_of(circuit, self.batch.operations)
+
+        def prepare() -> Prepared:
+            return replace(self._prepared([circuit], GateTable()), structure=structure)
+
+        return self.gates.memory.recall((Prepared, structure), len(circuit), prepare)
+
+    def _prepared(self, circuits: Sequence[Circuit], table: GateTable) -> Prepared:
+        columns = gather(circuits, self.batch.operations, self.gates.device.num_qubits)
+        expanded = Expand(gates=self.gates.device.gates)(columns)
+        columns = expanded.columns
+        return Prepared(
+            circuits=circuits,
+            expanded=expanded,
+            columns=columns,
+            wires=wires_of(columns),
+            rows=table.rows_of(columns),
+            keys=table.keys,
+            delays=np.flatnonzero(mask_of(columns, "delay")),
+        )
+
+    def shaping(self, prepared: Prepared) -> frozenset[str]:
+        """Name the parameters of gates that do more than fill in a number."""
+        return frozenset[str]().union(*(self.gates.get(key).shaping for key in prepared.keys))
+
+    def numbers(self, prepared: Prepared, point: Mapping[str, float | Floats]) -> Numbers:
+        """Give the numbers of the gates. Programs lowered with earlier numbers must be there already.
+
+        Args:
+            prepared: circuits with these gates.
+            point: values of swept parameters, one number or one for each case; of a shaping one always one number.
+        """
+        self.envelopes = self.envelopes.with_room()
+        snapshot = self.gates.snapshot
+
+        def value(name: str) -> float | Floats:
+            return point[name] if name in point else snapshot.value(name)
+
+        fixed = {name: float(found) for name, found in point.items() if not isinstance(found, np.ndarray)}
+        return tabulate(self.gates.at(prepared.keys, fixed), self.envelopes, self.gates.lines, value)
+
+    def lengths(self, prepared: Prepared, numbers: Numbers) -> Ints:
+        """Give the ticks that each operation takes, shape (operations,) or (cases, operations)."""
+        columns = prepared.columns
+        length = numbers.length[prepared.rows]
+        if len(prepared.delays):
+            ticks = nearest_ticks(columns.params.take(columns.param_start[prepared.delays], axis=-1))
+            if ticks.ndim == 2 and (ticks == ticks[0]).all():
+                ticks = ticks[0]
+            if ticks.ndim == 2:
+                length = np.repeat(length[np.newaxis], len(ticks), axis=0)
+            length[..., prepared.delays] = ticks
+        return length
+
+    def schedule(self, prepared: Prepared, numbers: Numbers) -> Schedule:
+        """Say when each operation starts."""
+        columns, length = prepared.columns, self.lengths(prepared, numbers)
+        if length.ndim == 2:
+            return schedule_each(columns, length, self._scheduled)
+        if prepared.structure is None:
+            return self._scheduled(columns, prepared.wires, length)
+        question = (Schedule, prepared.structure, self.scheduling, length.tobytes())
+        return self.gates.memory.recall(
+            question, len(columns), lambda: self._scheduled(columns, prepared.wires, length)
+        )
+
+    def frames(self, prepared: Prepared, numbers: Numbers) -> Frames:
+        """Sum up virtual Z."""
+        return advance_frames(prepared.columns, prepared.wires, prepared.rows, numbers)
+
+    def lower(self, prepared: Prepared, numbers: Numbers) -> Iterator[Program]:
+        """Give the program of each circuit."""
+        return self._lowering()(
+            prepared.circuits,
+            prepared.columns,
+            prepared.rows,
+            numbers,
+            self.schedule(prepared, numbers),
+            self.frames(prepared, numbers),
+        )
+
+    def lower_cases(self, prepared: Prepared, numbers: Numbers, *, count: int) -> Iterator[Program]:
+        """Give the program of each case of the one circuit."""
+        return self._lowering().cases(
+            prepared.circuits[0],
+            prepared.columns,
+            prepared.rows,
+            numbers,
+            self.schedule(prepared, numbers),
+            self.frames(prepared, numbers),
+            count=count,
+        )
+
+    def _lowering(self) -> Lower:
+        return Lower(lines=self.gates.lines, tables=self.envelopes.tables())
+
+    def _scheduled(self, columns: Columns, wires: Wires, length: Ints) -> Schedule:
+        match self.scheduling:
+            case Scheduling.ALAP:
+                return schedule_late(columns, wires, length)
+            case Scheduling.ASAP:
+                return schedule_early(columns, length)
+            case _:
+                assert_never(self.scheduling)

@@ -1,0 +1,65 @@
+"""What was worked out about a circuit is kept for the next job, as long as it was asked for lately."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from qubitd.compiler.calibrated import CalibratedGates
+from qubitd.compiler.check import check_batch
+from qubitd.compiler.device_file import load_device
+from qubitd.compiler.memory import Memory, structure_of
+from qubitd.compiler.pipeline import Pipeline
+from qubitd.core.bindings import FromColumn
+from qubitd.core.circuit import CircuitBatch, CircuitBuilder, pack
+
+FILE = load_device("line5")
+
+
+def batch(angle: float | FromColumn = 0.1, *, values: float | None = None) -> CircuitBatch:
+    builder = CircuitBuilder(name="c", num_qubits=1, num_clbits=1).add("rz", 0, params=(angle,)).measure(0, 0)
+    return pack([builder if values is None else builder.bind([values])])
+
+
+def structure(of: CircuitBatch) -> object:
+    return structure_of(of.circuits[0], of.operations)
+
+
+def test_an_answer_is_worked_out_once() -> None:
+    memory = Memory()
+    assert memory.recall("question", 1, lambda: "answer") == "answer"
+    assert memory.recall("question", 1, lambda: "another") == "answer"
+
+
+def test_what_was_not_asked_for_lately_is_forgotten() -> None:
+    memory = Memory(most=30)
+    for name in ("a", "b", "a", "c", "d"):
+        memory.recall(name, 9, lambda: 1)
+    assert memory.recall("a", 9, lambda: 2) == 1
+    assert memory.recall("b", 9, lambda: 2) == 2
+    assert memory.recall("d", 9, lambda: 3) == 1
+
+
+def test_what_is_too_large_is_not_kept_and_drives_nothing_out() -> None:
+    memory = Memory(most=30)
+    memory.recall("small", 9, lambda: 1)
+    memory.recall("large", 30, lambda: 1)
+    assert memory.recall("large", 30, lambda: 2) == 2
+    assert memory.recall("small", 9, lambda: 2) == 1
+
+
+def test_circuits_that_differ_in_anything_but_their_bindings_have_different_structures() -> None:
+    column = FromColumn(column=0)
+    assert structure(batch(column, values=1.0)) == structure(batch(column, values=2.0))
+    assert structure(batch(0.1)) != structure(batch(0.2))
+    other = batch(0.1)
+    assert structure(replace(other, circuits=(replace(other.circuits[0], name="d"),))) != structure(other)
+    assert structure(replace(other, operations=other.operations[::-1])) != structure(other)
+
+
+def test_the_same_circuit_is_prepared_and_checked_once_at_a_calibration() -> None:
+    gates = CalibratedGates(FILE.device, FILE.snapshot())
+    first, second = batch(FromColumn(column=0), values=1.0), batch(FromColumn(column=0), values=2.0)
+    prepared = Pipeline(gates, first).prepare_cases(0)
+    assert Pipeline(gates, second).prepare_cases(0) is prepared
+    assert prepared.circuits[0].bindings is None
+    assert check_batch(gates, second) is not check_batch(gates, batch(FromColumn(column=0), values=-1.0))
