@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,28 +56,28 @@ def explain(
 
 def _noted(compiled: Compiled, programs: Iterable[Program], plans: list[ProgramPlan]) -> Iterator[Program]:
     """Note what each program takes as it goes past."""
-    success = _successes(compiled)
-    points = compiled.sweep.num_points
-    for i, program in enumerate(programs):
+    for program, success in zip(programs, _successes(compiled), strict=True):
         plan = ProgramPlan(
             name=program.name,
             duration=to_seconds(program.duration),
             num_plays=len(program.plays.start),
-            success=success[i // points],
+            success=success,
         )
         plans.append(plan)
         yield program
 
 
-def _successes(compiled: Compiled) -> Sequence[float]:
-    """Give the chance of each circuit."""
+def _successes(compiled: Compiled) -> Iterator[float]:
+    """Give the chance of each program: all bindings and points of a circuit have the same."""
     properties = target_properties(compiled.gates.device, compiled.gates.snapshot)
     errors = {
         GateKey(name=row.name, operands=row.operands): row.error
         for row in properties.operations
         if row.error is not None
     }
-    return [_success(compiled, circuit, errors) for circuit in compiled.batch.circuits]
+    for circuit in compiled.batch.circuits:
+        times = circuit.num_bindings * compiled.sweep.num_points
+        yield from itertools.repeat(_success(compiled, circuit, errors), times)
 
 
 def _success(compiled: Compiled, circuit: Circuit, errors: dict[GateKey, float]) -> float:
