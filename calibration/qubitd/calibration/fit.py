@@ -6,6 +6,7 @@ absolute, from the points' own errors, so 68 % of them cover the truth (the test
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -67,8 +68,15 @@ class Fit:
         return np.asarray(fitted, dtype=np.float64)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Oscillation:
-    """c0 + c1 cos(2 pi theta x) + c2 sin(2 pi theta x); theta is the frequency in periods per unit of x."""
+    """c0 + [c1 cos(2 pi theta x) + c2 sin(2 pi theta x)] exp(-x / decay); theta is the frequency in periods per x.
+
+    The decay is known, not fitted: a free one makes wrong frequencies look good.
+    """
+
+    decay: float = math.inf
+    """In the unit of x."""
 
     def grid(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """Search from a quarter period in the sweep to just below two points per period, four times oversampled."""
@@ -78,12 +86,14 @@ class Oscillation:
     def basis(self, x: NDArray[np.float64], theta: NDArray[np.float64]) -> NDArray[np.float64]:
         """Give 1, cos, sin."""
         angle = 2 * np.pi * theta[:, None] * x
-        return np.stack([np.ones_like(angle), np.cos(angle), np.sin(angle)], axis=-1)
+        left = np.exp(-x / self.decay)
+        return np.stack([np.ones_like(angle), left * np.cos(angle), left * np.sin(angle)], axis=-1)
 
     def slope(self, x: NDArray[np.float64], theta: float, coefficients: NDArray[np.float64]) -> NDArray[np.float64]:
         """Differentiate with respect to the frequency."""
         angle = 2 * np.pi * theta * x
-        slope: NDArray[np.float64] = 2 * np.pi * x * (coefficients[2] * np.cos(angle) - coefficients[1] * np.sin(angle))
+        turned = coefficients[2] * np.cos(angle) - coefficients[1] * np.sin(angle)
+        slope: NDArray[np.float64] = 2 * np.pi * x * np.exp(-x / self.decay) * turned
         return slope
 
 

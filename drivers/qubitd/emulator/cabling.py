@@ -56,6 +56,8 @@ class Cable:
     """On top of that, 0 or more."""
     delay: int
     """ns, 0 or more."""
+    lo_error: float = 0.0
+    """Hz by which the port's oscillator is above its setting; 0 at a feedline, both of whose ends share one."""
 
     def gain(self, attenuation_db: float) -> float:
         """Give the factor on a signal's amplitude at a setting of the port's attenuator."""
@@ -95,6 +97,8 @@ class Qubit:
     flux_rate: float
     """Flux quanta at the flux output's full scale, above 0."""
     resonator: Resonator
+    frequency_noise: float = 0.0
+    """Of f01 from shot to shot, rms, Hz: |df/dPhi| times the flux noise, 0 at the sweet spot."""
 
     @property
     def t2(self) -> float:
@@ -153,6 +157,9 @@ class Cabling:
         """Find the cable on a connector."""
         return next((cable for cable in self.cables if cable.port == port), None)
 
+
+MOST_LO_ERROR = 1e8
+"""Hz, either way."""
 
 DEMO = "line5"
 """Name of the packaged cabling that the demo rack has."""
@@ -225,6 +232,7 @@ def _qubit(name: str, section: Section) -> Qubit:
         drive_rate=section.number("drive_rate", unit="Hz", above=0),
         flux_rate=section.number("flux_rate", unit="Phi0", above=0, most=10),
         resonator=_resonator(section.section("resonator")),
+        frequency_noise=section.number("frequency_noise", unit="Hz", least=0, most=1e9, default=0.0),
     )
     section.close()
     return qubit
@@ -294,6 +302,7 @@ def _cable(row: Section, slots: Mapping[int, str], qubits: list[str]) -> Cable:
     module = _module(row, port_key, port, slots, inward=inward)
     _check_line(row, line_key, line, qubits, module, inward=inward)
     radio = module is not None and module.radio  # a baseband port has no attenuator
+    lo_error = MOST_LO_ERROR if line.endswith(".drive") else 0.0
     cable = Cable(
         port=port,
         line=line,
@@ -302,6 +311,7 @@ def _cable(row: Section, slots: Mapping[int, str], qubits: list[str]) -> Cable:
         ),
         loss_db=row.number("loss_db", unit="dB", least=0, default=0.0),
         delay=_nanoseconds(row, "delay", least=0.0, default=0.0),
+        lo_error=row.number("lo_error", unit="Hz", least=-lo_error, most=lo_error, default=0.0),
     )
     row.close()
     return cable

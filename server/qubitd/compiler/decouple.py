@@ -221,7 +221,7 @@ def _merged(flat: _Flat, start: Ints, kept: Ints, more: _Flat, counts: Ints, ord
     begin = np.concatenate([start[:-1][kept], len(flat) + np.cumsum(counts) - counts])[order]
     count: Ints = np.concatenate([np.diff(start)[kept], counts])[order]
     at: Ints = np.repeat(begin - (np.cumsum(count) - count), count) + np.arange(int(count.sum()))
-    return np.concatenate([flat, more]).take(at)
+    return np.concatenate([flat, more]).take(at)  # pyright: ignore[reportReturnType]  # the same type as both
 
 
 def _starts(arity: Sequence[int], opcodes: Ints) -> Ints:

@@ -60,7 +60,14 @@ class BodyRun:
     """A body being played; it begins in |0..0>."""
 
     def __init__(
-        self, script: Script, outcomes: Outcomes, *, t1: Sequence[float], t2: Sequence[float], rng: np.random.Generator
+        self,
+        script: Script,
+        outcomes: Outcomes,
+        *,
+        t1: Sequence[float],
+        t2: Sequence[float],
+        rng: np.random.Generator,
+        detuning: Sequence[float] | None = None,
     ) -> None:
         """Prepare a body.
 
@@ -70,12 +77,13 @@ class BodyRun:
             t1: relaxation time of every qubit of the chip, ns.
             t2: coherence time of every qubit of the chip, ns.
             rng: for what the readouts find.
+            detuning: f01 of every qubit beyond its usual one, GHz; None for 0.
         """
         self._script = script
         self._outcomes = outcomes
         moments = (*script.events, *script.choices)
         self._moved = sorted({qubit for moment in moments for qubit in _moves(moment)})
-        self._register = Register(self._moved, t1=t1, t2=t2)
+        self._register = Register(self._moved, t1=t1, t2=t2, detuning=detuning)
         self._t1 = t1
         self._rng = rng
         self._branch = np.zeros(outcomes.shots, dtype=np.int64)

@@ -20,6 +20,7 @@ from qubitd.emulator.chip.choice import Choice, choices
 from qubitd.emulator.chip.drive import DriveLines
 from qubitd.emulator.chip.feedline import Falls, FeedlineModel
 from qubitd.emulator.chip.flux import FluxLines
+from qubitd.emulator.chip.frequency_noise import FrequencyNoise
 from qubitd.emulator.chip.intervals import chains
 from qubitd.emulator.chip.lines import Arrivals, Signals, Windows, arrive
 from qubitd.emulator.errors import EmulatorError
@@ -71,8 +72,15 @@ class Chip:
         at_once = table.shots
         if table.conditions:  # each shot may become a branch of its own
             at_once = max(1, MOST_NUMBERS // SIZE ** len(self.truth.qubits))
+        noise = FrequencyNoise(self.truth.qubits, rng)
+        at_once = min(at_once, noise.alike(table.shots))
         groups = [min(at_once, table.shots - first) for first in range(0, table.shots, at_once)]
-        return np.concatenate([played.points(Outcomes(table, decide, shots=shots)) for shots in groups], axis=1)
+        detunings = noise.drawn(len(groups))
+        parts = [
+            played.points(Outcomes(table, decide, shots=shots), detuning)
+            for shots, detuning in zip(groups, detunings, strict=True)
+        ]
+        return np.concatenate(parts, axis=1)
 
     def trace(self, table: EventTable, row: int, length: int, rng: np.random.Generator) -> NDArray[np.complex128]:
         """Play a table without conditions and record the digitiser's input from the start of one window on, mean over
@@ -118,14 +126,14 @@ class _Played:
         self._events = _distribute(chip.events_of(sure), self._starts)
         self._choices = _distribute(sorted(found, key=lambda choice: choice.start), self._starts)
 
-    def points(self, outcomes: Outcomes) -> NDArray[np.complex128]:
-        """Give the points of all shots, shape (acquisitions, shots)."""
+    def points(self, outcomes: Outcomes, detuning: Sequence[float] | None) -> NDArray[np.complex128]:
+        """Give the points of some shots in which the qubits' frequencies are alike, shape (acquisitions, shots)."""
         windows = self._arrivals.windows
         points = np.empty((len(windows.start), outcomes.shots), dtype=np.complex128)
         bounds = [*self._starts.tolist(), _END]
         for body, (start, end) in enumerate(pairwise(bounds)):
             heard = _rows(windows.start, start, end)
-            points[windows.row[heard]] = self._body(body, start, end, outcomes)
+            points[windows.row[heard]] = self._body(body, (start, end), outcomes, detuning)
         return points
 
     def trace(self, window: Windows, outcomes: Outcomes) -> NDArray[np.complex128]:
@@ -149,7 +157,10 @@ class _Played:
             rng=self._rng,
         )
 
-    def _body(self, body: int, start: int, end: int, outcomes: Outcomes) -> NDArray[np.complex128]:
+    def _body(
+        self, body: int, span: tuple[int, int], outcomes: Outcomes, detuning: Sequence[float] | None
+    ) -> NDArray[np.complex128]:
+        start, end = span
         arrivals, chip = self._arrivals, self._chip
         rows = _rows(arrivals.tones.start, start, end)
         tones, windows = arrivals.tones.take(rows), arrivals.windows.take(_rows(arrivals.windows.start, start, end))
@@ -171,6 +182,7 @@ class _Played:
             t1=chip.t1,
             t2=chip.t2,
             rng=self._rng,
+            detuning=detuning,
         )
         falls = run.play(lambda window, falls: points(np.array([window]), falls)[0], self._pulses)
         found = np.empty((len(windows.start), outcomes.shots), dtype=np.complex128)

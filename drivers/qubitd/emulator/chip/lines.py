@@ -131,8 +131,13 @@ def _ports(ports: Sequence[OutputPort | InputPort], cables: Sequence[Cable | Non
     return _Ports(
         delay=np.array([0 if cable is None else cable.delay for cable in cables], dtype=np.int64),
         gain=np.array(gains, dtype=np.float64),
-        lo=np.array([port.lo_frequency * 1e-9 for port in ports], dtype=np.float64),
+        lo=np.array([_oscillator(*both) * 1e-9 for both in zip(ports, cables, strict=True)], dtype=np.float64),
     )
+
+
+def _oscillator(port: OutputPort | InputPort, cable: Cable | None) -> float:
+    """Give the frequency in Hz that a port's oscillator really has."""
+    return port.lo_frequency + (0.0 if cable is None else cable.lo_error)
 
 
 def _signals(table: EventTable, ports: _Ports, qubit_of_port: Sequence[int | None]) -> Signals:

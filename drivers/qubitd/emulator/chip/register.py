@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from qubitd.emulator.chip.basis import LEVELS, P0, SIZE, Map, decay
+from qubitd.emulator.chip.basis import LEVELS, P0, SIZE, Map, X, decay, turn_about_z
 
 _SAME = 12
 """Decimals to which the states of two branches agree when they are one branch."""
@@ -21,14 +21,23 @@ _SAME = 12
 class Register:
     """Every branch's state, normalised to trace 1."""
 
-    def __init__(self, qubits: Sequence[int], *, t1: Sequence[float], t2: Sequence[float]) -> None:
+    def __init__(
+        self,
+        qubits: Sequence[int],
+        *,
+        t1: Sequence[float],
+        t2: Sequence[float],
+        detuning: Sequence[float] | None = None,
+    ) -> None:
         """Start in |0..0>, which does not age.
 
         Args:
             qubits: those that take part, in any order.
             t1: relaxation time of every qubit of the chip, ns.
             t2: coherence time of every qubit of the chip, ns.
+            detuning: f01 of every qubit of the chip beyond its usual one, GHz; None for 0.
         """
+        self._detuning = dict(enumerate(detuning)) if detuning is not None else {}
         self._axis = {qubit: 1 + i for i, qubit in enumerate(qubits)}
         self._t1 = t1
         self._t2 = t2
@@ -59,7 +68,7 @@ class Register:
             self._apply_in(on, qubit, single, start=start, end=end)
             return
         self._relax(qubit, start)
-        self._gathered[qubit] = single @ self._gathered[qubit]
+        self._gathered[qubit] = self._detuned(qubit, single, end - start) @ self._gathered[qubit]
         self._clock[qubit] = max(self._clock[qubit], end)
 
     def apply_pair(
@@ -121,7 +130,7 @@ class Register:
         for i, key in enumerate(distinct.tolist()):
             if key < 0:
                 made[i] = self.states[~key]
-                decay(np.moveaxis(made[i], axis - 1, 0), end - start, t1=self._t1[qubit], t2=self._t2[qubit])
+                self._age(np.moveaxis(made[i], axis - 1, 0), qubit, end - start)
                 continue
             rest = self.states[key // LEVELS**2].take(key // LEVELS % LEVELS, axis=axis - 1)
             target = (i, *[slice(None)] * (axis - 1), key % LEVELS)
@@ -134,9 +143,10 @@ class Register:
     def _apply_in(self, on: NDArray[np.bool_], qubit: int, single: Map, *, start: float, end: float) -> None:
         self._settle(qubit, start)
         axis = self._axis[qubit]
+        single = self._detuned(qubit, single, end - start)
         self.states[on] = np.moveaxis(np.tensordot(single, self.states[on], axes=((1,), (axis,))), 0, axis)
         others = np.moveaxis(self.states[~on], axis, 0)
-        decay(others, max(end - start, 0.0), t1=self._t1[qubit], t2=self._t2[qubit])
+        self._age(others, qubit, max(end - start, 0.0))
         self.states[~on] = np.moveaxis(others, 0, axis)
         self._clock[qubit] = max(self._clock[qubit], end)
 
@@ -148,8 +158,23 @@ class Register:
     def _relax(self, qubit: int, time: float) -> None:
         gap = time - self._clock[qubit]
         if gap > 0:
-            decay(self._gathered[qubit], gap, t1=self._t1[qubit], t2=self._t2[qubit])
+            self._age(self._gathered[qubit], qubit, gap)
             self._clock[qubit] = time
+
+    def _age(self, state: NDArray[np.float64], qubit: int, time: float) -> None:
+        """Let a qubit, whose numbers are the first axis, decay and turn on its own."""
+        decay(state, time, t1=self._t1[qubit], t2=self._t2[qubit])
+        if detuning := self._detuning.get(qubit, 0.0):
+            turned = np.tensordot(turn_about_z(-detuning * time)[X:, X:], state[X:], axes=1)
+            state[X:] = turned
+
+    def _detuned(self, qubit: int, single: Map, time: float) -> Map:
+        """A map between two halves of the turn that its qubit makes on its own meanwhile."""
+        detuning = self._detuning.get(qubit, 0.0)
+        if not detuning or time <= 0:
+            return single
+        half = turn_about_z(-detuning * time / 2)
+        return np.asarray(half @ single @ half)
 
     def _settle(self, qubit: int, time: float) -> None:
         """Put the gathered maps of a qubit into the state."""

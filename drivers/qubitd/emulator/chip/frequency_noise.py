@@ -1,0 +1,38 @@
+"""Frequencies that differ from shot to shot and stay put within one: quasi-static flux noise, |df/dPhi| times its rms.
+
+Ramsey fringes then decay as exp(-(2 pi sigma t)^2 / 2), and an echo brings them back. The shots of a table are cut into
+groups with one frequency each, drawn stratum by stratum, so that few groups give the Gaussian well. Inside: GHz.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.special import ndtri
+
+from qubitd.emulator.cabling import Qubit
+
+GROUPS = 64
+"""Different frequencies of a qubit among the shots of a table, at most."""
+
+
+class FrequencyNoise:
+    """Draws the detunings of a chip's qubits."""
+
+    def __init__(self, qubits: Sequence[Qubit], rng: np.random.Generator) -> None:
+        self._sigma = np.array([qubit.frequency_noise * 1e-9 for qubit in qubits])
+        self._rng = rng
+
+    def alike(self, shots: int) -> int:
+        """Give how many shots may have the same frequencies."""
+        return -(-shots // GROUPS) if self._sigma.any() else shots
+
+    def drawn(self, groups: int) -> list[list[float] | None]:
+        """Give the detuning of every qubit in each group; None where nothing is noisy."""
+        if not self._sigma.any():
+            return [None] * groups
+        strata = self._rng.permuted(np.tile(np.arange(groups), (len(self._sigma), 1)), axis=1)
+        chance = (strata + self._rng.random(strata.shape)) / groups
+        drawn: list[list[float] | None] = [*(self._sigma[:, None] * ndtri(chance)).T.tolist()]
+        return drawn
