@@ -70,9 +70,9 @@ def without(*names: str) -> Snapshot:
         (circuit().delay(0, 1.1), "(delay on q0)", "delay of 1.1 s is above 1 s, the most"),
         (circuit().delay(0, 16.0), "(delay on q0)", "meant in another unit"),
         (circuit().delay(0, float("nan")), "(delay on q0)", "a parameter is nan"),
-        (circuit().add("sx", 0).add("reset", 0), "operation 1 (reset on q0)", "until active reset exists"),
-        (circuit().measure(0, 0).add("reset", 0), "operation 1 (reset on q0)", "Every shot starts from reset qubits"),
-        (circuit().add("cz", 0, 1).add("reset", 1), "operation 1 (reset on q1)", "until active reset exists"),
+        (circuit().add("sx", 0).add("reset", 0), "operation 1 (reset on q0)", "has no feed-forward"),
+        (circuit().measure(0, 0).add("reset", 0), "operation 1 (reset on q0)", "every shot starts from reset qubits"),
+        (circuit().add("cz", 0, 1).add("reset", 1), "operation 1 (reset on q1)", "has no feed-forward"),
     ],
 )
 def test_a_culprit_is_named_with_its_place_and_what_to_do(builder: CircuitBuilder, where: str, what: str) -> None:

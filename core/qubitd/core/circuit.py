@@ -18,6 +18,8 @@ from qubitd.core.errors import InvalidCircuitError, Problem
 
 HERALD_CLBIT = 2**32 - 1
 """Stands where a measurement's classical bit would, if its outcome only decides whether the shot counts."""
+HIDDEN_CLBIT = 2**32 - 2
+"""The same, if its outcome is in no result and serves conditions alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from qubitd.core.snapshot import Snapshot
+from qubitd.core.snapshot import Values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,12 +25,12 @@ class Discriminator:
         return np.asarray(rotated >= self.threshold)
 
 
-def discriminator_of(snapshot: Snapshot, qubit: str) -> Discriminator:
+def discriminator_of(values: Values, qubit: str) -> Discriminator:
     """Read a qubit's discriminator from `<qubit>.readout.rotation` and `<qubit>.readout.threshold`.
 
     Raises:
         InvalidCalibrationError: a value is missing.
     """
     return Discriminator(
-        rotation=snapshot.value(f"{qubit}.readout.rotation"), threshold=snapshot.value(f"{qubit}.readout.threshold")
+        rotation=values.value(f"{qubit}.readout.rotation"), threshold=values.value(f"{qubit}.readout.threshold")
     )

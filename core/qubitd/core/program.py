@@ -21,7 +21,7 @@ HERALD = -1
 BOXCAR = -1
 """Kernel of an acquisition whose samples all weigh the same."""
 
-HIDDEN = -1
+HIDDEN = -2
 """Classical bit of an acquisition whose outcome is in no result, such as one of an active reset."""
 
 
@@ -73,7 +73,7 @@ class Acquisitions:
     phase: NDArray[np.float64]
     """Radians, of the demodulation."""
     clbit: NDArray[np.int32]
-    """Classical bit that gets the outcome, or `HERALD`; of two measurements into one bit the later in `order` wins."""
+    """Classical bit that gets the outcome, or HERALD or HIDDEN; of two into one bit the later in `order` wins."""
     order: NDArray[np.int32]
     """Position of the measurement in the circuit."""
     kernel: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, dtype=np.int32))

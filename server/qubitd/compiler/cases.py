@@ -11,14 +11,19 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from qubitd.compiler.columns import Floats, Ints, blocks, cases_at_once
+from qubitd.compiler.dynamic_circuits import DynamicCircuit, DynamicCircuits
+from qubitd.compiler.dynamic_programs import DynamicMaker
 from qubitd.compiler.numbers import Numbers
 from qubitd.compiler.pipeline import Pipeline
+from qubitd.core.circuit import Circuit
 from qubitd.core.program import Program
 from qubitd.core.sweep import Sweep
 
 
-def program_blocks(pipeline: Pipeline, sweep: Sweep, *, first: int) -> Iterator[tuple[Program, ...]]:
-    """Give the programs of a job in order, from one of them on."""
+def program_blocks(
+    pipeline: Pipeline, sweep: Sweep, dynamic: DynamicCircuits, *, first: int
+) -> Iterator[tuple[Program, ...]]:
+    """Give the programs of a job in order, from one of them on; those of dynamic circuits one by one."""
     circuits = pipeline.batch.circuits
     counts = np.array([circuit.num_bindings * sweep.num_points for circuit in circuits], dtype=np.int64)
     ends = np.cumsum(counts)
@@ -26,15 +31,31 @@ def program_blocks(pipeline: Pipeline, sweep: Sweep, *, first: int) -> Iterator[
     skipped = first - int(ends[index] - counts[index]) if index < len(circuits) else 0
     while index < len(circuits):
         single = index
-        while single < len(circuits) and not sweep.axes and circuits[single].bindings is None:
+        while single < len(circuits) and _is_single(circuits[single], sweep) and single not in dynamic:
             single += 1
         if single > index:
             yield from _side_by_side(pipeline, range(index, single))
             index = single
+        elif index in dynamic:
+            yield from _one_by_one(pipeline, index, sweep, dynamic[index], skipped)
+            index += 1
         else:
             yield from _cases(pipeline, index, sweep, skipped)
             index += 1
         skipped = 0
+
+
+def _is_single(circuit: Circuit, sweep: Sweep) -> bool:
+    return not sweep.axes and circuit.bindings is None
+
+
+def _one_by_one(
+    pipeline: Pipeline, index: int, sweep: Sweep, dynamic: DynamicCircuit, first: int
+) -> Iterator[tuple[Program, ...]]:
+    maker = DynamicMaker(pipeline, index, dynamic)
+    for case in range(first, pipeline.batch.circuits[index].num_bindings * sweep.num_points):
+        binding, point = divmod(case, sweep.num_points)
+        yield (maker.program(binding, sweep.point(point)),)
 
 
 def _side_by_side(pipeline: Pipeline, circuits: range) -> Iterator[tuple[Program, ...]]:

@@ -15,10 +15,11 @@ import numpy as np
 
 from qubitd.compiler.bound import binding_problems, rounded_bindings
 from qubitd.compiler.calibrated import CalibratedGates
-from qubitd.compiler.columns import Columns, Ints, blocks, gather, wires_of
+from qubitd.compiler.columns import Columns, Ints, blocks, gather
 from qubitd.compiler.gate_table import GateKey, distinct_gates, mask_of
 from qubitd.compiler.memory import structure_of
 from qubitd.core.circuit import Circuit, CircuitBatch, Operation
+from qubitd.core.control import CONTROL_ARITY
 from qubitd.core.device import AcquireStep, CompositeGate, Device, Gate
 from qubitd.core.errors import Problem
 from qubitd.core.ticks import GRID_TOLERANCE, nearest_ticks, to_seconds
@@ -27,12 +28,9 @@ MAX_DELAY = 1.0
 """Longest delay of a circuit, seconds: a shot is never cut, and a run on the controller takes about this long."""
 MAX_PROBLEMS = 100
 """More problems than these are counted, not written out."""
+_NO_GATES = ("barrier", "delay", *CONTROL_ARITY)
 MAX_LOG = 100
 """Lines for the job's owner; more than these are left out."""
-_LATE_RESET = (
-    "a reset after a gate on its qubit is not possible until active reset exists: a passive one would idle the whole "
-    "chip. Every shot starts from reset qubits: leave it out, or put it before the first gate"
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +132,6 @@ class _BlockCheck:
         self._check_params()
         self._check_gates()
         self._check_barriers()
-        self._check_resets()
         return self.found
 
     def log(self) -> Iterator[str]:
@@ -203,8 +200,8 @@ class _BlockCheck:
     def _check_gates(self) -> None:
         """One look at each gate on each set of operands, however often it occurs."""
         ops = np.arange(len(self.columns))
-        if self.refused.any() or self._has("barrier", "delay"):
-            ops = np.flatnonzero(~self.refused & ~mask_of(self.columns, "barrier", "delay"))
+        if self.refused.any() or self._has(*_NO_GATES):
+            ops = np.flatnonzero(~self.refused & ~mask_of(self.columns, *_NO_GATES))
         kinds = distinct_gates(self.columns, ops)
         for i, gate in enumerate(kinds.gates):
             what = _gate_problem(self.gates, gate)
@@ -220,18 +217,6 @@ class _BlockCheck:
         keys = np.sort(op[operands] * columns.num_qubits + columns.qubits[operands])
         twice = np.unique(keys[1:][keys[1:] == keys[:-1]] // columns.num_qubits)
         self._refuse(twice, "names a qubit twice; give each once")
-
-    def _check_resets(self) -> None:
-        """Each shot starts from a passive reset; another in its midst would idle the whole chip for as long."""
-        columns = self.columns
-        if not self._has("reset") or self.refused.any():
-            return
-        resets = mask_of(columns, "reset")
-        wires = wires_of(columns)
-        op = wires.op[wires.order]
-        acts = ~(resets | mask_of(columns, "barrier", "delay"))
-        late = resets[op] & (wires.exclusive_sum(acts[op].astype(np.int64)) > 0)
-        self._refuse(np.sort(op[late]), _LATE_RESET)
 
     def _rounded_delays(self) -> Iterator[str]:
         columns = self.columns
@@ -355,7 +340,9 @@ def _structure_problems(device: Device, arities: Ints, index: int, circuit: Circ
 
 def _row_problem(device: Device, row: Operation) -> str | None:
     given = (row.num_qubits, row.num_params, row.num_clbits)
-    if row.name == "barrier":
+    if row.name in CONTROL_ARITY:
+        expected = (0, 0, 0)
+    elif row.name == "barrier":
         expected = (row.num_qubits, 0, 0)
     elif row.name == "delay":
         expected = (1, 1, 0)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from qubitd.compiler.errors import ProgramTooLargeError
 from qubitd.core.capacity import Capacity
 from qubitd.core.errors import Problem
+from qubitd.core.feedforward import Feed
 from qubitd.core.program import Chunk, Program
 from qubitd.core.ticks import to_seconds
 
@@ -129,6 +130,7 @@ class Pack:
         is_mixed = programs[0].tables.generation != programs[-1].tables.generation
         of: dict[tuple[str, str], tuple[int, int]] = {
             ("", "generations"): (1 + is_mixed, 1),
+            ("", "feeding qubits"): (len({_feeds(program) for program in programs}), 1),
             ("", "ticks"): (self._shot_ticks(programs), self.run_time),
             ("", "result"): (_shot_bytes(programs), MAX_RESULT_BYTES),
             ("", "rows"): (sum(map(_rows, programs)), MAX_ROWS),
@@ -172,6 +174,11 @@ class Pack:
             )
             for usage in over
         )
+
+
+def _feeds(program: Program) -> tuple[Feed, ...]:
+    """Which qubits feed is a setting for a whole run."""
+    return () if program.dynamics is None else program.dynamics.feeds
 
 
 def _rows(program: Program) -> int:

@@ -14,9 +14,12 @@ import numpy as np
 
 from qubitd.compiler.calibrated import CalibratedGates, calibrated_gates
 from qubitd.compiler.cases import program_blocks
-from qubitd.compiler.check import check_batch, check_shots
+from qubitd.compiler.check import check_batch, check_shots, circuit_name
 from qubitd.compiler.columns import blocks
 from qubitd.compiler.decouple import Decouple, circuits_of, decoupling_problems
+from qubitd.compiler.dynamic_circuits import DynamicCircuits, dynamic_circuits, feed_problems
+from qubitd.compiler.dynamic_programs import dynamic_problems
+from qubitd.compiler.flatten import Flattened, flatten_batch
 from qubitd.compiler.herald import herald_problems, heralded
 from qubitd.compiler.pipeline import Pipeline
 from qubitd.compiler.raw import raw_problems
@@ -24,6 +27,7 @@ from qubitd.compiler.swept import check_sweep
 from qubitd.core.circuit import Circuit, CircuitBatch, Operation
 from qubitd.core.device import Device
 from qubitd.core.errors import InvalidCalibrationError, InvalidCircuitError, Problem
+from qubitd.core.feedforward import FeedForward
 from qubitd.core.job import Decoupling, JobSpec, MeasLevel, Scheduling
 from qubitd.core.program import Program
 from qubitd.core.properties import gate_ticks
@@ -33,6 +37,8 @@ from qubitd.core.ticks import to_ticks
 
 MAX_DECOUPLED = 4_000_000
 """Operations of a job with its decoupling pulses: they are held until it ends."""
+RESET_ROUNDS = 1
+"""Measurements, each with a flip if it gave 1, that a reset of a used qubit consists of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -50,6 +56,8 @@ class Compiled:
     """What the job's owner should know, such as rounded delays."""
     gates: CalibratedGates = field(repr=False)
     """The calibration that it is pinned to."""
+    dynamic: DynamicCircuits = field(repr=False)
+    """Which of its circuits look at outcomes while they run."""
 
     @property
     def num_programs(self) -> int:
@@ -62,22 +70,40 @@ class Compiled:
 
     def blocks(self, *, first: int = 0) -> Iterator[tuple[Program, ...]]:
         """The same, as many at a time as are made together in bounded memory."""
-        return program_blocks(Pipeline(self.gates, self.batch, self.scheduling), self.sweep, first=first)
+        pipeline = Pipeline(self.gates, self.batch, self.scheduling)
+        return program_blocks(pipeline, self.sweep, self.dynamic, first=first)
 
 
-def compile_circuits(device: Device, snapshot: Snapshot, batch: CircuitBatch, sweep: Sweep | None = None) -> Compiled:
+def compile_circuits(
+    device: Device,
+    snapshot: Snapshot,
+    batch: CircuitBatch,
+    sweep: Sweep | None = None,
+    *,
+    feedforward: FeedForward | None = None,
+) -> Compiled:
     """Check circuits against a device and a calibration; their programs are made later.
+
+    Args:
+        device: the chip.
+        snapshot: the calibration.
+        batch: the circuits.
+        sweep: over parameters of the calibration.
+        feedforward: what the controller can do with outcomes; None for nothing.
 
     Raises:
         InvalidCircuitError: with every problem of the batch, or else of the sweep.
         InvalidCalibrationError: no qubit has a `reset.duration`.
     """
-    return _compile(device, snapshot, JobSpec(batch=batch, sweep=sweep or Sweep(), shots=1), ())
+    spec = JobSpec(batch=batch, sweep=sweep or Sweep(), shots=1)
+    return _compile(device, snapshot, spec, (), feedforward)
 
 
-def compile_job(device: Device, snapshot: Snapshot, spec: JobSpec) -> Compiled:
+def compile_job(
+    device: Device, snapshot: Snapshot, spec: JobSpec, *, feedforward: FeedForward | None = None
+) -> Compiled:
     """Check all that a job asks for; as `compile_circuits`, and its number of shots too."""
-    return _compile(device, snapshot, spec, check_shots(device, spec.shots))
+    return _compile(device, snapshot, spec, check_shots(device, spec.shots), feedforward)
 
 
 def passive_reset(device: Device, snapshot: Snapshot) -> int:
@@ -94,18 +120,31 @@ def passive_reset(device: Device, snapshot: Snapshot) -> int:
     return max(to_ticks(snapshot.value(name), what=name) for name in names)
 
 
-def _compile(device: Device, snapshot: Snapshot, spec: JobSpec, problems: tuple[Problem, ...]) -> Compiled:
+def _compile(
+    device: Device,
+    snapshot: Snapshot,
+    spec: JobSpec,
+    problems: tuple[Problem, ...],
+    feedforward: FeedForward | None,
+) -> Compiled:
     gates = calibrated_gates(device, snapshot)
     found = check_batch(gates, spec.batch)
-    if problems or found.problems:
-        raise InvalidCircuitError((*problems, *found.problems))
-    problems = herald_problems(gates, spec.batch) if spec.herald else ()
-    problems += raw_problems(gates, spec.batch) if spec.meas_level is MeasLevel.RAW else ()
-    problems += _decoupling_problems(gates, spec) if spec.dd is not None else ()
-    batch = heralded(spec.batch) if spec.herald and not problems else spec.batch
+    problems += found.problems
+    culprits = {problem.circuit for problem in problems}
+    if None in culprits:
+        raise InvalidCircuitError(problems)
+    options = () if problems else _option_problems(gates, spec)
+    batch = heralded(spec.batch) if spec.herald and not (problems or options) else spec.batch
+    flat = flatten_batch(batch, rounds=RESET_ROUNDS, but=culprits)
+    problems += (*options, *flat.problems, *feed_problems(gates, batch, flat, feedforward))
+    if problems:
+        raise InvalidCircuitError(problems)
+    dynamic = dynamic_circuits(flat, feedforward)
+    batch = flat.batch
     swept = check_sweep(gates, batch, spec.sweep)
-    if problems or swept.problems:
-        raise InvalidCircuitError((*problems, *swept.problems))
+    problems = swept.problems + dynamic_problems(Pipeline(gates, batch, spec.scheduling), dynamic)
+    if problems:
+        raise InvalidCircuitError(problems)
     return Compiled(
         batch=_decoupled(gates, batch, spec.dd, spec.scheduling),
         scheduling=spec.scheduling,
@@ -113,12 +152,15 @@ def _compile(device: Device, snapshot: Snapshot, spec: JobSpec, problems: tuple[
         reset=passive_reset(device, snapshot),
         log=(*found.log, *swept.log),
         gates=gates,
+        dynamic=dynamic,
     )
 
 
-def _decoupling_problems(gates: CalibratedGates, spec: JobSpec) -> tuple[Problem, ...]:
+def _decoupling_problems(gates: CalibratedGates, spec: JobSpec, flat: Flattened) -> tuple[Problem, ...]:
     swept = frozenset(name for axis in spec.sweep.axes for name in axis.names)
-    return decoupling_problems(gates.device, spec.batch.circuits, spec.batch.operations, swept)
+    what = "looks at outcomes while it runs, which goes without dynamical decoupling; leave dd out"
+    dynamic = (Problem(where=circuit_name(i, spec.batch.circuits[i]), what=what, circuit=i) for i in flat.guards)
+    return (*decoupling_problems(gates.device, flat.batch.circuits, flat.batch.operations, swept), *dynamic)
 
 
 def _decoupled(
@@ -146,3 +188,13 @@ def _decoupled(
             what = f"makes more than {MAX_DECOUPLED} operations of these circuits; send them in several jobs"
             raise InvalidCircuitError([Problem(where="dd", what=what)])
     return CircuitBatch(operations=tuple(table), circuits=tuple(circuits))
+
+
+def _option_problems(gates: CalibratedGates, spec: JobSpec) -> tuple[Problem, ...]:
+    found = herald_problems(gates, spec.batch) if spec.herald else ()
+    if spec.meas_level is not MeasLevel.RAW and spec.dd is None:
+        return found
+    flat = flatten_batch(spec.batch, rounds=RESET_ROUNDS)
+    if spec.meas_level is MeasLevel.RAW:
+        found += raw_problems(gates, flat.batch)
+    return found if spec.dd is None else found + _decoupling_problems(gates, spec, flat)

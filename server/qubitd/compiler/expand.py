@@ -31,6 +31,14 @@ class Expand:
         bodies = {i: _body(columns.operations[i], self.gates, table) for i in present}
         return _rewritten(columns, bodies, tuple(table))
 
+    def counts(self, columns: Columns) -> Ints:
+        """Say how many operations each one becomes."""
+        per_row = [
+            len(flatten(self.gates, row.name)) if isinstance(self.gates.get(row.name), CompositeGate) else 1
+            for row in columns.operations
+        ]
+        return np.array(per_row, dtype=np.int64)[columns.opcode]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Source:

@@ -1,6 +1,7 @@
 """Rows for the gates that a job plays: one per (gate, operands), found for whole columns at once.
 
-Row 0 stands for what plays nothing and has no length of its own: barrier, delay, and the passive reset before a shot.
+Row 0 stands for what plays nothing and has no length of its own: barrier, delay, bracket, and the passive reset before
+a shot.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from numpy.typing import NDArray
 
 from qubitd.compiler.columns import Columns, Ints
 from qubitd.core.circuit import Operation
+from qubitd.core.control import CONTROL_ARITY
 
 NO_GATE = 0
-"""The row of barrier, delay and reset."""
-NOT_GATES = ("barrier", "delay", "reset")
+"""The row of barrier, delay, reset and brackets of control flow."""
+NOT_GATES = ("barrier", "delay", "reset", *CONTROL_ARITY)
 
 _UNKNOWN = -1
 _DENSE = 2**20

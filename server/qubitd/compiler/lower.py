@@ -84,10 +84,8 @@ class Lower:
     def _plays(
         self, columns: Columns, rows: Ints, numbers: Numbers, schedule: Schedule, frames: Frames
     ) -> tuple[Plays, list[int]]:
-        op, entry = _spread(numbers.play_first, numbers.play_count, rows)
+        op, entry, bounds = self._play_rows(columns, rows, numbers)
         source = numbers.plays
-        order, bounds = self._sorted(columns, op, source.line.take(entry))
-        op, entry = op.take(order), entry.take(order)
         param_start = columns.param_start.take(op)
         plays = Plays(
             line=source.line.astype(np.uint16).take(entry),
@@ -123,6 +121,18 @@ class Lower:
             kernel=source.kernel.astype(np.int32)[entry],
         )
         return acquisitions, bounds
+
+    def origins(self, columns: Columns, rows: Ints, numbers: Numbers) -> tuple[Ints, Ints]:
+        """Give the operation of each play, and of each acquisition, in the order of a program's rows."""
+        play_op, _, _ = self._play_rows(columns, rows, numbers)
+        op, entry = _spread(numbers.acquisition_first, numbers.acquisition_count, rows)
+        order, _ = self._sorted(columns, op, numbers.acquisitions.line[entry])
+        return play_op, op[order]
+
+    def _play_rows(self, columns: Columns, rows: Ints, numbers: Numbers) -> tuple[Ints, Ints, list[int]]:
+        op, entry = _spread(numbers.play_first, numbers.play_count, rows)
+        order, bounds = self._sorted(columns, op, numbers.plays.line.take(entry))
+        return op.take(order), entry.take(order), bounds
 
     def _sorted(self, columns: Columns, op: Ints, line: Ints) -> tuple[Ints, list[int]]:
         """Sort by circuit and line; on a line, operations already stand in the order of their starts."""

@@ -138,7 +138,7 @@ class Pipeline:
 
     def lower(self, prepared: Prepared, numbers: Numbers) -> Iterator[Program]:
         """Give the program of each circuit."""
-        return self._lowering()(
+        return self.lowering()(
             prepared.circuits,
             prepared.columns,
             prepared.rows,
@@ -149,7 +149,7 @@ class Pipeline:
 
     def lower_cases(self, prepared: Prepared, numbers: Numbers, *, count: int) -> Iterator[Program]:
         """Give the program of each case of the one circuit."""
-        return self._lowering().cases(
+        return self.lowering().cases(
             prepared.circuits[0],
             prepared.columns,
             prepared.rows,
@@ -159,7 +159,8 @@ class Pipeline:
             count=count,
         )
 
-    def _lowering(self) -> Lower:
+    def lowering(self) -> Lower:
+        """Say what programs speak of."""
         return Lower(lines=self.gates.lines, tables=self.envelopes.tables())
 
     def _scheduled(self, columns: Columns, wires: Wires, length: Ints) -> Schedule:

@@ -45,23 +45,45 @@ def writers(acquisitions: Acquisitions) -> dict[int, int]:
     return {clbit: row for clbit, row in last.items() if clbit >= 0}
 
 
-def pack_bits(outcomes: NDArray[np.bool_], acquisitions: Acquisitions, num_clbits: int) -> NDArray[np.uint8]:
+def pack_bits(
+    outcomes: NDArray[np.bool_],
+    acquisitions: Acquisitions,
+    num_clbits: int,
+    taken: NDArray[np.bool_] | None = None,
+) -> NDArray[np.uint8]:
     """Write outcomes into classical bits, in the order of the circuit.
 
     Args:
         outcomes: shape (shots, acquisitions).
         acquisitions: whose rows are the columns of `outcomes`.
         num_clbits: of the circuit.
+        taken: which of them took place, in the same shape; a bit keeps its value where one did not. None: all.
 
     Returns:
         Packed bits, shape (shots, ceil(num_clbits / 8)).
     """
     num_bytes = -(-num_clbits // 8)
-    last = writers(acquisitions)
     bits = np.zeros((len(outcomes), num_bytes), dtype=np.uint8)
-    for clbit, column in last.items():
-        bits[:, num_bytes - 1 - clbit // 8] |= outcomes[:, column].astype(np.uint8) << (clbit % 8)
+    if taken is None:
+        written = {clbit: outcomes[:, row] for clbit, row in writers(acquisitions).items()}
+    else:
+        written = _written(outcomes, acquisitions, taken)
+    for clbit, values in written.items():
+        bits[:, num_bytes - 1 - clbit // 8] |= values.astype(np.uint8) << (clbit % 8)
     return bits
+
+
+def _written(
+    outcomes: NDArray[np.bool_], acquisitions: Acquisitions, taken: NDArray[np.bool_]
+) -> dict[int, NDArray[np.bool_]]:
+    """Give the bits that measurements leave which may not take place."""
+    found: dict[int, NDArray[np.bool_]] = {}
+    for row in np.argsort(acquisitions.order, kind="stable").tolist():
+        clbit = int(acquisitions.clbit[row])
+        if clbit >= 0:
+            before = found.get(clbit, np.zeros(len(outcomes), dtype=bool))
+            found[clbit] = np.where(taken[:, row], outcomes[:, row], before)
+    return found
 
 
 def counts(bits: NDArray[np.uint8], num_clbits: int) -> dict[str, int]:

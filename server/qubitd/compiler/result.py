@@ -19,6 +19,7 @@ from qubitd.core.program import HERALD, Program
 from qubitd.core.snapshot import Snapshot
 
 Points = NDArray[np.complex64]
+Told = NDArray[np.int8]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,23 +35,30 @@ class Wanted:
     """Goes with the bits."""
 
 
-def program_result(program: Program, iq: Points, wanted: Wanted, *, index: int, first_shot: int) -> ProgramResult:
+def program_result(
+    program: Program, iq: Points, wanted: Wanted, *, index: int, first_shot: int, told: Told | None = None
+) -> ProgramResult:
     """Give the result of some shots.
 
     Args:
         program: that ran.
-        iq: shape (shots, acquisitions), columns in the order of the program's rows.
+        iq: shape (shots, acquisitions), columns in the order of the program's rows; NaN where one did not take place.
         wanted: what is made of them.
         index: of the program in the job.
         first_shot: index of the first shot.
+        told: outcomes that the hardware told itself, in the shape of `iq`; negative where it told none.
     """
     shots = len(iq)
     if wanted.herald:
-        iq = iq[counts_as_shot(program, iq, wanted.discriminators)]
+        counted = counts_as_shot(program, iq, wanted.discriminators)
+        iq, told = iq[counted], None if told is None else told[counted]
     result = ProgramResult(program=index, first_shot=first_shot, shots=shots, discarded=shots - len(iq))
     if wanted.level.has_bits:
         outcomes = classify(iq, program.acquisitions, wanted.discriminators)
-        bits = pack_bits(outcomes, program.acquisitions, program.num_clbits)
+        if told is not None:
+            outcomes = np.where(told >= 0, told == 1, outcomes)
+        taken = None if program.dynamics is None else ~np.isnan(iq.real)
+        bits = pack_bits(outcomes, program.acquisitions, program.num_clbits, taken)
         result = replace(result, bits=bits, assignment=wanted.assignment)
     if wanted.level is MeasLevel.CLASSIFIED:
         return result
@@ -64,10 +72,17 @@ def counts_as_shot(program: Program, iq: Points, discriminators: Mapping[int, Di
 
 
 def averaged(iq: Points) -> Points:
-    """Take the mean over shots: shape (1, acquisitions), or (0, acquisitions) of no shot at all."""
+    """Take the mean over the shots in which an acquisition took place: shape (1, acquisitions), or (0, acquisitions) of
+    no shot at all. One that never took place stays NaN.
+    """
     if not len(iq):
         return iq
-    return np.asarray(iq.mean(axis=0, keepdims=True, dtype=np.complex128), dtype=np.complex64)
+    taken = ~np.isnan(iq.real)
+    if taken.all():
+        return np.asarray(iq.mean(axis=0, keepdims=True, dtype=np.complex128), dtype=np.complex64)
+    total = np.where(taken, iq, 0).sum(axis=0, keepdims=True, dtype=np.complex128)
+    count = taken.sum(axis=0, keepdims=True)
+    return np.asarray(np.where(count > 0, total / np.maximum(1, count), np.nan), dtype=np.complex64)
 
 
 def assignments(device: Device, snapshot: Snapshot, program: Program) -> tuple[Assignment, ...]:

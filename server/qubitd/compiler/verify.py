@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from qubitd.compiler.errors import InvalidProgramError
 from qubitd.core.errors import Problem
-from qubitd.core.program import BOXCAR, HERALD, Acquisitions, Plays, Program, SampledEnvelope
+from qubitd.core.program import BOXCAR, HIDDEN, Acquisitions, Plays, Program, SampledEnvelope
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -150,7 +150,7 @@ def _malformed(together: _Together) -> Iterator[Problem]:
     yield from _kernel_problems(together)
     clbit = acquisitions.rows.clbit
     num_clbits = np.array([program.num_clbits for program in together.programs], dtype=np.int64)[acquisitions.program]
-    for i in _first_rows((clbit < HERALD) | (clbit >= num_clbits)):
+    for i in _first_rows((clbit < HIDDEN) | (clbit >= num_clbits)):
         what = f"writes classical bit {clbit[i]} of {num_clbits[i]}"
         yield Problem(where=together.place(acquisitions, i), what=what)
 

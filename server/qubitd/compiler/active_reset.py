@@ -1,0 +1,126 @@
+"""A reset of a qubit that was used: rounds of a measurement, and a flip if that gave 1.
+
+A reset before the first gate is the passive one that every shot begins with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qubitd.compiler.blocks import Branches, Item, Loop, blocks_of
+from qubitd.compiler.columns import Ints
+from qubitd.core.bindings import Bindings
+from qubitd.core.circuit import HIDDEN_CLBIT, Circuit, Offsets, Operation, offsets
+
+MEASURE = Operation(name="measure", num_qubits=1, num_params=0, num_clbits=1)
+FLIP = Operation(name="x", num_qubits=1, num_params=0, num_clbits=0)
+_UNTOUCHED = ("barrier", "delay", "reset")
+"""Operations after which a qubit is still as the passive reset left it."""
+_T = TypeVar("_T", bound=np.generic)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Extended:
+    """A circuit with a measurement and a flip behind its end for each of its late resets."""
+
+    circuit: Circuit
+    start: Offsets
+    source: Ints
+    """Position of what each operation stems from; its own, for those of the circuit itself."""
+
+    def added_for(self, reset: int) -> int:
+        """Give the position of the measurement that belongs to a reset; the flip is next."""
+        return int(np.flatnonzero(self.source == reset)[1])
+
+    def taken(self, ops: Ints) -> Circuit:
+        """Give the circuit that consists of some of the operations, in this order, without any bracket."""
+        params = _entries(np.arange(len(self.circuit.params)), self.start.params, ops)
+        return replace(
+            self.circuit,
+            opcodes=self.circuit.opcodes[ops],
+            qubits=_entries(self.circuit.qubits, self.start.qubits, ops),
+            params=self.circuit.params[params],
+            bindings=_taken_bindings(self.circuit, params),
+            clbits=_entries(self.circuit.clbits, self.start.clbits, ops),
+            controls=self.circuit.controls[:0],
+            conditions=(),
+        )
+
+
+def late_resets(circuit: Circuit, operations: Sequence[Operation]) -> NDArray[np.bool_]:
+    """Find resets behind the first gate on their qubit; in a loop, behind any gate of the loop."""
+    start = offsets(circuit, operations)
+    touches = np.array([o.name not in _UNTOUCHED for o in operations], dtype=bool)[circuit.opcodes]
+    owner = np.repeat(np.arange(len(circuit)), np.diff(start.qubits))
+    touched = touches[owner]
+    first = np.full(int(circuit.qubits.max(initial=0)) + 1, len(circuit))
+    np.minimum.at(first, circuit.qubits[touched], owner[touched])
+    resets = np.array([o.name == "reset" for o in operations], dtype=bool)[circuit.opcodes]
+    late = np.zeros(len(circuit), dtype=bool)
+    at = np.flatnonzero(resets)
+    late[at] = first[circuit.qubits[start.qubits[at]]] < _last_visit(circuit, operations)[at]
+    return late
+
+
+def _last_visit(circuit: Circuit, operations: Sequence[Operation]) -> Ints:
+    """Each operation's position, or that of the end of the outermost loop around it."""
+    visit = np.arange(len(circuit))
+    for item in blocks_of(circuit, operations):
+        for loop in _outer_loops(item):
+            visit[loop.op : loop.stop] = loop.stop
+    return visit
+
+
+def _outer_loops(item: Item) -> Sequence[Loop]:
+    match item:
+        case Loop():
+            return (item,)
+        case Branches():
+            return [loop for inner in (*item.then, *item.otherwise) for loop in _outer_loops(inner)]
+        case _:
+            return ()
+
+
+def with_active_resets(circuit: Circuit, late: Ints, table: dict[Operation, int]) -> Extended:
+    """Write the late resets out; rows that are missing in the table of operations are added to it."""
+    start = offsets(circuit, tuple(table))
+    added = [table.setdefault(row, len(table)) for row in (MEASURE, FLIP)] if len(late) else []
+    extended = replace(
+        circuit,
+        opcodes=np.concatenate([circuit.opcodes, np.tile(np.array(added, dtype=np.uint16), len(late))]),
+        qubits=np.concatenate([circuit.qubits, np.repeat(circuit.qubits[start.qubits[late]], 2)]),
+        clbits=np.concatenate([circuit.clbits, np.full(len(late), HIDDEN_CLBIT, dtype=np.uint32)]),
+    )
+    source = np.concatenate([np.arange(len(circuit)), np.repeat(late, 2)])
+    return Extended(circuit=extended, start=offsets(extended, tuple(table)), source=source)
+
+
+def _taken_bindings(circuit: Circuit, params: Ints) -> Bindings | None:
+    """Let the columns of values go where their parameters went, be it to several places.
+
+    Args:
+        circuit: as it was.
+        params: place there of each parameter of the new one.
+    """
+    if circuit.bindings is None:
+        return None
+    column = np.full(len(circuit.params), -1, dtype=np.int64)
+    column[circuit.bindings.positions] = circuit.bindings.columns
+    positions = np.flatnonzero(column[params] >= 0)
+    return replace(
+        circuit.bindings,
+        positions=positions.astype(np.uint32),
+        columns=column[params[positions]].astype(np.uint32),
+    )
+
+
+def _entries(column: NDArray[_T], start: Ints, ops: Ints) -> NDArray[_T]:
+    """Give the entries of some operations one after another."""
+    count = start[ops + 1] - start[ops]
+    within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+    return np.asarray(column[np.repeat(start[ops], count) + within])

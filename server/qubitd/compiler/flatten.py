@@ -1,0 +1,372 @@
+"""Pass: control flow becomes a line of operations, each with the test of outcomes under which it happens.
+
+Loops are written out; nested branches, `else`, `break` and `continue` become one test each. A reset that finds its
+qubit used becomes rounds of a measurement and a flip if that gave 1.
+
+Before: circuits whose brackets are balanced and whose gates were checked. After: no bracket, and no reset behind the
+first gate of its qubit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import assert_never
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qubitd.compiler.active_reset import late_resets, with_active_resets
+from qubitd.compiler.blocks import Branches, Item, Jump, Loop, Stretch, blocks_of, conditions_in
+from qubitd.compiler.columns import Ints
+from qubitd.compiler.outcomes import MAX_WORLDS, Bools, OutcomeTest, Truth, Worlds, find_test
+from qubitd.core.circuit import Circuit, CircuitBatch, Operation, offsets
+from qubitd.core.control import CONTROL_ARITY, Condition
+from qubitd.core.errors import Problem
+from qubitd.core.feedforward import ALWAYS
+
+_MERGED_ABOVE = 32
+_UNTOLD = (
+    "is none of OR, NOR, AND, NAND, XOR and XNOR of outcomes, which is all that the trigger network can tell (two "
+    "outcomes of one qubit add up in one counter); write it with one of these, or measure into other bits"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Guards:
+    """What decides over the operations of one circuit without brackets."""
+
+    tests: tuple[OutcomeTest, ...]
+    test: Ints
+    """Index into `tests` of each operation, or ALWAYS."""
+    measurements: tuple[int, ...]
+    """Position of the operation that gives each outcome."""
+    source: Ints
+    """Position of what each operation was written as."""
+
+    @property
+    def feeding(self) -> frozenset[int]:
+        """Outcomes that a test looks at."""
+        return frozenset(number for test in self.tests for number in test.outcomes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Flattened:
+    """A batch without control flow."""
+
+    batch: CircuitBatch
+    guards: Mapping[int, Guards]
+    """By circuit; in one that is not in it, nothing depends on an outcome."""
+    problems: tuple[Problem, ...]
+
+
+def flatten_batch(batch: CircuitBatch, *, rounds: int, but: Collection[int | None] = ()) -> Flattened:
+    """Flatten every circuit that has brackets or resets of used qubits.
+
+    Args:
+        batch: that was checked.
+        rounds: measurements and flips that a reset consists of.
+        but: circuits in which a check found something wrong; they are left alone.
+    """
+    if {operation.name for operation in batch.operations}.isdisjoint(("reset", *CONTROL_ARITY)):
+        return Flattened(batch=batch, guards={}, problems=())
+    table = {operation: index for index, operation in enumerate(batch.operations)}
+    sound = (i for i in range(len(batch.circuits)) if i not in but)
+    dynamic = [i for i in sound if is_dynamic(batch.circuits[i], batch.operations)]
+    if not dynamic:
+        return Flattened(batch=batch, guards={}, problems=())
+    made = {i: _Flattening(batch, i, table, rounds) for i in dynamic}
+    circuits = tuple(made[i].circuit() if i in made else circuit for i, circuit in enumerate(batch.circuits))
+    return Flattened(
+        batch=replace(batch, operations=tuple(table), circuits=circuits),
+        guards={i: guards for i, flattening in made.items() if (guards := flattening.guards()).tests},
+        problems=tuple(problem for flattening in made.values() for problem in flattening.problems),
+    )
+
+
+def is_dynamic(circuit: Circuit, operations: Sequence[Operation]) -> bool:
+    """Whether a circuit has brackets, or a reset of a qubit that was used."""
+    rows = np.unique(circuit.opcodes)
+    names = {operations[int(row)].name for row in rows}
+    return not names.isdisjoint(CONTROL_ARITY) or ("reset" in names and bool(late_resets(circuit, operations).any()))
+
+
+class _TooManyWorldsError(Exception):
+    """More combinations of outcomes than are told apart, at this operation."""
+
+    def __init__(self, op: int) -> None:
+        self.op = op
+        super().__init__(op)
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Block:
+    """A block that is being walked through."""
+
+    truth: Truth
+    """Whether what comes next in it happens."""
+    op: int
+    text: str
+    test: int | None = None
+    """Its test, once it was asked for; a jump makes it unknown again."""
+
+
+class _Flattening:
+    """Walks through one circuit as if it ran, in all worlds at once."""
+
+    def __init__(self, batch: CircuitBatch, index: int, table: dict[Operation, int], rounds: int) -> None:
+        self.problems: list[Problem] = []
+        self._index = index
+        self._circuit = batch.circuits[index]
+        self._operations = batch.operations
+        self._rounds = rounds
+        self._late = late_resets(self._circuit, batch.operations)
+        self._extended = with_active_resets(self._circuit, np.flatnonzero(self._late), table)
+        self._start = offsets(self._circuit, batch.operations)
+        self._reads: dict[int, int] = {}
+        """Position behind which each classical bit is not looked at any more."""
+        self._worlds = Worlds()
+        self._bits: dict[int, Truth] = {}
+        self._blocks = [_Block(truth=self._carried(self._worlds.constant(holds=True)), op=0, text="")]
+        self._loops: list[int] = []
+        """Where in `_blocks` each loop begins."""
+        self._ops: list[Ints] = []
+        self._test: list[Ints] = []
+        self._size = 0
+        self._tests: dict[OutcomeTest, int] = {}
+        self._qubit_of: list[int] = []
+        self._measurements: list[int] = []
+        self._flatten()
+
+    def circuit(self) -> Circuit:
+        """Give the circuit as it is played."""
+        return self._extended.taken(_joined(self._ops))
+
+    def guards(self) -> Guards:
+        """Give what decides over its operations."""
+        return Guards(
+            tests=tuple(self._tests),
+            test=_joined(self._test),
+            measurements=tuple(self._measurements),
+            source=self._extended.source[_joined(self._ops)],
+        )
+
+    def _flatten(self) -> None:
+        items = blocks_of(self._circuit, self._operations)
+        for condition, last in conditions_in(items):
+            for clbit in condition.clbits:
+                self._reads[clbit] = max(last, self._reads.get(clbit, 0))
+        names = [operation.name for operation in self._operations]
+        self._waits = np.array([name in ("barrier", "delay") for name in names], dtype=bool)
+        self._special = self._late.copy()
+        owner = np.repeat(np.arange(len(self._circuit)), np.diff(self._start.clbits))
+        read = np.array([self._reads.get(clbit, -1) for clbit in self._circuit.clbits.tolist()], dtype=np.int64)
+        self._special[owner[owner < read]] = True
+        try:
+            for item in items:
+                self._forget(item.start if isinstance(item, Stretch) else item.op)
+                self._walk((item,))
+        except _TooManyWorldsError as error:
+            self._refuse(error.op, f"what happens next depends on more than {MAX_WORLDS} combinations of outcomes")
+
+    def _walk(self, items: Sequence[Item]) -> None:
+        for item in items:
+            if not self._blocks[-1].truth.holds.any():
+                return
+            match item:
+                case Stretch():
+                    self._stretch(item)
+                case Branches():
+                    self._branches(item)
+                case Loop():
+                    self._loop(item)
+                case Jump():
+                    self._jump(item)
+                case _:
+                    assert_never(item)
+
+    def _stretch(self, item: Stretch) -> None:
+        start = item.start
+        special: list[int] = (item.start + np.flatnonzero(self._special[item.start : item.stop])).tolist()
+        for op in special:
+            self._write(np.arange(start, op))
+            if self._late[op]:
+                self._reset(op)
+            else:
+                self._measure(op, op, self._clbits(op))
+            start = op + 1
+        self._write(np.arange(start, item.stop))
+
+    def _branches(self, item: Branches) -> None:
+        holds = self._evaluate(item.condition)
+        around = self._blocks[-1].truth
+        depends = around.depends | holds.depends
+        then = self._carried(Truth(holds=around.holds & holds.holds, depends=depends))
+        otherwise = self._carried(Truth(holds=around.holds & ~holds.holds, depends=depends))
+        self._inside(then, item.op, item.condition.text, item.then)
+        self._inside(otherwise, item.op, f"not ({item.condition.text})", item.otherwise)
+
+    def _loop(self, item: Loop) -> None:
+        plain = self._plain((item,))
+        if plain is not None:
+            self._write(plain)
+            return
+        text = "" if item.condition is None else item.condition.text
+        going = self._opened(_copy_of(self._blocks[-1].truth), item.op, text)
+        self._loops.append(len(self._blocks) - 1)
+        for _ in range(item.times):
+            if item.condition is not None:
+                holds = self._evaluate(item.condition)
+                going.truth.holds = going.truth.holds & holds.holds
+                going.truth.depends |= holds.depends
+            if not going.truth.holds.any():
+                break
+            self._inside(self._carried(_copy_of(going.truth)), item.op, "", item.body)
+        self._loops.pop()
+        self._close()
+
+    def _jump(self, item: Jump) -> None:
+        loop = self._loops[-1]
+        jumping = _copy_of(self._blocks[-1].truth)
+        for block in self._blocks[loop if item.leaves else loop + 1 :]:
+            block.truth.holds = block.truth.holds & ~jumping.holds
+            block.truth.depends |= jumping.depends
+            block.test = None
+
+    def _reset(self, op: int) -> None:
+        measure = self._extended.added_for(op)
+        for _ in range(self._rounds):
+            self._measure(op, measure, ())
+            number = len(self._measurements) - 1
+            truth = Truth(holds=self._worlds.outcomes[number], depends=frozenset((number,)))
+            self._opened(truth, op, "reset")
+            self._write(np.array([measure + 1]))
+            self._close()
+
+    def _measure(self, op: int, extended: int, clbits: Sequence[int]) -> None:
+        if len(clbits) > 1:
+            self._refuse(op, "measures several qubits at once; conditions can only look at qubits measured one by one")
+            return
+        happens = self._blocks[-1].truth
+        self._write(np.array([extended]))
+        number = len(self._measurements)
+        self._measurements.append(self._size - 1)
+        self._qubit_of.append(int(self._circuit.qubits[self._start.qubits[op]]))
+        if self._worlds.size > _MERGED_ABOVE:
+            self._worlds.merge()
+        if self._worlds.size + int(happens.holds.sum()) > MAX_WORLDS:
+            raise _TooManyWorldsError(op)
+        outcome = self._worlds.measure(number, happens)
+        for clbit in clbits:
+            self._set(clbit, number, outcome, happens)
+
+    def _set(self, clbit: int, number: int, outcome: Bools, happens: Truth) -> None:
+        """A bit keeps its value where the measurement does not happen."""
+        depends = frozenset((number,))
+        if happens.holds.all():
+            new = Truth(holds=outcome, depends=depends)
+        else:
+            old = self._bits.get(clbit) or self._worlds.constant(holds=False)
+            holds = np.where(happens.holds, outcome, old.holds)
+            new = Truth(holds=holds, depends=depends | happens.depends | old.depends)
+        self._drop(self._bits.pop(clbit, None))
+        self._bits[clbit] = self._carried(new)
+
+    def _forget(self, position: int) -> None:
+        """Drop the bits that nothing looks at any more."""
+        for clbit in [clbit for clbit in self._bits if self._reads[clbit] < position]:
+            self._drop(self._bits.pop(clbit))
+
+    def _evaluate(self, condition: Condition) -> Truth:
+        value = np.zeros(self._worlds.size, dtype=np.int64)
+        depends: frozenset[int] = frozenset()
+        for j, clbit in enumerate(condition.clbits):
+            bit = self._bits.get(clbit)
+            if bit is not None:
+                value |= bit.holds.astype(np.int64) << j
+                depends |= bit.depends
+        table = np.array([condition.holds(v) for v in range(2 ** len(condition.clbits))], dtype=bool)
+        return Truth(holds=table[value], depends=depends)
+
+    def _plain(self, items: Sequence[Item]) -> Ints | None:
+        """Write loops out at once if nothing in them asks for a condition or gives an outcome to one."""
+        found: list[Ints] = []
+        for item in items:
+            if isinstance(item, Stretch) and not self._special[item.start : item.stop].any():
+                found.append(np.arange(item.start, item.stop))
+            elif isinstance(item, Loop) and item.condition is None and (body := self._plain(item.body)) is not None:
+                found.append(np.tile(body, item.times))
+            else:
+                return None
+        return np.concatenate(found) if found else np.zeros(0, dtype=np.int64)
+
+    def _write(self, ops: Ints) -> None:
+        if not len(ops):
+            return
+        waits = self._waits_of(self._extended.circuit.opcodes[ops])
+        test = ALWAYS if waits.all() else self._current_test()
+        self._ops.append(ops)
+        self._test.append(np.where(waits, ALWAYS, test))
+        self._size += len(ops)
+
+    def _waits_of(self, opcodes: NDArray[np.uint16]) -> Bools:
+        """Which rows are barriers or delays; rows that were added for resets are not."""
+        known = opcodes < len(self._waits)
+        return np.asarray(known & self._waits[np.where(known, opcodes, 0)])
+
+    def _current_test(self) -> int:
+        block = self._blocks[-1]
+        if block.test is None:
+            block.test = self._find_test(block)
+        return block.test
+
+    def _find_test(self, block: _Block) -> int:
+        if block.truth.holds.all():
+            return ALWAYS
+        test = find_test(block.truth, self._worlds, self._qubit_of)
+        if test is None:
+            text = " and ".join(f"({b.text})" for b in self._blocks if b.text)
+            self._refuse(block.op, f"the condition {text} {_UNTOLD}")
+            return ALWAYS
+        block.truth.depends = frozenset(test.outcomes)
+        return self._tests.setdefault(test, len(self._tests))
+
+    def _inside(self, truth: Truth, op: int, text: str, items: Sequence[Item]) -> None:
+        """Walk through a block whose truth is carried along already."""
+        self._blocks.append(_Block(truth=truth, op=op, text=text))
+        self._walk(items)
+        self._close()
+
+    def _opened(self, truth: Truth, op: int, text: str) -> _Block:
+        block = _Block(truth=self._carried(truth), op=op, text=text)
+        self._blocks.append(block)
+        return block
+
+    def _close(self) -> None:
+        self._drop(self._blocks.pop().truth)
+
+    def _carried(self, truth: Truth) -> Truth:
+        self._worlds.truths.append(truth)
+        return truth
+
+    def _drop(self, truth: Truth | None) -> None:
+        if truth is not None:
+            self._worlds.truths = [other for other in self._worlds.truths if other is not truth]
+
+    def _clbits(self, op: int) -> list[int]:
+        found: list[int] = self._circuit.clbits[self._start.clbits[op] : self._start.clbits[op + 1]].tolist()
+        return found
+
+    def _refuse(self, op: int, what: str) -> None:
+        name = self._operations[int(self._circuit.opcodes[op])].name
+        where = f"circuit {self._index} ({self._circuit.name!r}), operation {op} ({name})"
+        self.problems.append(Problem(where=where, what=what, circuit=self._index, operation=op))
+
+
+def _copy_of(truth: Truth) -> Truth:
+    """Copy a truth, so that one may change without the other."""
+    return Truth(holds=truth.holds, depends=truth.depends)
+
+
+def _joined(pieces: Sequence[Ints]) -> Ints:
+    return np.concatenate(pieces) if pieces else np.zeros(0, dtype=np.int64)

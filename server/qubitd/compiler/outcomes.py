@@ -1,0 +1,147 @@
+"""Which outcomes may come together, as far as something may still depend on them, and conditions on them.
+
+An outcome is 1 if its measurement happened and gave 1, so a measurement inside a branch gives 0 when it is skipped.
+Each row of the columns is one combination that can be. A condition is what a trigger network can say: one operator over
+outcomes; with OR and NOR a qubit may stand in it several times, since a counter adds up.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qubitd.core.feedforward import Operator
+
+Bools = NDArray[np.bool_]
+_Check = Callable[[Collection[int]], bool]
+MAX_WORLDS = 4096
+"""Combinations of outcomes that are told apart at one time."""
+_MOST_TRIED = 12
+"""Outcomes among which subsets are tried one by one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutcomeTest:
+    """One operator over outcomes."""
+
+    operator: Operator
+    outcomes: tuple[int, ...]
+    """Numbers of the outcomes, rising."""
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Truth:
+    """Something that is true in some worlds: a classical bit, or whether a block happens."""
+
+    holds: Bools
+    depends: frozenset[int]
+    """Outcomes that it may depend on."""
+
+
+@dataclass(slots=True, eq=False)
+class Worlds:
+    """The combinations, and everything that is known in each; all arrays have one entry per world."""
+
+    outcomes: dict[int, Bools] = field(default_factory=dict[int, Bools])
+    truths: list[Truth] = field(default_factory=list[Truth])
+    """What is carried along; owners add and remove theirs."""
+    size: int = 1
+
+    def constant(self, *, holds: bool) -> Truth:
+        """Give something that is the same in all worlds, not carried along yet."""
+        return Truth(holds=np.full(self.size, holds), depends=frozenset())
+
+    def measure(self, number: int, happens: Truth) -> Bools:
+        """Split each world in which a measurement happens; give its outcome."""
+        both = np.flatnonzero(happens.holds)
+        worlds = np.concatenate((np.arange(self.size), both))
+        self._take(worlds)
+        outcome = np.arange(len(worlds)) >= len(worlds) - len(both)
+        self.outcomes[number] = outcome
+        return outcome
+
+    def merge(self) -> None:
+        """Forget outcomes that nothing depends on, and worlds that have become alike."""
+        needed = frozenset[int]().union(*(truth.depends for truth in self.truths))
+        self.outcomes = {number: column for number, column in self.outcomes.items() if number in needed}
+        columns = [*self.outcomes.values(), *(truth.holds for truth in self.truths)]
+        _, first = np.unique(np.stack(columns), axis=1, return_index=True) if columns else (None, np.arange(1))
+        self._take(np.sort(first))
+
+    def _take(self, worlds: NDArray[np.intp]) -> None:
+        self.outcomes = {number: column[worlds] for number, column in self.outcomes.items()}
+        for truth in self.truths:
+            truth.holds = truth.holds[worlds]
+        self.size = len(worlds)
+
+
+def find_test(truth: Truth, worlds: Worlds, qubit_of: Sequence[int]) -> OutcomeTest | None:
+    """Write a truth as a test of outcomes, of as few as possible; None if there is no way.
+
+    Args:
+        truth: neither always nor never true.
+        worlds: in which it is meant.
+        qubit_of: the measured qubit of each outcome.
+    """
+    known = {number: worlds.outcomes[number] for number in sorted(truth.depends)}
+    forms: tuple[Callable[[], Iterator[OutcomeTest]], ...] = (
+        lambda: _any_of(truth.holds, known, Operator.OR),
+        lambda: _any_of(~truth.holds, known, Operator.NOR),
+        lambda: _all_of(truth.holds, known, Operator.AND),
+        lambda: _all_of(~truth.holds, known, Operator.NAND),
+        lambda: _parity_of(truth.holds, known, Operator.XOR),
+        lambda: _parity_of(~truth.holds, known, Operator.XNOR),
+    )
+    found = (test for form in forms for test in form() if _is_possible(test, qubit_of))
+    return next(found, None)
+
+
+def _is_possible(test: OutcomeTest, qubit_of: Sequence[int]) -> bool:
+    """A counter that has added up cannot tell whether one of its outcomes or both were 1."""
+    qubits = [qubit_of[number] for number in test.outcomes]
+    return test.operator in (Operator.OR, Operator.NOR) or len(set(qubits)) == len(qubits)
+
+
+def _any_of(holds: Bools, known: Mapping[int, Bools], operator: Operator) -> Iterator[OutcomeTest]:
+    implying = [number for number, column in known.items() if not np.any(column & ~holds)]
+
+    def is_right(numbers: Collection[int]) -> bool:
+        return np.array_equal(np.any([known[n] for n in numbers], axis=0), holds)
+
+    yield from _fewest(implying, is_right, operator)
+
+
+def _all_of(holds: Bools, known: Mapping[int, Bools], operator: Operator) -> Iterator[OutcomeTest]:
+    implied = [number for number, column in known.items() if not np.any(holds & ~column)]
+
+    def is_right(numbers: Collection[int]) -> bool:
+        return np.array_equal(np.all([known[n] for n in numbers], axis=0), holds)
+
+    yield from _fewest(implied, is_right, operator)
+
+
+def _fewest(
+    numbers: Sequence[int], is_right: Callable[[Collection[int]], bool], operator: Operator
+) -> Iterator[OutcomeTest]:
+    """Leave out what changes nothing, the oldest first."""
+    if not numbers or not is_right(numbers):
+        return
+    left = list(numbers)
+    for number in numbers:
+        without = [n for n in left if n != number]
+        if without and is_right(without):
+            left = without
+    yield OutcomeTest(operator=operator, outcomes=tuple(left))
+
+
+def _parity_of(holds: Bools, known: Mapping[int, Bools], operator: Operator) -> Iterator[OutcomeTest]:
+    if len(known) > _MOST_TRIED:
+        return
+    for count in range(2, len(known) + 1):
+        for numbers in itertools.combinations(known, count):
+            if np.array_equal(np.logical_xor.reduce([known[n] for n in numbers]), holds):
+                yield OutcomeTest(operator=operator, outcomes=numbers)
