@@ -54,6 +54,7 @@ bench: environment-test ## print our figures beside their references, as ratios;
 	$(BIN)/python bench/wire.py
 	$(BIN)/python bench/query.py
 	$(BIN)/python bench/upload.py
+	$(BIN)/python bench/overlap.py
 	$(BIN)/python bench/jobs.py
 	$(BIN)/python bench/provider.py
 

@@ -36,6 +36,7 @@ STATUSES = st.sampled_from(JobStatus)
 
 PROBLEMS = st.builds(Problem, where=TEXT, what=TEXT, circuit=st.none() | COUNT, operation=st.none() | COUNT)
 STAGES = st.builds(jobs.StageTime, stage=TEXT, time_ns=TIME)
+SPENT = st.builds(jobs.TimeSpent, activity=TEXT, seconds=POSITIVE)
 JOBS = st.builds(
     jobs.Job,
     job_id=TEXT,
@@ -53,6 +54,7 @@ JOBS = st.builds(
     created_ns=TIME,
     instrument_seconds=POSITIVE,
     client_data=st.binary(max_size=20),
+    spent=st.lists(SPENT, max_size=3).map(tuple),
 )
 EVENTS = st.builds(
     jobs.JobEvent,

@@ -532,6 +532,7 @@ class Job(google.protobuf.message.Message):
     PROBLEMS_FIELD_NUMBER: builtins.int
     SESSION_ID_FIELD_NUMBER: builtins.int
     QUEUE_FIELD_NUMBER: builtins.int
+    SPENT_FIELD_NUMBER: builtins.int
     job_id: builtins.str
     """Its id."""
     backend: builtins.str
@@ -572,6 +573,10 @@ class Job(google.protobuf.message.Message):
     def queue(self) -> Global___QueuePlace:
         """Where it stands, while it is queued."""
 
+    @property
+    def spent(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___TimeSpent]:
+        """Where its time on the rack went, as far as its chunks are durable."""
+
     def __init__(
         self,
         *,
@@ -591,11 +596,36 @@ class Job(google.protobuf.message.Message):
         problems: collections.abc.Iterable[Global___Problem] | None = ...,
         session_id: builtins.str = ...,
         queue: Global___QueuePlace | None = ...,
+        spent: collections.abc.Iterable[Global___TimeSpent] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["queue", b"queue"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["backend", b"backend", "created_ns", b"created_ns", "instrument_seconds", b"instrument_seconds", "job_id", b"job_id", "last_sequence", b"last_sequence", "message", b"message", "num_circuits", b"num_circuits", "num_programs", b"num_programs", "problems", b"problems", "queue", b"queue", "revision", b"revision", "session_id", b"session_id", "shots", b"shots", "status", b"status", "tags", b"tags", "timeline", b"timeline"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["backend", b"backend", "created_ns", b"created_ns", "instrument_seconds", b"instrument_seconds", "job_id", b"job_id", "last_sequence", b"last_sequence", "message", b"message", "num_circuits", b"num_circuits", "num_programs", b"num_programs", "problems", b"problems", "queue", b"queue", "revision", b"revision", "session_id", b"session_id", "shots", b"shots", "spent", b"spent", "status", b"status", "tags", b"tags", "timeline", b"timeline"]) -> None: ...
 
 Global___Job: typing_extensions.TypeAlias = Job
+
+@typing.final
+class TimeSpent(google.protobuf.message.Message):
+    """Wall time that a job spent on one activity while it held the rack."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ACTIVITY_FIELD_NUMBER: builtins.int
+    SECONDS_FIELD_NUMBER: builtins.int
+    activity: builtins.str
+    """`assemble`, `upload`, `run`, `fetch`, `discriminate`, `record`; or `idle`: the controller had nothing to do between the
+    end of one chunk's run and the start of the next. Most of these go on while a chunk runs.
+    """
+    seconds: builtins.float
+    """Added up over chunks."""
+    def __init__(
+        self,
+        *,
+        activity: builtins.str = ...,
+        seconds: builtins.float = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["activity", b"activity", "seconds", b"seconds"]) -> None: ...
+
+Global___TimeSpent: typing_extensions.TypeAlias = TimeSpent
 
 @typing.final
 class QueuePlace(google.protobuf.message.Message):

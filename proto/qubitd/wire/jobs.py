@@ -47,6 +47,16 @@ class QueuePlace:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TimeSpent:
+    """Wall time that a job spent on one activity while it held the rack."""
+
+    activity: str
+    """`assemble`, `upload`, `run`, `fetch`, `discriminate`, `record`, or `idle`: what is lost between chunks."""
+    seconds: float
+    """Added up over chunks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """A job as it stands."""
 
@@ -76,6 +86,8 @@ class Job:
     """The session that it belongs to; empty if there is none."""
     queue: QueuePlace | None = None
     """Where it stands, while it is queued."""
+    spent: tuple[TimeSpent, ...] = ()
+    """Where its time on the rack went, as far as its chunks are durable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +159,7 @@ def encode_job(job: Job) -> jobs_pb2.Job:
         last_sequence=job.last_sequence,
         created_ns=job.created_ns,
         instrument_seconds=job.instrument_seconds,
+        spent=[jobs_pb2.TimeSpent(activity=s.activity, seconds=s.seconds) for s in job.spent],
         problems=[encode_problem(problem) for problem in job.problems[:MAX_LISTED_PROBLEMS]],
         session_id=job.session_id,
         queue=None if job.queue is None else _encode_place(job.queue),
@@ -188,6 +201,9 @@ def decode_job(message: jobs_pb2.Job) -> Job:
         last_sequence=message.last_sequence,
         created_ns=message.created_ns,
         instrument_seconds=check_finite(message.instrument_seconds, where="instrument_seconds"),
+        spent=tuple(
+            TimeSpent(activity=s.activity, seconds=check_finite(s.seconds, where=s.activity)) for s in message.spent
+        ),
         session_id=message.session_id,
         queue=_decode_place(message.queue) if message.HasField("queue") else None,
     )

@@ -238,7 +238,11 @@ class QubitdJob(JobV1):
         return tuple(self._follower.story.log)
 
     def metrics(self) -> dict[str, Any]:
-        """Give times as clients of Qiskit ask for them: `timestamps` with `created`, `running` and `finished`."""
+        """Give times as clients of Qiskit ask for them: `timestamps` with `created`, `running` and `finished`.
+
+        `spent` says where the time on the rack went, in seconds by activity; `idle` is what the controller lost between
+        chunks.
+        """
         if self.in_final_state():
             self.wait_for_final_state()
         story = self._follower.story
@@ -251,6 +255,7 @@ class QubitdJob(JobV1):
         return {
             "timestamps": {name: None if ns is None else _iso(ns) for name, ns in times.items()},
             "usage": {"seconds": job.instrument_seconds},
+            "spent": {spent.activity: spent.seconds for spent in job.spent},
         }
 
     def _statuses_until_lost(self) -> Iterator[JobStatus]:

@@ -19,6 +19,7 @@ from qubitd.server.errors import ResumeError
 from qubitd.server.events import Dated, Stage, reached
 from qubitd.server.lifecycle import Trigger
 from qubitd.server.rack import RackThread, Run
+from qubitd.server.spending import Activity, Spending
 from qubitd.server.store.rows import ChunkRow, NewChunk, Span
 from qubitd.server.toolchain import Compiled
 from qubitd.server.workshop import Workshop
@@ -68,6 +69,8 @@ class JobRun:
         self._rack = rack
         self._must_leave = must_leave
         self._recording: asyncio.Future[None] | None = None
+        self._spending = Spending()
+        self._ended: float | None = None
         self._done = 0
         self._total = compiled.spec.num_programs * compiled.spec.shots
 
@@ -88,7 +91,8 @@ class JobRun:
                 return
             while assembled is not None:
                 following = self._assemble(chunks, kept)
-                run = await self._rack.run(assembled.assembly, seed=self._seed(assembled.n))
+                run = await self._rack.run(assembled.assembly, seed=self._seed(assembled.n), spending=self._spending)
+                self._note_idleness(run)
                 upcoming = await following
                 await self._recorded()
                 ending = self._ending(is_last=upcoming is None)
@@ -105,10 +109,11 @@ class JobRun:
 
     def _assemble(self, chunks: Iterator[tuple[int, Chunk]], kept: list[ChunkRow]) -> asyncio.Future[Assembled | None]:
         def work() -> Assembled | None:
-            n, chunk = next_to_run(chunks, kept)
-            if chunk is None:
-                return None
-            assembly = self._rack.controller.assemble(chunk)
+            with self._spending.timed(Activity.ASSEMBLE):
+                n, chunk = next_to_run(chunks, kept)
+                if chunk is None:
+                    return None
+                assembly = self._rack.controller.assemble(chunk)
             return Assembled(n=n, chunk=chunk, assembly=assembly, event=reached(Stage.ASSEMBLED, self._book.now()))
 
         return asyncio.ensure_future(self._workshop.for_running(work))
@@ -126,22 +131,31 @@ class JobRun:
             return Move(trigger=Trigger.PUT_BACK)
         return None
 
+    def _note_idleness(self, run: Run) -> None:
+        if self._ended is not None:
+            self._spending.add(Activity.IDLE, run.started - self._ended)
+        self._ended = run.ended
+
     async def _recorded(self) -> None:
         if self._recording is not None:
             await self._recording
 
     async def _record(self, assembled: Assembled, run: Run, ending: Move | None) -> None:
-        pieces = await self._workshop.for_running(
-            lambda: self._workshop.toolchain.results(self._compiled, assembled.chunk, run.readings)
-        )
+        pieces = await self._workshop.for_running(lambda: self._results(assembled, run))
         self._done += _size(assembled.span)
         chunk = NewChunk(
             n=assembled.n,
             span=assembled.span,
             pieces=pieces,
             instrument_ns=round(assembled.assembly.duration * 1e9),
+            spent=self._spending.take(),
         )
-        await self._book.record(self._entry, chunk, events=self._story(assembled, run, ending=ending), then=ending)
+        with self._spending.timed(Activity.RECORD):
+            await self._book.record(self._entry, chunk, events=self._story(assembled, run, ending=ending), then=ending)
+
+    def _results(self, assembled: Assembled, run: Run) -> tuple[bytes, ...]:
+        with self._spending.timed(Activity.DISCRIMINATE):
+            return self._workshop.toolchain.results(self._compiled, assembled.chunk, run.readings)
 
     def _story(self, assembled: Assembled, run: Run, *, ending: Move | None) -> tuple[Dated, ...]:
         """Stages are told of the first chunk; those that follow tell their progress."""

@@ -23,6 +23,7 @@ from qubitd.drivers.rack import Rack as RackFile
 from qubitd.server.announcer import Announcer
 from qubitd.server.events import Dated, Stage, reached
 from qubitd.server.simulator import Simulator
+from qubitd.server.spending import Activity, Spending
 
 _log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
@@ -49,6 +50,10 @@ class Run:
     readings: Readings
     events: tuple[Dated, ...]
     """The stages that it passed through."""
+    started: float
+    """When it began to run, on the monotonic clock."""
+    ended: float
+    """When its end was seen."""
 
 
 class RackThread:
@@ -93,15 +98,15 @@ class RackThread:
             raise
         self._set_operational(True)
 
-    async def run(self, assembly: Assembly, *, seed: int | None) -> Run:
-        """Play a chunk and read what came back.
+    async def run(self, assembly: Assembly, *, seed: int | None, spending: Spending) -> Run:
+        """Play a chunk and read what came back; `spending` is told how long each part took.
 
         Raises:
             DriverError: the instruments' words.
             RunBrokenOffError: `break_off` was called.
             SimulatorError: the seed could not be set.
         """
-        return await self._do(lambda: self._run(assembly, seed))
+        return await self._do(lambda: self._run(assembly, seed, spending))
 
     def break_off(self) -> None:
         """Have the run that goes on end at once with RunBrokenOffError; nothing happens if there is none."""
@@ -154,19 +159,24 @@ class RackThread:
             self.controller.close()
             self._open()
 
-    def _run(self, assembly: Assembly, seed: int | None) -> Run:
+    def _run(self, assembly: Assembly, seed: int | None, spending: Spending) -> Run:
         events: list[Dated] = []
         self._broken_off.clear()
-        self.controller.load(assembly)
+        with spending.timed(Activity.UPLOAD):
+            self.controller.load(assembly)
         events.append(reached(Stage.UPLOADED, self._now()))
         if seed is not None and self._simulator is not None:
             self._simulator.seed(seed)
         self.controller.start()
+        started = time.monotonic()
         events.append(reached(Stage.RUN, self._now()))
-        self.controller.wait(self._deadline(assembly), give_up=self._broken_off.is_set)
-        readings = self.controller.fetch()
+        with spending.timed(Activity.RUN):
+            self.controller.wait(self._deadline(assembly), give_up=self._broken_off.is_set)
+        ended = time.monotonic()
+        with spending.timed(Activity.FETCH):
+            readings = self.controller.fetch()
         events.append(reached(Stage.FETCHED, self._now()))
-        return Run(readings=readings, events=tuple(events))
+        return Run(readings=readings, events=tuple(events), started=started, ended=ended)
 
     def _deadline(self, assembly: Assembly) -> float:
         if self.file.time == "real":

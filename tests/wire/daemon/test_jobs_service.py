@@ -424,3 +424,18 @@ async def test_the_last_event_is_the_final_status_and_get_agrees(
             assert last.what == StatusChange(status=JobStatus.DONE)
             assert (job.status, job.last_sequence) == (JobStatus.DONE, last.sequence)
             assert isinstance(job.timeline[-1], StageTime)
+
+
+async def test_a_job_tells_where_its_time_on_the_rack_went(
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest
+) -> None:
+    async with serve(rack=open_rack_of()) as daemon:
+        of_one = await daemon.submit(request_of(shots=1000))
+        of_three = await daemon.submit(request_of(shots=3000))
+        await daemon.events(of_three)
+        one, three = [{s.activity: s.seconds for s in (await daemon.job(i)).spent} for i in (of_one, of_three)]
+        listed = await daemon.jobs.List(jobs_pb2.JobsListRequest())
+    assert set(one) == {"assemble", "upload", "run", "fetch", "discriminate"}
+    assert set(three) == {*one, "record", "idle"}
+    assert all(seconds >= 0 for seconds in three.values())
+    assert {spent.activity: spent.seconds for spent in listed.jobs[0].spent} == three

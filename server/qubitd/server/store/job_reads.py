@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from qubitd.core.job import JobStatus
@@ -12,7 +13,7 @@ from qubitd.server.store.event_rows import COLUMNS, event_of
 from qubitd.server.store.problem_text import problems_of
 from qubitd.server.store.rows import AliveJob, ChunkRow, JobPage, JobQuery, ListedJob, Span
 from qubitd.server.store.terms_columns import TERMS_COLUMNS, terms_of
-from qubitd.wire.jobs import Job, JobEvent, StageTime
+from qubitd.wire.jobs import Job, JobEvent, StageTime, TimeSpent
 
 _JOB = (
     "number, id, backend, status, revision, shots, circuits, programs, created_ns, instrument_ns, message, problems,"
@@ -178,7 +179,24 @@ class JobReads:
             numbers,
         ):
             tags[job].append(tag)
-        return [_listed(row, timeline=tuple(stages[row[0]]), tags=tuple(tags[row[0]])) for row in rows]
+        spent: dict[int, list[TimeSpent]] = {number: [] for number in numbers}
+        for job, activity, seconds in self._connection.execute(
+            f"SELECT job, activity, seconds FROM spent WHERE job IN ({_marks(numbers)}) ORDER BY job, activity",  # noqa: S608
+            numbers,
+        ):
+            spent[job].append(TimeSpent(activity=activity, seconds=seconds))
+        return [
+            ListedJob(
+                number=row[0],
+                job=replace(
+                    _job(row),
+                    timeline=tuple(stages[row[0]]),
+                    tags=tuple(tags[row[0]]),
+                    spent=tuple(spent[row[0]]),
+                ),
+            )
+            for row in rows
+        ]
 
 
 def _alive(*columns: Any) -> AliveJob:
@@ -209,8 +227,8 @@ def _within(most: int, rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, .
             return
 
 
-def _listed(row: tuple[Any, ...], *, timeline: tuple[StageTime, ...], tags: tuple[str, ...]) -> ListedJob:
-    job = Job(
+def _job(row: tuple[Any, ...]) -> Job:
+    return Job(
         job_id=row[1],
         backend=row[2],
         status=JobStatus(row[3]),
@@ -224,10 +242,7 @@ def _listed(row: tuple[Any, ...], *, timeline: tuple[StageTime, ...], tags: tupl
         problems=problems_of(row[11]),
         last_sequence=row[12],
         session_id=row[13],
-        timeline=timeline,
-        tags=tags,
     )
-    return ListedJob(number=row[0], job=job)
 
 
 def _marks(values: Sequence[object]) -> str:

@@ -109,6 +109,11 @@ class JobWrites:
         self._connection.execute(
             "UPDATE job SET instrument_ns = instrument_ns + ? WHERE number = ?", (chunk.instrument_ns, number)
         )
+        self._connection.executemany(
+            "INSERT INTO spent VALUES (?, ?, ?)"
+            " ON CONFLICT (job, activity) DO UPDATE SET seconds = seconds + excluded.seconds",
+            [(number, spent.activity, spent.seconds) for spent in chunk.spent],
+        )
         insert_events(self._connection, number, events)
 
     def request_cancel(self, job_id: str) -> None:
@@ -132,7 +137,7 @@ class JobWrites:
         if not JobStatus(status).is_final:
             raise NotEndedError(job_id=job_id, status=status)
         chunks = self._connection.execute("SELECT digest FROM chunk WHERE job = ?", (number,)).fetchall()
-        for table in ("chunk", "event", "tag", "attempt"):
+        for table in ("chunk", "event", "tag", "attempt", "spent"):
             self._connection.execute(f"DELETE FROM {table} WHERE job = ?", (number,))  # noqa: S608 (names above)
         self._connection.execute(
             "UPDATE job SET deleted = 1, spec_digest = '', client_digest = '' WHERE number = ?", (number,)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from qubitd.core.errors import Problem
 from qubitd.core.job import JobStatus
 from qubitd.server.events import Dated
-from qubitd.wire.jobs import Job
+from qubitd.wire.jobs import Job, TimeSpent
 from qubitd.wire.terms import JobTerms
 
 
@@ -90,6 +90,8 @@ class NewChunk:
     """`qubitd.v1.ResultsResponse` messages, in order."""
     instrument_ns: int
     """Time that the chunk took on the instruments."""
+    spent: tuple[TimeSpent, ...] = ()
+    """Wall time since the chunk before was kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -197,7 +197,16 @@ CREATE TRIGGER audit_kept BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'the 
 CREATE TRIGGER audit_whole BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'the audit log only grows'); END;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _SESSIONS_AND_SLOTS, _AUDIT)
+_SPENT = """
+CREATE TABLE spent (
+    job INTEGER NOT NULL REFERENCES job (number),
+    activity TEXT NOT NULL,
+    seconds REAL NOT NULL,
+    PRIMARY KEY (job, activity)
+) STRICT, WITHOUT ROWID;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SESSIONS_AND_SLOTS, _AUDIT, _SPENT)
 """Step n takes a store from user_version n to n + 1."""
 
 
