@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
+from qubitd.core.discriminator import Discriminator
 from qubitd.core.envelope import Drag, Square, sample_envelope
+from qubitd.core.feedforward import (
+    ALWAYS,
+    Dynamics,
+    Feed,
+    Latch,
+    Latches,
+    Operator,
+    OutcomeCondition,
+    PhaseShifts,
+)
 from qubitd.core.program import Chunk
 from qubitd.drivers.cluster.assembly import ClusterAssembly
 from qubitd.drivers.families import open_rack
@@ -86,7 +98,47 @@ def long_delay(make_program: ProgramBuilder) -> Chunk:
     return Chunk(programs=(program,), first_program=0, first_shot=0, shots=2, reset=0)
 
 
-@pytest.mark.parametrize("make", [rotation_and_readout, bell, two_programs_with_swept_frequency, long_delay])
+def active_reset(make_program: ProgramBuilder) -> Chunk:
+    """A readout, a flip and a phase if it found 1, a pulse whatever it found, and a readout for those in 0."""
+    program = make_program(
+        lines=LINES,
+        envelopes=ENVELOPES,
+        plays=[
+            ("q0.drive", 1000, DRAG, 0.21, 0.0, Q0),
+            ("q0.drive", 1100, DRAG, 0.105, np.pi / 2, Q0),
+            ("q0.readout", 0, WINDOW, 0.15, 0.0, R0),
+            ("q0.readout", 1200, WINDOW, 0.15, 0.0, R0),
+        ],
+        acquisitions=[("q0.readout", 200, 400, R0, 0.0), ("q0.readout", 1400, 400, R0, 0.0)],
+        duration=1900,
+    )
+    dynamics = Dynamics(
+        feeds=(Feed(qubit=0, discriminator=Discriminator(rotation=0.5, threshold=0.01)),),
+        conditions=(
+            OutcomeCondition(operator=Operator.OR, qubits=(0,)),
+            OutcomeCondition(operator=Operator.NOR, qubits=(0,)),
+        ),
+        play_condition=np.array([0, ALWAYS, ALWAYS, 1], dtype=np.int16),
+        acquisition_condition=np.array([ALWAYS, 1], dtype=np.int16),
+        shifts=PhaseShifts(
+            line=np.zeros(1, dtype=np.uint16),
+            start=np.array([1060]),
+            phase=np.array([np.pi]),
+            frame=np.zeros(1, dtype=np.int16),
+            condition=np.zeros(1, dtype=np.int16),
+        ),
+        latches=Latches(
+            line=np.array([0, 3, 3], dtype=np.uint16),
+            start=np.array([900, 700, 1100]),
+            action=np.array([Latch.OPEN, Latch.OPEN, Latch.CLOSE], dtype=np.int8),
+        ),
+    )
+    return Chunk(programs=(replace(program, dynamics=dynamics),), first_program=0, first_shot=0, shots=5, reset=0)
+
+
+@pytest.mark.parametrize(
+    "make", [active_reset, rotation_and_readout, bell, two_programs_with_swept_frequency, long_delay]
+)
 def test_q1asm_is_as_it_was_reviewed(make: Make, make_program: ProgramBuilder, update: bool) -> None:
     assembly = open_rack(load_rack()).assemble(make(make_program))
     assert isinstance(assembly, ClusterAssembly)

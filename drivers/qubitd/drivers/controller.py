@@ -49,6 +49,12 @@ class LoadReport:
     """Bytes that the instruments still held, as they confirmed."""
 
 
+UNTOLD = -1
+"""Outcome of an acquisition whose bit the hardware does not tell."""
+NOT_TAKEN = -2
+"""Outcome of an acquisition that did not take place."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Readings:
     """What a run gave."""
@@ -58,6 +64,9 @@ class Readings:
     window, fraction of ADC full scale."""
     traces: tuple[Trace, ...] = ()
     """Of a chunk that wants them: one per feedline."""
+    outcomes: tuple[NDArray[np.int8], ...] = ()
+    """Per program of a chunk in which outcomes feed, shape as `points`: 0 or 1 as the hardware told, UNTOLD for qubits
+    that do not feed, NOT_TAKEN where the condition of an acquisition did not hold; its point is NaN then."""
 
 
 def never() -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from qubitd.core.feedforward import ALWAYS
 from qubitd.core.program import Chunk
 from qubitd.drivers.cluster.assembly import ClusterAssembly, ReadoutMap, SequencerLoad
 from qubitd.drivers.cluster.capacity import chunk_usage
@@ -42,6 +43,7 @@ class ClusterAssembler:
             sequencers=tuple(sequencer_load(part, chunk.shots, total) for part in parts),
             readouts=tuple(_readout(part) for part in parts if len(part.acquisitions.start)),
             acquisitions=tuple(len(program.acquisitions.line) for program in chunk.programs),
+            feeds=any(program.dynamics is not None for program in chunk.programs),
             scopes=scope_loads(chunk, parts),
             shots=chunk.shots,
             iteration=total,
@@ -59,6 +61,9 @@ def sequencer_load(part: LineProgram, shots: int, iteration: int) -> SequencerLo
         waveforms=part.waveforms.waveforms,
         bins=bins,
         integration=int(lengths[0]) if bins else 0,
+        trigger=None if part.feedback is None else part.feedback.trigger,
+        counts=part.counts,
+        conditional=part.acquisitions.condition != ALWAYS,
         nco_frequency=part.tones.base / QUARTER_HERTZ if part.tones is not None else 0.0,
         exertion=line_exertion(part, iteration),
         digest=_digest(program, part, bins),

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qubitd.core.ticks import to_seconds
+from qubitd.drivers.cluster.line_feedback import Trigger
 from qubitd.drivers.cluster.scope import ScopeLoad
 from qubitd.drivers.cluster.waveforms import Waveform
 from qubitd.drivers.cluster.wiring import WiredLine
@@ -47,6 +48,12 @@ class SequencerLoad:
     """ns of each integration; 0 for a sequencer that only plays."""
     nco_frequency: float
     """Hz at the start; 0 on a baseband output."""
+    trigger: Trigger | None
+    """What its acquisitions send to the others; None for nothing."""
+    counts: bool
+    """Whether it looks at what others send."""
+    conditional: NDArray[np.bool_]
+    """For each acquisition of an iteration, whether it takes place in some shots only."""
     exertion: Exertion
     digest: str
     """Of program, waveforms and bins: equal digests need no new upload."""
@@ -84,6 +91,8 @@ class ClusterAssembly:
     """For each sequencer that acquires, in the same order."""
     acquisitions: tuple[int, ...]
     """Number of acquisitions of each program."""
+    feeds: bool
+    """Whether outcomes feed."""
     scopes: tuple[ScopeLoad, ...]
     """What the scopes record, if the chunk wants traces."""
     shots: int

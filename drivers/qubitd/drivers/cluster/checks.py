@@ -39,7 +39,7 @@ def play_problems(columns: ChunkColumns, line: int, wired: WiredLine, plays: Pla
     duration = columns.layout.duration[plays.program]
 
     def rule(broken: Bools, what: str) -> Iterator[Problem]:
-        return _first(columns, line, plays.program, plays.start, broken, what)
+        return first_offender(columns, line, plays.program, plays.start, broken, what)
 
     yield from rule(~(np.abs(plays.amplitude) <= 1), "amplitude outside -1..1 of full scale")
     yield from rule(~np.isfinite(plays.phase), "a phase that is no finite number")
@@ -62,7 +62,7 @@ def acquisition_problems(
     time = layout.begin[acquisitions.program] + layout.lead + acquisitions.start
 
     def rule(broken: Bools, what: str) -> Iterator[Problem]:
-        return _first(columns, line, acquisitions.program, acquisitions.start, broken, what)
+        return first_offender(columns, line, acquisitions.program, acquisitions.start, broken, what)
 
     if wired.module.inputs == 0:
         yield from rule(np.ones(len(length), dtype=np.bool_), f"a {wired.module.name} has no input")
@@ -85,7 +85,7 @@ def tone_problems(
     is_after_play = before >= 0
     ends = (_key(columns, plays) + plays.length)[before] if len(plays.start) else np.zeros_like(acquisitions.start)
     broken = tones.acquisition_sets_frequency & is_after_play & (ends > _key(columns, acquisitions))
-    yield from _first(
+    yield from first_offender(
         columns,
         line,
         acquisitions.program,
@@ -100,10 +100,10 @@ def timeline_problems(columns: ChunkColumns, line: int, timeline: Timeline) -> I
     layout = columns.layout
     start = timeline.time - layout.begin[timeline.program] - layout.lead
     what = f"less than {SHORTEST} ns before the next play, acquisition or switching of the same sequencer"
-    yield from _first(columns, line, timeline.program, start, timeline.gap < SHORTEST, what)
+    yield from first_offender(columns, line, timeline.program, start, timeline.gap < SHORTEST, what)
     limit = layout.duration[timeline.program] + TAIL - SHORTEST
     is_late = (start > limit) & (timeline.kind == Kind.CLOSE)
-    yield from _first(columns, line, timeline.program, start, is_late, "leaves no time to close the RF switch")
+    yield from first_offender(columns, line, timeline.program, start, is_late, "leaves no time to close the RF switch")
     longest = max(int(timeline.gap.max()), timeline.first_gap)
     if longest > LONGEST_GAP:
         yield Problem(
@@ -153,10 +153,10 @@ def _frequency_problems(
             f"a tone more than {MAX_NCO / 1e6:g} MHz from the local oscillator of {wired.output_name} "
             f"({wired.lo / 1e9:.6g} GHz); change the oscillator in the rack file"
         )
-    yield from _first(columns, line, rows.program, rows.start, broken, what, values=rows.frequency, unit="Hz")
+    yield from first_offender(columns, line, rows.program, rows.start, broken, what, values=rows.frequency, unit="Hz")
 
 
-def _first(
+def first_offender(
     columns: ChunkColumns,
     line: int,
     program: NDArray[np.int64],
@@ -167,6 +167,7 @@ def _first(
     values: NDArray[np.float64] | None = None,
     unit: str = "",
 ) -> Iterator[Problem]:
+    """Report the first row that breaks a rule, and how many more there are."""
     rows = np.flatnonzero(broken)
     if not len(rows):
         return

@@ -12,9 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qubitd.core.program import Chunk, Program, ProgramTables
+from qubitd.drivers.cluster.feedback import (
+    Feedback,
+    acquisition_conditions,
+    feedback_of,
+    play_conditions,
+)
+from qubitd.drivers.cluster.feedforward import LATEST
 
 LEAD = 40
 """Ticks before a program for resetting phases and opening RF switches; a passive reset, if longer, includes them."""
+FEEDBACK_LEAD = LATEST + 12
+"""Ticks before each program of a chunk in which outcomes feed: the last trigger of the one before has arrived."""
 TAIL = 20
 """Ticks after a program in which RF switches close."""
 
@@ -49,6 +58,10 @@ class PlayColumns:
     amplitude: NDArray[np.float64]
     phase: NDArray[np.float64]
     frequency: NDArray[np.float64]
+    frame: Ints
+    """Qubit whose frame the phase belongs to, -1 for none."""
+    condition: Ints
+    """Index into `Feedback.conditions`, or ALWAYS."""
 
     def select(self, rows: NDArray[np.intp]) -> PlayColumns:
         """Give some of the rows."""
@@ -67,8 +80,11 @@ class AcquisitionColumns:
     length: Ints
     phase: NDArray[np.float64]
     frequency: NDArray[np.float64]
+    qubit: Ints
     kernel: Ints
     """Index of its weights among the job's envelopes; -1 for a boxcar."""
+    condition: Ints
+    """Index into `Feedback.conditions`, or ALWAYS."""
 
     def select(self, rows: NDArray[np.intp]) -> AcquisitionColumns:
         """Give some of the rows."""
@@ -96,6 +112,8 @@ class ChunkColumns:
     envelopes: EnvelopeColumns
     plays: PlayColumns
     acquisitions: AcquisitionColumns
+    feedback: Feedback | None
+    """None if nothing depends on an outcome."""
 
     def used_lines(self) -> list[int]:
         """Give the lines on which something happens."""
@@ -120,21 +138,23 @@ class ChunkColumns:
 def chunk_columns(chunk: Chunk) -> ChunkColumns:
     """Lay out a chunk, which has at least one program."""
     first = chunk.programs[0]
-    plays = _plays(chunk.programs)
+    feedback = feedback_of(chunk.programs)
+    plays = _plays(chunk.programs, feedback)
     return ChunkColumns(
         chunk=chunk,
-        layout=_layout(chunk),
+        layout=_layout(chunk, LEAD if feedback is None else FEEDBACK_LEAD),
         lines=first.lines,
         tables=first.tables,
         envelopes=_envelopes(first.tables, plays.envelope),
         plays=plays,
-        acquisitions=_acquisitions(chunk.programs),
+        acquisitions=_acquisitions(chunk.programs, feedback),
+        feedback=feedback,
     )
 
 
-def _layout(chunk: Chunk) -> Layout:
+def _layout(chunk: Chunk, least: int) -> Layout:
     duration = np.array([program.duration for program in chunk.programs], dtype=np.int64)
-    lead = max(chunk.reset, LEAD)
+    lead = max(chunk.reset, least)
     end = np.cumsum(duration + lead + TAIL)
     return Layout(begin=end - (duration + lead + TAIL), lead=lead, duration=duration, total=int(end[-1]))
 
@@ -149,7 +169,7 @@ def _envelopes(tables: ProgramTables, played: Ints) -> EnvelopeColumns:
     return EnvelopeColumns(length=length, peak=np.maximum(real, imag), is_complex=imag > 0)
 
 
-def _plays(programs: tuple[Program, ...]) -> PlayColumns:
+def _plays(programs: tuple[Program, ...], feedback: Feedback | None) -> PlayColumns:
     parts = [program.plays for program in programs]
     return PlayColumns(
         line=np.concatenate([part.line for part in parts]),
@@ -160,10 +180,12 @@ def _plays(programs: tuple[Program, ...]) -> PlayColumns:
         amplitude=np.concatenate([part.amplitude for part in parts]),
         phase=np.concatenate([part.phase for part in parts]),
         frequency=np.concatenate([part.frequency for part in parts]),
+        frame=np.concatenate([part.frame for part in parts]).astype(np.int64),
+        condition=play_conditions(programs, feedback),
     )
 
 
-def _acquisitions(programs: tuple[Program, ...]) -> AcquisitionColumns:
+def _acquisitions(programs: tuple[Program, ...], feedback: Feedback | None) -> AcquisitionColumns:
     parts = [program.acquisitions for program in programs]
     return AcquisitionColumns(
         line=np.concatenate([part.line for part in parts]),
@@ -173,7 +195,9 @@ def _acquisitions(programs: tuple[Program, ...]) -> AcquisitionColumns:
         length=np.concatenate([part.length for part in parts]),
         phase=np.concatenate([part.phase for part in parts]),
         frequency=np.concatenate([part.frequency for part in parts]),
+        qubit=np.concatenate([part.qubit for part in parts]).astype(np.int64),
         kernel=np.concatenate([part.kernel for part in parts]).astype(np.int64),
+        condition=acquisition_conditions(programs, feedback),
     )
 
 

@@ -171,7 +171,7 @@ class ClusterConversation:
             self.refuse_errors("store what its scope recorded")
 
     def acquired(self, load: SequencerLoad) -> Acquired:
-        """Read what a run acquired: every bin filled exactly once.
+        """Read what a run acquired: every bin filled exactly once, those of conditional acquisitions at most once.
 
         Raises:
             InstrumentChangedError: the bins are not those of one whole run.
@@ -183,7 +183,7 @@ class ClusterConversation:
         name, found = acquisitions[0] if len(acquisitions) == 1 else (b"", None)
         if found is None or name != protocol.ACQUISITION.encode("ascii") or len(found.bins) != load.bins:
             raise self._changed(f"{load.wired.name} does not hold the {load.bins} bins of this run")
-        filled = np.count_nonzero((found.bins["valid"] != 0) & (found.bins["count"] == 1))
+        filled = np.count_nonzero(_is_whole(found.bins, load.conditional))
         if filled != load.bins:
             raise self._changed(f"{load.wired.name} filled {filled} of {load.bins} bins exactly once in this run")
         return found
@@ -253,3 +253,10 @@ class ClusterConversation:
 
     def _fault(self, what: str, words: Sequence[str]) -> InstrumentFaultError:
         return InstrumentFaultError(resource=self.link.resource, what=what, words=words)
+
+
+def _is_whole(bins: NDArray[np.void], conditional: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Tell which bins are as one whole run leaves them."""
+    filled = (bins["valid"] != 0) & (bins["count"] == 1)
+    empty = (bins["valid"] == 0) & (bins["count"] == 0)
+    return np.asarray(filled | (empty & np.tile(conditional, len(bins) // len(conditional))))

@@ -23,7 +23,7 @@ from qubitd.drivers.cluster.holdings import Holdings
 from qubitd.drivers.cluster.known_settings import KnownSettings
 from qubitd.drivers.cluster.modules import KINDS, SEQUENCERS
 from qubitd.drivers.cluster.protocol import ACTIVE_STATES, SequencerState, scope, sequencer
-from qubitd.drivers.cluster.readout import program_iq
+from qubitd.drivers.cluster.readout import program_iq, program_outcomes
 from qubitd.drivers.cluster.scope import trace_of
 from qubitd.drivers.cluster.settings import (
     REST,
@@ -217,8 +217,10 @@ class ClusterController:
                 conversation.require_trace(acquired[load.trigger], averages=loaded.shots, load=load)
             connected.settings.verify(self._run_headers(loaded))
             connected.holdings.note_run(loaded.sequencers)
+        bins = [one.bins for one in acquired.values()]
         return Readings(
-            points=program_iq(loaded, [one.bins for one in acquired.values()]),
+            points=program_iq(loaded, bins),
+            outcomes=program_outcomes(loaded, bins),
             traces=tuple(trace_of(load, acquired[load.trigger].trace, loaded.shots) for load in loaded.scopes),
         )
 

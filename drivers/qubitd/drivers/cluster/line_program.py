@@ -20,6 +20,8 @@ from qubitd.drivers.cluster.checks import (
     wiring_problems,
 )
 from qubitd.drivers.cluster.columns import AcquisitionColumns, ChunkColumns, PlayColumns
+from qubitd.drivers.cluster.feedback_checks import feedback_problems, line_feedback_problems
+from qubitd.drivers.cluster.line_feedback import LineFeedback, line_feedback
 from qubitd.drivers.cluster.registers import gain_registers
 from qubitd.drivers.cluster.timeline import Timeline, make_timeline
 from qubitd.drivers.cluster.tones import Tones, tone_registers
@@ -47,6 +49,13 @@ class LineProgram:
     tones: Tones | None
     """None on a baseband output."""
     timeline: Timeline
+    feedback: LineFeedback | None
+    """None if nothing in the chunk depends on an outcome."""
+
+    @property
+    def counts(self) -> bool:
+        """Whether it looks at outcomes."""
+        return self.feedback is not None and self.feedback.counts
 
 
 def chunk_line_programs(columns: ChunkColumns, wiring: Wiring) -> list[LineProgram]:
@@ -58,7 +67,7 @@ def chunk_line_programs(columns: ChunkColumns, wiring: Wiring) -> list[LineProgr
     problems = wiring_problems(columns, wiring)
     used = [(line, wiring[columns.lines[line]]) for line in columns.used_lines() if columns.lines[line] in wiring]
     made = [_line_program(columns, line, wired, problems) for line, wired in used]
-    problems += feedline_problems(columns, wiring)
+    problems += [*feedline_problems(columns, wiring), *feedback_problems(columns)]
     if problems:
         raise UnplayableProgramError(problems)
     return sorted((one for one in made if one is not None), key=lambda one: one.wired.address)
@@ -72,10 +81,13 @@ def _line_program(columns: ChunkColumns, line: int, wired: WiredLine, problems: 
     if found:
         return None
     tones = _tones(columns, wired, plays, acquisitions)
-    timeline = make_timeline(plays, acquisitions, columns.layout, rf=wired.is_rf)
+    feedback = line_feedback(columns, line, plays, acquisitions, tones)
+    timeline = make_timeline(plays, acquisitions, columns.layout, rf=wired.is_rf, feedback=feedback)
     found = list(timeline_problems(columns, line, timeline))
     if tones is not None:
         found += tone_problems(columns, line, plays, acquisitions, tones)
+    if feedback is not None:
+        found += line_feedback_problems(columns, line, plays, acquisitions, tones, feedback)
     problems += found
     if found:
         return None
@@ -92,6 +104,7 @@ def _line_program(columns: ChunkColumns, line: int, wired: WiredLine, problems: 
         sets_gain=_changes(real, imag),
         tones=tones,
         timeline=timeline,
+        feedback=feedback,
     )
 
 

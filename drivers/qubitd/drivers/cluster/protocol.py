@@ -128,10 +128,12 @@ def parse_modules(description: bytes) -> Mapping[int, str] | None:
 def acquisition_iq(bins: NDArray[np.void], integration: int) -> NDArray[np.complex64]:
     """Convert downloaded bins to means over the window, fractions of ADC full scale.
 
-    A bin sums `count` averages of `integration` samples, and 2^22 per sample is full scale.
+    A bin sums `count` averages of `integration` samples, and 2^22 per sample is full scale. A bin that nothing went
+    into has no point: NaN.
     """
-    scale = bins["count"] * (integration * 2.0**22)
-    return ((bins["real"] + 1j * bins["imag"]) / scale).astype(np.complex64)
+    is_empty = bins["count"] == 0
+    scale = np.maximum(bins["count"], 1) * (integration * 2.0**22)
+    return np.where(is_empty, np.nan, (bins["real"] + 1j * bins["imag"]) / scale).astype(np.complex64)
 
 
 def _flags(field: str) -> tuple[str, ...]:

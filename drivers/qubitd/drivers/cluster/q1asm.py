@@ -11,7 +11,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from qubitd.drivers.cluster import q1asm_feedback
 from qubitd.drivers.cluster.line_program import LineProgram
+from qubitd.drivers.cluster.q1asm_feedback import add_feedback
 from qubitd.drivers.cluster.timeline import Kind
 from qubitd.drivers.cluster.waits import LONGEST, extra_instructions, wait_text
 
@@ -25,9 +27,11 @@ _SYNC = "set_mrk 0\nupd_param 4\nwait_sync 4\n"
 
 def program_text(part: LineProgram, *, shots: int) -> str:
     """Write one sequencer's program."""
-    settings, instructions = _texts(part)
+    (settings, instructions), waits = _texts(part), _waits(part)
+    if part.feedback is not None:
+        add_feedback(part.feedback, part.timeline, instructions, waits, rf=part.tones is not None)
     pieces = [""] * (3 * len(settings))
-    pieces[0::3], pieces[1::3], pieces[2::3] = settings, instructions, _waits(part)
+    pieces[0::3], pieces[1::3], pieces[2::3] = settings, instructions, waits
     bins = "move 0,R1\n" if len(part.acquisitions.start) else ""
     first = _first_wait(part.timeline.first_gap)
     return f"move {shots},R0\n{bins}{_SYNC}shot: {first}{''.join(pieces)}loop R0,@shot\nstop\n"
@@ -41,11 +45,13 @@ def instruction_count(part: LineProgram) -> int:
     count = 6 + (acquisitions > 0)
     if timeline.first_gap:
         count += 1 + int(extra_instructions(np.array([timeline.first_gap]))[0])
-    count += 2 * int(events[Kind.BEGIN] + events[Kind.OPEN] + events[Kind.CLOSE]) + int(events[Kind.PLAY])
+    count += 2 * int(events[Kind.OPEN] + events[Kind.CLOSE] + events[Kind.SHIFT]) + int(events[Kind.PLAY])
     count += 3 * acquisitions + int(np.sum(part.sets_gain)) + int(np.sum(extra_instructions(timeline.gap)))
     if tones is not None:
         count += int(np.sum(tones.play_sets_phase) + np.sum(tones.play_sets_frequency))
-        count += int(np.sum(tones.acquisition_sets_frequency)) + tones.changes * int(events[Kind.BEGIN])
+        count += int(np.sum(tones.acquisition_sets_frequency)) + (2 + tones.changes) * int(events[Kind.BEGIN])
+    if part.feedback is not None:
+        count += q1asm_feedback.instruction_count(part.feedback, int(events[Kind.BEGIN]))
     return count
 
 
@@ -85,7 +91,7 @@ def _texts(part: LineProgram) -> tuple[list[str], list[str]]:
 
 def _begin_settings(part: LineProgram) -> list[str]:
     if part.tones is None:
-        return []
+        return [""] * int(np.count_nonzero(part.timeline.kind == Kind.BEGIN))
     frequencies = part.tones.begin_frequency.tolist()
     if not part.tones.changes:
         return ["reset_ph\n"] * len(frequencies)

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from qubitd.core.threshold import STEPS
 from qubitd.drivers.cluster.assembly import SequencerLoad
+from qubitd.drivers.cluster.feedforward import FEEDFORWARD
 from qubitd.drivers.cluster.json_value import JsonValue
+from qubitd.drivers.cluster.line_feedback import FULL_SCALE, Trigger
 from qubitd.drivers.cluster.modules import KINDS
 from qubitd.drivers.cluster.protocol import (
     input_attenuation,
@@ -71,9 +74,32 @@ def run_changes(load: SequencerLoad) -> Mapping[str, object]:
                 "offs_path": [0.0, 0.0],
             }
         ],
-        "seq_proc": {"sync_en": True},
+        "seq_proc": {"sync_en": True, **(_COUNTERS if load.counts else {})},
     }
     if load.bins:
-        integration = {"non_weighed_integration_len": load.integration}
-        changes["acq"] = [{"demod": {"en": is_rf}, "th_acq": integration, "th_acq_trg_map": {"en": False}}]
+        thresholded = {"non_weighed_integration_len": load.integration, **_threshold(load.trigger)}
+        changes["acq"] = [{"demod": {"en": is_rf}, "th_acq": thresholded, "th_acq_trg_map": _network(load.trigger)}]
     return changes
+
+
+_COUNTERS: Mapping[str, object] = {
+    "trg": [{"count_threshold": 1, "threshold_invert": False}] * FEEDFORWARD.addresses,
+}
+"""A term of a condition is true from the first trigger on."""
+
+
+def _threshold(trigger: Trigger | None) -> Mapping[str, float]:
+    """Give rotation and threshold, in sums of samples as fractions of full scale: all exact in binary."""
+    if trigger is None:
+        return {}
+    return {
+        "rotation_matrix_a11": trigger.threshold.real / STEPS,
+        "rotation_matrix_a12": trigger.threshold.imag / STEPS,
+        "discr_threshold": trigger.threshold.level / STEPS / FULL_SCALE,
+    }
+
+
+def _network(trigger: Trigger | None) -> Mapping[str, object]:
+    if trigger is None:
+        return {"en": False}
+    return {"en": True, "addr": trigger.address, "inv": False}

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qubitd.drivers.cluster.columns import AcquisitionColumns, Layout, PlayColumns
+from qubitd.drivers.cluster.line_feedback import LineFeedback
 from qubitd.drivers.cluster.waits import SHORTEST
 
 OPEN_BEFORE = 20
@@ -25,13 +26,18 @@ class Kind(IntEnum):
     """What an event is."""
 
     BEGIN = 0
-    """The oscillator's phase is reset, at the beginning of a program."""
+    """At the beginning of a program the oscillator's phase is reset, and trigger counters that matter are closed and
+    cleared."""
     OPEN = 1
     """The RF switch opens."""
     PLAY = 2
     ACQUIRE = 3
     CLOSE = 4
     """The RF switch closes."""
+    SHIFT = 5
+    """The oscillator's phase changes, if a condition holds."""
+    LATCH = 6
+    """Trigger counters are cleared, opened or closed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -54,17 +60,30 @@ class Timeline:
         return int(self.time[0])
 
 
-def make_timeline(plays: PlayColumns, acquisitions: AcquisitionColumns, layout: Layout, *, rf: bool) -> Timeline:
+def make_timeline(
+    plays: PlayColumns,
+    acquisitions: AcquisitionColumns,
+    layout: Layout,
+    *,
+    rf: bool,
+    feedback: LineFeedback | None = None,
+) -> Timeline:
     """Put the events of one line, of which there is at least one, into the order of time."""
     play_time = _iteration_time(plays.program, plays.start, layout)
     acquire_time = _iteration_time(acquisitions.program, acquisitions.start, layout)
     kinds = [(Kind.PLAY, plays.program, play_time), (Kind.ACQUIRE, acquisitions.program, acquire_time)]
-    if rf:
+    taken = acquire_time
+    if feedback is not None:
+        for kind, rows in ((Kind.SHIFT, feedback.shifts), (Kind.LATCH, feedback.latches)):
+            kinds.append((kind, rows.program, _iteration_time(rows.program, rows.start, layout)))
+        taken = np.sort(np.concatenate([acquire_time, *(times for _, _, times in kinds[2:])]))
+    if rf or (feedback is not None and feedback.counts):
         programs = len(layout.begin)
         events = np.bincount(plays.program, minlength=programs) + np.bincount(acquisitions.program, minlength=programs)
         using = np.flatnonzero(events)
         kinds.append((Kind.BEGIN, using, layout.begin[using]))
-        kinds += _switching(plays.program, play_time, plays.length, acquire_time)
+    if rf:
+        kinds += _switching(plays.program, play_time, plays.length, taken)
     return _merge(kinds, layout.total)
 
 
@@ -72,7 +91,7 @@ def _iteration_time(program: Ints, start: Ints, layout: Layout) -> Ints:
     return layout.begin[program] + layout.lead + start
 
 
-def _switching(program: Ints, start: Ints, length: Ints, acquire: Ints) -> list[tuple[Kind, Ints, Ints]]:
+def _switching(program: Ints, start: Ints, length: Ints, taken: Ints) -> list[tuple[Kind, Ints, Ints]]:
     """Open the switch once before the first play of each program, and close it after the last."""
     if not len(program):
         return []
@@ -81,8 +100,8 @@ def _switching(program: Ints, start: Ints, length: Ints, acquire: Ints) -> list[
     last = np.append(first[1:], len(program)) - 1
     close = np.maximum(start[last] + length[last], start[last] + SHORTEST)
     return [
-        (Kind.OPEN, playing, _free_tick(start[first] - OPEN_BEFORE, acquire, -SHORTEST)),
-        (Kind.CLOSE, playing, _free_tick(close, acquire, SHORTEST)),
+        (Kind.OPEN, playing, _free_tick(start[first] - OPEN_BEFORE, taken, -SHORTEST)),
+        (Kind.CLOSE, playing, _free_tick(close, taken, SHORTEST)),
     ]
 
 
