@@ -20,9 +20,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from qiskit import QuantumCircuit
 
+from qubitd.compiler.device_file import load_device
 from qubitd.core.circuit import Circuit, CircuitBatch, Operation
+from qubitd.provider.encode import Encoder
+from qubitd.provider.reader import Reader, load_reader
+from qubitd.server.limits import limits_of
 from qubitd.v1 import circuits_pb2
+from qubitd.wire.backends import backend_info
 from qubitd.wire.circuits import decode_batch, encode_batch
 from qubitd.wire.parsing import parse
 from qubitd.wire.tables import KnownTables
@@ -103,6 +109,25 @@ def measured(batch: CircuitBatch, rounds: int) -> Figures:
     )
 
 
+def walked_and_read() -> tuple[float, float | None]:
+    """Give microseconds per gate from a `QuantumCircuit` to columns: in Python, and by the compiled reader if any."""
+    circuit = QuantumCircuit(QUBITS)
+    for i in range(20_000):
+        circuit.rz(i * 1e-4, i % QUBITS)
+        circuit.sx(i % QUBITS)
+    file = load_device("line5")
+    limits = limits_of(file.device)
+    info = backend_info(
+        file.device, file.snapshot(), limits=limits, operational=True, simulated=True, server_version=""
+    )
+
+    def taken(reader: Reader | None) -> float:
+        return microseconds(lambda: Encoder(info, reader=reader).encode([circuit]), 5) / len(circuit.data)
+
+    reader = load_reader()
+    return taken(None), None if reader is None else taken(reader)
+
+
 def microseconds(work: Callable[[], object], rounds: int) -> float:
     """Give the median time of some calls."""
     times: list[float] = []
@@ -124,6 +149,10 @@ def main() -> int:
     for name, found in ((f"grid of {GRID} points", grid), ("any value, float64", free)):
         told = f"{found.bytes_per_pulse:15.3f} {found.bytes_when_known:13.3f}"
         print(f"{name:22} {told} {found.encode:16.4f} {found.decode:16.4f}")
+    walked, read = walked_and_read()
+    print(f"QuantumCircuit to columns: {walked:.3f} us/gate in Python (goal 2)")
+    asked = "python -m qubitd.provider.accelerate" if read is None else f"{read:.3f} us/gate (goal 0.2)"
+    print(f"the same by the compiled reader: {asked}")
     ratio = PEER / grid.bytes_per_pulse
     print(f"on the grid {ratio:.2f} times fewer bytes than the peer's {PEER} (goal {GOAL})")
     print(f"any value: {free.bytes_per_pulse / FLOOR:.3f} times the floor of {FLOOR}")

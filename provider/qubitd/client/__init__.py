@@ -2,7 +2,7 @@
 
 from qubitd.client import quiet as quiet  # before anything that imports gRPC
 from qubitd.client.client import QubitdClient
-from qubitd.client.config import Access, config_file, find_access
+from qubitd.client.config import Access, cache_directory, config_file, find_access
 from qubitd.client.errors import (
     AddressError,
     BusyError,
@@ -81,6 +81,7 @@ __all__ = [
     "TimeSpent",
     "UnreachableError",
     "Urgency",
+    "cache_directory",
     "config_file",
     "find_access",
 ]

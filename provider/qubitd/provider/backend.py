@@ -36,6 +36,7 @@ from qubitd.provider.errors import JobRefusedError, SessionClosedError
 from qubitd.provider.headers import JobHeader, write_header
 from qubitd.provider.job import QubitdJob
 from qubitd.provider.options import add_validators, check_options, default_options
+from qubitd.provider.reader import load_reader
 from qubitd.provider.revisions import follow_revisions
 from qubitd.provider.target import build_target
 from qubitd.provider.twin import build_noise_model, without_lab_gates
@@ -249,7 +250,7 @@ class QubitdBackend(BackendV2):
         info = self._info
         circuits, problems = _circuits(run_input, self.max_circuits)
         values, misfit = _values(run_input, circuits, parameter_values)
-        encoder = Encoder(info)
+        encoder = Encoder(info, reader=load_reader())
         encoded = encoder.encode(circuits, values)
         checked, wrong = check_options(options, info.limits, num_circuits=len(encoded.headers))
         problems += [*misfit, *wrong, *encoder.problems, *_too_big(encoded.batch, info.limits.max_job_bytes)]

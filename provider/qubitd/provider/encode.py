@@ -16,6 +16,7 @@ from qubitd.core.circuit import Circuit, CircuitBatch, Operation
 from qubitd.core.errors import Problem
 from qubitd.provider.bound import BindingError, bind, value_rows
 from qubitd.provider.headers import CircuitHeader, circuit_header
+from qubitd.provider.reader import Read, Reader, distinct_operations, param_starts, row_of
 
 MAX_PROBLEMS = 20
 """Problems listed of one job; the rest are counted."""
@@ -40,9 +41,10 @@ class Encoder:
     What an operation on some qubits becomes is looked up once and remembered, so that a gate costs well under 3 us.
     """
 
-    def __init__(self, info: BackendInfo) -> None:
+    def __init__(self, info: BackendInfo, *, reader: Reader | None = None) -> None:
         self.problems: list[Problem] = []
         self._info = info
+        self._reader = reader
         self._operands: dict[str, set[tuple[int, ...]]] = {}
         for row in info.operations:
             self._operands.setdefault(row.name, set()).add(row.operands)
@@ -70,6 +72,9 @@ class Encoder:
     def _circuit(self, circuit: QuantumCircuit, index: int, values: Any) -> Circuit:
         found = _Finder(circuit, index, self._info, values)
         found.check_whole()
+        read = self._reader.read(circuit) if self._reader is not None and found.is_plain else None
+        if read is not None and (columns := self._columns(circuit, read, found)) is not None:
+            return columns
         place = {bit: i for i, bit in enumerate(circuit.qubits)}
         slot = {bit: i for i, bit in enumerate(circuit.clbits)}
         opcodes: list[int] = []
@@ -102,6 +107,36 @@ class Encoder:
             params=numbers,
             clbits=np.array(clbits, dtype=np.uint32),
             bindings=bindings,
+        )
+
+    def _columns(self, circuit: QuantumCircuit, read: Read, found: _Finder) -> Circuit | None:
+        """Take a circuit as it was read; None if any of it is to be looked at one by one."""
+        data = circuit.data
+        rows = [row_of(data[first]) for first in read.first]
+        params = read.params.copy()
+        for i, row in enumerate(rows):
+            if row.name in _CONTROL_FLOW:
+                return None
+            if row.name == "delay":
+                where = np.flatnonzero(read.row == i)
+                params[param_starts(read, rows)[where]] = [found.seconds(data[p], int(p)) for p in where]
+        if found.problems or not np.isfinite(params).all():
+            found.problems.clear()
+            return None
+        kinds = distinct_operations(read, rows, num_qubits=len(self._info.qubits))
+        if kinds is None or any(self._refusal(rows[i].name, on, rows[i].num_params) for i, on in kinds):
+            return None
+        opcodes = np.array([self._table.setdefault(row, len(self._table)) for row in rows], dtype=np.uint16)
+        for i, operands in kinds:
+            self._known[rows[i].name, operands, rows[i].num_params] = int(opcodes[i])
+        return Circuit(
+            name=circuit.name,
+            num_qubits=circuit.num_qubits,
+            num_clbits=circuit.num_clbits,
+            opcodes=opcodes[read.row],
+            qubits=read.qubits,
+            params=params,
+            clbits=read.clbits,
         )
 
     def _admit(
@@ -174,6 +209,11 @@ class _Finder:
             )
         if self._values is not None and not self._circuit.num_parameters:
             self._whole("has no parameters, but parameter_values are given for it; leave them out")
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing was found so far, and there are no parameters that wait for values."""
+        return not self.problems and not self._circuit.num_parameters and self._values is None
 
     def add(self, position: int, name: str, operands: tuple[int, ...], what: str) -> None:
         """Note a problem of one operation."""
