@@ -53,6 +53,14 @@ class RefusedError(ClientError, InvalidInputError):
         self.message = message
 
 
+class ProgramError(ClientError, InvalidInputError):
+    """A program cannot be read; `problems` names the line and the construct."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        Exception.__init__(self, "; ".join(map(str, problems)))
+        self.problems = tuple(problems)
+
+
 class NotFoundError(ClientError):
     """The daemon knows no such backend, job, revision or parameter."""
 

@@ -20,6 +20,7 @@ COMMANDS = {
     "slots": "list, reserve or release time of the rack",
     "lab": "show how the lab is; drain, stop or resume it",
     "store": "check, copy or migrate a daemon's database",
+    "conformance": "ask whether a server keeps the wire contract",
     "auth": "make accounts, tokens and certificates",
     "audit": "show or verify the log of what was done",
     "demo": "run a Bell pair and a GHZ circuit through emulated instruments",

@@ -1,0 +1,277 @@
+"""OpenQASM 3 programs that are in a backend's native gates already, without Qiskit (extra `qasm3`).
+
+Read are declarations of qubits, bits and constants, native gates, measure, reset, barrier, delay, if, else, for, while,
+break and continue. Anything else is refused by name and line: nothing is transpiled here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import openqasm3
+from openqasm3 import ast
+from openqasm3.parser import QASM3ParsingError
+
+from qubitd.client.errors import ProgramError
+from qubitd.client.qasm3_values import CannotEvaluate, Number, Scope, condition, number, seconds, whole_numbers
+from qubitd.core.circuit import CircuitBuilder
+from qubitd.core.control import MAX_EXPANDED
+from qubitd.core.errors import Problem
+from qubitd.wire.backends import BackendInfo
+
+Statement = ast.Statement | ast.Pragma
+
+DEFAULT_REPEATS = 20
+"""How often a `while` is repeated at most unless the caller says otherwise."""
+
+
+def read_qasm3(
+    text: str, backend: BackendInfo, *, name: str = "program", most: int = DEFAULT_REPEATS
+) -> CircuitBuilder:
+    """Read a program.
+
+    Args:
+        text: OpenQASM 3. Qubits are the device's in the order of their declaration; `$3` is qubit 3.
+        backend: whose native gates it is in.
+        name: of the circuit.
+        most: repetitions of a `while` at most; a shot that would need more goes on behind the loop.
+
+    Returns:
+        the circuit; bits are numbered in the order of their declaration.
+
+    Raises:
+        ProgramError: naming the line.
+    """
+    try:
+        program = openqasm3.parse(text)
+    except QASM3ParsingError as error:
+        raise ProgramError([Problem(where=name, what=str(error) or "is no OpenQASM 3 program")]) from error
+    reader = _Reader(backend=backend, name=name, most=most)
+    reader.read(program.statements)
+    return reader.finished()
+
+
+@dataclass(slots=True, kw_only=True)
+class _Reader:
+    backend: BackendInfo
+    name: str
+    most: int
+    numbers: dict[str, Number] = field(default_factory=dict[str, Number])
+    qubits: dict[str, tuple[int, ...]] = field(default_factory=dict[str, tuple[int, ...]])
+    bits: dict[str, tuple[int, ...]] = field(default_factory=dict[str, tuple[int, ...]])
+    circuit: CircuitBuilder = field(init=False)
+    size: int = 0
+    """Operations so far."""
+
+    def __post_init__(self) -> None:
+        self.circuit = CircuitBuilder(name=self.name, num_qubits=len(self.backend.qubits), num_clbits=0)
+
+    def read(self, statements: Sequence[Statement]) -> None:
+        for statement in statements:
+            self.size += 1
+            if self.size > MAX_EXPANDED:
+                raise self._refusal(
+                    statement, f"is beyond {MAX_EXPANDED} operations with loops written out; repeat less"
+                )
+            try:
+                self._statement(statement)
+            except CannotEvaluate as error:
+                raise self._refusal(statement, f"holds {error}") from error
+
+    def finished(self) -> CircuitBuilder:
+        self.circuit.num_clbits = sum(map(len, self.bits.values()))
+        return self.circuit
+
+    @property
+    def scope(self) -> Scope:
+        return Scope(numbers=self.numbers, bits=self.bits, dt=self.backend.dt)
+
+    def _statement(self, statement: Statement) -> None:
+        match statement:
+            case ast.QuantumGate():
+                self._gate(statement)
+            case ast.QuantumMeasurementStatement(measure=measure, target=target) if target is not None:
+                self._measure(statement, measure, target)
+            case ast.QuantumReset(qubits=where):
+                for qubit in self._operands(statement, where):
+                    self.circuit.add("reset", qubit)
+            case ast.QuantumBarrier(qubits=where):
+                self.circuit.add("barrier", *self._all_operands(statement, where))
+            case ast.DelayInstruction(duration=duration, qubits=where):
+                for qubit in self._all_operands(statement, where):
+                    self.circuit.delay(qubit, seconds(duration, self.scope))
+            case ast.BranchingStatement() | ast.ForInLoop() | ast.WhileLoop():
+                self._block(statement)
+            case _:
+                self._declaration(statement)
+
+    def _declaration(self, statement: Statement) -> None:
+        match statement:
+            case ast.Include(filename="stdgates.inc"):
+                return
+            case ast.QubitDeclaration(qubit=ast.Identifier(name=name), size=size):
+                self._declare_qubits(statement, name, self._size(size))
+            case ast.ClassicalDeclaration(type=ast.BitType(size=size), identifier=identifier, init_expression=first):
+                self._declare_bits(identifier.name, self._size(size))
+                if isinstance(first, ast.QuantumMeasurement):
+                    self._measure(statement, first, identifier)
+                elif first is not None:
+                    raise self._refusal(statement, "gives a bit a first value; a bit gets its value from a measurement")
+            case ast.ConstantDeclaration(identifier=identifier, init_expression=value):
+                self.numbers[identifier.name] = number(value, self.scope)
+            case ast.BreakStatement():
+                self.circuit.break_()
+            case ast.ContinueStatement():
+                self.circuit.continue_()
+            case _:
+                what = f"is a {type(statement).__name__}, which is not read here; Qiskit may translate it"
+                raise self._refusal(statement, what)
+
+    def _block(self, statement: ast.BranchingStatement | ast.ForInLoop | ast.WhileLoop) -> None:
+        match statement:
+            case ast.BranchingStatement(condition=test, if_block=then, else_block=otherwise):
+                self.circuit.if_(condition(test, self.scope, _text(test)))
+                self.read(then)
+                if otherwise:
+                    self.circuit.else_()
+                    self.read(otherwise)
+                self.circuit.end()
+            case ast.ForInLoop(identifier=identifier, set_declaration=values, block=block):
+                self._repeat(statement, identifier.name, values, block)
+            case ast.WhileLoop(while_condition=test, block=block):
+                self.circuit.while_(condition(test, self.scope, _text(test)), most=self.most)
+                self.read(block)
+                self.circuit.end()
+
+    def _size(self, size: ast.Expression | None) -> int:
+        return 1 if size is None else int(number(size, self.scope))
+
+    def _repeat(
+        self,
+        statement: ast.Statement,
+        name: str,
+        values: ast.Expression | ast.RangeDefinition | ast.DiscreteSet,
+        block: Sequence[ast.Statement],
+    ) -> None:
+        """A loop whose variable is used is written out; any other stays a loop."""
+        if not isinstance(values, ast.RangeDefinition | ast.DiscreteSet):
+            raise self._refusal(statement, "runs over something that is neither a range nor a set")
+        found = whole_numbers(values, self.scope)
+        if name not in _text(ast.Program(statements=list(block))).replace("[", " ").replace("]", " "):
+            self.circuit.for_(len(found))
+            self.read(block)
+            self.circuit.end()
+            return
+        outer = self.numbers.get(name)
+        for value in found:
+            self.numbers[name] = value
+            self.read(block)
+        self.numbers.pop(name, None)
+        if outer is not None:
+            self.numbers[name] = outer
+
+    def _gate(self, statement: ast.QuantumGate) -> None:
+        name = statement.name.name
+        signature = next((s for s in self.backend.signatures if s.name == name), None)
+        if signature is None:
+            known = ", ".join(sorted(s.name for s in self.backend.signatures))
+            raise self._refusal(statement, f"applies {name}; {self.backend.name} has {known}. Transpile it with Qiskit")
+        if statement.modifiers:
+            raise self._refusal(statement, f"changes {name} by a modifier, which is not read here")
+        angles = [float(number(argument, self.scope)) for argument in statement.arguments]
+        operands = [self._operands(statement, qubit) for qubit in statement.qubits]
+        if len(angles) != len(signature.angles) or len(operands) != signature.num_qubits:
+            raise self._refusal(
+                statement,
+                f"gives {name} {len(angles)} angles and {len(operands)} qubits; it takes {len(signature.angles)} and "
+                f"{signature.num_qubits}",
+            )
+        for qubits in self._broadcast(statement, operands):
+            self.circuit.add(name, *qubits, params=angles)
+
+    def _measure(
+        self, statement: ast.Statement, measure: ast.QuantumMeasurement, target: ast.Identifier | ast.IndexedIdentifier
+    ) -> None:
+        qubits, clbits = self._operands(statement, measure.qubit), self._targets(statement, target)
+        if len(qubits) != len(clbits):
+            raise self._refusal(statement, f"measures {len(qubits)} qubits into {len(clbits)} bits")
+        for qubit, clbit in zip(qubits, clbits, strict=True):
+            self.circuit.measure(qubit, clbit)
+
+    def _declare_qubits(self, statement: ast.Statement, name: str, count: int) -> None:
+        first = sum(map(len, self.qubits.values()))
+        if first + count > len(self.backend.qubits):
+            raise self._refusal(
+                statement,
+                f"declares qubits 0 to {first + count - 1}; {self.backend.name} has {len(self.backend.qubits)}",
+            )
+        self.qubits[name] = tuple(range(first, first + count))
+
+    def _declare_bits(self, name: str, count: int) -> None:
+        first = sum(map(len, self.bits.values()))
+        self.bits[name] = tuple(range(first, first + count))
+
+    def _all_operands(
+        self, statement: ast.Statement, where: Sequence[ast.Expression | ast.IndexedIdentifier]
+    ) -> list[int]:
+        if not where:
+            return list(range(len(self.backend.qubits)))
+        return [qubit for operand in where for qubit in self._operands(statement, operand)]
+
+    def _operands(self, statement: ast.Statement, operand: ast.Expression | ast.IndexedIdentifier) -> tuple[int, ...]:
+        if isinstance(operand, ast.Identifier) and operand.name.startswith("$"):
+            return (int(operand.name[1:]),)
+        return self._indexed(statement, operand, self.qubits, "qubit")
+
+    def _targets(self, statement: ast.Statement, target: ast.Identifier | ast.IndexedIdentifier) -> tuple[int, ...]:
+        return self._indexed(statement, target, self.bits, "bit")
+
+    def _indexed(
+        self,
+        statement: ast.Statement,
+        operand: ast.Expression | ast.IndexedIdentifier,
+        registers: dict[str, tuple[int, ...]],
+        kind: str,
+    ) -> tuple[int, ...]:
+        match operand:
+            case ast.Identifier(name=name) if name in registers:
+                return registers[name]
+            case ast.IndexedIdentifier(name=ast.Identifier(name=name), indices=[[index]]) if name in registers:
+                return self._part(statement, name, registers[name], index)
+            case ast.Identifier(name=name) | ast.IndexedIdentifier(name=ast.Identifier(name=name)):
+                raise self._refusal(statement, f"names {name}, which is no {kind} register")
+            case _:
+                raise self._refusal(statement, f"names its {kind}s in a way that is not read here")
+
+    def _part(
+        self,
+        statement: ast.Statement,
+        name: str,
+        register: tuple[int, ...],
+        index: ast.Expression | ast.RangeDefinition | ast.DiscreteSet,
+    ) -> tuple[int, ...]:
+        places = (
+            whole_numbers(index, self.scope)
+            if isinstance(index, ast.RangeDefinition | ast.DiscreteSet)
+            else [int(number(index, self.scope))]
+        )
+        if any(not -len(register) <= place < len(register) for place in places):
+            raise self._refusal(statement, f"names {name}[{places[0]}]; {name} has {len(register)} places, from 0")
+        return tuple(register[place] for place in places)
+
+    def _broadcast(self, statement: ast.Statement, operands: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+        """A gate on whole registers acts on their places one by one."""
+        longest = max(map(len, operands), default=1)
+        if any(len(operand) not in (1, longest) for operand in operands):
+            raise self._refusal(statement, "acts on registers of different lengths")
+        spread: Callable[[tuple[int, ...]], tuple[int, ...]] = lambda o: o * longest if len(o) == 1 else o  # noqa: E731
+        return list(zip(*map(spread, operands), strict=True))
+
+    def _refusal(self, statement: Statement, what: str) -> ProgramError:
+        line = f"line {statement.span.start_line}" if statement.span is not None else "a statement"
+        return ProgramError([Problem(where=f"{self.name}, {line}", what=what)])
+
+
+def _text(node: ast.QASMNode) -> str:
+    return str(openqasm3.dumps(node))  # pyright: ignore[reportUnknownMemberType]  # its keywords carry no types

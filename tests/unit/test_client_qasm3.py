@@ -1,0 +1,163 @@
+"""OpenQASM 3 in native gates, read without Qiskit: what comes out is what was written, and refusals name the line."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+
+import pytest
+
+from qubitd.client import BackendInfo, Limits, ProgramError
+from qubitd.client.qasm3 import read_qasm3
+from qubitd.compiler.device_file import load_device
+from qubitd.core.control import Condition
+from qubitd.wire.backends import backend_info
+
+
+@pytest.fixture(scope="module")
+def line5() -> BackendInfo:
+    file = load_device("line5")
+    limits = Limits(max_shots=1, max_circuits=1, max_total_shots=1, max_job_bytes=1)
+    return backend_info(
+        file.device, file.snapshot(), limits=limits, operational=True, simulated=True, server_version="1"
+    )
+
+
+def written(text: str, line5: BackendInfo) -> list[tuple[str, tuple[int, ...], tuple[float, ...], tuple[int, ...]]]:
+    circuit = read_qasm3(text, line5)
+    return [(i.name, i.qubits, tuple(map(float, i.params)), i.clbits or i.controls) for i in circuit]  # type: ignore[arg-type]  # no FromColumn here
+
+
+def test_declarations_gates_delays_and_measurements_are_read(line5: BackendInfo) -> None:
+    text = """
+    OPENQASM 3.0;
+    include "stdgates.inc";
+    const float half = pi / 2;
+    qubit[2] q;
+    qubit r;
+    bit[2] c;
+    bit d;
+    rz(-half + sin(0) * 3) q[0];
+    sx q;
+    cz q[1], r;
+    barrier q;
+    delay[100ns] q[-1];
+    delay[2 * 8dt] r;
+    x $4;
+    reset q[0:1];
+    c = measure q;
+    d = measure r;
+    """
+    assert written(text, line5) == [
+        ("rz", (0,), (-math.pi / 2,), ()),
+        ("sx", (0,), (), ()),
+        ("sx", (1,), (), ()),
+        ("cz", (1, 2), (), ()),
+        ("barrier", (0, 1), (), ()),
+        ("delay", (1,), (100 * 1e-9,), ()),
+        ("delay", (2,), (8e-9 * 2,), ()),
+        ("x", (4,), (), ()),
+        ("reset", (0,), (), ()),
+        ("reset", (1,), (), ()),
+        ("measure", (0,), (), (0,)),
+        ("measure", (1,), (), (1,)),
+        ("measure", (2,), (), (2,)),
+    ]
+    assert read_qasm3(text, line5).num_clbits == 3
+
+
+def test_conditions_become_truth_tables(line5: BackendInfo) -> None:
+    text = """
+    qubit[2] q; bit[2] c; bit d = measure q[0];
+    if (c == 2) { x q[0]; } else { sx q[0]; }
+    if (!c[1] && (d || c[0] ^ true)) x q[1];
+    while (int(d) >= 1) { d = measure q[1]; if (c[0]) break; continue; }
+    """
+    circuit = read_qasm3(text, line5, most=7)
+    first, second, third, fourth = circuit.conditions
+    assert first == Condition(clbits=(0, 1), truth=0b0100, text="c == 2")
+    assert [second.holds(v) for v in range(8)] == [not v & 2 and bool(v & 4 or not v & 1) for v in range(8)]
+    assert (third.clbits, third.truth) == ((2,), 0b10)
+    assert (fourth.clbits, fourth.truth) == ((0,), 0b10)
+    brackets = [(i.name, i.controls) for i in circuit if i.name in ("if", "else", "while", "end", "break", "continue")]
+    assert brackets == [
+        ("if", (0,)),
+        ("else", ()),
+        ("end", ()),
+        ("if", (1,)),
+        ("end", ()),
+        ("while", (2, 7)),
+        ("if", (3,)),
+        ("break", ()),
+        ("end", ()),
+        ("continue", ()),
+        ("end", ()),
+    ]
+
+
+def test_a_loop_is_written_out_only_if_its_variable_is_used(line5: BackendInfo) -> None:
+    text = "qubit q; for int i in [0:2] { rz(i * 0.5) q; } for int j in {3, 1} { sx q; } for int k in [4:-2:0] x $k;"
+    text = text.replace(" for int k in [4:-2:0] x $k;", " for int k in [4:-2:0] { rz(k) q; }")
+    assert written(text, line5) == [
+        *(("rz", (0,), (angle,), ()) for angle in (0.0, 0.5, 1.0)),
+        ("for", (), (), (2,)),
+        ("sx", (0,), (), ()),
+        ("end", (), (), ()),
+        *(("rz", (0,), (angle,), ()) for angle in (4.0, 2.0, 0.0)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("h q[0];", "applies h; line5 has cz, id, "),
+        ("rz q[0];", "gives rz 0 angles and 1 qubits; it takes 1 and 1"),
+        ("ctrl @ x q[0], q[1];", "changes x by a modifier"),
+        ("x p;", "names p, which is no qubit register"),
+        ("x q[2];", r"names q\[2\]; q has 2 places, from 0"),
+        ("cz q, r;", "acts on registers of different lengths"),
+        ("qubit[9] z;", "declares qubits 0 to 13; line5 has 5"),
+        ("c = measure q[0];", "measures 1 qubits into 2 bits"),
+        ("c[5] = measure q[0];", r"names c\[5\]; c has 2 places"),
+        ("rz(c) q[0];", "holds a classical bit where a constant is needed"),
+        ("rz(1 / 0) q[0];", "holds 1 / 0, which has no value"),
+        ("rz(theta) q[0];", "holds the name theta, which means nothing here"),
+        ("int i = 3;", "is a ClassicalDeclaration, which is not read here"),
+        ("gate g a { x a; }", "is a QuantumGateDefinition, which is not read here"),
+        ('bit[1] b = "0";', "gives a bit a first value"),
+        ("if (true) x q[0];", "holds a condition on 0 classical bits; 1 to 10 are possible"),
+        ("for int i in c { x q[0]; }", "runs over something that is neither a range nor a set"),
+        ("for int i in [0:0:3] { x q[0]; }", "holds a range with step 0"),
+        ("for int i in [0:2000000] { rz(i) q[0]; }", "is beyond 1000000 operations with loops written out"),
+        ("delay[3] q[0];", "holds no duration such as 100ns"),
+        ("if (c[0:1] == 1) x q[0];", "holds a range of c"),
+        ("if (c[4]) x q[0];", "holds bit 4 of c, which has 2"),
+    ],
+)
+def test_what_is_not_read_is_refused_by_line(line5: BackendInfo, line: str, complaint: str) -> None:
+    text = f"OPENQASM 3;\nqubit[2] q;\nqubit[3] r;\nbit[2] c;\n{line}\n"
+    with pytest.raises(ProgramError, match=complaint) as refused:
+        read_qasm3(text, line5)
+    assert refused.value.problems[0].where == "program, line 5"
+
+
+def test_what_is_no_program_is_refused(line5: BackendInfo) -> None:
+    with pytest.raises(ProgramError, match=r"^mine: "):
+        read_qasm3("qubit[2 q;", line5, name="mine")
+
+
+def test_it_needs_no_qiskit() -> None:
+    program = (
+        "import sys; sys.modules['qiskit'] = None\n"
+        "from qubitd.client.qasm3 import read_qasm3\n"
+        "from qubitd.compiler.device_file import load_device\n"
+        "from qubitd.wire.backends import Limits, backend_info\n"
+        "file = load_device('line5')\n"
+        "limits = Limits(max_shots=1, max_circuits=1, max_total_shots=1, max_job_bytes=1)\n"
+        "info = backend_info(file.device, file.snapshot(), limits=limits, operational=True, simulated=True,"
+        " server_version='')\n"
+        "print(len(list(read_qasm3('qubit[2] q; bit c; sx q[0]; c = measure q[0];', info))))\n"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (run.stdout, run.stderr) == ("2\n", "")
