@@ -13,7 +13,7 @@ from numpy.testing import assert_array_equal
 from qubitd.core.bindings import FromColumn
 from qubitd.core.circuit import CircuitBatch, CircuitBuilder, instructions, pack
 from qubitd.core.control import Condition
-from qubitd.core.job import JobSpec, MeasLevel, MeasReturn, Scheduling
+from qubitd.core.job import Decoupling, JobSpec, MeasLevel, MeasReturn, Scheduling
 from qubitd.core.sweep import Sweep, SweepAxis
 from qubitd.v1 import circuits_pb2, jobs_pb2
 from qubitd.wire.circuits import decode_batch, encode_batch
@@ -99,6 +99,7 @@ def specs(draw: st.DrawFn) -> JobSpec:
         client_data=draw(st.binary(max_size=40)),
         herald=level is not MeasLevel.RAW and draw(st.booleans()),
         scheduling=draw(st.sampled_from(Scheduling)),
+        dd=draw(st.none() | st.sampled_from(Decoupling)),
     )
 
 
@@ -146,7 +147,8 @@ def test_a_job_survives_the_wire(spec: JobSpec) -> None:
     decoded = decode_spec(parse(jobs_pb2.JobSpec, encode_spec(spec).SerializeToString()))
     assert_same_batch(decoded.batch, spec.batch)
     assert_same_sweep(decoded.sweep, spec.sweep)
-    for name in ("shots", "meas_level", "meas_return", "seed_simulator", "tags", "client_data", "herald", "scheduling"):
+    options = ("herald", "scheduling", "dd")
+    for name in ("shots", "meas_level", "meas_return", "seed_simulator", "tags", "client_data", *options):
         assert getattr(decoded, name) == getattr(spec, name)
 
 

@@ -18,7 +18,7 @@ from qubitd.core.capacity import Usage
 from qubitd.core.device import Meaning
 from qubitd.core.errors import Problem
 from qubitd.core.job import Assignment, JobStatus, ProgramResult, Trace
-from qubitd.core.plan import JobPlan, ProgramPlan
+from qubitd.core.plan import JobPlan, ProgramPlan, StagePlan
 from qubitd.core.properties import OperationProperties, QubitProperties
 from qubitd.core.snapshot import Parameter, Snapshot
 from qubitd.v1 import backends_pb2, calibrations_pb2, circuits_pb2, jobs_pb2
@@ -77,6 +77,7 @@ PLANS = st.builds(
     instrument_seconds=POSITIVE,
     queue_length=COUNT,
     revision=COUNT,
+    stages=st.lists(st.builds(StagePlan, name=TEXT, seconds=POSITIVE), max_size=3).map(tuple),
     log=st.lists(TEXT, max_size=3).map(tuple),
 )
 PARAMETERS = st.builds(

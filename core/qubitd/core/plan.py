@@ -21,6 +21,16 @@ class ProgramPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StagePlan:
+    """One stage of a job."""
+
+    name: str
+    """`check`, `schedule`, `assemble`, `run`."""
+    seconds: float
+    """That it took just now, or of instrument time that it would take."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobPlan:
     """What a job would take."""
 
@@ -36,5 +46,7 @@ class JobPlan:
     """Jobs that would start before this one."""
     revision: int
     """Calibration revision that was compiled for."""
+    stages: tuple[StagePlan, ...] = ()
+    """In their order; all of the daemon's, those before `run`, were gone through to find this out."""
     log: tuple[str, ...] = ()
     """Lines for the owner, such as a rounded delay."""

@@ -1111,6 +1111,7 @@ class ExplainResponse(google.protobuf.message.Message):
     QUEUE_LENGTH_FIELD_NUMBER: builtins.int
     REVISION_FIELD_NUMBER: builtins.int
     LOG_FIELD_NUMBER: builtins.int
+    STAGES_FIELD_NUMBER: builtins.int
     upload_bytes: builtins.int
     """Bytes that the first chunk would send to the instruments."""
     instrument_seconds: builtins.float
@@ -1131,6 +1132,10 @@ class ExplainResponse(google.protobuf.message.Message):
     def log(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Lines for the owner, such as a rounded delay."""
 
+    @property
+    def stages(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___StagePlan]:
+        """Stages in their order."""
+
     def __init__(
         self,
         *,
@@ -1141,10 +1146,33 @@ class ExplainResponse(google.protobuf.message.Message):
         queue_length: builtins.int = ...,
         revision: builtins.int = ...,
         log: collections.abc.Iterable[builtins.str] | None = ...,
+        stages: collections.abc.Iterable[Global___StagePlan] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["instrument_seconds", b"instrument_seconds", "log", b"log", "memories", b"memories", "programs", b"programs", "queue_length", b"queue_length", "revision", b"revision", "upload_bytes", b"upload_bytes"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["instrument_seconds", b"instrument_seconds", "log", b"log", "memories", b"memories", "programs", b"programs", "queue_length", b"queue_length", "revision", b"revision", "stages", b"stages", "upload_bytes", b"upload_bytes"]) -> None: ...
 
 Global___ExplainResponse: typing_extensions.TypeAlias = ExplainResponse
+
+@typing.final
+class StagePlan(google.protobuf.message.Message):
+    """One stage of a job."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    SECONDS_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """`check`, `schedule`, `assemble`, `run`."""
+    seconds: builtins.float
+    """Seconds that it took just now, or of instrument time that it would take."""
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        seconds: builtins.float = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["name", b"name", "seconds", b"seconds"]) -> None: ...
+
+Global___StagePlan: typing_extensions.TypeAlias = StagePlan
 
 @typing.final
 class ProgramPlan(google.protobuf.message.Message):

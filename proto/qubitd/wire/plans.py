@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qubitd.core.capacity import Usage
-from qubitd.core.plan import JobPlan, ProgramPlan
+from qubitd.core.plan import JobPlan, ProgramPlan, StagePlan
 from qubitd.v1 import jobs_pb2
 from qubitd.wire.parsing import check_finite
 
@@ -23,6 +23,7 @@ def encode_plan(plan: JobPlan) -> jobs_pb2.ExplainResponse:
         instrument_seconds=plan.instrument_seconds,
         queue_length=plan.queue_length,
         revision=plan.revision,
+        stages=[jobs_pb2.StagePlan(name=stage.name, seconds=stage.seconds) for stage in plan.stages],
         log=plan.log,
     )
 
@@ -50,5 +51,9 @@ def decode_plan(message: jobs_pb2.ExplainResponse) -> JobPlan:
         instrument_seconds=check_finite(message.instrument_seconds, where="instrument_seconds"),
         queue_length=message.queue_length,
         revision=message.revision,
+        stages=tuple(
+            StagePlan(name=stage.name, seconds=check_finite(stage.seconds, where="stage, seconds"))
+            for stage in message.stages
+        ),
         log=tuple(message.log),
     )

@@ -12,6 +12,8 @@ from qubitd.core.errors import InvalidInputError, QubitdError
 COMMANDS = {
     "serve": "keep a daemon running for one device",
     "run": "run an OpenQASM file and print its counts",
+    "explain": "say what a circuit would take, without running it",
+    "pulses": "draw what a circuit plays on each line",
     "jobs": "list your jobs",
     "job": "show one job",
     "watch": "follow one job to its end",

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from qubitd.compiler.chunk import Pack
 from qubitd.compiler.compile import Compiled as CheckedJob
@@ -17,7 +18,7 @@ from qubitd.compiler.survey import survey
 from qubitd.compiler.verify import Ceilings, Verify
 from qubitd.core.device import Device
 from qubitd.core.job import JobSpec, MeasLevel, ProgramResult
-from qubitd.core.plan import JobPlan
+from qubitd.core.plan import JobPlan, StagePlan
 from qubitd.core.program import Chunk, Program
 from qubitd.core.snapshot import Snapshot
 from qubitd.drivers.controller import Controller, Readings
@@ -30,6 +31,8 @@ from qubitd.wire.specs import decode_spec
 
 MOST_KEPT_BYTES = 4 * 2**20
 """Bytes of a job that may stay in memory, decoded and compiled, until it starts."""
+_STAGES = ("check", "schedule", "assemble", "run")
+"""Of a job that is explained."""
 _DISCRIMINATOR = ("readout.rotation", "readout.threshold")
 
 
@@ -116,13 +119,21 @@ class Toolchain:
             InvalidInputError: with every problem of the job.
             DriverError: the controller has no way to play it.
         """
+        times = [self._now()]
         job = compile_job(self._device, snapshot, spec)
+        times.append(self._now())
         programs, pack = self._verified(job), self._pack(job, spec)
         found = explain(job, programs, shots=spec.shots, pack=pack, most_seconds=MAX_JOB_SECONDS)
+        times.append(self._now())
+        upload_bytes = self._controller.assemble(found.survey.first).upload_bytes
+        times.append(self._now())
+        seconds = [max(0, after - before) * 1e-9 for before, after in pairwise(times)]
+        stages = zip(_STAGES, (*seconds, found.survey.instrument_seconds), strict=True)
         return JobPlan(
             programs=found.programs,
             memories=found.memories,
-            upload_bytes=self._controller.assemble(found.survey.first).upload_bytes,
+            upload_bytes=upload_bytes,
+            stages=tuple(StagePlan(name=name, seconds=time) for name, time in stages),
             instrument_seconds=found.survey.instrument_seconds,
             queue_length=queue_length,
             revision=snapshot.revision,

@@ -1,0 +1,72 @@
+"""`qubitd explain`: what a circuit file would take, from the daemon that would run it; nothing is queued."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+
+from qubitd.cli.chosen_daemon import chosen_backend, note
+from qubitd.cli.circuit_file import add_circuit, add_timing, native_circuit
+from qubitd.client import JobPlan
+from qubitd.core.plan import StagePlan
+from qubitd.provider.qasm import read_circuit
+
+_UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    add_circuit(parser)
+    add_timing(parser)
+    parser.add_argument("--shots", type=int, default=1024, metavar="N", help="times it would be run (%(default)s)")
+    parser.add_argument("--json", action="store_true", help="one line of JSON on stdout")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Ask for the plan and print it."""
+    circuit = read_circuit(arguments.file)
+    with chosen_backend(arguments.server, arguments.backend, arguments.device) as backend:
+        native = native_circuit(
+            circuit, backend, arguments.file, measures_all=arguments.measure_all, seed=arguments.seed
+        )
+        plan = backend.explain(native, shots=arguments.shots, scheduling=arguments.scheduling, dd=arguments.dd)
+        name = backend.name
+    for line in plan.log:
+        note(line)
+    if arguments.json:
+        print(json.dumps(asdict(plan)))
+    else:
+        print("\n".join(plan_lines(plan, name=name, shots=arguments.shots)))
+    return 0
+
+
+def plan_lines(plan: JobPlan, *, name: str, shots: int) -> Iterator[str]:
+    """Write a plan for people."""
+    count = len(plan.programs)
+    yield f"{name}, revision {plan.revision}: {count} {'program' if count == 1 else 'programs'} of {shots} shots"
+    for program in plan.programs:
+        yield (
+            f"{program.name}: {duration(program.duration)} in each shot, {program.num_plays} pulses; "
+            f"fidelity {program.success:.4f} by the Target's errors"
+        )
+    if plan.stages:
+        yield f"stages: {', '.join(map(_stage, plan.stages))}"
+    yield f"upload: {plan.upload_bytes} bytes for the first chunk"
+    yield f"queue: {plan.queue_length} {'job' if plan.queue_length == 1 else 'jobs'} would start before it"
+    yield "memory of the first chunk:"
+    width = max((len(usage.sequencer) for usage in plan.memories), default=0)
+    for usage in plan.memories:
+        part = usage.used / usage.limit if usage.limit else 0.0
+        yield f"  {usage.sequencer:<{width}}  {usage.memory:<19} {usage.used:>8} of {usage.limit:>8}  {part:>6.1%}"
+
+
+def duration(seconds: float) -> str:
+    """Write a time with three digits in the unit that fits."""
+    scale, unit = next((pair for pair in _UNITS if abs(seconds) >= pair[0]), _UNITS[-1])
+    return f"{seconds / scale:.3g} {unit}"
+
+
+def _stage(stage: StagePlan) -> str:
+    return f"{stage.name} {duration(stage.seconds)}"

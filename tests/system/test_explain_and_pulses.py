@@ -1,0 +1,111 @@
+"""`qubitd explain` and `qubitd pulses`: what a circuit would take and play, from a daemon, with nothing queued."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from qubitd.cli.__main__ import main
+from qubitd.cli.daemon_process import DaemonProcess
+from qubitd.cli.explain import duration, plan_lines
+from qubitd.core.capacity import Usage
+from qubitd.core.plan import JobPlan, ProgramPlan, StagePlan
+
+BELL = 'OPENQASM 2.0; include "qelib1.inc"; qreg q[2]; creg c[2]; h q[0]; cx q[0], q[1]; measure q -> c;'
+WAITING = (
+    'OPENQASM 3.0; include "stdgates.inc"; qubit[1] q; bit[1] c; '
+    "sx q[0]; delay[2us] q[0]; sx q[0]; c[0] = measure q[0];"
+)
+
+
+@pytest.fixture
+def bell(tmp_path: Path) -> Path:
+    file = tmp_path / "bell.qasm"
+    file.write_text(BELL)
+    return file
+
+
+def test_a_plan_is_written_for_people() -> None:
+    plan = JobPlan(
+        programs=(ProgramPlan(name="bell", duration=948e-9, num_plays=6, success=0.97),),
+        memories=(Usage(sequencer="slot1.seq0 (q0.drive)", memory="instructions", used=18, limit=16384),),
+        upload_bytes=5547,
+        instrument_seconds=0.216,
+        queue_length=1,
+        revision=3,
+        stages=(StagePlan(name="check", seconds=2e-3), StagePlan(name="run", seconds=0.216)),
+    )
+    assert list(plan_lines(plan, name="line5", shots=1024)) == [
+        "line5, revision 3: 1 program of 1024 shots",
+        "bell: 948 ns in each shot, 6 pulses; fidelity 0.9700 by the Target's errors",
+        "stages: check 2 ms, run 216 ms",
+        "upload: 5547 bytes for the first chunk",
+        "queue: 1 job would start before it",
+        "memory of the first chunk:",
+        "  slot1.seq0 (q0.drive)  instructions              18 of    16384    0.1%",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.0, "0 ns"), (3e-10, "0.3 ns"), (1e-9, "1 ns"), (1.5e-4, "150 us"), (12.0, "12 s")]
+)
+def test_times_have_the_unit_that_fits(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_explain_asks_the_daemon(bell: Path, daemon: DaemonProcess, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--server", daemon.address, "--seed", "1", "--shots", "500"]
+    assert main(["explain", str(bell), *options]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("line5, revision 1: 1 program of 500 shots\nbell: 9")
+    assert "stages: check " in out
+    assert "readout)  bins " in out
+    assert main(["explain", str(bell), *options, "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert [stage["name"] for stage in plan["stages"]] == ["check", "schedule", "assemble", "run"]
+    assert plan["stages"][-1]["seconds"] == pytest.approx(plan["instrument_seconds"])
+    assert 0.9 < plan["programs"][0]["success"] < 1
+    assert plan["upload_bytes"] > 1000
+
+
+def test_explain_counts_the_pulses_of_decoupling(
+    tmp_path: Path, daemon: DaemonProcess, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "waiting.qasm"
+    file.write_text(WAITING)
+    plays = []
+    for options in ([], ["--dd", "xy4"]):
+        assert main(["explain", str(file), "--server", daemon.address, "--json", *options]) == 0
+        (program,) = json.loads(capsys.readouterr().out)["programs"]
+        plays.append(program["num_plays"])
+    assert plays[1] == plays[0] + 4
+
+
+@pytest.mark.parametrize(("suffix", "begins"), [(".svg", b"<?xml"), (".png", b"\x89PNG")])
+def test_pulses_are_drawn(
+    bell: Path, daemon: DaemonProcess, capsys: pytest.CaptureFixture[str], suffix: str, begins: bytes
+) -> None:
+    output = bell.parent / "made" / f"bell{suffix}"
+    assert main(["pulses", str(bell), "--server", daemon.address, "--output", str(output)]) == 0
+    assert capsys.readouterr().out == f"{output}\n"
+    assert output.read_bytes().startswith(begins)
+
+
+def test_pulses_are_written(bell: Path, daemon: DaemonProcess, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--server", daemon.address, "--seed", "1", "--text", "--scheduling", "asap"]
+    assert main(["pulses", str(bell), *options]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("program 'bell': 9")
+    assert out.count(" acquire ") == 2
+
+
+def test_what_cannot_be_drawn_is_told(
+    bell: Path, daemon: DaemonProcess, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["pulses", str(bell), "--output", "bell.gif"]) == 1
+    assert "ends in .svg, .png, .pdf" in capsys.readouterr().err
+    monkeypatch.setattr("qubitd.cli.pulses.MOST_PULSES", 3)
+    assert main(["pulses", str(bell), "--server", daemon.address, "--output", str(bell.parent / "a.svg")]) == 1
+    assert "pulses, and a picture shows 1 to 3; use --text" in capsys.readouterr().err
