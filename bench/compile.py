@@ -4,7 +4,8 @@ Medians of interleaved runs. What we make of a circuit is scheduled, so the refe
 schedules, too (`scheduling_method="alap"`, on a Target with the device's durations); without scheduling it returns a
 native circuit nearly untouched, and its figure is beside it. The last line of `--json` is one JSON object: its `ratio`
 is our gates per second at depth 1000, bytes to verified program, over the reference's; `ratio_unscheduled` is that over
-the other's. `--scaling` measures time and peak memory from 10^3 to 3 x 10^6 gates instead.
+the other's. `--scaling` measures time and peak memory from 10^3 to 3 x 10^6 gates instead; `--peers` compiles the same
+layers with LabOne Q and QubiC's distproc.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
+import peers
 from qiskit import QuantumCircuit, transpile
 
 from qubitd.compiler.chunk import Pack
@@ -289,14 +291,25 @@ def scaling(rounds: int) -> dict[str, float]:
     return {"exponent_time": exponents[0], "exponent_memory": exponents[1]}
 
 
+def beside_peers(rounds: int) -> dict[str, float]:
+    """Print what others take for the layers, beside our bytes to Q1ASM."""
+    ours: dict[int, float] = {}
+    for depth in peers.DEPTHS:
+        message = message_of(pack([layers(depth)]))
+        ours[depth] = statistics.median(milliseconds(to_text, message) for _ in range(rounds))
+    return {f"{name}, depth {depth}": ratio for (name, depth), ratio in peers.compare(ours).items()}
+
+
 def main() -> int:
     """Print what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     parser.add_argument("--rounds", type=int, default=7, help="runs of each row (%(default)s)")
     parser.add_argument("--scaling", action="store_true", help="time and memory from 10^3 to 3 x 10^6 gates")
+    parser.add_argument("--peers", action="store_true", help="the same layers by other compilers, from PyPI")
     options = parser.parse_args()
-    found = scaling(options.rounds) if options.scaling else compare(options.rounds)
+    measure = beside_peers if options.peers else scaling if options.scaling else compare
+    found = measure(options.rounds)
     if options.json:
         print(json.dumps(found))
     return 0
