@@ -18,6 +18,7 @@ from qubitd.compiler.decouple import decoupling_problems
 from qubitd.compiler.device_file import load_device
 from qubitd.compiler.expected import expected
 from qubitd.core.circuit import CircuitBatch, CircuitBuilder, Instruction, instructions, pack
+from qubitd.core.control import Condition
 from qubitd.core.errors import InvalidCircuitError
 from qubitd.core.job import Decoupling, JobSpec, Scheduling
 from qubitd.core.program import Program
@@ -159,13 +160,21 @@ def test_more_operations_than_a_job_may_hold_are_refused(monkeypatch: pytest.Mon
     assert "makes more than 3 operations" in refused(builder)
 
 
-def test_what_the_device_lacks_and_control_flow_are_named() -> None:
+def test_what_the_device_lacks_is_named() -> None:
     device = replace(FILE.device, gates={name: gate for name, gate in FILE.device.gates.items() if name != "x"})
-    builder = CircuitBuilder(name="loop", num_qubits=1, num_clbits=1).for_(2).add("sx", 0).end()
-    batch = pack([builder])
-    lacking, flowing = decoupling_problems(device, batch.circuits, batch.operations, frozenset())
+    (lacking,) = decoupling_problems(device, frozenset())
     assert str(lacking) == "dd: needs x, which classroom5 lacks on q0, q1, q2, q3, q4"
-    assert str(flowing) == "circuit 0 ('loop'): has control flow, which dd does not go with"
+
+
+def test_loops_are_decoupled_and_circuits_that_look_at_outcomes_are_refused() -> None:
+    looping = CircuitBuilder(name="loop", num_qubits=1, num_clbits=1).add("sx", 0)
+    looping.for_(3).delay(0, 2e-6).add("sx", 0).end().measure(0, 0)
+    spec = JobSpec(batch=pack([looping]), sweep=Sweep(), shots=1, dd=Decoupling.X2)
+    (program,) = compile_job(FILE.device, FILE.snapshot(), spec).programs()
+    assert len(pulses(program)) == 4 + 3 * 2
+    looking = CircuitBuilder(name="look", num_qubits=1, num_clbits=1).measure(0, 0)
+    looking.if_(Condition(clbits=(0,), truth=0b10, text="c")).add("x", 0).end()
+    assert "looks at outcomes while it runs" in refused(looking)
 
 
 def test_expected_counts_the_pulses_errors() -> None:

@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 from qiskit import QuantumCircuit
 from qiskit.circuit import Gate
 from qiskit.circuit.library import get_standard_gate_name_mapping
-from qiskit.quantum_info import Operator
+from qiskit.quantum_info import Operator, Statevector
 
 from qubitd.client import GateSignature
 from qubitd.compiler.compile import compile_circuits
 from qubitd.compiler.device_file import DeviceFile, load_device, read_device
+from qubitd.compiler.expected import ideal
 from qubitd.compiler.pipeline import Pipeline
 from qubitd.core.circuit import CircuitBatch, CircuitBuilder, pack
 from qubitd.core.program import Program
@@ -44,8 +45,10 @@ frequency = 5e9
 x.duration = 20e-9
 x.amplitude = 0.04
 reset.duration = 1e-6
+readout.frequency = 7e9
 [qubits.q1]
 frequency = 5.1e9
+readout.frequency = 7.1e9
 x.duration = 24e-9
 x.amplitude = -0.03
 [gates.rz]
@@ -81,6 +84,10 @@ error = 0.0
 steps = [{ play = "square", line = "drive", length = "x.duration", amplitude = "x.amplitude", phase = "-phi" }]
 definition = "gate gpi(phi) q { gphase(-pi/2); r(pi, phi) q; }"
 equivalences = ["gate y q { gphase(pi/2); gphase(pi/2); gpi(pi/2) q; }"]
+[gates.measure]
+on = "qubits"
+duration = 100e-9
+steps = [{ acquire = 100e-9, delay = 0.0 }]
 [gates.ry]
 on = ["q0"]
 angles = ["theta"]
@@ -216,3 +223,19 @@ def test_every_gate_alone_is_qiskits(gates: GateSet) -> None:
             batch, reference = written(gates, [(name, on, angles)])
             overlap = np.trace(unitary_of(gates, batch).conj().T @ Operator(reference).data)
             assert abs(overlap) / 2**gates.num_qubits == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.parametrize("gates", SETS, ids=lambda gates: gates.file.device.name)
+@settings(max_examples=15)
+@given(data=st.data())
+def test_predicted_counts_without_noise_are_qiskits(gates: GateSet, data: st.DataObject) -> None:
+    steps = data.draw(gates.circuits())
+    _, reference = written(gates, steps)
+    builder = CircuitBuilder(name="a", num_qubits=gates.num_qubits, num_clbits=gates.num_qubits)
+    for name, on, angles in steps:
+        builder.add(name, *on, params=angles)
+    for qubit in range(gates.num_qubits):
+        builder.measure(qubit, qubit)
+    (distribution,) = ideal(gates.file.device, gates.file.snapshot(), pack([builder]))
+    for bits, probability in Statevector(reference).probabilities_dict().items():
+        assert distribution.get(bits, 0.0) == pytest.approx(probability, abs=1e-9)

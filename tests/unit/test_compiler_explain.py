@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from qubitd.compiler.chunk import Pack
-from qubitd.compiler.compile import Compiled, compile_circuits
+from qubitd.compiler.compile import Compiled, compile_circuits, compile_job
 from qubitd.compiler.device_file import load_device
 from qubitd.compiler.errors import JobTooLongError, ProgramTooLargeError
 from qubitd.compiler.explain import Explanation, explain
 from qubitd.core.capacity import Usage
 from qubitd.core.circuit import CircuitBuilder, pack
+from qubitd.core.job import Decoupling, JobSpec
 from qubitd.core.program import Chunk
 from qubitd.core.sweep import Sweep, SweepAxis
 
@@ -50,6 +51,16 @@ def test_durations_pulses_and_success_are_told_for_each_program() -> None:
     assert good.success == pytest.approx(np.prod([1 - error for error in errors]))
     assert (idle.duration, idle.num_plays, idle.success) == (1e-6, 0, 1.0)
     assert found.survey.instrument_seconds == pytest.approx(10 * (950e-9 + 1e-6 + 2 * 210e-6))
+
+
+def test_building_blocks_count_when_composite_gates_were_written_out() -> None:
+    device, snapshot = (file := load_device("classroom5")).device, file.snapshot()
+    builder = CircuitBuilder(name="a", num_qubits=2, num_clbits=1).add("cx", 0, 1).measure(0, 0)
+    spec = JobSpec(batch=pack([builder]), sweep=Sweep(), shots=1, dd=Decoupling.X2)
+    (program,) = explained(compile_job(device, snapshot, spec), shots=1).programs
+    # While q0 is measured q1 waits between its half turns: two pulses.
+    names = (*("q1.sx.error", "q1.x.error") * 2, "q0_q1.cz.error", "q0.measure.error")
+    assert program.success == pytest.approx(np.prod([1 - snapshot.value(name) for name in names]))
 
 
 def test_the_first_chunk_and_its_memories_are_told() -> None:

@@ -7,6 +7,7 @@ gate's error is stated below what T1 and T2 alone cost it: simulations made from
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from qubitd.core.decoherence import coherence_limit
@@ -60,13 +61,7 @@ def target_properties(device: Device, snapshot: Snapshot) -> TargetProperties:
         InvalidCalibrationError: a duration that a gate needs is missing.
         OffGridError: a duration is off the grid.
     """
-    operations = [
-        row
-        for gate in device.gates.values()
-        if not gate.internal
-        for operands in gate.operands
-        if (row := _operation(device, snapshot, gate, operands)) is not None
-    ]
+    operations = [row for row in gate_properties(device, snapshot) if not device.gates[row.name].internal]
     delays = [
         OperationProperties(name="delay", operands=(i,), duration=None, error=None) for i in range(device.num_qubits)
     ]
@@ -75,6 +70,20 @@ def target_properties(device: Device, snapshot: Snapshot) -> TargetProperties:
         operations=(*operations, *delays),
         qubits=tuple(_qubit(snapshot, name) for name in device.qubits),
     )
+
+
+def gate_properties(device: Device, snapshot: Snapshot) -> Iterator[OperationProperties]:
+    """Derive duration and error of every gate that has an error, those included that only composite gates are made of.
+
+    Raises:
+        InvalidCalibrationError: a duration that a gate needs is missing.
+        OffGridError: a duration is off the grid.
+    """
+    for gate in device.gates.values():
+        for operands in gate.operands:
+            row = _operation(device, snapshot, gate, operands)
+            if row is not None:
+                yield row
 
 
 def fixed_number(device: Device, values: Values, operands: tuple[int, ...], number: Number) -> float:

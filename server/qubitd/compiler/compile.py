@@ -160,7 +160,7 @@ def _decoupling_problems(gates: CalibratedGates, spec: JobSpec, flat: Flattened)
     swept = frozenset(name for axis in spec.sweep.axes for name in axis.names)
     what = "looks at outcomes while it runs, which goes without dynamical decoupling; leave dd out"
     dynamic = (Problem(where=circuit_name(i, spec.batch.circuits[i]), what=what, circuit=i) for i in flat.guards)
-    return (*decoupling_problems(gates.device, flat.batch.circuits, flat.batch.operations, swept), *dynamic)
+    return (*decoupling_problems(gates.device, swept), *dynamic)
 
 
 def _decoupled(

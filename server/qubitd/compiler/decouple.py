@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from qubitd.compiler.columns import Columns, Floats, Ints, Wires
 from qubitd.compiler.gate_table import mask_of
 from qubitd.compiler.schedule import Schedule
-from qubitd.core.circuit import Circuit, Operation, offsets
+from qubitd.core.circuit import Circuit, Operation
 from qubitd.core.device import Device
 from qubitd.core.errors import Problem
 from qubitd.core.job import Decoupling
@@ -139,15 +139,11 @@ def _is_between(acts: Ints, size: int) -> NDArray[np.bool_]:
     return found
 
 
-def decoupling_problems(
-    device: Device, circuits: Sequence[Circuit], operations: Sequence[Operation], swept: frozenset[str]
-) -> tuple[Problem, ...]:
+def decoupling_problems(device: Device, swept: frozenset[str]) -> tuple[Problem, ...]:
     """Find what keeps circuits from being decoupled.
 
     Args:
         device: whose gates the pulses are.
-        circuits: of the job.
-        operations: their table.
         swept: parameters that a sweep changes.
     """
     found: list[Problem] = []
@@ -160,11 +156,6 @@ def decoupling_problems(
     if durations:
         what = f"fixes pulses at the times of one calibration; it goes with no sweep of {', '.join(durations)}"
         found.append(Problem(where="dd", what=what))
-    found += [
-        Problem(where=f"circuit {i} ({circuit.name!r})", what="has control flow, which dd does not go with", circuit=i)
-        for i, circuit in enumerate(circuits)
-        if len(circuit) and offsets(circuit, operations).controls[-1]
-    ]
     return tuple(found)
 
 

@@ -17,7 +17,7 @@ from qubitd.core.capacity import Usage
 from qubitd.core.circuit import Circuit
 from qubitd.core.plan import ProgramPlan
 from qubitd.core.program import Program
-from qubitd.core.properties import target_properties
+from qubitd.core.properties import gate_properties
 from qubitd.core.ticks import to_seconds
 
 
@@ -69,10 +69,9 @@ def _noted(compiled: Compiled, programs: Iterable[Program], plans: list[ProgramP
 
 def _successes(compiled: Compiled) -> Iterator[float]:
     """Give the chance of each program: all bindings and points of a circuit have the same."""
-    properties = target_properties(compiled.gates.device, compiled.gates.snapshot)
     errors = {
         GateKey(name=row.name, operands=row.operands): row.error
-        for row in properties.operations
+        for row in gate_properties(compiled.gates.device, compiled.gates.snapshot)
         if row.error is not None
     }
     for circuit in compiled.batch.circuits:
