@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 
 class QubitdError(Exception):
     """What, where, which limit, and what to do, in one message for the person who reads it."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Cross to another process whole: an exception is otherwise made again from its message alone."""
+        return _made_again, (type(self), self.args, self.__dict__)
+
+
+def _made_again(kind: type[QubitdError], arguments: tuple[Any, ...], attributes: dict[str, Any]) -> QubitdError:
+    error = kind.__new__(kind, *arguments)
+    error.args = arguments
+    error.__dict__.update(attributes)
+    return error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ from qubitd.server.book import JobBook
 from qubitd.server.calibrations import Calibrations
 from qubitd.server.ceilings import ceilings_of
 from qubitd.server.clocks import Clocks
+from qubitd.server.compile_process import CompileProcess, Kit
 from qubitd.server.denials import Denials
 from qubitd.server.dispatch import Dispatch, Durations
 from qubitd.server.engine import Engine, Parts
@@ -165,7 +166,8 @@ class _Daemon:
             run_time=chunk_time(rack.file),
             now=time.time_ns,
         )
-        self._workshop = Workshop(store=store, toolchain=toolchain)
+        helper = CompileProcess(Kit(device=settings.device.device, rack=rack.file))
+        self._workshop = Workshop(store=store, toolchain=toolchain, helper=helper)
         clocks = Clocks()
         self._broken = broken
         book = JobBook(

@@ -190,8 +190,7 @@ class Engine:
         """
         snapshot = self._calibrations.current
         length = len(self._dispatch)
-        toolchain = self._workshop.toolchain
-        return await self._workshop.for_waiting(lambda: toolchain.explain(spec, snapshot, queue_length=length))
+        return await self._workshop.explain(spec, snapshot, queue_length=length)
 
     async def delete(self, *, owner: str, job_id: str) -> None:
         """Remove an ended job's content.

@@ -40,6 +40,7 @@ CODES: dict[type[QubitdError], grpc.StatusCode] = {
     errors.StoreError: grpc.StatusCode.UNAVAILABLE,
     errors.DiskFullError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.TooBusyError: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.CompileProcessError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.StoreCorruptError: grpc.StatusCode.DATA_LOSS,
 }
 

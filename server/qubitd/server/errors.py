@@ -204,6 +204,19 @@ class TooBusyError(QubitdError):
         super().__init__(f"{what}; the limit is {limit} at once; send this again in a moment")
 
 
+class CompileProcessError(QubitdError):
+    """A job could not be compiled because the process that does so died."""
+
+    def __init__(self, *, attempts: int) -> None:
+        self.attempts = attempts
+        super().__init__(
+            f"the process that compiles big jobs ended {attempts} times over this one; it may need more memory than "
+            f"the machine gives it: split the job, and look into the daemon's log"
+            if attempts
+            else "the daemon is stopping and compiles nothing more"
+        )
+
+
 class StoreTooNewError(StoreError):
     """The store was written by a newer version."""
 

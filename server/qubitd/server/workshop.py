@@ -12,20 +12,30 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from qubitd.core.job import JobSpec
+from qubitd.core.plan import JobPlan
 from qubitd.core.snapshot import Snapshot
+from qubitd.server.compile_process import CompileProcess
 from qubitd.server.store.store import Store
 from qubitd.server.toolchain import Compiled, Toolchain, Validated
 
 _Result = TypeVar("_Result")
+BIG_PROGRAMS = 2_000
+"""Programs of a job above which another process looks at it."""
+BIG_BYTES = 2**18
+"""Bytes of such a job."""
+BIG_OPERATIONS = 100_000
+"""Operations of such a job."""
 _KEPT = 4
 """Compiled jobs that are kept for their start; any other is compiled again then."""
 
 
 class Workshop:
-    """Two threads and what they know how to do."""
+    """Two threads, a process for big jobs, and what they know how to do."""
 
-    def __init__(self, *, store: Store, toolchain: Toolchain) -> None:
+    def __init__(self, *, store: Store, toolchain: Toolchain, helper: CompileProcess) -> None:
         self.toolchain = toolchain
+        self._helper = helper
         self._store = store
         self._waiting_jobs = ThreadPoolExecutor(max_workers=1, thread_name_prefix="validate")
         self._running_job = ThreadPoolExecutor(max_workers=1, thread_name_prefix="prepare")
@@ -37,13 +47,23 @@ class Workshop:
         Raises:
             QubitdError: the job cannot run, or the store has lost it.
         """
-        spec = self._spec(job_id)
-        validated = await self.for_waiting(lambda: self.toolchain.validate(spec(), snapshot))
+        spec, programs = self._spec(job_id), self._store.jobs.num_programs(job_id)
+        validated = await self.for_waiting(lambda: self._validate(spec(), programs, snapshot))
         if validated.compiled is not None:
             self._kept[job_id, snapshot.revision] = validated.compiled
         while len(self._kept) > _KEPT:
             self._kept.popitem(last=False)
         return validated
+
+    async def explain(self, spec: JobSpec, snapshot: Snapshot, *, queue_length: int) -> JobPlan:
+        """Say what a job would take.
+
+        Raises:
+            QubitdError: the job cannot run.
+        """
+        is_big = spec.num_programs > BIG_PROGRAMS or sum(map(len, spec.batch.circuits)) > BIG_OPERATIONS
+        compiler = self._helper if is_big else self.toolchain
+        return await self.for_waiting(lambda: compiler.explain(spec, snapshot, queue_length=queue_length))
 
     async def take(self, job_id: str, snapshot: Snapshot) -> Compiled:
         """Give a compiled job for its start, as kept or compiled now, and keep it no longer.
@@ -69,6 +89,11 @@ class Workshop:
         """Start nothing more."""
         for thread in (self._waiting_jobs, self._running_job):
             thread.shutdown(wait=False, cancel_futures=True)
+        self._helper.close()
+
+    def _validate(self, spec: bytes, programs: int, snapshot: Snapshot) -> Validated:
+        is_big = programs > BIG_PROGRAMS or len(spec) > BIG_BYTES
+        return (self._helper if is_big else self.toolchain).validate(spec, snapshot)
 
     def _spec(self, job_id: str) -> Callable[[], bytes]:
         digest = self._store.jobs.spec_digest(job_id)

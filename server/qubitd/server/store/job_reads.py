@@ -139,6 +139,17 @@ class JobReads:
             for n, first_program, programs, first_shot, shots, pieces, digest in rows
         ]
 
+    def num_programs(self, job_id: str) -> int:
+        """Give how many programs a job has.
+
+        Raises:
+            UnknownJobError: there is none.
+        """
+        row = self._connection.execute("SELECT programs FROM job WHERE id = ? AND deleted = 0", (job_id,)).fetchone()
+        if row is None:
+            raise UnknownJobError(job_id=job_id)
+        return int(row[0])
+
     def spec_digest(self, job_id: str) -> str:
         """Give the digest of the blob that holds what a job asks for."""
         return self._digest("spec_digest", job_id)

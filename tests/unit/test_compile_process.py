@@ -1,0 +1,117 @@
+"""Big jobs are looked at in another process, which may die at any time."""
+
+from __future__ import annotations
+
+import operator
+import os
+import pickle
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+import psutil
+import pytest
+
+from qubitd.compiler.device_file import load_device
+from qubitd.core.circuit import CircuitBuilder, pack
+from qubitd.core.errors import InvalidCircuitError, OffGridError, Problem
+from qubitd.core.job import JobSpec
+from qubitd.core.sweep import Sweep, SweepAxis
+from qubitd.drivers.families import open_rack
+from qubitd.drivers.rack_file import load_rack
+from qubitd.server.ceilings import ceilings_of
+from qubitd.server.compile_process import ATTEMPTS, NICENESS, CompileProcess, Kit
+from qubitd.server.errors import CommitConflictError, CompileProcessError
+from qubitd.server.rack import chunk_time
+from qubitd.server.toolchain import Toolchain
+from qubitd.wire.specs import encode_spec
+
+FILE = load_device("line5")
+SNAPSHOT = FILE.snapshot()
+RACK = load_rack()
+
+
+@pytest.fixture(scope="module")
+def helper() -> Iterator[CompileProcess]:
+    process = CompileProcess(Kit(device=FILE.device, rack=RACK))
+    yield process
+    process.close()
+
+
+def rabi(gate: str = "x") -> JobSpec:
+    builder = CircuitBuilder(name="rabi", num_qubits=5, num_clbits=1).add(gate, 0).measure(0, 0)
+    axis = SweepAxis(names=("q0.x.amplitude",), values=np.linspace(0, 0.5, 11)[None])
+    return JobSpec(batch=pack([builder]), sweep=Sweep(axes=(axis,)), shots=100)
+
+
+def data(spec: JobSpec) -> bytes:
+    return bytes(encode_spec(spec).SerializeToString())
+
+
+def test_it_finds_what_the_daemon_would_find(helper: CompileProcess) -> None:
+    here = Toolchain(FILE.device, open_rack(RACK), ceilings=ceilings_of(RACK), run_time=chunk_time(RACK), now=lambda: 0)
+    there = helper.validate(data(rabi()), SNAPSHOT)
+    assert there.instrument_seconds == here.validate(data(rabi()), SNAPSHOT).instrument_seconds
+    assert there.compiled is None
+    plan = helper.explain(rabi(), SNAPSHOT, queue_length=3)
+    assert replace(plan, stages=()) == replace(here.explain(rabi(), SNAPSHOT, queue_length=3), stages=())
+    assert plan.queue_length == 3
+
+
+def test_it_refuses_as_the_daemon_would(helper: CompileProcess) -> None:
+    with pytest.raises(InvalidCircuitError, match="line5 has no gate 'h'") as refused:
+        helper.validate(data(rabi("h")), SNAPSHOT)
+    assert refused.value.problems[0].operation == 0
+
+
+def test_it_stands_back_behind_everything_else(helper: CompileProcess) -> None:
+    helper.validate(data(rabi()), SNAPSHOT)
+    assert helper.process_id is not None
+    assert psutil.Process(helper.process_id).nice() == min(19, os.getpriority(os.PRIO_PROCESS, 0) + NICENESS)
+
+
+def test_it_is_started_again_if_it_was_killed(helper: CompileProcess) -> None:
+    helper.validate(data(rabi()), SNAPSHOT)
+    before = helper.process_id
+    assert before is not None
+    os.kill(before, signal.SIGKILL)
+    assert helper.validate(data(rabi()), SNAPSHOT).instrument_seconds > 0
+    assert helper.process_id not in (None, before)
+
+
+class Deadly:
+    """Ends any process in which it arrives."""
+
+    def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
+        return os.abort, ()
+
+
+def test_work_that_kills_it_is_given_up(helper: CompileProcess) -> None:
+    with pytest.raises(CompileProcessError, match=f"ended {ATTEMPTS} times over this one"):
+        helper._do(operator.is_, Deadly())
+    assert helper.validate(data(rabi()), SNAPSHOT).instrument_seconds > 0
+
+
+def test_nothing_is_compiled_after_the_end() -> None:
+    process = CompileProcess(Kit(device=FILE.device, rack=RACK))
+    process.validate(data(rabi()), SNAPSHOT)
+    child = psutil.Process(process.process_id)
+    process.close()
+    psutil.wait_procs([child], timeout=10)
+    with pytest.raises(CompileProcessError, match="the daemon is stopping"):
+        process.validate(data(rabi()), SNAPSHOT)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        InvalidCircuitError([Problem(where="here", what="wrong", circuit=1)]),
+        OffGridError(what="a", seconds=1.0, tolerance=0.5),
+        CommitConflictError(names=["a"], base=1, newest=2),
+    ],
+)
+def test_an_error_crosses_to_another_process_whole(error: Exception) -> None:
+    there = pickle.loads(pickle.dumps(error))
+    assert type(there) is type(error)
+    assert (str(there), vars(there)) == (str(error), vars(error))
