@@ -6,6 +6,7 @@ on one qubit: a turn about z before a pulse, which is most of what there is, tak
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,6 +26,9 @@ MAX_OPERANDS = 65_536
 MAX_STEPS = 1_000_000
 MAX_STEP_LENGTH = 16
 """Operations that one step stands for."""
+
+_SMALL = 4_096
+"""Bytes of a table that is remembered."""
 
 Ints = NDArray[np.int64]
 _DENSE = 2**20
@@ -99,11 +103,20 @@ def encode_table(table: StepTable) -> circuits_pb2.StepTable:
 
 
 def decode_table(content: bytes) -> StepTable:
-    """Read and check a table.
+    """Read and check a table; small ones, which come again and again, are remembered.
 
     Raises:
         MalformedMessageError: its columns do not fit each other, or an operation acts on a qubit twice.
     """
+    return _decode_small(content) if len(content) <= _SMALL else _decode(content)
+
+
+@functools.lru_cache(maxsize=64)
+def _decode_small(content: bytes) -> StepTable:
+    return _decode(content)
+
+
+def _decode(content: bytes) -> StepTable:
     message = parse(circuits_pb2.StepTable, content)
     check_count(len(message.operations), where="number of operations in the table", most=MAX_TABLE_ROWS)
     operations = tuple(_decode_operation(row, index) for index, row in enumerate(message.operations))

@@ -24,7 +24,7 @@ class Expand:
 
     def __call__(self, columns: Columns) -> Expanded:
         """Give the columns without composite gates; the same ones if there were none."""
-        present: list[int] = np.unique(columns.opcode).tolist()
+        present: list[int] = np.flatnonzero(np.bincount(columns.opcode)).tolist()
         if not any(isinstance(self.gates.get(columns.operations[i].name), CompositeGate) for i in present):
             return Expanded(columns=columns, sources=())
         table: dict[Operation, int] = {}

@@ -86,7 +86,9 @@ def flatten_batch(batch: CircuitBatch, *, rounds: int, but: Collection[int | Non
 
 def is_dynamic(circuit: Circuit, operations: Sequence[Operation]) -> bool:
     """Whether a circuit has brackets, or a reset of a qubit that was used."""
-    rows = np.unique(circuit.opcodes)
+    if not any(row.name in CONTROL_ARITY or row.name == "reset" for row in operations):
+        return False
+    rows = np.flatnonzero(np.bincount(circuit.opcodes))
     names = {operations[int(row)].name for row in rows}
     return not names.isdisjoint(CONTROL_ARITY) or ("reset" in names and bool(late_resets(circuit, operations).any()))
 

@@ -40,15 +40,18 @@ class Lower:
         frames: Frames,
     ) -> Iterator[Program]:
         """Give the program of each circuit of the block, in order."""
-        plays, play_bounds = self._plays(columns, rows, numbers, schedule, frames)
-        acquisitions, acquisition_bounds = self._acquisitions(columns, rows, numbers, schedule)
-        for i, circuit in enumerate(circuits):
+        plays = _parts(*self._plays(columns, rows, numbers, schedule, frames))
+        acquisitions = _parts(*self._acquisitions(columns, rows, numbers, schedule))
+        durations = schedule.duration.tolist()
+        for circuit, own_plays, own_acquisitions, duration in zip(
+            circuits, plays, acquisitions, durations, strict=True
+        ):
             yield Program(
                 name=circuit.name,
                 lines=self.lines,
-                plays=_part(plays, slice(play_bounds[i], play_bounds[i + 1])),
-                acquisitions=_part(acquisitions, slice(acquisition_bounds[i], acquisition_bounds[i + 1])),
-                duration=int(schedule.duration[i]),
+                plays=own_plays,
+                acquisitions=own_acquisitions,
+                duration=duration,
                 num_clbits=circuit.num_clbits,
                 tables=self.tables,
             )
@@ -167,8 +170,12 @@ def _phases(columns: Columns, numbers: Numbers, frames: Frames, *, op: Ints, ent
     return to_radians(steps)
 
 
-def _part(rows: _Rows, part: slice) -> _Rows:
-    return type(rows)(**{name: getattr(rows, name)[part] for name in rows.__slots__})
+def _parts(rows: _Rows, bounds: Sequence[int]) -> Iterator[_Rows]:
+    """Give the rows of each circuit, which end where those of the next one begin."""
+    kind, names = type(rows), rows.__slots__
+    columns = [getattr(rows, name) for name in names]
+    for begin, end in itertools.pairwise(bounds):
+        yield kind(**dict(zip(names, [column[begin:end] for column in columns], strict=True)))
 
 
 def _cases(rows: _Rows, count: int) -> Iterator[_Rows]:

@@ -6,6 +6,7 @@ Columns that a sweep reaches have an axis in front, with an entry for each of so
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,8 @@ from qubitd.core.program import BOXCAR, ProgramTables, SampledEnvelope
 
 MAX_SAMPLES = 2**20
 """Samples (16 MiB) after which a job's table of envelopes is full and the next program begins a new one."""
+_SHORT = 2**12
+"""Samples of an envelope that is remembered from job to job."""
 MAX_ENVELOPES = 2**13
 """Envelopes after which it is full."""
 
@@ -43,13 +46,12 @@ class EnvelopeTable:
     def index_of(self, envelope: Envelope) -> int:
         """Give an envelope's index, sampling it the first time."""
         if envelope not in self._index:
-            samples = sample_envelope(envelope)
-            digest = samples_digest(samples)
-            if digest not in self._by_digest:
-                self._by_digest[digest] = len(self._sampled)
-                self._sampled.append(SampledEnvelope(samples=samples, digest=digest))
-                self._samples += len(samples)
-            self._index[envelope] = self._by_digest[digest]
+            sampled = _sampled_short(envelope) if envelope.length <= _SHORT else _sampled(envelope)
+            if sampled.digest not in self._by_digest:
+                self._by_digest[sampled.digest] = len(self._sampled)
+                self._sampled.append(sampled)
+                self._samples += len(sampled.samples)
+            self._index[envelope] = self._by_digest[sampled.digest]
         return self._index[envelope]
 
     def tables(self) -> ProgramTables:
@@ -57,6 +59,18 @@ class EnvelopeTable:
         if len(self._tables.envelopes) != len(self._sampled):
             self._tables = ProgramTables(envelopes=tuple(self._sampled), generation=self._generation)
         return self._tables
+
+
+def _sampled(envelope: Envelope) -> SampledEnvelope:
+    samples = sample_envelope(envelope)
+    samples.flags.writeable = False
+    return SampledEnvelope(samples=samples, digest=samples_digest(samples))
+
+
+@functools.lru_cache(maxsize=256)
+def _sampled_short(envelope: Envelope) -> SampledEnvelope:
+    """The same, remembered from job to job: 16 MiB at most."""
+    return _sampled(envelope)
 
 
 ParameterValue = Callable[[str], float | Floats]
