@@ -54,7 +54,7 @@ FOUR = (
 )
 THREE = ("grover", "qwalk")
 """At five they have thousands of gates."""
-SIZES = dict.fromkeys(FIVE, 5) | dict.fromkeys(FOUR, 4) | dict.fromkeys(THREE, 3)
+SIZES: dict[str, int] = {**dict.fromkeys(FIVE, 5), **dict.fromkeys(FOUR, 4), **dict.fromkeys(THREE, 3)}
 """Qubits of every benchmark for five or fewer that Qiskit can export and that decides nothing on the way."""
 WRITERS: dict[str, Callable[[QuantumCircuit], str]] = {"qasm2": qasm2.dumps, "qasm3": qasm3.dumps}
 SHOTS = 4000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from qubitd.emulator.cabling import load_cabling
 from qubitd.emulator.chip import Chip
@@ -65,7 +66,7 @@ def test_the_mean_excess_of_a_tone_is_what_windows_see_of_it() -> None:
     notch = Notch(frequency=7.45, linewidth=4.6e-3, chi=-1.7e-3)
     drive, tone = np.ones(300, dtype=np.complex128), 7.448
     fall = np.array([-np.inf, np.inf, 0.0, 17.0, 120.0, 120.0, 299.0, 430.0])
-    weights = np.linspace(0, 1, 420) * np.exp(0.2j * np.arange(420))
+    weights: NDArray[np.complex128] = (np.linspace(0, 1, 420) * np.exp(0.2j * np.arange(420))).astype(np.complex128)
     curve = jump_curve(notch, drive, tone, weights, 0)
     seen = [0.0 if f == -np.inf else curve[int(min(f, 420))] for f in fall]
     trace = mean_excess(notch, drive, tone, 420, fall, len(fall))

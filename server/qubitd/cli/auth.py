@@ -101,12 +101,7 @@ def _certificate(directory: Path, arguments: argparse.Namespace) -> None:
 def _list(directory: Path) -> None:
     for account in read_accounts(directory).accounts:
         by = "token" if account.token_sha256 else "certificate"
-        until = (
-            "never"
-            if not account.expires_ns
-            else f"{dt.datetime.fromtimestamp(account.expires_ns / 1e9, tz=dt.UTC):%Y-%m-%d}"
-        )
-        print(f"{account.name:20} {account.role:10} project {account.project:20} {by:11} expires {until}")
+        print(f"{account.name:20} {account.role:10} project {account.project:20} {by:11} expires {_until(account)}")
 
 
 def _account(arguments: argparse.Namespace, *, token_sha256: str) -> Account:

@@ -122,5 +122,5 @@ def _taken_bindings(circuit: Circuit, params: Ints) -> Bindings | None:
 def _entries(column: NDArray[_T], start: Ints, ops: Ints) -> NDArray[_T]:
     """Give the entries of some operations one after another."""
     count = start[ops + 1] - start[ops]
-    within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+    within = np.arange(int(count.sum())) - np.repeat(np.cumsum(count) - count, count)
     return np.asarray(column[np.repeat(start[ops], count) + within])

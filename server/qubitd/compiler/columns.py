@@ -140,7 +140,7 @@ def without_operands(columns: Columns, *, circuits: int, order: Ints, circuit: I
     widths = np.diff(columns.qubit_start)[order]
     begin = np.zeros(len(order) + 1, dtype=np.int64)
     np.cumsum(widths, out=begin[1:])
-    within = np.arange(begin[-1]) - np.repeat(begin[:-1], widths)
+    within = np.arange(int(begin[-1])) - np.repeat(begin[:-1], widths)
     nothing = np.zeros(len(order) + 1, dtype=np.int64)
     return replace(
         columns,

@@ -120,7 +120,8 @@ def _why_not(gates: CalibratedGates, key: GateKey) -> str:
 def _place(gates: CalibratedGates, batch: CircuitBatch, index: int, op: int) -> str:
     circuit = batch.circuits[index]
     start = offsets(circuit, batch.operations).qubits
-    on = ", ".join(gates.device.qubits[q] for q in circuit.qubits[start[op] : start[op + 1]].tolist())
+    operands: list[int] = circuit.qubits[start[op] : start[op + 1]].tolist()
+    on = ", ".join(gates.device.qubits[q] for q in operands)
     name = batch.operations[int(circuit.opcodes[op])].name
     return f"circuit {index} ({circuit.name!r}), operation {op} ({name} on {on})"
 

@@ -70,8 +70,8 @@ def sends_of(traffic: Traffic, rows: Ints, numbers: Numbers) -> dict[int, int]:
     feeding = np.isin(acquisitions.qubit, traffic.feeding)
     found: dict[int, int] = {}
     for op in np.flatnonzero(numbers.acquisition_count[rows]).tolist():
-        first = numbers.acquisition_first[rows[op]]
-        own = np.arange(first, first + numbers.acquisition_count[rows[op]])
-        for entry in own[feeding[own]].tolist():
-            found[op] = int(acquisitions.delay[entry] + acquisitions.length[entry])
+        first = int(numbers.acquisition_first[rows[op]])
+        for entry in range(first, first + int(numbers.acquisition_count[rows[op]])):
+            if feeding[entry]:
+                found[op] = int(acquisitions.delay[entry] + acquisitions.length[entry])
     return found
