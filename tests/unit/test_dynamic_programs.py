@@ -77,7 +77,8 @@ def test_five_qubits_are_reset_in_1_84_us(scheduling: Scheduling) -> None:
 
 
 def test_a_reset_of_a_used_qubit_measures_it_and_flips_it_if_it_is_1() -> None:
-    program = compiled(circuit().add("sx", 2).add("reset", 2))
+    spec = JobSpec(batch=pack([circuit().add("sx", 2).add("reset", 2)]), sweep=Sweep(), shots=1, reset_rounds=1)
+    (program,) = compile_job(FILE.device, FILE.snapshot(), spec, feedforward=FACTS).programs()
     dynamics = dynamics_of(program)
     assert program.acquisitions.clbit.tolist() == [HIDDEN]
     (condition,) = dynamics.conditions

@@ -74,6 +74,11 @@ class Decoupling(enum.Enum):
     """X Y X Y Y X Y X: the same to the next order."""
 
 
+RESET_ROUNDS = 2
+"""The first flips a qubit that was 1; it may have decayed before that, which the second sets right."""
+MAX_RESET_ROUNDS = 8
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class JobSpec:
     """Circuits, each with its bindings, x a grid of calibration parameters x shots."""
@@ -88,6 +93,8 @@ class JobSpec:
     scheduling: Scheduling = Scheduling.ALAP
     dd: Decoupling | None = None
     """Dynamical decoupling of idle qubits; None plays nothing that was not asked for."""
+    reset_rounds: int = RESET_ROUNDS
+    """Times that a reset of a used qubit measures it, and flips it if that gave 1; 1 to MAX_RESET_ROUNDS."""
     seed_simulator: int | None = None
     """Makes an emulated chip repeatable; a real rack ignores it."""
     tags: tuple[str, ...] = ()

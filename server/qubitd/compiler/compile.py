@@ -37,8 +37,6 @@ from qubitd.core.ticks import to_ticks
 
 MAX_DECOUPLED = 4_000_000
 """Operations of a job with its decoupling pulses: they are held until it ends."""
-RESET_ROUNDS = 1
-"""Measurements, each with a flip if it gave 1, that a reset of a used qubit consists of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -135,7 +133,7 @@ def _compile(
         raise InvalidCircuitError(problems)
     options = () if problems else _option_problems(gates, spec)
     batch = heralded(spec.batch) if spec.herald and not (problems or options) else spec.batch
-    flat = flatten_batch(batch, rounds=RESET_ROUNDS, but=culprits)
+    flat = flatten_batch(batch, rounds=spec.reset_rounds, but=culprits)
     problems += (*options, *flat.problems, *feed_problems(gates, batch, flat, feedforward))
     if problems:
         raise InvalidCircuitError(problems)
@@ -194,7 +192,7 @@ def _option_problems(gates: CalibratedGates, spec: JobSpec) -> tuple[Problem, ..
     found = herald_problems(gates, spec.batch) if spec.herald else ()
     if spec.meas_level is not MeasLevel.RAW and spec.dd is None:
         return found
-    flat = flatten_batch(spec.batch, rounds=RESET_ROUNDS)
+    flat = flatten_batch(spec.batch, rounds=spec.reset_rounds)
     if spec.meas_level is MeasLevel.RAW:
         found += raw_problems(gates, flat.batch)
     return found if spec.dd is None else found + _decoupling_problems(gates, spec, flat)

@@ -5,8 +5,8 @@ Each branch is an unnormalised density matrix as a tensor with one axis of 4 per
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +23,20 @@ class Branch:
     """What tells the branches apart."""
 
     bits: int
-    """Classical bits written so far."""
+    """Classical bits as they are."""
     leaked: int
     """Bit i: qubit i has left its two levels, and reads as 1 for good."""
+    outcomes: int = 0
+    """Bit n: outcome n, which something still looks at, was 1."""
+
+
+Where = Callable[[Branch], bool]
+"""Picks the branches in which something happens."""
+
+
+def everywhere(_: Branch) -> bool:
+    """Pick all branches."""
+    return True
 
 
 class Density:
@@ -38,39 +49,64 @@ class Density:
         self.num_qubits = len(excited)
         self._branches: dict[Branch, NDArray[np.complex128]] = {Branch(bits=0, leaked=0): state[0]}
 
-    def apply(self, channel: Channel, *qubits: int) -> None:
-        """Apply a channel to one or two qubits in every branch."""
+    def apply(self, channel: Channel, *qubits: int, where: Where = everywhere) -> None:
+        """Apply a channel to one or two qubits."""
         for branch, state in self._branches.items():
-            self._branches[branch] = _applied(channel, state, qubits)
+            if where(branch):
+                self._branches[branch] = _applied(channel, state, qubits)
 
-    def leak(self, part: float, pair: tuple[int, int], leaking: int) -> None:
+    def leak(self, part: float, pair: tuple[int, int], leaking: int, *, where: Where = everywhere) -> None:
         """Let part of 11 of a pair leave for a level of one of them, the other one falling to 0."""
         kept = _both_weighted(np.sqrt(1 - part))
         lost = np.zeros((16, 16), dtype=np.complex128)
         both = 4 * 3 + 3
         lost[12 if leaking == pair[0] else 3, both] = part
-        old, self._branches = self._branches, {}
-        for branch, state in old.items():
+        for branch, state in self._rebuilt(where):
             self._add(branch, _applied(kept, state, pair))
-            marked = Branch(bits=branch.bits, leaked=branch.leaked | 1 << leaking)
-            self._add(marked, _applied(lost, state, pair))
+            self._add(replace(branch, leaked=branch.leaked | 1 << leaking), _applied(lost, state, pair))
 
-    def record(self, outcomes: tuple[Channel, Channel], qubit: int, clbit: int) -> None:
-        """Split by the outcome of a measurement; `outcomes` are what reading 0 and 1 do. A leaked qubit reads as 1.
+    def record(
+        self,
+        outcomes: tuple[Channel, Channel],
+        qubit: int,
+        *,
+        clbit: int = -1,
+        outcome: int = -1,
+        where: Where = everywhere,
+    ) -> None:
+        """Split by the outcome of a measurement. A leaked qubit reads as 1.
 
-        A classical bit is recorded once: of several measurements into one, the last.
+        Args:
+            outcomes: what reading 0 and 1 do.
+            qubit: that is measured.
+            clbit: that gets the outcome; -1 for none.
+            outcome: its number, if something looks at it; otherwise -1.
+            where: it happens.
         """
-        old, self._branches = self._branches, {}
-        for branch, state in old.items():
+        for branch, state in self._rebuilt(where):
             for value, channel in enumerate(outcomes):
                 seen = channel[3, 3] * _DEPHASE if branch.leaked >> qubit & 1 else channel
-                self._add(
-                    Branch(bits=branch.bits | value << clbit, leaked=branch.leaked), _applied(seen, state, (qubit,))
-                )
+                bits = branch.bits if clbit < 0 else branch.bits & ~(1 << clbit) | value << clbit
+                told = branch.outcomes if outcome < 0 else branch.outcomes | value << outcome
+                self._add(replace(branch, bits=bits, outcomes=told), _applied(seen, state, (qubit,)))
 
-    def dephase(self, qubit: int) -> None:
+    def dephase(self, qubit: int, *, where: Where = everywhere) -> None:
         """Measure a qubit without recording the outcome."""
-        self.apply(_DEPHASE, qubit)
+        self.apply(_DEPHASE, qubit, where=where)
+
+    def forget(self, outcome: int) -> None:
+        """Join branches that differ in an outcome that nothing looks at any more."""
+        for branch, state in self._rebuilt(everywhere):
+            self._add(replace(branch, outcomes=branch.outcomes & ~(1 << outcome)), state)
+
+    def _rebuilt(self, where: Where) -> Iterator[tuple[Branch, NDArray[np.complex128]]]:
+        """Take the branches that are picked out, one after another, to be put back changed."""
+        old, self._branches = self._branches, {}
+        for branch, state in old.items():
+            if where(branch):
+                yield branch, state
+            else:
+                self._add(branch, state)
 
     def populations(self) -> Iterator[tuple[Branch, NDArray[np.float64]]]:
         """Give each branch and the probabilities of its basis states, one axis of 2 per qubit; leaked ones are in 1."""

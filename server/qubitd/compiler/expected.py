@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -19,14 +19,19 @@ from numpy.typing import NDArray
 from qubitd.compiler.channels import Channel, decay_channel, depolarising_channel, operator_channel, readout_channel
 from qubitd.compiler.columns import Ints
 from qubitd.compiler.compile import compile_job, passive_reset
-from qubitd.compiler.density import Density, excited_populations
+from qubitd.compiler.density import Branch, Density, Where, everywhere, excited_populations
+from qubitd.compiler.dynamic_programs import DynamicMaker
 from qubitd.compiler.gate_table import GateKey, gate_key
 from qubitd.compiler.matrices import Matrix, gate_matrix
 from qubitd.compiler.noise import GateNoise, Noise, no_noise, stated_noise
-from qubitd.compiler.pipeline import Pipeline
-from qubitd.core.circuit import CircuitBatch
+from qubitd.compiler.numbers import Numbers
+from qubitd.compiler.outcomes import OutcomeTest
+from qubitd.compiler.pipeline import Pipeline, Prepared
+from qubitd.compiler.schedule import Schedule
+from qubitd.core.circuit import HIDDEN_CLBIT, CircuitBatch
 from qubitd.core.device import Device
 from qubitd.core.errors import InvalidCircuitError, Problem
+from qubitd.core.feedforward import ALWAYS, FeedForward
 from qubitd.core.job import Decoupling, JobSpec, Scheduling
 from qubitd.core.snapshot import Snapshot
 from qubitd.core.sweep import Sweep
@@ -49,14 +54,20 @@ class Event:
     unitary: Matrix
     """What it is meant to do; the identity for a measurement."""
     clbit: int
-    """Where a measurement writes; -1 for a gate, and for a measurement whose bit is overwritten."""
+    """Where a measurement writes; -1 for a gate, and for a measurement whose bit is overwritten or that has none."""
     start: int
     """Ticks."""
     length: int
     """Ticks."""
     measures: bool
     is_last: bool
-    """Whether its qubits do nothing afterwards."""
+    """Whether its qubits do nothing afterwards, and nothing asks for its outcome before the end."""
+    where: Where = everywhere
+    """In which branches it happens."""
+    outcome: int = -1
+    """Its number, if something looks at its outcome later."""
+    forgets: tuple[int, ...] = ()
+    """Outcomes that nothing looks at behind it."""
 
 
 def expected(
@@ -66,22 +77,25 @@ def expected(
     *,
     scheduling: Scheduling = Scheduling.ALAP,
     dd: Decoupling | None = None,
+    feedforward: FeedForward | None = None,
 ) -> tuple[Distribution, ...]:
     """Give the distribution of classical bits that the snapshot predicts for each circuit, once for each binding, as it
-    is scheduled.
+    is scheduled. Circuits that look at outcomes need to be told how fast they travel.
 
     Raises:
         InvalidCircuitError: a circuit cannot run, or holds a gate whose meaning is not known.
     """
     reset = passive_reset(device, snapshot)
     found: list[Distribution] = []
-    for num_clbits, events in _scheduled(device, snapshot, batch, scheduling, dd):
+    for num_clbits, events in _scheduled(device, snapshot, batch, scheduling, dd, feedforward):
         noise = stated_noise(device, snapshot, {event.key: event.length for event in events})
         found.append(_stationary(events, noise, reset, num_clbits))
     return tuple(found)
 
 
-def ideal(device: Device, snapshot: Snapshot, batch: CircuitBatch) -> tuple[Distribution, ...]:
+def ideal(
+    device: Device, snapshot: Snapshot, batch: CircuitBatch, *, feedforward: FeedForward | None = None
+) -> tuple[Distribution, ...]:
     """Give the distribution of classical bits of each binding of each circuit without any noise.
 
     Raises:
@@ -90,30 +104,82 @@ def ideal(device: Device, snapshot: Snapshot, batch: CircuitBatch) -> tuple[Dist
     noise = no_noise(device)
     return tuple(
         _distribution(_run(events, noise, [0.0] * device.num_qubits), events, noise, num_clbits)
-        for num_clbits, events in _scheduled(device, snapshot, batch, Scheduling.ALAP)
+        for num_clbits, events in _scheduled(device, snapshot, batch, Scheduling.ALAP, feedforward=feedforward)
     )
 
 
 def _scheduled(
-    device: Device, snapshot: Snapshot, batch: CircuitBatch, scheduling: Scheduling, dd: Decoupling | None = None
+    device: Device,
+    snapshot: Snapshot,
+    batch: CircuitBatch,
+    scheduling: Scheduling,
+    dd: Decoupling | None = None,
+    feedforward: FeedForward | None = None,
 ) -> Iterator[tuple[int, list[Event]]]:
     """Give (classical bits, events in program order) of each binding of each circuit."""
     spec = JobSpec(batch=batch, sweep=Sweep(), shots=1, scheduling=scheduling, dd=dd)
-    compiled = compile_job(device, snapshot, spec)
-    bound = compiled.batch.bound()
-    pipeline = Pipeline(compiled.gates, bound, scheduling)
-    for i, circuit in enumerate(bound.circuits):
-        yield circuit.num_clbits, _events(pipeline, i)
+    compiled = compile_job(device, snapshot, spec, feedforward=feedforward)
+    pipeline = Pipeline(compiled.gates, compiled.batch, scheduling)
+    for i, circuit in enumerate(compiled.batch.circuits):
+        if i in compiled.dynamic:
+            maker = DynamicMaker(pipeline, i, compiled.dynamic[i])
+            for binding in range(circuit.num_bindings):
+                yield circuit.num_clbits, _dynamic_events(pipeline, maker, binding)
+        else:
+            own = Pipeline(compiled.gates, replace(compiled.batch, circuits=tuple(circuit.bound())), scheduling)
+            for binding in range(circuit.num_bindings):
+                yield circuit.num_clbits, _static_events(own, binding)
 
 
-def _events(pipeline: Pipeline, index: int) -> list[Event]:
+def _static_events(pipeline: Pipeline, index: int) -> list[Event]:
     prepared = pipeline.prepare(range(index, index + 1))
     numbers = pipeline.numbers(prepared, {})
-    schedule = pipeline.schedule(prepared, numbers)
+    always = np.full(len(prepared.columns), ALWAYS)
+    return _events(pipeline, prepared, numbers, pipeline.schedule(prepared, numbers), always)
+
+
+def _dynamic_events(pipeline: Pipeline, maker: DynamicMaker, binding: int) -> list[Event]:
+    prepared = maker.bound(binding)
+    numbers = pipeline.numbers(prepared, {})
+    traffic = maker.traffic
+    events = _events(pipeline, prepared, numbers, maker.schedule(prepared, numbers), traffic.test)
+    ops: list[int] = np.flatnonzero(prepared.rows).tolist()
+    number_of = {op: number for number, op in enumerate(traffic.measurements)}
+    looked_at = {number for test in traffic.tests for number in test.outcomes}
+    last_look = {number: op for op in ops for number in traffic.looks_at(op)}
+    found: list[Event] = []
+    for op, event in zip(ops, events, strict=True):
+        number = number_of.get(op, -1)
+        is_looked_at = number in looked_at
+        test = int(traffic.test[op])
+        found.append(
+            replace(
+                event,
+                is_last=event.is_last and not is_looked_at and test == ALWAYS,
+                where=everywhere if test == ALWAYS else _passing(traffic.tests[test]),
+                outcome=number if is_looked_at else -1,
+                forgets=tuple(number for number in traffic.looks_at(op) if last_look[number] == op),
+            )
+        )
+    return found
+
+
+def _passing(test: OutcomeTest) -> Where:
+    """Pick the branches in which a test of outcomes holds."""
+
+    def holds(branch: Branch) -> bool:
+        return test.holds([bool(branch.outcomes >> number & 1) for number in test.outcomes])
+
+    return holds
+
+
+def _events(pipeline: Pipeline, prepared: Prepared, numbers: Numbers, schedule: Schedule, test: Ints) -> list[Event]:
     columns = prepared.columns
     ops = np.flatnonzero(prepared.rows)
     last_on = {int(q): op for op in ops for q in _span(columns.qubits, columns.qubit_start, op)}
-    last_into = {int(c): op for op in ops for c in _span(columns.clbits, columns.clbit_start, op)}
+    writes = [(int(c), op) for op in ops for c in _span(columns.clbits, columns.clbit_start, op)]
+    last_into = dict(writes)
+    kept_from = {c: op for c, op in writes if test[op] == ALWAYS}
     events: list[Event] = []
     for op in ops:
         key = gate_key(columns, int(op))
@@ -122,7 +188,8 @@ def _events(pipeline: Pipeline, index: int) -> list[Event]:
             what = "measures several qubits at once, which is not predicted; measure them one by one"
             raise InvalidCircuitError([Problem(where=f"gate {key.name}", what=what)])
         angles = tuple(float(p) for p in _span(columns.params, columns.param_start, op))
-        clbits = [int(c) for c in _span(columns.clbits, columns.clbit_start, op) if last_into[int(c)] == op]
+        clbits = [int(c) for c in _span(columns.clbits, columns.clbit_start, op)]
+        clbits = [c for c in clbits if op >= kept_from.get(c, 0) and c < HIDDEN_CLBIT]
         events.append(
             Event(
                 key=key,
@@ -131,7 +198,7 @@ def _events(pipeline: Pipeline, index: int) -> list[Event]:
                 start=int(schedule.start[op]),
                 length=int(numbers.length[prepared.rows[op]]),
                 measures=measures,
-                is_last=all(last_on[q] == op for q in key.operands),
+                is_last=all(last_on[q] == op for q in key.operands) and all(last_into[c] == op for c in clbits),
             )
         )
     return events
@@ -167,6 +234,8 @@ def _run(events: Sequence[Event], noise: Noise, excited: list[float]) -> Density
             chip.measure(event)
         else:
             chip.gate(event)
+        for outcome in event.forgets:
+            chip.state.forget(outcome)
     return chip.state
 
 
@@ -183,22 +252,24 @@ class _Chip:
         qubits = event.key.operands
         if event.length:
             self._reach(event.start + event.length / 2, qubits, but=event)
-        self.state.apply(operator_channel(event.unitary), *qubits)
+        self.state.apply(operator_channel(event.unitary), *qubits, where=event.where)
         noise = self.noise.gates.get(event.key, GateNoise())
         if noise.leakage:
-            self.state.leak(noise.leakage, (qubits[0], qubits[1]), noise.leaking)
+            self.state.leak(noise.leakage, (qubits[0], qubits[1]), noise.leaking, where=event.where)
         if noise.depolarising:
-            self.state.apply(depolarising_channel(noise.depolarising, num_qubits=len(qubits)), *qubits)
+            depolarising = depolarising_channel(noise.depolarising, num_qubits=len(qubits))
+            self.state.apply(depolarising, *qubits, where=event.where)
 
     def measure(self, event: Event) -> None:
         qubit = event.key.operands[0]
         self._reach(event.start, (qubit,), but=event)
         if event.is_last:
             return
-        if event.clbit < 0:
-            self.state.dephase(qubit)
-        else:
-            self.state.record(_readout(self.noise, qubit), qubit, event.clbit)
+        if event.clbit < 0 and event.outcome < 0:
+            self.state.dephase(qubit, where=event.where)
+            return
+        seen = _readout(self.noise, qubit)
+        self.state.record(seen, qubit, clbit=event.clbit, outcome=event.outcome, where=event.where)
 
     def _reach(self, time: float, qubits: tuple[int, ...], *, but: Event) -> None:
         """Let qubits decay, and their pairs turn, until a time. A gate's own pair is calibrated with its ZZ."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,19 @@ class OutcomeTest:
     operator: Operator
     outcomes: tuple[int, ...]
     """Numbers of the outcomes, rising."""
+
+    def holds(self, values: Sequence[bool]) -> bool:
+        """Say whether it holds for some values of its outcomes."""
+        match self.operator:
+            case Operator.OR | Operator.NOR:
+                found = any(values)
+            case Operator.AND | Operator.NAND:
+                found = all(values)
+            case Operator.XOR | Operator.XNOR:
+                found = sum(values) % 2 == 1
+            case _:
+                assert_never(self.operator)
+        return found == (self.operator in (Operator.OR, Operator.AND, Operator.XOR))
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
