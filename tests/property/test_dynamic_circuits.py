@@ -293,7 +293,7 @@ def test_every_line_of_the_program_does_what_the_flat_circuit_says(
 ) -> None:
     flat = flatten_batch(batch, rounds=1)
     assume(flat.guards and not flat.problems)
-    spec = JobSpec(batch=batch, sweep=Sweep(), shots=1, scheduling=scheduling)
+    spec = JobSpec(batch=batch, sweep=Sweep(), shots=1, scheduling=scheduling, reset_rounds=1)
     try:
         (program,) = compile_job(LINE5.device, LINE5.snapshot(), spec, feedforward=FACTS).programs()
     except InvalidCircuitError as error:

@@ -10,14 +10,16 @@ import pytest
 from qubitd.compiler.chunk import Pack
 from qubitd.compiler.compile import compile_circuits, compile_job
 from qubitd.compiler.device_file import load_device
+from qubitd.compiler.result import Wanted, averaged, program_result
 from qubitd.compiler.verify import Verify
 from qubitd.core.bindings import FromColumn
 from qubitd.core.capacity import Usage
 from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.control import Condition
+from qubitd.core.discriminator import Discriminator
 from qubitd.core.errors import InvalidCircuitError, Problem
 from qubitd.core.feedforward import ALWAYS, Dynamics, FeedForward, Latch, Operator
-from qubitd.core.job import Decoupling, JobSpec, MeasLevel, Scheduling
+from qubitd.core.job import Decoupling, JobSpec, MeasLevel, MeasReturn, Scheduling
 from qubitd.core.program import HIDDEN, Chunk, Program
 from qubitd.core.snapshot import Snapshot
 from qubitd.core.sweep import Sweep
@@ -276,3 +278,28 @@ def test_heralds_stand_in_front_of_control_flow() -> None:
     (program,) = compile_job(FILE.device, FILE.snapshot(), spec, feedforward=FACTS).programs()
     assert sorted(program.acquisitions.clbit.tolist()) == [-1, -1, 0]
     assert np.diff(np.sort(program.acquisitions.start)[:2]).min() >= 0
+
+
+def test_a_skipped_measurement_leaves_its_bit_and_its_point_is_nobodys() -> None:
+    """q1 is measured into bit 1, and again if q0 gave 1; the hardware's outcome counts, not the host's."""
+    program = compiled(circuit().measure(1, 1).measure(0, 0).if_(bits(0)).measure(1, 1).end())
+    rows = program.acquisitions
+    columns = np.argsort(rows.order)
+    shots = np.array([[1, 0, np.nan], [1, 1, -1], [-1, 1, 1], [-1, 0, np.nan]])
+    iq = np.empty(shots.shape, dtype=np.complex64)
+    iq[:, columns] = shots
+    told = np.where(np.isnan(iq.real), -2, -1).astype(np.int8)
+    told[2, columns[1]] = 0
+    by_sign = Discriminator(rotation=0.0, threshold=0.0)
+    wanted = Wanted(
+        level=MeasLevel.BOTH, meas_return=MeasReturn.SINGLE, herald=False, discriminators={0: by_sign, 1: by_sign}
+    )
+    result = program_result(program, iq, wanted, index=0, first_shot=0, told=told)
+    assert result.bits is not None
+    assert result.bits[:, 0].tolist() == [0b11, 0b01, 0b10, 0b01]
+    mean = averaged(iq)[0, columns]
+    assert mean.real.tolist() == [0.0, 0.5, 0.0]
+
+
+def test_the_mean_of_what_never_happened_is_no_number() -> None:
+    assert np.isnan(averaged(np.array([[np.nan]], dtype=np.complex64))[0, 0])

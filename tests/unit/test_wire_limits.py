@@ -51,6 +51,7 @@ def test_a_text_that_cannot_be_encoded_gets_a_question_mark() -> None:
         ("meas_level", 0, "meas_level: is 0; give 1 (IQ points), 2 (bits), 3 (both) or 4 (traces)"),
         ("meas_return", 9, "meas_return: is 9; give 1 (every shot) or 2 (the mean)"),
         ("dd", 4, "dd: is 4; give 0 (none), 1 (X2), 2 (XY4) or 3 (XY8)"),
+        ("reset_rounds", 9, "reset_rounds: is 9; the limits are 0 and 8"),
         ("scheduling", 3, "scheduling: is 3; give 1 (as late) or 2 (as soon as possible)"),
         ("client_data", bytes((1 << 20) + 1), "client_data, bytes: is 1048577; the limits are 0 and 1048576"),
     ],

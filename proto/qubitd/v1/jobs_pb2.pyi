@@ -246,6 +246,7 @@ class JobSpec(google.protobuf.message.Message):
     HERALD_FIELD_NUMBER: builtins.int
     SCHEDULING_FIELD_NUMBER: builtins.int
     DD_FIELD_NUMBER: builtins.int
+    RESET_ROUNDS_FIELD_NUMBER: builtins.int
     wire_version: builtins.int
     """Version of the circuit columns: 2."""
     shots: builtins.int
@@ -268,6 +269,8 @@ class JobSpec(google.protobuf.message.Message):
     """When operations start."""
     dd: Global___Decoupling.ValueType
     """Dynamical decoupling of idle qubits."""
+    reset_rounds: builtins.int
+    """Times that a reset of a used qubit measures it, and flips it if that gave 1: 1 to 8; 0 means 2."""
     @property
     def batch(self) -> qubitd.v1.circuits_pb2.CircuitBatch:
         """Circuits in native gates."""
@@ -295,9 +298,10 @@ class JobSpec(google.protobuf.message.Message):
         herald: builtins.bool = ...,
         scheduling: Global___Scheduling.ValueType = ...,
         dd: Global___Decoupling.ValueType = ...,
+        reset_rounds: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_seed_simulator", b"_seed_simulator", "batch", b"batch", "seed_simulator", b"seed_simulator", "sweep", b"sweep"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_seed_simulator", b"_seed_simulator", "batch", b"batch", "client_data", b"client_data", "dd", b"dd", "herald", b"herald", "meas_level", b"meas_level", "meas_return", b"meas_return", "scheduling", b"scheduling", "seed_simulator", b"seed_simulator", "shots", b"shots", "sweep", b"sweep", "tags", b"tags", "wire_version", b"wire_version"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_seed_simulator", b"_seed_simulator", "batch", b"batch", "client_data", b"client_data", "dd", b"dd", "herald", b"herald", "meas_level", b"meas_level", "meas_return", b"meas_return", "reset_rounds", b"reset_rounds", "scheduling", b"scheduling", "seed_simulator", b"seed_simulator", "shots", b"shots", "sweep", b"sweep", "tags", b"tags", "wire_version", b"wire_version"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_seed_simulator", b"_seed_simulator"]) -> typing.Literal["seed_simulator"] | None: ...
 
 Global___JobSpec: typing_extensions.TypeAlias = JobSpec

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from qubitd.core.job import Decoupling, JobSpec, MeasLevel, MeasReturn, Scheduling
+from qubitd.core.job import MAX_RESET_ROUNDS, RESET_ROUNDS, Decoupling, JobSpec, MeasLevel, MeasReturn, Scheduling
 from qubitd.v1 import jobs_pb2
 from qubitd.wire.circuits import WIRE_VERSION, decode_batch, encode_batch
 from qubitd.wire.errors import malformed
@@ -90,6 +90,7 @@ def encode_spec(spec: JobSpec) -> jobs_pb2.JobSpec:
         herald=spec.herald,
         scheduling=_SCHEDULINGS[spec.scheduling],
         dd=jobs_pb2.DECOUPLING_UNSPECIFIED if spec.dd is None else _DECOUPLINGS[spec.dd],
+        reset_rounds=spec.reset_rounds,
     )
 
 
@@ -116,6 +117,7 @@ def decode_spec(message: jobs_pb2.JobSpec) -> JobSpec:
         herald=message.herald,
         scheduling=_decode_scheduling(message),
         dd=_decode_decoupling(message),
+        reset_rounds=check_count(message.reset_rounds, where="reset_rounds", most=MAX_RESET_ROUNDS) or RESET_ROUNDS,
     )
 
 

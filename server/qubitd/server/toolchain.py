@@ -88,7 +88,7 @@ class Toolchain:
             InvalidInputError: with every problem of the job.
         """
         decoded = decode_spec(parse(jobs_pb2.JobSpec, spec))
-        job = compile_job(self._device, snapshot, decoded)
+        job = self._checked(decoded, snapshot)
         checked = reached(Stage.CHECKED, self._now())
         pack = self._pack(job, decoded)
         found = survey(self._verified(job), pack, shots=decoded.shots, most_seconds=MAX_JOB_SECONDS)
@@ -108,7 +108,7 @@ class Toolchain:
             InvalidInputError: with every problem of the job.
         """
         decoded = decode_spec(parse(jobs_pb2.JobSpec, spec))
-        job = compile_job(self._device, snapshot, decoded)
+        job = self._checked(decoded, snapshot)
         chunks = self._pack(job, decoded)(self._verified(job), shots=decoded.shots)
         return Compiled(spec=decoded, snapshot=snapshot, chunks=chunks)
 
@@ -120,7 +120,7 @@ class Toolchain:
             DriverError: the controller has no way to play it.
         """
         times = [self._now()]
-        job = compile_job(self._device, snapshot, spec)
+        job = self._checked(spec, snapshot)
         times.append(self._now())
         programs, pack = self._verified(job), self._pack(job, spec)
         found = explain(job, programs, shots=spec.shots, pack=pack, most_seconds=MAX_JOB_SECONDS)
@@ -149,6 +149,9 @@ class Toolchain:
             for piece in pieces(result)
         )
 
+    def _checked(self, spec: JobSpec, snapshot: Snapshot) -> CheckedJob:
+        return compile_job(self._device, snapshot, spec, feedforward=self._controller.feedforward)
+
     def _pack(self, job: CheckedJob, spec: JobSpec) -> Pack:
         is_raw = spec.meas_level is MeasLevel.RAW
         return Pack(capacity=self._controller.capacity, reset=job.reset, run_time=self._run_time, raw=is_raw)
@@ -164,7 +167,8 @@ class Toolchain:
             return ProgramResult(program=index, first_shot=chunk.first_shot, shots=chunk.shots, traces=readings.traces)
         iq = readings.points[offset]
         wanted = self._wanted(compiled, program, index)
-        return program_result(program, iq, wanted, index=index, first_shot=chunk.first_shot)
+        told = readings.outcomes[offset] if readings.outcomes else None
+        return program_result(program, iq, wanted, index=index, first_shot=chunk.first_shot, told=told)
 
     def _wanted(self, compiled: Compiled, program: Program, index: int) -> Wanted:
         spec = compiled.spec
