@@ -80,6 +80,13 @@ def test_counts_are_as_its_calibration_predicts(backend: QubitdBackend) -> None:
     assert counts[1]["00"] + counts[1]["11"] > 4000
 
 
+def test_forty_milliseconds_of_reset_are_a_loop_of_waits(backend: QubitdBackend) -> None:
+    plan = backend.explain(transpile(ghz(), backend, seed_transpiler=1), shots=100)
+    instructions = [usage.used for usage in plan.memories if usage.memory == "instructions"]
+    assert max(instructions) < 60
+    assert plan.instrument_seconds == pytest.approx(100 * 40e-3, rel=1e-3)
+
+
 def test_more_shots_than_it_takes_are_refused(backend: QubitdBackend) -> None:
     circuit = transpile(ghz(), backend)
     with pytest.raises(JobRefusedError, match="4096"):

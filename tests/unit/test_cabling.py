@@ -154,3 +154,17 @@ def test_swapped_drive_cables_are_a_valid_file(tmp_path: Path) -> None:
     text = PACKAGED.replace('"q0.drive"', '"x"').replace('"q1.drive"', '"q0.drive"').replace('"x"', '"q1.drive"')
     cabling = read(text, tmp_path)
     assert [cable.line for cable in cabling.cables[:2]] == ["q1.drive", "q0.drive"]
+
+
+def test_the_classroom_chip_is_what_its_device_declares() -> None:
+    chip = load_cabling(Path("classroom5")).chip
+    assert [q.t1 for q in chip.qubits] == [6e-3, 8e-3, 5e-3, 4e-3, 6e-3]
+    assert [q.t2 for q in chip.qubits] == pytest.approx([9e-3, 14e-3, 7e-3, 5e-3, 9e-3])
+    assert chip.passive_reset == 5 * 8_000_000
+    assert all(q.frequency_noise == 0 for q in chip.qubits)
+    for pair in chip.pairs:
+        high, low = chip.qubits[pair.pulsed], chip.qubits[pair.partner]
+        gap = high.frequency - low.frequency
+        zz = 2 * pair.coupling**2 * (1 / (gap + high.anharmonicity) - 1 / (gap - low.anharmonicity))
+        assert 0 < zz < 1e3
+        assert pair.coupling <= 0.7e6
