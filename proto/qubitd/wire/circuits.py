@@ -102,6 +102,22 @@ class _Columns:
     clbits: NDArray[np.uint32]
     clbit_bounds: list[int]
 
+    def check_size(self, i: int) -> None:
+        """Hold a circuit against the limits; where all circuits together keep them, each does.
+
+        Raises:
+            MalformedMessageError: it is too long, or has too many entries.
+        """
+        if self.op_bounds[-1] > MAX_LENGTH:
+            check_count(self.op_bounds[i + 1] - self.op_bounds[i], where="number of operations", most=MAX_LENGTH)
+        for name, edges in (
+            ("qubits", self.qubit_bounds),
+            ("params", self.param_bounds),
+            ("clbits", self.clbit_bounds),
+        ):
+            if edges[-1] > MAX_ENTRIES:
+                check_count(edges[i + 1] - edges[i], where=f"entries of {name}", most=MAX_ENTRIES)
+
     def suspects(self, batch: CircuitBatch) -> list[int]:
         """Find the circuits that have an operand out of range or a parameter that is no number."""
         found = (
@@ -189,13 +205,7 @@ def _encode_circuit(circuit: Circuit, num_steps: int) -> circuits_pb2.Circuit:
 
 
 def _decode_circuit(message: circuits_pb2.Circuit, columns: _Columns, i: int) -> Circuit:
-    check_count(columns.op_bounds[i + 1] - columns.op_bounds[i], where="number of operations", most=MAX_LENGTH)
-    for name, edges in (
-        ("qubits", columns.qubit_bounds),
-        ("params", columns.param_bounds),
-        ("clbits", columns.clbit_bounds),
-    ):
-        check_count(edges[i + 1] - edges[i], where=f"entries of {name}", most=MAX_ENTRIES)
+    columns.check_size(i)
     num_clbits = check_count(message.num_clbits, where="num_clbits", most=MAX_CLBITS)
     bindings = decode_bindings(message.bindings) if message.HasField("bindings") else None
     if bindings is not None and len(bindings.positions):

@@ -25,7 +25,7 @@ MAX_ROWS = 2**20
 MAX_RESULT_BYTES = 2**24
 """Bytes of a chunk's result, unless one shot of one program gives more: it is held in memory until it is recorded."""
 
-_FASTEST = 16
+_FASTEST = 64
 """Times as many programs that are tried next at most."""
 
 
