@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import ArrayLike
 
-from qubitd.compiler import check, chunk, numbers
+from qubitd.compiler import check, chunk, flatten, numbers
 from qubitd.compiler.chunk import Pack
 from qubitd.compiler.compile import compile_circuits
 from qubitd.compiler.device_file import load_device
@@ -142,3 +142,14 @@ def test_a_point_of_a_sweep_is_found_without_walking_to_it() -> None:
     )
     assert [grid.point(i) for i in range(6)] == list(grid.points())
     assert Sweep().point(0) == {}
+
+
+def test_the_loops_of_a_job_are_written_out_to_its_most_operations_and_no_further(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loop = CircuitBuilder(name="loop", num_qubits=1, num_clbits=1)
+    loop.for_(10).add("x", 0).end().measure(0, 0)
+    monkeypatch.setattr(flatten, "MAX_WRITTEN_OUT", 33)
+    assert compile_circuits(FILE.device, SNAPSHOT, pack([loop] * 3)).num_programs == 3
+    with pytest.raises(InvalidCircuitError, match="job: with its loops written out has more than 33 operations"):
+        compile_circuits(FILE.device, SNAPSHOT, pack([loop] * 4))

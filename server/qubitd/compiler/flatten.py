@@ -25,6 +25,8 @@ from qubitd.core.control import CONTROL_ARITY, Condition
 from qubitd.core.errors import Problem
 from qubitd.core.feedforward import ALWAYS
 
+MAX_WRITTEN_OUT = 5_000_000
+"""Operations of all circuits of a job that have loops, branches or resets, written out: about 20 bytes each."""
 _MERGED_ABOVE = 32
 _UNTOLD = (
     "is none of OR, NOR, AND, NAND, XOR and XNOR of outcomes, which is all that the trigger network can tell (two "
@@ -75,13 +77,23 @@ def flatten_batch(batch: CircuitBatch, *, rounds: int, but: Collection[int | Non
     dynamic = [i for i in sound if is_dynamic(batch.circuits[i], batch.operations)]
     if not dynamic:
         return Flattened(batch=batch, guards={}, problems=())
-    made = {i: _Flattening(batch, i, table, rounds) for i in dynamic}
-    circuits = tuple(made[i].circuit() if i in made else circuit for i, circuit in enumerate(batch.circuits))
-    return Flattened(
-        batch=replace(batch, operations=tuple(table), circuits=circuits),
-        guards={i: guards for i, flattening in made.items() if (guards := flattening.guards()).tests},
-        problems=tuple(problem for flattening in made.values() for problem in flattening.problems),
-    )
+    circuits = list(batch.circuits)
+    guards: dict[int, Guards] = {}
+    problems: list[Problem] = []
+    written = 0
+    for i in dynamic:
+        flattening = _Flattening(batch, i, table, rounds)
+        problems += flattening.problems
+        written += flattening.size
+        if written > MAX_WRITTEN_OUT:
+            what = f"with its loops written out has more than {MAX_WRITTEN_OUT} operations; repeat less, or split it"
+            problems.append(Problem(where="job", what=what))
+            break
+        circuits[i] = flattening.circuit()
+        if (found := flattening.guards()).tests:
+            guards[i] = found
+    flat = replace(batch, operations=tuple(table), circuits=tuple(circuits))
+    return Flattened(batch=flat, guards=guards, problems=tuple(problems))
 
 
 def is_dynamic(circuit: Circuit, operations: Sequence[Operation]) -> bool:
@@ -139,6 +151,11 @@ class _Flattening:
         self._qubit_of: list[int] = []
         self._measurements: list[int] = []
         self._flatten()
+
+    @property
+    def size(self) -> int:
+        """Operations of the circuit as it is played."""
+        return sum(map(len, self._ops))
 
     def circuit(self) -> Circuit:
         """Give the circuit as it is played."""
