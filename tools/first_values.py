@@ -90,8 +90,8 @@ def qubit_lines(chip: Chip, file: DeviceFile, index: int) -> Iterator[Line]:
     yield "t1", truth.t1, ""
     yield "t2", truth.t2, ""
     for gate in ("sx", "x", "sy"):
-        if (index,) not in file.device.gates[gate].operands:
-            continue
+        if f"{name}.{gate}.duration" not in file.snapshot():
+            continue  # not on this qubit, or played with another gate's pulse
         length = to_ticks(value(f"{name}.{gate}.duration"), what=f"{name}.{gate}.duration")
         envelope = sample_envelope(Gaussian(length=length, sigma=value(f"{name}.{gate}.sigma")))
         amplitudes = drive_values(chip, name, envelope)

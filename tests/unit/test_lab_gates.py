@@ -50,7 +50,7 @@ def test_sy_in_the_target_is_a_turn_about_y_with_durations_and_errors(target: Ta
     reference.ry(pi / 2, 0)
     np.testing.assert_allclose(sy.to_matrix(), Operator(reference).data, atol=1e-15)
     assert Operator(sy.definition) == Operator(reference)
-    assert target["sy"][3,].error == load_device("line5").snapshot().value("q3.sy.error")
+    assert target["sy"][3,].error == load_device("line5").snapshot().value("q3.sx.error")
 
 
 def test_its_equivalences_are_exact(target: Target) -> None:
