@@ -185,6 +185,25 @@ def test_a_condition_is_false_until_the_trigger_may_have_come_and_certain_when_i
     assert heard[364] <= heard[387]
 
 
+@pytest.mark.parametrize(("mask", "tables"), [(1, 1), (2, 3)])
+def test_only_a_trigger_that_is_looked_at_leaves_a_run_in_doubt(desk: Desk, mask: int, tables: int) -> None:
+    """The second readout's trigger may or may not have come when the actor looks."""
+    looks = END + 700
+    desk.readout("6.1", address=2, at=READ_AT - 4 + 700 - SOONEST - 6)
+    desk.act(f"set_cond 1,{mask},0,40\nplay 0,0,40", until=looks - 4)
+    desk.listen(looks)
+    desk.run()
+    assert len(desk.bench.cluster.played) == tables
+
+
+def test_a_readout_may_begin_while_a_trigger_arrives(desk: Desk) -> None:
+    desk.readout("6.1", address=2, at=END + SOONEST + 6, gain=0.0)
+    desk.act(PLAY_IF)
+    desk.run()
+    assert desk.bench.table.shots == 3
+    assert desk.heard() == [0.25] * 3
+
+
 def test_a_trigger_takes_the_networks_next_slot() -> None:
     assert [arrival(140 + late) for late in (0, 3, 4, 27)] == [504, 507, 532, 532]
     assert max(arrival(end) - end for end in range(200)) == 388

@@ -188,8 +188,10 @@ class Register:
 def _merge(states: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Join branches whose states agree; give them, and for each old branch its new one."""
     rounded = np.round(states.reshape(len(states), -1), _SAME) + 0.0  # -0 is 0
-    _, kept, merged = np.unique(rounded, axis=0, return_index=True, return_inverse=True)
-    return states[kept], merged.reshape(-1)
+    found: dict[bytes, int] = {}
+    merged = np.array([found.setdefault(row.tobytes(), len(found)) for row in rounded], dtype=np.int64)
+    kept = np.flatnonzero(np.diff(np.maximum.accumulate(merged), prepend=-1))
+    return states[kept], merged
 
 
 def _probabilities(values: NDArray[np.float64], *, axes: int) -> NDArray[np.float64]:

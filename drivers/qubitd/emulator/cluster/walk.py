@@ -11,6 +11,7 @@ from bisect import insort
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
+from itertools import takewhile
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -192,7 +193,7 @@ class Walk:
     def _step(self, walker: _Walker, bits: Bits) -> None:
         here = self._courses[walker.number]
         index, now = self._index(walker), self._now(walker)
-        self._take_note(walker, now)
+        self._take_note(walker, now, self._sensitive(walker, index))
         if here.guard[index] != UNCONDITIONAL and not self._holds(walker, index, bits):
             self._skip(walker, index)
             return
@@ -211,17 +212,32 @@ class Walk:
             self._acquire(walker, index, now, bits)
         walker.at += 1
 
-    def _take_note(self, walker: _Walker, now: int) -> None:
-        """Count the triggers that have arrived."""
-        while walker.taken < len(self._arrivals):
-            time, address, source = self._arrivals[walker.taken]
-            if self._certain and time <= now < time + LATEST - SOONEST:
-                raise Uncertain
-            if time > now:
-                return
+    def _sensitive(self, walker: _Walker, index: int) -> Sequence[int]:
+        """Give the addresses for which it matters whether a trigger has come by an instruction."""
+        here = self._courses[walker.number]
+        if here.guard[index] != UNCONDITIONAL:
+            guard = Guard.read(here.trace, int(here.guard[index]))
+            return [1 + counter for counter in guard.counters] if walker.enabled else []
+        op, operand = here.trace.op[index], here.trace.operands[index, 0]
+        is_switched = op == Op.SET_LATCH_EN and (operand == 1) != walker.enabled
+        is_cleared = op == Op.LATCH_RST and walker.enabled
+        return range(1, COUNTERS + 1) if is_switched or is_cleared else []
+
+    def _take_note(self, walker: _Walker, now: int, sensitive: Sequence[int]) -> None:
+        """Count the triggers that have arrived.
+
+        Raises:
+            Uncertain: one of them, to a sensitive address, may or may not have.
+        """
+        sure = now - (LATEST - SOONEST) if self._certain else now
+        while walker.taken < len(self._arrivals) and self._arrivals[walker.taken][0] <= sure:
+            _, address, source = self._arrivals[walker.taken]
             walker.taken += 1
             if walker.enabled:
                 walker.counted[address - 1].append(source)
+        doubtful = takewhile(lambda arrival: arrival[0] <= now, self._arrivals[walker.taken :])
+        if any(address in sensitive for _, address, _ in doubtful):
+            raise Uncertain
 
     def _holds(self, walker: _Walker, index: int, bits: Bits) -> bool:
         here = self._courses[walker.number]
