@@ -369,15 +369,15 @@ def test_cancelling_a_job_that_is_done_changes_nothing(backend: QubitdBackend, f
 def test_a_failed_job_gives_the_daemons_own_text(backend: QubitdBackend) -> None:
     circuit = QuantumCircuit(1, 1, name="late")
     circuit.x(0)
-    circuit.reset(0)
+    circuit.delay(1.5, 0, unit="s")
     circuit.measure(0, 0)
     job = backend.run(circuit, shots=10)
-    with pytest.raises(JobFailedError, match=r"circuit 0 \('late'\), operation 1 .*reset") as caught:
+    with pytest.raises(JobFailedError, match=r"circuit 0 \('late'\), operation 1 .*delay") as caught:
         job.result()
     assert isinstance(caught.value, JobError)
     assert caught.value.problems[0].operation == 1
     assert job.status() is JobStatus.ERROR
-    assert "reset" in (job.error_message() or "")
+    assert "delay" in (job.error_message() or "")
 
 
 def test_a_job_cannot_be_submitted_again(backend: QubitdBackend, flip: QuantumCircuit) -> None:
