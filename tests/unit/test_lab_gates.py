@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import pickle
+from dataclasses import replace
 from math import pi
 
 import dill
 import numpy as np
 import pytest
 from qiskit import QuantumCircuit, transpile
+from qiskit.circuit import Gate, Parameter
 from qiskit.circuit.library import CRYGate, HGate, U2Gate
 from qiskit.quantum_info import Operator
 from qiskit.transpiler import Target
@@ -19,6 +21,7 @@ from qubitd.compiler.device_file import load_device
 from qubitd.core.device import Meaning
 from qubitd.core.errors import InvalidDeviceError
 from qubitd.provider.lab_gate import LabGate
+from qubitd.provider.lab_names import misnamed_gates
 from qubitd.provider.target import build_target
 from qubitd.wire.backends import backend_info
 
@@ -107,3 +110,40 @@ def test_a_definition_with_a_gate_that_this_qiskit_lacks_is_refused_by_name() ->
     gate = LabGate(GateSignature(name="odd", num_qubits=1, meaning=meaning))
     with pytest.raises(InvalidDeviceError, match="brandnew: is no gate of this Qiskit"):
         _ = gate.definition
+
+
+def misnamed(gate: Gate, *signatures: GateSignature) -> list[str]:
+    circuit = QuantumCircuit(gate.num_qubits, name="mine")
+    circuit.append(gate, range(gate.num_qubits))
+    return [str(problem) for problem in misnamed_gates([QuantumCircuit(1), circuit], signatures or (WAVE,))]
+
+
+def defined(name: str, body: QuantumCircuit, params: list[float | Parameter]) -> Gate:
+    gate = Gate(name, body.num_qubits, params)
+    gate.definition = body
+    return gate
+
+
+def test_a_gate_of_the_users_under_the_labs_name_is_refused() -> None:
+    body = QuantumCircuit(2)
+    body.swap(0, 1)
+    wrong = ["circuit 1 ('mine'): defines a gate wave that is not the lab's; give it another name"]
+    assert misnamed(defined("wave", body, [0.3])) == wrong
+    other = replace(WAVE, meaning=Meaning(definition="gate wave(theta) a, b { swap a, b; }"))
+    assert misnamed(LabGate(other, [0.3])) == wrong
+
+
+def test_the_labs_gate_is_known_by_what_it_does() -> None:
+    assert misnamed(LabGate(WAVE, [0.3])) == []
+    assert misnamed(defined("wave", LabGate(WAVE, [0.3]).definition, [0.3])) == []
+    spelt = replace(WAVE, meaning=Meaning(definition="gate wave(t) x, y { ry(t/2) y; cx x, y; }"))
+    assert misnamed(LabGate(spelt, [0.3])) == []
+
+
+def test_what_cannot_be_compared_is_taken_at_its_word() -> None:
+    body = QuantumCircuit(2)
+    body.swap(0, 1)
+    assert misnamed(Gate("wave", 2, [0.3])) == []
+    assert misnamed(defined("wave", body, [Parameter("free")])) == []
+    assert misnamed(defined("wave", body, [])) == []
+    assert misnamed(defined("wave", body, [0.3]), GateSignature(name="wave", num_qubits=2, angles=("t",))) == []

@@ -35,6 +35,7 @@ from qubitd.provider.encode import Encoder, listed
 from qubitd.provider.errors import JobRefusedError, SessionClosedError
 from qubitd.provider.headers import JobHeader, write_header
 from qubitd.provider.job import QubitdJob
+from qubitd.provider.lab_names import misnamed_gates
 from qubitd.provider.options import add_validators, check_options, default_options
 from qubitd.provider.reader import load_reader
 from qubitd.provider.revisions import follow_revisions
@@ -253,7 +254,13 @@ class QubitdBackend(BackendV2):
         encoder = Encoder(info, reader=load_reader())
         encoded = encoder.encode(circuits, values)
         checked, wrong = check_options(options, info.limits, num_circuits=len(encoded.headers))
-        problems += [*misfit, *wrong, *encoder.problems, *_too_big(encoded.batch, info.limits.max_job_bytes)]
+        problems += [
+            *misfit,
+            *wrong,
+            *encoder.problems,
+            *misnamed_gates(circuits, info.signatures),
+            *_too_big(encoded.batch, info.limits.max_job_bytes),
+        ]
         if (unreadable := info.wire_problem()) is not None:
             problems = [unreadable]
         if problems:
