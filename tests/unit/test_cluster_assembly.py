@@ -124,14 +124,14 @@ def test_what_exceeds_a_ceiling_is_refused_with_line_value_and_limit(
     make_program: ProgramBuilder, quantity: str
 ) -> None:
     (load,) = assemble(one(make_program, ("q0.flux", 0, 1, 0.9, 0, 0))).sequencers
-    refuse_above_ceilings([load])
+    refuse_above_ceilings([(load.wired, load.exertion)])
     value = getattr(load.exertion, quantity)
     open_ceiling = Ceiling(amplitude=1.5, mean_power=2, mean=1, slew=3)
     kept = replace(load, wired=replace(load.wired, ceiling=replace(open_ceiling, **{quantity: value})))
-    refuse_above_ceilings([kept])
+    refuse_above_ceilings([(kept.wired, kept.exertion)])
     broken = replace(load, wired=replace(load.wired, ceiling=replace(open_ceiling, **{quantity: value - 0.01})))
     with pytest.raises(CeilingError, match=f"line q0.flux: {quantity} of .* exceeds the ceiling of"):
-        refuse_above_ceilings([broken])
+        refuse_above_ceilings([(broken.wired, broken.exertion)])
 
 
 def test_points_are_sorted_to_programs_and_columns_as_means_over_the_window(make_program: ProgramBuilder) -> None:

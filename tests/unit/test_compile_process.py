@@ -18,6 +18,7 @@ from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.errors import InvalidCircuitError, OffGridError, Problem
 from qubitd.core.job import JobSpec
 from qubitd.core.sweep import Sweep, SweepAxis
+from qubitd.drivers.errors import CeilingError
 from qubitd.drivers.families import open_rack
 from qubitd.drivers.rack_file import load_rack
 from qubitd.server.ceilings import ceilings_of
@@ -115,3 +116,16 @@ def test_an_error_crosses_to_another_process_whole(error: Exception) -> None:
     there = pickle.loads(pickle.dumps(error))
     assert type(there) is type(error)
     assert (str(there), vars(there)) == (str(error), vars(error))
+
+
+def test_a_line_that_would_change_too_fast_is_refused_before_it_is_loaded() -> None:
+    line = RACK.lines["q0.drive"]
+    weak = replace(line, ceiling=replace(line.ceiling, slew=0.001))
+    rack = replace(RACK, lines={**RACK.lines, "q0.drive": weak})
+    tools = Toolchain(
+        FILE.device, open_rack(rack), ceilings=ceilings_of(rack), run_time=chunk_time(rack), now=lambda: 0
+    )
+    with pytest.raises(CeilingError, match=r"line q0\.drive: slew of .* exceeds the ceiling of 0\.001"):
+        tools.validate(data(rabi()), SNAPSHOT)
+    with pytest.raises(CeilingError):
+        tools.explain(rabi(), SNAPSHOT, queue_length=0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pytest
@@ -10,12 +10,14 @@ import pytest
 from qubitd.compiler.chunk import Pack
 from qubitd.compiler.compile import Compiled, compile_circuits, compile_job
 from qubitd.compiler.device_file import load_device
-from qubitd.compiler.errors import JobTooLongError, ProgramTooLargeError
+from qubitd.compiler.errors import InvalidProgramError, JobTooLongError, ProgramTooLargeError
 from qubitd.compiler.explain import Explanation, explain
+from qubitd.compiler.survey import Survey, survey
 from qubitd.core.capacity import Usage
 from qubitd.core.circuit import CircuitBuilder, pack
+from qubitd.core.errors import Problem
 from qubitd.core.job import Decoupling, JobSpec
-from qubitd.core.program import Chunk
+from qubitd.core.program import Chunk, Program
 from qubitd.core.sweep import Sweep, SweepAxis
 
 FILE = load_device("line5")
@@ -35,7 +37,19 @@ class Bins:
 
 def explained(job: Compiled, *, shots: int, bins: int = 100, most_seconds: float = 60.0) -> Explanation:
     pack = Pack(capacity=Bins(bins), reset=job.reset)
-    return explain(job, job.programs(), shots=shots, pack=pack, most_seconds=most_seconds)
+
+    def look(programs: Iterable[Program]) -> Survey:
+        return survey(programs, pack, check=Refusing(), shots=shots, most_seconds=most_seconds)
+
+    return explain(job, job.programs(), look=look, capacity=pack.capacity)
+
+
+class Refusing:
+    """Has something against every program of one name."""
+
+    def __call__(self, group: Chunk) -> None:
+        if any(program.name == "loud" for program in group.programs):
+            raise InvalidProgramError([Problem(where="loud", what="is too loud")])
 
 
 def test_durations_pulses_and_success_are_told_for_each_program() -> None:
@@ -114,3 +128,11 @@ def test_one_group_of_programs_is_told_from_several() -> None:
     job = compile_circuits(FILE.device, SNAPSHOT, pack([builder] * 5))
     assert explained(job, shots=1000).survey.is_only_group
     assert not explained(job, shots=1000, bins=4).survey.is_only_group
+
+
+def test_what_the_controller_has_against_any_group_refuses_the_job() -> None:
+    quiet, loud = (CircuitBuilder(name=name, num_qubits=1, num_clbits=1).measure(0, 0) for name in ("quiet", "loud"))
+    explained(compile_circuits(FILE.device, SNAPSHOT, pack([quiet] * 9)), shots=1, bins=4)
+    for circuits in ([loud], [*[quiet] * 8, loud]):
+        with pytest.raises(InvalidProgramError, match="loud: is too loud"):
+            explained(compile_circuits(FILE.device, SNAPSHOT, pack(circuits)), shots=1, bins=4)

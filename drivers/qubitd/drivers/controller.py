@@ -99,6 +99,15 @@ class Controller(Protocol):
         """Drop the links; what the instruments do goes on."""
         ...
 
+    def check(self, chunk: Chunk) -> None:
+        """Hold a chunk against the ceilings of its lines, as `load` will. Pure, as `assemble`.
+
+        Raises:
+            UnplayableProgramError: the wiring or the hardware has no way to play a program.
+            CeilingError: it would exceed a line's ceiling.
+        """
+        ...
+
     def assemble(self, chunk: Chunk) -> Assembly:
         """Translate a chunk. Pure: may run in another thread or process.
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from qubitd.compiler.chunk import Pack
 from qubitd.compiler.columns import gather
 from qubitd.compiler.compile import Compiled
 from qubitd.compiler.gate_table import GateKey, distinct_gates, gate_operations
-from qubitd.compiler.survey import Survey, survey
-from qubitd.core.capacity import Usage
+from qubitd.compiler.survey import Survey
+from qubitd.core.capacity import Capacity, Usage
 from qubitd.core.circuit import Circuit
 from qubitd.core.plan import ProgramPlan
 from qubitd.core.program import Program
@@ -34,24 +33,19 @@ class Explanation:
 
 
 def explain(
-    compiled: Compiled, programs: Iterable[Program], *, shots: int, pack: Pack, most_seconds: float
+    compiled: Compiled, programs: Iterable[Program], *, look: Callable[[Iterable[Program]], Survey], capacity: Capacity
 ) -> Explanation:
     """Say what a job would take.
 
     Args:
         compiled: the job.
         programs: all that it makes, in order.
-        shots: of each program.
-        pack: how it would be cut into chunks.
-        most_seconds: of instrument time for the whole job.
-
-    Raises:
-        ProgramTooLargeError: one shot of a program does not fit the controller.
-        JobTooLongError: the job takes more time than it may.
+        look: the `survey` that the job has to pass; it raises what it refuses.
+        capacity: of the controller.
     """
     plans: list[ProgramPlan] = []
-    found = survey(_noted(compiled, programs, plans), pack, shots=shots, most_seconds=most_seconds)
-    return Explanation(programs=tuple(plans), memories=tuple(pack.capacity.usage(found.first)), survey=found)
+    found = look(_noted(compiled, programs, plans))
+    return Explanation(programs=tuple(plans), memories=tuple(capacity.usage(found.first)), survey=found)
 
 
 def _noted(compiled: Compiled, programs: Iterable[Program], plans: list[ProgramPlan]) -> Iterator[Program]:

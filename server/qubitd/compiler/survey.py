@@ -4,7 +4,7 @@ those of the first chunk.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from qubitd.compiler.chunk import Pack
@@ -26,12 +26,15 @@ class Survey:
     """Time that all shots take, with their passive resets."""
 
 
-def survey(programs: Iterable[Program], pack: Pack, *, shots: int, most_seconds: float) -> Survey:
+def survey(
+    programs: Iterable[Program], pack: Pack, *, check: Callable[[Chunk], None], shots: int, most_seconds: float
+) -> Survey:
     """Look at every program.
 
     Args:
         programs: of a job, at least one; refused ones raise when they are taken.
         pack: how the job is cut into chunks.
+        check: what else is asked of each group of programs that go together; it raises if it refuses one.
         shots: of each program.
         most_seconds: of instrument time for the whole job.
 
@@ -42,8 +45,10 @@ def survey(programs: Iterable[Program], pack: Pack, *, shots: int, most_seconds:
     clock = _Clock(pack.reset, shots, most_seconds)
     groups = pack.groups(clock.past(programs))
     group = next(groups)
+    check(group)
     is_only = True
-    for _ in groups:
+    for following in groups:
+        check(following)
         is_only = False
     return Survey(
         first=next(pack.cut(group, shots=shots)), is_only_group=is_only, instrument_seconds=to_seconds(clock.ticks)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import grpc
 
 from qubitd.core.errors import InvalidInputError, OffGridError, Problem, QubitdError
-from qubitd.drivers.errors import CapacityError, DriverError
+from qubitd.drivers.errors import CapacityError, CeilingError, DriverError
 from qubitd.server import errors
 from qubitd.server.auth.errors import DeniedError, UnauthenticatedError
 from qubitd.wire.errors import Refusal
@@ -18,6 +18,7 @@ CODES: dict[type[QubitdError], grpc.StatusCode] = {
     InvalidInputError: grpc.StatusCode.INVALID_ARGUMENT,
     OffGridError: grpc.StatusCode.INVALID_ARGUMENT,
     CapacityError: grpc.StatusCode.INVALID_ARGUMENT,
+    CeilingError: grpc.StatusCode.INVALID_ARGUMENT,
     DriverError: grpc.StatusCode.UNAVAILABLE,
     errors.SimulatorError: grpc.StatusCode.UNAVAILABLE,
     errors.UnknownJobError: grpc.StatusCode.NOT_FOUND,

@@ -4,8 +4,9 @@ thread.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 from qubitd.compiler.chunk import Pack
@@ -14,7 +15,7 @@ from qubitd.compiler.compile import compile_job
 from qubitd.compiler.explain import explain
 from qubitd.compiler.readout import discriminators
 from qubitd.compiler.result import Wanted, assignments, program_result
-from qubitd.compiler.survey import survey
+from qubitd.compiler.survey import Survey, survey
 from qubitd.compiler.verify import Ceilings, Verify
 from qubitd.core.device import Device
 from qubitd.core.job import JobSpec, MeasLevel, ProgramResult
@@ -91,7 +92,7 @@ class Toolchain:
         job = self._checked(decoded, snapshot)
         checked = reached(Stage.CHECKED, self._now())
         pack = self._pack(job, decoded)
-        found = survey(self._verified(job), pack, shots=decoded.shots, most_seconds=MAX_JOB_SECONDS)
+        found = self._surveyed(self._verified(job), pack, decoded)
         chunks = pack.cut(found.first, shots=decoded.shots)
         is_small = found.is_only_group and len(spec) <= MOST_KEPT_BYTES
         return Validated(
@@ -122,8 +123,9 @@ class Toolchain:
         times = [self._now()]
         job = self._checked(spec, snapshot)
         times.append(self._now())
-        programs, pack = self._verified(job), self._pack(job, spec)
-        found = explain(job, programs, shots=spec.shots, pack=pack, most_seconds=MAX_JOB_SECONDS)
+        pack = self._pack(job, spec)
+        look = partial(self._surveyed, pack=pack, spec=spec)
+        found = explain(job, self._verified(job), look=look, capacity=pack.capacity)
         times.append(self._now())
         upload_bytes = self._controller.assemble(found.survey.first).upload_bytes
         times.append(self._now())
@@ -151,6 +153,9 @@ class Toolchain:
 
     def _checked(self, spec: JobSpec, snapshot: Snapshot) -> CheckedJob:
         return compile_job(self._device, snapshot, spec, feedforward=self._controller.feedforward)
+
+    def _surveyed(self, programs: Iterable[Program], pack: Pack, spec: JobSpec) -> Survey:
+        return survey(programs, pack, check=self._controller.check, shots=spec.shots, most_seconds=MAX_JOB_SECONDS)
 
     def _pack(self, job: CheckedJob, spec: JobSpec) -> Pack:
         is_raw = spec.meas_level is MeasLevel.RAW

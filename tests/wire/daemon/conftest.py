@@ -95,6 +95,9 @@ class PaperRack:
     def close(self) -> None:
         self.log.append("close")
 
+    def check(self, chunk: Chunk) -> None:
+        assert chunk.programs
+
     def assemble(self, chunk: Chunk) -> PaperAssembly:
         return PaperAssembly(chunk=chunk)
 

@@ -12,7 +12,7 @@ from qubitd.core.feedforward import ALWAYS
 from qubitd.core.program import Chunk
 from qubitd.drivers.cluster.assembly import ClusterAssembly, ReadoutMap, SequencerLoad
 from qubitd.drivers.cluster.capacity import chunk_usage
-from qubitd.drivers.cluster.exertion import line_exertion
+from qubitd.drivers.cluster.exertion import line_exertion, refuse_above_ceilings
 from qubitd.drivers.cluster.line_program import LineProgram
 from qubitd.drivers.cluster.q1asm import program_text
 from qubitd.drivers.cluster.registers import QUARTER_HERTZ
@@ -26,6 +26,16 @@ class ClusterAssembler:
     """The assembler for a Cluster as wired."""
 
     workbench: Workbench
+
+    def check(self, chunk: Chunk) -> None:
+        """Hold what the lines would carry against their ceilings, without writing anything.
+
+        Raises:
+            UnplayableProgramError: the wiring or the hardware has no way to play a program.
+            CeilingError: a line would carry more than the rack file allows.
+        """
+        work = self.workbench.work_of(chunk)
+        refuse_above_ceilings((part.wired, line_exertion(part, work.layout.total)) for part in work.parts)
 
     def assemble(self, chunk: Chunk) -> ClusterAssembly:
         """Translate a chunk.

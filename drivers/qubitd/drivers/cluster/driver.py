@@ -119,6 +119,14 @@ class ClusterController:
         self._connected, self._loaded = None, None
         self._stage = _Stage.EMPTY
 
+    def check(self, chunk: Chunk) -> None:
+        """Hold a chunk against the ceilings of its lines. Pure.
+
+        Raises:
+            UnplayableProgramError, CeilingError.
+        """
+        self._assembler.check(chunk)
+
     def assemble(self, chunk: Chunk) -> ClusterAssembly:
         """Translate a chunk. Pure.
 
@@ -138,7 +146,7 @@ class ClusterController:
         if not isinstance(assembly, ClusterAssembly):
             raise NotReadyError(f"a Cluster cannot load {type(assembly).__name__}; use what its own `assemble` gave")
         self._loaded, self._stage = None, _Stage.EMPTY
-        refuse_above_ceilings(assembly.sequencers)
+        refuse_above_ceilings((load.wired, load.exertion) for load in assembly.sequencers)
         with self._doubting() as connected:
             connected.settings.write(self._plan(connected, assembly))
             sent = sum(map(connected.holdings.bring, assembly.sequencers))

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qubitd.core.errors import Problem
-from qubitd.drivers.cluster.assembly import Exertion, SequencerLoad
+from qubitd.drivers.cluster.assembly import Exertion
 from qubitd.drivers.cluster.line_program import LineProgram
 from qubitd.drivers.cluster.registers import GAIN_STEPS
+from qubitd.drivers.cluster.wiring import WiredLine
 from qubitd.drivers.errors import CeilingError
 
 ROUNDING = 1e-4
@@ -34,23 +35,23 @@ def line_exertion(part: LineProgram, iteration: int) -> Exertion:
     )
 
 
-def refuse_above_ceilings(sequencers: Iterable[SequencerLoad]) -> None:
-    """Check every line against its ceiling.
+def refuse_above_ceilings(lines: Iterable[tuple[WiredLine, Exertion]]) -> None:
+    """Check what every line would carry against its ceiling.
 
     Raises:
         CeilingError: a line would carry more than the rack file allows; all such lines are reported.
     """
-    problems = [problem for load in sequencers for problem in _problems(load)]
+    problems = [problem for wired, exertion in lines for problem in _problems(wired, exertion)]
     if problems:
         raise CeilingError(problems)
 
 
-def _problems(load: SequencerLoad) -> Iterator[Problem]:
+def _problems(wired: WiredLine, exertion: Exertion) -> Iterator[Problem]:
     for quantity in ("amplitude", "mean_power", "mean", "slew"):
-        value, limit = getattr(load.exertion, quantity), getattr(load.wired.ceiling, quantity)
+        value, limit = getattr(exertion, quantity), getattr(wired.ceiling, quantity)
         if value > limit + ROUNDING:
             yield Problem(
-                where=f"line {load.wired.line}",
+                where=f"line {wired.line}",
                 what=f"{quantity} of {value:.4g} of full scale exceeds the ceiling of {limit:.4g} in the rack file; "
                 "lower the amplitude, or have the operator raise the ceiling",
             )
