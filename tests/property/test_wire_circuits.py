@@ -166,3 +166,31 @@ def test_damaged_bytes_are_read_or_refused_and_never_crash(spec: JobSpec, data: 
 def test_arbitrary_bytes_are_read_or_refused_and_never_crash(data: bytes) -> None:
     with pytest.raises(MalformedMessageError):
         decode_submission(parse(jobs_pb2.SubmitRequest, data))
+
+
+@given(BATCHES, st.data())
+def test_damaged_tables_and_columns_are_read_or_refused_and_never_crash(
+    batch: CircuitBatch, data: st.DataObject
+) -> None:
+    message = encode_batch(batch)
+    table = bytearray(message.step_table.content)
+    for _ in range(data.draw(st.integers(0, 3))):
+        if table:
+            table[data.draw(st.integers(0, len(table) - 1))] = data.draw(st.integers(0, 255))
+    message.step_table.content = bytes(table)
+    for name in data.draw(st.sets(st.sampled_from(["steps", "params", "clbits"]))):
+        setattr(message, name, data.draw(st.binary(max_size=40)))
+    if data.draw(st.booleans()):
+        message.value_table.content = data.draw(st.binary(max_size=24))
+    with contextlib.suppress(MalformedMessageError):
+        for circuit in decode_batch(message).circuits:
+            assert np.isfinite(circuit.params).all()
+            assert (circuit.qubits < circuit.num_qubits).all()
+            assert (circuit.clbits < circuit.num_clbits).all()
+
+
+@given(BATCHES)
+def test_the_same_circuits_are_written_with_the_same_bytes(batch: CircuitBatch) -> None:
+    once = encode_batch(batch).SerializeToString(deterministic=True)
+    again = encode_batch(decode_batch(encode_batch(batch))).SerializeToString(deterministic=True)
+    assert once == again
