@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,10 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qubitd.core.envelope import Drag, Square, sample_envelope
-from qubitd.core.program import Chunk, Program
+from qubitd.core.program import BOXCAR, Chunk, Program
 from qubitd.drivers.cluster.assembly import ClusterAssembly, SequencerLoad
 from qubitd.drivers.cluster.columns import LEAD, TAIL
+from qubitd.drivers.cluster.protocol import BIN as DOWNLOADED
+from qubitd.drivers.cluster.readout import program_iq
 from qubitd.drivers.cluster.settings import run_changes
+from qubitd.drivers.cluster.waveforms import Waveform
 from qubitd.drivers.families import open_rack
 from qubitd.drivers.rack_file import load_rack
 from qubitd.emulator.cluster.bins import BIN, Acquisition
@@ -21,7 +25,7 @@ from qubitd.emulator.cluster.configuration import default_document, interpret, m
 from qubitd.emulator.cluster.performance import Outcome, play, score_in_short
 from qubitd.emulator.cluster.player import ModuleSettings, Player
 from qubitd.emulator.cluster.profile import MODULE_KINDS
-from qubitd.emulator.cluster.waves import WaveList
+from qubitd.emulator.cluster.waves import HeldWaves, WaveList
 from qubitd.emulator.events import EventTable
 from qubitd.emulator.loopback import Loopback
 from qubitd.emulator.q1.assembler import assemble
@@ -39,6 +43,8 @@ ENVELOPES = [
     sample_envelope(Drag(length=40, sigma=8e-9, beta=-0.3e-9)),
     sample_envelope(Square(length=59)),
     sample_envelope(Square(length=400)),
+    np.linspace(0.2, 1, 240).astype(np.complex128),
+    np.sin(np.arange(240) / 77).astype(np.complex128),
 ]
 SHOTS = 10
 RESET = 5_000
@@ -55,17 +61,23 @@ def random_program(rng: np.random.Generator, make: ProgramBuilder, name: str) ->
             phase = 0.0 if is_flux else float(rng.uniform(-10, 10))
             plays.append((line, time, envelope, float(rng.choice([-1, 1]) * rng.uniform(0.01, 0.2)), phase, tone))
             if is_readout:
-                acquisitions.append((line, time + 150, 240, tone, 0.0))
+                acquisitions.append((line, time + 150, 240, tone, float(rng.uniform(-3, 3))))
             time += len(ENVELOPES[envelope]) + int(rng.choice([4, 6, 300, 1_001, 70_000]))
         end = max(end, time)
-    return make(lines=LINES, envelopes=ENVELOPES, plays=plays, acquisitions=acquisitions, duration=end, name=name)
+    made = make(lines=LINES, envelopes=ENVELOPES, plays=plays, acquisitions=acquisitions, duration=end, name=name)
+    kernel = rng.choice([BOXCAR, BOXCAR, 3, 4], len(acquisitions)).astype(np.int32)
+    return replace(made, acquisitions=replace(made.acquisitions, kernel=kernel)) if acquisitions else made
+
+
+def wave_list(waveforms: tuple[Waveform, ...], *, indices: int) -> HeldWaves:
+    waves = WaveList(indices=indices, samples=16_384)
+    for index, waveform in enumerate(waveforms):
+        waves.new(str(index), len(waveform.samples))
+        waves.set_data(str(index), bytearray(np.asarray(waveform.samples, dtype="<f4").tobytes()))
+    return waves.held()
 
 
 def player(load: SequencerLoad) -> Player:
-    waves = WaveList(indices=1024, samples=16_384)
-    for index, waveform in enumerate(load.waveforms):
-        waves.new(str(index), len(waveform.samples))
-        waves.set_data(str(index), bytearray(np.asarray(waveform.samples, dtype="<f4").tobytes()))
     document: Any = default_document()
     slot, number = load.wired.address.slot, load.wired.address.sequencer
     for key, rows in run_changes(load).items():
@@ -83,8 +95,8 @@ def player(load: SequencerLoad) -> Player:
         ),
         configuration=interpret(document),
         code=prepare(assemble(load.program.decode(), memory=12_288)),
-        waves=waves.held(),
-        weights=WaveList(indices=64, samples=16_384).held(),
+        waves=wave_list(load.waveforms, indices=1024),
+        weights=wave_list(load.weights, indices=64),
         acquisitions={0: Acquisition(np.zeros(load.bins, dtype=BIN), 0)} if load.bins else {},
         outputs=(frozenset(path0), frozenset(path1)),
         inputs=(frozenset({0}), frozenset({1})),
@@ -129,9 +141,28 @@ def test_what_leaves_the_connectors_is_what_was_asked_for(seed: int, make: Progr
     for load in assembly.sequencers:
         _compare_plays(table, load, chunk, starts)
         _compare_windows(table, load, chunk, starts)
-    for each in players:
-        for acquisition in each.acquisitions.values():
-            assert (acquisition.bins["count"] == 1).all()
+    bins = [acquisition.bins.view(DOWNLOADED) for each in players for acquisition in each.acquisitions.values()]
+    assert all((filled["count"] == 1).all() for filled in bins)
+    for program, points in zip(programs, program_iq(assembly, bins), strict=True):
+        np.testing.assert_allclose(points, np.tile(_heard(program), (SHOTS, 1)), atol=2e-3)
+
+
+def _heard(program: Program) -> np.ndarray[Any, Any]:
+    """What each acquisition of a program hears of the tones that are played on the connector of both readout lines."""
+    plays, windows = program.plays, program.acquisitions
+    tones = [row for row, line in enumerate(plays.line.tolist()) if LINES[line].endswith("readout")]
+    points = []
+    for row in range(len(windows.start)):
+        time = windows.start[row] + np.arange(windows.length[row])
+        signal = np.zeros(len(time), dtype=np.complex128)
+        for tone in tones:
+            inside = (time >= plays.start[tone]) & (time < plays.start[tone] + plays.length[tone])
+            turns = plays.frequency[tone] * 1e-9 * time + plays.phase[tone] / (2 * np.pi)
+            signal += plays.amplitude[tone] * inside * np.exp(2j * np.pi * turns)
+        mixed = signal * np.exp(-2j * np.pi * windows.frequency[row] * 1e-9 * time - 1j * windows.phase[row])
+        kernel = np.ones(len(time)) if windows.kernel[row] == BOXCAR else ENVELOPES[windows.kernel[row]].real
+        points.append((kernel * mixed).sum() / kernel.sum())
+    return np.array(points)
 
 
 def _compare_plays(table: EventTable, load: SequencerLoad, chunk: Chunk, starts: np.ndarray[Any, Any]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -213,14 +212,6 @@ def test_program_memory_is_met_at_the_limit_and_refused_above_it(refusal: Refusa
     CONTROLLER.assemble(chunk(fitting))
     with pytest.raises(CapacityError, match=f"needs {limit + 1} instructions, it holds {limit}"):
         CONTROLLER.assemble(chunk(fitting + 1))
-
-
-def test_weights_are_refused_rather_than_left_out(refusal: Refusal) -> None:
-    chunk = refusal.chunk((), [(READOUT, 100, 400, READ, 0.0)])
-    (program,) = chunk.programs
-    weighted = replace(program.acquisitions, kernel=np.array([LONG], dtype=np.int32))
-    with pytest.raises(UnplayableProgramError, match="weights, which are not played"):
-        CONTROLLER.assemble(replace(chunk, programs=(replace(program, acquisitions=weighted),)))
 
 
 def test_two_lengths_of_integration_do_not_fit_one_chunk(refusal: Refusal) -> None:

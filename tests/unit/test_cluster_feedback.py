@@ -263,3 +263,18 @@ def test_one_rotation_serves_all_acquisitions_of_a_qubit_that_feeds(make_program
     assert "at 1200 ns: its demodulation has another phase" in refusal(dynamics(program))
     other = replace(program, acquisitions=replace(program.acquisitions, qubit=np.array([0, 1], dtype=np.uint16)))
     assert "another qubit is read by a sequencer that sends triggers" in refusal(dynamics(other))
+
+
+def test_a_qubit_that_feeds_is_read_without_weights(make_program: ProgramBuilder) -> None:
+    program = make_program(
+        lines=LINES,
+        envelopes=[*ENVELOPES, np.ones(400, dtype=np.complex128)],
+        plays=[("q0.readout", 0, 1, 0.1, 0.0, R0)],
+        acquisitions=[("q0.readout", 200, 400, R0, 0.0)],
+        duration=2000,
+    )
+    kernel = np.array([len(ENVELOPES)], dtype=np.int32)
+    weighed = replace(program, acquisitions=replace(program.acquisitions, kernel=kernel))
+    assert "is weighed by a kernel, but the threshold is that of the plain sum; use a boxcar" in refusal(
+        dynamics(weighed)
+    )

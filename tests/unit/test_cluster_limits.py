@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -77,11 +78,29 @@ def bins(make: ProgramBuilder, count: int) -> Chunk:
     return chunk(make, acquisitions=[(READOUT, 0, 400, TONE, 0.0)], shots=count)
 
 
+def of_weights(make: ProgramBuilder, lengths: list[int]) -> Chunk:
+    acquisitions = [(READOUT, 10_000 * i, length, TONE, 0.0) for i, length in enumerate(lengths)]
+    made = chunk(make, envelopes=distinct(lengths), acquisitions=acquisitions)
+    (program,) = made.programs
+    kernel = np.arange(len(lengths), dtype=np.int32)
+    return replace(made, programs=(replace(program, acquisitions=replace(program.acquisitions, kernel=kernel)),))
+
+
+def weights(make: ProgramBuilder, count: int) -> Chunk:
+    return of_weights(make, [8] * count)
+
+
+def weight_samples(make: ProgramBuilder, count: int) -> Chunk:
+    """Windows are multiples of 4 ns, and so is the limit: a step of 4 samples is the smallest there is."""
+    return of_weights(make, [8000, count - 8000])
+
+
 CASES = [
     (instructions_of_a_player, "instructions", 16_384),
     (instructions_of_a_reader, "instructions", 12_288),
     (waveforms, "waveforms", 1_024),
     (waveform_samples, "waveform samples", 16_384),
+    (weights, "weights", 64),
     (bins, "bins", 131_072),
 ]
 
@@ -101,6 +120,10 @@ def upload(load: SequencerLoad) -> None:
         sequencer.waveforms.new(waveform.name, len(waveform.samples))
         sequencer.waveforms.set_data(waveform.name, bytearray(waveform.samples.tobytes()))
         sequencer.waveforms.entries.set_index(waveform.name, index)
+    for index, weight in enumerate(load.weights):
+        sequencer.weights.new(weight.name, len(weight.samples))
+        sequencer.weights.set_data(weight.name, bytearray(weight.samples.tobytes()))
+        sequencer.weights.entries.set_index(weight.name, index)
     if load.bins:
         sequencer.acquisitions.new("iq", load.bins)
     sequencer.load_program(load.program.decode())
@@ -120,6 +143,18 @@ def test_the_instrument_takes_what_we_count_up_to_its_limit_and_no_more(
         return
     with pytest.raises(CapacityError, match=memory):
         CONTROLLER.assemble(asked)
+    with pytest.raises(EmulatorError):
+        upload(load_of(asked))
+
+
+@pytest.mark.parametrize("off", [-4, 0, 4])
+def test_the_instrument_holds_as_many_samples_of_weights_as_we_think(make_program: ProgramBuilder, off: int) -> None:
+    asked = weight_samples(make_program, 16_384 + off)
+    (usage,) = (usage for usage in CONTROLLER.capacity.usage(asked) if usage.memory == "weight samples")
+    assert (usage.used, usage.limit, usage.fits) == (16_384 + off, 16_384, off <= 0)
+    if off <= 0:
+        upload(load_of(asked))
+        return
     with pytest.raises(EmulatorError):
         upload(load_of(asked))
 

@@ -90,7 +90,8 @@ def test_description_of_another_form_names_no_modules(description: bytes) -> Non
 
 def test_sums_become_fractions_of_full_scale() -> None:
     bins = np.array([(1, 400 * 2**21, -400 * 2**20, 0, 1), (1, 3 * 400 * 2**22, 0, 0, 3)], dtype=BIN)
-    assert acquisition_iq(bins, 400).tolist() == [0.5 - 0.25j, 1.0]
+    assert acquisition_iq(bins, np.array([400.0])).tolist() == [[0.5 - 0.25j], [1.0]]
+    assert acquisition_iq(bins, np.array([400.0, 100.0])).tolist() == [[0.5 - 0.25j, 4.0]]
 
 
 CONFIGURATION: dict[str, Any] = {

@@ -178,14 +178,17 @@ def test_state_of_another_form_is_an_error(speak: Speak) -> None:
     ],
 )
 def test_waveforms_are_held_only_if_every_sample_is_read_back(
-    speak: Speak, held: list[tuple[bytes, int, NDArray[np.float32]]], same: bool
+    speak: Speak, load: SequencerLoad, held: list[tuple[bytes, int, NDArray[np.float32]]], same: bool
 ) -> None:
     answer = block(struct.pack("<I", len(held)))
     for name, index, values in held:
         answer += block(name) + block(struct.pack("<I", index)) + block(values.tobytes())
+    wanted = (Waveform(name="w", samples=samples([0.5, 1.0])),)
     conversation, _ = speak([("SLOT6:SEQuencer0:AWG:WLISt?", answer + b"\r\n")])
-    wanted = [Waveform(name="w", samples=samples([0.5, 1.0]))]
-    assert conversation.holds_waveforms(ADDRESS, wanted) is same
+    assert conversation.holds_waveforms(replace(load, waveforms=wanted)) is same
+    waveforms = ("SLOT6:SEQuencer0:AWG:WLISt?", block(struct.pack("<I", 0)) + b"\r\n")
+    conversation, _ = speak([waveforms, ("SLOT6:SEQuencer0:ACQ:WLISt?", answer + b"\r\n")])
+    assert conversation.holds_waveforms(replace(load, waveforms=(), weights=wanted)) is same
 
 
 @pytest.fixture

@@ -63,14 +63,14 @@ class ClusterAssembler:
 def sequencer_load(part: LineProgram, shots: int, iteration: int) -> SequencerLoad:
     """Write down what one sequencer gets, whether or not it fits."""
     program = program_text(part, shots=shots).encode("ascii")
-    lengths = part.acquisitions.length
-    bins = shots * len(lengths)
+    bins = shots * len(part.acquisitions.start)
     return SequencerLoad(
         wired=part.wired,
         program=program,
         waveforms=part.waveforms.waveforms,
+        weights=part.weights.weights,
         bins=bins,
-        integration=int(lengths[0]) if bins else 0,
+        integration=part.weights.integration,
         trigger=None if part.feedback is None else part.feedback.trigger,
         counts=part.counts,
         conditional=part.acquisitions.condition != ALWAYS,
@@ -82,7 +82,7 @@ def sequencer_load(part: LineProgram, shots: int, iteration: int) -> SequencerLo
 
 def _digest(program: bytes, part: LineProgram, bins: int) -> str:
     content = hashlib.sha256(program)
-    for waveform in part.waveforms.waveforms:
+    for waveform in (*part.waveforms.waveforms, *part.weights.weights):
         content.update(waveform.name.encode("ascii"))
     content.update(str(bins).encode("ascii"))
     return content.hexdigest()
@@ -98,4 +98,5 @@ def _readout(part: LineProgram) -> ReadoutMap:
         program=part.acquisitions.program,
         column=part.acquisitions.row,
         rotation=rotation.astype(np.complex64),
+        norm=part.weights.norm,
     )

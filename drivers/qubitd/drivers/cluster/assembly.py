@@ -42,10 +42,12 @@ class SequencerLoad:
     """Q1ASM."""
     waveforms: tuple[Waveform, ...]
     """By index."""
+    weights: tuple[Waveform, ...]
+    """Of integrations, by index."""
     bins: int
     """Of its one acquisition; 0 for a sequencer that only plays."""
     integration: int
-    """ns of each integration; 0 for a sequencer that only plays."""
+    """ns of each integration without weights; 0 if there is none."""
     nco_frequency: float
     """Hz at the start; 0 on a baseband output."""
     trigger: Trigger | None
@@ -56,12 +58,12 @@ class SequencerLoad:
     """For each acquisition of an iteration, whether it takes place in some shots only."""
     exertion: Exertion
     digest: str
-    """Of program, waveforms and bins: equal digests need no new upload."""
+    """Of program, waveforms, weights and bins: equal digests need no new upload."""
 
     @property
     def waveform_bytes(self) -> int:
-        """Bytes of samples."""
-        return sum(waveform.samples.nbytes for waveform in self.waveforms)
+        """Bytes of the samples of waveforms and weights."""
+        return sum(waveform.samples.nbytes for waveform in (*self.waveforms, *self.weights))
 
     @property
     def upload_bytes(self) -> int:
@@ -79,6 +81,8 @@ class ReadoutMap:
     """Position among the acquisitions of that program."""
     rotation: NDArray[np.complex64]
     """Factor that gives each the demodulation phase it asked for."""
+    norm: NDArray[np.float64]
+    """What each sum is divided by: the length of the window, or the sum of its weights."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

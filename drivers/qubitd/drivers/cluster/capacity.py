@@ -6,9 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from qubitd.core.capacity import Usage
-from qubitd.core.program import Chunk
+from qubitd.core.program import BOXCAR, Chunk
 from qubitd.drivers.cluster.line_program import LineProgram
-from qubitd.drivers.cluster.modules import MAX_ACQUISITIONS, MAX_BINS, MAX_WAVEFORM_SAMPLES, MAX_WAVEFORMS
+from qubitd.drivers.cluster.modules import (
+    MAX_ACQUISITIONS,
+    MAX_BINS,
+    MAX_WAVEFORM_SAMPLES,
+    MAX_WAVEFORMS,
+    MAX_WEIGHT_SAMPLES,
+    MAX_WEIGHTS,
+)
 from qubitd.drivers.cluster.q1asm import instruction_count
 from qubitd.drivers.cluster.scope import scope_loads
 from qubitd.drivers.cluster.work import Workbench
@@ -45,10 +52,13 @@ def line_usage(part: LineProgram, shots: int) -> list[Usage]:
     ]
     acquisitions = len(part.acquisitions.start)
     if acquisitions:
+        weights, plain = part.weights.weights, part.weights.index == BOXCAR
         counts += [
             ("bins", shots * acquisitions, MAX_BINS),
             ("acquisitions", 1, MAX_ACQUISITIONS),
-            # The window's length is a setting of the sequencer, not of the instruction.
-            ("integration lengths", len(set(part.acquisitions.length.tolist())), 1),
+            ("weights", len(weights), MAX_WEIGHTS),
+            ("weight samples", sum(len(weight.samples) for weight in weights), MAX_WEIGHT_SAMPLES),
+            # The length of a window without weights is a setting of the sequencer, not of the instruction.
+            ("integration lengths", len(set(part.acquisitions.length[plain].tolist())), 1),
         ]
     return [Usage(sequencer=part.wired.name, memory=memory, used=used, limit=limit) for memory, used, limit in counts]

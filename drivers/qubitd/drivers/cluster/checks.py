@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qubitd.core.errors import Problem
+from qubitd.core.program import BOXCAR
 from qubitd.drivers.cluster.columns import TAIL, AcquisitionColumns, ChunkColumns, PlayColumns
 from qubitd.drivers.cluster.modules import MAX_NCO
 from qubitd.drivers.cluster.timeline import Kind, Timeline
@@ -17,6 +18,8 @@ from qubitd.drivers.cluster.wiring import WiredLine, Wiring
 
 LONGEST_INTEGRATION = 2**24 - 4
 """ns; an integration is a multiple of 4 ns and at least 4."""
+LEAST_MEAN_WEIGHT = 1e-3
+"""Mean of an integration's weights, below which their sum says nothing."""
 ROUNDING = 1e-9
 """By how much sums of amplitudes may exceed 1 because of floating point."""
 
@@ -69,12 +72,26 @@ def acquisition_problems(
     fits = (length >= 4) & (length <= LONGEST_INTEGRATION) & (length % 4 == 0)
     yield from rule(~fits, f"the integration is no multiple of 4 ns from 4 to {LONGEST_INTEGRATION} ns")
     yield from rule(~np.isfinite(acquisitions.phase), "a phase that is no finite number")
-    yield from rule(acquisitions.kernel >= 0, 'weights, which are not played; give the gate the kernel "boxcar"')
+    misfit, vain = _unlike(columns, acquisitions)
+    yield from rule(misfit, "weights that are not as long as the window")
+    yield from rule(vain, "weights that add up to nothing, are complex, or exceed 1")
     outside = (acquisitions.start < 0) | (acquisitions.start > layout.duration[acquisitions.program])
     yield from rule(outside, "begins outside its program")
     overlaps = time + length > np.append(time[1:], time[:1] + layout.total)
     yield from rule(overlaps, "integrates until after the next acquisition of the line begins")
     yield from _frequency_problems(columns, line, wired, acquisitions)
+
+
+def _unlike(columns: ChunkColumns, acquisitions: AcquisitionColumns) -> tuple[Bools, Bools]:
+    """Which acquisitions have weights of another length than their window, and which some that give no mean."""
+    misfit = np.zeros(len(acquisitions.kernel), dtype=np.bool_)
+    vain = np.zeros(len(acquisitions.kernel), dtype=np.bool_)
+    for kernel in np.unique(acquisitions.kernel[acquisitions.kernel != BOXCAR]).tolist():
+        samples, rows = columns.tables.envelopes[kernel].samples, acquisitions.kernel == kernel
+        misfit[rows] = acquisitions.length[rows] != len(samples)
+        is_small = abs(samples.sum()) < LEAST_MEAN_WEIGHT * len(samples)
+        vain[rows] = is_small or bool(np.any(samples.imag) or np.any(np.abs(samples) > 1 + ROUNDING))
+    return misfit, vain
 
 
 def tone_problems(

@@ -125,13 +125,10 @@ class ClusterConversation:
             raise self._malformed(f"a setting is no JSON: {error}") from error
 
     def upload_waveforms(self, load: SequencerLoad) -> None:
-        """Replace the waveforms of a sequencer."""
-        head = sequencer(load.wired.address, "AWG:WLISt:WAVeform")
-        self.link.write(f'{head}:DELete "all"')
-        for index, waveform in enumerate(load.waveforms):
-            self.link.write(f'{head}:NEW "{waveform.name}",{len(waveform.samples)},0')
-            self.link.write_block(f'{head}:DATA "{waveform.name}",', waveform.samples.tobytes())
-            self.link.write(f'{head}:INDex "{waveform.name}",{index}')
+        """Replace the waveforms of a sequencer, and the weights if it has any."""
+        self._upload_list(sequencer(load.wired.address, "AWG:WLISt:WAVeform"), load.waveforms)
+        if load.weights:
+            self._upload_list(sequencer(load.wired.address, "ACQ:WLISt:WEIght"), load.weights)
 
     def upload_program(self, load: SequencerLoad) -> None:
         """Replace the program of a sequencer, and its acquisition if it has one."""
@@ -144,10 +141,23 @@ class ClusterConversation:
             )
         self.link.write_block(sequencer(load.wired.address, "PROGram"), load.program)
 
-    def holds_waveforms(self, address: SequencerAddress, waveforms: Sequence[Waveform]) -> bool:
-        """Read a sequencer's waveforms back and compare."""
+    def holds_waveforms(self, load: SequencerLoad) -> bool:
+        """Read a sequencer's waveforms back, and its weights if it needs any, and compare."""
+        address = load.wired.address
+        return self._holds_list(sequencer(address, "AWG:WLISt?"), load.waveforms) and (
+            not load.weights or self._holds_list(sequencer(address, "ACQ:WLISt?"), load.weights)
+        )
+
+    def _upload_list(self, head: str, waveforms: Sequence[Waveform]) -> None:
+        self.link.write(f'{head}:DELete "all"')
+        for index, waveform in enumerate(waveforms):
+            self.link.write(f'{head}:NEW "{waveform.name}",{len(waveform.samples)},0')
+            self.link.write_block(f'{head}:DATA "{waveform.name}",', waveform.samples.tobytes())
+            self.link.write(f'{head}:INDex "{waveform.name}",{index}')
+
+    def _holds_list(self, question: str, waveforms: Sequence[Waveform]) -> bool:
         with self.link.exchange():
-            self.link.begin(sequencer(address, "AWG:WLISt?"))
+            self.link.begin(question)
             held = {}
             for _ in range(self._u32()):
                 name = bytes(self.link.next_block())

@@ -22,7 +22,7 @@ class Holding:
     program: str
     """Digest of program, waveforms and bins."""
     waveforms: tuple[str, ...]
-    """Names, which are digests of their contents, by index."""
+    """Names of waveforms and weights, which are digests of their contents, by index."""
 
 
 class Holdings:
@@ -59,8 +59,8 @@ class Holdings:
         return 0
 
     def _confirm(self, load: SequencerLoad) -> bool:
-        return self._conversation.holds_waveforms(load.wired.address, load.waveforms)
+        return self._conversation.holds_waveforms(load)
 
 
 def _holding(load: SequencerLoad) -> Holding:
-    return Holding(program=load.digest, waveforms=tuple(waveform.name for waveform in load.waveforms))
+    return Holding(program=load.digest, waveforms=tuple(waveform.name for waveform in (*load.waveforms, *load.weights)))

@@ -26,6 +26,7 @@ from qubitd.drivers.cluster.registers import gain_registers
 from qubitd.drivers.cluster.timeline import Timeline, make_timeline
 from qubitd.drivers.cluster.tones import Tones, tone_registers
 from qubitd.drivers.cluster.waveforms import WaveformTable, waveform_table
+from qubitd.drivers.cluster.weights import WeightTable, weight_table
 from qubitd.drivers.cluster.wiring import WiredLine, Wiring
 from qubitd.drivers.errors import UnplayableProgramError
 
@@ -41,6 +42,7 @@ class LineProgram:
     plays: PlayColumns
     acquisitions: AcquisitionColumns
     waveforms: WaveformTable
+    weights: WeightTable
     gain_real: Ints
     """Gain register of the first path, shape (plays,)."""
     gain_imag: Ints
@@ -99,6 +101,7 @@ def _line_program(columns: ChunkColumns, line: int, wired: WiredLine, problems: 
         plays=plays,
         acquisitions=acquisitions,
         waveforms=waveforms,
+        weights=weight_table(columns, acquisitions),
         gain_real=real,
         gain_imag=imag,
         sets_gain=_changes(real, imag),

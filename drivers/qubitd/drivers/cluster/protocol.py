@@ -125,15 +125,23 @@ def parse_modules(description: bytes) -> Mapping[int, str] | None:
         return None
 
 
-def acquisition_iq(bins: NDArray[np.void], integration: int) -> NDArray[np.complex64]:
+def acquisition_iq(bins: NDArray[np.void], norm: NDArray[np.float64]) -> NDArray[np.complex64]:
     """Convert downloaded bins to means over the window, fractions of ADC full scale.
 
-    A bin sums `count` averages of `integration` samples, and 2^22 per sample is full scale. A bin that nothing went
-    into has no point: NaN.
+    A bin sums `count` averages; 2^22 per sample, times its weight, is full scale. A bin that nothing went into has no
+    point: NaN.
+
+    Args:
+        bins: of whole shots.
+        norm: sum of the weights, or the length, of each acquisition of a shot.
+
+    Returns:
+        Shape (shots, acquisitions).
     """
-    is_empty = bins["count"] == 0
-    scale = np.maximum(bins["count"], 1) * (integration * 2.0**22)
-    return np.where(is_empty, np.nan, (bins["real"] + 1j * bins["imag"]) / scale).astype(np.complex64)
+    bins = bins.reshape(-1, len(norm))
+    scale = np.maximum(bins["count"], 1) * (norm * 2.0**22)
+    points = (bins["real"] + 1j * bins["imag"]) / scale
+    return np.where(bins["count"] == 0, np.nan, points).astype(np.complex64)
 
 
 def _flags(field: str) -> tuple[str, ...]:

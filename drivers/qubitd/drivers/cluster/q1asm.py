@@ -1,6 +1,7 @@
 """Q1ASM text of one sequencer: the shot loop outside, the programs of the chunk one after another inside.
 
-Registers: R0 counts shots down, R1 is the bin of the next acquisition and only ever counts up, R2 counts long waits.
+Registers: R0 counts shots down, R1 is the bin of the next acquisition and only ever counts up, R2 counts long waits, R3
+is the number of an integration's weights.
 `instruction_count` states exactly what `program_text` writes.
 """
 
@@ -11,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from qubitd.core.program import BOXCAR
 from qubitd.drivers.cluster import q1asm_feedback
 from qubitd.drivers.cluster.line_program import LineProgram
 from qubitd.drivers.cluster.q1asm_feedback import add_feedback
@@ -33,8 +35,9 @@ def program_text(part: LineProgram, *, shots: int) -> str:
     pieces = [""] * (3 * len(settings))
     pieces[0::3], pieces[1::3], pieces[2::3] = settings, instructions, waits
     bins = "move 0,R1\n" if len(part.acquisitions.start) else ""
+    weights = "move 0,R3\n" if part.weights.is_constant else ""
     first = _first_wait(part.timeline.first_gap)
-    return f"move {shots},R0\n{bins}{_SYNC}shot: {first}{''.join(pieces)}loop R0,@shot\nstop\n"
+    return f"move {shots},R0\n{bins}{weights}{_SYNC}shot: {first}{''.join(pieces)}loop R0,@shot\nstop\n"
 
 
 def instruction_count(part: LineProgram) -> int:
@@ -42,7 +45,7 @@ def instruction_count(part: LineProgram) -> int:
     timeline, tones = part.timeline, part.tones
     acquisitions = len(part.acquisitions.start)
     events = np.bincount(timeline.kind, minlength=len(Kind))
-    count = 6 + (acquisitions > 0)
+    count = 6 + (acquisitions > 0) + part.weights.is_constant + 2 * int(np.sum(part.weights.sets))
     if timeline.first_gap:
         count += 1 + int(extra_instructions(np.array([timeline.first_gap]))[0])
     count += 2 * int(events[Kind.OPEN] + events[Kind.CLOSE] + events[Kind.SHIFT]) + int(events[Kind.PLAY])
@@ -85,7 +88,7 @@ def _texts(part: LineProgram) -> tuple[list[str], list[str]]:
     settings[kind == Kind.ACQUIRE] = _acquire_settings(part)
     settings[kind == Kind.CLOSE] = "set_mrk 0\n"
     instructions[kind == Kind.PLAY] = _plays(part)
-    instructions[kind == Kind.ACQUIRE] = "acquire 0,R1,"
+    instructions[kind == Kind.ACQUIRE] = _acquires(part)
     return settings.tolist(), instructions.tolist()
 
 
@@ -126,7 +129,14 @@ def _acquire_settings(part: LineProgram) -> list[str]:
     if part.tones is None:
         return []
     frequencies, needed = part.tones.acquisition_frequency.tolist(), part.tones.acquisition_sets_frequency.tolist()
-    return [f"set_freq {value}\n" if sets else "" for value, sets in zip(frequencies, needed, strict=True)]
+    settings = [f"set_freq {value}\n" if sets else "" for value, sets in zip(frequencies, needed, strict=True)]
+    for i in np.flatnonzero(part.weights.sets).tolist():
+        settings[i] += f"move {part.weights.index[i]},R3\nnop\n"
+    return settings
+
+
+def _acquires(part: LineProgram) -> NDArray[np.str_]:
+    return np.where(part.weights.index == BOXCAR, "acquire 0,R1,", "acquire_weighed 0,R1,R3,R3,")
 
 
 def _spelled(values: Ints, spell: Callable[[int], str]) -> list[str]:

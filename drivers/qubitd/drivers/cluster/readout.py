@@ -26,9 +26,8 @@ def program_iq(assembly: ClusterAssembly, bins: Sequence[NDArray[np.void]]) -> t
         per program, shape (shots, acquisitions).
     """
     programs = tuple(np.zeros((assembly.shots, count), dtype=np.complex64) for count in assembly.acquisitions)
-    integrations = [load.integration for load in assembly.sequencers if load.bins]
-    for readout, integration, filled in zip(assembly.readouts, integrations, bins, strict=True):
-        points = acquisition_iq(filled, integration).reshape(assembly.shots, -1) * readout.rotation
+    for readout, filled in zip(assembly.readouts, bins, strict=True):
+        points = acquisition_iq(filled, readout.norm) * readout.rotation
         _sort_into(programs, readout, points)
     return programs
 

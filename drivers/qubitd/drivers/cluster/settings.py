@@ -77,7 +77,8 @@ def run_changes(load: SequencerLoad) -> Mapping[str, object]:
         "seq_proc": {"sync_en": True, **(_COUNTERS if load.counts else {})},
     }
     if load.bins:
-        thresholded = {"non_weighed_integration_len": load.integration, **_threshold(load.trigger)}
+        integration = {"non_weighed_integration_len": load.integration} if load.integration else {}
+        thresholded = {**integration, **_threshold(load.trigger)}
         changes["acq"] = [{"demod": {"en": is_rf}, "th_acq": thresholded, "th_acq_trg_map": _network(load.trigger)}]
     return changes
 
