@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -184,29 +184,6 @@ def test_a_circuit_that_is_too_wide_is_refused_with_both_numbers() -> None:
     )
     assert found[1].what == "qubit 6 is not on line5, which has qubits 0 to 4"
     assert (found[1].circuit, found[1].operation) == (0, 0)
-
-
-def control_flow() -> Sequence[tuple[str, Callable[[QuantumCircuit], Any]]]:
-    def branch(circuit: QuantumCircuit) -> None:
-        with circuit.if_test((circuit.clbits[0], 1)):
-            circuit.x(0)
-
-    def loop(circuit: QuantumCircuit) -> None:
-        with circuit.for_loop(range(2)):
-            circuit.x(0)
-
-    def box(circuit: QuantumCircuit) -> None:
-        with circuit.box():
-            circuit.x(0)
-
-    return [("if_else", branch), ("for_loop", loop), ("box", box)]
-
-
-@pytest.mark.parametrize(("name", "build"), control_flow())
-def test_control_flow_is_refused_by_name(name: str, build: Callable[[QuantumCircuit], Any]) -> None:
-    text = only(circuit_of(build))
-    assert f"operation 0 ({name} on" in text
-    assert "line5 does not run control flow yet" in text
 
 
 def test_a_real_time_variable_is_refused_by_name() -> None:

@@ -11,7 +11,7 @@ from qiskit.result.models import MeasReturnType
 
 from qubitd.client import Limits
 from qubitd.core.job import Decoupling, MeasLevel, MeasReturn, Scheduling
-from qubitd.provider.options import RunOptions, add_validators, check_options, default_options
+from qubitd.provider.options import RunOptions, add_validators, check_options, default_options, read_max_iterations
 
 LIMITS = Limits(max_shots=100_000, max_circuits=1_000, max_total_shots=5_000_000, max_job_bytes=1 << 26)
 
@@ -36,6 +36,7 @@ def test_defaults_are_taken() -> None:
         herald=False,
         scheduling=Scheduling.ALAP,
         dd=None,
+        reset_rounds=2,
         seed_simulator=None,
         tags=(),
     )
@@ -138,3 +139,12 @@ def test_qiskit_refuses_what_it_can_when_an_option_is_set() -> None:
         options.update_options(memory=1)
     with pytest.raises(ValueError, match="meas_level"):
         options.update_options(meas_level=3)
+
+
+def test_bounds_of_loops_and_rounds_of_resets_are_whole_numbers_within_their_limits() -> None:
+    assert checked(reset_rounds=8, max_iterations=1000).reset_rounds == 8
+    assert read_max_iterations({"max_iterations": 7}) == 7
+    assert read_max_iterations({}) is read_max_iterations({"max_iterations": True}) is None
+    assert "limits are 1 and 8" in refused(reset_rounds=0)[0]
+    assert "limits are 1 and 1000" in refused(max_iterations=1001)[0]
+    assert "whole number from 1 to 1000" in refused(max_iterations=True)[0]

@@ -36,7 +36,7 @@ from qubitd.provider.errors import JobRefusedError, SessionClosedError
 from qubitd.provider.headers import JobHeader, write_header
 from qubitd.provider.job import QubitdJob
 from qubitd.provider.lab_names import misnamed_gates
-from qubitd.provider.options import add_validators, check_options, default_options
+from qubitd.provider.options import add_validators, check_options, default_options, read_max_iterations
 from qubitd.provider.reader import load_reader
 from qubitd.provider.revisions import follow_revisions
 from qubitd.provider.target import build_target
@@ -251,7 +251,8 @@ class QubitdBackend(BackendV2):
         info = self._info
         circuits, problems = _circuits(run_input, self.max_circuits)
         values, misfit = _values(run_input, circuits, parameter_values)
-        encoder = Encoder(info, reader=load_reader())
+        bound = read_max_iterations(options)
+        encoder = Encoder(info, reader=load_reader(), max_iterations=bound)
         encoded = encoder.encode(circuits, values)
         checked, wrong = check_options(options, info.limits, num_circuits=len(encoded.headers))
         problems += [
@@ -275,6 +276,7 @@ class QubitdBackend(BackendV2):
             herald=checked.herald,
             scheduling=checked.scheduling,
             dd=checked.dd,
+            reset_rounds=checked.reset_rounds,
             seed_simulator=checked.seed_simulator,
             tags=checked.tags,
             client_data=write_header(header),
@@ -299,7 +301,7 @@ class QubitdBackend(BackendV2):
 
 
 def _too_big(batch: CircuitBatch, most: int) -> list[Problem]:
-    columns = ((c.opcodes, c.qubits, c.params, c.clbits) for c in batch.circuits)
+    columns = ((c.opcodes, c.qubits, c.params, c.clbits, c.controls) for c in batch.circuits)
     size = sum(column.nbytes for circuit in columns for column in circuit)
     size += sum(c.bindings.values.nbytes for c in batch.circuits if c.bindings is not None)
     if size <= most:

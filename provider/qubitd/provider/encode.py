@@ -15,6 +15,7 @@ from qubitd.core.bindings import Bindings
 from qubitd.core.circuit import Circuit, CircuitBatch, Operation
 from qubitd.core.errors import Problem
 from qubitd.provider.bound import BindingError, bind, value_rows
+from qubitd.provider.control_flow import CONTROL_FLOW, Bracket, ControlFlowError, Step, Unfolding
 from qubitd.provider.headers import CircuitHeader, circuit_header
 from qubitd.provider.reader import Read, Reader, distinct_operations, param_starts, row_of
 
@@ -22,7 +23,6 @@ MAX_PROBLEMS = 20
 """Problems listed of one job; the rest are counted."""
 _PER_CIRCUIT = 5
 _SECONDS: Mapping[str, float] = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "ps": 1e-12}
-_CONTROL_FLOW = ("if_else", "while_loop", "for_loop", "switch_case", "break_loop", "continue_loop", "box")
 _Key = tuple[str, tuple[int, ...], int]
 
 
@@ -41,10 +41,18 @@ class Encoder:
     What an operation on some qubits becomes is looked up once and remembered, so that a gate costs well under 3 us.
     """
 
-    def __init__(self, info: BackendInfo, *, reader: Reader | None = None) -> None:
+    def __init__(self, info: BackendInfo, *, reader: Reader | None = None, max_iterations: int | None = None) -> None:
+        """Start with nothing known.
+
+        Args:
+            info: of the backend.
+            reader: reads circuits fast; None for plain Python.
+            max_iterations: bound of every while loop; None refuses them.
+        """
         self.problems: list[Problem] = []
         self._info = info
         self._reader = reader
+        self._max_iterations = max_iterations
         self._operands: dict[str, set[tuple[int, ...]]] = {}
         for row in info.operations:
             self._operands.setdefault(row.name, set()).add(row.operands)
@@ -87,6 +95,8 @@ class Encoder:
             values = instruction.params
             opcode = known.get((instruction.name, operands, len(values)))
             if opcode is None:
+                if instruction.name in CONTROL_FLOW:
+                    return self._unfolded(circuit, found)
                 opcode = self._admit(instruction, operands, position, found)
                 if opcode is None:
                     continue
@@ -109,13 +119,55 @@ class Encoder:
             bindings=bindings,
         )
 
+    def _unfolded(self, circuit: QuantumCircuit, found: _Finder) -> Circuit:
+        """Encode a circuit with control flow."""
+        found.problems.clear()
+        found.check_whole()
+        unfolding = Unfolding(circuit, max_iterations=self._max_iterations)
+        written = _Written()
+        try:
+            for item in unfolding:
+                if isinstance(item, Bracket):
+                    written.bracket(self._bracket(item.name), item.numbers)
+                elif (opcode := self._opcode(item, found)) is not None:
+                    written.step(opcode, item, self._params(item, found))
+        except ControlFlowError as error:
+            found.refuse(error.position, str(error))
+        numbers, bindings = found.numbers(written.params)
+        self.problems += found.problems
+        return Circuit(
+            name=circuit.name,
+            num_qubits=circuit.num_qubits,
+            num_clbits=circuit.num_clbits,
+            opcodes=np.array(written.opcodes, dtype=np.uint16),
+            qubits=np.array(written.qubits, dtype=np.uint16),
+            params=numbers,
+            clbits=np.array(written.clbits, dtype=np.uint32),
+            controls=np.array(written.controls, dtype=np.uint32),
+            conditions=tuple(unfolding.conditions),
+            bindings=bindings,
+        )
+
+    def _opcode(self, step: Step, found: _Finder) -> int | None:
+        instruction = step.instruction
+        opcode = self._known.get((instruction.name, step.qubits, len(instruction.params)))
+        return opcode if opcode is not None else self._admit(instruction, step.qubits, step.position, found)
+
+    def _params(self, step: Step, found: _Finder) -> list[Any]:
+        if step.instruction.name == "delay":
+            return [found.seconds(step.instruction, step.position)]
+        return list(step.instruction.params)
+
+    def _bracket(self, name: str) -> int:
+        return self._table.setdefault(Operation(name=name, num_qubits=0, num_params=0, num_clbits=0), len(self._table))
+
     def _columns(self, circuit: QuantumCircuit, read: Read, found: _Finder) -> Circuit | None:
         """Take a circuit as it was read; None if any of it is to be looked at one by one."""
         data = circuit.data
         rows = [row_of(data[first]) for first in read.first]
         params = read.params.copy()
         for i, row in enumerate(rows):
-            if row.name in _CONTROL_FLOW:
+            if row.name in CONTROL_FLOW:
                 return None
             if row.name == "delay":
                 where = np.flatnonzero(read.row == i)
@@ -160,8 +212,6 @@ class Encoder:
             return f"qubit {outside[0]} is not on {info.name}, which has qubits 0 to {len(info.qubits) - 1}"
         if name == "barrier":
             return None
-        if name in _CONTROL_FLOW:
-            return f"{info.name} does not run control flow yet; measure, and decide between jobs"
         if name == "store":
             return f"{info.name} has no real-time variables; compute the value before the circuit runs"
         allowed = self._operands.get(name)
@@ -184,6 +234,29 @@ class Encoder:
             return f"qubits {operands[0]} and {operands[1]} are not coupled (the couplers are {pairs}); {_transpile()}"
         where = ", ".join(str(pair[0] if arity == 1 else pair) for pair in sorted(allowed))
         return f"{name} is not calibrated there at revision {info.revision} (it is on {where}); {_transpile()}"
+
+
+class _Written:
+    """Columns of a circuit with control flow, as far as they are written."""
+
+    def __init__(self) -> None:
+        self.opcodes: list[int] = []
+        self.qubits: list[int] = []
+        self.params: list[Any] = []
+        self.clbits: list[int] = []
+        self.controls: list[int] = []
+
+    def bracket(self, opcode: int, numbers: tuple[int, ...]) -> None:
+        """Append a bracket."""
+        self.opcodes.append(opcode)
+        self.controls.extend(numbers)
+
+    def step(self, opcode: int, step: Step, params: list[Any]) -> None:
+        """Append an operation."""
+        self.opcodes.append(opcode)
+        self.qubits.extend(step.qubits)
+        self.params.extend(params)
+        self.clbits.extend(step.clbits)
 
 
 class _Finder:
@@ -223,13 +296,18 @@ class _Finder:
         where = f"{self._where}, operation {position} ({name} on {on})"
         self.problems.append(Problem(where=where, what=what, circuit=self._index, operation=position))
 
+    def refuse(self, position: int, what: str) -> None:
+        """Note what is wrong with an operation of the circuit itself."""
+        instruction = self._circuit.data[position]
+        self.add(position, instruction.name, tuple(self._circuit.find_bit(q).index for q in instruction.qubits), what)
+
     def seconds(self, instruction: CircuitInstruction, position: int) -> Any:
         """Give the length of a delay in seconds, a parameter without a value as it is."""
         (duration,) = instruction.params
         unit = instruction.operation.unit
         scale = self._info.dt if unit == "dt" else _SECONDS.get(unit)
         if scale is None:
-            self._problem(position, f"has a length that is not known yet (unit {unit!r}); {_transpile()}")
+            self.refuse(position, f"has a length that is not known yet (unit {unit!r}); {_transpile()}")
             return 0.0
         if not isinstance(duration, (int, float, np.number, ParameterExpression)):
             return duration
@@ -253,7 +331,7 @@ class _Finder:
             values = np.full(len(params), math.nan)
         if not np.isfinite(values).all():
             for position, value in self._not_finite():
-                self._problem(position, f"parameter is {value}; give a finite number")
+                self.refuse(position, f"parameter is {value}; give a finite number")
         return values
 
     def _not_finite(self) -> Iterator[tuple[int, Any]]:
@@ -261,10 +339,6 @@ class _Finder:
             for value in instruction.params:
                 if not _is_finite(value):
                     yield position, value
-
-    def _problem(self, position: int, what: str) -> None:
-        instruction = self._circuit.data[position]
-        self.add(position, instruction.name, tuple(self._circuit.find_bit(q).index for q in instruction.qubits), what)
 
     def _whole(self, what: str) -> None:
         self.problems.append(Problem(where=self._where, what=what, circuit=self._index))

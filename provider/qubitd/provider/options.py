@@ -14,11 +14,13 @@ from qiskit.providers import Options
 
 from qubitd.client import Limits, RevisionPolicy, Urgency
 from qubitd.core.errors import Problem
-from qubitd.core.job import Decoupling, MeasLevel, MeasReturn, Scheduling
+from qubitd.core.job import MAX_RESET_ROUNDS, RESET_ROUNDS, Decoupling, MeasLevel, MeasReturn, Scheduling
 
 MAX_TAGS = 32
 MAX_TAG = 128
 MAX_PRIORITY = 100
+MAX_ITERATIONS = 1000
+"""Highest bound of a while loop."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,12 +34,16 @@ class RunOptions:
     herald: bool
     scheduling: Scheduling
     dd: Decoupling | None
+    reset_rounds: int
     seed_simulator: int | None
     tags: tuple[str, ...]
 
 
 def default_options() -> Options:
     """Give every option that a backend takes, with its default.
+
+    `max_iterations` bounds every while loop, which are refused without; `reset_rounds` is how often a reset of a used
+    qubit measures it, and flips it if that gave 1.
 
     `rep_delay` is taken and unused: a shot begins when the lab's own reset has ended.
     """
@@ -49,6 +55,8 @@ def default_options() -> Options:
         herald=False,
         scheduling="alap",
         dd=None,
+        reset_rounds=RESET_ROUNDS,
+        max_iterations=None,
         seed_simulator=None,
         rep_delay=None,
         init_qubits=True,
@@ -69,6 +77,7 @@ def add_validators(options: Options, limits: Limits) -> None:
     options.set_validator("herald", bool)
     options.set_validator("scheduling", [kind.value for kind in Scheduling])
     options.set_validator("dd", [None, *(kind.value for kind in Decoupling)])
+    options.set_validator("reset_rounds", (1, MAX_RESET_ROUNDS))
     options.set_validator("init_qubits", [True])
     options.set_validator("priority", (-MAX_PRIORITY, MAX_PRIORITY))
     options.set_validator("urgency", [kind.value for kind in Urgency])
@@ -86,11 +95,13 @@ def check_options(values: Mapping[str, Any], limits: Limits, *, num_circuits: in
         herald=check("herald", False, _truth),
         scheduling=check("scheduling", Scheduling.ALAP, _scheduling),
         dd=check("dd", None, _decoupling),
+        reset_rounds=check("reset_rounds", RESET_ROUNDS, lambda value: _whole(value, 1, MAX_RESET_ROUNDS)),
         seed_simulator=check(
             "seed_simulator", None, lambda value: None if value is None else _whole(value, 0, 2**64 - 1)
         ),
         tags=(*check("tags", (), _tags), *check("job_tags", (), _tags)),
     )
+    check("max_iterations", None, _bound)
     check("rep_delay", None, _rep_delay)
     check("init_qubits", True, _init_qubits)
     check("priority", 0, lambda value: _whole(value, -MAX_PRIORITY, MAX_PRIORITY))
@@ -98,6 +109,12 @@ def check_options(values: Mapping[str, Any], limits: Limits, *, num_circuits: in
     check("revision_policy", RevisionPolicy.LATEST.value, lambda value: _word(value, RevisionPolicy))
     problems = [*check.problems, *_together(options, limits, num_circuits)]
     return options, problems
+
+
+def read_max_iterations(values: Mapping[str, Any]) -> int | None:
+    """Give the bound of while loops; None if there is none, or if `check_options` will refuse it."""
+    bound: int | None = _Check(values)("max_iterations", None, _bound)
+    return bound
 
 
 class _RefusedError(Exception):
@@ -158,6 +175,10 @@ def _whole(value: object, least: int, most: int) -> int:
     if not least <= number <= most:
         raise _RefusedError(f"the limits are {least} and {most}")
     return number
+
+
+def _bound(value: object) -> int | None:
+    return None if value is None else _whole(value, 1, MAX_ITERATIONS)
 
 
 def _truth(value: object) -> bool:

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-from qiskit.circuit import Gate, Instruction, Parameter
+from qiskit.circuit import (
+    BreakLoopOp,
+    ContinueLoopOp,
+    ForLoopOp,
+    Gate,
+    IfElseOp,
+    Instruction,
+    Parameter,
+    SwitchCaseOp,
+    WhileLoopOp,
+)
 from qiskit.circuit.library import get_standard_gate_name_mapping
 from qiskit.providers import QubitProperties
 from qiskit.transpiler import InstructionProperties, Target
@@ -13,6 +23,15 @@ from qiskit.transpiler import InstructionProperties, Target
 from qubitd.client import BackendInfo, GateSignature
 from qubitd.core.properties import OperationProperties
 from qubitd.provider.lab_gate import LabGate
+
+_CONTROL_FLOW = {
+    "if_else": IfElseOp,
+    "while_loop": WhileLoopOp,
+    "for_loop": ForLoopOp,
+    "switch_case": SwitchCaseOp,
+    "break_loop": BreakLoopOp,
+    "continue_loop": ContinueLoopOp,
+}
 
 
 def build_target(info: BackendInfo) -> Target:
@@ -32,6 +51,8 @@ def build_target(info: BackendInfo) -> Target:
     for name, rows in _by_name(info).items():
         instruction = _instruction(name, signatures.get(name), standard)
         target.add_instruction(instruction, {row.operands: _properties(row) for row in rows})
+    for name, kind in _CONTROL_FLOW.items():
+        target.add_instruction(kind, name=name)
     return target
 
 

@@ -1,0 +1,126 @@
+"""Dynamic circuits from Qiskit, through daemon, rack and chip: the counts are as expected."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import pytest
+from mqt.bench import BenchmarkLevel, get_benchmark
+from qiskit import transpile
+from qiskit.circuit import ClassicalRegister, Parameter, QuantumCircuit, QuantumRegister
+from qiskit.circuit.classical import expr
+
+from qubitd.cli.daemon_process import DaemonProcess
+from qubitd.compiler.agreement import agrees
+from qubitd.compiler.device_file import load_device
+from qubitd.compiler.expected import expected
+from qubitd.drivers.cluster.feedforward import FEEDFORWARD
+from qubitd.provider import QubitdBackend, QubitdProvider
+from qubitd.provider.encode import Encoder
+from qubitd.provider.errors import JobFailedError
+
+FILE = load_device("line5")
+SHOTS = 2000
+MAX_ITERATIONS = 4
+
+
+@pytest.fixture
+def backend(daemon: DaemonProcess) -> Iterator[QubitdBackend]:
+    with QubitdProvider(daemon.address) as provider:
+        yield provider.get_backend("line5")
+
+
+def blank(name: str, qubits: int, clbits: int) -> QuantumCircuit:
+    return QuantumCircuit(QuantumRegister(qubits, "q"), ClassicalRegister(clbits, "c"), name=name)
+
+
+def teleportation() -> QuantumCircuit:
+    circuit = blank("teleportation", 3, 3)
+    circuit.u(0.7, 0.3, 0.1, 0)
+    circuit.h(1)
+    circuit.cx(1, 2)
+    circuit.cx(0, 1)
+    circuit.h(0)
+    circuit.measure([0, 1], [0, 1])
+    with circuit.if_test((circuit.clbits[1], 1)):
+        circuit.x(2)
+    with circuit.if_test((circuit.clbits[0], 1)):
+        circuit.z(2)
+    circuit.u(-0.7, -0.1, -0.3, 2)
+    circuit.measure(2, 2)
+    return circuit
+
+
+def everything() -> QuantumCircuit:
+    """if, else, switch, for with its index in an angle, an expression, and a reset in the midst."""
+    theta = Parameter("theta")
+    circuit = blank("everything", 3, 3)
+    circuit.h(0)
+    circuit.measure(0, 0)
+    with circuit.if_test((circuit.clbits[0], 1)) as otherwise:
+        circuit.x(1)
+    with otherwise, circuit.for_loop((1, 2), theta):
+        circuit.rx(0.4 * theta, 1)
+    circuit.reset(0)
+    circuit.measure(1, 1)
+    with circuit.switch(circuit.clbits[1]) as case:
+        with case(0):
+            circuit.x(2)
+        with case(1):
+            circuit.ry(math.pi / 3, 2)
+    with circuit.if_test(expr.bit_xor(circuit.clbits[0], circuit.clbits[1])):
+        circuit.x(2)
+    circuit.measure(0, 0)
+    circuit.measure(2, 2)
+    return circuit
+
+
+def until_success() -> QuantumCircuit:
+    circuit = blank("until success", 2, 2)
+    circuit.h(0)
+    circuit.measure(0, 0)
+    with circuit.while_loop((circuit.clbits[0], 0)):
+        circuit.h(0)
+        circuit.measure(0, 0)
+    with circuit.if_test((circuit.clbits[0], 1)):
+        circuit.x(1)
+    circuit.measure(1, 1)
+    return circuit
+
+
+def benchmark(name: str, size: int) -> QuantumCircuit:
+    return get_benchmark(name, level=BenchmarkLevel.ALG, circuit_size=size)
+
+
+CIRCUITS = (
+    teleportation(),
+    everything(),
+    until_success(),
+    benchmark("dynamic_qft", 3),
+    benchmark("iqpe", 3),
+    benchmark("ghz_dynamic", 3),
+)
+
+
+def test_dynamic_circuits_give_counts_as_expected(backend: QubitdBackend) -> None:
+    natives = transpile(list(CIRCUITS), backend, optimization_level=1, seed_transpiler=5)
+    job = backend.run(natives, shots=SHOTS, seed_simulator=3, max_iterations=MAX_ITERATIONS)
+    result = job.result(timeout=60)
+    batch = Encoder(backend.info, max_iterations=MAX_ITERATIONS).encode(natives).batch
+    predicted = expected(FILE.device, FILE.snapshot(), batch, feedforward=FEEDFORWARD)
+    chances = {
+        circuit.name: agrees({text.replace(" ", ""): n for text, n in result.get_counts(i).items()}, predicted[i])
+        for i, circuit in enumerate(CIRCUITS)
+    }
+    assert all(chance >= 1e-3 / len(CIRCUITS) for chance in chances.values()), chances
+
+
+def test_what_the_rack_cannot_tell_is_refused_with_the_operation(backend: QubitdBackend) -> None:
+    circuit = blank("one of four", 2, 2)
+    circuit.sx([0, 1])
+    circuit.measure([0, 1], [0, 1])
+    with circuit.if_test((circuit.cregs[0], 1)):
+        circuit.x(0)
+    with pytest.raises(JobFailedError, match=r"c\[0\], c\[1\] == 1\) is none of OR, NOR, AND"):
+        backend.run(circuit).result(timeout=20)
