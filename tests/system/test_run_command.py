@@ -71,6 +71,16 @@ def test_counts_are_a_table_with_the_most_frequent_first(run: Run, daemon: Daemo
     assert outcome.err == f"qubitd: using line5 of the daemon at {daemon.address}\n"
 
 
+def test_decoupling_and_scheduling_reach_the_job(run: Run, daemon: DaemonProcess) -> None:
+    options = ("--seed", "7", "--server", daemon.address, "--json", "--dd", "xy4", "--scheduling", "asap")
+    outcome = run(BELL, *options)
+    assert outcome.code == 0
+    resetting = "qreg q[1]; creg c[1]; x q[0]; reset q[0]; measure q[0] -> c[0];"
+    refused = run(f'OPENQASM 2.0; include "qelib1.inc"; {resetting}', *options)
+    assert refused.code == 1
+    assert "without dynamical decoupling" in refused.err
+
+
 def test_json_is_one_line_and_the_seed_makes_it_repeatable(run: Run, daemon: DaemonProcess) -> None:
     options = ("--shots", "500", "--seed", "7", "--server", daemon.address, "--backend", "line5", "--json")
     first, again = (run(BELL, *options) for _ in range(2))

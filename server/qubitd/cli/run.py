@@ -12,7 +12,7 @@ from qiskit.result import Result
 from rich.console import Console
 
 from qubitd.cli.chosen_daemon import chosen_backend, note
-from qubitd.cli.circuit_file import add_circuit, measures_anything, native_circuit
+from qubitd.cli.circuit_file import add_circuit, add_timing, measures_anything, native_circuit
 from qubitd.cli.display import block_character
 from qubitd.core.errors import Problem
 from qubitd.provider import CircuitFileError, QubitdJob
@@ -24,6 +24,7 @@ _BAR_WIDTH = 32
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     add_circuit(parser)
+    add_timing(parser)
     parser.add_argument("--shots", type=int, default=1024, metavar="N", help="times the circuit is run (%(default)s)")
     parser.add_argument("--json", action="store_true", help="one line of JSON on stdout")
 
@@ -34,7 +35,13 @@ def run(arguments: argparse.Namespace) -> int:
     adds_measurements = _lacks_measurements(circuit, arguments.file, measure_all=arguments.measure_all)
     with chosen_backend(arguments.server, arguments.backend, arguments.device) as backend:
         native = native_circuit(circuit, backend, arguments.file, measures_all=adds_measurements, seed=arguments.seed)
-        job = backend.run(native, shots=arguments.shots, seed_simulator=arguments.seed)
+        job = backend.run(
+            native,
+            shots=arguments.shots,
+            seed_simulator=arguments.seed,
+            scheduling=arguments.scheduling,
+            dd=arguments.dd,
+        )
         _wait(job)
         result = job.result()
         for line in job.logs():
