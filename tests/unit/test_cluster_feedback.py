@@ -203,6 +203,11 @@ def test_a_discriminator_may_expect_turned_points() -> None:
     assert turned == plain
 
 
+def test_every_counter_of_a_sequencer_that_counts_is_set(base: Program) -> None:
+    changes: Any = run_changes(assembled(dynamics(base, plays=[0]))["q0.drive"])
+    assert changes["seq_proc"]["trg"] == 15 * [{"count_threshold": 1, "threshold_invert": False}]
+
+
 def test_an_ordinary_chunk_leaves_the_trigger_network_alone(base: Program) -> None:
     changes: Any = run_changes(assembled(base)["q0.readout"])
     assert changes["acq"][0]["th_acq_trg_map"] == {"en": False}

@@ -13,6 +13,7 @@ import pytest
 from qubitd.compiler.compile import compile_circuits
 from qubitd.compiler.device_file import load_device
 from qubitd.core.circuit import CircuitBuilder, pack
+from qubitd.core.control import Condition
 from qubitd.core.discriminator import discriminator_of
 from qubitd.core.feedforward import (
     ALWAYS,
@@ -249,3 +250,51 @@ def test_parity_of_two_qubits(controller: Controller) -> None:
     q0, q2, again = (outcomes[:, row] == 1 for row in read)
     assert 0.4 < np.mean(q0 != q2) < 0.6
     assert np.mean(again == q0) > 0.85
+
+
+def test_a_cz_by_an_outcome_acts_on_both_qubits(controller: Controller) -> None:
+    """q0 is in 1 and q1 between two half turns, so a CZ between them flips q1: that is where q3 was found in 1."""
+    builder = CircuitBuilder(name="a", num_qubits=5, num_clbits=5).add("x", 0).add("sx", 3).measure(3, 3)
+    for step in ("first", "second"):
+        builder.add("rz", 1, params=(np.pi / 2,)).add("sx", 1).add("rz", 1, params=(np.pi / 2,))
+        if step == "first":
+            builder.if_(Condition(clbits=(3,), truth=0b10, text="c3")).add("cz", 0, 1).end()
+    batch = pack([builder.measure(1, 1)])
+    (program,) = compile_circuits(LINE5.device, SNAPSHOT, batch, feedforward=controller.feedforward).programs()
+    readings = run(controller, program)
+    (points,), (outcomes,) = readings.points, readings.outcomes
+    row = {int(qubit): column for column, qubit in enumerate(program.acquisitions.qubit)}
+    told = outcomes[:, row[3]] == 1
+    assert 0.4 < told.mean() < 0.6
+    assert np.mean(discriminator_of(SNAPSHOT, "q1")(points[:, row[1]]) == told) > 0.93
+
+
+def test_a_qubit_that_is_not_measured_keeps_its_superposition(controller: Controller) -> None:
+    """Two half turns are a whole one, unless a measurement comes between them."""
+    builder = CircuitBuilder(name="a", num_qubits=5, num_clbits=5).add("sx", 3).measure(3, 3).add("sx", 0)
+    builder.if_(Condition(clbits=(3,), truth=0b10, text="c3")).measure(0, 1).end()
+    batch = pack([builder.add("sx", 0).measure(0, 0)])
+    (program,) = compile_circuits(LINE5.device, SNAPSHOT, batch, feedforward=controller.feedforward).programs()
+    readings = run(controller, program)
+    (points,), (outcomes,) = readings.points, readings.outcomes
+    row = {int(clbit): column for column, clbit in enumerate(program.acquisitions.clbit)}
+    told = outcomes[:, row[3]] == 1
+    found = discriminator_of(SNAPSHOT, "q0")(points[:, row[0]])
+    assert np.array_equal(outcomes[:, row[1]] == NOT_TAKEN, ~told)
+    assert found[~told].mean() > 0.9
+    assert 0.4 < found[told].mean() < 0.6
+
+
+def test_a_skipped_tone_leaves_silence(controller: Controller) -> None:
+    program = measured_twice(first="sx")
+    silent = dynamic(
+        program,
+        feeds=[0],
+        conditions=[is_1(0)],
+        plays={("q0.readout", 1): 0},
+        latches=[("q0.readout", 900, Latch.OPEN)],
+    )
+    readings = run(controller, silent)
+    told = readings.outcomes[0][:, 0] == 1
+    points = readings.points[0][:, 1]
+    assert abs(points[~told].mean()) < 0.2 * abs(points[told].mean())

@@ -149,6 +149,7 @@ PLAY_IF_NOT = "set_cond 1,1,1,40\nplay 0,0,40"
         (0.1, True, PLAY_IF, 0.25),
         (0.5, False, PLAY_IF_NOT, 0.0),
         (0.1, False, PLAY_IF_NOT, 0.25),
+        (0.25, False, PLAY_IF, 0.0),
     ],
 )
 def test_a_bit_decides_whether_a_pulse_is_played(desk: Desk, gain: float, inv: bool, body: str, heard: float) -> None:
@@ -370,6 +371,55 @@ def test_a_conditional_phase_moves_what_is_played_later(make_bench: Callable[...
     bits = desk.bits()
     assert heard[bits].mean() == pytest.approx(-0.25, abs=5 * 0.4 / np.sqrt(bits.sum()))
     assert heard[~bits].mean() == pytest.approx(0.25, abs=5 * 0.4 / np.sqrt((~bits).sum()))
+
+
+def test_an_outcome_of_the_shot_before_counts_until_it_is_cleared(desk: Desk) -> None:
+    """Nothing clears the counter, so from the second shot on the first play is seen to happen."""
+    desk.act(PLAY_IF, until=200)
+    text = ACTOR.format(shots=3, until=196, body=PLAY_IF + f"\nset_cond 0,0,0,0\nwait {PERIOD - 244}")
+    desk.bench.upload("1.0", text.replace("latch_rst 4", "wait 4"))
+    desk.listen(204)
+    desk.run()
+    assert [tone > 0.5 for tone in desk.heard()] == [False, True, True]
+    assert len(desk.bench.cluster.played) == 3
+
+
+def test_a_conditional_reset_of_the_counters_is_followed(desk: Desk) -> None:
+    desk.act("set_cond 1,1,0,20\nlatch_rst 20\nset_cond 0,0,0,0\n" + PLAY_IF_NOT, spent=60)
+    desk.listen(ACT + 20)
+    desk.run()
+    assert desk.heard() == [0.25] * 3
+    assert len(desk.bench.cluster.played) == 3
+
+
+def test_a_conditional_switch_is_followed(desk: Desk) -> None:
+    desk.act("set_cond 1,1,1,20\nset_mrk 0\nupd_param 20\nset_cond 0,0,0,0\nplay 0,0,40", spent=60)
+    desk.listen(ACT + 20)
+    desk.run()
+    assert desk.heard() == [0.25] * 3
+    desk.readout("6.0", address=1, gain=0.1)
+    desk.listen(ACT + 20)
+    desk.run()
+    assert desk.heard() == [0.0] * 3
+
+
+def test_more_outcomes_than_can_be_laid_out_are_followed_one_by_one(desk: Desk) -> None:
+    acquire = "acquire 0,R1,300\nadd R1,1,R1\nnop\n"
+    program = READOUT.format(shots=3, gain=FULL // 2, at=READ_AT - 4, rest=300)
+    rest = f"add R1,1,R1\n{acquire * 10}wait {16_000 - 3_404}"
+    desk.bench.ask('SLOT6:SEQ0:ACQ:ALIS:ACQ:DEL "all"')
+    desk.bench.ask('SLOT6:SEQ0:AWG:WLIS:WAV:DEL "all"')
+    desk.bench.upload("6.0", program.replace("add R1,1,R1", rest), waves=[np.ones(4_000)], bins=33)
+    desk.bench.configure("6.0", {"acq.0.th_acq.non_weighed_integration_len": 40, THRESHOLD: 10})
+    desk.act(PLAY_IF, until=4_000)
+    desk.bench.configure("1.0", {"seq_proc.trg.0.count_threshold": 11})
+    text = ACTOR.format(shots=3, until=3_996, body=PLAY_IF + f"\nset_cond 0,0,0,0\nwait {16_000 - 4_044}")
+    desk.bench.upload("1.0", text)
+    listen = LISTEN.format(shots=3, at=4_004, rest=16_000 - 4_004)
+    desk.bench.upload("6.5", listen)
+    desk.run()
+    assert [tone > 0.5 for tone in desk.heard()] == [True] * 3
+    assert len(desk.bench.cluster.played) == 3
 
 
 BLOCKS = (

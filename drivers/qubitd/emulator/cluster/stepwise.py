@@ -90,6 +90,7 @@ class _Steps:
         self._pool = WaveformPool()
         self._walk = Walk([course(part.player, part.trace) for part in parts], certain=False)
         self._bits: dict[Source, bool] = {}
+        """Whether acquisitions that have been played sent their triggers."""
         self._begin = [0] * len(parts)
         """Where the iteration begins on each sequencer, ns."""
         self._tables: list[EventTable] = []
@@ -151,9 +152,10 @@ class _Steps:
         def note(row: int, points: NDArray[np.complex128]) -> NDArray[np.bool_]:
             sent = decide(row, points)
             source = sources[int(windows.sequencer[row]), int(windows.start[row])]
-            expected = self._sends(source)
-            self._bits[source] = bool(sent[0])
-            if self._bits[source] != expected:
+            found, expected = bool(sent[0]), self._sends(source)
+            if found != self._bits.setdefault(source, found):
+                raise EmulatorError(f"sequencer {windows.sequencer[row]} found another bit when its shot was repeated")
+            if found != expected:
                 raise _DivergedError
             return sent
 
