@@ -66,6 +66,25 @@ def test_it_refuses_as_the_daemon_would(helper: CompileProcess) -> None:
     assert refused.value.problems[0].operation == 0
 
 
+def test_it_makes_the_chunks_that_the_daemon_would_make(helper: CompileProcess) -> None:
+    job = replace(rabi(), shots=90_000)
+    expected = Toolchain(
+        FILE.device, open_rack(RACK), ceilings=ceilings_of(RACK), run_time=chunk_time(RACK), now=lambda: 0
+    ).compile(data(job), SNAPSHOT)
+    made = helper.compile(data(job), SNAPSHOT)
+    assert made.spec.shots == 90_000
+    spans = []
+    for n, (there, ours) in enumerate(zip(made.parts, expected.parts, strict=True)):
+        if n == 1 and helper.process_id is not None:
+            os.kill(helper.process_id, signal.SIGKILL)
+        assert (there.chunk.first_program, there.chunk.first_shot) == (ours.chunk.first_program, ours.chunk.first_shot)
+        assert there.assemble().duration == ours.assemble().duration
+        assert there.assemble().upload_bytes == ours.assemble().upload_bytes
+        spans.append(there.chunk.shots)
+    assert len(spans) > 2
+    assert sum(spans) % 90_000 == 0
+
+
 def test_it_stands_back_behind_everything_else(helper: CompileProcess) -> None:
     helper.validate(data(rabi()), SNAPSHOT)
     assert helper.process_id is not None

@@ -6,14 +6,17 @@ It holds nothing: if it dies, the work is done again by another one.
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import itertools
 import logging
 import multiprocessing
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -21,16 +24,19 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from qubitd.core.device import Device
 from qubitd.core.job import JobSpec
 from qubitd.core.plan import JobPlan
+from qubitd.core.program import Chunk
 from qubitd.core.snapshot import Snapshot
+from qubitd.drivers.controller import Assembly
 from qubitd.drivers.families import open_rack
 from qubitd.drivers.rack import Rack
 from qubitd.server.ceilings import ceilings_of
 from qubitd.server.errors import CompileProcessError
 from qubitd.server.rack import chunk_time
-from qubitd.server.toolchain import Toolchain, Validated
-from qubitd.v1 import calibrations_pb2
+from qubitd.server.toolchain import Compiled, Part, Toolchain, Validated
+from qubitd.v1 import calibrations_pb2, jobs_pb2
 from qubitd.wire.calibrations import decode_snapshot, encode_snapshot
 from qubitd.wire.parsing import parse
+from qubitd.wire.specs import decode_spec
 
 _log = logging.getLogger(__name__)
 NICENESS = 10
@@ -73,6 +79,27 @@ class CompileProcess:
             CompileProcessError: the process does not survive it.
         """
         return self._do(_validate, spec, _sent(snapshot))
+
+    def compile(self, spec: bytes, snapshot: Snapshot) -> Compiled:
+        """As `Toolchain.compile`; each part is made there, and assembled, when it is taken.
+
+        Raises:
+            InvalidInputError: with every problem of the job.
+        """
+        decoded = decode_spec(parse(jobs_pb2.JobSpec, spec))
+        return Compiled(spec=decoded, snapshot=snapshot, parts=self._parts(spec, _sent(snapshot)))
+
+    def _parts(self, spec: bytes, snapshot: bytes) -> Iterator[Part]:
+        """A process that was started since the last part, or was given another job, is told the job again."""
+        job = hashlib.sha256(spec + snapshot).digest()
+        for n in itertools.count():
+            made = self._do(_part, job, n, None)
+            if not made.is_known:
+                made = self._do(_part, job, n, (spec, snapshot))
+            if made.ready is None:
+                return
+            chunk, assembly = made.ready
+            yield Part(chunk=chunk, assemble=partial(_same, assembly))
 
     def explain(self, spec: JobSpec, snapshot: Snapshot, *, queue_length: int) -> JobPlan:
         """As `Toolchain.explain`.
@@ -127,6 +154,44 @@ class CompileProcess:
                 self._process.join()
                 _log.warning("the compiling process died", extra={"exit": self._process.exitcode, "cause": repr(death)})
             self._process = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Made:
+    """What came of asking for a part of a job."""
+
+    is_known: bool = True
+    """Whether the process was at this part of this job."""
+    ready: tuple[Chunk, Assembly] | None = None
+    """None after the last part."""
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Progress:
+    """How far the process has come in the job that runs; there is one in it."""
+
+    job: bytes = b""
+    following: int = 0
+    parts: Iterator[Part] = field(default_factory=lambda: iter(()))
+
+
+_PROGRESS = _Progress()
+
+
+def _part(tools: Toolchain, job: bytes, n: int, told: tuple[bytes, bytes] | None) -> _Made:
+    if (_PROGRESS.job, _PROGRESS.following) != (job, n):
+        if told is None:
+            return _Made(is_known=False)
+        spec, snapshot = told
+        parts = tools.compile(spec, _received(snapshot)).parts
+        _PROGRESS.job, _PROGRESS.parts = job, itertools.islice(parts, n, None)
+    _PROGRESS.following = n + 1
+    part = next(_PROGRESS.parts, None)
+    return _Made(ready=None if part is None else (part.chunk, part.assemble()))
+
+
+def _same(assembly: Assembly) -> Assembly:
+    return assembly
 
 
 def _sent(snapshot: Snapshot) -> bytes:

@@ -42,7 +42,7 @@ from qubitd.server.simulator import Simulator
 from qubitd.server.slots import SlotBook
 from qubitd.server.store.store import Store
 from qubitd.server.toolchain import Toolchain
-from qubitd.server.workshop import Workshop
+from qubitd.server.workshop import Helpers, Workshop
 
 _log = logging.getLogger(__name__)
 
@@ -166,8 +166,9 @@ class _Daemon:
             run_time=chunk_time(rack.file),
             now=time.time_ns,
         )
-        helper = CompileProcess(Kit(device=settings.device.device, rack=rack.file))
-        self._workshop = Workshop(store=store, toolchain=toolchain, helper=helper)
+        kit = Kit(device=settings.device.device, rack=rack.file)
+        helpers = Helpers(waiting=CompileProcess(kit), running=CompileProcess(kit))
+        self._workshop = Workshop(store=store, toolchain=toolchain, helpers=helpers)
         clocks = Clocks()
         self._broken = broken
         book = JobBook(

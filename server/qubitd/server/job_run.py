@@ -21,7 +21,7 @@ from qubitd.server.lifecycle import Trigger
 from qubitd.server.rack import RackThread, Run
 from qubitd.server.spending import Activity, Spending
 from qubitd.server.store.rows import ChunkRow, NewChunk, Span
-from qubitd.server.toolchain import Compiled
+from qubitd.server.toolchain import Compiled, Part
 from qubitd.server.workshop import Workshop
 from qubitd.wire.jobs import Progress
 
@@ -81,8 +81,8 @@ class JobRun:
             QubitdError: a fault; what was recorded before it stays.
         """
         self._done = sum(_size(row.span) for row in kept)
-        chunks = enumerate(self._compiled.chunks)
-        following = self._assemble(chunks, kept)
+        parts = enumerate(self._compiled.parts)
+        following = self._assemble(parts, kept)
         try:
             assembled = await following
             ending = self._ending(is_last=assembled is None)
@@ -90,7 +90,7 @@ class JobRun:
                 await self._book.move(self._entry, ending)
                 return
             while assembled is not None:
-                following = self._assemble(chunks, kept)
+                following = self._assemble(parts, kept)
                 run = await self._rack.run(assembled.assembly, seed=self._seed(assembled.n), spending=self._spending)
                 self._note_idleness(run)
                 upcoming = await following
@@ -107,14 +107,14 @@ class JobRun:
         if self._recording is not None:
             await asyncio.wait([self._recording])
 
-    def _assemble(self, chunks: Iterator[tuple[int, Chunk]], kept: list[ChunkRow]) -> asyncio.Future[Assembled | None]:
+    def _assemble(self, parts: Iterator[tuple[int, Part]], kept: list[ChunkRow]) -> asyncio.Future[Assembled | None]:
         def work() -> Assembled | None:
             with self._spending.timed(Activity.ASSEMBLE):
-                n, chunk = next_to_run(chunks, kept)
-                if chunk is None:
+                n, part = next_to_run(parts, kept)
+                if part is None:
                     return None
-                assembly = self._rack.controller.assemble(chunk)
-            return Assembled(n=n, chunk=chunk, assembly=assembly, event=reached(Stage.ASSEMBLED, self._book.now()))
+                assembly = part.assemble()
+            return Assembled(n=n, chunk=part.chunk, assembly=assembly, event=reached(Stage.ASSEMBLED, self._book.now()))
 
         return asyncio.ensure_future(self._workshop.for_running(work))
 
@@ -179,16 +179,16 @@ def span_of(chunk: Chunk) -> Span:
     )
 
 
-def next_to_run(chunks: Iterator[tuple[int, Chunk]], kept: Sequence[ChunkRow]) -> tuple[int, Chunk | None]:
-    """Give the next numbered chunk that is not kept yet; None after the last.
+def next_to_run(parts: Iterator[tuple[int, Part]], kept: Sequence[ChunkRow]) -> tuple[int, Part | None]:
+    """Give the next numbered part that is not kept yet; None after the last.
 
     Raises:
         ResumeError: the kept chunks are not those that the job is cut into now.
     """
-    for n, chunk in chunks:
+    for n, part in parts:
         if n >= len(kept):
-            return n, chunk
-        if kept[n].span != span_of(chunk):
+            return n, part
+        if kept[n].span != span_of(part.chunk):
             raise ResumeError(kept=len(kept))
     return len(kept), None
 

@@ -22,7 +22,7 @@ from qubitd.core.job import JobSpec, MeasLevel, ProgramResult
 from qubitd.core.plan import JobPlan, StagePlan
 from qubitd.core.program import Chunk, Program
 from qubitd.core.snapshot import Snapshot
-from qubitd.drivers.controller import Controller, Readings
+from qubitd.drivers.controller import Assembly, Controller, Readings
 from qubitd.server.events import Dated, Stage, reached
 from qubitd.server.limits import MAX_JOB_SECONDS
 from qubitd.v1 import jobs_pb2
@@ -38,12 +38,20 @@ _DISCRIMINATOR = ("readout.rotation", "readout.threshold")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Part:
+    """A chunk of a job, and how it becomes what the controller takes."""
+
+    chunk: Chunk
+    assemble: Callable[[], Assembly]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Compiled:
     """A job that can run under one revision."""
 
     spec: JobSpec
     snapshot: Snapshot
-    chunks: Iterator[Chunk]
+    parts: Iterator[Part]
     """Made as they are taken, once."""
 
 
@@ -99,7 +107,7 @@ class Toolchain:
             instrument_seconds=found.instrument_seconds,
             events=(checked, reached(Stage.SCHEDULED, self._now())),
             log=job.log,
-            compiled=Compiled(spec=decoded, snapshot=snapshot, chunks=chunks) if is_small else None,
+            compiled=Compiled(spec=decoded, snapshot=snapshot, parts=self._parts(chunks)) if is_small else None,
         )
 
     def compile(self, spec: bytes, snapshot: Snapshot) -> Compiled:
@@ -111,7 +119,7 @@ class Toolchain:
         decoded = decode_spec(parse(jobs_pb2.JobSpec, spec))
         job = self._checked(decoded, snapshot)
         chunks = self._pack(job, decoded)(self._verified(job), shots=decoded.shots)
-        return Compiled(spec=decoded, snapshot=snapshot, chunks=chunks)
+        return Compiled(spec=decoded, snapshot=snapshot, parts=self._parts(chunks))
 
     def explain(self, spec: JobSpec, snapshot: Snapshot, *, queue_length: int) -> JobPlan:
         """Say what a job would take, having looked at it as `validate` does.
@@ -153,6 +161,9 @@ class Toolchain:
 
     def _checked(self, spec: JobSpec, snapshot: Snapshot) -> CheckedJob:
         return compile_job(self._device, snapshot, spec, feedforward=self._controller.feedforward)
+
+    def _parts(self, chunks: Iterator[Chunk]) -> Iterator[Part]:
+        return (Part(chunk=chunk, assemble=partial(self._controller.assemble, chunk)) for chunk in chunks)
 
     def _surveyed(self, programs: Iterable[Program], pack: Pack, spec: JobSpec) -> Survey:
         return survey(programs, pack, check=self._controller.check, shots=spec.shots, most_seconds=MAX_JOB_SECONDS)

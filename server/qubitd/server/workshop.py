@@ -10,6 +10,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TypeVar
 
 from qubitd.core.job import JobSpec
@@ -30,12 +31,22 @@ _KEPT = 4
 """Compiled jobs that are kept for their start; any other is compiled again then."""
 
 
-class Workshop:
-    """Two threads, a process for big jobs, and what they know how to do."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Helpers:
+    """Processes that compile big jobs; neither is started before it is needed."""
 
-    def __init__(self, *, store: Store, toolchain: Toolchain, helper: CompileProcess) -> None:
+    waiting: CompileProcess
+    """For jobs that do not run yet."""
+    running: CompileProcess
+    """For the job that does: it makes and assembles the next chunk while one runs."""
+
+
+class Workshop:
+    """Two threads, each with a process for big jobs, and what they know how to do."""
+
+    def __init__(self, *, store: Store, toolchain: Toolchain, helpers: Helpers) -> None:
         self.toolchain = toolchain
-        self._helper = helper
+        self._helpers = helpers
         self._store = store
         self._waiting_jobs = ThreadPoolExecutor(max_workers=1, thread_name_prefix="validate")
         self._running_job = ThreadPoolExecutor(max_workers=1, thread_name_prefix="prepare")
@@ -62,7 +73,7 @@ class Workshop:
             QubitdError: the job cannot run.
         """
         is_big = spec.num_programs > BIG_PROGRAMS or sum(map(len, spec.batch.circuits)) > BIG_OPERATIONS
-        compiler = self._helper if is_big else self.toolchain
+        compiler = self._helpers.waiting if is_big else self.toolchain
         return await self.for_waiting(lambda: compiler.explain(spec, snapshot, queue_length=queue_length))
 
     async def take(self, job_id: str, snapshot: Snapshot) -> Compiled:
@@ -74,8 +85,8 @@ class Workshop:
         kept = self._kept.pop((job_id, snapshot.revision), None)
         if kept is not None:
             return kept
-        spec = self._spec(job_id)
-        return await self.for_running(lambda: self.toolchain.compile(spec(), snapshot))
+        spec, programs = self._spec(job_id), self._store.jobs.num_programs(job_id)
+        return await self.for_running(lambda: self._compile(spec(), programs, snapshot))
 
     async def for_waiting(self, work: Callable[[], _Result]) -> _Result:
         """Do something for a job that does not run."""
@@ -89,12 +100,19 @@ class Workshop:
         """Start nothing more."""
         for thread in (self._waiting_jobs, self._running_job):
             thread.shutdown(wait=False, cancel_futures=True)
-        self._helper.close()
+        self._helpers.waiting.close()
+        self._helpers.running.close()
 
     def _validate(self, spec: bytes, programs: int, snapshot: Snapshot) -> Validated:
-        is_big = programs > BIG_PROGRAMS or len(spec) > BIG_BYTES
-        return (self._helper if is_big else self.toolchain).validate(spec, snapshot)
+        return (self._helpers.waiting if _is_big(spec, programs) else self.toolchain).validate(spec, snapshot)
+
+    def _compile(self, spec: bytes, programs: int, snapshot: Snapshot) -> Compiled:
+        return (self._helpers.running if _is_big(spec, programs) else self.toolchain).compile(spec, snapshot)
 
     def _spec(self, job_id: str) -> Callable[[], bytes]:
         digest = self._store.jobs.spec_digest(job_id)
         return lambda: self._store.blob(digest)
+
+
+def _is_big(spec: bytes, programs: int) -> bool:
+    return programs > BIG_PROGRAMS or len(spec) > BIG_BYTES
