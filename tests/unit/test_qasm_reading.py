@@ -114,7 +114,6 @@ def test_comments_hide_constructs_and_keep_lines(file: Path) -> None:
     [
         (QASM2 + "qreg q[2];\nh q[5];", "FILE, line 4: index 5 is out-of-range for register 'q' of size 2"),
         (QASM2 + "qreg q[2];\n\nh q[0]", "FILE, line 5: unexpected end-of-file"),
-        (QASM2 + "creg c[1]; qreg q[1];\nif (c==1) x q[0];", "FILE, line 4: `if` needs a decision while the circuit"),
         (QASM2 + "opaque mine a;", "FILE, line 3: `opaque` declares a gate without a meaning"),
         (QASM2 + "qreg q[9]; qreg r[4090];", "FILE, line 3: declares 4099 qubits; the limit is 4096"),
         ('OPENQASM 2.0;\ninclude "other.inc";', 'FILE, line 2: include "other.inc": only qelib1.inc is read'),
@@ -127,9 +126,11 @@ def test_comments_hide_constructs_and_keep_lines(file: Path) -> None:
         (QASM3 + "qubit[2] q;\nfoo q[0];", "FILE, line 4: gate 'foo' is not defined"),
         (QASM3 + "qubit[2] q;\nh q[0];\nh q[7];\nh q[1];", "FILE, line 5: cannot be read (index out of range)"),
         (QASM3 + "qubit q;\nU(1/0, 0, 0) q;", "FILE, line 4: cannot be read (integer division"),
-        (QASM3 + "qubit q; bit c;\nif (c) { x q; }", "FILE, line 4: `if` needs a decision while the circuit runs"),
-        (QASM3 + "qubit q;\nwhile (true) { x q; }", "FILE, line 4: `while` needs a decision"),
-        (QASM3 + "qubit q;\nfor int i in [0:3] { x q; }", "FILE, line 4: `for` is not read; write the repetitions out"),
+        (
+            QASM3 + "qubit q; int i;\nswitch (i) { case 0 { x q; } }",
+            "FILE, line 4: `switch` is not read; write",
+        ),
+        (QASM3 + "qubit q;\nend;", "FILE, line 4: `end` would stop a shot in its midst"),
         (QASM3 + "input float t; qubit q; rx(t) q;", "FILE, line 3: `input or output` has no value here"),
         (QASM3 + "qubit q;\nbox { h q; }", "FILE, line 4: `box` is not offered yet"),
         (QASM3 + "stretch a;", "FILE, line 3: `stretch` is not offered yet"),
@@ -146,7 +147,7 @@ def test_a_refusal_names_file_line_and_construct(file: Path, text: str, expected
 
 
 def test_everything_that_is_not_offered_is_named_at_once(file: Path) -> None:
-    text = refusal(file, QASM3 + "bit c; qubit q;\nif (c) { x q; }\nbox { h q; }")
+    text = refusal(file, QASM3 + "bit c; qubit q;\nend;\nbox { h q; }")
     assert [line.split(":")[0] for line in text.splitlines()] == ["FILE, line 4", "FILE, line 5"]
 
 
@@ -239,3 +240,15 @@ def test_a_circuit_that_uses_no_qubit_keeps_one() -> None:
 def test_a_circuit_that_fits_stays_as_it_is() -> None:
     circuit = QuantumCircuit(5)
     assert without_idle_qubits(circuit, 5) is circuit
+
+
+def test_control_flow_is_read(file: Path) -> None:
+    file.write_text(
+        QASM3
+        + "qubit[2] q; bit[2] c;\nc[0] = measure q[0];\nif (c[0]) { x q[1]; } else { h q[1]; }\n"
+        + "while (c[0] == false) { c[0] = measure q[0]; break; }\nfor int i in [0:3] { x q[0]; continue; }"
+    )
+    assert read_circuit(file).count_ops().keys() == {"measure", "if_else", "while_loop", "for_loop"}
+    file.write_text(QASM2 + "creg c[2]; qreg q[1];\nif (c==3) x q[0];")
+    (branch,) = read_circuit(file).data
+    assert branch.name == "if_else"

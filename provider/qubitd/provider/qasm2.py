@@ -16,10 +16,7 @@ _GATE = re.compile(r"\bgate\s+(?P<name>[a-z][A-Za-z0-9_]*)")
 _INCLUDE = re.compile(r"\binclude\s*\"(?P<file>[^\"]*)\"")
 _QREG = re.compile(r"\bqreg\s+\w+\s*\[\s*(?P<size>\d+)\s*\]")
 _PLACE = re.compile(r"<input>:(?P<line>\d+),\d+:\s*(?P<what>.*)", re.DOTALL)
-_UNSUPPORTED = (
-    (re.compile(r"\bif\s*\("), "if", "needs a decision while the circuit runs, which is not offered yet"),
-    (re.compile(r"\bopaque\b"), "opaque", "declares a gate without a meaning; define it with `gate`"),
-)
+_UNSUPPORTED = ((re.compile(r"\bopaque\b"), "opaque", "declares a gate without a meaning; define it with `gate`"),)
 
 
 def read(source: QasmSource, *, max_qubits: int) -> QuantumCircuit:

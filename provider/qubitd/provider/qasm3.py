@@ -19,15 +19,9 @@ from qubitd.core.errors import Problem
 from qubitd.provider.errors import CircuitFileError
 from qubitd.provider.qasm_source import QasmSource, refused
 
-_DECISION = "needs a decision while the circuit runs, which is not offered yet"
 _UNSUPPORTED: dict[type[ast.QASMNode], tuple[str, str]] = {
-    ast.BranchingStatement: ("if", _DECISION),
-    ast.WhileLoop: ("while", _DECISION),
-    ast.ForInLoop: ("for", "is not read; write the repetitions out"),
-    ast.SwitchStatement: ("switch", _DECISION),
-    ast.BreakStatement: ("break", _DECISION),
-    ast.ContinueStatement: ("continue", _DECISION),
-    ast.EndStatement: ("end", _DECISION),
+    ast.SwitchStatement: ("switch", "is not read; write it with `if` and `else`"),
+    ast.EndStatement: ("end", "would stop a shot in its midst, which is not offered"),
     ast.Box: ("box", "is not offered yet; leave it out and keep its body"),
     ast.SubroutineDefinition: ("def", "is not read; write the body where it is called"),
     ast.ExternDeclaration: ("extern", "is not read"),

@@ -26,6 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_circuit(parser)
     add_timing(parser)
     parser.add_argument("--shots", type=int, default=1024, metavar="N", help="times the circuit is run (%(default)s)")
+    parser.add_argument(
+        "--max-iterations", type=int, metavar="N", help="bound of every while loop; needed if there is one"
+    )
     parser.add_argument("--json", action="store_true", help="one line of JSON on stdout")
 
 
@@ -41,6 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
             seed_simulator=arguments.seed,
             scheduling=arguments.scheduling,
             dd=arguments.dd,
+            max_iterations=arguments.max_iterations,
         )
         _wait(job)
         result = job.result()
