@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -173,7 +174,13 @@ def test_an_unknown_option_warns_where_it_was_given(backend: QubitdBackend, flip
 
 
 def test_options_that_clients_of_qiskit_pass_warn_of_nothing(backend: QubitdBackend, flip: QuantumCircuit) -> None:
-    options = {"seed_simulator": 1, "memory": True, "shots": 5, "meas_level": 2, "meas_return": "single"}
+    options: dict[str, Any] = {
+        "seed_simulator": 1,
+        "memory": True,
+        "shots": 5,
+        "meas_level": 2,
+        "meas_return": "single",
+    }
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         job = backend.run(flip, **options, rep_delay=1e-4, init_qubits=True, job_tags=["m3"], tags=["mine"])

@@ -18,6 +18,7 @@ from qubitd.provider.primitive_job import QubitdPrimitiveJob
 from qubitd.provider.provider import QubitdProvider
 from qubitd.provider.sampler import QubitdSampler
 from qubitd.provider.session import QubitdBatch, QubitdSession
+from qubitd.provider.sweep import SweepResult
 
 __all__ = [
     "BackendNotFoundError",
@@ -37,4 +38,5 @@ __all__ = [
     "QubitdSession",
     "SessionClosedError",
     "SessionNotFoundError",
+    "SweepResult",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -28,7 +28,6 @@ from qubitd.core.circuit import CircuitBatch
 from qubitd.core.errors import Problem
 from qubitd.core.job import JobSpec
 from qubitd.core.snapshot import Snapshot
-from qubitd.core.sweep import Sweep
 from qubitd.provider import translation
 from qubitd.provider.configuration import BackendConfiguration, build_configuration
 from qubitd.provider.encode import Encoder, listed
@@ -39,6 +38,7 @@ from qubitd.provider.lab_names import misnamed_gates
 from qubitd.provider.options import add_validators, check_options, default_options, read_max_iterations
 from qubitd.provider.reader import load_reader
 from qubitd.provider.revisions import follow_revisions
+from qubitd.provider.sweep import binding_rows, calibration_sweep, read_axes
 from qubitd.provider.target import build_target
 from qubitd.provider.twin import build_noise_model, without_lab_gates
 
@@ -176,7 +176,12 @@ class QubitdBackend(BackendV2):
             add_validators(self.options, info.limits)
 
     def run(
-        self, run_input: QuantumCircuit | Iterable[QuantumCircuit], *, parameter_values: Any = None, **options: Any
+        self,
+        run_input: QuantumCircuit | Iterable[QuantumCircuit],
+        *,
+        parameter_values: Any = None,
+        sweep: Mapping[Any, Any] | None = None,
+        **options: Any,
     ) -> QubitdJob:
         """Send circuits as one job.
 
@@ -185,13 +190,16 @@ class QubitdBackend(BackendV2):
             parameter_values: of one circuit, an array whose last axis is `circuit.parameters`, or a mapping from
                 parameters (or their names) to arrays: the circuit travels once and the result holds an experiment for
                 each row. Of several circuits, a sequence with such values, or None, for each.
+            sweep: of one circuit, a mapping from parameters to their values: the lab's by name (`q0.x.amplitude`; needs
+                the calibrator's role), the circuit's own as Qiskit's `Parameter`. Each entry is an axis of a grid; a
+                tuple of parameters steps together. `QubitdJob.sweep` gives the labelled array.
             **options: as in `backend.options`; they hold for this job alone.
 
         Raises:
             JobRefusedError: with everything that is wrong with circuits and options.
             ClientError: the daemon cannot be reached, or refuses the job for a reason of its own.
         """
-        return self._submit(run_input, parameter_values, self._merged(options), JobTerms())
+        return self._submit(run_input, parameter_values, self._merged(options), JobTerms(), sweep)
 
     def run_in_session(
         self,
@@ -200,11 +208,12 @@ class QubitdBackend(BackendV2):
         options: dict[str, Any],
         *,
         parameter_values: Any = None,
+        sweep: Mapping[Any, Any] | None = None,
     ) -> QubitdJob:
         """Send circuits as one job of a session; as `run`. `QubitdSession.run` is the door for users."""
         terms = JobTerms(session_id=session_id)
         try:
-            return self._submit(run_input, parameter_values, self._merged(options), terms)
+            return self._submit(run_input, parameter_values, self._merged(options), terms, sweep)
         except StateError:
             raise SessionClosedError(session_id) from None
 
@@ -214,8 +223,9 @@ class QubitdBackend(BackendV2):
         parameter_values: Any,
         values: dict[str, Any],
         terms: JobTerms,
+        sweep: Mapping[Any, Any] | None = None,
     ) -> QubitdJob:
-        spec, header = self._prepare(run_input, parameter_values, values)
+        spec, header = self._prepare(run_input, parameter_values, values, sweep)
         asked = replace(
             terms,
             priority=values["priority"],
@@ -228,33 +238,48 @@ class QubitdBackend(BackendV2):
         return QubitdJob(self, job_id, self._client, header)
 
     def explain(
-        self, circuits: QuantumCircuit | Iterable[QuantumCircuit], *, parameter_values: Any = None, **options: Any
+        self,
+        circuits: QuantumCircuit | Iterable[QuantumCircuit],
+        *,
+        parameter_values: Any = None,
+        sweep: Mapping[Any, Any] | None = None,
+        **options: Any,
     ) -> JobPlan:
         """Say what a job would take, without running it: durations, memories, upload, predicted success, queue.
 
         Args:
             circuits: as for `run`.
             parameter_values: as for `run`.
+            sweep: as for `run`.
             **options: as for `run`.
 
         Raises:
             JobRefusedError: with everything that is wrong with circuits and options.
             ClientError: the daemon cannot be reached, or refuses the job for a reason of its own.
         """
-        spec, _ = self._prepare(circuits, parameter_values, self._merged(options))
+        spec, _ = self._prepare(circuits, parameter_values, self._merged(options), sweep)
         with self._refusals():
             return self._client.explain(spec, self.name)
 
     def _prepare(
-        self, run_input: QuantumCircuit | Iterable[QuantumCircuit], parameter_values: Any, options: dict[str, Any]
+        self,
+        run_input: QuantumCircuit | Iterable[QuantumCircuit],
+        parameter_values: Any,
+        options: dict[str, Any],
+        sweep: Mapping[Any, Any] | None = None,
     ) -> tuple[JobSpec, JobHeader]:
         info = self._info
         circuits, problems = _circuits(run_input, self.max_circuits)
+        axes = () if sweep is None else read_axes(circuits, sweep, parameter_values)
+        grid = calibration_sweep(axes)
+        if axes:
+            run_input, parameter_values = circuits[0], binding_rows(circuits[0], axes)
         values, misfit = _values(run_input, circuits, parameter_values)
         bound = read_max_iterations(options)
         encoder = Encoder(info, reader=load_reader(), max_iterations=bound)
         encoded = encoder.encode(circuits, values)
-        checked, wrong = check_options(options, info.limits, num_circuits=len(encoded.headers))
+        headers = tuple(header for header in encoded.headers for _ in range(grid.num_points))
+        checked, wrong = check_options(options, info.limits, num_circuits=len(headers))
         problems += [
             *misfit,
             *wrong,
@@ -266,10 +291,10 @@ class QubitdBackend(BackendV2):
             problems = [unreadable]
         if problems:
             raise JobRefusedError(listed(problems))
-        header = JobHeader(circuits=encoded.headers, memory=checked.memory)
+        header = JobHeader(circuits=headers, memory=checked.memory, axes=axes)
         spec = JobSpec(
             batch=encoded.batch,
-            sweep=Sweep(),
+            sweep=grid,
             shots=checked.shots,
             meas_level=checked.meas_level,
             meas_return=checked.meas_return,

@@ -13,7 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from qiskit.circuit import QuantumCircuit
+
+from qubitd.provider.sweep import Axis
 
 FORM = 1
 """Version of the data that travel with a job."""
@@ -38,6 +41,8 @@ class JobHeader:
     """Of each program: a circuit with bindings stands here once for each of them."""
     memory: bool
     """Whether the outcome of every shot was asked for."""
+    axes: tuple[Axis, ...] = ()
+    """Of a sweep, in the order in which they were asked for."""
 
 
 def circuit_header(circuit: QuantumCircuit, *, measures: bool) -> CircuitHeader:
@@ -74,7 +79,15 @@ def read_header(data: bytes, *, num_programs: int) -> JobHeader:
             for c in document["circuits"]
             for header in [CircuitHeader(measures=bool(c["measures"]), fields=dict(c["header"]))] * c["runs"]
         ]
-        return JobHeader(circuits=tuple(circuits), memory=bool(document["memory"]))
+        axes = tuple(
+            Axis(
+                names=tuple(axis["names"]),
+                values=np.array(axis["values"], dtype=np.float64),
+                is_calibration=bool(axis["is_calibration"]),
+            )
+            for axis in document.get("axes", ())
+        )
+        return JobHeader(circuits=tuple(circuits), memory=bool(document["memory"]), axes=axes)
     except (ValueError, KeyError, TypeError):
         return _nameless(num_programs)
 
@@ -93,7 +106,13 @@ def _dump(header: JobHeader, *, with_metadata: bool) -> bytes:
         metadata = circuit.fields["metadata"] if with_metadata else {}
         fields = circuit.fields | {"metadata": _plain(metadata)}
         circuits.append({"measures": circuit.measures, "header": fields, "runs": 1 + len(others)})
-    return json.dumps({"form": FORM, "memory": header.memory, "circuits": circuits}, separators=(",", ":")).encode()
+    document = {"form": FORM, "memory": header.memory, "circuits": circuits}
+    if header.axes:
+        document["axes"] = [
+            {"names": axis.names, "values": axis.values.tolist(), "is_calibration": axis.is_calibration}
+            for axis in header.axes
+        ]
+    return json.dumps(document, separators=(",", ":")).encode()
 
 
 def _plain(metadata: dict[Any, Any]) -> dict[str, Any]:

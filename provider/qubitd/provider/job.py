@@ -27,6 +27,7 @@ from qubitd.provider.job_table import as_html
 from qubitd.provider.partial import PartialResult, PartialResults
 from qubitd.provider.results import build_result, packed_rows
 from qubitd.provider.story import StatusTime
+from qubitd.provider.sweep import SweepResult, labelled
 
 log = logging.getLogger(__name__)
 
@@ -160,6 +161,19 @@ class QubitdJob(JobV1):
         with self._job_errors("has a result that cannot be read"):
             job = self._done_job()
             return packed_rows(job, self._headers(), self._client.results(self.job_id()))
+
+    def sweep(self) -> SweepResult:
+        """Give what has come so far of a sweep, as an array with labelled axes; it grows while the job runs.
+
+        Raises:
+            JobFailedError: the job is no sweep, or its result cannot be read.
+        """
+        with self._job_errors("has a result that cannot be read"):
+            header = self._headers()
+            if not header.axes:
+                raise JobFailedError(f"job {self.job_id()} is no sweep", job_id=self.job_id())
+            slots = int(header.circuits[0].fields["memory_slots"])
+            return labelled(header.axes, slots, self._client.results(self.job_id()))
 
     def stream(self, timeout: float | None = None) -> Iterator[PartialResult]:
         """Give the parts of the result as they become durable, each once, until the job has ended.

@@ -6,7 +6,7 @@ import re
 import secrets
 import threading
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import TracebackType
@@ -144,7 +144,12 @@ class QubitdSession:
         return str(self._backend.name)
 
     def run(
-        self, run_input: QuantumCircuit | Iterable[QuantumCircuit], *, parameter_values: Any = None, **options: Any
+        self,
+        run_input: QuantumCircuit | Iterable[QuantumCircuit],
+        *,
+        parameter_values: Any = None,
+        sweep: Mapping[Any, Any] | None = None,
+        **options: Any,
     ) -> QubitdJob:
         """Send circuits as one job of this session; as `QubitdBackend.run`.
 
@@ -153,7 +158,9 @@ class QubitdSession:
         """
         if self._info().state in (SessionState.CLOSING, SessionState.CLOSED):
             raise SessionClosedError(self._session_id)
-        return self._backend.run_in_session(run_input, self._session_id, options, parameter_values=parameter_values)
+        return self._backend.run_in_session(
+            run_input, self._session_id, options, parameter_values=parameter_values, sweep=sweep
+        )
 
     def status(self) -> str:
         """Say where it stands, in IBM's words."""

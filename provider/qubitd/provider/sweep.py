@@ -1,0 +1,151 @@
+"""Sweeps: a circuit over a grid of calibration parameters and circuit parameters, and its result as a labelled array.
+
+Each entry of the mapping is an axis of the grid, in its order; a tuple of parameters steps together along one axis.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qiskit.circuit import Parameter, QuantumCircuit
+
+from qubitd.core.errors import Problem
+from qubitd.core.job import ProgramResult
+from qubitd.core.sweep import Sweep, SweepAxis
+from qubitd.provider.errors import JobRefusedError
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Axis:
+    """One axis of a sweep."""
+
+    names: tuple[str, ...]
+    """Parameters that step together: `q0.x.amplitude`, or a circuit parameter's name."""
+    values: Floats
+    """Shape (names, points), in the parameters' units."""
+    is_calibration: bool
+    """Whether these are the lab's parameters, or the circuit's own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SweepResult:
+    """What a sweep gave so far."""
+
+    axes: tuple[Axis, ...]
+    """In the order in which they were asked for."""
+    data: NDArray[Any]
+    """Shape (points of each axis, classical bits): the share of shots in which a bit was 1, or complex mean IQ points
+    where those were asked for. NaN where nothing has come yet."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Points along each axis."""
+        return tuple(axis.values.shape[1] for axis in self.axes)
+
+
+def read_axes(circuits: Sequence[QuantumCircuit], sweep: Mapping[Any, Any], parameter_values: Any) -> tuple[Axis, ...]:
+    """Read what `run` was given.
+
+    Raises:
+        JobRefusedError: with what cannot be swept.
+    """
+    if len(circuits) != 1:
+        raise _refused(f"runs over {len(circuits)} circuits; a sweep has one, send a job for each")
+    if parameter_values is not None:
+        raise _refused("comes with parameter_values; make them an axis of the sweep")
+    axes = tuple(_axis(key, values) for key, values in sweep.items())
+    if not axes:
+        raise _refused("has no axis; leave it out, or give one such as {'q0.x.amplitude': values}")
+    given = {name for axis in axes if not axis.is_calibration for name in axis.names}
+    wanted = {parameter.name for parameter in circuits[0].parameters}
+    if given != wanted:
+        raise _refused(f"gives values for {_listed(given)}; the circuit's parameters are {_listed(wanted)}")
+    return axes
+
+
+def binding_rows(circuit: QuantumCircuit, axes: Iterable[Axis]) -> Floats | None:
+    """Give the grid of the circuit's own parameters as rows, columns as in `circuit.parameters`; None without any."""
+    own = [axis for axis in axes if not axis.is_calibration]
+    if not own:
+        return None
+    places = np.meshgrid(*(np.arange(axis.values.shape[1]) for axis in own), indexing="ij")
+    column = {
+        name: axis.values[row, place.ravel()]
+        for axis, place in zip(own, places, strict=True)
+        for row, name in enumerate(axis.names)
+    }
+    return np.column_stack([column[parameter.name] for parameter in circuit.parameters])
+
+
+def calibration_sweep(axes: Iterable[Axis]) -> Sweep:
+    """Give the grid of the lab's parameters."""
+    return Sweep(axes=tuple(SweepAxis(names=a.names, values=a.values) for a in axes if a.is_calibration))
+
+
+def labelled(axes: tuple[Axis, ...], slots: int, pieces: Iterable[ProgramResult]) -> SweepResult:
+    """Put what has come so far into the grid.
+
+    Args:
+        axes: as they were asked for.
+        slots: classical bits of the circuit.
+        pieces: of the result; programs count through the circuit's own parameters first, then the lab's.
+    """
+    points = math.prod(axis.values.shape[1] for axis in axes)
+    sums = np.zeros((points, slots), dtype=np.complex128)
+    shots = np.zeros((points, slots))
+    has_points = False
+    for piece in pieces:
+        has_points = has_points or piece.bits is None
+        values, clbits = _means(piece, slots)
+        sums[piece.program, clbits] += piece.kept * values
+        shots[piece.program, clbits] += piece.kept
+    mean = np.full(sums.shape, np.nan, dtype=np.complex128)
+    np.divide(sums, shots, out=mean, where=shots > 0)
+    return SweepResult(axes=axes, data=_in_order(axes, mean if has_points else mean.real))
+
+
+def _means(piece: ProgramResult, slots: int) -> tuple[NDArray[Any], Sequence[int]]:
+    if piece.bits is not None:
+        bits = np.unpackbits(piece.bits[:, ::-1], axis=1, bitorder="little")[:, :slots]
+        return (bits.mean(axis=0) if len(bits) else np.zeros(slots)), range(slots)
+    if piece.iq is None or not len(piece.iq):
+        return np.zeros(0), ()
+    return piece.iq.mean(axis=0), piece.iq_clbits
+
+
+def _in_order(axes: tuple[Axis, ...], table: NDArray[Any]) -> NDArray[Any]:
+    """Programs run through the circuit's own axes first; give the axes in the order in which they were asked for."""
+    run = [i for i, a in enumerate(axes) if not a.is_calibration] + [i for i, a in enumerate(axes) if a.is_calibration]
+    grid = table.reshape(*(axes[i].values.shape[1] for i in run), table.shape[1])
+    return np.moveaxis(grid, range(len(run)), run)
+
+
+def _axis(key: Any, values: Any) -> Axis:
+    keys = key if isinstance(key, tuple) else (key,)
+    kinds = {isinstance(one, str) for one in keys}
+    if not keys or not all(isinstance(one, str | Parameter) for one in keys) or len(kinds) != 1:
+        raise _refused(f"has the axis {key!r}; give names of the lab's parameters, or parameters of the circuit")
+    names = tuple(one if isinstance(one, str) else one.name for one in keys)
+    try:
+        rows = np.array(values, dtype=np.float64, ndmin=2)
+    except (TypeError, ValueError) as error:
+        raise _refused(f"has values for {_listed(names)} that are no numbers ({error})") from error
+    if rows.ndim != 2 or len(rows) != len(names) or not rows.shape[1] or not np.isfinite(rows).all():
+        what = f"has values of shape {rows.shape} for {_listed(names)}; give ({len(names)}, points) finite numbers"
+        raise _refused(what)
+    return Axis(names=names, values=rows, is_calibration=True in kinds)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "nothing"
+
+
+def _refused(what: str) -> JobRefusedError:
+    return JobRefusedError([Problem(where="sweep", what=what)])
