@@ -12,6 +12,7 @@ from qubitd.compiler.compile import compile_job
 from qubitd.compiler.device_file import load_device
 from qubitd.compiler.flatten import Guards, flatten_batch
 from qubitd.compiler.outcomes import OutcomeTest
+from qubitd.compiler.verify import Verify
 from qubitd.core.circuit import Circuit, CircuitBatch, CircuitBuilder, Instruction, instructions, pack
 from qubitd.core.control import Condition
 from qubitd.core.errors import InvalidCircuitError
@@ -299,6 +300,7 @@ def test_every_line_of_the_program_does_what_the_flat_circuit_says(
     except InvalidCircuitError as error:
         assume("a line has one counter per qubit" not in str(error))
         raise
+    Verify(feedforward=FACTS)(program)
     dynamics = program.dynamics
     assert dynamics is not None
     for shot in range(8):

@@ -107,7 +107,7 @@ def run(controller: Controller, batch: CircuitBatch) -> list[dict[str, int]]:
     job = compile_job(FILE.device, snapshot, spec, feedforward=controller.feedforward)
     found: dict[int, dict[str, int]] = {}
     for chunk in Pack(capacity=controller.capacity, reset=job.reset)(job.programs(), shots=SHOTS):
-        Verify()(*chunk.programs)
+        Verify(feedforward=controller.feedforward)(*chunk.programs)
         controller.load(controller.assemble(chunk))
         controller.start()
         controller.wait(60.0)

@@ -49,7 +49,7 @@ def bits(*clbits: int, truth: int = 0b10) -> Condition:
 def compiled(builder: CircuitBuilder, snapshot: Snapshot | None = None, facts: FeedForward = FACTS) -> Program:
     batch = pack([builder])
     (program,) = compile_circuits(FILE.device, snapshot or FILE.snapshot(), batch, feedforward=facts).programs()
-    Verify()(program)
+    Verify(feedforward=facts)(program)
     return program
 
 
@@ -299,6 +299,28 @@ def test_a_skipped_measurement_leaves_its_bit_and_its_point_is_nobodys() -> None
     assert result.bits[:, 0].tolist() == [0b11, 0b01, 0b10, 0b01]
     mean = averaged(iq)[0, columns]
     assert mean.real.tolist() == [0.0, 0.5, 0.0]
+
+
+def test_what_breaks_a_dynamic_program_is_found_before_it_is_played() -> None:
+    program = compiled(circuit().measure(0, 0).measure(1, 1).if_(bits(0)).add("x", 2).end())
+    dynamics = dynamics_of(program)
+
+    def offence(changed: Program, facts: FeedForward | None = FACTS) -> str:
+        (problem,) = Verify(feedforward=facts).problems(changed)
+        return f"{problem.where}: {problem.what}"
+
+    rows = program.acquisitions
+    late = replace(rows, start=rows.start + np.where(rows.qubit == 0, 20, 0))
+    assert "q2.drive: looks at qubit 0" in offence(replace(program, acquisitions=late))
+    closed = replace(dynamics.latches, action=np.full(len(dynamics.latches.start), Latch.CLOSE, dtype=np.int8))
+    assert "no outcome of it was counted" in offence(replace(program, dynamics=replace(dynamics, latches=closed)))
+    assert "which do not feed" in offence(replace(program, dynamics=replace(dynamics, feeds=())))
+    short = replace(dynamics, play_condition=dynamics.play_condition[:-1])
+    assert "has conditions for" in offence(replace(program, dynamics=short))
+    assert "has no feed-forward" in offence(program, None)
+    assert "trigger network takes one in 100000 ns" in offence(
+        compiled(circuit().add("x", 0).add("reset", 0)), replace(FACTS, spacing=100_000)
+    )
 
 
 def test_the_mean_of_what_never_happened_is_no_number() -> None:

@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qubitd.compiler.errors import InvalidProgramError
+from qubitd.compiler.verify_dynamics import dynamics_problems
 from qubitd.core.errors import Problem
+from qubitd.core.feedforward import FeedForward
 from qubitd.core.program import BOXCAR, HIDDEN, Acquisitions, Plays, Program, SampledEnvelope
 
 Ints = NDArray[np.int64]
@@ -44,6 +46,8 @@ class Verify:
     """Refuses programs that overlap on a line, leave their time, or are too loud."""
 
     ceilings: Ceilings = field(default_factory=Ceilings)
+    feedforward: FeedForward | None = None
+    """Of the controller; None if no program looks at outcomes."""
 
     def __call__(self, *programs: Program) -> None:
         """Check programs of one job, all at once.
@@ -67,6 +71,15 @@ class Verify:
         yield from self._loud_lines(together, loudness)
         for feedline in self.ceilings.feedlines:
             yield from _loud_feedline(together, loudness, feedline)
+        yield from self._dynamics(programs)
+
+    def _dynamics(self, programs: Sequence[Program]) -> Iterator[Problem]:
+        for program in programs:
+            if program.dynamics is not None and self.feedforward is not None:
+                yield from dynamics_problems(program, program.dynamics, self.feedforward)
+            elif program.dynamics is not None:
+                what = "looks at outcomes, and the controller has no feed-forward"
+                yield Problem(where=f"program {program.name!r}", what=what)
 
     def _loud_lines(self, together: _Together, loudness: Floats) -> Iterator[Problem]:
         spans = together.plays

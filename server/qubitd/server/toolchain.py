@@ -86,7 +86,7 @@ class Toolchain:
         """
         self._device = device
         self._run_time = run_time
-        self._verify = Verify(ceilings=ceilings)
+        self._verify = Verify(ceilings=ceilings, feedforward=controller.feedforward)
         self._controller = controller
         self._now = now
 
