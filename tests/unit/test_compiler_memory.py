@@ -7,7 +7,7 @@ from dataclasses import replace
 from qubitd.compiler.calibrated import CalibratedGates
 from qubitd.compiler.check import check_batch
 from qubitd.compiler.device_file import load_device
-from qubitd.compiler.memory import Memory, structure_of
+from qubitd.compiler.memory import MOST_ENTRIES, Memory, entries_of, structure_of
 from qubitd.compiler.pipeline import Pipeline
 from qubitd.core.bindings import FromColumn
 from qubitd.core.circuit import CircuitBatch, CircuitBuilder, pack
@@ -33,18 +33,18 @@ def test_an_answer_is_worked_out_once() -> None:
 def test_what_was_not_asked_for_lately_is_forgotten() -> None:
     memory = Memory(most=30)
     for name in ("a", "b", "a", "c", "d"):
-        memory.recall(name, 9, lambda: 1)
-    assert memory.recall("a", 9, lambda: 2) == 1
-    assert memory.recall("b", 9, lambda: 2) == 2
-    assert memory.recall("d", 9, lambda: 3) == 1
+        memory.recall(name, 10, lambda: 1)
+    assert memory.recall("a", 10, lambda: 2) == 1
+    assert memory.recall("b", 10, lambda: 2) == 2
+    assert memory.recall("d", 10, lambda: 3) == 1
 
 
 def test_what_is_too_large_is_not_kept_and_drives_nothing_out() -> None:
     memory = Memory(most=30)
-    memory.recall("small", 9, lambda: 1)
-    memory.recall("large", 30, lambda: 1)
-    assert memory.recall("large", 30, lambda: 2) == 2
-    assert memory.recall("small", 9, lambda: 2) == 1
+    memory.recall("small", 10, lambda: 1)
+    memory.recall("large", 31, lambda: 1)
+    assert memory.recall("large", 31, lambda: 2) == 2
+    assert memory.recall("small", 10, lambda: 2) == 1
 
 
 def test_circuits_that_differ_in_anything_but_their_bindings_have_different_structures() -> None:
@@ -63,3 +63,10 @@ def test_the_same_circuit_is_prepared_and_checked_once_at_a_calibration() -> Non
     assert Pipeline(gates, second).prepare_cases(0) is prepared
     assert prepared.circuits[0].bindings is None
     assert check_batch(gates, second) is not check_batch(gates, batch(FromColumn(column=0), values=-1.0))
+
+
+def test_a_large_table_counts_although_the_circuit_is_small() -> None:
+    small = batch()
+    rows = tuple(replace(small.operations[0], name=f"g{i}") for i in range(MOST_ENTRIES // 16))
+    assert entries_of(small.circuits[0], small.operations) < 100
+    assert entries_of(small.circuits[0], rows) > MOST_ENTRIES

@@ -17,7 +17,7 @@ from qubitd.compiler.bound import binding_problems, rounded_bindings
 from qubitd.compiler.calibrated import CalibratedGates
 from qubitd.compiler.columns import Columns, Ints, blocks, gather
 from qubitd.compiler.gate_table import GateKey, distinct_gates, mask_of
-from qubitd.compiler.memory import structure_of
+from qubitd.compiler.memory import entries_of, structure_of
 from qubitd.core.circuit import Circuit, CircuitBatch, Operation
 from qubitd.core.control import CONTROL_ARITY
 from qubitd.core.device import AcquireStep, CompositeGate, Device, Gate
@@ -60,7 +60,9 @@ def check_batch(gates: CalibratedGates, batch: CircuitBatch) -> Findings:
     if count == 1:
         (circuit,) = batch.circuits
         question = (check_batch, structure_of(circuit, batch.operations))
-        found = gates.memory.recall(question, len(circuit), lambda: _circuit_findings(gates, batch))
+        found = gates.memory.recall(
+            question, entries_of(circuit, batch.operations), lambda: _circuit_findings(gates, batch)
+        )
     else:
         found = _circuit_findings(gates, batch)
     return _with_bindings(batch, found)

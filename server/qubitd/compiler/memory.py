@@ -12,26 +12,26 @@ from typing import Any, TypeVar
 
 from qubitd.core.circuit import Circuit, Operation
 
-MOST_OPERATIONS = 50_000
-"""Operations of all circuits that are kept; a circuit of more is not kept at all."""
+MOST_ENTRIES = 100_000
+"""Entries of all circuits that are kept (`entries_of`); a circuit of more is not kept at all."""
 _T = TypeVar("_T")
 
 
 class Memory:
     """Remembers answers about circuits. Threads may share it."""
 
-    def __init__(self, *, most: int = MOST_OPERATIONS) -> None:
+    def __init__(self, *, most: int = MOST_ENTRIES) -> None:
         self._most = most
         self._lock = threading.Lock()
         self._kept: OrderedDict[Hashable, tuple[int, Any]] = OrderedDict()
-        self._operations = 0
+        self._entries = 0
 
-    def recall(self, question: Hashable, operations: int, answer: Callable[[], _T]) -> _T:
+    def recall(self, question: Hashable, entries: int, answer: Callable[[], _T]) -> _T:
         """Give the answer to a question, worked out now unless it is known.
 
         Args:
             question: all that the answer depends on.
-            operations: of the circuit that it is about.
+            entries: of the circuit that it is about.
             answer: works it out.
         """
         with self._lock:
@@ -41,7 +41,7 @@ class Memory:
                 found: _T = known[1]
                 return found
         made = answer()
-        self._keep(question, operations + 1, made)
+        self._keep(question, entries, made)
         return made
 
     def _keep(self, question: Hashable, size: int, made: object) -> None:
@@ -49,10 +49,16 @@ class Memory:
             if size > self._most or question in self._kept:
                 return
             self._kept[question] = (size, made)
-            self._operations += size
-            while self._operations > self._most:
+            self._entries += size
+            while self._entries > self._most:
                 _, (freed, _) = self._kept.popitem(last=False)
-                self._operations -= freed
+                self._entries -= freed
+
+
+def entries_of(circuit: Circuit, operations: tuple[Operation, ...]) -> int:
+    """Count what a circuit and its table hold: a job may bring a large table, or conditions, for few operations."""
+    columns = (circuit.opcodes, circuit.qubits, circuit.params, circuit.clbits, circuit.controls)
+    return 16 + sum(column.size for column in columns) + 16 * (len(operations) + len(circuit.conditions))
 
 
 def structure_of(circuit: Circuit, operations: tuple[Operation, ...]) -> Hashable:

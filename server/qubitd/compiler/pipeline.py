@@ -18,7 +18,7 @@ from qubitd.compiler.expand import Expand, Expanded
 from qubitd.compiler.frames import Frames, advance_frames
 from qubitd.compiler.gate_table import GateKey, GateTable, mask_of
 from qubitd.compiler.lower import Lower
-from qubitd.compiler.memory import structure_of
+from qubitd.compiler.memory import entries_of, structure_of
 from qubitd.compiler.numbers import EnvelopeTable, Numbers, tabulate
 from qubitd.compiler.schedule import Schedule, schedule_each, schedule_early, schedule_late
 from qubitd.core.circuit import Circuit, CircuitBatch
@@ -43,6 +43,8 @@ class Prepared:
     """The operations that are delays."""
     structure: Hashable = None
     """Of the one circuit, if its bindings and points are made together."""
+    entries: int = 0
+    """That its structure holds."""
 
     def bound(self, params: Floats) -> Prepared:
         """Give the one circuit with other parameters, shape (parameters,) or (cases, parameters)."""
@@ -67,11 +69,12 @@ class Pipeline:
         """Do what is the same for all bindings of one circuit and at all points of a sweep."""
         circuit = replace(self.batch.circuits[index], bindings=None)
         structure = structure_of(circuit, self.batch.operations)
+        entries = entries_of(circuit, self.batch.operations)
 
         def prepare() -> Prepared:
-            return replace(self._prepared([circuit], GateTable()), structure=structure)
+            return replace(self._prepared([circuit], GateTable()), structure=structure, entries=entries)
 
-        return self.gates.memory.recall((Prepared, structure), len(circuit), prepare)
+        return self.gates.memory.recall((Prepared, structure), entries, prepare)
 
     def _prepared(self, circuits: Sequence[Circuit], table: GateTable) -> Prepared:
         columns = gather(circuits, self.batch.operations, self.gates.device.num_qubits)
@@ -129,7 +132,7 @@ class Pipeline:
             return self._scheduled(columns, prepared.wires, length)
         question = (Schedule, prepared.structure, self.scheduling, length.tobytes())
         return self.gates.memory.recall(
-            question, len(columns), lambda: self._scheduled(columns, prepared.wires, length)
+            question, prepared.entries + len(columns), lambda: self._scheduled(columns, prepared.wires, length)
         )
 
     def frames(self, prepared: Prepared, numbers: Numbers) -> Frames:

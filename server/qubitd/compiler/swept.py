@@ -14,7 +14,7 @@ from qubitd.compiler.calibrated import CalibratedGates
 from qubitd.compiler.check import MAX_PROBLEMS, circuit_name, limited_log
 from qubitd.compiler.columns import gather
 from qubitd.compiler.gate_table import GateKey, distinct_gates, gate_operations
-from qubitd.compiler.memory import structure_of
+from qubitd.compiler.memory import entries_of, structure_of
 from qubitd.compiler.templates import on_grid_parameters
 from qubitd.core.circuit import Circuit, CircuitBatch, Operation
 from qubitd.core.device import PulseGate
@@ -88,7 +88,7 @@ def _pulse_gates(gates: CalibratedGates, circuit: Circuit, operations: tuple[Ope
         kinds = distinct_gates(columns, gate_operations(columns))
         return tuple(dict.fromkeys(key for gate in kinds.gates for key in gates.pulse_gates(gate)))
 
-    return gates.memory.recall((check_sweep, structure_of(circuit, operations)), len(circuit), find)
+    return gates.memory.recall((check_sweep, structure_of(circuit, operations)), entries_of(circuit, operations), find)
 
 
 def _used_by(gates: CalibratedGates, key: GateKey) -> frozenset[str]:
