@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Callable, Sequence
-from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from operator import itemgetter
 from typing import NamedTuple
@@ -109,6 +108,16 @@ class _Walker:
     evaluations: list[Evaluation] = field(default_factory=list[Evaluation])
     waits: bool = False
 
+    def copy(self) -> _Walker:
+        """Give one that goes on by itself."""
+        return replace(
+            self,
+            counted=[list(sources) for sources in self.counted],
+            skipped=list(self.skipped),
+            delays=list(self.delays),
+            evaluations=list(self.evaluations),
+        )
+
 
 class Walk:
     """All sequencers of a run, from its start."""
@@ -131,7 +140,7 @@ class Walk:
     def copy(self) -> Walk:
         """Give a walk that goes on from here by itself."""
         made = Walk(self._courses, certain=self._certain)
-        made._walkers, made._arrivals = deepcopy(self._walkers), list(self._arrivals)
+        made._walkers, made._arrivals = [walker.copy() for walker in self._walkers], list(self._arrivals)
         made.sending = list(self.sending)
         return made
 
