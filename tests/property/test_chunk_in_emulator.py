@@ -10,6 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qubitd.compiler.compile import compile_circuits
+from qubitd.compiler.device_file import load_device
+from qubitd.core.bindings import FromColumn
+from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.envelope import Drag, Square, sample_envelope
 from qubitd.core.program import BOXCAR, Chunk, Program
 from qubitd.drivers.cluster.assembly import ClusterAssembly, SequencerLoad
@@ -145,6 +149,25 @@ def test_what_leaves_the_connectors_is_what_was_asked_for(seed: int, make: Progr
     assert all((filled["count"] == 1).all() for filled in bins)
     for program, points in zip(programs, program_iq(assembly, bins), strict=True):
         np.testing.assert_allclose(points, np.tile(_heard(program), (SHOTS, 1)), atol=2e-3)
+
+
+def test_swept_delays_are_played_to_the_nanosecond() -> None:
+    file, delays = load_device("line5"), np.array([0, 3, 4, 65_535, 65_536, 300_000])
+    circuit = CircuitBuilder(name="echo", num_qubits=1, num_clbits=1)
+    circuit.add("x", 0).delay(0, FromColumn(column=0)).add("x", 0).measure(0, 0).bind(delays[:, np.newaxis] * 1e-9)
+    programs = tuple(compile_circuits(file.device, file.snapshot(), pack([circuit])).programs())
+    _, _, outcome = played(Chunk(programs=programs, first_program=0, first_shot=0, shots=SHOTS, reset=RESET))
+    assert all(ending.ends and ending.flags <= INFORMATION for ending in outcome.endings)
+    (table,) = outcome.tables
+    pulse = int(programs[0].plays.length[programs[0].plays.line == programs[0].lines.index("q0.drive")][0])
+    plays = table.plays
+    tones = np.flatnonzero(plays.length == pulse)
+    first, second = plays.start[tones].reshape(-1, 2).T
+    np.testing.assert_array_equal(second - first, pulse + delays)
+    windows = table.acquisitions.start - second
+    assert (windows == windows[0]).all()
+    durations = np.array([program.duration for program in programs])
+    np.testing.assert_array_equal(np.diff(first), durations[:-1] + RESET + TAIL)
 
 
 def _heard(program: Program) -> np.ndarray[Any, Any]:
