@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from qubitd.compiler.text import circuit_text
 from qubitd.core.circuit import CircuitBuilder, brackets_of, instructions, pack
 from qubitd.core.control import MAX_DEPTH, Condition, bracket_problems, condition_problem
 
@@ -123,3 +124,19 @@ def test_brackets_are_written_out_with_their_numbers() -> None:
     numbers = [("if", (0,)), ("x", ()), ("end", ()), ("while", (0, 7)), ("end", ()), ("for", (3,)), ("end", ())]
     assert written == numbers
     assert batch.circuits[0].conditions == (ONE,)
+
+
+def test_blocks_are_written_indented() -> None:
+    batch = pack([circuit("for 3", "if", "x", "else", "break", "end", "end", "while 2", "x", "end")])
+    assert circuit_text(batch.circuits[0], batch.operations).splitlines()[1:] == [
+        "  for 3 times",
+        "    if c0",
+        "      x q0",
+        "    else",
+        "      break",
+        "    end",
+        "  end",
+        "  while c0, at most 2 times",
+        "    x q0",
+        "  end",
+    ]

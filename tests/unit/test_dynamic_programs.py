@@ -11,6 +11,7 @@ from qubitd.compiler.chunk import Pack
 from qubitd.compiler.compile import compile_circuits, compile_job
 from qubitd.compiler.device_file import load_device
 from qubitd.compiler.result import Wanted, averaged, program_result
+from qubitd.compiler.text import program_text
 from qubitd.compiler.verify import Verify
 from qubitd.core.bindings import FromColumn
 from qubitd.core.capacity import Usage
@@ -321,6 +322,16 @@ def test_what_breaks_a_dynamic_program_is_found_before_it_is_played() -> None:
     assert "trigger network takes one in 100000 ns" in offence(
         compiled(circuit().add("x", 0).add("reset", 0)), replace(FACTS, spacing=100_000)
     )
+
+
+def test_a_dynamic_program_can_be_read() -> None:
+    builder = circuit().measure(0, 0).if_(bits(0)).add("rz", 2, params=(1.0,)).measure(2, 1).add("x", 2).end()
+    text = program_text(compiled(builder.add("sx", 2)))
+    assert "q2.drive   shift" in text
+    assert "phase 1  frame 2  if OR of 0" in text
+    assert "q2.drive   latch" in text
+    assert [line.endswith("if OR of 0") for line in text.splitlines() if "q2.readout" in line][:2] == [True, True]
+    assert text.count("open") == 2
 
 
 def test_the_mean_of_what_never_happened_is_no_number() -> None:

@@ -96,17 +96,6 @@ class ProgramTables:
     """Counts up when a job with very many envelopes begins a new table; indices hold within one generation."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Repeat:
-    """A stretch of a program that was written as a loop: a hint for an assembler, which must look for itself."""
-
-    start: int
-    """Ticks from the program's start at which the first repetition begins."""
-    period: int
-    """Ticks from one repetition to the next."""
-    times: int
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Program:
     """One shot of one circuit at one grid point."""
@@ -122,8 +111,6 @@ class Program:
     tables: ProgramTables
     dynamics: Dynamics | None = None
     """None if nothing depends on an outcome while the program runs."""
-    repeats: tuple[Repeat, ...] = ()
-    """Loops of the circuit that are regular in time, outer ones before inner ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

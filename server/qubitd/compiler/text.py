@@ -8,7 +8,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from qubitd.core.bindings import FromColumn
-from qubitd.core.circuit import Circuit, Operation, instructions
+from qubitd.core.circuit import Circuit, Instruction, Operation, instructions
+from qubitd.core.control import CONTROL_ARITY, Condition
+from qubitd.core.feedforward import ALWAYS, Dynamics, Latch
 from qubitd.core.program import BOXCAR, Program, SampledEnvelope
 
 _DIGITS = 6
@@ -16,14 +18,35 @@ _NO_FRAME = -1
 
 
 def circuit_text(circuit: Circuit, operations: Sequence[Operation]) -> str:
-    """Write a circuit: `rz(1.570796) q0`, `rz($0) q1` for column 0 of its bindings, `measure q0 -> 2`."""
+    """Write a circuit: `rz(1.570796) q0`, `rz($0) q1` for column 0 of its bindings, `measure q0 -> 2`, `if c[0] == 1`;
+    blocks are indented.
+    """
+    depth = 1
     lines = [f"circuit {circuit.name!r}: {circuit.num_qubits} qubits, {circuit.num_clbits} classical bits"]
     for instruction in instructions(circuit, operations):
+        if instruction.name in CONTROL_ARITY:
+            depth -= instruction.name in ("else", "end")
+            lines.append("  " * depth + _bracket(instruction, circuit.conditions))
+            depth += instruction.name in ("if", "else", "for", "while")
+            continue
         params = f"({', '.join(map(_param, instruction.params))})" if instruction.params else ""
         qubits = ", ".join(f"q{q}" for q in instruction.qubits)
         clbits = f" -> {', '.join(map(str, instruction.clbits))}" if instruction.clbits else ""
-        lines.append(f"  {instruction.name}{params} {qubits}{clbits}")
+        lines.append("  " * depth + f"{instruction.name}{params} {qubits}{clbits}")
     return "\n".join(lines) + "\n"
+
+
+def _bracket(instruction: Instruction, conditions: Sequence[Condition]) -> str:
+    numbers = instruction.controls
+    match instruction.name:
+        case "if":
+            return f"if {conditions[numbers[0]].text}"
+        case "while":
+            return f"while {conditions[numbers[0]].text}, at most {numbers[1]} times"
+        case "for":
+            return f"for {numbers[0]} times"
+        case _:
+            return instruction.name
 
 
 def _param(param: float | FromColumn) -> str:
@@ -37,7 +60,9 @@ def program_text(program: Program) -> str:
     used = np.unique(np.concatenate([program.plays.envelope, kernels[kernels != BOXCAR]]))
     envelopes = [f"  e{i}: {_envelope(program.tables.envelopes[int(i)])}" for i in used]
     rows = [
-        row for line in range(len(program.lines)) for row in (*_plays(program, line), *_acquisitions(program, line))
+        row
+        for line in range(len(program.lines))
+        for row in (*_plays(program, line), *_acquisitions(program, line), *_decisions(program, line))
     ]
     return "\n".join([heading, *envelopes, *rows]) + "\n"
 
@@ -60,6 +85,8 @@ def _plays(program: Program, line: int) -> Iterator[str]:
             parts.append(f"{_number(float(plays.frequency[i]) * 1e-9)} GHz")
         if plays.frame[i] != _NO_FRAME:
             parts.append(f"frame {plays.frame[i]}")
+        if program.dynamics is not None:
+            parts += _condition(program.dynamics, int(program.dynamics.play_condition[i]))
         yield "  ".join(parts)
 
 
@@ -70,7 +97,30 @@ def _acquisitions(program: Program, line: int) -> Iterator[str]:
         where = f"number {rows.order[i]} -> bit {rows.clbit[i]}"
         phase = f"phase {_phase(float(rows.phase[i]))}  {_number(float(rows.frequency[i]) * 1e-9)} GHz"
         kernel = "" if rows.kernel[i] == BOXCAR else f"  kernel e{rows.kernel[i]}"
-        yield f"{at} {where}  {phase}{kernel}"
+        dynamics = program.dynamics
+        happens = [] if dynamics is None else _condition(dynamics, int(dynamics.acquisition_condition[i]))
+        yield "  ".join([f"{at} {where}", f"{phase}{kernel}", *happens])
+
+
+def _decisions(program: Program, line: int) -> Iterator[str]:
+    """What a line does with outcomes besides: phases that depend on them, and its counters."""
+    if program.dynamics is None:
+        return
+    shifts, latches = program.dynamics.shifts, program.dynamics.latches
+    name = program.lines[line]
+    for i in np.flatnonzero(shifts.line == line):
+        happens = _condition(program.dynamics, int(shifts.condition[i]))
+        parts = [f"  {name:<10} shift   {shifts.start[i]:>6}", f"phase {_phase(float(shifts.phase[i]))}"]
+        yield "  ".join([*parts, f"frame {shifts.frame[i]}", *happens])
+    for i in np.flatnonzero(latches.line == line):
+        yield f"  {name:<10} latch   {latches.start[i]:>6}  {Latch(latches.action[i]).name.lower()}"
+
+
+def _condition(dynamics: Dynamics, index: int) -> list[str]:
+    if index == ALWAYS:
+        return []
+    condition = dynamics.conditions[index]
+    return [f"if {condition.operator.name} of {', '.join(map(str, condition.qubits))}"]
 
 
 def _number(value: float) -> str:
