@@ -2,7 +2,7 @@
 
 `python` blocks run together in one fresh process, `console` blocks run their `$ ` lines in a shell. Comments before a
 block: `<!-- needs: daemon -->` (an emulated one answers at localhost:50051), `<!-- file: NAME -->` (the block is that
-file), `<!-- not run: REASON -->`.
+file), `<!-- not run: REASON -->`. A document that has its reader type `qubitd serve --device NAME` gets that device.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ BLOCK = re.compile(
 )
 NOTE = re.compile(r"<!-- *(?P<key>file|needs|not run): *(?P<value>.*?) *-->")
 CLIENTS = ("qubitd run ", "python examples/")
+USUAL_DEVICE = "line5"
 ADDRESS = re.compile(r"(?:localhost|127\.0\.0\.1):50051")
 
 
@@ -59,7 +60,8 @@ def run_document(document: Path) -> int:
     """Run one document's blocks; a failure is reported with the document's line."""
     content = document.read_text(encoding="utf-8")
     blocks = list(blocks_of(content))
-    with tempfile.TemporaryDirectory() as scratch, served(Path(scratch), needed=needs_daemon(content)) as address:
+    device = served_device(content)
+    with tempfile.TemporaryDirectory() as scratch, served(Path(scratch), device) as address:
         directory = Path(scratch) / "reader"
         directory.mkdir()
         (directory / "examples").symlink_to(ROOT / "examples")
@@ -77,10 +79,13 @@ def blocks_of(content: str) -> Iterator[Block]:
         )
 
 
-def needs_daemon(content: str) -> bool:
-    """Answer whether the document asks for a daemon, or has its reader start one."""
+def served_device(content: str) -> str | None:
+    """Give the device of the daemon that the document asks for, or has its reader start; None if it needs none."""
+    started = re.search(r"^\$ qubitd serve(?:.* --device (?P<device>\w+))?", content, re.MULTILINE)
     asked = any(note["key"] == "needs" and note["value"] == "daemon" for note in NOTE.finditer(content))
-    return asked or re.search(r"^\$ qubitd serve", content, re.MULTILINE) is not None
+    if started is None and not asked:
+        return None
+    return (started and started["device"]) or USUAL_DEVICE
 
 
 def write_files(blocks: list[Block], directory: Path) -> None:
@@ -90,12 +95,12 @@ def write_files(blocks: list[Block], directory: Path) -> None:
 
 
 @contextmanager
-def served(scratch: Path, *, needed: bool) -> Generator[str]:
+def served(scratch: Path, device: str | None) -> Generator[str]:
     """Give the address of an emulated daemon that lives as long as the document is run."""
-    if not needed:
+    if device is None:
         yield "localhost:50051"
         return
-    with start_daemon(data_dir=scratch / "data") as daemon:
+    with start_daemon(data_dir=scratch / "data", device=device) as daemon:
         yield daemon.address
 
 
