@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import Generator, Hashable
 from contextlib import contextmanager
 
@@ -43,6 +44,8 @@ class Announcer:
     def __init__(self) -> None:
         self.is_closed = False
         self._listeners: dict[Hashable, set[Listener]] = {}
+        self._ticks = itertools.count(1)
+        self._marks: dict[Hashable, int] = {}
 
     @contextmanager
     def listen(self, *topics: Hashable) -> Generator[Listener]:
@@ -52,6 +55,7 @@ class Announcer:
             listener.bell.set()
         for topic in topics:
             self._listeners.setdefault(topic, set()).add(listener)
+            self._marks.setdefault(topic, next(self._ticks))
         try:
             yield listener
         finally:
@@ -60,8 +64,14 @@ class Announcer:
 
     def announce(self, topic: Hashable) -> None:
         """Wake those who wait for a topic."""
+        if topic in self._listeners:
+            self._marks[topic] = next(self._ticks)
         for listener in self._listeners.get(topic, ()):
             listener.bell.set()
+
+    def mark(self, topic: Hashable) -> int:
+        """Give a number that is another one after each announcement of a topic that somebody listens to."""
+        return self._marks[topic]
 
     def close(self) -> None:
         """Wake everybody for good."""
@@ -75,3 +85,4 @@ class Announcer:
         listeners.discard(listener)
         if not listeners:
             del self._listeners[topic]
+            del self._marks[topic]

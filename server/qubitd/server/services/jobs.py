@@ -22,12 +22,13 @@ from qubitd.server.book import JobBook
 from qubitd.server.dispatch import Dispatch
 from qubitd.server.engine import Engine
 from qubitd.server.errors import TooBusyError
+from qubitd.server.event_pages import EventPages
 from qubitd.server.limits import MAX_JOB_BYTES
 from qubitd.server.pages import page_token, query_of
 from qubitd.server.rpc import Service, stream, unary
 from qubitd.server.store.store import Store
 from qubitd.v1 import jobs_pb2
-from qubitd.wire.jobs import STATUS_NUMBER, JobEvent, QueuePlace, StatusChange, encode_event, encode_job
+from qubitd.wire.jobs import STATUS_NUMBER, JobEvent, QueuePlace, encode_event, encode_job
 from qubitd.wire.plans import encode_plan
 from qubitd.wire.specs import decode_spec
 from qubitd.wire.tables import TableStore
@@ -66,6 +67,7 @@ class JobsService:
         self._store = store
         self._book = book
         self._announcer = announcer
+        self._pages = EventPages(store=store, announcer=announcer)
         self._decoding = _Decoding()
         self._readers = 0
         self._tables = TableStore()
@@ -120,16 +122,13 @@ class JobsService:
         with self._announcer.listen(request.job_id) as listener:
             while True:
                 listener.clear()
-                is_over = self._store.jobs.is_over(number)
-                events = self._store.jobs.events(number, after=cursor)
-                for event in events:
-                    yield encode_event(event).SerializeToString()
-                    cursor = event.sequence
-                    if isinstance(event.what, StatusChange) and event.what.status.is_final:
-                        return
-                if not events and is_over:
+                page = self._pages.after(request.job_id, number, cursor)
+                for message in page.messages:
+                    yield message
+                cursor = page.last
+                if page.is_end:
                     return
-                if events:
+                if page.messages:
                     continue
                 place = self._dispatch.place(request.job_id)
                 if place is not None and place != told:
