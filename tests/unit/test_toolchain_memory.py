@@ -1,0 +1,82 @@
+"""A small job that comes again is known; another calibration, or another byte, makes it a new one."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import replace
+
+import pytest
+
+from qubitd.compiler.device_file import load_device
+from qubitd.core.circuit import CircuitBuilder, pack
+from qubitd.core.job import JobSpec
+from qubitd.core.sweep import Sweep
+from qubitd.drivers.families import open_rack
+from qubitd.drivers.rack_file import load_rack
+from qubitd.server.ceilings import ceilings_of
+from qubitd.server.toolchain import _REMEMBERED, Part, Toolchain, Validated
+from qubitd.wire.specs import encode_spec
+
+FILE = load_device("line5")
+
+
+def message(shots: int = 100, *, client_data: bytes = b"") -> bytes:
+    circuit = CircuitBuilder(name="c", num_qubits=1, num_clbits=1).add("rz", 0, params=(math.pi / 2,)).add("sx", 0)
+    spec = JobSpec(batch=pack([circuit.measure(0, 0)]), sweep=Sweep(), shots=shots, client_data=client_data)
+    return encode_spec(spec).SerializeToString()
+
+
+@pytest.fixture
+def toolchain() -> Toolchain:
+    rack = load_rack()
+    clock = itertools.count(1)
+    return Toolchain(FILE.device, open_rack(rack), ceilings=ceilings_of(rack), run_time=10**10, now=lambda: next(clock))
+
+
+def part(validated: Validated) -> Part:
+    assert validated.compiled is not None
+    [only] = validated.compiled.parts
+    return only
+
+
+def test_a_job_that_comes_again_is_neither_compiled_nor_assembled_again(toolchain: Toolchain) -> None:
+    first = toolchain.validate(message(), FILE.snapshot())
+    made = part(first)
+    second = toolchain.validate(message(), FILE.snapshot())
+    again = part(second)
+    assert again.chunk is made.chunk
+    assert again.assemble() is made.assemble()
+    assert second.instrument_seconds == first.instrument_seconds > 0
+    assert [event.time_ns for event in second.events] > [event.time_ns for event in first.events]
+
+
+def test_another_calibration_or_byte_is_another_job(toolchain: Toolchain) -> None:
+    snapshot = FILE.snapshot()
+    made = part(toolchain.validate(message(), snapshot))
+    assert part(toolchain.validate(message(101), snapshot)).chunk is not made.chunk
+    other = snapshot.with_values({"q0.sx.amplitude": 0.05})
+    changed = part(toolchain.validate(message(), other))
+    assert changed.chunk.programs[0].plays.amplitude[0] != made.chunk.programs[0].plays.amplitude[0]
+    renamed = toolchain.validate(message(), replace(snapshot, revision=7))
+    assert renamed.compiled is not None
+    assert renamed.compiled.snapshot.revision == 7
+
+
+def test_only_a_few_small_jobs_are_known(toolchain: Toolchain) -> None:
+    snapshot = FILE.snapshot()
+    made = part(toolchain.validate(message(), snapshot))
+    for number in range(_REMEMBERED):
+        toolchain.validate(message(200 + number), snapshot)
+    assert part(toolchain.validate(message(), snapshot)).chunk is not made.chunk
+    long = message(client_data=bytes(20_000))
+    big = part(toolchain.validate(long, snapshot))
+    assert part(toolchain.validate(long, snapshot)).chunk is not big.chunk
+
+
+def test_a_job_of_several_chunks_is_cut_anew(toolchain: Toolchain) -> None:
+    many = message(100_000)
+    for _ in range(2):
+        validated = toolchain.validate(many, FILE.snapshot())
+        assert validated.compiled is not None
+        assert sum(p.chunk.shots for p in validated.compiled.parts) == 100_000
