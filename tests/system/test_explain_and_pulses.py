@@ -109,3 +109,17 @@ def test_what_cannot_be_drawn_is_told(
     monkeypatch.setattr("qubitd.cli.pulses.MOST_PULSES", 3)
     assert main(["pulses", str(bell), "--server", daemon.address, "--output", str(bell.parent / "a.svg")]) == 1
     assert "pulses, and a picture shows 1 to 3; use --text" in capsys.readouterr().err
+
+
+def test_pulses_that_depend_on_an_outcome_are_written_too(
+    tmp_path: Path, daemon: DaemonProcess, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "mend.qasm"
+    file.write_text(
+        'OPENQASM 3.0; include "stdgates.inc"; qubit[1] q; bit[2] c; sx q[0]; c[0] = measure q[0]; '
+        "if (c[0]) { x q[0]; } c[1] = measure q[0];"
+    )
+    assert main(["pulses", str(file), "--server", daemon.address, "--text"]) == 0
+    conditional = [line for line in capsys.readouterr().out.splitlines() if line.endswith("if OR of 0")]
+    assert len(conditional) == 1
+    assert " play " in conditional[0]

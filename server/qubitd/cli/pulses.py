@@ -20,6 +20,8 @@ from qubitd.core.job import Decoupling, JobSpec, Scheduling
 from qubitd.core.program import Program
 from qubitd.core.snapshot import Snapshot
 from qubitd.core.sweep import Sweep
+from qubitd.drivers.families import open_rack
+from qubitd.drivers.rack import Rack
 from qubitd.drivers.rack_file import load_rack, packaged_racks
 from qubitd.provider import CircuitFileError, QubitdBackend
 from qubitd.provider.encode import Encoder
@@ -80,7 +82,8 @@ def _compiled(
         scheduling=Scheduling(arguments.scheduling),
         dd=None if arguments.dd is None else Decoupling(arguments.dd),
     )
-    return next(compile_job(device.device, snapshot, spec).programs())
+    feedforward = open_rack(_rack(device)).feedforward
+    return next(compile_job(device.device, snapshot, spec, feedforward=feedforward).programs())
 
 
 def _draw(program: Program, device: DeviceFile, output: Path, title: str) -> None:
@@ -88,7 +91,11 @@ def _draw(program: Program, device: DeviceFile, output: Path, title: str) -> Non
     if not 0 < count <= MOST_PULSES:
         what = f"plays {count} pulses, and a picture shows 1 to {MOST_PULSES}; use --text"
         raise CircuitFileError([Problem(where=title, what=what)])
-    name = device.device.name
-    rack = load_rack(Path(name) if name in packaged_racks() else None)
     make_folder(output.parent)
-    draw_pulses(planned_lines(program, rack), title=title).savefig(output, dpi=150)
+    draw_pulses(planned_lines(program, _rack(device)), title=title).savefig(output, dpi=150)
+
+
+def _rack(device: DeviceFile) -> Rack:
+    """Give the rack that comes with a packaged device, or the demo's."""
+    name = device.device.name
+    return load_rack(Path(name) if name in packaged_racks() else None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -54,8 +55,8 @@ def show_rows(rows: Sequence[Row], *, nothing: str, as_json: bool) -> None:
         table.add_column(name.replace("_", " "), overflow="fold", no_wrap=number == 0)
     for row in rows:
         table.add_row(*(_text(value) for value in row.values()))
-    console = Console(highlight=False)
-    console.print(table, width=console.width if console.is_terminal else _WIDEST)
+    width = None if sys.stdout.isatty() else _WIDEST
+    Console(highlight=False, width=width).print(table)
 
 
 def show_facts(facts: Row, *, as_json: bool) -> None:
