@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from qiskit.circuit import CASE_DEFAULT, CircuitInstruction, QuantumCircuit
+from qiskit.circuit import CASE_DEFAULT, CircuitInstruction, ControlFlowOp, ForLoopOp, Parameter, QuantumCircuit
 
 from qubitd.core.control import MAX_EXPANDED, Condition
 from qubitd.provider.conditions import ConditionError, cases_of, condition_of
@@ -200,3 +200,16 @@ def _jumps(body: QuantumCircuit) -> set[str]:
 def _bit_name(circuit: QuantumCircuit, index: int) -> str:
     registers = circuit.find_bit(circuit.clbits[index]).registers
     return f"{registers[0][0].name}[{registers[0][1]}]" if registers else f"bit {index}"
+
+
+def loop_indices(circuit: QuantumCircuit) -> set[Parameter]:
+    """Give the indices of all for loops; before Qiskit 2.1 a circuit counts them among its parameters."""
+    found: set[Parameter] = set()
+    for instruction in circuit.data:
+        operation = instruction.operation
+        if isinstance(operation, ForLoopOp) and operation.params[1] is not None:
+            found.add(operation.params[1])
+        if isinstance(operation, ControlFlowOp):
+            for block in operation.blocks:
+                found |= loop_indices(block)
+    return found

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from qiskit.circuit import CircuitInstruction, ParameterExpression, QuantumCircuit
+from qiskit.circuit import CircuitInstruction, Parameter, ParameterExpression, QuantumCircuit
 
 from qubitd.client import BackendInfo
 from qubitd.core.bindings import Bindings
 from qubitd.core.circuit import Circuit, CircuitBatch, Operation
 from qubitd.core.errors import Problem
 from qubitd.provider.bound import BindingError, bind, value_rows
-from qubitd.provider.control_flow import CONTROL_FLOW, Bracket, ControlFlowError, Step, Unfolding
+from qubitd.provider.control_flow import CONTROL_FLOW, Bracket, ControlFlowError, Step, Unfolding, loop_indices
 from qubitd.provider.headers import CircuitHeader, circuit_header
 from qubitd.provider.reader import Read, Reader, distinct_operations, param_starts, row_of
 
@@ -269,24 +269,25 @@ class _Finder:
         self._index = index
         self._info = info
         self._where = f"circuit {index} ({circuit.name!r})"
+        self._free = set(circuit.parameters) - loop_indices(circuit) if circuit.num_parameters else set[Parameter]()
 
     def check_whole(self) -> None:
         """Look at what concerns the circuit as a whole."""
         have, need = len(self._info.qubits), self._circuit.num_qubits
         if need > have:
             self._whole(f"has {need} qubits and {self._info.name} {have}; {_transpile()}")
-        if self._circuit.num_parameters and self._values is None:
-            names = ", ".join(sorted(parameter.name for parameter in self._circuit.parameters))
+        if self._free and self._values is None:
+            names = ", ".join(sorted(parameter.name for parameter in self._free))
             self._whole(
                 f"parameters {names} have no values; give parameter_values, or bind with circuit.assign_parameters"
             )
-        if self._values is not None and not self._circuit.num_parameters:
+        if self._values is not None and not self._free:
             self._whole("has no parameters, but parameter_values are given for it; leave them out")
 
     @property
     def is_plain(self) -> bool:
         """Whether nothing was found so far, and there are no parameters that wait for values."""
-        return not self.problems and not self._circuit.num_parameters and self._values is None
+        return not self.problems and not self._free and self._values is None
 
     def add(self, position: int, name: str, operands: tuple[int, ...], what: str) -> None:
         """Note a problem of one operation."""
@@ -315,7 +316,7 @@ class _Finder:
 
     def numbers(self, params: list[Any]) -> tuple[np.ndarray[Any, np.dtype[np.float64]], Bindings | None]:
         """Give the parameters as numbers and bindings, or note what keeps them from being so."""
-        if not self._circuit.num_parameters:
+        if not self._free:
             return self._fixed(params), None
         try:
             if self._values is not None:
