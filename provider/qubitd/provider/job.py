@@ -237,6 +237,20 @@ class QubitdJob(JobV1):
         """How far the running job has come, as last pushed; None before anything was."""
         return self._follower.story.progress
 
+    @property
+    def queue_position(self) -> int | None:
+        """How many jobs are expected to start before this one; None unless it is queued."""
+        place = self._client.get_job(self.job_id()).queue
+        return None if place is None else place.position
+
+    @property
+    def forecast(self) -> datetime | None:
+        """When it is expected to start, UTC; None unless it is queued, or where that cannot be told."""
+        place = self._client.get_job(self.job_id()).queue
+        if place is None or not place.expected_start_ns:
+            return None
+        return datetime.fromtimestamp(place.expected_start_ns * 1e-9, tz=UTC)
+
     def usage(self) -> float:
         """Give the instrument time that the job has used so far, seconds."""
         return self._client.get_job(self.job_id()).instrument_seconds

@@ -6,11 +6,13 @@ import asyncio
 import threading
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from qiskit import QuantumCircuit, transpile
 
+from qubitd.client import Reservation, SlotKind
 from qubitd.provider import (
     JobRefusedError,
     ProviderError,
@@ -114,6 +116,26 @@ def test_what_cannot_be_read_is_refused(
     def story(provider: QubitdProvider, backend: QubitdBackend, circuit: QuantumCircuit) -> None:
         with pytest.raises(ProviderError, match=complaint):
             QubitdSession(backend, **arguments)
+
+    tell(story)
+
+
+def test_a_queued_job_tells_its_place_and_when_it_may_start(tell: Callable[[Story], None]) -> None:
+    def story(provider: QubitdProvider, backend: QubitdBackend, circuit: QuantumCircuit) -> None:
+        now = datetime.now(tz=UTC)
+        kind, seconds = SlotKind.MAINTENANCE, 3600.0
+        slot = provider.client.slots.reserve(Reservation(key="k", backend="line5", kind=kind, seconds=seconds))
+        first, second = backend.run(circuit, shots=10), backend.run(circuit, shots=10)
+        while second.queue_position is None:
+            second.status()
+        assert (first.queue_position, second.queue_position) == (0, 1)
+        assert first.forecast is not None
+        assert timedelta(minutes=59) < first.forecast - now < timedelta(minutes=61)
+        provider.client.slots.release(slot.slot_id)
+        assert second.result().success
+        again = provider.job(second.job_id())
+        assert again.queue_position is None
+        assert again.forecast is None
 
     tell(story)
 
