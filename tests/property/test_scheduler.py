@@ -127,9 +127,12 @@ def test_the_project_that_used_less_goes_first_and_shares_weigh() -> None:
 def test_used_seconds_lose_half_their_weight_in_a_half_life() -> None:
     shares = Shares()
     shares.add("a", 8.0, at=0.0)
-    assert math.isclose(shares.used("a", now=HALF_LIFE), 4.0)
+    shares.add("b", 4.0, at=HALF_LIFE)
+    assert math.isclose(shares.standing("a"), shares.standing("b"))
     shares.add("a", 1.0, at=70 * HALF_LIFE)
-    assert math.isclose(shares.used("a", now=70 * HALF_LIFE), 1.0, rel_tol=1e-6)
+    shares.add("c", 1.0, at=70 * HALF_LIFE)
+    assert math.isclose(shares.standing("a"), shares.standing("c"), rel_tol=1e-6)
+    assert shares.standing("b") < 1e-6
 
 
 def test_priority_decides_among_the_jobs_of_one_project_only() -> None:
@@ -165,7 +168,7 @@ def test_a_forecast_waits_for_the_running_job_and_changes_nothing() -> None:
     found = places(scheduler, now=10.0, busy_until=14.0)
     assert [(place.position, place.start) for place in found.values()] == [(0, 14.0), (1, 17.0)]
     assert len(scheduler.lanes) == 2
-    assert scheduler.shares.used("a", now=0.0) == 0.0
+    assert scheduler.shares.standing("a") == 0.0
 
 
 def test_a_forecast_ends_where_nothing_can_be_told() -> None:

@@ -17,9 +17,6 @@ from qubitd.wire.sessions import AtExpiry, SessionMode, SessionState
 def session(**fields: object) -> Session:
     values: dict[str, object] = {
         "session_id": "s",
-        "number": 1,
-        "owner": "me",
-        "project": "p",
         "mode": SessionMode.DEDICATED,
         "max_seconds": 100.0,
         "idle_seconds": 10.0,

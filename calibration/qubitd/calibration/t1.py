@@ -8,6 +8,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from qubitd.calibration.delays import played_delays
 from qubitd.calibration.errors import InvalidExperimentError
 from qubitd.calibration.experiment import Analysis, Axis, Estimate, more_shots
 from qubitd.calibration.fit import Decay, fit_curve
@@ -18,7 +19,6 @@ from qubitd.core.bindings import FromColumn
 from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.job import JobSpec, MeasLevel, MeasReturn
 from qubitd.core.sweep import Sweep
-from qubitd.core.ticks import NEAREST, to_seconds, to_ticks
 
 RELATIVE_SPEC = 0.15
 """T1 itself moves by more than this within a day; a standard error of 5 % is enough."""
@@ -62,8 +62,7 @@ class T1:
     @property
     def x(self) -> NDArray[np.float64]:
         """Delays as they are played: seconds, rounded to the grid."""
-        wished = np.linspace(0, self.max_delay, self.points)
-        return np.array([to_seconds(to_ticks(t, what="delay", tolerance=NEAREST)) for t in wished])
+        return played_delays(self.max_delay, self.points)
 
     @property
     def reads(self) -> tuple[str, ...]:

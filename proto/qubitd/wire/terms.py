@@ -51,6 +51,11 @@ class JobTerms:
     rerun_on_interrupt: bool = False
     """Whether it goes on by itself when the daemon died while it ran, at most three times in all."""
 
+    @property
+    def is_bound(self) -> bool:
+        """Whether it names something that must be there: a session, a slot, a calibration."""
+        return bool(self.session_id or self.slot_id) or self.revision_policy is not RevisionPolicy.LATEST
+
 
 _URGENCIES = {
     Urgency.NORMAL: jobs_pb2.JOB_CLASS_NORMAL,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
-
 from qubitd.client.link import Link
 from qubitd.v1 import sessions_pb2, sessions_pb2_grpc
 from qubitd.wire.sessions import SessionInfo, SessionTerms, SessionUsage, decode_session, encode_terms
@@ -51,8 +49,3 @@ class SessionCalls:
         request = sessions_pb2.UsageRequest(session_id=session_id)
         answer = self._link.call(self._stub.Usage, request, doing=f"asking what {session_id} used")
         return SessionUsage(qpu_seconds=answer.qpu_seconds, elapsed_seconds=answer.elapsed_seconds, jobs=answer.jobs)
-
-
-def session_key() -> str:
-    """Make a key up, for a session or a slot that is asked for once."""
-    return secrets.token_hex(16)

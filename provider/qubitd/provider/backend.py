@@ -21,7 +21,6 @@ from qubitd.client import (
     QubitdClient,
     RefusedError,
     RevisionPolicy,
-    StateError,
     Urgency,
 )
 from qubitd.core.circuit import CircuitBatch
@@ -31,7 +30,7 @@ from qubitd.core.snapshot import Snapshot
 from qubitd.provider import translation
 from qubitd.provider.configuration import BackendConfiguration, build_configuration
 from qubitd.provider.encode import Encoder, listed
-from qubitd.provider.errors import JobRefusedError, SessionClosedError
+from qubitd.provider.errors import JobRefusedError
 from qubitd.provider.headers import JobHeader, write_header
 from qubitd.provider.job import QubitdJob
 from qubitd.provider.lab_names import misnamed_gates
@@ -211,11 +210,7 @@ class QubitdBackend(BackendV2):
         sweep: Mapping[Any, Any] | None = None,
     ) -> QubitdJob:
         """Send circuits as one job of a session; as `run`. `QubitdSession.run` is the door for users."""
-        terms = JobTerms(session_id=session_id)
-        try:
-            return self._submit(run_input, parameter_values, self._merged(options), terms, sweep)
-        except StateError:
-            raise SessionClosedError(session_id) from None
+        return self._submit(run_input, parameter_values, self._merged(options), JobTerms(session_id=session_id), sweep)
 
     def _submit(
         self,

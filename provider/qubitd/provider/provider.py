@@ -169,8 +169,7 @@ class QubitdProvider:
             SessionNotFoundError: the daemon has no such session of yours.
         """
         info = self.session_info(session_id)
-        kind = QubitdBatch if info.mode is SessionMode.BATCH else QubitdSession
-        return kind.from_id(session_id, self)
+        return self._session(info, self._backend(info.backend))
 
     def sessions(self, limit: int = 10, *, open_only: bool = False) -> list[QubitdSession]:
         """Give your sessions, newest first.
@@ -180,7 +179,8 @@ class QubitdProvider:
             open_only: leave out those that are closed.
         """
         infos = self._client.sessions.list(limit=limit, open_only=open_only)
-        return [self.session(info.session_id) for info in infos]
+        backends = {name: self._backend(name) for name in {info.backend for info in infos}}
+        return [self._session(info, backends[info.backend]) for info in infos]
 
     def session_info(self, session_id: str) -> SessionInfo:
         """Describe a session as the plain client does.
@@ -192,6 +192,10 @@ class QubitdProvider:
             return self._client.sessions.get(session_id)
         except NotFoundError:
             raise SessionNotFoundError(f"{self._client.address} has no session {session_id!r} of yours") from None
+
+    def _session(self, info: SessionInfo, backend: QubitdBackend) -> QubitdSession:
+        kind = QubitdBatch if info.mode is SessionMode.BATCH else QubitdSession
+        return kind.described(info, self, backend)
 
     def _backend(self, name: str) -> QubitdBackend:
         return QubitdBackend(self, self._client, self._client.backend(name))

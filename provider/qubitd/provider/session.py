@@ -22,6 +22,7 @@ from qubitd.client import (
     SessionMode,
     SessionState,
     SessionTerms,
+    StateError,
 )
 from qubitd.provider.backend import QubitdBackend
 from qubitd.provider.errors import ProviderError, SessionClosedError
@@ -101,12 +102,14 @@ class QubitdSession:
         Raises:
             ProviderError: the daemon has no such session of yours.
         """
-        return cls._from(service, service.session_info(session_id))
+        info = service.session_info(session_id)
+        return cls.described(info, service, service.get_backend(info.backend))
 
     @classmethod
-    def _from(cls, service: SessionService, info: SessionInfo) -> Self:
+    def described(cls, info: SessionInfo, service: SessionService, backend: QubitdBackend) -> Self:
+        """Give a session that the plain client has described."""
         session = cls.__new__(cls)
-        session._take(service, service.get_backend(info.backend), info)
+        session._take(service, backend, info)
         if info.state is not SessionState.CLOSED:
             session._beat()
         return session
@@ -156,11 +159,14 @@ class QubitdSession:
         Raises:
             SessionClosedError: it is closed.
         """
-        if self._info().state in (SessionState.CLOSING, SessionState.CLOSED):
-            raise SessionClosedError(self._session_id)
-        return self._backend.run_in_session(
-            run_input, self._session_id, options, parameter_values=parameter_values, sweep=sweep
-        )
+        try:
+            return self._backend.run_in_session(
+                run_input, self._session_id, options, parameter_values=parameter_values, sweep=sweep
+            )
+        except StateError:
+            if self._info().state in (SessionState.CLOSING, SessionState.CLOSED):
+                raise SessionClosedError(self._session_id) from None
+            raise
 
     def status(self) -> str:
         """Say where it stands, in IBM's words."""

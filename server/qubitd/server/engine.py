@@ -219,15 +219,14 @@ class Engine:
 
     async def _take(self, new: NewJob) -> str:
         """Goes on when the caller is gone: a job that is in the store must be in the book."""
-        session = new.terms.session_id
-        is_known = self._store.jobs.is_known(owner=new.owner, key=new.key)
-        if not is_known:
+        is_placed = new.terms.is_bound and not self._store.jobs.is_known(owner=new.owner, key=new.key)
+        if is_placed:
             new = self._placed(new)
         accepted, entry = await self._book.accept(new)
         if entry is not None:
             self._validator.add(entry)
-        elif session and not is_known:
-            self._sessions.withdraw(session)
+        elif is_placed and new.terms.session_id:
+            self._sessions.withdraw(new.terms.session_id)
         return accepted.job_id
 
     def _placed(self, new: NewJob) -> NewJob:

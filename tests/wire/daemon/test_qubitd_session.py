@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from qiskit import QuantumCircuit, transpile
 
-from qubitd.client import Reservation, SlotKind
+from qubitd.client import Reservation, SlotKind, StateError
 from qubitd.provider import (
     JobRefusedError,
     ProviderError,
@@ -84,6 +84,18 @@ def test_a_session_is_found_by_its_id_open_or_closed(tell: Callable[[Story], Non
         assert provider.sessions(open_only=True) == []
         with pytest.raises(SessionNotFoundError, match="has no session 'nobody' of yours"):
             QubitdSession.from_id("nobody", service=provider)
+
+    tell(story)
+
+
+def test_a_drained_lab_is_not_taken_for_a_closed_session(tell: Callable[[Story], None]) -> None:
+    def story(provider: QubitdProvider, backend: QubitdBackend, circuit: QuantumCircuit) -> None:
+        session = QubitdSession(backend)
+        provider.client.lab.drain("helium")
+        with pytest.raises(StateError, match="the lab was drained by an operator: helium"):
+            session.run(circuit)
+        provider.client.lab.resume()
+        assert session.run(circuit, shots=10).result().success
 
     tell(story)
 

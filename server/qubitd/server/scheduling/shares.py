@@ -31,10 +31,6 @@ class Shares:
             self._move_epoch(at)
         self._used[project] = self._used.get(project, 0.0) + seconds * math.exp2(self._exponent(at))
 
-    def used(self, project: str, *, now: float) -> float:
-        """Give a project's faded seconds."""
-        return self._used.get(project, 0.0) * math.exp2(-self._exponent(now))
-
     def standing(self, project: str) -> float:
         """Give what orders projects: the lower, the more is owed to it."""
         return self._used.get(project, 0.0) / self.weights.get(project, 1.0)

@@ -261,9 +261,6 @@ def _needs(session: Session, now: float) -> float:
 def _session_of(row: SessionRow) -> Session:
     return Session(
         session_id=row.session_id,
-        number=row.number,
-        owner=row.owner,
-        project=row.owner,
         mode=row.mode,
         max_seconds=row.max_seconds,
         idle_seconds=row.idle_seconds,

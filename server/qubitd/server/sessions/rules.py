@@ -33,10 +33,6 @@ class Session:
     """A session that has not ended."""
 
     session_id: str
-    number: int
-    """Order of opening."""
-    owner: str
-    project: str
     mode: SessionMode
     max_seconds: float
     """From the start of its first job."""
