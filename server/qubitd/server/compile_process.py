@@ -10,7 +10,6 @@ import hashlib
 import itertools
 import logging
 import multiprocessing
-import os
 import signal
 import threading
 import time
@@ -31,6 +30,7 @@ from qubitd.drivers.families import open_rack
 from qubitd.drivers.rack import Rack
 from qubitd.server.ceilings import ceilings_of
 from qubitd.server.errors import CompileProcessError
+from qubitd.server.posix import step_back
 from qubitd.server.rack import chunk_time
 from qubitd.server.toolchain import Compiled, Part, Toolchain, Validated
 from qubitd.v1 import calibrations_pb2, jobs_pb2
@@ -214,7 +214,7 @@ def _explain(tools: Toolchain, spec: JobSpec, snapshot: bytes, queue_length: int
 def _main(connection: Connection, kit: Kit) -> None:
     """Work until the daemon hangs up. An interrupt from the keyboard is the daemon's to answer."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.nice(NICENESS)
+    step_back(NICENESS)
     tools = Toolchain(
         kit.device,
         open_rack(kit.rack),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 from typing import IO
 
 
@@ -13,3 +14,8 @@ def try_lock(file: IO[str]) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def step_back(niceness: int) -> None:
+    """Let other processes go before this one; 0 changes nothing, 19 is the most."""
+    os.nice(niceness)
