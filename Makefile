@@ -8,6 +8,9 @@ SHELL := /bin/sh
 export PYTHON ?= python3
 BIN := .venv/bin
 
+# One file of tests is one worker's, so that what its tests share is made once.
+PARALLEL := -n 2 --dist loadfile
+
 # Threads of numeric libraries fight over two cores.
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
@@ -19,7 +22,7 @@ demo: environment-base ## set up, then run a Bell pair and a GHZ circuit through
 	$(call need,base)@$(BIN)/qubitd demo
 
 test: lint types lowest ## set up, then run everything that CI runs
-	$(BIN)/python -m pytest --cov
+	$(BIN)/python -m pytest $(PARALLEL) --cov
 
 setup: environment-test ## make .venv with all that development needs
 	$(call need,test)@echo ".venv is ready"
@@ -36,7 +39,7 @@ types: environment-test ## mypy and basedpyright
 	$(BIN)/basedpyright
 
 lowest: environment-lowest ## unit tests and a Bell job with the lowest versions of our dependencies
-	$(call need,lowest).venv-lowest/bin/python -m pytest -q -W default --disable-warnings tests/unit
+	$(call need,lowest).venv-lowest/bin/python -m pytest $(PARALLEL) -q -W default --disable-warnings tests/unit
 	.venv-lowest/bin/python -m pytest -q -W default --disable-warnings -m lowest $$(grep -rl 'pytest.mark.lowest' tests)
 
 clients: environment-clients ## let the makers' own clients talk to the emulated instruments

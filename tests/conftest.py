@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -15,6 +16,10 @@ from qubitd.core.program import Acquisitions, Plays, Program, ProgramTables, Sam
 
 hypothesis.settings.register_profile("qubitd", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("qubitd")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell's background jobs ignore Ctrl-C, and what they start inherits that: tests that send it would wait in vain.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
