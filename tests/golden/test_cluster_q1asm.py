@@ -98,6 +98,40 @@ def long_delay(make_program: ProgramBuilder) -> Chunk:
     return Chunk(programs=(program,), first_program=0, first_shot=0, shots=2, reset=0)
 
 
+def rabi_scan(make_program: ProgramBuilder) -> Chunk:
+    """Gains that lie on no whole step: a fraction is gathered beside them."""
+    programs = [
+        make_program(
+            lines=LINES,
+            envelopes=ENVELOPES,
+            plays=[("q0.drive", 0, DRAG, amplitude, 0.0, Q0), ("q0.readout", 40, WINDOW, 0.15, 0.0, R0)],
+            acquisitions=[("q0.readout", 240, 400, R0, 0.0)],
+            duration=660,
+        )
+        for amplitude in np.linspace(0, 0.25, 7)
+    ]
+    return Chunk(programs=tuple(programs), first_program=0, first_shot=0, shots=5, reset=210_000)
+
+
+def ramsey_scan_of_a_delay_and_a_phase(make_program: ProgramBuilder) -> Chunk:
+    """One loop in another; waits beyond what one instruction can, and phases that pass a turn."""
+    programs = [
+        make_program(
+            lines=LINES,
+            envelopes=ENVELOPES,
+            plays=[
+                ("q0.drive", 0, DRAG, 0.105, 0.0, Q0),
+                ("q0.drive", 40 + delay, DRAG, 0.105, turns * 2 * np.pi, Q0),
+                ("q0.flux", 80 + delay, TOP, 0.25, 0.0, 0.0),
+            ],
+            duration=140 + delay,
+        )
+        for delay in range(0, 100_000, 25_000)
+        for turns in np.linspace(0.3, 1.2, 5)
+    ]
+    return Chunk(programs=tuple(programs), first_program=0, first_shot=0, shots=5, reset=10_000)
+
+
 def active_reset(make_program: ProgramBuilder) -> Chunk:
     """A readout, a flip and a phase if it found 1, a pulse whatever it found, and a readout for those in 0."""
     program = make_program(
@@ -137,7 +171,16 @@ def active_reset(make_program: ProgramBuilder) -> Chunk:
 
 
 @pytest.mark.parametrize(
-    "make", [active_reset, rotation_and_readout, bell, two_programs_with_swept_frequency, long_delay]
+    "make",
+    [
+        active_reset,
+        rotation_and_readout,
+        bell,
+        two_programs_with_swept_frequency,
+        long_delay,
+        rabi_scan,
+        ramsey_scan_of_a_delay_and_a_phase,
+    ],
 )
 def test_q1asm_is_as_it_was_reviewed(make: Make, make_program: ProgramBuilder, update: bool) -> None:
     assembly = open_rack(load_rack()).assemble(make(make_program))

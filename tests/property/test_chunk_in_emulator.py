@@ -16,6 +16,8 @@ from qubitd.core.bindings import FromColumn
 from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.envelope import Drag, Square, sample_envelope
 from qubitd.core.program import BOXCAR, Chunk, Program
+from qubitd.core.sweep import Sweep, SweepAxis
+from qubitd.drivers.cluster import chunk_lines, q1asm_loops
 from qubitd.drivers.cluster.assembly import ClusterAssembly, SequencerLoad
 from qubitd.drivers.cluster.columns import LEAD, TAIL
 from qubitd.drivers.cluster.protocol import BIN as DOWNLOADED
@@ -168,6 +170,81 @@ def test_swept_delays_are_played_to_the_nanosecond() -> None:
     assert (windows == windows[0]).all()
     durations = np.array([program.duration for program in programs])
     np.testing.assert_array_equal(np.diff(first), durations[:-1] + RESET + TAIL)
+
+
+def rabi(amplitudes: np.ndarray[Any, Any]) -> Chunk:
+    file = load_device("line5")
+    circuit = CircuitBuilder(name="rabi", num_qubits=1, num_clbits=1).add("x", 0).measure(0, 0)
+    sweep = Sweep(axes=(SweepAxis(names=("q0.x.amplitude",), values=amplitudes[np.newaxis]),))
+    programs = tuple(compile_circuits(file.device, file.snapshot(), pack([circuit]), sweep).programs())
+    return Chunk(programs=programs, first_program=0, first_shot=0, shots=SHOTS, reset=RESET)
+
+
+def ramsey(longest: float) -> Chunk:
+    """Delays that a register waits, and phases that follow them."""
+    file, delays = load_device("line5"), np.linspace(0, longest, 31)
+    circuit = CircuitBuilder(name="ramsey", num_qubits=1, num_clbits=1)
+    circuit.add("sx", 0).delay(0, FromColumn(column=0)).add("rz", 0, params=(FromColumn(column=1),)).add("sx", 0)
+    circuit.measure(0, 0).bind(np.stack([np.rint(delays * 1e9) * 1e-9, delays * 2.34e6], axis=1))
+    programs = tuple(compile_circuits(file.device, file.snapshot(), pack([circuit])).programs())
+    return Chunk(programs=programs, first_program=0, first_shot=0, shots=SHOTS, reset=RESET)
+
+
+SCANS = {
+    "rabi": lambda: rabi(np.linspace(0, 0.31, 101)),
+    "rabi, falling": lambda: rabi(np.linspace(0.17, -0.2, 64)),
+    "ramsey": lambda: ramsey(30e-6),
+    "ramsey, longer than an instruction waits": lambda: ramsey(300e-6),
+}
+
+
+def as_played(chunk: Chunk) -> list[np.ndarray[Any, Any]]:
+    """All that leaves the connectors and all windows, in the order of time."""
+    _, _, outcome = played(chunk)
+    assert all(ending.ends and ending.flags <= INFORMATION for ending in outcome.endings)
+    (table,) = outcome.tables
+    plays, windows = table.plays, table.acquisitions
+    order = np.lexsort((plays.frequency, plays.port, plays.start))
+    columns = (plays.start, plays.length, plays.port, plays.gain_i, plays.gain_q, plays.frequency, plays.phase)
+    return [*(column[order] for column in columns), windows.start, windows.length, windows.frequency]
+
+
+@pytest.mark.parametrize("scan", SCANS)
+def test_a_scan_is_one_small_loop_that_plays_what_it_would_play_written_out(
+    scan: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chunk = SCANS[scan]()
+    assembly = CONTROLLER.assemble(chunk)
+    assert isinstance(assembly, ClusterAssembly)
+    assert max(load.program.count(b"\n") for load in assembly.sequencers) < 50
+    folded = as_played(chunk)
+    monkeypatch.setattr(chunk_lines, "find_folds", lambda part: ())
+    chunk = replace(chunk, programs=tuple(replace(program) for program in chunk.programs))
+    for one, other in zip(folded, as_played(chunk), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_scan_along_no_line_is_written_out() -> None:
+    assembly = CONTROLLER.assemble(rabi(np.geomspace(0.01, 0.3, 101)))
+    assert isinstance(assembly, ClusterAssembly)
+    drive, readout = assembly.sequencers
+    assert drive.program.count(b"play") == 101
+    assert readout.program.count(b"play") == 1
+
+
+@pytest.mark.parametrize("scan", SCANS)
+def test_a_step_that_is_wrong_by_one_is_seen(scan: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    chunk = SCANS[scan]()
+    right = as_played(chunk)
+    written = q1asm_loops._step
+
+    def damaged(one: Any, level: int) -> str:
+        text, stride = written(one, level), one.series.strides[level]
+        return text.replace(f",{stride & 0xFFFFFFFF},", f",{stride + 1 & 0xFFFFFFFF},", 1) if stride else text
+
+    monkeypatch.setattr(q1asm_loops, "_step", damaged)
+    wrong = as_played(replace(chunk, programs=tuple(replace(program) for program in chunk.programs)))
+    assert any(one.shape != other.shape or (one != other).any() for one, other in zip(right, wrong, strict=True))
 
 
 def _heard(program: Program) -> np.ndarray[Any, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import operator
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -34,7 +35,15 @@ ENVELOPES = [
 ]
 REAL = (2, 3)
 REAL_TIME = ("play", "acquire", "upd_param", "wait")
+WORD = 2**32 - 1
+COMPUTED = {"add": operator.add, "sub": operator.sub, "asr": operator.rshift}
 MARKERS = {"q0.drive": 1, "q1.drive": 2, "q0.readout": 2, "q1.readout": 2}
+
+
+PlayRow = tuple[str, int, int, float, float, float]
+AcquisitionRow = tuple[str, int, int, float, float]
+Rows = tuple[list[PlayRow], list[AcquisitionRow], int]
+"""Plays, acquisitions, and the duration in ticks."""
 
 
 @dataclass(kw_only=True)
@@ -83,14 +92,17 @@ class Sequencer:
 
     def step(self, name: str, arguments: list[str], at: int, labels: dict[str, int]) -> int:
         if name == "move":
-            self.registers[arguments[1]] = int(arguments[0])
-        elif name == "add":
-            self.registers[arguments[2]] = self.registers[arguments[0]] + int(arguments[1])
+            self.registers[arguments[1]] = self.value(arguments[0])
+        elif name in COMPUTED:
+            left, right = self.value(arguments[0]), self.value(arguments[1])
+            self.registers[arguments[2]] = COMPUTED[name](left, right) & WORD
+        elif name == "jlt":
+            return labels[arguments[2][1:]] if self.value(arguments[0]) < int(arguments[1]) else at + 1
         elif name == "loop":
             self.registers[arguments[0]] -= 1
             return labels[arguments[1][1:]] if self.registers[arguments[0]] else at + 1
         elif name in ("set_ph", "set_freq", "set_awg_gain", "set_mrk", "reset_ph"):
-            self.pending[name] = tuple(map(int, arguments))
+            self.pending[name] = tuple(signed(self.value(argument)) for argument in arguments)
         elif name in REAL_TIME:
             self.perform(name, [self.value(argument) for argument in arguments])
         else:
@@ -140,6 +152,11 @@ class Sequencer:
         return self.registers[argument] if argument.startswith("R") else int(argument)
 
 
+def signed(value: int) -> int:
+    """Give a register's word as a number with a sign."""
+    return value - 2**32 if value >= 2**31 else value
+
+
 def read(text: str) -> tuple[list[tuple[str, list[str]]], dict[str, int]]:
     rows: list[tuple[str, list[str]]] = []
     labels: dict[str, int] = {}
@@ -152,8 +169,10 @@ def read(text: str) -> tuple[list[tuple[str, list[str]]], dict[str, int]]:
     return rows, labels
 
 
-def random_program(rng: np.random.Generator, make_program: ProgramBuilder, used: list[str], name: str) -> Program:
-    plays, acquisitions, end = [], [], 0
+def random_rows(rng: np.random.Generator, used: list[str]) -> Rows:
+    plays: list[PlayRow] = []
+    acquisitions: list[AcquisitionRow] = []
+    end = 0
     for line in used:
         time = int(rng.choice([0, 1, 3, 7, 500]))
         for _ in range(int(rng.integers(0, 6))):
@@ -173,15 +192,53 @@ def random_program(rng: np.random.Generator, make_program: ProgramBuilder, used:
                 length = max(length, flight + 200)
             time += length + int(rng.choice([0, 1, 2, 3, 4, 60, 65535, 65536, 65540, 262_140, 262_141, 1_234_567]))
         end = max(end, time)
-    return make_program(
-        lines=LINES, envelopes=ENVELOPES, plays=plays, acquisitions=acquisitions, duration=end, name=name
-    )
+    return plays, acquisitions, end
+
+
+def scanned_rows(rng: np.random.Generator, used: list[str]) -> list[Rows]:
+    """Rows of a scan: one program, and at each point of a grid some of its numbers changed."""
+    turns = ([int(rng.integers(4, 40))], [3, int(rng.integers(2, 12))], [2, 3, 5])[int(rng.integers(3))]
+    base, points = random_rows(rng, used), int(np.prod(turns))
+    grid = np.unravel_index(np.arange(points), turns)
+    made = [base] * points
+    for _ in range(int(rng.integers(0, 5))):
+        along = grid[int(rng.integers(len(turns)))]
+        line, cut = str(rng.choice(used)) if used else "", int(rng.integers(0, base[2] + 1))
+        first, last = rng.uniform(-1, 1, 2).tolist()
+        at = np.linspace(first, last, points)[along]
+        change = rng.choice(["amplitude", "phase", "frequency", "delay", "detuned delay"])
+        reach = float(rng.choice([20, 2000, 400_000]))
+        made = [changed(rows, str(change), line, cut, float(x), reach) for rows, x in zip(made, at, strict=True)]
+    return made
+
+
+def changed(rows: Rows, change: str, line: str, cut: int, x: float, reach: float) -> Rows:
+    """Change what one line plays from some tick on, or delay what all of them do; x is -1 to 1."""
+    plays, acquisitions, end = rows
+    if "delay" in change:
+        later = round((1 + x) * reach)
+        turn = reach * (1 + x) if change == "detuned delay" else 0.0
+        moved = [
+            (a, t + later * (t >= cut), e, g, p + turn * (t >= cut) * (LO[a] > 0), f) for a, t, e, g, p, f in plays
+        ]
+        read = [(a, t + later * (t >= cut), n, f, p) for a, t, n, f, p in acquisitions]
+        return moved, read, end + later
+    hit = [a == line and (t >= cut or change == "frequency") for a, t, *_ in plays]
+    shift = {"amplitude": (x / 4, 0, 0), "phase": (0, 7 * x, 0), "frequency": (0, 0, round(x * 4e7) / 4)}[change]
+    g, p, f = (np.array(shift) * [1, LO[line] > 0, LO[line] > 0]).tolist() if line else (0.0, 0.0, 0.0)
+    swept = [(a, t, e, b + g * on, q + p * on, h + f * on) for (a, t, e, b, q, h), on in zip(plays, hit, strict=True)]
+    read = [(a, t, n, h + f * (a == line), q) for a, t, n, h, q in acquisitions]
+    return swept, read, end
 
 
 def random_chunk(seed: int, make_program: ProgramBuilder) -> Chunk:
     rng = np.random.default_rng(seed)
     used = [line for line in LINES if rng.random() < 0.6]
-    programs = [random_program(rng, make_program, used, f"p{index}") for index in range(int(rng.integers(1, 5)))]
+    rows = scanned_rows(rng, used) if seed % 2 else [random_rows(rng, used) for _ in range(int(rng.integers(1, 5)))]
+    programs = [
+        make_program(lines=LINES, envelopes=ENVELOPES, plays=p, acquisitions=a, duration=end, name=f"p{index}")
+        for index, (p, a, end) in enumerate(rows)
+    ]
     shared = tuple(
         Program(
             name=program.name,

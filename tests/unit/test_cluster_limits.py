@@ -15,8 +15,8 @@ from qubitd.compiler.errors import ProgramTooLargeError
 from qubitd.core.program import Chunk
 from qubitd.drivers.cluster.assembler import sequencer_load
 from qubitd.drivers.cluster.assembly import SequencerLoad
+from qubitd.drivers.cluster.chunk_lines import chunk_line_programs
 from qubitd.drivers.cluster.columns import chunk_columns
-from qubitd.drivers.cluster.line_program import chunk_line_programs
 from qubitd.drivers.cluster.wiring import cluster_wiring
 from qubitd.drivers.errors import CapacityError
 from qubitd.drivers.families import open_rack

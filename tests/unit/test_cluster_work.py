@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from qubitd.compiler.chunk import Pack
 from qubitd.compiler.compile import compile_circuits
@@ -21,11 +23,17 @@ FILE = load_device("line5")
 
 
 def programs(count: int, pulses: int = 3) -> tuple[Program, ...]:
-    builder = CircuitBuilder(name="a", num_qubits=1, num_clbits=1)
-    for _ in range(pulses):
-        builder.add("rz", 0, params=(0.3,)).add("sx", 0)
-    batch = pack([builder.measure(0, 0)] * count)
+    """Programs of one shape that no loop can play: their angles follow no line."""
+    rng = np.random.default_rng(1)
+    batch = pack([circuit(rng.uniform(0, 1, pulses)) for _ in range(count)])
     return tuple(compile_circuits(FILE.device, FILE.snapshot(), batch).programs())
+
+
+def circuit(angles: NDArray[np.float64]) -> CircuitBuilder:
+    builder = CircuitBuilder(name="a", num_qubits=1, num_clbits=1)
+    for angle in angles.tolist():
+        builder.add("rz", 0, params=(angle,)).add("sx", 0)
+    return builder.measure(0, 0)
 
 
 def chunk(*made: Program, reset: int = 1000, shots: int = 1) -> Chunk:

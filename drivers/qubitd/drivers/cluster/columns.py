@@ -63,7 +63,7 @@ class PlayColumns:
     condition: Ints
     """Index into `Feedback.conditions`, or ALWAYS."""
 
-    def select(self, rows: NDArray[np.intp]) -> PlayColumns:
+    def select(self, rows: NDArray[np.intp] | slice) -> PlayColumns:
         """Give some of the rows."""
         return PlayColumns(**{name: getattr(self, name)[rows] for name in self.__slots__})
 
@@ -86,7 +86,7 @@ class AcquisitionColumns:
     condition: Ints
     """Index into `Feedback.conditions`, or ALWAYS."""
 
-    def select(self, rows: NDArray[np.intp]) -> AcquisitionColumns:
+    def select(self, rows: NDArray[np.intp] | slice) -> AcquisitionColumns:
         """Give some of the rows."""
         return AcquisitionColumns(**{name: getattr(self, name)[rows] for name in self.__slots__})
 

@@ -1,34 +1,20 @@
-"""What one sequencer does for a chunk, as register values: everything but the text.
-
-`chunk_line_programs` is shared by the assembler and by `Capacity.usage`, so that what is counted is what is written.
-"""
+"""What one sequencer does for a chunk, as register values: everything but the text."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qubitd.core.errors import Problem
-from qubitd.drivers.cluster.checks import (
-    acquisition_problems,
-    feedline_problems,
-    play_problems,
-    timeline_problems,
-    tone_problems,
-    wiring_problems,
-)
-from qubitd.drivers.cluster.columns import AcquisitionColumns, ChunkColumns, PlayColumns
-from qubitd.drivers.cluster.feedback_checks import feedback_problems, line_feedback_problems
-from qubitd.drivers.cluster.line_feedback import LineFeedback, line_feedback
-from qubitd.drivers.cluster.registers import gain_registers
-from qubitd.drivers.cluster.timeline import Timeline, make_timeline
-from qubitd.drivers.cluster.tones import Tones, tone_registers
-from qubitd.drivers.cluster.waveforms import WaveformTable, waveform_table
-from qubitd.drivers.cluster.weights import WeightTable, weight_table
-from qubitd.drivers.cluster.wiring import WiredLine, Wiring
-from qubitd.drivers.errors import UnplayableProgramError
+from qubitd.drivers.cluster.columns import AcquisitionColumns, Layout, PlayColumns
+from qubitd.drivers.cluster.line_feedback import LineFeedback
+from qubitd.drivers.cluster.series import Series
+from qubitd.drivers.cluster.timeline import Kind, Timeline
+from qubitd.drivers.cluster.tones import Tones
+from qubitd.drivers.cluster.waveforms import WaveformTable
+from qubitd.drivers.cluster.weights import WeightTable
+from qubitd.drivers.cluster.wiring import WiredLine
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -39,6 +25,8 @@ class LineProgram:
     """One line's part of a chunk."""
 
     wired: WiredLine
+    layout: Layout
+    """Of the whole chunk."""
     plays: PlayColumns
     acquisitions: AcquisitionColumns
     waveforms: WaveformTable
@@ -54,75 +42,55 @@ class LineProgram:
     feedback: LineFeedback | None
     """None if nothing in the chunk depends on an outcome."""
 
+    folds: tuple[Fold, ...] = ()
+    """Programs that are played as loops, in their order."""
+
     @property
     def counts(self) -> bool:
         """Whether it looks at outcomes."""
         return self.feedback is not None and self.feedback.counts
 
-
-def chunk_line_programs(columns: ChunkColumns, wiring: Wiring) -> list[LineProgram]:
-    """Work out what each sequencer that takes part does, in the order of their addresses.
-
-    Raises:
-        UnplayableProgramError: something cannot be played; all that was found is reported.
-    """
-    problems = wiring_problems(columns, wiring)
-    used = [(line, wiring[columns.lines[line]]) for line in columns.used_lines() if columns.lines[line] in wiring]
-    made = [_line_program(columns, line, wired, problems) for line, wired in used]
-    problems += [*feedline_problems(columns, wiring), *feedback_problems(columns)]
-    if problems:
-        raise UnplayableProgramError(problems)
-    return sorted((one for one in made if one is not None), key=lambda one: one.wired.address)
-
-
-def _line_program(columns: ChunkColumns, line: int, wired: WiredLine, problems: list[Problem]) -> LineProgram | None:
-    """Work out one line; None, with its problems noted, if it cannot be played."""
-    plays, acquisitions = columns.plays_on(line), columns.acquisitions_on(line)
-    found = [*play_problems(columns, line, wired, plays), *acquisition_problems(columns, line, wired, acquisitions)]
-    problems += found
-    if found:
-        return None
-    tones = _tones(columns, wired, plays, acquisitions)
-    feedback = line_feedback(columns, line, plays, acquisitions, tones)
-    timeline = make_timeline(plays, acquisitions, columns.layout, rf=wired.is_rf, feedback=feedback)
-    found = list(timeline_problems(columns, line, timeline))
-    if tones is not None:
-        found += tone_problems(columns, line, plays, acquisitions, tones)
-    if feedback is not None:
-        found += line_feedback_problems(columns, line, plays, acquisitions, tones, feedback)
-    problems += found
-    if found:
-        return None
-    waveforms = waveform_table(columns.tables, plays.envelope)
-    real = gain_registers(plays.amplitude)
-    imag = np.where(waveforms.is_complex[plays.envelope], real, 0)
-    return LineProgram(
-        wired=wired,
-        plays=plays,
-        acquisitions=acquisitions,
-        waveforms=waveforms,
-        weights=weight_table(columns, acquisitions),
-        gain_real=real,
-        gain_imag=imag,
-        sets_gain=_changes(real, imag),
-        tones=tones,
-        timeline=timeline,
-        feedback=feedback,
-    )
+    def between(self, first: int, stop: int) -> LineProgram:
+        """Give the part that belongs to the programs from one to before another, written out; without feedback."""
+        bounds = np.array([first, stop])
+        plays = slice(*np.searchsorted(self.plays.program, bounds).tolist())
+        acquisitions = slice(*np.searchsorted(self.acquisitions.program, bounds).tolist())
+        events = slice(*np.searchsorted(self.timeline.program, bounds).tolist())
+        begins = self.timeline.program[self.timeline.kind == Kind.BEGIN]
+        return replace(
+            self,
+            plays=self.plays.select(plays),
+            acquisitions=self.acquisitions.select(acquisitions),
+            weights=self.weights.select(acquisitions),
+            gain_real=self.gain_real[plays],
+            gain_imag=self.gain_imag[plays],
+            sets_gain=self.sets_gain[plays],
+            tones=None
+            if self.tones is None
+            else self.tones.select(slice(*np.searchsorted(begins, bounds).tolist()), plays, acquisitions),
+            timeline=self.timeline.select(events),
+            folds=(),
+        )
 
 
-def _tones(
-    columns: ChunkColumns, wired: WiredLine, plays: PlayColumns, acquisitions: AcquisitionColumns
-) -> Tones | None:
-    if not wired.is_rf:
-        return None
-    return tone_registers(plays, acquisitions, lo=wired.lo, lead=columns.layout.lead)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Fold:
+    """Programs of a chunk that one sequencer plays as a nest of loops."""
 
-
-def _changes(*values: Ints) -> Bools:
-    """Whether any of the values differs from the row before; the first row always does."""
-    changed = np.zeros(len(values[0]), dtype=np.bool_)
-    for value in values:
-        changed[1:] |= value[1:] != value[:-1]
-    changed[:1] = True
-    return changed
+    first: int
+    stop: int
+    """Programs from here to before there."""
+    begin: int
+    end: int
+    """Ticks of the iteration of the shot loop."""
+    turns: tuple[int, ...]
+    """Of each loop, outermost first."""
+    part: LineProgram
+    """One program with its settings as any of them needs, and of each gap the part that never changes."""
+    lead_in: int
+    """Ticks, of those before the first event, that never change."""
+    series: tuple[Series, ...]
+    counted: dict[str, dict[int, int]]
+    """For each list of `Operands`, the rows that count and their series."""
+    waits: dict[int, tuple[int, ...]]
+    """Series of the rest of each gap that changes; gap 0 comes before the first event."""

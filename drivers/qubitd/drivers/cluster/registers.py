@@ -1,7 +1,7 @@
 """Physical numbers as the Cluster's registers hold them: gains of 16 bits, quarter hertz, billionths of a turn.
 
 Phases are exact: a tone's phase at a tick is a whole number of quarter nanoturns, taken modulo one turn, so that no
-rounding adds up however long a program is.
+rounding adds up however long a program is. Halves are rounded up, so that what lies on a line stays on one.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ Ints = NDArray[np.int64]
 
 def gain_registers(amplitude: NDArray[np.float64]) -> Ints:
     """Round amplitudes of -1..1 to gains; 1 is one step more than a register holds."""
-    return np.minimum(np.rint(amplitude * GAIN_STEPS), _MOST_GAIN).astype(np.int64)
+    return np.minimum(_nearest(amplitude * GAIN_STEPS), _MOST_GAIN)
 
 
 def frequency_registers(frequency: NDArray[np.float64]) -> Ints:
     """Round frequencies in Hz to quarter hertz."""
-    return np.rint(frequency * QUARTER_HERTZ).astype(np.int64)
+    return _nearest(frequency * QUARTER_HERTZ)
 
 
 def phase_registers(phase: NDArray[np.float64], correction: Ints) -> Ints:
@@ -40,4 +40,8 @@ def phase_registers(phase: NDArray[np.float64], correction: Ints) -> Ints:
         correction: quarter nanoturns to add.
     """
     turns = np.mod(phase / (2 * np.pi), 1.0)
-    return np.rint(turns * TURN + correction % QUARTER_TURN_UNITS / 4).astype(np.int64) % TURN
+    return _nearest(turns * TURN + correction % QUARTER_TURN_UNITS / 4) % TURN
+
+
+def _nearest(values: NDArray[np.float64]) -> Ints:
+    return np.floor(values + 0.5).astype(np.int64)

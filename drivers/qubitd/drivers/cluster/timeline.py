@@ -54,6 +54,10 @@ class Timeline:
     gap: Ints
     """Ticks to the next event, or to the end of the iteration."""
 
+    def select(self, rows: slice) -> Timeline:
+        """Give some of the events."""
+        return Timeline(**{name: getattr(self, name)[rows] for name in self.__slots__})
+
     @property
     def first_gap(self) -> int:
         """Ticks from the start of the iteration to the first event."""

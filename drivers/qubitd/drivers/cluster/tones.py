@@ -8,7 +8,7 @@ result.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,20 @@ class Tones:
     acquisition_sets_frequency: Bools
     acquisition_rotation: NDArray[np.complex128]
     """Factor that gives each acquisition the demodulation phase it asked for."""
+
+    def select(self, begins: slice, plays: slice, acquisitions: slice) -> Tones:
+        """Give the registers of some programs."""
+        return replace(
+            self,
+            begin_frequency=self.begin_frequency[begins],
+            play_frequency=self.play_frequency[plays],
+            play_sets_frequency=self.play_sets_frequency[plays],
+            play_phase=self.play_phase[plays],
+            play_sets_phase=self.play_sets_phase[plays],
+            acquisition_frequency=self.acquisition_frequency[acquisitions],
+            acquisition_sets_frequency=self.acquisition_sets_frequency[acquisitions],
+            acquisition_rotation=self.acquisition_rotation[acquisitions],
+        )
 
 
 def tone_registers(plays: PlayColumns, acquisitions: AcquisitionColumns, *, lo: float, lead: int) -> Tones:

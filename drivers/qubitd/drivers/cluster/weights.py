@@ -6,7 +6,7 @@ register is set once; otherwise before each acquisition that needs another, the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,10 @@ class WeightTable:
     """Whether an acquisition needs another weight in the register than the weighed one before it."""
     norm: NDArray[np.float64]
     """What each acquisition's sum is divided by to give a mean: the sum of its weights, or its length."""
+
+    def select(self, rows: slice) -> WeightTable:
+        """Give the use that some of the acquisitions make of the weights."""
+        return replace(self, index=self.index[rows], sets=self.sets[rows], norm=self.norm[rows])
 
     @property
     def is_constant(self) -> bool:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from qubitd.core.program import Chunk, Program
+from qubitd.drivers.cluster.chunk_lines import chunk_line_programs
 from qubitd.drivers.cluster.columns import Layout, chunk_columns
-from qubitd.drivers.cluster.line_program import LineProgram, chunk_line_programs
+from qubitd.drivers.cluster.line_program import LineProgram
 from qubitd.drivers.cluster.wiring import Wiring
 
 MOST_ROWS = 2**17

@@ -1,0 +1,107 @@
+"""Works out what each sequencer does for a chunk.
+
+`chunk_line_programs` is shared by the assembler and by `Capacity.usage`, so that what is counted is what is written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qubitd.core.errors import Problem
+from qubitd.drivers.cluster.checks import (
+    acquisition_problems,
+    feedline_problems,
+    play_problems,
+    timeline_problems,
+    tone_problems,
+    wiring_problems,
+)
+from qubitd.drivers.cluster.columns import AcquisitionColumns, ChunkColumns, PlayColumns
+from qubitd.drivers.cluster.feedback_checks import feedback_problems, line_feedback_problems
+from qubitd.drivers.cluster.folding import find_folds
+from qubitd.drivers.cluster.line_feedback import line_feedback
+from qubitd.drivers.cluster.line_program import LineProgram
+from qubitd.drivers.cluster.registers import gain_registers
+from qubitd.drivers.cluster.timeline import make_timeline
+from qubitd.drivers.cluster.tones import Tones, tone_registers
+from qubitd.drivers.cluster.waveforms import waveform_table
+from qubitd.drivers.cluster.weights import weight_table
+from qubitd.drivers.cluster.wiring import WiredLine, Wiring
+from qubitd.drivers.errors import UnplayableProgramError
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+
+def chunk_line_programs(columns: ChunkColumns, wiring: Wiring) -> list[LineProgram]:
+    """Work out what each sequencer that takes part does, in the order of their addresses.
+
+    Raises:
+        UnplayableProgramError: something cannot be played; all that was found is reported.
+    """
+    problems = wiring_problems(columns, wiring)
+    used = [(line, wiring[columns.lines[line]]) for line in columns.used_lines() if columns.lines[line] in wiring]
+    made = [_line_program(columns, line, wired, problems) for line, wired in used]
+    problems += [*feedline_problems(columns, wiring), *feedback_problems(columns)]
+    if problems:
+        raise UnplayableProgramError(problems)
+    return sorted((one for one in made if one is not None), key=lambda one: one.wired.address)
+
+
+def _line_program(columns: ChunkColumns, line: int, wired: WiredLine, problems: list[Problem]) -> LineProgram | None:
+    """Work out one line; None, with its problems noted, if it cannot be played."""
+    plays, acquisitions = columns.plays_on(line), columns.acquisitions_on(line)
+    found = [*play_problems(columns, line, wired, plays), *acquisition_problems(columns, line, wired, acquisitions)]
+    problems += found
+    if found:
+        return None
+    tones = _tones(columns, wired, plays, acquisitions)
+    feedback = line_feedback(columns, line, plays, acquisitions, tones)
+    timeline = make_timeline(plays, acquisitions, columns.layout, rf=wired.is_rf, feedback=feedback)
+    found = list(timeline_problems(columns, line, timeline))
+    if tones is not None:
+        found += tone_problems(columns, line, plays, acquisitions, tones)
+    if feedback is not None:
+        found += line_feedback_problems(columns, line, plays, acquisitions, tones, feedback)
+    problems += found
+    if found:
+        return None
+    waveforms = waveform_table(columns.tables, plays.envelope)
+    real = gain_registers(plays.amplitude)
+    imag = np.where(waveforms.is_complex[plays.envelope], real, 0)
+    made = LineProgram(
+        wired=wired,
+        layout=columns.layout,
+        plays=plays,
+        acquisitions=acquisitions,
+        waveforms=waveforms,
+        weights=weight_table(columns, acquisitions),
+        gain_real=real,
+        gain_imag=imag,
+        sets_gain=_changes(real, imag),
+        tones=tones,
+        timeline=timeline,
+        feedback=feedback,
+    )
+    folds = find_folds(made)
+    return replace(made, folds=folds) if folds else made
+
+
+def _tones(
+    columns: ChunkColumns, wired: WiredLine, plays: PlayColumns, acquisitions: AcquisitionColumns
+) -> Tones | None:
+    if not wired.is_rf:
+        return None
+    return tone_registers(plays, acquisitions, lo=wired.lo, lead=columns.layout.lead)
+
+
+def _changes(*values: Ints) -> Bools:
+    """Whether any of the values differs from the row before; the first row always does."""
+    changed = np.zeros(len(values[0]), dtype=np.bool_)
+    for value in values:
+        changed[1:] |= value[1:] != value[:-1]
+    changed[:1] = True
+    return changed

@@ -1,0 +1,292 @@
+"""Which programs of a chunk a sequencer plays as a loop: those alike in all but numbers that count in straight lines.
+
+Each sequencer folds on its own, as every one keeps to the chunk's layout to the tick. What cannot be folded is written
+out, so a fold never changes what is played.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qubitd.drivers.cluster.line_program import Fold, LineProgram
+from qubitd.drivers.cluster.registers import TURN
+from qubitd.drivers.cluster.series import Series, nest_of, solve
+from qubitd.drivers.cluster.timeline import Kind
+from qubitd.drivers.cluster.waits import LONGEST, SHORTEST
+
+FEWEST = 4
+"""Programs that are worth a loop."""
+MOST_SERIES = 48
+"""Registers that may count; the others are for loops and sums."""
+_CORE_TIME = 12
+"""ns at most that the processor takes for an instruction which computes or jumps."""
+_PER_LOOP, _PER_SERIES = 3, 9
+"""Instructions at most for a turn of a loop, and for a series in it."""
+_QUEUE = 32
+"""Instructions that the real-time part holds in stock."""
+_WIDEST = LONGEST - SHORTEST
+"""ns by which one waiting time in a register may vary."""
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Operands:
+    """Numbers of the settings of some events: immediates, or the names of registers."""
+
+    begin_frequency: list[int | str]
+    play_frequency: list[int | str]
+    play_phase: list[int | str]
+    gain_real: list[int | str]
+    gain_imag: list[int | str]
+    acquisition_frequency: list[int | str]
+
+
+def operands_of(part: LineProgram) -> Operands:
+    """Give the settings' numbers as they stand."""
+    tones = part.tones
+    return Operands(
+        begin_frequency=[] if tones is None else tones.begin_frequency.tolist(),
+        play_frequency=[] if tones is None else tones.play_frequency.tolist(),
+        play_phase=[] if tones is None else tones.play_phase.tolist(),
+        gain_real=part.gain_real.tolist(),
+        gain_imag=part.gain_imag.tolist(),
+        acquisition_frequency=[] if tones is None else tones.acquisition_frequency.tolist(),
+    )
+
+
+def find_folds(part: LineProgram) -> tuple[Fold, ...]:
+    """Find the loops that one sequencer can play a chunk's programs with."""
+    if len(part.layout.begin) < FEWEST or part.feedback is not None:
+        return ()
+    return tuple(_folds(part))
+
+
+def _folds(part: LineProgram) -> Iterator[Fold]:
+    events = np.bincount(part.timeline.program, minlength=len(part.layout.begin))
+    signature: Ints | None = None
+    for first, stop in _equal_runs(events):
+        if stop - first < FEWEST or events[first] == 0:
+            continue
+        signature = _signature(part) if signature is None else signature
+        rows = slice(*np.searchsorted(part.timeline.program, [first, stop]).tolist())
+        alike = _equal_rows(signature[rows].reshape(stop - first, -1))
+        for begin, end in _equal_runs(np.cumsum(~alike)):
+            yield from _fold_run(part, first + begin, first + end)
+
+
+def _equal_runs(values: NDArray[np.integer]) -> Iterator[tuple[int, int]]:
+    """Give the longest stretches of equal values."""
+    edges = [0, *(np.flatnonzero(np.diff(values)) + 1).tolist(), len(values)]
+    return itertools.pairwise(edges)
+
+
+def _equal_rows(rows: Ints) -> Bools:
+    """Tell whether each row is like the one before; the first is."""
+    return np.concatenate([[True], (rows[1:] == rows[:-1]).all(axis=1)])
+
+
+def _signature(part: LineProgram) -> Ints:
+    """Give a number for each event that says what it is, but for what a register can hold."""
+    kind = part.timeline.kind
+    found = kind.astype(np.int64)
+    waveforms, envelope = part.waveforms, part.plays.envelope
+    found[kind == Kind.PLAY] += len(Kind) * (waveforms.real * 1024 + waveforms.imag)[envelope]
+    found[kind == Kind.ACQUIRE] += len(Kind) * (part.weights.index + 1)
+    return found
+
+
+def _fold_run(part: LineProgram, first: int, stop: int) -> Iterator[Fold]:
+    """Fold programs of one shape as a whole, or if that fails in the pieces in which no line bends."""
+    if stop - first < FEWEST:
+        return
+    table = _Table(part, first, stop)
+    nest = nest_of(table.counting, table.modulus)
+    found = table.folded(nest)
+    if found is not None:
+        yield found
+        return
+    outer, *inner = nest
+    size = int(np.prod(inner, dtype=np.int64)) if inner else 0
+    for i in range(outer if size >= FEWEST else 0):
+        yield from _fold_run(part, first + i * size, first + (i + 1) * size)
+
+
+class _Table:
+    """All numbers of some programs of one shape, a row for each program."""
+
+    def __init__(self, part: LineProgram, first: int, stop: int) -> None:
+        self.part, self.first, self.stop = part, first, stop
+        self.inside = part.between(first, stop)
+        count = stop - first
+        begin = part.layout.begin[first:stop]
+        end = np.append(part.layout.begin, part.layout.total)[first + 1 : stop + 1]
+        times = self.inside.timeline.time.reshape(count, -1)
+        self.gaps = np.diff(times, axis=1, prepend=begin[:, None], append=end[:, None])
+        self.begin, self.end = int(begin[0]), int(end[-1])
+        operands = {name: np.array(getattr(operands_of(self.inside), name)) for name in Operands.__slots__}
+        self.settings = {name: values.reshape(count, -1) for name, values in operands.items() if len(values)}
+        columns = [self.gaps, *self.settings.values()]
+        modulus = [TURN if name == "play_phase" else 0 for name in ("gaps", *self.settings)]
+        everything = np.concatenate(columns, axis=1)
+        all_modulus = np.repeat(modulus, [column.shape[1] for column in columns])
+        changes = (everything != everything[0]).any(axis=0)
+        self.counting, self.modulus = everything[:, changes], all_modulus[changes]
+
+    def folded(self, turns: tuple[int, ...]) -> Fold | None:
+        """Fold the programs into a nest of loops; None if registers cannot count so, or it would not pay."""
+        collected = _Collected(turns)
+        waits = self._waits(collected)
+        if waits is None:
+            return None
+        counted: dict[str, dict[int, int]] = {}
+        for name, values in self.settings.items():
+            found = collected.rows(values, TURN if name == "play_phase" else 0)
+            if found is None:
+                return None
+            counted[name] = found
+        # A gain has two operands, both immediates or both registers.
+        for one, other in (("gain_real", "gain_imag"), ("gain_imag", "gain_real")):
+            for row in list(counted.get(one, {})):
+                if row not in counted[other]:
+                    counted[other][row] = collected.constant(int(self.settings[other][0, row]))
+        if len(collected.series) > MOST_SERIES:
+            return None
+        constant = self.gaps.min(axis=0)
+        for gap, series in waits.items():
+            constant[gap] -= SHORTEST * len(series)
+        if not self._has_time(constant, collected):
+            return None
+        return Fold(
+            first=self.first,
+            stop=self.stop,
+            begin=self.begin,
+            end=self.end,
+            turns=turns,
+            part=self._one_turn(constant[1:]),
+            lead_in=int(constant[0]),
+            series=tuple(collected.series),
+            counted=counted,
+            waits=waits,
+        )
+
+    def _waits(self, collected: _Collected) -> dict[int, tuple[int, ...]] | None:
+        """Give the series of the gaps that change."""
+        waits: dict[int, tuple[int, ...]] = {}
+        least, most = self.gaps.min(axis=0), self.gaps.max(axis=0)
+        if (least[1:] < SHORTEST).any():
+            return None
+        for gap in np.flatnonzero(least != most).tolist():
+            pieces = -(-int(most[gap] - least[gap]) // _WIDEST)
+            if least[gap] < SHORTEST * (pieces + 1):
+                return None
+            found = collected.pieces(self.gaps[:, gap] - least[gap], pieces)
+            if found is None:
+                return None
+            waits[gap] = found
+        return waits
+
+    def _has_time(self, constant: Ints, collected: _Collected) -> bool:
+        """Whether the processor, which then counts, keeps ahead: a turn's last instructions last long enough."""
+        work = _PER_LOOP * len(collected.turns) + _PER_SERIES * sum(one.depth >= 0 for one in collected.series)
+        stock = constant[1:][-_QUEUE:].sum() if len(constant) > _QUEUE else constant.sum()
+        return bool(stock >= _CORE_TIME * work)
+
+    def _one_turn(self, gaps: Ints) -> LineProgram:
+        """Give the first program with what any of them sets."""
+        inside, count = self.inside, self.stop - self.first
+        one = self.part.between(self.first, self.first + 1)
+        tones = one.tones
+        if tones is not None and inside.tones is not None:
+            tones = replace(
+                tones,
+                play_sets_frequency=_any(inside.tones.play_sets_frequency, count),
+                play_sets_phase=_any(inside.tones.play_sets_phase, count),
+                acquisition_sets_frequency=_any(inside.tones.acquisition_sets_frequency, count),
+            )
+        return replace(
+            one,
+            tones=tones,
+            sets_gain=_any(inside.sets_gain, count),
+            weights=replace(one.weights, sets=_any(inside.weights.sets, count)),
+            timeline=replace(one.timeline, gap=gaps),
+        )
+
+
+class _Collected:
+    """The distinct series of a nest of loops."""
+
+    def __init__(self, turns: tuple[int, ...]) -> None:
+        self.turns = turns
+        self.series: list[Series] = []
+        self._known: dict[tuple[int, bytes], int] = {}
+
+    def rows(self, values: Ints, modulus: int) -> dict[int, int] | None:
+        """Give the series of the columns that change; None if one of them cannot be counted."""
+        found: dict[int, int] = {}
+        for row in np.flatnonzero((values != values[0]).any(axis=0)).tolist():
+            number = self._number(values[:, row], modulus)
+            if number is None:
+                return None
+            found[row] = number
+        return found
+
+    def constant(self, value: int) -> int:
+        """Give the series of a number that stays."""
+        return self._add(Series(start=value, strides=(0,) * len(self.turns), fraction=None, modulus=0))
+
+    def pieces(self, values: Ints, pieces: int) -> tuple[int, ...] | None:
+        """Give series of waiting times, each 4 to 65535, whose sum is 4 for each of them and some values from 0 on."""
+        one = solve(values.reshape(self.turns), self.turns, 0)
+        if one is None or len(self.series) + pieces > MOST_SERIES:
+            return None
+        others = [self._piece(one, pieces, i) for i in range(1, pieces)]
+        first = replace(
+            one,
+            start=one.start + SHORTEST * pieces - sum(other.start for other in others),
+            strides=tuple(_share(stride, pieces, 0) for stride in one.strides),
+        )
+        made = (first, *others)
+        if not all(SHORTEST <= each <= LONGEST for series in made for each in _ends(series.values(self.turns))):
+            return None
+        return tuple(self._add(series) for series in made)
+
+    def _piece(self, one: Series, pieces: int, i: int) -> Series:
+        """Share the strides out; a piece starts where it never falls below the shortest wait."""
+        strides = tuple(_share(stride, pieces, i) for stride in one.strides)
+        start = SHORTEST - sum(min(0, s * (count - 1)) for s, count in zip(strides, self.turns, strict=True))
+        return replace(one, start=start, strides=strides, fraction=None)
+
+    def _number(self, values: Ints, modulus: int) -> int | None:
+        key = (modulus, values.tobytes())
+        known = self._known.get(key)
+        if known is not None:
+            return known
+        found = solve(values.reshape(self.turns), self.turns, modulus) if len(self.series) <= MOST_SERIES else None
+        if found is not None:
+            self._known[key] = self._add(found)
+        return self._known.get(key)
+
+    def _add(self, series: Series) -> int:
+        if series not in self.series:
+            self.series.append(series)
+        return self.series.index(series)
+
+
+def _share(stride: int, pieces: int, i: int) -> int:
+    return stride // pieces + (i < stride % pieces)
+
+
+def _ends(values: Ints) -> tuple[int, int]:
+    return int(values.min()), int(values.max())
+
+
+def _any(flags: Bools, count: int) -> Bools:
+    """Whether any program sets what the first may not need to."""
+    return np.asarray(flags.reshape(count, -1).any(axis=0), dtype=np.bool_)
