@@ -63,6 +63,29 @@ def test_axes_come_in_the_order_in_which_they_were_asked_for(backend: QubitdBack
     assert turned.sweep().data[:, :, 0] == pytest.approx(found.data[:, :, 0].T, abs=0.08)
 
 
+def test_a_circuits_parameter_and_the_labs_may_step_together(backend: QubitdBackend) -> None:
+    circuit = QuantumCircuit(2, 2)
+    circuit.sx(0)
+    circuit.rz(THETA, 0)
+    circuit.sx(0)
+    circuit.x(1)
+    circuit.measure([0, 1], [0, 1])
+    half, full = (backend.calibration().value(name) for name in ("q0.sx.amplitude", "q1.x.amplitude"))
+    sweep = {
+        "q1.x.amplitude": [0.0, full],
+        ("q0.sx.amplitude", THETA): [[half, half, 0.0], [0.0, np.pi, 0.3]],
+    }
+    job = backend.run(circuit, sweep=sweep, shots=1000, seed_simulator=1)
+    job.wait_for_final_state()
+    found = job.sweep()
+    assert found.data[:, :, 0] == pytest.approx(np.array([[1.0, 0.0, 0.0]] * 2), abs=0.06)
+    assert found.data[:, :, 1] == pytest.approx(np.array([[0.0] * 3, [1.0] * 3]), abs=0.06)
+    assert [axis.names for axis in found.axes] == [("q1.x.amplitude",), ("q0.sx.amplitude", "theta")]
+    amplitudes, angles = found.axes[1].values
+    assert (amplitudes == np.floor(np.array([half, half, 0.0]) * 32768 + 0.5) / 32768).all()
+    assert angles.tolist() == [0.0, np.pi, 0.3]
+
+
 def test_parameters_of_a_tuple_step_together_and_delays_may_be_swept(backend: QubitdBackend) -> None:
     circuit = QuantumCircuit(2, 2)
     circuit.x([0, 1])
@@ -89,7 +112,7 @@ def test_parameters_of_a_tuple_step_together_and_delays_may_be_swept(backend: Qu
         (flips(), {}, "sweep: has no axis"),
         ([flips(), flips()], {"q0.x.amplitude": [0.1]}, "sweep: runs over 2 circuits"),
         (flips(), {3: [0.1]}, "sweep: has the axis 3; give names"),
-        (flips(), {("q0.x.amplitude", THETA): [[0.1], [0.2]]}, "sweep: has the axis"),
+        (flips(), {("q0.x.amplitude", THETA): [[0.1], [0.2]]}, "gives values for theta; the circuit's parameters are"),
         (flips(), {"q0.x.amplitude": ["a"]}, "that are no numbers"),
         (flips(), {"q0.x.amplitude": []}, r"has values of shape \(1, 0\)"),
         (flips(), {"q0.x.amplitude": [float("nan")]}, "finite numbers"),

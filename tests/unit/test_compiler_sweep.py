@@ -9,9 +9,11 @@ import pytest
 
 from qubitd.compiler.compile import Compiled, compile_circuits
 from qubitd.compiler.device_file import load_device
+from qubitd.core.bindings import FromColumn
 from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.errors import InvalidCircuitError
 from qubitd.core.program import Program
+from qubitd.core.register_grid import RegisterGrid
 from qubitd.core.sweep import Sweep, SweepAxis
 
 FILE = load_device("line5")
@@ -103,6 +105,33 @@ def test_the_values_returned_are_those_played() -> None:
     np.testing.assert_array_equal(job.sweep.axes[0].values, [[40e-9, 50e-9]])
     np.testing.assert_array_equal(job.sweep.axes[1].values, [[1 / 3]])
     assert [drive(p)[3] for p in job.programs()] == [40, 50]
+
+
+def test_what_goes_into_registers_is_rounded_to_their_steps() -> None:
+    grid = RegisterGrid(amplitude=1 / 8, most_amplitude=7 / 8, frequency=0.25, phase=1e-3)
+    sweep = Sweep(
+        axes=(
+            axis("q0.x.amplitude", values=[[-0.3, 0.0625, 0.95]]),
+            axis("q0.frequency", "q0.readout.frequency", values=[[6e9 + 0.1], [7.48e9 - 0.4]]),
+        )
+    )
+    job = compile_circuits(FILE.device, SNAPSHOT, pack([RABI]), sweep, grid=grid)
+    assert job.sweep.axes[0].values.tolist() == [[-0.25, 0.125, 0.875]]
+    assert job.sweep.axes[1].values.tolist() == [[6e9], [7.48e9 - 0.5]]
+    assert [drive(p)[0] for p in job.programs()] == [-0.25, 0.125, 0.875]
+
+
+def test_parameters_may_step_together_with_the_bindings_of_one_circuit() -> None:
+    turned = CircuitBuilder(name="turned", num_qubits=5, num_clbits=5)
+    turned.add("rz", 0, params=(FromColumn(column=0),)).add("x", 0).measure(0, 0).bind(np.array([[0.1], [0.2]]))
+    sweep = Sweep(
+        axes=(axis("q0.frequency", values=[[6.0e9, 6.1e9]]),), along=axis("q0.x.amplitude", values=[[0.1, 0.2]])
+    )
+    job = compile_circuits(FILE.device, SNAPSHOT, pack([turned]), sweep)
+    assert [drive(p)[:2] for p in job.programs()] == [(0.1, 6.0e9), (0.1, 6.1e9), (0.2, 6.0e9), (0.2, 6.1e9)]
+    assert [point["q0.x.amplitude"] for point in job.sweep.points()] == [0.1, 0.1, 0.2, 0.2]
+    with pytest.raises(InvalidCircuitError, match="steps through 2 values with the bindings of one circuit; the job's"):
+        compile_circuits(FILE.device, SNAPSHOT, pack([turned, turned]), sweep)
 
 
 @pytest.mark.parametrize(

@@ -150,9 +150,10 @@ class ProgramResult:
     """Classical bit of each column of `iq`."""
     assignment: tuple[Assignment, ...] = ()
     """By classical bit, for those that a measurement writes; without an entry the calibration states none."""
-
     traces: tuple[Trace, ...] = ()
     """One per feedline."""
+    played: tuple[tuple[str, float], ...] = ()
+    """What each parameter of the sweep was at this point, as it was played: rounded to the controller's registers."""
 
     @property
     def kept(self) -> int:

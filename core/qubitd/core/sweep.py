@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,48 +34,58 @@ class SweepAxis:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Sweep:
-    """The product of its axes, the last running fastest. Without axes: one point that changes nothing."""
+    """The product of its axes, the last running fastest. Without axes: one point that changes nothing.
+
+    A case of a circuit is one of its bindings at one point: number binding x points + point.
+    """
 
     axes: tuple[SweepAxis, ...] = ()
+    along: SweepAxis | None = None
+    """Parameters that step together with the bindings of the job's one circuit, a column for each binding."""
 
     def __post_init__(self) -> None:
-        times = Counter(name for axis in self.axes for name in axis.names)
+        times = Counter(self.names)
         twice = sorted(name for name, count in times.items() if count > 1)
         if twice:
             raise _invalid("sweep", f"{', '.join(twice)} stands on more than one axis")
 
     @property
+    def every_axis(self) -> tuple[SweepAxis, ...]:
+        """All axes, the one along the bindings last."""
+        return self.axes if self.along is None else (*self.axes, self.along)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All parameters that it changes."""
+        return tuple(name for axis in self.every_axis for name in axis.names)
+
+    @property
     def shape(self) -> tuple[int, ...]:
-        """Points along each axis."""
+        """Points along each axis of the grid."""
         return tuple(axis.values.shape[1] for axis in self.axes)
 
     @property
     def num_points(self) -> int:
-        """Points of the whole grid."""
+        """Points of the grid, for each binding."""
         return math.prod(self.shape)
 
     def points(self) -> Iterator[dict[str, float]]:
-        """Give the parameter values of each point, the last axis running fastest."""
-        for index in itertools.product(*(range(n) for n in self.shape)):
-            yield self._at(index)
+        """Give the parameter values of each case, binding by binding if these have values of their own."""
+        bindings = 1 if self.along is None else self.along.values.shape[1]
+        return (self.point(case) for case in range(bindings * self.num_points))
 
-    def point(self, number: int) -> dict[str, float]:
-        """Give the parameter values of one point, as it stands in `points`."""
-        return self._at(np.unravel_index(number, self.shape) if self.axes else ())
+    def point(self, case: int) -> dict[str, float]:
+        """Give the parameter values of one case."""
+        return {name: float(values[0]) for name, values in self.at(np.array([case])).items()}
 
-    def at(self, numbers: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
-        """Give the parameter values of some points, by their places in `points`, as an array for each name."""
-        index = np.unravel_index(numbers, self.shape) if self.axes else ()
+    def at(self, cases: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+        """Give the parameter values of some cases, as an array for each name."""
+        bindings, points = np.divmod(cases, self.num_points)
+        index = np.unravel_index(points, self.shape) if self.axes else ()
+        places = index if self.along is None else (*index, bindings)
         return {
-            name: axis.values[row, i]
-            for axis, i in zip(self.axes, index, strict=True)
-            for row, name in enumerate(axis.names)
-        }
-
-    def _at(self, index: Iterable[SupportsIndex]) -> dict[str, float]:
-        return {
-            name: float(axis.values[row, i])
-            for axis, i in zip(self.axes, index, strict=True)
+            name: axis.values[row, place]
+            for axis, place in zip(self.every_axis, places, strict=True)
             for row, name in enumerate(axis.names)
         }
 

@@ -13,6 +13,7 @@ from qubitd.core.capacity import Capacity
 from qubitd.core.feedforward import FeedForward
 from qubitd.core.job import Trace
 from qubitd.core.program import Chunk
+from qubitd.core.register_grid import RegisterGrid
 
 
 class Assembly(Protocol):
@@ -80,6 +81,11 @@ class Controller(Protocol):
     @property
     def capacity(self) -> Capacity:
         """What its memories hold."""
+        ...
+
+    @property
+    def grid(self) -> RegisterGrid:
+        """The steps in which its registers count."""
         ...
 
     @property

@@ -323,15 +323,22 @@ class Sweep(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     AXES_FIELD_NUMBER: builtins.int
+    ALONG_FIELD_NUMBER: builtins.int
     @property
     def axes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SweepAxis]:
         """At most 8."""
+
+    @property
+    def along(self) -> Global___SweepAxis:
+        """Parameters that step together with the bindings of the job's one circuit: as many points as there are bindings."""
 
     def __init__(
         self,
         *,
         axes: collections.abc.Iterable[Global___SweepAxis] | None = ...,
+        along: Global___SweepAxis | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["axes", b"axes"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["along", b"along"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["along", b"along", "axes", b"axes"]) -> None: ...
 
 Global___Sweep: typing_extensions.TypeAlias = Sweep

@@ -986,6 +986,7 @@ class ProgramResult(google.protobuf.message.Message):
     DISCARDED_FIELD_NUMBER: builtins.int
     ASSIGNMENT_FIELD_NUMBER: builtins.int
     TRACES_FIELD_NUMBER: builtins.int
+    PLAYED_FIELD_NUMBER: builtins.int
     program: builtins.int
     """(Circuits and bindings before it) * grid points + point."""
     first_shot: builtins.int
@@ -1018,6 +1019,10 @@ class ProgramResult(google.protobuf.message.Message):
     def traces(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Trace]:
         """One per feedline."""
 
+    @property
+    def played(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___PlayedValue]:
+        """What each parameter of the sweep was at this grid point, as it was played: rounded to the controller's registers."""
+
     def __init__(
         self,
         *,
@@ -1032,10 +1037,33 @@ class ProgramResult(google.protobuf.message.Message):
         discarded: builtins.int = ...,
         assignment: collections.abc.Iterable[Global___Assignment] | None = ...,
         traces: collections.abc.Iterable[Global___Trace] | None = ...,
+        played: collections.abc.Iterable[Global___PlayedValue] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["assignment", b"assignment", "bits", b"bits", "bytes_per_shot", b"bytes_per_shot", "discarded", b"discarded", "first_shot", b"first_shot", "iq", b"iq", "iq_clbits", b"iq_clbits", "iq_qubits", b"iq_qubits", "program", b"program", "shots", b"shots", "traces", b"traces"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["assignment", b"assignment", "bits", b"bits", "bytes_per_shot", b"bytes_per_shot", "discarded", b"discarded", "first_shot", b"first_shot", "iq", b"iq", "iq_clbits", b"iq_clbits", "iq_qubits", b"iq_qubits", "played", b"played", "program", b"program", "shots", b"shots", "traces", b"traces"]) -> None: ...
 
 Global___ProgramResult: typing_extensions.TypeAlias = ProgramResult
+
+@typing.final
+class PlayedValue(google.protobuf.message.Message):
+    """A parameter of a sweep at one grid point."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    VALUE_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """Dotted name."""
+    value: builtins.float
+    """In the parameter's unit."""
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        value: builtins.float = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["name", b"name", "value", b"value"]) -> None: ...
+
+Global___PlayedValue: typing_extensions.TypeAlias = PlayedValue
 
 @typing.final
 class JobsCancelRequest(google.protobuf.message.Message):

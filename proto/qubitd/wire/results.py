@@ -55,6 +55,7 @@ def encode_result(result: ProgramResult) -> jobs_pb2.ProgramResult:
         iq_clbits=result.iq_clbits,
         assignment=map(_encode_assignment, result.assignment),
         traces=map(_encode_trace, result.traces),
+        played=(jobs_pb2.PlayedValue(name=name, value=value) for name, value in result.played),
     )
     if result.iq is not None:
         message.iq = pack_column(result.iq, _COMPLEX64)
@@ -81,6 +82,7 @@ def decode_result(message: jobs_pb2.ProgramResult) -> ProgramResult:
         discarded=check_count(message.discarded, where=f"{where}, discarded", most=shots),
         assignment=tuple(_decode_assignment(one, where) for one in message.assignment),
         traces=tuple(_decode_trace(one, where) for one in message.traces),
+        played=tuple((one.name, check_finite(one.value, where=f"{where}, {one.name}")) for one in message.played),
     )
     if empty.traces:
         return empty

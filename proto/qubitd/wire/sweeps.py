@@ -18,9 +18,8 @@ MAX_POINTS = 1_000_000
 
 def encode_sweep(sweep: Sweep) -> circuits_pb2.Sweep:
     """Give the message of a sweep."""
-    return circuits_pb2.Sweep(
-        axes=[circuits_pb2.SweepAxis(names=axis.names, values=pack_column(axis.values, FLOAT64)) for axis in sweep.axes]
-    )
+    along = None if sweep.along is None else _encode_axis(sweep.along)
+    return circuits_pb2.Sweep(axes=map(_encode_axis, sweep.axes), along=along)
 
 
 def decode_sweep(message: circuits_pb2.Sweep) -> Sweep:
@@ -30,18 +29,24 @@ def decode_sweep(message: circuits_pb2.Sweep) -> Sweep:
         MalformedMessageError: an axis is too long, uneven, or holds a value that is not finite.
     """
     check_count(len(message.axes), where="sweep, number of axes", most=MAX_AXES)
-    names = sum(len(axis.names) for axis in message.axes)
+    names = sum(len(axis.names) for axis in (*message.axes, message.along))
     check_count(names, where="sweep, number of names on all axes", most=MAX_NAMES)
     try:
-        sweep = Sweep(axes=tuple(_decode_axis(axis, index) for index, axis in enumerate(message.axes)))
+        axes = tuple(_decode_axis(axis, f"sweep axis {index}") for index, axis in enumerate(message.axes))
+        has_along = message.HasField("along")
+        sweep = Sweep(axes=axes, along=_decode_axis(message.along, "sweep, along") if has_along else None)
     except InvalidCircuitError as error:
         raise MalformedMessageError(error.problems) from error
-    check_count(math.prod(sweep.shape), where="sweep, number of grid points", least=1, most=MAX_POINTS)
+    bindings = 1 if sweep.along is None else sweep.along.values.shape[1]
+    check_count(math.prod(sweep.shape) * bindings, where="sweep, number of grid points", least=1, most=MAX_POINTS)
     return sweep
 
 
-def _decode_axis(message: circuits_pb2.SweepAxis, index: int) -> SweepAxis:
-    where = f"sweep axis {index}"
+def _encode_axis(axis: SweepAxis) -> circuits_pb2.SweepAxis:
+    return circuits_pb2.SweepAxis(names=axis.names, values=pack_column(axis.values, FLOAT64))
+
+
+def _decode_axis(message: circuits_pb2.SweepAxis, where: str) -> SweepAxis:
     check_count(len(message.names), where=f"{where}, number of names", least=1, most=MAX_NAMES)
     names = tuple(check_text(n, where=f"{where}, name", least=1, most=MAX_PARAMETER_NAME) for n in message.names)
     values = column(message.values, FLOAT64, where=f"{where}, values")

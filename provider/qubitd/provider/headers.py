@@ -83,7 +83,7 @@ def read_header(data: bytes, *, num_programs: int) -> JobHeader:
             Axis(
                 names=tuple(axis["names"]),
                 values=np.array(axis["values"], dtype=np.float64),
-                is_calibration=bool(axis["is_calibration"]),
+                is_lab=tuple(bool(lab) for lab in axis["is_lab"]),
             )
             for axis in document.get("axes", ())
         )
@@ -109,8 +109,7 @@ def _dump(header: JobHeader, *, with_metadata: bool) -> bytes:
     document = {"form": FORM, "memory": header.memory, "circuits": circuits}
     if header.axes:
         document["axes"] = [
-            {"names": axis.names, "values": axis.values.tolist(), "is_calibration": axis.is_calibration}
-            for axis in header.axes
+            {"names": axis.names, "values": axis.values.tolist(), "is_lab": axis.is_lab} for axis in header.axes
         ]
     return json.dumps(document, separators=(",", ":")).encode()
 

@@ -1,13 +1,14 @@
 """Sweeps: a circuit over a grid of calibration parameters and circuit parameters, and its result as a labelled array.
 
-Each entry of the mapping is an axis of the grid, in its order; a tuple of parameters steps together along one axis.
+Each entry of the mapping is an axis of the grid, in its order; a tuple of parameters steps together along one axis,
+whether they are the lab's or the circuit's.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -30,8 +31,18 @@ class Axis:
     """Parameters that step together: `q0.x.amplitude`, or a circuit parameter's name."""
     values: Floats
     """Shape (names, points), in the parameters' units."""
-    is_calibration: bool
-    """Whether these are the lab's parameters, or the circuit's own."""
+    is_lab: tuple[bool, ...]
+    """Whether each is one of the lab's parameters, or the circuit's own."""
+
+    @property
+    def is_calibration(self) -> bool:
+        """Whether all are the lab's: such axes run fastest."""
+        return all(self.is_lab)
+
+    @property
+    def points(self) -> int:
+        """Points along the axis."""
+        return len(self.values[0])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -47,7 +58,7 @@ class SweepResult:
     @property
     def shape(self) -> tuple[int, ...]:
         """Points along each axis."""
-        return tuple(axis.values.shape[1] for axis in self.axes)
+        return tuple(axis.points for axis in self.axes)
 
 
 def read_axes(circuits: Sequence[QuantumCircuit], sweep: Mapping[Any, Any], parameter_values: Any) -> tuple[Axis, ...]:
@@ -63,7 +74,7 @@ def read_axes(circuits: Sequence[QuantumCircuit], sweep: Mapping[Any, Any], para
     axes = tuple(_axis(key, values) for key, values in sweep.items())
     if not axes:
         raise _refused("has no axis; leave it out, or give one such as {'q0.x.amplitude': values}")
-    given = {name for axis in axes if not axis.is_calibration for name in axis.names}
+    given = {name for axis in axes for name, lab in zip(axis.names, axis.is_lab, strict=True) if not lab}
     wanted = {parameter.name for parameter in circuits[0].parameters}
     if given != wanted:
         raise _refused(f"gives values for {_listed(given)}; the circuit's parameters are {_listed(wanted)}")
@@ -72,43 +83,72 @@ def read_axes(circuits: Sequence[QuantumCircuit], sweep: Mapping[Any, Any], para
 
 def binding_rows(circuit: QuantumCircuit, axes: Iterable[Axis]) -> Floats | None:
     """Give the grid of the circuit's own parameters as rows, columns as in `circuit.parameters`; None without any."""
+    columns = _binding_columns(axes)
+    return np.column_stack([columns[parameter.name] for parameter in circuit.parameters]) if columns else None
+
+
+def calibration_sweep(axes: Sequence[Axis]) -> Sweep:
+    """Give the grid of the lab's parameters; those that step with the circuit's own go along its bindings."""
+    columns = _binding_columns(axes)
+    names = [name for a in axes if not a.is_calibration for name, lab in zip(a.names, a.is_lab, strict=True) if lab]
+    return Sweep(
+        axes=tuple(SweepAxis(names=a.names, values=a.values) for a in axes if a.is_calibration),
+        along=SweepAxis(names=tuple(names), values=np.stack([columns[name] for name in names])) if names else None,
+    )
+
+
+def _binding_columns(axes: Iterable[Axis]) -> dict[str, Floats]:
+    """Give what all parameters of the circuit's own axes are at each binding: the product of these axes."""
     own = [axis for axis in axes if not axis.is_calibration]
-    if not own:
-        return None
-    places = np.meshgrid(*(np.arange(axis.values.shape[1]) for axis in own), indexing="ij")
-    column = {
+    places = np.meshgrid(*(np.arange(axis.points) for axis in own), indexing="ij")
+    return {
         name: axis.values[row, place.ravel()]
         for axis, place in zip(own, places, strict=True)
         for row, name in enumerate(axis.names)
     }
-    return np.column_stack([column[parameter.name] for parameter in circuit.parameters])
-
-
-def calibration_sweep(axes: Iterable[Axis]) -> Sweep:
-    """Give the grid of the lab's parameters."""
-    return Sweep(axes=tuple(SweepAxis(names=a.names, values=a.values) for a in axes if a.is_calibration))
 
 
 def labelled(axes: tuple[Axis, ...], slots: int, pieces: Iterable[ProgramResult]) -> SweepResult:
     """Put what has come so far into the grid.
 
     Args:
-        axes: as they were asked for.
+        axes: as they were asked for; those of the lab's parameters come back as they were played.
         slots: classical bits of the circuit.
         pieces: of the result; programs count through the circuit's own parameters first, then the lab's.
     """
-    points = math.prod(axis.values.shape[1] for axis in axes)
+    points = math.prod(axis.points for axis in axes)
     sums = np.zeros((points, slots), dtype=np.complex128)
     shots = np.zeros((points, slots))
     has_points = False
+    pieces = list(pieces)
     for piece in pieces:
         has_points = has_points or piece.bits is None
         values, clbits = _means(piece, slots)
         sums[piece.program, clbits] += piece.kept * values
         shots[piece.program, clbits] += piece.kept
+    axes = _as_played(axes, pieces)
     mean = np.full(sums.shape, np.nan, dtype=np.complex128)
     np.divide(sums, shots, out=mean, where=shots > 0)
     return SweepResult(axes=axes, data=_in_order(axes, mean if has_points else mean.real))
+
+
+def _as_played(axes: tuple[Axis, ...], pieces: Iterable[ProgramResult]) -> tuple[Axis, ...]:
+    """Put the values that were played in the place of those that were asked for."""
+    order = _run_order(axes)
+    shape = [axes[i].points for i in order]
+    values = [axis.values.copy() for axis in axes]
+    for piece in pieces:
+        played, places = dict(piece.played), np.unravel_index(piece.program, shape)
+        for i, place in zip(order, places, strict=True):
+            for row, name in enumerate(axes[i].names):
+                if axes[i].is_lab[row] and name in played:
+                    values[i][row, place] = played[name]
+    return tuple(replace(axis, values=found) for axis, found in zip(axes, values, strict=True))
+
+
+def _run_order(axes: tuple[Axis, ...]) -> list[int]:
+    """Programs run through the circuit's own axes first, then the lab's."""
+    return [i for i, a in enumerate(axes) if not a.is_calibration] + [i for i, a in enumerate(axes) if a.is_calibration]
 
 
 def _means(piece: ProgramResult, slots: int) -> tuple[NDArray[Any], Sequence[int]]:
@@ -121,16 +161,15 @@ def _means(piece: ProgramResult, slots: int) -> tuple[NDArray[Any], Sequence[int
 
 
 def _in_order(axes: tuple[Axis, ...], table: NDArray[Any]) -> NDArray[Any]:
-    """Programs run through the circuit's own axes first; give the axes in the order in which they were asked for."""
-    run = [i for i, a in enumerate(axes) if not a.is_calibration] + [i for i, a in enumerate(axes) if a.is_calibration]
-    grid = table.reshape(*(axes[i].values.shape[1] for i in run), table.shape[1])
+    """Give the axes in the order in which they were asked for."""
+    run = _run_order(axes)
+    grid = table.reshape(*(axes[i].points for i in run), table.shape[1])
     return np.moveaxis(grid, range(len(run)), run)
 
 
 def _axis(key: Any, values: Any) -> Axis:
     keys = key if isinstance(key, tuple) else (key,)
-    kinds = {isinstance(one, str) for one in keys}
-    if not keys or not all(isinstance(one, str | Parameter) for one in keys) or len(kinds) != 1:
+    if not keys or not all(isinstance(one, str | Parameter) for one in keys):
         raise _refused(f"has the axis {key!r}; give names of the lab's parameters, or parameters of the circuit")
     names = tuple(one if isinstance(one, str) else one.name for one in keys)
     try:
@@ -140,7 +179,7 @@ def _axis(key: Any, values: Any) -> Axis:
     if rows.ndim != 2 or len(rows) != len(names) or not rows.shape[1] or not np.isfinite(rows).all():
         what = f"has values of shape {rows.shape} for {_listed(names)}; give ({len(names)}, points) finite numbers"
         raise _refused(what)
-    return Axis(names=names, values=rows, is_calibration=True in kinds)
+    return Axis(names=names, values=rows, is_lab=tuple(isinstance(one, str) for one in keys))
 
 
 def _listed(names: Iterable[str]) -> str:

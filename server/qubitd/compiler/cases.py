@@ -46,7 +46,7 @@ def program_blocks(
 
 
 def _is_single(circuit: Circuit, sweep: Sweep) -> bool:
-    return not sweep.axes and circuit.bindings is None
+    return not sweep.names and circuit.bindings is None
 
 
 def _one_by_one(
@@ -54,8 +54,7 @@ def _one_by_one(
 ) -> Iterator[tuple[Program, ...]]:
     maker = DynamicMaker(pipeline, index, dynamic)
     for case in range(first, pipeline.batch.circuits[index].num_bindings * sweep.num_points):
-        binding, point = divmod(case, sweep.num_points)
-        yield (maker.program(binding, sweep.point(point)),)
+        yield (maker.program(case // sweep.num_points, sweep.point(case)),)
 
 
 def _side_by_side(pipeline: Pipeline, circuits: range) -> Iterator[tuple[Program, ...]]:
@@ -71,7 +70,7 @@ def _cases(pipeline: Pipeline, index: int, sweep: Sweep, first: int) -> Iterator
     total = pipeline.batch.circuits[index].num_bindings * points
     while first < total:
         chosen = np.arange(first, min(first + maker.most, total))
-        point = sweep.at(chosen % points)
+        point = sweep.at(chosen)
         count = _alike([values for name, values in point.items() if name in maker.shaping], len(chosen))
         yield maker.programs(chosen[:count] // points, {name: values[:count] for name, values in point.items()})
         first += count

@@ -31,6 +31,7 @@ from qubitd.core.feedforward import FeedForward
 from qubitd.core.job import Decoupling, JobSpec, MeasLevel, Scheduling
 from qubitd.core.program import Program
 from qubitd.core.properties import gate_ticks
+from qubitd.core.register_grid import EXACT, RegisterGrid
 from qubitd.core.snapshot import Snapshot
 from qubitd.core.sweep import Sweep
 from qubitd.core.ticks import to_ticks
@@ -47,7 +48,7 @@ class Compiled:
     """As it is played: with heralds, if the job asks for them."""
     scheduling: Scheduling
     sweep: Sweep
-    """With the values that are played. (What a driver rounds to its registers comes on top.)"""
+    """With the values that are played."""
     reset: int
     """Ticks of passive reset before each program: the longest of any qubit."""
     log: tuple[str, ...]
@@ -79,6 +80,7 @@ def compile_circuits(
     sweep: Sweep | None = None,
     *,
     feedforward: FeedForward | None = None,
+    grid: RegisterGrid = EXACT,
 ) -> Compiled:
     """Check circuits against a device and a calibration; their programs are made later.
 
@@ -88,20 +90,26 @@ def compile_circuits(
         batch: the circuits.
         sweep: over parameters of the calibration.
         feedforward: what the controller can do with outcomes; None for nothing.
+        grid: of the controller's registers.
 
     Raises:
         InvalidCircuitError: with every problem of the batch, or else of the sweep.
         InvalidCalibrationError: no qubit has a `reset.duration`.
     """
     spec = JobSpec(batch=batch, sweep=sweep or Sweep(), shots=1)
-    return _compile(device, snapshot, spec, (), feedforward)
+    return _compile(device, snapshot, spec, (), feedforward, grid)
 
 
 def compile_job(
-    device: Device, snapshot: Snapshot, spec: JobSpec, *, feedforward: FeedForward | None = None
+    device: Device,
+    snapshot: Snapshot,
+    spec: JobSpec,
+    *,
+    feedforward: FeedForward | None = None,
+    grid: RegisterGrid = EXACT,
 ) -> Compiled:
     """Check all that a job asks for; as `compile_circuits`, and its number of shots too."""
-    return _compile(device, snapshot, spec, check_shots(device, spec.shots), feedforward)
+    return _compile(device, snapshot, spec, check_shots(device, spec.shots), feedforward, grid)
 
 
 def passive_reset(device: Device, snapshot: Snapshot) -> int:
@@ -124,6 +132,7 @@ def _compile(
     spec: JobSpec,
     problems: tuple[Problem, ...],
     feedforward: FeedForward | None,
+    grid: RegisterGrid,
 ) -> Compiled:
     gates = calibrated_gates(device, snapshot)
     found = check_batch(gates, spec.batch)
@@ -139,7 +148,7 @@ def _compile(
         raise InvalidCircuitError(problems)
     dynamic = dynamic_circuits(flat, feedforward)
     batch = flat.batch
-    swept = check_sweep(gates, batch, spec.sweep)
+    swept = check_sweep(gates, batch, spec.sweep, grid)
     problems = swept.problems + dynamic_problems(Pipeline(gates, batch, spec.scheduling), dynamic)
     if problems:
         raise InvalidCircuitError(problems)
@@ -155,7 +164,7 @@ def _compile(
 
 
 def _decoupling_problems(gates: CalibratedGates, spec: JobSpec, flat: Flattened) -> tuple[Problem, ...]:
-    swept = frozenset(name for axis in spec.sweep.axes for name in axis.names)
+    swept = frozenset(spec.sweep.names)
     what = "looks at outcomes while it runs, which goes without dynamical decoupling; leave dd out"
     dynamic = (Problem(where=circuit_name(i, spec.batch.circuits[i]), what=what, circuit=i) for i in flat.guards)
     return (*decoupling_problems(gates.device, swept), *dynamic)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import itertools
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,11 +15,12 @@ from qubitd.compiler.check import MAX_PROBLEMS, circuit_name, limited_log
 from qubitd.compiler.columns import gather
 from qubitd.compiler.gate_table import GateKey, distinct_gates, gate_operations
 from qubitd.compiler.memory import entries_of, structure_of
-from qubitd.compiler.templates import on_grid_parameters
+from qubitd.compiler.templates import on_grid_parameters, register_parameters
 from qubitd.core.circuit import Circuit, CircuitBatch, Operation
 from qubitd.core.device import PulseGate
 from qubitd.core.errors import InvalidCalibrationError, Problem
 from qubitd.core.plausibility import value_problem
+from qubitd.core.register_grid import Register, RegisterGrid
 from qubitd.core.sweep import Sweep, SweepAxis
 from qubitd.core.ticks import GRID_TOLERANCE, nearest_ticks, to_seconds
 
@@ -31,24 +32,33 @@ class CheckedSweep:
     problems: tuple[Problem, ...]
     log: tuple[str, ...]
     sweep: Sweep
-    """With the values that are played: durations in whole ticks."""
+    """With the values that are played: durations in whole ticks, the others as registers hold them."""
 
 
-def check_sweep(gates: CalibratedGates, batch: CircuitBatch, sweep: Sweep) -> CheckedSweep:
-    """Check a sweep over a batch in which no problem was found."""
-    if not sweep.axes:
+def check_sweep(gates: CalibratedGates, batch: CircuitBatch, sweep: Sweep, grid: RegisterGrid) -> CheckedSweep:
+    """Check a sweep over a batch in which no problem was found; `grid` is that of the controller's registers."""
+    if not sweep.names:
         return CheckedSweep(problems=(), log=(), sweep=sweep)
+    if sweep.along is not None and [c.num_bindings for c in batch.circuits] != [sweep.along.values.shape[1]]:
+        return CheckedSweep(problems=(_unpaired(batch, sweep.along),), log=(), sweep=sweep)
     played = _played(gates, batch)
-    swept = [(name, values) for axis in sweep.axes for name, values in zip(axis.names, axis.values, strict=True)]
+    swept = [(name, values) for axis in sweep.every_axis for name, values in zip(axis.names, axis.values, strict=True)]
     wrong = (problem for name, values in swept for problem in _axis_problems(gates, name, values, played))
     problems = list(itertools.islice(wrong, MAX_PROBLEMS))
     if problems:
         return CheckedSweep(problems=tuple(problems), log=(), sweep=sweep)
-    rounded = Sweep(axes=tuple(_in_ticks(axis, played.on_grid) for axis in sweep.axes))
+    along = None if sweep.along is None else _as_played(sweep.along, played, grid)
+    rounded = Sweep(axes=tuple(_as_played(axis, played, grid) for axis in sweep.axes), along=along)
     if not played.on_grid.isdisjoint(name for name, _ in swept):
         problems = list(_point_problems(gates, rounded, played))
     log = limited_log(line for name, _ in swept for line in _unaffected(name, batch, played))
     return CheckedSweep(problems=tuple(problems), log=log, sweep=rounded)
+
+
+def _unpaired(batch: CircuitBatch, along: SweepAxis) -> Problem:
+    bindings = ", ".join(str(circuit.num_bindings) for circuit in batch.circuits[:MAX_PROBLEMS])
+    what = f"steps through {along.values.shape[1]} values with the bindings of one circuit; the job's have {bindings}"
+    return Problem(where=f"sweep of {', '.join(along.names)}", what=what)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +73,8 @@ class _Played:
     """Parameters that any circuit is played or read with."""
     on_grid: frozenset[str]
     """Those that are durations."""
+    registers: Mapping[str, Register]
+    """Those that go into registers as they are."""
 
 
 def _played(gates: CalibratedGates, batch: CircuitBatch) -> _Played:
@@ -77,6 +89,7 @@ def _played(gates: CalibratedGates, batch: CircuitBatch) -> _Played:
         by_circuit=tuple(by_circuit),
         by_any=frozenset[str]().union(*by_circuit),
         on_grid=_on_grid(gates, keys),
+        registers=_registers(gates, keys),
     )
 
 
@@ -105,6 +118,15 @@ def _on_grid(gates: CalibratedGates, keys: Iterable[GateKey]) -> frozenset[str]:
         if isinstance(gate, PulseGate):
             names |= on_grid_parameters(gates.device, gate, key.operands)
     return frozenset(names)
+
+
+def _registers(gates: CalibratedGates, keys: Iterable[GateKey]) -> dict[str, Register]:
+    found: dict[str, Register] = {}
+    for key in keys:
+        gate = gates.device.gates[key.name]
+        if isinstance(gate, PulseGate):
+            found |= register_parameters(gates.device, gate, key.operands)
+    return found
 
 
 def _axis_problems(
@@ -140,12 +162,15 @@ def _point_problems(gates: CalibratedGates, sweep: Sweep, played: _Played) -> It
             return
 
 
-def _in_ticks(axis: SweepAxis, on_grid: Collection[str]) -> SweepAxis:
-    rows = [
-        [to_seconds(int(ticks)) for ticks in nearest_ticks(values)] if name in on_grid else values
-        for name, values in zip(axis.names, axis.values, strict=True)
-    ]
+def _as_played(axis: SweepAxis, played: _Played, grid: RegisterGrid) -> SweepAxis:
+    rows = [_rounded(name, values, played, grid) for name, values in zip(axis.names, axis.values, strict=True)]
     return SweepAxis(names=axis.names, values=np.array(rows, dtype=np.float64))
+
+
+def _rounded(name: str, values: NDArray[np.float64], played: _Played, grid: RegisterGrid) -> NDArray[np.float64]:
+    if name in played.on_grid:
+        return np.array([to_seconds(int(ticks)) for ticks in nearest_ticks(values)])
+    return grid.played(played.registers[name], values) if name in played.registers else values
 
 
 def _unaffected(name: str, batch: CircuitBatch, played: _Played) -> Iterator[str]:

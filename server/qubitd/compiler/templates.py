@@ -19,6 +19,7 @@ from qubitd.core.device import (
 )
 from qubitd.core.envelope import KERNEL_FIELDS, SHAPE_FIELDS
 from qubitd.core.errors import InvalidDeviceError, Problem
+from qubitd.core.register_grid import Register
 
 
 def pulse_gates(device: Device) -> Iterator[tuple[PulseGate, tuple[int, ...]]]:
@@ -62,6 +63,29 @@ def on_grid_parameters(device: Device, gate: PulseGate, operands: tuple[int, ...
             case _:
                 assert_never(step)
     return frozenset(parameter_name(device, operands, n) for n in durations if isinstance(n, Reference))
+
+
+def register_parameters(device: Device, gate: PulseGate, operands: tuple[int, ...]) -> dict[str, Register]:
+    """Name the parameters of a pulse gate that go into registers as they are, and what these hold."""
+    found: dict[str, Register] = {}
+    view = view_of(gate, operands)
+    for step in gate.steps:
+        numbers: list[tuple[Number, Register]] = []
+        match step:
+            case PlayStep():
+                numbers += [(step.amplitude, Register.AMPLITUDE), (step.phase, Register.PHASE)]
+                name = device.qubits[play_qubit(device, step, view)]
+                tones = {"drive": f"{name}.frequency", "readout": f"{name}.readout.frequency"}
+                if step.line in tones:
+                    found[tones[step.line]] = Register.FREQUENCY
+            case ShiftPhaseStep():
+                numbers.append((step.phase, Register.PHASE))
+            case AcquireStep():
+                found[f"{device.qubits[view[step.operand]]}.readout.frequency"] = Register.FREQUENCY
+            case _:
+                assert_never(step)
+        found |= {parameter_name(device, operands, n): kind for n, kind in numbers if isinstance(n, Reference)}
+    return found
 
 
 def lines_of(device: Device) -> tuple[str, ...]:

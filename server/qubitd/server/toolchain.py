@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from itertools import pairwise
 
@@ -23,6 +23,7 @@ from qubitd.core.job import JobSpec, MeasLevel, ProgramResult
 from qubitd.core.plan import JobPlan, StagePlan
 from qubitd.core.program import Chunk, Program
 from qubitd.core.snapshot import Snapshot
+from qubitd.core.sweep import Sweep
 from qubitd.drivers.controller import Assembly, Controller, Readings
 from qubitd.server.events import Dated, Stage, reached
 from qubitd.server.limits import MAX_JOB_SECONDS
@@ -55,6 +56,7 @@ class Compiled:
     """A job that can run under one revision."""
 
     spec: JobSpec
+    """With the values of its sweep as they are played."""
     snapshot: Snapshot
     parts: Iterator[Part]
     """Made as they are taken, once."""
@@ -119,6 +121,7 @@ class Toolchain:
             return self._again(known, snapshot)
         decoded = decode_spec(parse(jobs_pb2.JobSpec, spec))
         job = self._checked(decoded, snapshot)
+        decoded = replace(decoded, sweep=job.sweep)
         checked = reached(Stage.CHECKED, self._now())
         pack = self._pack(job, decoded)
         found = self._surveyed(self._verified(job), pack, decoded)
@@ -159,6 +162,7 @@ class Toolchain:
         """
         decoded = decode_spec(parse(jobs_pb2.JobSpec, spec))
         job = self._checked(decoded, snapshot)
+        decoded = replace(decoded, sweep=job.sweep)
         chunks = self._pack(job, decoded)(self._verified(job), shots=decoded.shots)
         return Compiled(spec=decoded, snapshot=snapshot, parts=self._parts(chunks))
 
@@ -201,7 +205,9 @@ class Toolchain:
         )
 
     def _checked(self, spec: JobSpec, snapshot: Snapshot) -> CheckedJob:
-        return compile_job(self._device, snapshot, spec, feedforward=self._controller.feedforward)
+        return compile_job(
+            self._device, snapshot, spec, feedforward=self._controller.feedforward, grid=self._controller.grid
+        )
 
     def _parts(self, chunks: Iterator[Chunk]) -> Iterator[Part]:
         return (Part(chunk=chunk, assemble=partial(self._controller.assemble, chunk)) for chunk in chunks)
@@ -220,12 +226,18 @@ class Toolchain:
 
     def _result(self, compiled: Compiled, chunk: Chunk, offset: int, readings: Readings) -> ProgramResult:
         program, index = chunk.programs[offset], chunk.first_program + offset
+        sweep = compiled.spec.sweep
+        played = tuple(_point_of(sweep, index).items())
         if chunk.raw:
-            return ProgramResult(program=index, first_shot=chunk.first_shot, shots=chunk.shots, traces=readings.traces)
+            traces = readings.traces
+            return ProgramResult(
+                program=index, first_shot=chunk.first_shot, shots=chunk.shots, traces=traces, played=played
+            )
         iq = readings.points[offset]
         wanted = self._wanted(compiled, program, index)
         told = readings.outcomes[offset] if readings.outcomes else None
-        return program_result(program, iq, wanted, index=index, first_shot=chunk.first_shot, told=told)
+        found = program_result(program, iq, wanted, index=index, first_shot=chunk.first_shot, told=told)
+        return replace(found, played=played) if played else found
 
     def _wanted(self, compiled: Compiled, program: Program, index: int) -> Wanted:
         spec = compiled.spec
@@ -243,6 +255,11 @@ class Toolchain:
 def _snapshot_at(compiled: Compiled, index: int) -> Snapshot:
     """The job's snapshot, or that of the program's grid point if the job sweeps a discriminator."""
     sweep, snapshot = compiled.spec.sweep, compiled.snapshot
-    if any(name.endswith(_DISCRIMINATOR) for axis in sweep.axes for name in axis.names):
-        return snapshot.with_values(sweep.point(index % sweep.num_points))
+    if any(name.endswith(_DISCRIMINATOR) for name in sweep.names):
+        return snapshot.with_values(_point_of(sweep, index))
     return snapshot
+
+
+def _point_of(sweep: Sweep, index: int) -> dict[str, float]:
+    """What a program of a job is played with: if bindings have values of their own, the job has one circuit."""
+    return sweep.point(index if sweep.along is not None else index % sweep.num_points)

@@ -29,6 +29,7 @@ from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.feedforward import FeedForward
 from qubitd.core.job import JobSpec, ProgramResult
 from qubitd.core.program import Chunk
+from qubitd.core.register_grid import EXACT, RegisterGrid
 from qubitd.core.sweep import Sweep
 from qubitd.drivers.controller import Assembly, LoadReport, Readings, never
 from qubitd.drivers.errors import RunBrokenOffError
@@ -80,6 +81,7 @@ class PaperRack:
 
     capacity: FewShots = field(default_factory=lambda: FewShots(most=1000))
     feedforward: FeedForward | None = None
+    grid: RegisterGrid = EXACT
     faults: list[Exception | None] = field(default_factory=list)
     connect_faults: list[Exception] = field(default_factory=list)
     gate: threading.Event = field(default_factory=threading.Event)

@@ -12,6 +12,7 @@ from enum import Enum, auto
 from qubitd.core.capacity import Capacity
 from qubitd.core.feedforward import FeedForward
 from qubitd.core.program import Chunk
+from qubitd.core.register_grid import RegisterGrid
 from qubitd.drivers.cluster import protocol
 from qubitd.drivers.cluster.assembler import ClusterAssembler
 from qubitd.drivers.cluster.assembly import ClusterAssembly
@@ -24,6 +25,7 @@ from qubitd.drivers.cluster.known_settings import KnownSettings
 from qubitd.drivers.cluster.modules import KINDS, SEQUENCERS
 from qubitd.drivers.cluster.protocol import ACTIVE_STATES, SequencerState, scope, sequencer
 from qubitd.drivers.cluster.readout import program_iq, program_outcomes
+from qubitd.drivers.cluster.registers import REGISTER_GRID
 from qubitd.drivers.cluster.scope import trace_of
 from qubitd.drivers.cluster.settings import (
     REST,
@@ -96,6 +98,11 @@ class ClusterController:
     def capacity(self) -> Capacity:
         """What its memories hold."""
         return self._capacity
+
+    @property
+    def grid(self) -> RegisterGrid:
+        """The steps of its gains, frequencies and phases."""
+        return REGISTER_GRID
 
     @property
     def feedforward(self) -> FeedForward:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from qubitd.core.register_grid import RegisterGrid
+
 GAIN_STEPS = 32768
 """Gain registers count 32768ths of full scale."""
 _MOST_GAIN = 32767
@@ -18,6 +20,10 @@ TURN = 1_000_000_000
 """Phase registers count billionths of a turn."""
 QUARTER_TURN_UNITS = 4 * TURN
 """Quarter nanoturns in a turn."""
+
+REGISTER_GRID = RegisterGrid(
+    amplitude=1 / GAIN_STEPS, most_amplitude=_MOST_GAIN / GAIN_STEPS, frequency=1 / QUARTER_HERTZ, phase=1 / TURN
+)
 
 Ints = NDArray[np.int64]
 

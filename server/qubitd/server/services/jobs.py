@@ -213,7 +213,7 @@ class _Decoding:
 
 def _check_role(request: jobs_pb2.SubmitRequest) -> None:
     """What a job asks for may ask for a role."""
-    if request.spec.sweep.axes:
+    if request.spec.sweep.axes or request.spec.sweep.HasField("along"):
         require(Role.CALIBRATOR, "a sweep of calibration parameters")
     if request.terms.slot_id:
         require(Role.CALIBRATOR, "a job in a slot")
