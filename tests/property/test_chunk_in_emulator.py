@@ -218,7 +218,7 @@ def test_a_scan_is_one_small_loop_that_plays_what_it_would_play_written_out(
     assert isinstance(assembly, ClusterAssembly)
     assert max(load.program.count(b"\n") for load in assembly.sequencers) < 50
     folded = as_played(chunk)
-    monkeypatch.setattr(chunk_lines, "find_folds", lambda part: ())
+    monkeypatch.setattr(chunk_lines, "folded", lambda part: part)
     chunk = replace(chunk, programs=tuple(replace(program) for program in chunk.programs))
     for one, other in zip(folded, as_played(chunk), strict=True):
         np.testing.assert_array_equal(one, other)
@@ -227,6 +227,10 @@ def test_a_scan_is_one_small_loop_that_plays_what_it_would_play_written_out(
 def test_a_scan_along_no_line_is_written_out() -> None:
     assembly = CONTROLLER.assemble(rabi(np.geomspace(0.01, 0.3, 101)))
     assert isinstance(assembly, ClusterAssembly)
+    assert [(plan.nests, plan.written_out, plan.reason) for plan in assembly.loops] == [
+        ((), 101, "their numbers lie on no line once they are rounded"),
+        (((101,),), 0, ""),
+    ]
     drive, readout = assembly.sequencers
     assert drive.program.count(b"play") == 101
     assert readout.program.count(b"play") == 1

@@ -18,7 +18,7 @@ from qubitd.core.capacity import Usage
 from qubitd.core.device import Meaning
 from qubitd.core.errors import Problem
 from qubitd.core.job import Assignment, JobStatus, ProgramResult, Trace
-from qubitd.core.plan import JobPlan, ProgramPlan, StagePlan
+from qubitd.core.plan import JobPlan, LoopPlan, ProgramPlan, StagePlan
 from qubitd.core.properties import OperationProperties, QubitProperties
 from qubitd.core.snapshot import Parameter, Snapshot
 from qubitd.v1 import backends_pb2, calibrations_pb2, circuits_pb2, jobs_pb2
@@ -78,6 +78,16 @@ PLANS = st.builds(
     queue_length=COUNT,
     revision=COUNT,
     stages=st.lists(st.builds(StagePlan, name=TEXT, seconds=POSITIVE), max_size=3).map(tuple),
+    loops=st.lists(
+        st.builds(
+            LoopPlan,
+            sequencer=TEXT,
+            nests=st.lists(st.lists(st.integers(1, 2**31), max_size=3).map(tuple), max_size=3).map(tuple),
+            written_out=st.integers(0, 2**31),
+            reason=TEXT,
+        ),
+        max_size=3,
+    ).map(tuple),
     log=st.lists(TEXT, max_size=3).map(tuple),
 )
 PARAMETERS = st.builds(

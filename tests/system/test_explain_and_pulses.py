@@ -11,7 +11,7 @@ from qubitd.cli.__main__ import main
 from qubitd.cli.daemon_process import DaemonProcess
 from qubitd.cli.explain import duration, plan_lines
 from qubitd.core.capacity import Usage
-from qubitd.core.plan import JobPlan, ProgramPlan, StagePlan
+from qubitd.core.plan import JobPlan, LoopPlan, ProgramPlan, StagePlan
 
 BELL = 'OPENQASM 2.0; include "qelib1.inc"; qreg q[2]; creg c[2]; h q[0]; cx q[0], q[1]; measure q -> c;'
 WAITING = (
@@ -36,6 +36,10 @@ def test_a_plan_is_written_for_people() -> None:
         queue_length=1,
         revision=3,
         stages=(StagePlan(name="check", seconds=2e-3), StagePlan(name="run", seconds=0.216)),
+        loops=(
+            LoopPlan(sequencer="slot1.seq0 (q0.drive)", nests=((4, 25),), written_out=0, reason=""),
+            LoopPlan(sequencer="slot4.seq0 (q0.flux)", nests=(), written_out=100, reason="they differ"),
+        ),
     )
     assert list(plan_lines(plan, name="line5", shots=1024)) == [
         "line5, revision 3: 1 program of 1024 shots",
@@ -43,6 +47,9 @@ def test_a_plan_is_written_for_people() -> None:
         "stages: check 2 ms, run 216 ms",
         "upload: 5547 bytes for the first chunk",
         "queue: 1 job would start before it",
+        "programs of the first chunk as loops on the controller:",
+        "  slot1.seq0 (q0.drive): 4 x 25",
+        "  slot4.seq0 (q0.flux): 100 written out, since they differ",
         "memory of the first chunk:",
         "  slot1.seq0 (q0.drive)  instructions              18 of    16384    0.1%",
     ]

@@ -31,6 +31,20 @@ class StagePlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LoopPlan:
+    """How one sequencer plays programs that are alike but for their numbers."""
+
+    sequencer: str
+    """Such as `slot1.seq0 (q0.drive)`."""
+    nests: tuple[tuple[int, ...], ...]
+    """Loops on the controller: the turns of each nest, outermost first."""
+    written_out: int
+    """Programs that are in no loop."""
+    reason: str
+    """Why not; empty if there are none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobPlan:
     """What a job would take."""
 
@@ -48,5 +62,7 @@ class JobPlan:
     """Calibration revision that was compiled for."""
     stages: tuple[StagePlan, ...] = ()
     """In their order; all of the daemon's, those before `run`, were gone through to find this out."""
+    loops: tuple[LoopPlan, ...] = ()
+    """How each sequencer plays the first chunk, if that has enough programs for a loop."""
     log: tuple[str, ...] = ()
     """Lines for the owner, such as a rounded delay."""

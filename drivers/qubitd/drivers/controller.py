@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from qubitd.core.capacity import Capacity
 from qubitd.core.feedforward import FeedForward
 from qubitd.core.job import Trace
+from qubitd.core.plan import LoopPlan
 from qubitd.core.program import Chunk
 from qubitd.core.register_grid import RegisterGrid
 
@@ -37,6 +38,11 @@ class Assembly(Protocol):
     @property
     def upload_bytes(self) -> int:
         """Bytes of programs and waveforms that are sent if the instruments hold none of them."""
+        ...
+
+    @property
+    def loops(self) -> Sequence[LoopPlan]:
+        """Which programs are played as loops of the controller, and why not the others; empty for few programs."""
         ...
 
 

@@ -1144,6 +1144,7 @@ class ExplainResponse(google.protobuf.message.Message):
     REVISION_FIELD_NUMBER: builtins.int
     LOG_FIELD_NUMBER: builtins.int
     STAGES_FIELD_NUMBER: builtins.int
+    LOOPS_FIELD_NUMBER: builtins.int
     upload_bytes: builtins.int
     """Bytes that the first chunk would send to the instruments."""
     instrument_seconds: builtins.float
@@ -1168,6 +1169,10 @@ class ExplainResponse(google.protobuf.message.Message):
     def stages(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___StagePlan]:
         """Stages in their order."""
 
+    @property
+    def loops(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___LoopPlan]:
+        """How each sequencer plays the programs of the first chunk, if there are enough for a loop."""
+
     def __init__(
         self,
         *,
@@ -1179,10 +1184,63 @@ class ExplainResponse(google.protobuf.message.Message):
         revision: builtins.int = ...,
         log: collections.abc.Iterable[builtins.str] | None = ...,
         stages: collections.abc.Iterable[Global___StagePlan] | None = ...,
+        loops: collections.abc.Iterable[Global___LoopPlan] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["instrument_seconds", b"instrument_seconds", "log", b"log", "memories", b"memories", "programs", b"programs", "queue_length", b"queue_length", "revision", b"revision", "stages", b"stages", "upload_bytes", b"upload_bytes"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["instrument_seconds", b"instrument_seconds", "log", b"log", "loops", b"loops", "memories", b"memories", "programs", b"programs", "queue_length", b"queue_length", "revision", b"revision", "stages", b"stages", "upload_bytes", b"upload_bytes"]) -> None: ...
 
 Global___ExplainResponse: typing_extensions.TypeAlias = ExplainResponse
+
+@typing.final
+class LoopPlan(google.protobuf.message.Message):
+    """How one sequencer plays programs that are alike but for their numbers."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SEQUENCER_FIELD_NUMBER: builtins.int
+    NESTS_FIELD_NUMBER: builtins.int
+    WRITTEN_OUT_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
+    sequencer: builtins.str
+    """Such as `slot1.seq0 (q0.drive)`."""
+    written_out: builtins.int
+    """Programs that are in no loop."""
+    reason: builtins.str
+    """Why not."""
+    @property
+    def nests(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___LoopNest]:
+        """Loops on the controller."""
+
+    def __init__(
+        self,
+        *,
+        sequencer: builtins.str = ...,
+        nests: collections.abc.Iterable[Global___LoopNest] | None = ...,
+        written_out: builtins.int = ...,
+        reason: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["nests", b"nests", "reason", b"reason", "sequencer", b"sequencer", "written_out", b"written_out"]) -> None: ...
+
+Global___LoopPlan: typing_extensions.TypeAlias = LoopPlan
+
+@typing.final
+class LoopNest(google.protobuf.message.Message):
+    """Loops within loops."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    TURNS_FIELD_NUMBER: builtins.int
+    @property
+    def turns(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Of each loop, outermost first."""
+
+    def __init__(
+        self,
+        *,
+        turns: collections.abc.Iterable[builtins.int] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["turns", b"turns"]) -> None: ...
+
+Global___LoopNest: typing_extensions.TypeAlias = LoopNest
 
 @typing.final
 class StagePlan(google.protobuf.message.Message):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qubitd.core.capacity import Usage
-from qubitd.core.plan import JobPlan, ProgramPlan, StagePlan
+from qubitd.core.plan import JobPlan, LoopPlan, ProgramPlan, StagePlan
 from qubitd.v1 import jobs_pb2
 from qubitd.wire.parsing import check_finite
 
@@ -24,6 +24,7 @@ def encode_plan(plan: JobPlan) -> jobs_pb2.ExplainResponse:
         queue_length=plan.queue_length,
         revision=plan.revision,
         stages=[jobs_pb2.StagePlan(name=stage.name, seconds=stage.seconds) for stage in plan.stages],
+        loops=map(_encode_loops, plan.loops),
         log=plan.log,
     )
 
@@ -55,5 +56,19 @@ def decode_plan(message: jobs_pb2.ExplainResponse) -> JobPlan:
             StagePlan(name=stage.name, seconds=check_finite(stage.seconds, where="stage, seconds"))
             for stage in message.stages
         ),
+        loops=tuple(
+            LoopPlan(
+                sequencer=one.sequencer,
+                nests=tuple(tuple(nest.turns) for nest in one.nests),
+                written_out=one.written_out,
+                reason=one.reason,
+            )
+            for one in message.loops
+        ),
         log=tuple(message.log),
     )
+
+
+def _encode_loops(plan: LoopPlan) -> jobs_pb2.LoopPlan:
+    nests = [jobs_pb2.LoopNest(turns=turns) for turns in plan.nests]
+    return jobs_pb2.LoopPlan(sequencer=plan.sequencer, nests=nests, written_out=plan.written_out, reason=plan.reason)

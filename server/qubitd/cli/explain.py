@@ -10,7 +10,7 @@ from dataclasses import asdict
 from qubitd.cli.chosen_daemon import chosen_backend, note
 from qubitd.cli.circuit_file import add_circuit, add_timing, native_circuit
 from qubitd.client import JobPlan
-from qubitd.core.plan import StagePlan
+from qubitd.core.plan import LoopPlan, StagePlan
 from qubitd.provider.qasm import read_circuit
 
 _UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))
@@ -55,11 +55,21 @@ def plan_lines(plan: JobPlan, *, name: str, shots: int) -> Iterator[str]:
         yield f"stages: {', '.join(map(_stage, plan.stages))}"
     yield f"upload: {plan.upload_bytes} bytes for the first chunk"
     yield f"queue: {plan.queue_length} {'job' if plan.queue_length == 1 else 'jobs'} would start before it"
+    if plan.loops:
+        yield "programs of the first chunk as loops on the controller:"
+        yield from map(_loops, plan.loops)
     yield "memory of the first chunk:"
     width = max((len(usage.sequencer) for usage in plan.memories), default=0)
     for usage in plan.memories:
         part = usage.used / usage.limit if usage.limit else 0.0
         yield f"  {usage.sequencer:<{width}}  {usage.memory:<19} {usage.used:>8} of {usage.limit:>8}  {part:>6.1%}"
+
+
+def _loops(plan: LoopPlan) -> str:
+    parts = [" x ".join(map(str, turns)) for turns in plan.nests]
+    if plan.written_out:
+        parts.append(f"{plan.written_out} written out, since {plan.reason}")
+    return f"  {plan.sequencer}: {', '.join(parts)}"
 
 
 def duration(seconds: float) -> str:

@@ -180,14 +180,15 @@ class Toolchain:
         look = partial(self._surveyed, pack=pack, spec=spec)
         found = explain(job, self._verified(job), look=look, capacity=pack.capacity)
         times.append(self._now())
-        upload_bytes = self._controller.assemble(found.survey.first).upload_bytes
+        assembly = self._controller.assemble(found.survey.first)
         times.append(self._now())
         seconds = [max(0, after - before) * 1e-9 for before, after in pairwise(times)]
         stages = zip(_STAGES, (*seconds, found.survey.instrument_seconds), strict=True)
         return JobPlan(
             programs=found.programs,
             memories=found.memories,
-            upload_bytes=upload_bytes,
+            upload_bytes=assembly.upload_bytes,
+            loops=tuple(assembly.loops),
             stages=tuple(StagePlan(name=name, seconds=time) for name, time in stages),
             instrument_seconds=found.survey.instrument_seconds,
             queue_length=queue_length,

@@ -28,6 +28,7 @@ from qubitd.core.capacity import Usage
 from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.feedforward import FeedForward
 from qubitd.core.job import JobSpec, ProgramResult
+from qubitd.core.plan import LoopPlan
 from qubitd.core.program import Chunk
 from qubitd.core.register_grid import EXACT, RegisterGrid
 from qubitd.core.sweep import Sweep
@@ -62,6 +63,10 @@ class PaperAssembly:
     @property
     def upload_bytes(self) -> int:
         return 0
+
+    @property
+    def loops(self) -> Sequence[LoopPlan]:
+        return ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

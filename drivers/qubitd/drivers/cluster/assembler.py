@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qubitd.core.feedforward import ALWAYS
+from qubitd.core.plan import LoopPlan
 from qubitd.core.program import Chunk
 from qubitd.drivers.cluster.assembly import ClusterAssembly, ReadoutMap, SequencerLoad
 from qubitd.drivers.cluster.capacity import chunk_usage
@@ -55,9 +56,20 @@ class ClusterAssembler:
             acquisitions=tuple(len(program.acquisitions.line) for program in chunk.programs),
             feeds=any(program.dynamics is not None for program in chunk.programs),
             scopes=scope_loads(chunk, parts),
+            loops=tuple(_loops(part) for part in parts if part.folds or part.written_out),
             shots=chunk.shots,
             iteration=total,
         )
+
+
+def _loops(part: LineProgram) -> LoopPlan:
+    looped = sum(fold.stop - fold.first for fold in part.folds)
+    return LoopPlan(
+        sequencer=part.wired.name,
+        nests=tuple(fold.turns for fold in part.folds),
+        written_out=len(part.layout.begin) - looped,
+        reason=part.written_out,
+    )
 
 
 def sequencer_load(part: LineProgram, shots: int, iteration: int) -> SequencerLoad:

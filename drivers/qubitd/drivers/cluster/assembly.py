@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from qubitd.core.plan import LoopPlan
 from qubitd.core.ticks import to_seconds
 from qubitd.drivers.cluster.line_feedback import Trigger
 from qubitd.drivers.cluster.scope import ScopeLoad
@@ -99,6 +100,8 @@ class ClusterAssembly:
     """Whether outcomes feed."""
     scopes: tuple[ScopeLoad, ...]
     """What the scopes record, if the chunk wants traces."""
+    loops: tuple[LoopPlan, ...]
+    """How each sequencer plays the programs, if there are enough for a loop."""
     shots: int
     iteration: int
     """Ticks of one iteration of the shot loop: all programs once."""

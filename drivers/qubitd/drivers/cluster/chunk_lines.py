@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,7 +19,7 @@ from qubitd.drivers.cluster.checks import (
 )
 from qubitd.drivers.cluster.columns import AcquisitionColumns, ChunkColumns, PlayColumns
 from qubitd.drivers.cluster.feedback_checks import feedback_problems, line_feedback_problems
-from qubitd.drivers.cluster.folding import find_folds
+from qubitd.drivers.cluster.folding import folded
 from qubitd.drivers.cluster.line_feedback import line_feedback
 from qubitd.drivers.cluster.line_program import LineProgram
 from qubitd.drivers.cluster.registers import gain_registers
@@ -86,8 +84,7 @@ def _line_program(columns: ChunkColumns, line: int, wired: WiredLine, problems: 
         timeline=timeline,
         feedback=feedback,
     )
-    folds = find_folds(made)
-    return replace(made, folds=folds) if folds else made
+    return folded(made)
 
 
 def _tones(

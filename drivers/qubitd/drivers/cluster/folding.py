@@ -31,6 +31,11 @@ _QUEUE = 32
 """Instructions that the real-time part holds in stock."""
 _WIDEST = LONGEST - SHORTEST
 """ns by which one waiting time in a register may vary."""
+_UNLIKE = "they are of different shapes"
+_FED = "something depends on an outcome"
+_NO_LINE = "their numbers lie on no line once they are rounded"
+_NO_REGISTER = "there are too many numbers for the registers"
+_NO_TIME = "the processor has too little time between them"
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -61,14 +66,21 @@ def operands_of(part: LineProgram) -> Operands:
     )
 
 
-def find_folds(part: LineProgram) -> tuple[Fold, ...]:
+def folded(part: LineProgram) -> LineProgram:
     """Find the loops that one sequencer can play a chunk's programs with."""
-    if len(part.layout.begin) < FEWEST or part.feedback is not None:
-        return ()
-    return tuple(_folds(part))
+    if len(part.layout.begin) < FEWEST:
+        return part
+    if part.feedback is not None:
+        return replace(part, written_out=_FED)
+    found = list(_folds(part))
+    folds = tuple(one for one in found if isinstance(one, Fold))
+    reason = next((one for one in found if isinstance(one, str)), _UNLIKE)
+    covered = sum(fold.stop - fold.first for fold in folds)
+    return replace(part, folds=folds, written_out="" if covered == len(part.layout.begin) else reason)
 
 
-def _folds(part: LineProgram) -> Iterator[Fold]:
+def _folds(part: LineProgram) -> Iterator[Fold | str]:
+    """Give the loops, and what keeps other programs from being played so."""
     events = np.bincount(part.timeline.program, minlength=len(part.layout.begin))
     signature: Ints | None = None
     for first, stop in _equal_runs(events):
@@ -102,15 +114,15 @@ def _signature(part: LineProgram) -> Ints:
     return found
 
 
-def _fold_run(part: LineProgram, first: int, stop: int) -> Iterator[Fold]:
+def _fold_run(part: LineProgram, first: int, stop: int) -> Iterator[Fold | str]:
     """Fold programs of one shape as a whole, or if that fails in the pieces in which no line bends."""
     if stop - first < FEWEST:
         return
     table = _Table(part, first, stop)
     nest = nest_of(table.counting, table.modulus)
     found = table.folded(nest)
-    if found is not None:
-        yield found
+    yield found
+    if isinstance(found, Fold):
         return
     outer, *inner = nest
     size = int(np.prod(inner, dtype=np.int64)) if inner else 0
@@ -139,17 +151,17 @@ class _Table:
         changes = (everything != everything[0]).any(axis=0)
         self.counting, self.modulus = everything[:, changes], all_modulus[changes]
 
-    def folded(self, turns: tuple[int, ...]) -> Fold | None:
-        """Fold the programs into a nest of loops; None if registers cannot count so, or it would not pay."""
+    def folded(self, turns: tuple[int, ...]) -> Fold | str:
+        """Fold the programs into a nest of loops, or say why that cannot be."""
         collected = _Collected(turns)
         waits = self._waits(collected)
         if waits is None:
-            return None
+            return _NO_LINE
         counted: dict[str, dict[int, int]] = {}
         for name, values in self.settings.items():
             found = collected.rows(values, TURN if name == "play_phase" else 0)
             if found is None:
-                return None
+                return _NO_LINE
             counted[name] = found
         # A gain has two operands, both immediates or both registers.
         for one, other in (("gain_real", "gain_imag"), ("gain_imag", "gain_real")):
@@ -157,12 +169,12 @@ class _Table:
                 if row not in counted[other]:
                     counted[other][row] = collected.constant(int(self.settings[other][0, row]))
         if len(collected.series) > MOST_SERIES:
-            return None
+            return _NO_REGISTER
         constant = self.gaps.min(axis=0)
         for gap, series in waits.items():
             constant[gap] -= SHORTEST * len(series)
         if not self._has_time(constant, collected):
-            return None
+            return _NO_TIME
         return Fold(
             first=self.first,
             stop=self.stop,

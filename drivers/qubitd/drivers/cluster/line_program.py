@@ -44,6 +44,8 @@ class LineProgram:
 
     folds: tuple[Fold, ...] = ()
     """Programs that are played as loops, in their order."""
+    written_out: str = ""
+    """Why other programs are not; empty if there are none, or too few to ask."""
 
     @property
     def counts(self) -> bool:
