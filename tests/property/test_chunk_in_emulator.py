@@ -24,6 +24,7 @@ from qubitd.drivers.cluster.protocol import BIN as DOWNLOADED
 from qubitd.drivers.cluster.readout import program_iq
 from qubitd.drivers.cluster.settings import run_changes
 from qubitd.drivers.cluster.waveforms import Waveform
+from qubitd.drivers.errors import CapacityError
 from qubitd.drivers.families import open_rack
 from qubitd.drivers.rack_file import load_rack
 from qubitd.emulator.cluster.bins import BIN, Acquisition
@@ -249,6 +250,36 @@ def test_a_step_that_is_wrong_by_one_is_seen(scan: str, monkeypatch: pytest.Monk
     monkeypatch.setattr(q1asm_loops, "_step", damaged)
     wrong = as_played(replace(chunk, programs=tuple(replace(program) for program in chunk.programs)))
     assert any(one.shape != other.shape or (one != other).any() for one, other in zip(right, wrong, strict=True))
+
+
+def repeated(turns: int, *, angle: float = 0.0) -> Chunk:
+    file = load_device("line5")
+    circuit = CircuitBuilder(name="repeated", num_qubits=1, num_clbits=1).add("sx", 0)
+    for turn in range(turns):
+        circuit.add("x", 0).add("rz", 0, params=(angle * turn,)).delay(0, 100e-9).add("sx", 0)
+    circuit.add("x", 0).measure(0, 0)
+    programs = tuple(compile_circuits(file.device, file.snapshot(), pack([circuit])).programs())
+    return Chunk(programs=programs, first_program=0, first_shot=0, shots=SHOTS, reset=RESET)
+
+
+def test_a_shot_that_fits_only_as_a_loop_is_played_to_the_nanosecond() -> None:
+    chunk = repeated(5000)
+    (program,) = chunk.programs
+    assembly, _, outcome = played(chunk)
+    assert max(load.program.count(b"\n") for load in assembly.sequencers) < 50
+    assert [plan.nests for plan in assembly.loops] == [((5000,),)]
+    assert all(ending.ends and ending.flags <= INFORMATION for ending in outcome.endings)
+    (table,) = outcome.tables
+    on = program.plays.line == program.lines.index("q0.drive")
+    tones = table.plays.length < 100
+    np.testing.assert_array_equal(table.plays.start[tones], RESET + program.plays.start[on])
+    np.testing.assert_allclose(table.plays.gain_i[tones], program.plays.amplitude[on], atol=2e-5)
+    assert (table.shots, table.duration) == (SHOTS, RESET + program.duration + TAIL)
+
+
+def test_a_shot_that_fits_in_no_way_is_refused_by_sequencer_count_and_limit() -> None:
+    with pytest.raises(CapacityError, match=r"slot1\.seq0 \(q0\.drive\) needs 2\d{4} instructions, it holds 16384"):
+        CONTROLLER.assemble(repeated(5000, angle=1e-7))
 
 
 def _heard(program: Program) -> np.ndarray[Any, Any]:

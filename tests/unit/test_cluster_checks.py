@@ -199,19 +199,24 @@ def test_bins_are_met_at_the_limit_and_refused_above_it(refusal: Refusal) -> Non
 @pytest.mark.parametrize(("line", "limit"), [(DRIVE, 16384), (READOUT, 12288)])
 def test_program_memory_is_met_at_the_limit_and_refused_above_it(refusal: Refusal, line: str, limit: int) -> None:
     tone = TONE if line == DRIVE else READ
+    # On no line and never the same again, or else a loop would do.
+    phases = np.random.default_rng(1).uniform(0.1, 6, limit).tolist()
 
-    def chunk(plays: int) -> Chunk:
-        rows = [(line, 4 * row, TINY, 0.1, 0.0, tone) for row in range(plays)]
+    def chunk(instructions: int) -> Chunk:
+        """Each play takes an instruction and one more for its phase, if that is not the one before."""
+        chosen = phases[: instructions // 2]
+        chosen += chosen[-1:] * (instructions % 2)
+        rows = [(line, 4 * row, TINY, 0.1, phase, tone) for row, phase in enumerate(chosen)]
         return refusal.chunk(rows, duration=10**6)
 
-    def instructions(plays: int) -> int:
-        return next(usage.used for usage in CONTROLLER.capacity.usage(chunk(plays)) if usage.memory == "instructions")
+    def used(of: Chunk) -> int:
+        return next(usage.used for usage in CONTROLLER.capacity.usage(of) if usage.memory == "instructions")
 
-    fitting = limit - instructions(1) + 1
-    assert instructions(fitting) == limit
-    CONTROLLER.assemble(chunk(fitting))
+    others = used(chunk(2)) - 2
+    assert used(chunk(limit - others)) == limit
+    CONTROLLER.assemble(chunk(limit - others))
     with pytest.raises(CapacityError, match=f"needs {limit + 1} instructions, it holds {limit}"):
-        CONTROLLER.assemble(chunk(fitting + 1))
+        CONTROLLER.assemble(chunk(limit - others + 1))
 
 
 def test_two_lengths_of_integration_do_not_fit_one_chunk(refusal: Refusal) -> None:

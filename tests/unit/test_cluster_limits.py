@@ -52,16 +52,23 @@ def of_waveforms(make: ProgramBuilder, lengths: list[int]) -> Chunk:
     return chunk(make, envelopes=distinct(lengths), plays=plays, duration=start[-1])
 
 
+def irregular(count: int) -> list[int]:
+    """Times from 0 on with gaps that never come again, or else a loop would do."""
+    gaps = np.random.default_rng(1).integers(100, 50_000, count - 1)
+    return [0, *np.cumsum(gaps).tolist()]
+
+
 def instructions_of_a_player(make: ProgramBuilder, count: int) -> Chunk:
     """Eight around the plays, one for each of them."""
-    plays = [(FLUX, 10 * i, 0, 0.5, 0.0, 0.0) for i in range(count - 8)]
-    return chunk(make, envelopes=distinct([8]), plays=plays, duration=10 * (count - 8))
+    start = irregular(count - 8)
+    plays = [(FLUX, each, 0, 0.5, 0.0, 0.0) for each in start]
+    return chunk(make, envelopes=distinct([8]), plays=plays, duration=start[-1] + 10)
 
 
 def instructions_of_a_reader(make: ProgramBuilder, count: int) -> Chunk:
     """Nine around the acquisitions, three for each of them; the silence after the first takes what is left over."""
     number, waits = divmod(count - 9, 3)
-    start = [0, *(100 * i + 65_535 * waits for i in range(1, number))]
+    start = [0, *(each + 65_535 * waits for each in irregular(number)[1:])]
     acquisitions = [(READOUT, each, 4, TONE, 0.0) for each in start]
     return chunk(make, acquisitions=acquisitions, duration=start[-1] + 100)
 

@@ -56,7 +56,7 @@ class ClusterAssembler:
             acquisitions=tuple(len(program.acquisitions.line) for program in chunk.programs),
             feeds=any(program.dynamics is not None for program in chunk.programs),
             scopes=scope_loads(chunk, parts),
-            loops=tuple(_loops(part) for part in parts if part.folds or part.written_out),
+            loops=tuple(_loops(part.turns or part) for part in parts if part.folds or part.turns or part.written_out),
             shots=chunk.shots,
             iteration=total,
         )

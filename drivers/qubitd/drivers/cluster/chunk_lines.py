@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,13 +24,18 @@ from qubitd.drivers.cluster.feedback_checks import feedback_problems, line_feedb
 from qubitd.drivers.cluster.folding import folded
 from qubitd.drivers.cluster.line_feedback import line_feedback
 from qubitd.drivers.cluster.line_program import LineProgram
+from qubitd.drivers.cluster.q1asm import instruction_count
 from qubitd.drivers.cluster.registers import gain_registers
+from qubitd.drivers.cluster.repeats import cut_at_repeats
 from qubitd.drivers.cluster.timeline import make_timeline
 from qubitd.drivers.cluster.tones import Tones, tone_registers
 from qubitd.drivers.cluster.waveforms import waveform_table
 from qubitd.drivers.cluster.weights import weight_table
 from qubitd.drivers.cluster.wiring import WiredLine, Wiring
 from qubitd.drivers.errors import UnplayableProgramError
+
+_TOGETHER = (1, 2, 4, 8, 16, 32)
+"""Turns of a repeated stretch that are written out as one: a turn may be too short for the processor to count it."""
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -84,7 +91,20 @@ def _line_program(columns: ChunkColumns, line: int, wired: WiredLine, problems: 
         timeline=timeline,
         feedback=feedback,
     )
-    return folded(made)
+    if len(columns.layout.begin) > 1:  # if it does not fit, it is cut between programs
+        return folded(made)
+    return _shortened(made) if instruction_count(made) > wired.module.instructions else made
+
+
+def _shortened(part: LineProgram) -> LineProgram:
+    """Play what a line repeats as loops, with as few turns together as leave the processor time."""
+    if part.feedback is not None:
+        return part
+    tried = (folded(cut_at_repeats(part, together=together)) for together in _TOGETHER)
+    best = min((one for one in tried if one.folds), key=instruction_count, default=None)
+    if best is None or instruction_count(best) >= instruction_count(part):
+        return part
+    return replace(part, turns=best, written_out=best.written_out)
 
 
 def _tones(

@@ -44,6 +44,8 @@ class LineProgram:
 
     folds: tuple[Fold, ...] = ()
     """Programs that are played as loops, in their order."""
+    turns: LineProgram | None = None
+    """The same with what it repeats cut into programs, if it is only with these as loops that it fits."""
     written_out: str = ""
     """Why other programs are not; empty if there are none, or too few to ask."""
 

@@ -36,6 +36,7 @@ def program_text(part: LineProgram, *, shots: int) -> str:
     """Write one sequencer's program."""
     bins = "move 0,R1\n" if len(part.acquisitions.start) else ""
     weights = "move 0,R3\n" if part.weights.is_constant else ""
+    part = part.turns or part
     body = _plain_text(part, part.timeline.first_gap, "w") if not part.folds else "".join(_folded_texts(part))
     sync = f"set_mrk 0\nupd_param {_HEAD_START if part.folds else SHORTEST}\nwait_sync {SHORTEST}\n"
     return f"move {shots},R0\n{bins}{weights}{sync}shot: {body}loop R0,@shot\nstop\n"
@@ -43,6 +44,7 @@ def program_text(part: LineProgram, *, shots: int) -> str:
 
 def instruction_count(part: LineProgram) -> int:
     """Count the instructions of `program_text`."""
+    part = part.turns or part
     count = 6 + (len(part.acquisitions.start) > 0) + part.weights.is_constant
     if part.folds:
         return count + sum(text.count("\n") for text in _folded_texts(part))
