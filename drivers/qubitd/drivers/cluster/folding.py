@@ -55,15 +55,17 @@ class Operands:
 
 def operands_of(part: LineProgram) -> Operands:
     """Give the settings' numbers as they stand."""
-    tones = part.tones
-    return Operands(
-        begin_frequency=[] if tones is None else tones.begin_frequency.tolist(),
-        play_frequency=[] if tones is None else tones.play_frequency.tolist(),
-        play_phase=[] if tones is None else tones.play_phase.tolist(),
-        gain_real=part.gain_real.tolist(),
-        gain_imag=part.gain_imag.tolist(),
-        acquisition_frequency=[] if tones is None else tones.acquisition_frequency.tolist(),
-    )
+    columns = _columns(part)
+    return Operands(**{name: columns[name].tolist() if name in columns else [] for name in Operands.__slots__})
+
+
+def _columns(part: LineProgram) -> dict[str, Ints]:
+    """Give the numbers of each list of `Operands` that is not empty."""
+    columns = {"gain_real": part.gain_real, "gain_imag": part.gain_imag}
+    if part.tones is not None:
+        for name in ("begin_frequency", "play_frequency", "play_phase", "acquisition_frequency"):
+            columns[name] = getattr(part.tones, name)
+    return {name: values for name, values in columns.items() if len(values)}
 
 
 def folded(part: LineProgram) -> LineProgram:
@@ -142,8 +144,7 @@ class _Table:
         times = self.inside.timeline.time.reshape(count, -1)
         self.gaps = np.diff(times, axis=1, prepend=begin[:, None], append=end[:, None])
         self.begin, self.end = int(begin[0]), int(end[-1])
-        operands = {name: np.array(getattr(operands_of(self.inside), name)) for name in Operands.__slots__}
-        self.settings = {name: values.reshape(count, -1) for name, values in operands.items() if len(values)}
+        self.settings = {name: values.reshape(count, -1) for name, values in _columns(self.inside).items()}
         columns = [self.gaps, *self.settings.values()]
         modulus = [TURN if name == "play_phase" else 0 for name in ("gaps", *self.settings)]
         everything = np.concatenate(columns, axis=1)
