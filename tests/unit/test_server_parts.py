@@ -22,7 +22,7 @@ from qubitd.server.error_codes import CODES, code_of, problems_of, refusal_of
 from qubitd.server.errors import DataDirError, DataDirInUseError, DrainingError, InvalidRequestError, SimulatorError
 from qubitd.server.failure import failure_of
 from qubitd.server.lock import locked
-from qubitd.server.logs import about_job, configure
+from qubitd.server.logs import about, configure
 from qubitd.server.pages import page_token, query_of
 from qubitd.server.rack import chunk_time
 from qubitd.server.simulator import Simulator
@@ -132,14 +132,14 @@ def test_log_lines_name_the_job_they_are_about(capsys: pytest.CaptureFixture[str
     root.handlers.clear()
     try:
         configure("info")
-        with about_job("job-1"):
+        with about(job="job-1", session=""):
             logging.getLogger("qubitd.test").info("loaded", extra={"bytes": 7})
         logging.getLogger("qubitd.test").info("idle")
     finally:
         root.handlers[:] = before
         root.setLevel(level)
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0].endswith("INFO qubitd.test: loaded bytes=7 job=job-1")
+    assert lines[0].endswith("INFO qubitd.test: loaded job=job-1 bytes=7")
     assert lines[1].endswith("INFO qubitd.test: idle")
 
 

@@ -69,6 +69,18 @@ class TomlTable:
             self.fault(key, f"{value:g} is no whole number")
         return int(value)
 
+    def flag(self, key: str, *, default: bool) -> bool:
+        """Read true or false; the default where it is at fault."""
+        value = self._take(key, default)
+        if not isinstance(value, bool):
+            self.fault(key, f"{value!r} is neither true nor false")
+            return default
+        return value
+
+    def know(self, *keys: str) -> None:
+        """Take keys as known, whether or not they were read."""
+        self._read.update(keys)
+
     def table(self, key: str, *, optional: bool = False) -> TomlTable:
         """Read a table; an empty one where it is at fault or left out."""
         value = self._take(key, {} if optional else None)

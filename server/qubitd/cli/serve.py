@@ -9,49 +9,49 @@ import signal
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from dataclasses import fields, replace
 from pathlib import Path
 
 from qubitd.cli.config import state_directory
+from qubitd.cli.daemon_config import HIGHEST_PORT, LEVELS, DaemonConfig, load_config
 from qubitd.cli.rack_process import start_emulator
+from qubitd.cli.supervision import find_supervisor
 from qubitd.compiler.device_file import load_device
 from qubitd.drivers.families import open_rack
 from qubitd.drivers.rack import EmulatorSettings, Rack, with_address
 from qubitd.drivers.rack_file import load_rack, packaged_racks
 from qubitd.server.daemon import DaemonSettings, RunningRack, run_daemon
-from qubitd.server.logs import configure
+from qubitd.server.logs import FORMS, configure
 from qubitd.server.simulator import Simulator
 
-DEFAULT_DEVICE = "line5"
-DEFAULT_PORT = 50051
 _ABORTED = 1
-_HIGHEST_PORT = 65_535
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
-    parser.add_argument(
-        "--device", default=DEFAULT_DEVICE, metavar="NAME|FILE", help="packaged device, or a device file (%(default)s)"
-    )
+    usual = DaemonConfig()
+    parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with what is not given here (none)")
+    parser.add_argument("--device", metavar="NAME|FILE", help=f"packaged device, or a device file ({usual.device})")
     parser.add_argument(
         "--rack", type=Path, metavar="NAME|FILE", help="packaged rack, or a rack file (the device's own emulated one)"
     )
-    parser.add_argument("--port", type=_port, default=DEFAULT_PORT, help="TCP port, 0 for any free one (%(default)s)")
+    parser.add_argument("--port", type=_port, help=f"TCP port, 0 for any free one ({usual.port})")
     parser.add_argument(
-        "--host",
-        default="127.0.0.1",
-        help="address to serve on; any but loopback needs `qubitd auth init` and accounts (%(default)s)",
+        "--host", help=f"address to serve on; any but loopback needs `qubitd auth init` and accounts ({usual.host})"
     )
     parser.add_argument(
-        "--client-certificates", action="store_true", help="let in only callers with a certificate of the lab (mTLS)"
+        "--client-certificates",
+        action="store_true",
+        default=None,
+        help="let in only callers with a certificate of the lab (mTLS)",
     )
     parser.add_argument(
         "--data-dir", type=Path, metavar="DIR", help="where jobs are kept (a directory of the user's state)"
     )
+    parser.add_argument("--log-level", choices=LEVELS, help=f"what is logged to stderr ({usual.log_level})")
+    parser.add_argument("--log-form", choices=FORMS, help=f"lines for people, or of JSON ({usual.log_form})")
     parser.add_argument(
-        "--log-level",
-        default="warning",
-        choices=("debug", "info", "warning", "error"),
-        help="what is logged to stderr (%(default)s)",
+        "--metrics-port", type=_port, metavar="PORT", help="loopback port for Prometheus, 0 for any free one (none)"
     )
     parser.add_argument(
         "--emulator",
@@ -64,25 +64,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until SIGTERM, SIGINT or, if asked to, the end of stdin."""
-    configure(arguments.log_level)
-    device = load_device(arguments.device)
+    config = _config(arguments)
+    configure(config.log_level, config.log_form)
+    device = load_device(config.device)
     name = device.device.name
-    rack_file = arguments.rack or _rack_of(name)
+    rack_file = config.rack or _rack_of(name)
     rack = load_rack(rack_file)
     settings = DaemonSettings(
         device=device,
         rack=lambda: _running(rack, rack_file, arguments.emulator),
-        data_dir=arguments.data_dir or state_directory() / name,
-        host=arguments.host,
-        port=arguments.port,
-        wants_certificates=arguments.client_certificates,
+        data_dir=config.data_dir or state_directory() / name,
+        host=config.host,
+        port=config.port,
+        wants_certificates=config.client_certificates,
+        metrics_port=config.metrics_port,
+        supervisor=find_supervisor(),
     )
 
     def announce(port: int) -> None:
-        print(f"serving {name} on {_host_in_address(arguments.host)}:{port}", flush=True)
+        print(f"serving {name} on {_host_in_address(config.host)}:{port}", flush=True)
 
     asyncio.run(_serve(settings, announce_port=announce, stop_at_eof=arguments.stop_at_eof))
     return 0
+
+
+def _config(arguments: argparse.Namespace) -> DaemonConfig:
+    """Give the file's configuration with what the command line says otherwise."""
+    config = DaemonConfig() if arguments.config is None else load_config(arguments.config)
+    given = {field.name: getattr(arguments, field.name) for field in fields(config)}
+    return replace(config, **{name: value for name, value in given.items() if value is not None})
 
 
 async def _serve(settings: DaemonSettings, *, announce_port: Callable[[int], None], stop_at_eof: bool) -> None:
@@ -152,6 +162,6 @@ def _control_socket(text: str) -> tuple[str, int]:
 
 
 def _port(text: str) -> int:
-    if not text.isdecimal() or int(text) > _HIGHEST_PORT:
-        raise argparse.ArgumentTypeError(f"{text!r} is no TCP port; give 0 to {_HIGHEST_PORT}")
+    if not text.isdecimal() or int(text) > HIGHEST_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is no TCP port; give 0 to {HIGHEST_PORT}")
     return int(text)

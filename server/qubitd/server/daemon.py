@@ -6,8 +6,8 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractContextManager, asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ from qubitd.server.dispatch import Dispatch, Durations
 from qubitd.server.engine import Engine, Parts
 from qubitd.server.errors import StoreError
 from qubitd.server.lock import locked
+from qubitd.server.meters import Meters
+from qubitd.server.metrics import published
 from qubitd.server.rack import RackThread, chunk_time
 from qubitd.server.rpc import Service
 from qubitd.server.services.backends import BackendsService
@@ -41,6 +43,7 @@ from qubitd.server.sessions.book import SessionBook
 from qubitd.server.simulator import Simulator
 from qubitd.server.slots import SlotBook
 from qubitd.server.store.store import Store
+from qubitd.server.supervisor import Supervisor, unsupervised
 from qubitd.server.toolchain import Toolchain
 from qubitd.server.workshop import Helpers, Workshop
 
@@ -71,6 +74,9 @@ class DaemonSettings:
     """0 for any free one."""
     wants_certificates: bool = False
     """Whether every caller must come with a certificate of the lab's authority."""
+    metrics_port: int | None = None
+    """Of loopback, for Prometheus; 0 for any free one, None for none."""
+    supervisor: Supervisor = field(default_factory=unsupervised)
 
 
 async def run_daemon(settings: DaemonSettings, *, stop: asyncio.Event, on_serving: Callable[[int], None]) -> None:
@@ -88,20 +94,28 @@ async def run_daemon(settings: DaemonSettings, *, stop: asyncio.Event, on_servin
     check_port(settings.host, settings.port)
     with locked(settings.data_dir):
         broken: asyncio.Future[StoreError] = asyncio.get_running_loop().create_future()
-        announcer = Announcer()
-        async with _store(settings.data_dir, broken) as store, _rack(settings.rack, announcer) as rack:
-            daemon = _Daemon(settings, access, store=store, broken=broken, rack=rack, announcer=announcer)
+        outlets = Outlets(announcer=Announcer(), meters=Meters())
+        async with _store(settings.data_dir, broken, outlets) as store, _rack(settings.rack, outlets) as rack:
+            daemon = _Daemon(settings, access, store=store, broken=broken, rack=rack, outlets=outlets)
             await daemon.serve(stop, on_serving)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Outlets:
+    """Where parts of the daemon say what happens."""
+
+    announcer: Announcer
+    meters: Meters
+
+
 @asynccontextmanager
-async def _store(directory: Path, broken: asyncio.Future[StoreError]) -> AsyncGenerator[Store]:
+async def _store(directory: Path, broken: asyncio.Future[StoreError], outlets: Outlets) -> AsyncGenerator[Store]:
     loop = asyncio.get_running_loop()
 
     def tell(error: StoreError) -> None:
         loop.call_soon_threadsafe(_tell, broken, error)
 
-    store = Store(directory, on_broken=tell)
+    store = Store(directory, on_broken=tell, meters=outlets.meters)
     try:
         yield store
     finally:
@@ -110,15 +124,16 @@ async def _store(directory: Path, broken: asyncio.Future[StoreError]) -> AsyncGe
 
 @asynccontextmanager
 async def _rack(
-    start: Callable[[], AbstractContextManager[RunningRack]], announcer: Announcer
+    start: Callable[[], AbstractContextManager[RunningRack]], outlets: Outlets
 ) -> AsyncGenerator[RackThread]:
     with start() as running:
         rack = RackThread(
             running.rack,
             running.controller,
             simulator=running.simulator,
-            announcer=announcer,
+            announcer=outlets.announcer,
             now=time.time_ns,
+            meters=outlets.meters,
         )
         await rack.open()
         try:
@@ -139,6 +154,20 @@ class _Parts:
     """ns since 1970-01-01 UTC."""
 
 
+def _workshop(device: DeviceFile, store: Store, rack: RackThread, meters: Meters) -> Workshop:
+    toolchain = Toolchain(
+        device.device,
+        rack.controller,
+        ceilings=ceilings_of(rack.file),
+        run_time=chunk_time(rack.file),
+        now=time.time_ns,
+        meters=meters,
+    )
+    kit = Kit(device=device.device, rack=rack.file)
+    helpers = Helpers(waiting=CompileProcess(kit), running=CompileProcess(kit))
+    return Workshop(store=store, toolchain=toolchain, helpers=helpers)
+
+
 class _Daemon:
     """The parts of a daemon, put together."""
 
@@ -150,25 +179,19 @@ class _Daemon:
         store: Store,
         broken: asyncio.Future[StoreError],
         rack: RackThread,
-        announcer: Announcer,
+        outlets: Outlets,
     ) -> None:
         self._settings = settings
+        announcer = outlets.announcer
+        self._meters = outlets.meters
+        self._rack = rack
         self._access = access
         self._gate = Gate(accounts=access.accounts, remember=Denials(store=store, now=time.time_ns))
         self._announcer = announcer
         self._calibrations = Calibrations(
             store=store, device=settings.device.device, announcer=announcer, now=time.time_ns
         )
-        toolchain = Toolchain(
-            settings.device.device,
-            rack.controller,
-            ceilings=ceilings_of(rack.file),
-            run_time=chunk_time(rack.file),
-            now=time.time_ns,
-        )
-        kit = Kit(device=settings.device.device, rack=rack.file)
-        helpers = Helpers(waiting=CompileProcess(kit), running=CompileProcess(kit))
-        self._workshop = Workshop(store=store, toolchain=toolchain, helpers=helpers)
+        self._workshop = _workshop(settings.device, store, rack, self._meters)
         clocks = Clocks()
         self._broken = broken
         book = JobBook(
@@ -180,8 +203,13 @@ class _Daemon:
         self._sessions = SessionBook(store=store, clocks=clocks)
         slots = SlotBook(store=store, clocks=clocks)
         dispatch = Dispatch(
-            clocks=clocks, sessions=self._sessions, slots=slots, durations=Durations(time=rack.file.time)
+            clocks=clocks,
+            sessions=self._sessions,
+            slots=slots,
+            durations=Durations(time=rack.file.time),
+            meters=self._meters,
         )
+        self._dispatch = dispatch
         self._engine = Engine(
             Parts(
                 store=store,
@@ -190,6 +218,8 @@ class _Daemon:
                 workshop=self._workshop,
                 rack=rack,
                 dispatch=dispatch,
+                meters=self._meters,
+                supervisor=settings.supervisor,
             )
         )
         parts = _Parts(store=store, book=book, dispatch=dispatch, rack=rack, started_ns=clocks.wall())
@@ -223,10 +253,20 @@ class _Daemon:
         ]
 
     async def serve(self, stop: asyncio.Event, on_serving: Callable[[int], None]) -> None:
-        try:
+        with ExitStack() as stack:
+            stack.callback(self._workshop.close)
+            if self._settings.metrics_port is not None:
+                port = stack.enter_context(published(self._meters, self._gauges, port=self._settings.metrics_port))
+                _log.info("metrics", extra={"port": port})
             await self._serve(stop, on_serving)
-        finally:
-            self._workshop.close()
+
+    def _gauges(self) -> dict[str, float]:
+        return {
+            "queued_jobs": len(self._dispatch),
+            "running_jobs": float(bool(self._dispatch.running)),
+            "rack_operational": float(self._rack.is_operational),
+            "lab_open": float(self._engine.lab.is_open),
+        }
 
     async def _serve(self, stop: asyncio.Event, on_serving: Callable[[int], None]) -> None:
         await self._calibrations.load(self._settings.device)
@@ -238,11 +278,15 @@ class _Daemon:
             gate=self._gate,
             credentials=self._access.credentials,
         )
-        tasks = self._engine.start()
+        supervisor = self._settings.supervisor
+        tasks = [*self._engine.start(), asyncio.create_task(supervisor.watch(self._engine.wake), name="watchdog")]
         on_serving(front.port)
+        supervisor.serving(f"serving {self._settings.device.device.name} on port {front.port}")
         try:
             await _first_end(stop, self._broken, tasks)
         finally:
+            supervisor.stopping()
+            tasks[-1].cancel()
             await self._end(front)
         _raise_broken(self._broken)
 

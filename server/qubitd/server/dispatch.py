@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from qubitd.drivers.rack import TimeKind
 from qubitd.server.book import Entry
 from qubitd.server.clocks import Clocks
+from qubitd.server.meters import Meters
 from qubitd.server.scheduling.forecast import Place, places
 from qubitd.server.scheduling.scheduler import Decision, Scheduler
 from qubitd.server.scheduling.waiting import QueueClass, Waiting
@@ -63,10 +64,13 @@ class Dispatch:
     sessions: SessionBook
     slots: SlotBook
     durations: Durations
+    meters: Meters
     scheduler: Scheduler = field(default_factory=Scheduler)
     _running: _Running | None = None
     _places: dict[str, Place] = field(default_factory=dict[str, Place])
     _places_at: float = -math.inf
+    _told: dict[str, float] = field(default_factory=dict[str, float])
+    """When jobs that wait would start, as was told first; s on the steady clock."""
 
     def __len__(self) -> int:
         return len(self.scheduler.lanes)
@@ -92,9 +96,17 @@ class Dispatch:
         decision = self.scheduler.decide(self.clocks.steady())
         return Decision(job_id=decision.job_id, look_again=min(decision.look_again, self.sessions.next_look()))
 
+    def gone(self, job_id: str) -> None:
+        """A job ended."""
+        self._told.pop(job_id, None)
+
     def started(self, entry: Entry) -> None:
         """A job has the rack."""
         now = self.clocks.steady()
+        told = self._told.pop(entry.job_id, None)
+        if told is not None:
+            self.meters.note("forecast_error", abs(now - told))
+        self.meters.note("wait", now - entry.since)
         self._running = _Running(
             entry=entry,
             queue_class=self._waiting(entry).queue_class,
@@ -130,6 +142,7 @@ class Dispatch:
         place = self._places.get(job_id)
         if place is None:
             return QueuePlace(position=len(self._places), expected_start_ns=0)
+        self._told.setdefault(job_id, place.start)
         ahead = place.start - self.clocks.steady()
         return QueuePlace(position=place.position, expected_start_ns=self.clocks.wall() + round(ahead * 1e9))
 

@@ -14,6 +14,7 @@ from qubitd.server.dispatch import Dispatch
 from qubitd.server.errors import DrainingError
 from qubitd.server.lab import LabSwitch
 from qubitd.server.lifecycle import Trigger
+from qubitd.server.meters import Meters
 from qubitd.server.persistence import to_the_end
 from qubitd.server.rack import RackThread
 from qubitd.server.recovery import interrupted
@@ -21,6 +22,7 @@ from qubitd.server.runner import Runner
 from qubitd.server.sessions.rules import Outcome
 from qubitd.server.store.rows import NewJob
 from qubitd.server.store.store import Store
+from qubitd.server.supervisor import Supervisor
 from qubitd.server.validator import Validator
 from qubitd.server.workshop import Workshop
 from qubitd.wire.sessions import SessionInfo
@@ -41,12 +43,15 @@ class Parts:
     workshop: Workshop
     rack: RackThread
     dispatch: Dispatch
+    meters: Meters
+    supervisor: Supervisor
 
 
 class Engine:
     """Jobs from their acceptance to their end."""
 
     def __init__(self, parts: Parts) -> None:
+        self._meters = parts.meters
         self._store = parts.store
         self._book = parts.book
         self._calibrations = parts.calibrations
@@ -71,6 +76,8 @@ class Engine:
             calibrations=parts.calibrations,
             rack=parts.rack,
             validator=self._validator,
+            meters=parts.meters,
+            turned=parts.supervisor.turned,
         )
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -259,6 +266,9 @@ class Engine:
         seconds = entry.instrument_ns * 1e-9
         if entry.terms.session_id and not entry.left_session:
             self._sessions.moved(entry.terms.session_id, before, entry.status, qpu_seconds=seconds)
+        if entry.status.is_final:
+            self._meters.count("jobs", entry.status.value)
+            self._dispatch.gone(entry.job_id)
         if entry.status is JobStatus.RUNNING:
             self._dispatch.started(entry)
         elif before is JobStatus.RUNNING:

@@ -285,6 +285,10 @@ class SimulatorError(QubitdError):
         super().__init__(f"the emulator at {address} {what}; start the emulated rack again")
 
 
+class MetricsError(QubitdError):
+    """Metrics cannot be published."""
+
+
 class ServingError(QubitdError):
     """The daemon cannot start or go on for a reason that another part of it explains."""
 

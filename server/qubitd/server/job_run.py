@@ -18,6 +18,7 @@ from qubitd.server.book import Entry, JobBook, Move
 from qubitd.server.errors import ResumeError
 from qubitd.server.events import Dated, Stage, reached
 from qubitd.server.lifecycle import Trigger
+from qubitd.server.meters import Meters
 from qubitd.server.rack import RackThread, Run
 from qubitd.server.spending import Activity, Spending
 from qubitd.server.store.rows import ChunkRow, NewChunk, Span
@@ -61,7 +62,9 @@ class JobRun:
         workshop: Workshop,
         rack: RackThread,
         must_leave: Callable[[], bool],
+        meters: Meters,
     ) -> None:
+        self._meters = meters
         self._entry = entry
         self._compiled = compiled
         self._book = book
@@ -143,12 +146,16 @@ class JobRun:
     async def _record(self, assembled: Assembled, run: Run, ending: Move | None) -> None:
         pieces = await self._workshop.for_running(lambda: self._results(assembled, run))
         self._done += _size(assembled.span)
+        spent = self._spending.take()
+        for one in spent:
+            self._meters.note("stage", one.seconds, one.activity)
+        self._meters.note("instrument", assembled.assembly.duration)
         chunk = NewChunk(
             n=assembled.n,
             span=assembled.span,
             pieces=pieces,
             instrument_ns=round(assembled.assembly.duration * 1e9),
-            spent=self._spending.take(),
+            spent=spent,
         )
         with self._spending.timed(Activity.RECORD):
             await self._book.record(self._entry, chunk, events=self._story(assembled, run, ending=ending), then=ending)

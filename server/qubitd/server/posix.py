@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
+import socket
 from typing import IO
 
 
@@ -19,3 +21,10 @@ def try_lock(file: IO[str]) -> bool:
 def step_back(niceness: int) -> None:
     """Let other processes go before this one; 0 changes nothing, 19 is the most."""
     os.nice(niceness)
+
+
+def send_datagram(path: str, text: str) -> None:
+    """Send a line to a Unix socket; a name that begins with @ is an abstract one. If nobody is there, it is lost."""
+    name = "\0" + path[1:] if path.startswith("@") else path
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender, contextlib.suppress(OSError):
+        sender.sendto(text.encode(), name)

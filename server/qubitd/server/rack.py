@@ -8,6 +8,7 @@ anything else.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import threading
 import time
@@ -22,6 +23,8 @@ from qubitd.drivers.errors import DriverError
 from qubitd.drivers.rack import Rack as RackFile
 from qubitd.server.announcer import Announcer
 from qubitd.server.events import Dated, Stage, reached
+from qubitd.server.logs import about
+from qubitd.server.meters import Meters
 from qubitd.server.simulator import Simulator
 from qubitd.server.spending import Activity, Spending
 
@@ -67,7 +70,9 @@ class RackThread:
         simulator: Simulator | None,
         announcer: Announcer,
         now: Callable[[], int],
+        meters: Meters,
     ) -> None:
+        self._meters = meters
         self.controller = controller
         self.is_operational = False
         self.fault = ""
@@ -136,6 +141,7 @@ class RackThread:
             await self._do(self._restore)
         except DriverError as error:
             self.fault = str(error)
+            self._meters.count("faults", type(error).__name__)
             level = logging.WARNING if self.is_operational else logging.DEBUG
             _log.log(level, "the rack cannot be made safe yet", extra={"cause": str(error)})
             return False
@@ -185,6 +191,8 @@ class RackThread:
 
     async def _do(self, work: Callable[[], _Result]) -> _Result:
         started = time.monotonic()
-        result = await asyncio.get_running_loop().run_in_executor(self._thread, work)
-        _log.debug("rack", extra={"seconds": time.monotonic() - started})
+        with about(instrument=", ".join(self.file.instruments)):
+            context = contextvars.copy_context()
+            result = await asyncio.get_running_loop().run_in_executor(self._thread, context.run, work)
+            _log.debug("rack", extra={"seconds": time.monotonic() - started})
         return result

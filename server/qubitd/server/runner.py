@@ -11,7 +11,7 @@ from collections.abc import Callable
 from qubitd.core.errors import InvalidInputError
 from qubitd.core.job import JobStatus
 from qubitd.core.snapshot import Snapshot
-from qubitd.drivers.errors import RunBrokenOffError
+from qubitd.drivers.errors import DriverError, RunBrokenOffError
 from qubitd.server.book import Entry, JobBook, Move
 from qubitd.server.calibrations import Calibrations
 from qubitd.server.dispatch import Dispatch
@@ -21,7 +21,8 @@ from qubitd.server.failure import failure_of
 from qubitd.server.job_run import CANCELLED, JobRun
 from qubitd.server.lab import LabSwitch
 from qubitd.server.lifecycle import Trigger
-from qubitd.server.logs import about_job
+from qubitd.server.logs import about
+from qubitd.server.meters import Meters
 from qubitd.server.persistence import settled
 from qubitd.server.rack import RackThread
 from qubitd.server.store.store import Store
@@ -48,7 +49,11 @@ class Runner:
         calibrations: Calibrations,
         rack: RackThread,
         validator: Validator,
+        meters: Meters,
+        turned: Callable[[], None],
     ) -> None:
+        self._meters = meters
+        self._turned = turned
         self._store = store
         self._book = book
         self._dispatch = dispatch
@@ -74,6 +79,7 @@ class Runner:
         """Run jobs until told to drain."""
         while not self._is_draining:
             self._wake.clear()
+            self._turned()
             self._tend()
             decision = self._dispatch.decide()
             if decision.job_id is None or not self._lab.is_open:
@@ -82,7 +88,7 @@ class Runner:
             self._dispatch.remove(decision.job_id)
             entry = self._book.find(decision.job_id)
             if entry is not None:
-                with about_job(decision.job_id):
+                with about(job=decision.job_id, session=entry.terms.session_id):
                     await self._serve_one(entry)
 
     async def _sleep(self, until: float) -> None:
@@ -123,7 +129,8 @@ class Runner:
             book=self._book,
             workshop=self._workshop,
             rack=self._rack,
-            must_leave=lambda: self._is_draining or self._dispatch.must_leave(),
+            must_leave=self._must_leave,
+            meters=self._meters,
         )
         played = await settled(self._start_and_play(entry, run, snapshot))
         error = played.exception()
@@ -134,6 +141,11 @@ class Runner:
             await safe
         elif entry.status is JobStatus.QUEUED:
             self._dispatch.add(entry)
+
+    def _must_leave(self) -> bool:
+        """Asked between chunks."""
+        self._turned()
+        return self._is_draining or self._dispatch.must_leave()
 
     async def _start_and_play(self, entry: Entry, run: JobRun, snapshot: Snapshot) -> None:
         started = reached(Stage.STARTED, self._book.now())
@@ -151,6 +163,8 @@ class Runner:
 
     def _fail(self, entry: Entry, error: BaseException) -> None:
         failure = failure_of(error)
+        if isinstance(error, DriverError):
+            self._meters.count("faults", type(error).__name__)
         level = logging.INFO if isinstance(error, InvalidInputError) else logging.WARNING
         _log.log(level, "job failed", extra={"cause": failure.message})
         if entry.lifecycle.allows(Trigger.FAIL):

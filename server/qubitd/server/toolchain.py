@@ -27,6 +27,7 @@ from qubitd.core.sweep import Sweep
 from qubitd.drivers.controller import Assembly, Controller, Readings
 from qubitd.server.events import Dated, Stage, reached
 from qubitd.server.limits import MAX_JOB_SECONDS
+from qubitd.server.meters import Meters
 from qubitd.v1 import jobs_pb2
 from qubitd.wire.parsing import parse
 from qubitd.wire.results import encode_result, pieces
@@ -90,7 +91,14 @@ class Toolchain:
     """Compiler passes for one device on one controller."""
 
     def __init__(
-        self, device: Device, controller: Controller, *, ceilings: Ceilings, run_time: int, now: Callable[[], int]
+        self,
+        device: Device,
+        controller: Controller,
+        *,
+        ceilings: Ceilings,
+        run_time: int,
+        now: Callable[[], int],
+        meters: Meters | None = None,
     ) -> None:
         """Prepare for one device on one controller.
 
@@ -100,7 +108,9 @@ class Toolchain:
             ceilings: of its lines.
             run_time: ticks that a chunk runs at most.
             now: ns since 1970-01-01 UTC.
+            meters: that are told whether jobs were known; None for nobody's.
         """
+        self._meters = meters or Meters()
         self._device = device
         self._run_time = run_time
         self._verify = Verify(ceilings=ceilings, feedforward=controller.feedforward)
@@ -117,6 +127,7 @@ class Toolchain:
             InvalidInputError: with every problem of the job.
         """
         known = self._known.get((spec, snapshot.digest)) if len(spec) <= _MOST_REMEMBERED_BYTES else None
+        self._meters.count("compiled", "yes" if known is not None else "no")
         if known is not None:
             return self._again(known, snapshot)
         decoded = decode_spec(parse(jobs_pb2.JobSpec, spec))

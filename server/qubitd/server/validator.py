@@ -12,7 +12,7 @@ from qubitd.server.calibrations import Calibrations
 from qubitd.server.events import Dated, Stage, reached
 from qubitd.server.failure import failure_of
 from qubitd.server.lifecycle import Trigger
-from qubitd.server.logs import about_job
+from qubitd.server.logs import about
 from qubitd.server.persistence import settled
 from qubitd.server.toolchain import Validated
 from qubitd.server.workshop import Workshop
@@ -45,7 +45,7 @@ class Validator:
 
     async def validate(self, entry: Entry) -> None:
         """Look at a job now; it ends up QUEUED, or at an end."""
-        with about_job(entry.job_id):
+        with about(job=entry.job_id, session=entry.terms.session_id):
             if entry.lifecycle.allows(Trigger.VALIDATE):
                 self._book.move(entry, Move(trigger=Trigger.VALIDATE))
             await self._look_at(entry, self._calibrations.snapshot(pinned_revision(entry)))

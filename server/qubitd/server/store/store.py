@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from qubitd.server.errors import DiskFullError, StoreBrokenError
 from qubitd.server.limits import LEAST_FREE_BYTES
+from qubitd.server.meters import Meters
 from qubitd.server.store.audit import AuditWrites
 from qubitd.server.store.blobs import BlobFolder
 from qubitd.server.store.connections import assert_sound, open_reader
@@ -47,7 +48,13 @@ class Writes:
 class Store:
     """One data directory, open. Reads belong to the thread that opened it; blobs may be read from any."""
 
-    def __init__(self, directory: Path, *, on_broken: Callable[[StoreBrokenError], None] | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        on_broken: Callable[[StoreBrokenError], None] | None = None,
+        meters: Meters | None = None,
+    ) -> None:
         """Open, check and migrate.
 
         Raises:
@@ -57,7 +64,9 @@ class Store:
         """
         self.path = directory / DATABASE
         self._folder = BlobFolder(directory / BLOBS)
-        self._writer = Writer(self.path, prepare=self._prepare, on_broken=on_broken or _nobody_told)
+        self._writer = Writer(
+            self.path, prepare=self._prepare, on_broken=on_broken or _nobody_told, meters=meters or Meters()
+        )
         self._connection = open_reader(self.path)
         self._blob_connection = sqlite3.connect(
             f"{self.path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False

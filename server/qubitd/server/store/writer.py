@@ -11,6 +11,7 @@ import logging
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from typing import Any, Generic, TypeVar
 
 from qubitd.core.errors import QubitdError
 from qubitd.server.errors import StoreBrokenError, StoreCorruptError, StoreError
+from qubitd.server.meters import Meters
 from qubitd.server.store.connections import assert_durable, open_writer
 
 _log = logging.getLogger(__name__)
@@ -50,6 +52,7 @@ class Writer(Generic[State]):
         *,
         prepare: Callable[[sqlite3.Connection], State],
         on_broken: Callable[[StoreBrokenError], None],
+        meters: Meters,
     ) -> None:
         """Open the store; `prepare` checks it and makes what commands work on, `on_broken` is called from the thread.
 
@@ -59,6 +62,7 @@ class Writer(Generic[State]):
         self._path = path
         self._prepare = prepare
         self._on_broken = on_broken
+        self._meters = meters
         self._commands: queue.SimpleQueue[_Command[State] | None] = queue.SimpleQueue()
         self._broken: StoreBrokenError | None = None
         self._opened: Future[None] = Future()
@@ -106,6 +110,7 @@ class Writer(Generic[State]):
     def _serve(self, connection: sqlite3.Connection, state: State) -> None:
         while (command := self._commands.get()) is not None:
             batch, is_last = self._gather(command)
+            began = time.monotonic()
             try:
                 written = _commit(connection, state, batch)
             except (sqlite3.Error, OSError) as error:
@@ -114,6 +119,7 @@ class Writer(Generic[State]):
             except BaseException as error:
                 self._break(batch, repr(error))
                 raise
+            self._meters.note("commit", time.monotonic() - began)
             for done in written:
                 done.future.set_result(done.result)
             if is_last:

@@ -1,0 +1,88 @@
+"""The daemon's configuration: one TOML file, every key optional, an unknown one an error with its dotted path.
+
+What is given on the command line goes before the file, and the file before the defaults.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from qubitd.core.errors import InvalidInputError, Problem
+from qubitd.drivers.toml_table import TomlTable
+from qubitd.server.logs import FORMS
+
+LEVELS = ("debug", "info", "warning", "error")
+HIGHEST_PORT = 65_535
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonConfig:
+    """What a daemon serves, where, and what it tells."""
+
+    device: str = "line5"
+    """Name of a packaged device, or a device file."""
+    rack: Path | None = None
+    """Name of a packaged rack, or a rack file; None for the device's own."""
+    data_dir: Path | None = None
+    """None for a directory of the user's state."""
+    host: str = "127.0.0.1"
+    port: int = 50051
+    """0 for any free one."""
+    client_certificates: bool = False
+    """Whether only callers with a certificate of the lab are let in."""
+    log_level: str = "warning"
+    log_form: str = "text"
+    """`text` for people, `json` for machines."""
+    metrics_port: int | None = None
+    """Of loopback, for Prometheus; None for none."""
+
+
+def load_config(path: Path) -> DaemonConfig:
+    """Read a file; relative paths in it count from its own folder.
+
+    Raises:
+        InvalidInputError: with everything that is wrong in it.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        what = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+        raise InvalidInputError([Problem(where=str(path), what=f"cannot be read: {what}")]) from error
+    problems: list[Problem] = []
+    config = _config(TomlTable(values, path="", problems=problems), path.parent)
+    if problems:
+        raise InvalidInputError([Problem(where=f"{path}: {one.where}", what=one.what) for one in problems])
+    return config
+
+
+def _config(root: TomlTable, folder: Path) -> DaemonConfig:
+    usual = DaemonConfig()
+    daemon, log, metrics = (root.table(name, optional=True) for name in ("daemon", "log", "metrics"))
+    config = DaemonConfig(
+        device=_named(daemon.text("device", default=usual.device), folder),
+        rack=Path(_named(daemon.text("rack"), folder)) if "rack" in daemon else None,
+        data_dir=folder / daemon.text("data_dir") if "data_dir" in daemon else None,
+        host=daemon.text("host", default=usual.host),
+        port=_port(daemon) if "port" in daemon else usual.port,
+        client_certificates=daemon.flag("client_certificates", default=usual.client_certificates),
+        log_level=log.choice("level", LEVELS) if "level" in log else usual.log_level,
+        log_form=log.choice("form", FORMS) if "form" in log else usual.log_form,
+        metrics_port=_port(metrics) if "port" in metrics else None,
+    )
+    for table, known in ((daemon, ("rack", "data_dir", "port")), (log, ("level", "form")), (metrics, ("port",))):
+        table.know(*known)
+        table.finish()
+    root.finish()
+    return config
+
+
+def _port(table: TomlTable) -> int:
+    return table.integer("port", least=0, most=HIGHEST_PORT)
+
+
+def _named(name: str, folder: Path) -> str:
+    """A name of what is packaged stays; a file is looked for beside the configuration."""
+    beside = folder / name
+    return str(beside) if name and beside.is_file() else name

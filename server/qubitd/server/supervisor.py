@@ -1,0 +1,59 @@
+"""What a daemon tells whoever supervises it (systemd, Type=notify): that it serves, that it still turns, that it stops.
+
+The watchdog is fed for the loop that runs jobs, not by a timer of its own: a daemon that answers but runs nothing is
+dead, too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+_BEATS = 3
+"""Beats in the time after which the supervisor takes the daemon for dead."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Supervisor:
+    """Someone who wants to know how the daemon is."""
+
+    tell: Callable[[str], None]
+    """Sends a message such as `READY=1`."""
+    watchdog: float | None = None
+    """Seconds without a sign of life after which the daemon is taken for dead; None if nobody looks."""
+    _turned: bool = field(default=True, init=False)
+
+    def serving(self, what: str) -> None:
+        """Jobs are taken from now on."""
+        self.tell(f"READY=1\nSTATUS={what}")
+
+    def stopping(self) -> None:
+        """Nothing new is taken."""
+        self.tell("STOPPING=1")
+
+    def turned(self) -> None:
+        """The loop that runs jobs came round."""
+        self._turned = True
+
+    async def watch(self, wake: Callable[[], None]) -> None:
+        """Feed the watchdog for as long as the loop comes round when it is woken; for ever."""
+        if self.watchdog is None:
+            await asyncio.Event().wait()
+            return
+        while True:
+            if self._turned:
+                self.tell("WATCHDOG=1")
+            self._turned = False
+            wake()
+            await asyncio.sleep(self.watchdog / _BEATS)
+
+
+def unsupervised() -> Supervisor:
+    """Nobody looks."""
+    return Supervisor(tell=_to_nobody)
+
+
+def _to_nobody(message: str) -> None:
+    """Say it to nobody."""
+    del message

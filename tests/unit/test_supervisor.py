@@ -1,0 +1,63 @@
+"""What a service manager hears of the daemon, over a real datagram socket."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from qubitd.cli.supervision import find_supervisor
+from qubitd.server.supervisor import Supervisor
+
+
+@pytest.fixture
+def ear(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    path = tmp_path / "notify"
+    monkeypatch.setenv("NOTIFY_SOCKET", str(path))
+    monkeypatch.setenv("WATCHDOG_USEC", "3000000")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as bound:
+        bound.bind(str(path))
+        bound.settimeout(5)
+        yield bound
+
+
+def test_it_hears_that_jobs_are_taken_and_that_the_end_comes(ear: socket.socket) -> None:
+    supervisor = find_supervisor()
+    assert supervisor.watchdog == 3.0
+    supervisor.serving("serving line5 on port 7")
+    supervisor.stopping()
+    assert ear.recv(100) == b"READY=1\nSTATUS=serving line5 on port 7"
+    assert ear.recv(100) == b"STOPPING=1"
+
+
+def test_a_watchdog_of_another_process_is_not_fed(ear: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WATCHDOG_PID", str(os.getpid() + 1))
+    assert find_supervisor().watchdog is None
+
+
+def test_an_ear_that_is_gone_is_no_fault(ear: socket.socket) -> None:
+    supervisor = find_supervisor()
+    ear.close()
+    supervisor.stopping()
+
+
+async def test_the_watchdog_is_fed_only_while_the_loop_comes_round() -> None:
+    heard: list[str] = []
+    woken = 0
+    supervisor = Supervisor(tell=heard.append, watchdog=0.003)
+
+    def wake() -> None:
+        nonlocal woken
+        woken += 1
+        if woken <= 3:
+            supervisor.turned()
+
+    task = asyncio.create_task(supervisor.watch(wake))
+    while woken < 8:
+        await asyncio.sleep(0)
+    task.cancel()
+    assert heard == ["WATCHDOG=1"] * 4
