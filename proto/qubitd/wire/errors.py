@@ -35,6 +35,8 @@ class Refusal:
     problems: tuple[Problem, ...] = ()
     retry_after: float | None = None
     """Seconds after which another try may succeed."""
+    quota: str = ""
+    """Which quota is used up; empty if it is not that."""
     missing_tables: tuple[bytes, ...] = ()
     """Hashes of tables that are to be sent with their content."""
 
@@ -46,6 +48,9 @@ def encode_refusal(refusal: Refusal) -> bytes:
         wait = duration_pb2.Duration()
         wait.FromNanoseconds(round(refusal.retry_after * 1e9))
         status.details.add().Pack(error_details_pb2.RetryInfo(retry_delay=wait))
+    if refusal.quota:
+        violation = error_details_pb2.QuotaFailure.Violation(subject="project", description=clip(refusal.quota))
+        status.details.add().Pack(error_details_pb2.QuotaFailure(violations=[violation]))
     if refusal.missing_tables:
         status.details.add().Pack(circuits_pb2.MissingTables(sha256=refusal.missing_tables))
     if refusal.problems:
@@ -61,6 +66,7 @@ def decode_refusal(data: bytes) -> Refusal:
         MalformedMessageError: the bytes are no google.rpc.Status, or a detail of it is damaged.
     """
     retry_after = None
+    quota = ""
     problems: list[Problem] = []
     missing: list[bytes] = []
     try:
@@ -69,6 +75,10 @@ def decode_refusal(data: bytes) -> Refusal:
             if detail.TypeName() == error_details_pb2.RetryInfo.DESCRIPTOR.full_name:
                 wait = error_details_pb2.RetryInfo.FromString(detail.value).retry_delay
                 retry_after = wait.seconds + wait.nanos * 1e-9
+            elif detail.TypeName() == error_details_pb2.QuotaFailure.DESCRIPTOR.full_name:
+                quota = "; ".join(
+                    v.description for v in error_details_pb2.QuotaFailure.FromString(detail.value).violations
+                )
             elif detail.TypeName() == jobs_pb2.ProblemList.DESCRIPTOR.full_name:
                 problems += decode_problems(jobs_pb2.ProblemList.FromString(detail.value).problems)
             elif detail.TypeName() == circuits_pb2.MissingTables.DESCRIPTOR.full_name:
@@ -80,6 +90,7 @@ def decode_refusal(data: bytes) -> Refusal:
         message=status.message,
         problems=tuple(problems),
         retry_after=retry_after,
+        quota=quota,
         missing_tables=tuple(missing),
     )
 

@@ -6,12 +6,14 @@ What is given on the command line goes before the file, and the file before the 
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from qubitd.core.errors import InvalidInputError, Problem
 from qubitd.drivers.toml_table import TomlTable
 from qubitd.server.logs import FORMS
+from qubitd.server.quotas import Quotas
+from qubitd.server.retention import Retention
 
 LEVELS = ("debug", "info", "warning", "error")
 HIGHEST_PORT = 65_535
@@ -37,6 +39,8 @@ class DaemonConfig:
     """`text` for people, `json` for machines."""
     metrics_port: int | None = None
     """Of loopback, for Prometheus; None for none."""
+    quotas: Quotas = field(default_factory=Quotas)
+    retention: Retention = field(default_factory=Retention)
 
 
 def load_config(path: Path) -> DaemonConfig:
@@ -71,11 +75,33 @@ def _config(root: TomlTable, folder: Path) -> DaemonConfig:
         log_form=log.choice("form", FORMS) if "form" in log else usual.log_form,
         metrics_port=_port(metrics) if "port" in metrics else None,
     )
+    quotas, retention = (root.table(name, optional=True) for name in ("quotas", "retention"))
+    config = replace(config, quotas=_quotas(quotas), retention=_retention(retention))
+    for table in (quotas, retention):
+        table.finish()
     for table, known in ((daemon, ("rack", "data_dir", "port")), (log, ("level", "form")), (metrics, ("port",))):
         table.know(*known)
         table.finish()
     root.finish()
     return config
+
+
+def _quotas(table: TomlTable) -> Quotas:
+    usual = Quotas()
+    return Quotas(
+        jobs=int(table.number("jobs", least=1, most=10**6, default=usual.jobs)),
+        bytes=int(table.number("bytes", least=1, most=2**50, default=usual.bytes)),
+        submits_per_minute=table.number("submits_per_minute", least=0, most=10**6, default=usual.submits_per_minute),
+    )
+
+
+def _retention(table: TomlTable) -> Retention:
+    usual = Retention()
+    results, tombstones = (
+        table.number(key, least=0, most=36_500, default=default)
+        for key, default in (("results_days", usual.results_days), ("tombstones_days", usual.tombstones_days))
+    )
+    return Retention(results_days=results, tombstones_days=tombstones)
 
 
 def _port(table: TomlTable) -> int:

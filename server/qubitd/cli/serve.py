@@ -79,6 +79,8 @@ def run(arguments: argparse.Namespace) -> int:
         wants_certificates=config.client_certificates,
         metrics_port=config.metrics_port,
         supervisor=find_supervisor(),
+        quotas=config.quotas,
+        retention=config.retention,
     )
 
     def announce(port: int) -> None:
@@ -91,7 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _config(arguments: argparse.Namespace) -> DaemonConfig:
     """Give the file's configuration with what the command line says otherwise."""
     config = DaemonConfig() if arguments.config is None else load_config(arguments.config)
-    given = {field.name: getattr(arguments, field.name) for field in fields(config)}
+    given = {field.name: getattr(arguments, field.name, None) for field in fields(config)}
     return replace(config, **{name: value for name, value in given.items() if value is not None})
 
 

@@ -30,7 +30,9 @@ from qubitd.server.errors import StoreError
 from qubitd.server.lock import locked
 from qubitd.server.meters import Meters
 from qubitd.server.metrics import published
+from qubitd.server.quotas import QuotaBook, Quotas
 from qubitd.server.rack import RackThread, chunk_time
+from qubitd.server.retention import Caretaker, Retention
 from qubitd.server.rpc import Service
 from qubitd.server.services.backends import BackendsService
 from qubitd.server.services.calibrations import CalibrationsService
@@ -77,6 +79,8 @@ class DaemonSettings:
     metrics_port: int | None = None
     """Of loopback, for Prometheus; 0 for any free one, None for none."""
     supervisor: Supervisor = field(default_factory=unsupervised)
+    quotas: Quotas = field(default_factory=Quotas)
+    retention: Retention = field(default_factory=Retention)
 
 
 async def run_daemon(settings: DaemonSettings, *, stop: asyncio.Event, on_serving: Callable[[int], None]) -> None:
@@ -220,8 +224,10 @@ class _Daemon:
                 dispatch=dispatch,
                 meters=self._meters,
                 supervisor=settings.supervisor,
+                quotas=QuotaBook(settings.quotas),
             )
         )
+        self._caretaker = Caretaker(store=store, clocks=clocks, retention=settings.retention)
         parts = _Parts(store=store, book=book, dispatch=dispatch, rack=rack, started_ns=clocks.wall())
         self._services = self._make_services(parts)
 
@@ -279,14 +285,19 @@ class _Daemon:
             credentials=self._access.credentials,
         )
         supervisor = self._settings.supervisor
-        tasks = [*self._engine.start(), asyncio.create_task(supervisor.watch(self._engine.wake), name="watchdog")]
+        tasks = [
+            *self._engine.start(),
+            asyncio.create_task(supervisor.watch(self._engine.wake), name="watchdog"),
+            asyncio.create_task(self._caretaker.serve(), name="caretaker"),
+        ]
         on_serving(front.port)
         supervisor.serving(f"serving {self._settings.device.device.name} on port {front.port}")
         try:
             await _first_end(stop, self._broken, tasks)
         finally:
             supervisor.stopping()
-            tasks[-1].cancel()
+            for task in tasks[-2:]:
+                task.cancel()
             await self._end(front)
         _raise_broken(self._broken)
 

@@ -16,6 +16,7 @@ from qubitd.server.lab import LabSwitch
 from qubitd.server.lifecycle import Trigger
 from qubitd.server.meters import Meters
 from qubitd.server.persistence import to_the_end
+from qubitd.server.quotas import QuotaBook
 from qubitd.server.rack import RackThread
 from qubitd.server.recovery import interrupted
 from qubitd.server.runner import Runner
@@ -45,6 +46,7 @@ class Parts:
     dispatch: Dispatch
     meters: Meters
     supervisor: Supervisor
+    quotas: QuotaBook
 
 
 class Engine:
@@ -52,6 +54,7 @@ class Engine:
 
     def __init__(self, parts: Parts) -> None:
         self._meters = parts.meters
+        self._quotas = parts.quotas
         self._store = parts.store
         self._book = parts.book
         self._calibrations = parts.calibrations
@@ -85,6 +88,8 @@ class Engine:
         """Decide about an earlier process's jobs; durable on return. Those of another backend wait for it."""
         alive = self._store.jobs.alive()
         entries = self._book.take_over(alive)
+        for job in alive:
+            self._quotas.keep(job.owner, job.job_id, job.size)
         self._slots.load()
         self._sessions.load([(entry.terms.session_id, entry.status) for entry in entries])
         writes = []
@@ -118,12 +123,16 @@ class Engine:
             DrainingError: the daemon stops.
             LabClosedError: an operator lets nothing in.
             DiskFullError: there is no room for it and its result.
+            QuotaExceededError: its project has enough waiting, or sends too fast.
             KeyReusedError: the key stands for other content.
             UnknownSessionError, UnknownSlotError, UnknownRevisionError: it names what is not there.
             SessionClosedError: its session takes no more jobs.
         """
         self.check_taking()
         self._store.check_room(len(new.spec) + new.result_bytes)
+        is_new = not self._store.jobs.is_known(owner=new.owner, key=new.key)
+        if is_new:
+            self._quotas.take(new.owner, new.job_id, len(new.spec), at=self._dispatch.clocks.steady())
         return await to_the_end(self._take(new))
 
     def check_taking(self) -> None:
@@ -226,6 +235,16 @@ class Engine:
 
     async def _take(self, new: NewJob) -> str:
         """Goes on when the caller is gone: a job that is in the store must be in the book."""
+        taken = False
+        try:
+            job_id = await self._enter(new)
+            taken = job_id == new.job_id
+            return job_id
+        finally:
+            if not taken:
+                self._quotas.give_back(new.owner, new.job_id)
+
+    async def _enter(self, new: NewJob) -> str:
         is_placed = new.terms.is_bound and not self._store.jobs.is_known(owner=new.owner, key=new.key)
         if is_placed:
             new = self._placed(new)
@@ -269,6 +288,7 @@ class Engine:
         if entry.status.is_final:
             self._meters.count("jobs", entry.status.value)
             self._dispatch.gone(entry.job_id)
+            self._quotas.give_back(entry.owner, entry.job_id)
         if entry.status is JobStatus.RUNNING:
             self._dispatch.started(entry)
         elif before is JobStatus.RUNNING:

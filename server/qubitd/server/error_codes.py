@@ -41,6 +41,8 @@ CODES: dict[type[QubitdError], grpc.StatusCode] = {
     errors.StoreError: grpc.StatusCode.UNAVAILABLE,
     errors.DiskFullError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.TooBusyError: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.QuotaExceededError: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.ExpiredJobError: grpc.StatusCode.NOT_FOUND,
     errors.CompileProcessError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.StoreCorruptError: grpc.StatusCode.DATA_LOSS,
 }
@@ -62,9 +64,16 @@ def refusal_of(error: QubitdError) -> Refusal:
         code=number,
         message=str(error),
         problems=problems_of(error),
-        retry_after=_RETRY_AFTER if isinstance(error, errors.DrainingError | errors.TooBusyError) else None,
+        retry_after=_retry_after(error),
+        quota=str(error) if isinstance(error, errors.QuotaExceededError) else "",
         missing_tables=error.hashes if isinstance(error, MissingTablesError) else (),
     )
+
+
+def _retry_after(error: QubitdError) -> float | None:
+    if isinstance(error, errors.QuotaExceededError):
+        return error.retry_after
+    return _RETRY_AFTER if isinstance(error, errors.DrainingError | errors.TooBusyError) else None
 
 
 def problems_of(error: BaseException) -> tuple[Problem, ...]:

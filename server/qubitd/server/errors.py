@@ -204,6 +204,25 @@ class TooBusyError(QubitdError):
         super().__init__(f"{what}; the limit is {limit} at once; send this again in a moment")
 
 
+class QuotaExceededError(QubitdError):
+    """A project has as much waiting as it may, or sends too fast."""
+
+    def __init__(self, *, owner: str, what: str, retry_after: float) -> None:
+        self.retry_after = retry_after
+        super().__init__(f"project {owner} {what}; wait for jobs to end, or ask the operator for more")
+
+
+class ExpiredJobError(QubitdError):
+    """The results of a job were kept as long as the daemon keeps them."""
+
+    def __init__(self, *, job_id: str, status: str) -> None:
+        self.job_id = job_id
+        super().__init__(
+            f"job {job_id} ended {status}; its results were kept for a while after they were read first, and are "
+            "removed now. Run it again if you need them"
+        )
+
+
 class CompileProcessError(QubitdError):
     """A job could not be compiled because the process that does so died."""
 

@@ -141,17 +141,18 @@ class JobsService:
         """Send what is durable, piece by piece."""
         if self._readers >= _MOST_READERS:
             raise TooBusyError(what=f"{self._readers} results are being sent already", limit=_MOST_READERS)
+        number = self._store.jobs.number(owner=caller().project, job_id=request.job_id)
         self._readers += 1
         try:
-            async with aclosing(self._pieces(request)) as pieces:
+            async with aclosing(self._pieces(number, request.skip)) as pieces:
                 async for piece in pieces:
                     yield piece
         finally:
             self._readers -= 1
+        if self._store.jobs.is_unread(number):
+            self._store.write(lambda w: w.jobs.mark_read(number, time_ns=self._book.now()))
 
-    async def _pieces(self, request: jobs_pb2.ResultsRequest) -> AsyncGenerator[bytes]:
-        number = self._store.jobs.number(owner=caller().project, job_id=request.job_id)
-        skip = request.skip
+    async def _pieces(self, number: int, skip: int) -> AsyncGenerator[bytes]:
         for chunk in self._store.jobs.chunks(number):
             if skip >= chunk.pieces:
                 skip -= chunk.pieces

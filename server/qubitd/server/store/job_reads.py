@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from qubitd.core.errors import QubitdError
 from qubitd.core.job import JobStatus
-from qubitd.server.errors import UnknownJobError
+from qubitd.server.errors import ExpiredJobError, UnknownJobError
 from qubitd.server.store.event_rows import COLUMNS, event_of
 from qubitd.server.store.problem_text import problems_of
 from qubitd.server.store.rows import AliveJob, ChunkRow, JobPage, JobQuery, ListedJob, Span
@@ -19,8 +20,10 @@ _JOB = (
     "number, id, backend, status, revision, shots, circuits, programs, created_ns, instrument_ns, message, problems,"
     " (SELECT coalesce(max(sequence), 0) FROM event WHERE job = number), session"
 )
+_SIZE = "(SELECT coalesce(max(size), 0) FROM blob WHERE digest = spec_digest)"
 _ALIVE = (
-    "number, id, backend, status, version, attempt, revision, cancelling, shots, owner, created_ns, " + TERMS_COLUMNS
+    "number, id, backend, status, version, attempt, revision, cancelling, shots, owner, created_ns,"
+    f" {_SIZE}, {TERMS_COLUMNS}"
 )
 EVENTS_AT_ONCE = 100
 """Most events that one read gives: every watcher may hold as many."""
@@ -45,7 +48,7 @@ class JobReads:
             (job_id, owner),
         ).fetchone()
         if row is None:
-            raise UnknownJobError(job_id=job_id)
+            raise self._missing(owner, job_id)
         return self._with_details([row])[0].job
 
     def owner_of(self, job_id: str) -> str:
@@ -74,8 +77,30 @@ class JobReads:
             "SELECT number FROM job WHERE id = ? AND owner = ? AND deleted = 0", (job_id, owner)
         ).fetchone()
         if row is None:
-            raise UnknownJobError(job_id=job_id)
+            raise self._missing(owner, job_id)
         return int(row[0])
+
+    def read_before(self, time_ns: int, *, limit: int) -> list[int]:
+        """Give the numbers of ended jobs whose results were read first before a time, and are still here."""
+        rows = self._connection.execute(
+            "SELECT number FROM job WHERE read_ns > 0 AND read_ns < ? AND deleted = 0 ORDER BY read_ns LIMIT ?",
+            (time_ns, limit),
+        )
+        return [int(row[0]) for row in rows]
+
+    def is_unread(self, number: int) -> bool:
+        """Whether a job has ended and nobody has read its results to their end."""
+        row = self._connection.execute(
+            "SELECT 1 FROM job WHERE number = ? AND read_ns = 0 AND status IN ('DONE', 'CANCELLED', 'ERROR')", (number,)
+        ).fetchone()
+        return row is not None
+
+    def _missing(self, owner: str, job_id: str) -> QubitdError:
+        """Say whether a job was never there, or is expired; what was deleted was never there."""
+        row = self._connection.execute(
+            "SELECT status FROM job WHERE id = ? AND owner = ? AND expired_ns > 0", (job_id, owner)
+        ).fetchone()
+        return UnknownJobError(job_id=job_id) if row is None else ExpiredJobError(job_id=job_id, status=row[0])
 
     def page(self, query: JobQuery) -> JobPage:
         """List jobs, newest first: as many as are asked for, or fewer if they have much to say."""
@@ -211,7 +236,9 @@ class JobReads:
 
 
 def _alive(*columns: Any) -> AliveJob:
-    number, job_id, backend, status, version, attempt, revision, cancelling, shots, owner, created_ns, *terms = columns
+    number, job_id, backend, status, version, attempt, revision, cancelling, shots, owner, created_ns, size, *terms = (
+        columns
+    )
     return AliveJob(
         number=number,
         job_id=job_id,
@@ -224,6 +251,7 @@ def _alive(*columns: Any) -> AliveJob:
         shots=shots,
         owner=owner,
         created_ns=created_ns,
+        size=size,
         terms=terms_of(terms),
     )
 

@@ -136,6 +136,36 @@ class JobWrites:
         number, status, *own = row
         if not JobStatus(status).is_final:
             raise NotEndedError(job_id=job_id, status=status)
+        return self._empty(number, own)
+
+    def mark_read(self, number: int, *, time_ns: int) -> None:
+        """Note that an ended job's results were read to their end, if they were not before."""
+        self._connection.execute("UPDATE job SET read_ns = ? WHERE number = ? AND read_ns = 0", (time_ns, number))
+
+    def expire(self, numbers: Sequence[int], *, time_ns: int) -> list[str]:
+        """Remove the content of jobs that were kept long enough; gives the digests of blobs that they had."""
+        digests: list[str] = []
+        for number in numbers:
+            row = self._connection.execute(
+                "SELECT spec_digest, client_digest, id FROM job WHERE number = ? AND deleted = 0", (number,)
+            ).fetchone()
+            if row is None:
+                continue
+            digests += self._empty(number, list(row[:2]))
+            self._connection.execute("UPDATE job SET expired_ns = ? WHERE number = ?", (time_ns, number))
+            self._audit.append(time_ns=time_ns, who="daemon", what=f"results of job {row[2]} expired")
+        return digests
+
+    def forget(self, before_ns: int, *, limit: int) -> int:
+        """Forget expired jobs altogether; gives how many."""
+        cursor = self._connection.execute(
+            "DELETE FROM job WHERE number IN"
+            " (SELECT number FROM job WHERE expired_ns > 0 AND expired_ns < ? ORDER BY expired_ns LIMIT ?)",
+            (before_ns, limit),
+        )
+        return cursor.rowcount
+
+    def _empty(self, number: int, own: list[str]) -> list[str]:
         chunks = self._connection.execute("SELECT digest FROM chunk WHERE job = ?", (number,)).fetchall()
         for table in ("chunk", "event", "tag", "attempt", "spent"):
             self._connection.execute(f"DELETE FROM {table} WHERE job = ?", (number,))  # noqa: S608 (names above)

@@ -139,6 +139,8 @@ class AliveJob:
     owner: str
     created_ns: int
     """When it was accepted, ns since 1970-01-01 UTC."""
+    size: int
+    """Bytes, as it was sent."""
     terms: JobTerms
 
 

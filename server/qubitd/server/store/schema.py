@@ -206,7 +206,14 @@ CREATE TABLE spent (
 ) STRICT, WITHOUT ROWID;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _SESSIONS_AND_SLOTS, _AUDIT, _SPENT)
+_RETENTION = """
+ALTER TABLE job ADD COLUMN read_ns INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE job ADD COLUMN expired_ns INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX job_read ON job (read_ns) WHERE read_ns > 0 AND deleted = 0;
+CREATE INDEX job_expired ON job (expired_ns) WHERE expired_ns > 0;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SESSIONS_AND_SLOTS, _AUDIT, _SPENT, _RETENTION)
 """Step n takes a store from user_version n to n + 1."""
 
 

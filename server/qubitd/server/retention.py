@@ -1,0 +1,68 @@
+"""How long the daemon keeps what nobody needs any more: results from their first reading on, then a trace of the job.
+
+Work is done in small batches, so that nobody waits for it; a job that was never read is kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+
+from qubitd.server.clocks import Clocks
+from qubitd.server.store.store import Store
+
+_log = logging.getLogger(__name__)
+_DAY = 86_400 * 10**9
+"""ns."""
+BATCH = 50
+"""Jobs in one commit."""
+PERIOD = 3600.0
+"""Seconds between two looks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """For how long."""
+
+    results_days: float = 30.0
+    """From the first reading of a job's results to their removal."""
+    tombstones_days: float = 90.0
+    """From then on, for which the job's key and id stay taken."""
+
+
+class Caretaker:
+    """Removes what is too old."""
+
+    def __init__(self, *, store: Store, clocks: Clocks, retention: Retention) -> None:
+        self._store = store
+        self._clocks = clocks
+        self._retention = retention
+
+    async def serve(self) -> None:
+        """Look now and then, for ever."""
+        while True:
+            await self.tidy()
+            await asyncio.sleep(PERIOD)
+
+    async def tidy(self) -> int:
+        """Remove all that is too old now; gives the number of jobs whose results went."""
+        now = self._clocks.wall()
+        read_before = now - round(self._retention.results_days * _DAY)
+        gone_before = now - round(self._retention.tombstones_days * _DAY)
+        expired = 0
+        while jobs := self._store.jobs.read_before(read_before, limit=BATCH):
+            digests = await self._done(jobs, now)
+            await self._remove_files(digests)
+            expired += len(jobs)
+        while await asyncio.wrap_future(self._store.write(lambda w: w.jobs.forget(gone_before, limit=BATCH))):
+            pass
+        if expired:
+            _log.info("results expired", extra={"jobs": expired})
+        return expired
+
+    async def _remove_files(self, digests: list[str]) -> None:
+        await asyncio.wrap_future(self._store.write(lambda w: w.jobs.remove_files(digests)))
+
+    async def _done(self, numbers: list[int], now: int) -> list[str]:
+        return await asyncio.wrap_future(self._store.write(lambda w: w.jobs.expire(numbers, time_ns=now)))
