@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import re
@@ -12,12 +13,14 @@ import sys
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
 import pytest
 
 from qubitd.cli.daemon_process import DaemonProcess, start_daemon
+from qubitd.cli.kept_emulator import RECORD
 from qubitd.client.client import QubitdClient
 from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.job import JobSpec, JobStatus
@@ -102,6 +105,38 @@ def test_a_job_whose_id_was_returned_survives_kill_9(tmp_path: Path) -> None:
     assert all(job.message.startswith("interrupted at program 0") for job in interrupted)
     assert len(interrupted) <= 1
     assert all(job.status is JobStatus.DONE for job in ends if job not in interrupted)
+
+
+def asked(place: dict[str, Any], command: str) -> dict[str, Any]:
+    """What the emulated rack itself says, whoever drives it."""
+    with socket.create_connection((place["address"], place["control_port"]), timeout=10) as connection:
+        connection.sendall(json.dumps({"command": command}).encode() + b"\n")
+        with connection.makefile("rb") as answers:
+            return dict(json.loads(answers.readline()))
+
+
+def test_the_rack_outlives_a_killed_daemon_and_the_next_one_finds_it_and_makes_it_safe(tmp_path: Path) -> None:
+    record = tmp_path / "data" / RECORD
+    with start_daemon(data_dir=tmp_path / "data") as first, QubitdClient(first.address) as client:
+        run_to_end(client, bell())
+        place = json.loads(record.read_text())
+        first.kill()
+    assert asked(place, "name")["name"] == place["name"]
+    assert asked(place, "events")["tables"]
+    with start_daemon(data_dir=tmp_path / "data") as second, QubitdClient(second.address) as client:
+        assert json.loads(record.read_text()) == place
+        assert not any(state["switch_open"] for state in asked(place, "outputs")["outputs"].values())
+        assert client.get_job(run_to_end(client, bell())).status is JobStatus.DONE
+    assert not record.exists()
+    with pytest.raises(OSError, match="refused"):
+        asked(place, "name")
+
+
+def test_a_record_of_a_rack_that_is_gone_is_no_obstacle(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / RECORD).write_text('{"address": "127.0.0.1", "control_port": 1, "name": "x", "cabling": "y"}')
+    with start_daemon(data_dir=tmp_path / "data") as daemon, QubitdClient(daemon.address) as client:
+        assert client.get_job(run_to_end(client, bell())).status is JobStatus.DONE
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

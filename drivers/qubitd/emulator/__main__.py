@@ -19,7 +19,7 @@ from qubitd.emulator.cabling import load_cabling
 from qubitd.emulator.chip.chip import Chip
 from qubitd.emulator.clock import RealClock, VirtualClock
 from qubitd.emulator.cluster.instrument import Cluster
-from qubitd.emulator.lifetime import Lifetime
+from qubitd.emulator.lifetime import AFTER_LAST, Lifetime
 from qubitd.emulator.rack import Addresses, Rack
 
 
@@ -35,20 +35,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
             clock=RealClock() if options.real_time else VirtualClock(),
             rng=np.random.default_rng(options.seed),
         )
-        rack = Rack(cluster, address=options.address, control_port=options.control_port)
+        rack = Rack(cluster, address=options.address, control_port=options.control_port, name=options.name)
     except QubitdError as error:
         sys.stderr.write(f"emulator: {error}\n")
         return 1
-    asyncio.run(_serve(rack))
+    asyncio.run(_serve(rack, Lifetime(time.monotonic, after_last=options.linger)))
     return 0
 
 
-async def _serve(rack: Rack) -> None:
+async def _serve(rack: Rack, lifetime: Lifetime) -> None:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    await rack.serve(Lifetime(time.monotonic), ready=_announce, stopped=stopped)
+    await rack.serve(lifetime, ready=_announce, stopped=stopped)
 
 
 def _announce(addresses: Addresses) -> None:
@@ -66,6 +66,14 @@ def _parser() -> argparse.ArgumentParser:
         "--control-port", type=int, default=0, metavar="N", help="port of the control socket; default: any"
     )
     parser.add_argument("--seed", type=int, metavar="N", help="of all noise; default: from the operating system")
+    parser.add_argument("--name", default="", help="what it answers when it is asked for its name")
+    parser.add_argument(
+        "--linger",
+        type=float,
+        default=AFTER_LAST,
+        metavar="SECONDS",
+        help="how long it waits for somebody after the last one left (%(default)s)",
+    )
     parser.add_argument("--real-time", action="store_true", help="let runs last as long as they would")
     parser.add_argument("--log-level", default="WARNING", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
     return parser

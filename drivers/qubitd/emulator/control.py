@@ -1,9 +1,9 @@
 """The control socket: one JSON object a line in, one a line out. It is for tests and demos; no driver of an instrument
 uses it.
 
-Requests: `{"command": "seed", "value": N}`, `clock`, `reset_clock`, `advance` (`seconds`), `events`, `outputs`, `fault`
-(`kind`, `count`, `seconds`, `port`), `errors` (`count`), `clear_faults`. Answers: `{"ok": true, ...}` or `{"ok": false,
-"error": "..."}`.
+Requests: `{"command": "seed", "value": N}`, `name`, `end`, `clock`, `reset_clock`, `advance` (`seconds`), `events`,
+`outputs`, `fault` (`kind`, `count`, `seconds`, `port`), `errors` (`count`), `clear_faults`. Answers: `{"ok": true,
+...}` or `{"ok": false, "error": "..."}`.
 """
 
 from __future__ import annotations
@@ -36,11 +36,15 @@ class InvalidRequestError(EmulatorError):
 class Control:
     """What the control socket can do, without I/O."""
 
-    def __init__(self, cluster: Cluster, faults: FaultPlan) -> None:
+    def __init__(self, cluster: Cluster, faults: FaultPlan, *, name: str, end: Callable[[], None]) -> None:
+        self._name = name
+        self._end_rack = end
         self._cluster = cluster
         self._faults = faults
         self._commands: Mapping[str, Callable[[Mapping[str, object]], Reply]] = {
             "seed": self._seed,
+            "name": lambda _: {"name": self._name},
+            "end": self._end,
             "clock": lambda _: self._time(),
             "reset_clock": self._reset_clock,
             "advance": self._advance,
@@ -70,6 +74,10 @@ class Control:
 
     def _seed(self, request: Mapping[str, object]) -> Reply:
         self._cluster.rng = np.random.default_rng(_whole(request, "value", 0, 2**64 - 1))
+        return {}
+
+    def _end(self, _: Mapping[str, object]) -> Reply:
+        self._end_rack()
         return {}
 
     def _time(self) -> Reply:

@@ -35,13 +35,14 @@ class Addresses:
 class Rack:
     """Servers for one Cluster. Bind first, then serve."""
 
-    def __init__(self, cluster: Cluster, *, address: str | None, control_port: int) -> None:
+    def __init__(self, cluster: Cluster, *, address: str | None, control_port: int, name: str = "") -> None:
         """Listen on all ports.
 
         Raises:
             NoFreeAddressError: a port is taken.
         """
         self._cluster = cluster
+        self._name = name
         self._faults = FaultPlan()
         ports = [CLUSTER_PORT, *(MODULE_PORT + slot for slot in cluster.modules), control_port]
         found, self._sockets = bind_all(candidates(address), ports)
@@ -49,7 +50,7 @@ class Rack:
 
     async def serve(self, lifetime: Lifetime, *, ready: Callable[[Addresses], None], stopped: asyncio.Event) -> None:
         """Serve until the lifetime is over or `stopped` is set; `ready` is called when every port accepts."""
-        servers = [await self._listen(factory, bound) for factory, bound in self._listeners(lifetime)]
+        servers = [await self._listen(factory, bound) for factory, bound in self._listeners(lifetime, stopped)]
         ready(self.addresses)
         try:
             await _end(lifetime, stopped)
@@ -60,7 +61,9 @@ class Rack:
     async def _listen(self, factory: Callable[[], asyncio.BaseProtocol], bound: socket.socket) -> asyncio.Server:
         return await asyncio.get_running_loop().create_server(factory, sock=bound)
 
-    def _listeners(self, lifetime: Lifetime) -> list[tuple[Callable[[], asyncio.BaseProtocol], socket.socket]]:
+    def _listeners(
+        self, lifetime: Lifetime, stopped: asyncio.Event
+    ) -> list[tuple[Callable[[], asyncio.BaseProtocol], socket.socket]]:
         modules = {slot: module_commands(self._cluster, module) for slot, module in self._cluster.modules.items()}
         frame = Session(
             commands=frame_commands(self._cluster, modules), status=self._cluster.status, terminator=_END_OF_ANSWER
@@ -68,7 +71,7 @@ class Rack:
         sessions = [frame]
         for slot, module in self._cluster.modules.items():
             sessions.append(Session(commands=modules[slot], status=module.status, terminator=_END_OF_ANSWER))
-        control = Control(self._cluster, self._faults)
+        control = Control(self._cluster, self._faults, name=self._name, end=stopped.set)
         listeners: list[tuple[Callable[[], asyncio.BaseProtocol], socket.socket]] = [
             (self._connections(session, bound, lifetime), bound)
             for session, bound in zip(sessions, self._sockets[:-1], strict=True)

@@ -35,12 +35,16 @@ class Emulator:
         self.stop()
 
 
-def start_emulator(cabling: Path | None = None, *, seed: int | None = None) -> Emulator:
+def start_emulator(
+    cabling: Path | None = None, *, seed: int | None = None, linger: float | None = None, name: str = ""
+) -> Emulator:
     """Start an emulated rack and wait until its instruments answer.
 
     Args:
         cabling: a file with its wiring and chip; None for the demo rack's.
         seed: makes it repeatable from the start.
+        linger: seconds that it waits for somebody after the last one left; None for its own choice.
+        name: what it answers when it is asked for its name.
 
     Raises:
         ChildError: it did not start.
@@ -48,6 +52,10 @@ def start_emulator(cabling: Path | None = None, *, seed: int | None = None) -> E
     arguments = [] if cabling is None else ["--cabling", str(cabling)]
     if seed is not None:
         arguments += ["--seed", str(seed)]
+    if linger is not None:
+        arguments += ["--linger", str(linger)]
+    if name:
+        arguments += ["--name", name]
     child = Child("qubitd.emulator", arguments, name="the emulated rack")
     line = child.first_line()
     ready = _READY.fullmatch(line)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from qubitd.cli.config import state_directory
 from qubitd.cli.daemon_config import HIGHEST_PORT, LEVELS, DaemonConfig, load_config
-from qubitd.cli.rack_process import start_emulator
+from qubitd.cli.kept_emulator import LINGER, kept_emulator
 from qubitd.cli.supervision import find_supervisor
 from qubitd.compiler.device_file import load_device
 from qubitd.drivers.families import open_rack
@@ -25,6 +25,8 @@ from qubitd.server.logs import FORMS, configure
 from qubitd.server.simulator import Simulator
 
 _ABORTED = 1
+_WITH_US = 10.0
+"""Seconds that the emulated rack outlives a daemon which is to end with whoever started it."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -70,10 +72,13 @@ def run(arguments: argparse.Namespace) -> int:
     name = device.device.name
     rack_file = config.rack or _rack_of(name)
     rack = load_rack(rack_file)
+    data_dir = config.data_dir or state_directory() / name
+    # Whoever started us to end with him wants nothing to stay behind.
+    linger = _WITH_US if arguments.stop_at_eof else LINGER
     settings = DaemonSettings(
         device=device,
-        rack=lambda: _running(rack, rack_file, arguments.emulator),
-        data_dir=config.data_dir or state_directory() / name,
+        rack=lambda: _running(rack, rack_file, arguments.emulator, data_dir, linger=linger),
+        data_dir=data_dir,
         host=config.host,
         port=config.port,
         wants_certificates=config.client_certificates,
@@ -126,15 +131,17 @@ def _stop_at_eof(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
 
 
 @contextmanager
-def _running(rack: Rack, file: Path | None, running: tuple[str, int] | None) -> Generator[RunningRack]:
+def _running(
+    rack: Rack, file: Path | None, running: tuple[str, int] | None, data_dir: Path, *, linger: float
+) -> Generator[RunningRack]:
     """Start the rack's emulator, if it names one and none runs yet."""
     if rack.emulator is None:
         yield RunningRack(rack=rack, controller=open_rack(rack))
     elif running is not None:
         yield _emulated(rack, *running)
     else:
-        with start_emulator(_cabling(rack.emulator, file)) as emulator:
-            yield _emulated(rack, emulator.address, emulator.control_port)
+        with kept_emulator(data_dir, _cabling(rack.emulator, file), linger=linger) as place:
+            yield _emulated(rack, place.address, place.control_port)
 
 
 def _emulated(rack: Rack, address: str, control_port: int) -> RunningRack:

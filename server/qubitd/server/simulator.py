@@ -1,4 +1,4 @@
-"""The control socket of an emulated rack: lines of JSON. Used for the seed of a simulation and nothing else."""
+"""The control socket of an emulated rack: lines of JSON. Used for the seed of a simulation, and to know and end it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,23 @@ class Simulator:
         """
         self._ask({"command": "seed", "value": seed})
 
-    def _ask(self, request: dict[str, object]) -> None:
+    def name(self) -> str:
+        """Give the name that the rack was started with.
+
+        Raises:
+            SimulatorError: as for `seed`.
+        """
+        return str(self._ask({"command": "name"}).get("name"))
+
+    def end(self) -> None:
+        """End the rack.
+
+        Raises:
+            SimulatorError: as for `seed`.
+        """
+        self._ask({"command": "end"})
+
+    def _ask(self, request: dict[str, object]) -> dict[str, object]:
         try:
             with socket.create_connection((self._host, self._port), timeout=_TIMEOUT) as connection:
                 connection.sendall(json.dumps(request).encode() + b"\n")
@@ -35,6 +51,7 @@ class Simulator:
             raise self._failed(f"does not answer ({error})") from error
         if not isinstance(answer, dict) or not answer.get("ok"):
             raise self._failed(f"refused {request}: {answer}")
+        return answer
 
     def _failed(self, what: str) -> SimulatorError:
         return SimulatorError(address=f"{self._host}:{self._port}", what=what)

@@ -21,7 +21,11 @@ class Desk:
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
         self.faults = FaultPlan()
-        self._control = Control(bench.cluster, self.faults)
+        self.has_ended = False
+        self._control = Control(bench.cluster, self.faults, name="rack 7", end=self._end)
+
+    def _end(self) -> None:
+        self.has_ended = True
 
     def ask(self, **request: object) -> dict[str, Any]:
         answer = self._control.answer(json.dumps(request).encode())
@@ -32,6 +36,13 @@ class Desk:
 @pytest.fixture
 def desk(bench: Bench) -> Desk:
     return Desk(bench)
+
+
+def test_it_tells_its_name_and_ends_when_it_is_told_to(desk: Desk) -> None:
+    assert desk.ask(command="name") == {"ok": True, "name": "rack 7"}
+    assert not desk.has_ended
+    assert desk.ask(command="end") == {"ok": True}
+    assert desk.has_ended
 
 
 def test_the_same_seed_gives_the_same_noise(desk: Desk) -> None:
@@ -94,8 +105,8 @@ def test_a_storm_of_errors_fills_every_queue(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("request_", "words"),
     [
-        ({"command": "fly"}, "one of seed, clock"),
-        ({}, "one of seed, clock"),
+        ({"command": "fly"}, "one of seed, name"),
+        ({}, "one of seed, name"),
         ({"command": "seed"}, "value is None"),
         ({"command": "seed", "value": -1}, "from 0 to"),
         ({"command": "seed", "value": True}, "whole number"),
@@ -111,6 +122,6 @@ def test_a_request_that_cannot_be_obeyed_says_why(desk: Desk, request_: dict[str
 
 
 def test_what_is_no_json_is_refused(desk: Desk) -> None:
-    control = Control(desk.bench.cluster, desk.faults)
+    control = Control(desk.bench.cluster, desk.faults, name="", end=lambda: None)
     assert json.loads(control.answer(b"{")) == {"ok": False, "error": json.loads(control.answer(b"{"))["error"]}
     assert not json.loads(control.answer(b"[]"))["ok"]
