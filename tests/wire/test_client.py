@@ -125,6 +125,10 @@ class Jobs(jobs_pb2_grpc.JobsServicer):
         self.daemon.note(request, context)
         return jobs_pb2.SubmitResponse(job_id="j1")
 
+    def Upload(self, request_iterator: Iterator[jobs_pb2.UploadRequest], context: Context) -> jobs_pb2.UploadResponse:
+        received = sum(len(request.piece.data) for request in request_iterator)
+        return jobs_pb2.UploadResponse(received=received)
+
     def Get(self, request: jobs_pb2.JobsGetRequest, context: Context) -> jobs_pb2.JobsGetResponse:
         self.daemon.note(request, context)
         return encode_job_answer(JOB)

@@ -316,6 +316,7 @@ class SubmitRequest(google.protobuf.message.Message):
     BACKEND_FIELD_NUMBER: builtins.int
     SPEC_FIELD_NUMBER: builtins.int
     TERMS_FIELD_NUMBER: builtins.int
+    UPLOAD_FIELD_NUMBER: builtins.int
     key: builtins.str
     """Made by the client, unique among its jobs: 1 to 128 bytes. Sending it again with the same content is safe."""
     backend: builtins.str
@@ -328,6 +329,12 @@ class SubmitRequest(google.protobuf.message.Message):
     def terms(self) -> Global___JobTerms:
         """How and when it is to run."""
 
+    @property
+    def upload(self) -> Global___Upload:
+        """The whole request as it was uploaded; then all other fields are left out. Needed above 4 MiB. Errors: NOT_FOUND if it is
+        not here (any more).
+        """
+
     def __init__(
         self,
         *,
@@ -335,11 +342,106 @@ class SubmitRequest(google.protobuf.message.Message):
         backend: builtins.str = ...,
         spec: Global___JobSpec | None = ...,
         terms: Global___JobTerms | None = ...,
+        upload: Global___Upload | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["spec", b"spec", "terms", b"terms"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["backend", b"backend", "key", b"key", "spec", b"spec", "terms", b"terms"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["spec", b"spec", "terms", b"terms", "upload", b"upload"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["backend", b"backend", "key", b"key", "spec", b"spec", "terms", b"terms", "upload", b"upload"]) -> None: ...
 
 Global___SubmitRequest: typing_extensions.TypeAlias = SubmitRequest
+
+@typing.final
+class Upload(google.protobuf.message.Message):
+    """Names a request that goes ahead in pieces."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    UPLOAD_ID_FIELD_NUMBER: builtins.int
+    SIZE_FIELD_NUMBER: builtins.int
+    SHA256_FIELD_NUMBER: builtins.int
+    upload_id: builtins.str
+    """Made by the client: 1 to 128 bytes."""
+    size: builtins.int
+    """Bytes of all pieces together, at most 64 MiB."""
+    sha256: builtins.bytes
+    """SHA-256 of all pieces together, 32 bytes."""
+    def __init__(
+        self,
+        *,
+        upload_id: builtins.str = ...,
+        size: builtins.int = ...,
+        sha256: builtins.bytes = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["sha256", b"sha256", "size", b"size", "upload_id", b"upload_id"]) -> None: ...
+
+Global___Upload: typing_extensions.TypeAlias = Upload
+
+@typing.final
+class UploadRequest(google.protobuf.message.Message):
+    """A part of a stream that uploads."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    UPLOAD_FIELD_NUMBER: builtins.int
+    PIECE_FIELD_NUMBER: builtins.int
+    @property
+    def upload(self) -> Global___Upload:
+        """What is uploaded."""
+
+    @property
+    def piece(self) -> Global___Piece:
+        """Some of its bytes."""
+
+    def __init__(
+        self,
+        *,
+        upload: Global___Upload | None = ...,
+        piece: Global___Piece | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["part", b"part", "piece", b"piece", "upload", b"upload"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["part", b"part", "piece", b"piece", "upload", b"upload"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["part", b"part"]) -> typing.Literal["upload", "piece"] | None: ...
+
+Global___UploadRequest: typing_extensions.TypeAlias = UploadRequest
+
+@typing.final
+class Piece(google.protobuf.message.Message):
+    """Some bytes of an upload."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    OFFSET_FIELD_NUMBER: builtins.int
+    DATA_FIELD_NUMBER: builtins.int
+    offset: builtins.int
+    """Place of the first one."""
+    data: builtins.bytes
+    """At most 1 MiB."""
+    def __init__(
+        self,
+        *,
+        offset: builtins.int = ...,
+        data: builtins.bytes = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["data", b"data", "offset", b"offset"]) -> None: ...
+
+Global___Piece: typing_extensions.TypeAlias = Piece
+
+@typing.final
+class UploadResponse(google.protobuf.message.Message):
+    """How far an upload has come."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    RECEIVED_FIELD_NUMBER: builtins.int
+    received: builtins.int
+    """Bytes that are here."""
+    def __init__(
+        self,
+        *,
+        received: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["received", b"received"]) -> None: ...
+
+Global___UploadResponse: typing_extensions.TypeAlias = UploadResponse
 
 @typing.final
 class JobTerms(google.protobuf.message.Message):
@@ -1113,20 +1215,26 @@ class ExplainRequest(google.protobuf.message.Message):
 
     BACKEND_FIELD_NUMBER: builtins.int
     SPEC_FIELD_NUMBER: builtins.int
+    UPLOAD_FIELD_NUMBER: builtins.int
     backend: builtins.str
     """Name of the backend."""
     @property
     def spec(self) -> Global___JobSpec:
         """What would be run."""
 
+    @property
+    def upload(self) -> Global___Upload:
+        """The whole request as it was uploaded; then all other fields are left out."""
+
     def __init__(
         self,
         *,
         backend: builtins.str = ...,
         spec: Global___JobSpec | None = ...,
+        upload: Global___Upload | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["spec", b"spec"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["backend", b"backend", "spec", b"spec"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["spec", b"spec", "upload", b"upload"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["backend", b"backend", "spec", b"spec", "upload", b"upload"]) -> None: ...
 
 Global___ExplainRequest: typing_extensions.TypeAlias = ExplainRequest
 

@@ -41,6 +41,11 @@ class JobsStub(object):
                 request_serializer=qubitd_dot_v1_dot_jobs__pb2.SubmitRequest.SerializeToString,
                 response_deserializer=qubitd_dot_v1_dot_jobs__pb2.SubmitResponse.FromString,
                 _registered_method=True)
+        self.Upload = channel.stream_unary(
+                '/qubitd.v1.Jobs/Upload',
+                request_serializer=qubitd_dot_v1_dot_jobs__pb2.UploadRequest.SerializeToString,
+                response_deserializer=qubitd_dot_v1_dot_jobs__pb2.UploadResponse.FromString,
+                _registered_method=True)
         self.Get = channel.unary_unary(
                 '/qubitd.v1.Jobs/Get',
                 request_serializer=qubitd_dot_v1_dot_jobs__pb2.JobsGetRequest.SerializeToString,
@@ -88,6 +93,15 @@ class JobsServicer(object):
         often it is sent. Any user; a sweep needs the calibrator's role. Errors: INVALID_ARGUMENT naming the field, circuit
         and operation; NOT_FOUND for an unknown backend; ALREADY_EXISTS for a key used with other content;
         RESOURCE_EXHAUSTED with RetryInfo when full; UNAVAILABLE while draining.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Upload(self, request_iterator, context):
+        """Takes a request that is too big for one message, in pieces: first its name, then the pieces in order. A cut one goes on:
+        its name alone is answered by how much is here. It is kept for 10 minutes after its last piece; Submit and Explain name
+        it. Any user. Errors: INVALID_ARGUMENT for a gap; RESOURCE_EXHAUSTED with RetryInfo when too many are under way.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -152,6 +166,11 @@ def add_JobsServicer_to_server(servicer, server):
                     servicer.Submit,
                     request_deserializer=qubitd_dot_v1_dot_jobs__pb2.SubmitRequest.FromString,
                     response_serializer=qubitd_dot_v1_dot_jobs__pb2.SubmitResponse.SerializeToString,
+            ),
+            'Upload': grpc.stream_unary_rpc_method_handler(
+                    servicer.Upload,
+                    request_deserializer=qubitd_dot_v1_dot_jobs__pb2.UploadRequest.FromString,
+                    response_serializer=qubitd_dot_v1_dot_jobs__pb2.UploadResponse.SerializeToString,
             ),
             'Get': grpc.unary_unary_rpc_method_handler(
                     servicer.Get,
@@ -218,6 +237,33 @@ class Jobs(object):
             '/qubitd.v1.Jobs/Submit',
             qubitd_dot_v1_dot_jobs__pb2.SubmitRequest.SerializeToString,
             qubitd_dot_v1_dot_jobs__pb2.SubmitResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Upload(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/qubitd.v1.Jobs/Upload',
+            qubitd_dot_v1_dot_jobs__pb2.UploadRequest.SerializeToString,
+            qubitd_dot_v1_dot_jobs__pb2.UploadResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -41,6 +41,22 @@ _JobsSubmitType = typing_extensions.TypeVar(
     ],
 )
 
+_JobsUploadType = typing_extensions.TypeVar(
+    '_JobsUploadType',
+    grpc.StreamUnaryMultiCallable[
+        qubitd.v1.jobs_pb2.UploadRequest,
+        qubitd.v1.jobs_pb2.UploadResponse,
+    ],
+    grpc.aio.StreamUnaryMultiCallable[
+        qubitd.v1.jobs_pb2.UploadRequest,
+        qubitd.v1.jobs_pb2.UploadResponse,
+    ],
+    default=grpc.StreamUnaryMultiCallable[
+        qubitd.v1.jobs_pb2.UploadRequest,
+        qubitd.v1.jobs_pb2.UploadResponse,
+    ],
+)
+
 _JobsGetType = typing_extensions.TypeVar(
     '_JobsGetType',
     grpc.UnaryUnaryMultiCallable[
@@ -153,7 +169,7 @@ _JobsDeleteType = typing_extensions.TypeVar(
     ],
 )
 
-class JobsStub(typing.Generic[_JobsSubmitType, _JobsGetType, _JobsListType, _JobsWatchType, _JobsResultsType, _JobsCancelType, _JobsExplainType, _JobsDeleteType]):
+class JobsStub(typing.Generic[_JobsSubmitType, _JobsUploadType, _JobsGetType, _JobsListType, _JobsWatchType, _JobsResultsType, _JobsCancelType, _JobsExplainType, _JobsDeleteType]):
     """Jobs: circuits x a grid of calibration parameters x shots. An id that Submit returned belongs to a job that survives a
     crash of the daemon.
     """
@@ -163,6 +179,10 @@ class JobsStub(typing.Generic[_JobsSubmitType, _JobsGetType, _JobsListType, _Job
         grpc.UnaryUnaryMultiCallable[
             qubitd.v1.jobs_pb2.SubmitRequest,
             qubitd.v1.jobs_pb2.SubmitResponse,
+        ],
+        grpc.StreamUnaryMultiCallable[
+            qubitd.v1.jobs_pb2.UploadRequest,
+            qubitd.v1.jobs_pb2.UploadResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
             qubitd.v1.jobs_pb2.JobsGetRequest,
@@ -199,6 +219,10 @@ class JobsStub(typing.Generic[_JobsSubmitType, _JobsGetType, _JobsListType, _Job
         grpc.aio.UnaryUnaryMultiCallable[
             qubitd.v1.jobs_pb2.SubmitRequest,
             qubitd.v1.jobs_pb2.SubmitResponse,
+        ],
+        grpc.aio.StreamUnaryMultiCallable[
+            qubitd.v1.jobs_pb2.UploadRequest,
+            qubitd.v1.jobs_pb2.UploadResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
             qubitd.v1.jobs_pb2.JobsGetRequest,
@@ -237,6 +261,12 @@ class JobsStub(typing.Generic[_JobsSubmitType, _JobsGetType, _JobsListType, _Job
     RESOURCE_EXHAUSTED with RetryInfo when full; UNAVAILABLE while draining.
     """
 
+    Upload: _JobsUploadType
+    """Takes a request that is too big for one message, in pieces: first its name, then the pieces in order. A cut one goes on:
+    its name alone is answered by how much is here. It is kept for 10 minutes after its last piece; Submit and Explain name
+    it. Any user. Errors: INVALID_ARGUMENT for a gap; RESOURCE_EXHAUSTED with RetryInfo when too many are under way.
+    """
+
     Get: _JobsGetType
     """Describes a job. Its owner. Errors: NOT_FOUND."""
 
@@ -268,6 +298,10 @@ JobsAsyncStub: typing_extensions.TypeAlias = JobsStub[
     grpc.aio.UnaryUnaryMultiCallable[
         qubitd.v1.jobs_pb2.SubmitRequest,
         qubitd.v1.jobs_pb2.SubmitResponse,
+    ],
+    grpc.aio.StreamUnaryMultiCallable[
+        qubitd.v1.jobs_pb2.UploadRequest,
+        qubitd.v1.jobs_pb2.UploadResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         qubitd.v1.jobs_pb2.JobsGetRequest,
@@ -314,6 +348,17 @@ class JobsServicer(metaclass=abc.ABCMeta):
         often it is sent. Any user; a sweep needs the calibrator's role. Errors: INVALID_ARGUMENT naming the field, circuit
         and operation; NOT_FOUND for an unknown backend; ALREADY_EXISTS for a key used with other content;
         RESOURCE_EXHAUSTED with RetryInfo when full; UNAVAILABLE while draining.
+        """
+
+    @abc.abstractmethod
+    def Upload(
+        self,
+        request_iterator: _MaybeAsyncIterator[qubitd.v1.jobs_pb2.UploadRequest],
+        context: _ServicerContext,
+    ) -> typing.Union[qubitd.v1.jobs_pb2.UploadResponse, collections.abc.Awaitable[qubitd.v1.jobs_pb2.UploadResponse]]:
+        """Takes a request that is too big for one message, in pieces: first its name, then the pieces in order. A cut one goes on:
+        its name alone is answered by how much is here. It is kept for 10 minutes after its last piece; Submit and Explain name
+        it. Any user. Errors: INVALID_ARGUMENT for a gap; RESOURCE_EXHAUSTED with RetryInfo when too many are under way.
         """
 
     @abc.abstractmethod

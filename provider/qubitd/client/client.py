@@ -78,10 +78,10 @@ class QubitdClient:
             patience=patience,
             clock=clock or SystemClock(),
         )
-        self._tabled = TabledCalls(self._link)
         self._streams: weakref.WeakSet[Stream[Any]] = weakref.WeakSet()
         self._backends: backends_pb2_grpc.BackendsStub = backends_pb2_grpc.BackendsStub(self._link.channel)
         self._jobs: jobs_pb2_grpc.JobsStub = jobs_pb2_grpc.JobsStub(self._link.channel)
+        self._tabled = TabledCalls(self._link, self._jobs)
         self._calibrations: calibrations_pb2_grpc.CalibrationsStub = calibrations_pb2_grpc.CalibrationsStub(
             self._link.channel
         )

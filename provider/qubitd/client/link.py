@@ -41,7 +41,7 @@ CHANNEL_OPTIONS = (
     ("grpc.enable_http_proxy", 0),
     # Streams come in pieces of 1 MiB; descriptions and plans of big jobs are larger.
     ("grpc.max_receive_message_length", 64 << 20),
-    ("grpc.max_send_message_length", 256 << 20),
+    ("grpc.max_send_message_length", 64 << 20),
 )
 
 

@@ -6,20 +6,26 @@ from typing import TypeVar
 
 import grpc
 
-from qubitd.client.errors import ForgottenTablesError
+from qubitd.client.errors import ForgottenTablesError, NotFoundError
 from qubitd.client.link import Link
-from qubitd.v1 import jobs_pb2
+from qubitd.client.uploads import upload
+from qubitd.v1 import jobs_pb2, jobs_pb2_grpc
 from qubitd.wire.tables import KnownTables, restore
+from qubitd.wire.uploads import MAX_UNARY_BYTES, encode_upload
 
 RequestT = TypeVar("RequestT", jobs_pb2.SubmitRequest, jobs_pb2.ExplainRequest)
 ResponseT = TypeVar("ResponseT")
+
+_MARGIN = 4096
+"""Bytes of a message that are left to gRPC."""
 
 
 class TabledCalls:
     """Makes such calls on a link, and remembers what its daemon was sent."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, jobs: jobs_pb2_grpc.JobsStub) -> None:
         self._link = link
+        self._jobs = jobs
         self._known = KnownTables()
 
     def call(
@@ -33,10 +39,28 @@ class TabledCalls:
         batch = request.spec.batch
         contents = self._known.name(batch)
         try:
-            answer = self._link.call(method, request, doing=doing)
+            answer = self._send(method, request, doing)
         except ForgottenTablesError:
             self._known.forget(contents)
             restore(batch, contents)
-            answer = self._link.call(method, request, doing=doing)
+            answer = self._send(method, request, doing)
         self._known.note(contents)
         return answer
+
+    def _send(
+        self, method: grpc.UnaryUnaryMultiCallable[RequestT, ResponseT], request: RequestT, doing: str
+    ) -> ResponseT:
+        """Send a request in one message, or if it is too big for that ahead in pieces."""
+        if request.ByteSize() <= MAX_UNARY_BYTES - _MARGIN:
+            return self._link.call(method, request, doing=doing)
+        data = request.SerializeToString()
+        try:
+            return self._link.call(method, self._named(request, data, doing), doing=doing)
+        except NotFoundError as error:
+            if "of upload" not in str(error):
+                raise
+        # The answer to the first try was lost, or the upload was: the key makes a second one safe.
+        return self._link.call(method, self._named(request, data, doing), doing=doing)
+
+    def _named(self, request: RequestT, data: bytes, doing: str) -> RequestT:
+        return type(request)(upload=encode_upload(upload(self._link, self._jobs, data, doing=doing)))

@@ -47,6 +47,8 @@ from qubitd.server.slots import SlotBook
 from qubitd.server.store.store import Store
 from qubitd.server.supervisor import Supervisor, unsupervised
 from qubitd.server.toolchain import Toolchain
+from qubitd.server.uploads import DIRECTORY as UPLOADS
+from qubitd.server.uploads import Uploads
 from qubitd.server.workshop import Helpers, Workshop
 
 _log = logging.getLogger(__name__)
@@ -241,6 +243,7 @@ class _Daemon:
             store=parts.store,
             book=parts.book,
             announcer=self._announcer,
+            uploads=Uploads(self._settings.data_dir / UPLOADS),
         )
         lab = LabService(
             engine=engine,

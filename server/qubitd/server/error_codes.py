@@ -25,6 +25,7 @@ CODES: dict[type[QubitdError], grpc.StatusCode] = {
     errors.UnknownBackendError: grpc.StatusCode.NOT_FOUND,
     errors.UnknownRevisionError: grpc.StatusCode.NOT_FOUND,
     errors.UnknownParameterError: grpc.StatusCode.NOT_FOUND,
+    errors.UnknownUploadError: grpc.StatusCode.NOT_FOUND,
     errors.UnknownSessionError: grpc.StatusCode.NOT_FOUND,
     errors.UnknownSlotError: grpc.StatusCode.NOT_FOUND,
     errors.SessionClosedError: grpc.StatusCode.FAILED_PRECONDITION,

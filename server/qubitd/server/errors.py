@@ -204,6 +204,13 @@ class TooBusyError(QubitdError):
         super().__init__(f"{what}; the limit is {limit} at once; send this again in a moment")
 
 
+class UnknownUploadError(QubitdError):
+    """A request names an upload that is not here, or not whole."""
+
+    def __init__(self, *, upload_id: str, received: int, size: int) -> None:
+        super().__init__(f"of upload {upload_id!r} {received} of {size} bytes are here; send the rest, then this again")
+
+
 class QuotaExceededError(QubitdError):
     """A project has as much waiting as it may, or sends too fast."""
 

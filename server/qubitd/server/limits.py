@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from qubitd.core.device import Device
 from qubitd.wire.backends import Limits
+from qubitd.wire.uploads import MAX_UPLOAD_BYTES
 
 MAX_TOTAL_SHOTS = 5_000_000
 """Circuits x bindings x grid points x shots of a job."""
@@ -19,8 +20,6 @@ MAX_JOB_SECONDS = 86_400.0
 """Instrument time of a job: it holds the rack for as long."""
 LEAST_FREE_BYTES = 2**28
 """Room that the disk must have left beside a new job and its result; a store that cannot write ends the daemon."""
-MAX_JOB_BYTES = 64 * 1024 * 1024
-"""Bytes of any request: the limit that gRPC itself enforces."""
 
 
 def limits_of(device: Device) -> Limits:
@@ -29,5 +28,5 @@ def limits_of(device: Device) -> Limits:
         max_shots=device.max_shots,
         max_circuits=device.max_circuits,
         max_total_shots=MAX_TOTAL_SHOTS,
-        max_job_bytes=MAX_JOB_BYTES,
+        max_job_bytes=MAX_UPLOAD_BYTES,
     )

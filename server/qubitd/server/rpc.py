@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Generic, NoReturn, TypeVar
@@ -75,7 +75,37 @@ class Streaming(Generic[Request]):
         return grpc.unary_stream_rpc_method_handler(handle)
 
 
-Rpc = Unary[Any] | Streaming[Any]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receiving(Generic[Request]):
+    """Many requests of at most so many bytes each, one answer. At each one the caller is looked at again."""
+
+    kind: type[Request]
+    method: Callable[[AsyncGenerator[Request]], Awaitable[Message]]
+    most: int
+
+    def handler(self, rpc: str, gate: Gate) -> grpc.RpcMethodHandler[Any, Any]:
+        """Give what a gRPC server takes."""
+
+        async def handle(messages: AsyncIterator[bytes], context: Context) -> bytes:
+            try:
+                proof = _shown(context)
+
+                async def requests() -> AsyncGenerator[Request]:
+                    async for data in messages:
+                        gate.admit(rpc, proof)
+                        yield await _read(self.kind, data, self.most)
+
+                with calling(gate.admit(rpc, proof)):
+                    async with aclosing(requests()) as received:
+                        answer = await self.method(received)
+            except QubitdError as error:
+                await _refuse(context, error)
+            return answer.SerializeToString()
+
+        return grpc.stream_unary_rpc_method_handler(handle)
+
+
+Rpc = Unary[Any] | Streaming[Any] | Receiving[Any]
 
 
 def unary(kind: type[Request], method: Callable[[Request], Awaitable[Message]], *, most: int = MAX_BYTES) -> Rpc:
@@ -86,6 +116,11 @@ def unary(kind: type[Request], method: Callable[[Request], Awaitable[Message]], 
 def stream(kind: type[Request], method: Callable[[Request], AsyncGenerator[bytes]]) -> Rpc:
     """One request, many answers; they come serialised."""
     return Streaming(kind=kind, method=method)
+
+
+def receive(kind: type[Request], method: Callable[[AsyncGenerator[Request]], Awaitable[Message]], *, most: int) -> Rpc:
+    """Many requests of at most so many bytes each, one answer."""
+    return Receiving(kind=kind, method=method, most=most)
 
 
 def _shown(context: Context) -> Shown:

@@ -12,13 +12,15 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from qubitd.server.auth.gate import Gate
 from qubitd.server.errors import BindRefusedError, PortInUseError
-from qubitd.server.limits import MAX_JOB_BYTES
 from qubitd.server.rpc import Service
+from qubitd.wire.uploads import MAX_UNARY_BYTES
 
 SERVER_OPTIONS = [
     ("grpc.so_reuseport", 0),
-    ("grpc.max_receive_message_length", MAX_JOB_BYTES),
-    ("grpc.max_send_message_length", MAX_JOB_BYTES),
+    ("grpc.max_receive_message_length", MAX_UNARY_BYTES),
+    ("grpc.max_send_message_length", 64 * 2**20),
+    # Windows stay small, so that many who send at once take little memory.
+    ("grpc.http2.bdp_probe", 0),
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.keepalive_time_ms", 20_000),

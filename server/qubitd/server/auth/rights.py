@@ -12,6 +12,7 @@ RIGHTS: dict[str, Role] = {
     "qubitd.v1.Backends/Get": Role.USER,
     "qubitd.v1.Backends/Watch": Role.USER,
     "qubitd.v1.Jobs/Submit": Role.USER,
+    "qubitd.v1.Jobs/Upload": Role.USER,
     "qubitd.v1.Jobs/Get": Role.USER,
     "qubitd.v1.Jobs/List": Role.USER,
     "qubitd.v1.Jobs/Watch": Role.USER,

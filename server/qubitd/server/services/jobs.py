@@ -10,8 +10,6 @@ from contextlib import aclosing, closing
 from dataclasses import replace
 from typing import TypeVar
 
-from google.protobuf.message import Message
-
 from qubitd.core.job import JobSpec
 from qubitd.server.admission import Newcomer, admit, check_limits
 from qubitd.server.announcer import Announcer
@@ -23,17 +21,20 @@ from qubitd.server.dispatch import Dispatch
 from qubitd.server.engine import Engine
 from qubitd.server.errors import TooBusyError
 from qubitd.server.event_pages import EventPages
-from qubitd.server.limits import MAX_JOB_BYTES
 from qubitd.server.pages import page_token, query_of
-from qubitd.server.rpc import Service, stream, unary
+from qubitd.server.rpc import Service, receive, stream, unary
 from qubitd.server.store.store import Store
+from qubitd.server.uploads import Uploads
 from qubitd.v1 import jobs_pb2
 from qubitd.wire.jobs import STATUS_NUMBER, JobEvent, QueuePlace, encode_event, encode_job
+from qubitd.wire.parsing import parse
 from qubitd.wire.plans import encode_plan
 from qubitd.wire.specs import decode_spec
 from qubitd.wire.tables import TableStore
+from qubitd.wire.uploads import MAX_PIECE_BYTES, MAX_UNARY_BYTES, Upload, decode_upload
 
 _Result = TypeVar("_Result")
+_Request = TypeVar("_Request", jobs_pb2.SubmitRequest, jobs_pb2.ExplainRequest)
 _PLACE_PERIOD = 1.0
 """Seconds between two looks at a queued job's place, which changes without its own doing."""
 _INLINE_BYTES = 16_384
@@ -60,7 +61,9 @@ class JobsService:
         store: Store,
         book: JobBook,
         announcer: Announcer,
+        uploads: Uploads,
     ) -> None:
+        self._uploads = uploads
         self._backend = backend
         self._dispatch = dispatch
         self._engine = engine
@@ -77,25 +80,59 @@ class JobsService:
         return Service(
             name="qubitd.v1.Jobs",
             rpcs={
-                "Submit": unary(jobs_pb2.SubmitRequest, self.Submit, most=MAX_JOB_BYTES),
+                "Submit": unary(jobs_pb2.SubmitRequest, self.Submit, most=MAX_UNARY_BYTES),
+                "Upload": receive(jobs_pb2.UploadRequest, self.Upload, most=2 * MAX_PIECE_BYTES),
                 "Get": unary(jobs_pb2.JobsGetRequest, self.Get),
                 "List": unary(jobs_pb2.JobsListRequest, self.List),
                 "Watch": stream(jobs_pb2.JobsWatchRequest, self.Watch),
                 "Results": stream(jobs_pb2.ResultsRequest, self.Results),
                 "Cancel": unary(jobs_pb2.JobsCancelRequest, self.Cancel),
-                "Explain": unary(jobs_pb2.ExplainRequest, self.Explain, most=MAX_JOB_BYTES),
+                "Explain": unary(jobs_pb2.ExplainRequest, self.Explain, most=MAX_UNARY_BYTES),
                 "Delete": unary(jobs_pb2.JobsDeleteRequest, self.Delete),
             },
         )
 
     async def Submit(self, request: jobs_pb2.SubmitRequest) -> jobs_pb2.SubmitResponse:
         """Take a job."""
+        uploaded = decode_upload(request.upload) if request.HasField("upload") else None
+        if uploaded is not None:
+            request = await self._decoding.run(uploaded.size, lambda: self._uploaded(jobs_pb2.SubmitRequest, uploaded))
+        answer = await self._submit(request)
+        if uploaded is not None:
+            self._uploads.drop(caller().project, uploaded)
+        return answer
+
+    def _uploaded(self, kind: type[_Request], upload: Upload) -> _Request:
+        """Read a request that went ahead.
+
+        Raises:
+            UnknownUploadError: it is not here, or not whole.
+        """
+        request = parse(kind, self._uploads.content(caller().project, upload))
+        request.ClearField("upload")
+        return request
+
+    async def Upload(self, requests: AsyncGenerator[jobs_pb2.UploadRequest]) -> jobs_pb2.UploadResponse:
+        """Let an upload grow."""
+        first = await anext(requests, jobs_pb2.UploadRequest())
+        upload = decode_upload(first.upload)
+        self._engine.check_taking()
+        self._store.check_room(upload.size)
+        self._uploads.tidy()
+        with self._uploads.under_way(caller().project, upload) as growing:
+            async for request in requests:
+                await asyncio.to_thread(growing.add, request.piece.offset, request.piece.data)
+            return jobs_pb2.UploadResponse(received=growing.received)
+
+    async def _submit(self, request: jobs_pb2.SubmitRequest) -> jobs_pb2.SubmitResponse:
         self._backend.check_name(request.backend)
         _check_role(request)
         newcomer = Newcomer(
             job_id=str(uuid.uuid4()), owner=caller().project, author=caller().name, time_ns=self._book.now()
         )
-        new = await self._decoding.run(request, lambda: admit(request, newcomer, self._backend.limits, self._tables))
+        new = await self._decoding.run(
+            request.ByteSize(), lambda: admit(request, newcomer, self._backend.limits, self._tables)
+        )
         return jobs_pb2.SubmitResponse(job_id=await self._engine.submit(new))
 
     async def Get(self, request: jobs_pb2.JobsGetRequest) -> jobs_pb2.JobsGetResponse:
@@ -171,8 +208,11 @@ class JobsService:
 
     async def Explain(self, request: jobs_pb2.ExplainRequest) -> jobs_pb2.ExplainResponse:
         """Say what a job would take."""
+        if request.HasField("upload"):
+            upload = decode_upload(request.upload)
+            request = await self._decoding.run(upload.size, lambda: self._uploaded(jobs_pb2.ExplainRequest, upload))
         self._backend.check_name(request.backend)
-        spec = await self._decoding.run(request, lambda: self._spec_of(request))
+        spec = await self._decoding.run(request.ByteSize(), lambda: self._spec_of(request))
         check_limits(spec, self._backend.limits)
         return encode_plan(await self._engine.explain(spec))
 
@@ -193,13 +233,12 @@ class _Decoding:
         self._turn = asyncio.Semaphore(_BIG_AT_ONCE)
         self._waiting = 0
 
-    async def run(self, request: Message, work: Callable[[], _Result]) -> _Result:
-        """Do the work for a request.
+    async def run(self, size: int, work: Callable[[], _Result]) -> _Result:
+        """Do the work for a request of so many bytes.
 
         Raises:
             TooBusyError: too much waits already.
         """
-        size = request.ByteSize()
         if size <= _INLINE_BYTES:
             return work()
         if self._waiting + size > _MOST_WAITING:

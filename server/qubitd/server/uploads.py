@@ -1,0 +1,129 @@
+"""Requests that are too big for one message, as files that grow piece by piece until somebody names them.
+
+Only the file says how far an upload has come, so it goes on after a cut, or in the next daemon. Nothing of it stays in
+memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from qubitd.core.errors import Problem
+from qubitd.server.auth.identity import LOCAL
+from qubitd.server.errors import InvalidRequestError, TooBusyError, UnknownUploadError
+from qubitd.wire.uploads import MAX_PIECE_BYTES, Upload
+
+DIRECTORY = "uploads"
+"""Name of the folder in the data directory."""
+LIFETIME = 600.0
+"""Seconds after its last piece for which an upload is kept."""
+MOST_AT_ONCE = 8
+"""Uploads that are under way; each holds a piece or two in memory."""
+MOST_OF_ONE = 2
+"""Of one project, unless it is the machine's own."""
+
+
+class Uploads:
+    """The folder of uploads."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._open: Counter[str] = Counter()
+        self._busy: set[Path] = set()
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.tidy()
+
+    @contextmanager
+    def under_way(self, owner: str, upload: Upload) -> Generator[Growing]:
+        """Let an upload grow; one at a time for each.
+
+        Raises:
+            TooBusyError: too many are under way.
+        """
+        path = self._path(owner, upload)
+        if self._open.total() >= MOST_AT_ONCE or path in self._busy:
+            raise TooBusyError(what=f"{self._open.total()} uploads are under way already", limit=MOST_AT_ONCE)
+        if owner != LOCAL.project and self._open[owner] >= MOST_OF_ONE:
+            raise TooBusyError(what=f"{MOST_OF_ONE} uploads of {owner} are under way already", limit=MOST_OF_ONE)
+        self._open[owner] += 1
+        self._busy.add(path)
+        try:
+            yield Growing(path, upload)
+        finally:
+            self._open[owner] -= 1
+            self._busy.discard(path)
+
+    def content(self, owner: str, upload: Upload) -> bytes:
+        """Give a whole upload; it stays until `drop`.
+
+        Raises:
+            UnknownUploadError: it is not here, or not whole.
+            InvalidRequestError: it is not what its hash says; it is removed.
+        """
+        path = self._path(owner, upload)
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError as error:
+            raise UnknownUploadError(upload_id=upload.upload_id, received=0, size=upload.size) from error
+        if len(data) < upload.size:
+            raise UnknownUploadError(upload_id=upload.upload_id, received=len(data), size=upload.size)
+        if hashlib.sha256(data).digest() != upload.sha256:
+            path.unlink(missing_ok=True)
+            what = "is not what was announced: the SHA-256 differs; send it again"
+            raise InvalidRequestError([Problem(where=f"upload {upload.upload_id}", what=what)])
+        return data
+
+    def drop(self, owner: str, upload: Upload) -> None:
+        """Remove an upload that nobody needs any more."""
+        self._path(owner, upload).unlink(missing_ok=True)
+
+    def tidy(self) -> None:
+        """Remove those to which nothing was added for a while."""
+        limit = time.time() - LIFETIME
+        for path in self._directory.iterdir():
+            if path not in self._busy and path.stat().st_mtime < limit:
+                path.unlink(missing_ok=True)
+
+    def _path(self, owner: str, upload: Upload) -> Path:
+        """Other content under the same id is another upload."""
+        name = hashlib.sha256(f"{owner}\0{upload.upload_id}\0{upload.size}\0".encode() + upload.sha256)
+        return self._directory / name.hexdigest()
+
+
+class Growing:
+    """An upload that is under way."""
+
+    def __init__(self, path: Path, upload: Upload) -> None:
+        self._path = path
+        self._upload = upload
+
+    @property
+    def received(self) -> int:
+        """Bytes that are here."""
+        return self._path.stat().st_size if self._path.exists() else 0
+
+    def add(self, offset: int, data: bytes) -> None:
+        """Add a piece; what is here already is not written again.
+
+        Raises:
+            InvalidRequestError: the piece is too big, leaves a gap, or reaches beyond the end.
+        """
+        received = self.received
+        wrong = _wrong(offset, data, received, self._upload.size)
+        if wrong:
+            raise InvalidRequestError([Problem(where=f"upload {self._upload.upload_id}, offset {offset}", what=wrong)])
+        with self._path.open("ab") as file:
+            file.write(data[received - offset :])
+
+
+def _wrong(offset: int, data: bytes, received: int, size: int) -> str:
+    if len(data) > MAX_PIECE_BYTES:
+        return f"has {len(data)} bytes in one piece; the limit is {MAX_PIECE_BYTES}"
+    if offset > received:
+        return f"leaves a gap: {received} bytes are here"
+    return f"reaches beyond the {size} bytes that were announced" if offset + len(data) > size else ""
