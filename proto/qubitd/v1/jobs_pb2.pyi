@@ -834,23 +834,31 @@ Global___ProblemList: typing_extensions.TypeAlias = ProblemList
 
 @typing.final
 class JobsWatchRequest(google.protobuf.message.Message):
-    """Asks for a job's events."""
+    """Asks for the events of a job, of a session, or of a backend: one of these is named."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     JOB_ID_FIELD_NUMBER: builtins.int
     AFTER_SEQUENCE_FIELD_NUMBER: builtins.int
+    SESSION_ID_FIELD_NUMBER: builtins.int
+    BACKEND_FIELD_NUMBER: builtins.int
     job_id: builtins.str
     """The job."""
     after_sequence: builtins.int
-    """Sequence number of the last event already seen; 0 for all."""
+    """Sequence number of the last event already seen; 0 for all, of a backend for those to come."""
+    session_id: builtins.str
+    """The session."""
+    backend: builtins.str
+    """The backend."""
     def __init__(
         self,
         *,
         job_id: builtins.str = ...,
         after_sequence: builtins.int = ...,
+        session_id: builtins.str = ...,
+        backend: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["after_sequence", b"after_sequence", "job_id", b"job_id"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["after_sequence", b"after_sequence", "backend", b"backend", "job_id", b"job_id", "session_id", b"session_id"]) -> None: ...
 
 Global___JobsWatchRequest: typing_extensions.TypeAlias = JobsWatchRequest
 
@@ -867,10 +875,14 @@ class JobsWatchResponse(google.protobuf.message.Message):
     PROGRESS_FIELD_NUMBER: builtins.int
     LOG_FIELD_NUMBER: builtins.int
     QUEUE_FIELD_NUMBER: builtins.int
+    BOOKMARK_FIELD_NUMBER: builtins.int
+    JOB_ID_FIELD_NUMBER: builtins.int
     sequence: builtins.int
     """Counts up within the daemon's store; an event has one for ever."""
     time_ns: builtins.int
     """When it happened, ns since 1970-01-01 UTC."""
+    job_id: builtins.str
+    """The job that it is of, in a watch of many jobs."""
     @property
     def status(self) -> Global___StatusChange:
         """The state changed."""
@@ -891,6 +903,10 @@ class JobsWatchResponse(google.protobuf.message.Message):
     def queue(self) -> Global___QueuePlace:
         """Its place in the queue changed. This event is not kept: it carries the number of the event before it."""
 
+    @property
+    def bookmark(self) -> Global___Bookmark:
+        """Nothing happened up to this number: a watch of many jobs stands here. This event is not kept."""
+
     def __init__(
         self,
         *,
@@ -901,12 +917,26 @@ class JobsWatchResponse(google.protobuf.message.Message):
         progress: Global___Progress | None = ...,
         log: Global___LogLine | None = ...,
         queue: Global___QueuePlace | None = ...,
+        bookmark: Global___Bookmark | None = ...,
+        job_id: builtins.str = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["event", b"event", "log", b"log", "progress", b"progress", "queue", b"queue", "stage", b"stage", "status", b"status"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["event", b"event", "log", b"log", "progress", b"progress", "queue", b"queue", "sequence", b"sequence", "stage", b"stage", "status", b"status", "time_ns", b"time_ns"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["event", b"event"]) -> typing.Literal["status", "stage", "progress", "log", "queue"] | None: ...
+    def HasField(self, field_name: typing.Literal["bookmark", b"bookmark", "event", b"event", "log", b"log", "progress", b"progress", "queue", b"queue", "stage", b"stage", "status", b"status"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["bookmark", b"bookmark", "event", b"event", "job_id", b"job_id", "log", b"log", "progress", b"progress", "queue", b"queue", "sequence", b"sequence", "stage", b"stage", "status", b"status", "time_ns", b"time_ns"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["event", b"event"]) -> typing.Literal["status", "stage", "progress", "log", "queue", "bookmark"] | None: ...
 
 Global___JobsWatchResponse: typing_extensions.TypeAlias = JobsWatchResponse
+
+@typing.final
+class Bookmark(google.protobuf.message.Message):
+    """Where a watch of many jobs stands."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+
+Global___Bookmark: typing_extensions.TypeAlias = Bookmark
 
 @typing.final
 class StatusChange(google.protobuf.message.Message):

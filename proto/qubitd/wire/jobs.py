@@ -116,6 +116,11 @@ class LogLine:
     text: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bookmark:
+    """Where a watch of many jobs stands. It is told as it is now, and never stored."""
+
+
 Happening = StatusChange | StageTime | Progress | LogLine
 """What is kept of a job."""
 
@@ -128,7 +133,9 @@ class JobEvent:
     """Counts up; never given twice, save to a `QueuePlace`, which has that of the event before it."""
     time_ns: int
     """When it happened, ns since 1970-01-01 UTC."""
-    what: Happening | QueuePlace
+    what: Happening | QueuePlace | Bookmark
+    job_id: str = ""
+    """The job that it is of, in a watch of many."""
 
 
 def decode_status(number: int) -> JobStatus:
@@ -211,7 +218,7 @@ def decode_job(message: jobs_pb2.Job) -> Job:
 
 def encode_event(event: JobEvent) -> jobs_pb2.JobsWatchResponse:
     """Give the message of an event."""
-    message = jobs_pb2.JobsWatchResponse(sequence=event.sequence, time_ns=event.time_ns)
+    message = jobs_pb2.JobsWatchResponse(sequence=event.sequence, time_ns=event.time_ns, job_id=event.job_id)
     match event.what:
         case StatusChange(status=status, message=text):
             message.status.CopyFrom(jobs_pb2.StatusChange(status=STATUS_NUMBER[status], message=text))
@@ -223,6 +230,8 @@ def encode_event(event: JobEvent) -> jobs_pb2.JobsWatchResponse:
             message.log.CopyFrom(jobs_pb2.LogLine(text=text))
         case QueuePlace() as place:
             message.queue.CopyFrom(_encode_place(place))
+        case Bookmark():
+            message.bookmark.SetInParent()
         case _:
             assert_never(event.what)
     return message
@@ -234,10 +243,11 @@ def decode_event(message: jobs_pb2.JobsWatchResponse) -> JobEvent:
     Raises:
         MalformedMessageError: it says nothing that this end knows.
     """
-    return JobEvent(sequence=message.sequence, time_ns=message.time_ns, what=_decode_happening(message))
+    what = _decode_happening(message)
+    return JobEvent(sequence=message.sequence, time_ns=message.time_ns, what=what, job_id=message.job_id)
 
 
-def _decode_happening(message: jobs_pb2.JobsWatchResponse) -> Happening | QueuePlace:
+def _decode_happening(message: jobs_pb2.JobsWatchResponse) -> Happening | QueuePlace | Bookmark:
     match message.WhichOneof("event"):
         case "status":
             return StatusChange(status=decode_status(message.status.status), message=message.status.message)
@@ -249,6 +259,8 @@ def _decode_happening(message: jobs_pb2.JobsWatchResponse) -> Happening | QueueP
             return LogLine(text=message.log.text)
         case "queue":
             return _decode_place(message.queue)
+        case "bookmark":
+            return Bookmark()
         case None:
             raise malformed(f"event {message.sequence}", "says nothing that this end knows; the other end may be newer")
 

@@ -25,7 +25,7 @@ from qubitd.client.streams import Stream
 from qubitd.core.plan import JobPlan, ProgramPlan
 from qubitd.wire.backends import BackendInfo, GateSignature, Limits
 from qubitd.wire.calibrations import HistoryEntry, ParameterChange, Revision, RevisionChange
-from qubitd.wire.jobs import Job, JobEvent, LogLine, Progress, QueuePlace, StageTime, StatusChange, TimeSpent
+from qubitd.wire.jobs import Bookmark, Job, JobEvent, LogLine, Progress, QueuePlace, StageTime, StatusChange, TimeSpent
 from qubitd.wire.lab import InstrumentInfo, LabHealth, LabState
 from qubitd.wire.sessions import AtExpiry, SessionInfo, SessionMode, SessionState, SessionTerms, SessionUsage
 from qubitd.wire.slots import Reservation, SlotInfo, SlotKind
@@ -37,6 +37,7 @@ __all__ = [
     "AddressError",
     "AtExpiry",
     "BackendInfo",
+    "Bookmark",
     "BusyError",
     "ClientError",
     "ClosedError",

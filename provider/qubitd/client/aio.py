@@ -188,6 +188,8 @@ class AsyncQubitdClient(_Threaded[QubitdClient]):
     get_job = _awaited(QubitdClient.get_job)
     list_jobs = _awaited(QubitdClient.list_jobs)
     watch = _pushed(QubitdClient.watch)
+    watch_session = _pushed(QubitdClient.watch_session)
+    watch_jobs = _pushed(QubitdClient.watch_jobs)
     results = _pushed(QubitdClient.results)
     cancel = _awaited(QubitdClient.cancel)
     explain = _awaited(QubitdClient.explain)

@@ -188,7 +188,27 @@ class QubitdClient:
 
     def watch(self, job_id: str, after: int = 0, *, patience: float | None = None) -> Stream[JobEvent]:
         """Give every event of a job after a sequence number, in order and once, until the job has ended."""
-        return self._stream(JobEvents(self._jobs, job_id, after), doing=f"watching job {job_id}", patience=patience)
+        source = JobEvents(self._jobs, after, job_id=job_id)
+        return self._stream(source, doing=f"watching job {job_id}", patience=patience)
+
+    def watch_session(self, session_id: str, after: int = 0, *, patience: float | None = None) -> Stream[JobEvent]:
+        """Give every event of all jobs of a session after a sequence number, in order and once, and those to come.
+
+        A `Bookmark` comes when nothing has happened for a while: the number to go on from.
+        """
+        source = JobEvents(self._jobs, after, session_id=session_id)
+        return self._stream(source, doing=f"watching session {session_id}", patience=patience)
+
+    def watch_jobs(self, backend: str, after: int = 0, *, patience: float | None = None) -> Stream[JobEvent]:
+        """Give every event of one's jobs on a backend, in order and once, for ever.
+
+        Args:
+            backend: its name.
+            after: sequence number of the last event already seen; 0 for those to come. The first `Bookmark` tells it.
+            patience: seconds for which a daemon that was there may stay away.
+        """
+        source = JobEvents(self._jobs, after, backend=backend)
+        return self._stream(source, doing=f"watching the jobs on {backend}", patience=patience)
 
     def results(self, job_id: str, *, skip: int = 0) -> Iterator[ProgramResult]:
         """Give the results that are durable, in pieces, in the order in which they became so.

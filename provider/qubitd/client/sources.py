@@ -14,21 +14,24 @@ from qubitd.wire.results import decode_result
 
 
 class JobEvents:
-    """What happens to a job."""
+    """What happens to a job, or to all of one's jobs in a session or on a backend."""
 
-    def __init__(self, stub: jobs_pb2_grpc.JobsStub, job_id: str, after: int) -> None:
+    def __init__(
+        self, stub: jobs_pb2_grpc.JobsStub, after: int, *, job_id: str = "", session_id: str = "", backend: str = ""
+    ) -> None:
         self._stub = stub
-        self._job_id = job_id
+        self._of = jobs_pb2.JobsWatchRequest(job_id=job_id, session_id=session_id, backend=backend)
         self._last = after
 
     def open(self, metadata: Metadata) -> grpc.CallIterator[jobs_pb2.JobsWatchResponse]:
         """Ask for the events after the cursor."""
-        request = jobs_pb2.JobsWatchRequest(job_id=self._job_id, after_sequence=self._last)
-        return self._stub.Watch(request, metadata=metadata)
+        self._of.after_sequence = self._last
+        return self._stub.Watch(self._of, metadata=metadata)
 
     def read(self, message: jobs_pb2.JobsWatchResponse) -> JobEvent | None:
         """Decode an event that is new, or one that is never kept."""
-        if message.sequence <= self._last and not message.HasField("queue"):
+        is_kept = not message.HasField("queue") and not message.HasField("bookmark")
+        if message.sequence <= self._last and is_kept:
             return None
         event = decode_event(message)
         self._last = message.sequence

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import assert_never
 
-from qubitd.client import Job, JobEvent, LogLine, Progress, QueuePlace, StageTime, StatusChange
+from qubitd.client import Bookmark, Job, JobEvent, LogLine, Progress, QueuePlace, StageTime, StatusChange
 from qubitd.core.job import JobStatus
 
 
@@ -70,6 +70,8 @@ class JobStory:
                 self.log.append(text)
             case QueuePlace() as place:
                 self.place = place
+            case Bookmark():
+                return
             case _:
                 assert_never(event.what)
 

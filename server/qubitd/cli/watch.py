@@ -7,7 +7,7 @@ import json
 from typing import assert_never
 
 from qubitd.cli.remote import add_remote, connect, moment
-from qubitd.client import JobEvent, LogLine, Progress, QueuePlace, StageTime, StatusChange
+from qubitd.client import Bookmark, JobEvent, LogLine, Progress, QueuePlace, StageTime, StatusChange
 from qubitd.core.job import JobStatus
 
 _FAILED = 1
@@ -47,5 +47,7 @@ def _told(event: JobEvent) -> tuple[str, str]:
             return "log", text
         case QueuePlace(position=position, expected_start_ns=start):
             return "queue", f"{position} jobs before it" + (f", expected to start at {moment(start)}" if start else "")
+        case Bookmark():
+            return "bookmark", f"nothing up to {event.sequence}"
         case _:
             assert_never(event.what)

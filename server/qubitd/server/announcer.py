@@ -21,6 +21,8 @@ class Listener:
     def __init__(self, announcer: Announcer) -> None:
         self._announcer = announcer
         self.bell = asyncio.Event()
+        self.was_woken = False
+        """Whether the last wait ended by an announcement."""
 
     def clear(self) -> None:
         """Forget what was announced so far; read after this."""
@@ -32,8 +34,10 @@ class Listener:
         Raises:
             DrainingError: the daemon stops; nothing more will be announced.
         """
+        self.was_woken = False
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.bell.wait(), timeout)
+            self.was_woken = True
         if self._announcer.is_closed:
             raise DrainingError
 

@@ -77,6 +77,11 @@ class Move:
     """What happened before the step."""
 
 
+def jobs_of(owner: str) -> tuple[str, str]:
+    """Give the topic that is announced when anything happens to any job of an owner."""
+    return ("jobs", owner)
+
+
 class JobBook:
     """Every job that has not ended."""
 
@@ -130,7 +135,7 @@ class JobBook:
         Raises:
             KeyReusedError: the key stands for other content.
         """
-        accepted = await self._write(new.job_id, lambda w: w.jobs.accept(new))
+        accepted = await self._write(new.job_id, new.owner, lambda w: w.jobs.accept(new))
         if not accepted.is_new:
             return accepted, None
         entry = Entry(
@@ -151,7 +156,7 @@ class JobBook:
             IllegalTransitionError: the job's state does not allow it.
         """
         change = self._change(entry, move)
-        return self._write(entry.job_id, lambda w: w.jobs.change(change))
+        return self._write(entry.job_id, entry.owner, lambda w: w.jobs.change(change))
 
     def start(self, entry: Entry, *, revision: int, events: tuple[Dated, ...]) -> asyncio.Future[None]:
         """Give the rack to a job, under a calibration revision. The attempt must be durable before any pulse.
@@ -163,7 +168,7 @@ class JobBook:
         entry.attempt += 1
         attempt = entry.attempt
         change = self._change(entry, Move(trigger=Trigger.START, events=events))
-        return self._write(entry.job_id, lambda w: w.jobs.start(change, attempt=attempt))
+        return self._write(entry.job_id, entry.owner, lambda w: w.jobs.start(change, attempt=attempt))
 
     def record(
         self, entry: Entry, chunk: NewChunk, *, events: Sequence[Dated], then: Move | None = None
@@ -182,12 +187,12 @@ class JobBook:
             if change is not None:
                 writes.jobs.change(change)
 
-        return self._write(entry.job_id, command)
+        return self._write(entry.job_id, entry.owner, command)
 
     def note_cancel(self, entry: Entry) -> asyncio.Future[None]:
         """Remember that a running job is to end at its next chunk boundary."""
         entry.cancelling = True
-        return self._write(entry.job_id, lambda w: w.jobs.request_cancel(entry.job_id))
+        return self._write(entry.job_id, entry.owner, lambda w: w.jobs.request_cancel(entry.job_id))
 
     async def delete(self, *, owner: str, job_id: str) -> None:
         """Remove an ended job's content; its id and key stay taken.
@@ -196,8 +201,8 @@ class JobBook:
             UnknownJobError: the owner has no such job.
             NotEndedError: it has not ended.
         """
-        digests = await self._write(job_id, lambda w: w.jobs.delete(owner=owner, job_id=job_id))
-        await self._write(job_id, lambda w: w.jobs.remove_files(digests))
+        digests = await self._write(job_id, owner, lambda w: w.jobs.delete(owner=owner, job_id=job_id))
+        await self._write(job_id, owner, lambda w: w.jobs.remove_files(digests))
 
     def _change(self, entry: Entry, move: Move) -> Change:
         before, version = entry.status, entry.lifecycle.version
@@ -217,16 +222,17 @@ class JobBook:
             events=move.events,
         )
 
-    def _write(self, job_id: str, command: Callable[[Writes], Result]) -> asyncio.Future[Result]:
+    def _write(self, job_id: str, owner: str, command: Callable[[Writes], Result]) -> asyncio.Future[Result]:
         """Write, whatever becomes of the caller that waits for it: memory has moved already."""
         future = asyncio.wrap_future(self._store.write(command))
-        future.add_done_callback(lambda done: self._written(job_id, done))
+        future.add_done_callback(lambda done: self._written(job_id, owner, done))
         return asyncio.shield(future)
 
-    def _written(self, job_id: str, done: asyncio.Future[Result]) -> None:
+    def _written(self, job_id: str, owner: str, done: asyncio.Future[Result]) -> None:
         error = done.exception()
         if error is None:
             self._announcer.announce(job_id)
+            self._announcer.announce(jobs_of(owner))
         elif isinstance(error, StaleWriteError | sqlite3.IntegrityError):
             self._on_disagreement(BookDisagreesError(job_id=job_id, cause=str(error)))
 

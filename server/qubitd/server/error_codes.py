@@ -25,6 +25,7 @@ CODES: dict[type[QubitdError], grpc.StatusCode] = {
     errors.UnknownBackendError: grpc.StatusCode.NOT_FOUND,
     errors.UnknownRevisionError: grpc.StatusCode.NOT_FOUND,
     errors.UnknownParameterError: grpc.StatusCode.NOT_FOUND,
+    errors.OldCursorError: grpc.StatusCode.OUT_OF_RANGE,
     errors.UnknownUploadError: grpc.StatusCode.NOT_FOUND,
     errors.UnknownSessionError: grpc.StatusCode.NOT_FOUND,
     errors.UnknownSlotError: grpc.StatusCode.NOT_FOUND,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from qubitd.core.errors import InvalidInputError, QubitdError
+from qubitd.core.errors import InvalidInputError, Problem, QubitdError
 from qubitd.wire.lab import LabState
 
 
@@ -202,6 +202,14 @@ class TooBusyError(QubitdError):
 
     def __init__(self, *, what: str, limit: int) -> None:
         super().__init__(f"{what}; the limit is {limit} at once; send this again in a moment")
+
+
+class OldCursorError(InvalidInputError):
+    """A watch of many jobs would have to go through too much that is past."""
+
+    def __init__(self, *, cursor: int, newest: int, most: int) -> None:
+        what = f"is {cursor}, and {newest} is the newest; the limit is {most} behind: list the jobs and go on from it"
+        super().__init__([Problem(where="after_sequence", what=what)])
 
 
 class UnknownUploadError(QubitdError):

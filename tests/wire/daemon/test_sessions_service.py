@@ -5,14 +5,24 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeVar
 
 import pytest
 
-from qubitd.client import NotFoundError, QubitdClient, QueuePlace, RefusedError, StateError, StatusChange
+from qubitd.client import (
+    Bookmark,
+    JobEvent,
+    NotFoundError,
+    QubitdClient,
+    QueuePlace,
+    RefusedError,
+    StateError,
+    StatusChange,
+)
 from qubitd.core.job import JobSpec, JobStatus
+from qubitd.server.services import jobs
 from qubitd.wire.jobs import Job
 from qubitd.wire.lab import LabState
 from qubitd.wire.sessions import AtExpiry, SessionInfo, SessionMode, SessionState, SessionTerms
@@ -343,3 +353,74 @@ async def test_terms_that_contradict_each_other_are_refused(desk: OpenDesk) -> N
     async with desk() as at:
         with pytest.raises(RefusedError, match="priority: is 101; the limits are -100 and 100"):
             await at.submit(priority=101)
+
+
+async def test_one_watch_tells_of_all_jobs_of_a_session_and_goes_on_after_a_restart(desk: OpenDesk) -> None:
+    async with desk() as table:
+        session = await table.session()
+        watched = table.client.watch_session(session.session_id)
+        first = await table(next, watched)
+        assert isinstance(first.what, Bookmark)
+        mine = [await table.submit(session_id=session.session_id) for _ in range(2)]
+        other = await table.submit()
+        table.rack.gate.set()
+        for job in mine:
+            await table.ended(job)
+        told = await table(until_both_end, watched, mine)
+        watched.cancel()
+        await table(table.client.sessions.close, session.session_id)
+        await table.ended(other)
+    assert {event.job_id for event in told} == set(mine)
+    sequences = [event.sequence for event in told]
+    assert sequences == sorted(set(sequences))
+    async with desk() as table:
+        again = table.client.watch_session(session.session_id, after=sequences[3])
+        rest = await table(until_both_end, again, mine)
+        again.cancel()
+    assert rest == told[4:]
+
+
+def until_both_end(events: Iterable[JobEvent], jobs: list[str]) -> list[JobEvent]:
+    """Read events until all jobs have told their end."""
+    left, told = set(jobs), []
+    for event in events:
+        if not isinstance(event.what, Bookmark):
+            told.append(event)
+        if isinstance(event.what, StatusChange) and event.what.status.is_final:
+            left.discard(event.job_id)
+        if not left:
+            break
+    return told
+
+
+async def test_a_watch_of_a_backend_begins_now_and_tells_whose_event_it_is(desk: OpenDesk) -> None:
+    async with desk() as table:
+        table.rack.gate.set()
+        await table.ended(await table.submit())
+        watched = table.client.watch_jobs("line5")
+        begin = await table(next, watched)
+        assert isinstance(begin.what, Bookmark)
+        job = await table.submit()
+        told = await table(until_both_end, watched, [job])
+        watched.cancel()
+    assert {event.job_id for event in told} == {job}
+    assert all(event.sequence > begin.sequence for event in told)
+
+
+async def test_a_watch_of_what_is_not_there_is_refused(desk: OpenDesk) -> None:
+    async with desk() as table:
+        with pytest.raises(NotFoundError, match="no session 'nobody'"):
+            await table(next, table.client.watch_session("nobody"))
+        with pytest.raises(NotFoundError, match="no backend"):
+            await table(next, table.client.watch_jobs("nothing"))
+
+
+async def test_a_cursor_that_is_far_behind_is_refused_with_where_to_go_on(
+    desk: OpenDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "_MOST_BEHIND", 3)
+    async with desk() as table:
+        table.rack.gate.set()
+        await table.ended(await table.submit())
+        with pytest.raises(RefusedError, match=r"after_sequence: is 1, and \d+ is the newest; the limit is 3 behind"):
+            await table(next, table.client.watch_jobs("line5", after=1))

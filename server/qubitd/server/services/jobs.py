@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import uuid
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, closing
 from dataclasses import replace
@@ -14,19 +15,19 @@ from qubitd.core.job import JobSpec
 from qubitd.server.admission import Newcomer, admit, check_limits
 from qubitd.server.announcer import Announcer
 from qubitd.server.auth.errors import require
-from qubitd.server.auth.identity import Role, caller
+from qubitd.server.auth.identity import LOCAL, Role, caller
 from qubitd.server.backend import Backend
-from qubitd.server.book import JobBook
+from qubitd.server.book import JobBook, jobs_of
 from qubitd.server.dispatch import Dispatch
 from qubitd.server.engine import Engine
-from qubitd.server.errors import TooBusyError
+from qubitd.server.errors import OldCursorError, TooBusyError
 from qubitd.server.event_pages import EventPages
 from qubitd.server.pages import page_token, query_of
 from qubitd.server.rpc import Service, receive, stream, unary
 from qubitd.server.store.store import Store
 from qubitd.server.uploads import Uploads
 from qubitd.v1 import jobs_pb2
-from qubitd.wire.jobs import STATUS_NUMBER, JobEvent, QueuePlace, encode_event, encode_job
+from qubitd.wire.jobs import STATUS_NUMBER, Bookmark, JobEvent, QueuePlace, encode_event, encode_job
 from qubitd.wire.parsing import parse
 from qubitd.wire.plans import encode_plan
 from qubitd.wire.specs import decode_spec
@@ -45,6 +46,12 @@ _MOST_WAITING = 256 * 2**20
 """Bytes of bigger requests that may wait for that."""
 _MOST_READERS = 256
 """Results that are sent at the same time: each takes about 2 MiB while its reader is slow."""
+_MOST_WATCHERS = 64
+"""Watches of one project, unless it is the machine's own."""
+_MOST_BEHIND = 100_000
+"""Events of everybody's jobs that a watch of a backend goes through to catch up."""
+_BOOKMARK_PERIOD = 10.0
+"""Seconds of silence after which a watch of many jobs tells where it stands."""
 _LAST_SEQUENCE = 2**63 - 1
 """The highest that a store can give."""
 
@@ -73,6 +80,7 @@ class JobsService:
         self._pages = EventPages(store=store, announcer=announcer)
         self._decoding = _Decoding()
         self._readers = 0
+        self._watchers: Counter[str] = Counter()
         self._tables = TableStore()
 
     def service(self) -> Service:
@@ -152,7 +160,48 @@ class JobsService:
         )
 
     async def Watch(self, request: jobs_pb2.JobsWatchRequest) -> AsyncGenerator[bytes]:
-        """Send the events after the cursor, then those that come, to the last."""
+        """Send the events after the cursor, then those that come, to the last; of many jobs for ever."""
+        owner = caller().project
+        if owner != LOCAL.project and self._watchers[owner] >= _MOST_WATCHERS:
+            raise TooBusyError(what=f"{_MOST_WATCHERS} watches of {owner} are open already", limit=_MOST_WATCHERS)
+        self._watchers[owner] += 1
+        try:
+            async with aclosing(self._one(request) if request.job_id else self._many(request)) as events:
+                async for event in events:
+                    yield event
+        finally:
+            self._watchers[owner] -= 1
+
+    async def _many(self, request: jobs_pb2.JobsWatchRequest) -> AsyncGenerator[bytes]:
+        owner, session_id = caller().project, request.session_id
+        if session_id:
+            self._dispatch.sessions.info(session_id, owner=owner)
+        else:
+            self._backend.check_name(request.backend)
+        newest = self._store.jobs.newest_sequence()
+        cursor = min(request.after_sequence or (0 if session_id else newest), _LAST_SEQUENCE)
+        if not session_id and newest - cursor > _MOST_BEHIND:
+            raise OldCursorError(cursor=cursor, newest=newest, most=_MOST_BEHIND)
+        told = -1
+        with self._announcer.listen(jobs_of(owner)) as listener:
+            while True:
+                listener.clear()
+                newest = self._store.jobs.newest_sequence()
+                events = self._store.jobs.events_of_many(
+                    owner=owner, session_id=session_id, backend=request.backend, after=cursor
+                )
+                for event in events:
+                    yield encode_event(event).SerializeToString()
+                cursor = events[-1].sequence if events else max(cursor, newest)
+                if events:
+                    continue
+                if not listener.was_woken or told < 0:
+                    told = cursor
+                    mark = JobEvent(sequence=cursor, time_ns=self._book.now(), what=Bookmark())
+                    yield encode_event(mark).SerializeToString()
+                await listener.wait(_BOOKMARK_PERIOD)
+
+    async def _one(self, request: jobs_pb2.JobsWatchRequest) -> AsyncGenerator[bytes]:
         number = self._store.jobs.number(owner=caller().project, job_id=request.job_id)
         told: QueuePlace | None = None
         cursor = min(request.after_sequence, _LAST_SEQUENCE)

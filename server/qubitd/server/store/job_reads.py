@@ -140,6 +140,20 @@ class JobReads:
         )
         return [event_of(row) for row in rows]
 
+    def newest_sequence(self) -> int:
+        """Give the number of the newest event of any job; 0 before the first."""
+        return int(self._connection.execute("SELECT coalesce(max(sequence), 0) FROM event").fetchone()[0])
+
+    def events_of_many(self, *, owner: str, session_id: str, backend: str, after: int) -> list[JobEvent]:
+        """Give the events of an owner's jobs in a session, or on a backend, after a sequence number, in order."""
+        field, value = ("session", session_id) if session_id else ("backend", backend)
+        rows = self._connection.execute(
+            f"SELECT job.id, {COLUMNS} FROM event JOIN job ON job.number = event.job"  # noqa: S608 (constants)
+            f" WHERE job.owner = ? AND job.{field} = ? AND sequence > ? ORDER BY sequence LIMIT ?",
+            (owner, value, after, EVENTS_AT_ONCE),
+        )
+        return [replace(event_of(row[1:]), job_id=row[0]) for row in rows]
+
     def is_over(self, number: int) -> bool:
         """Whether a job has ended, or is gone: no event will follow those that are there now."""
         row = self._connection.execute(
