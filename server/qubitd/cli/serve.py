@@ -22,6 +22,7 @@ from qubitd.drivers.rack import EmulatorSettings, Rack, with_address
 from qubitd.drivers.rack_file import load_rack, packaged_racks
 from qubitd.server.daemon import DaemonSettings, RunningRack, run_daemon
 from qubitd.server.logs import FORMS, configure
+from qubitd.server.posix import return_big_blocks
 from qubitd.server.simulator import Simulator
 
 _ABORTED = 1
@@ -66,6 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until SIGTERM, SIGINT or, if asked to, the end of stdin."""
+    return_big_blocks()
     config = _config(arguments)
     configure(config.log_level, config.log_form)
     device = load_device(config.device)

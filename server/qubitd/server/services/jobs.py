@@ -24,6 +24,7 @@ from qubitd.server.errors import OldCursorError, TooBusyError
 from qubitd.server.event_pages import EventPages
 from qubitd.server.pages import page_token, query_of
 from qubitd.server.rpc import Service, receive, stream, unary
+from qubitd.server.store.rows import NewJob
 from qubitd.server.store.store import Store
 from qubitd.server.uploads import Uploads
 from qubitd.v1 import jobs_pb2
@@ -40,7 +41,7 @@ _PLACE_PERIOD = 1.0
 """Seconds between two looks at a queued job's place, which changes without its own doing."""
 _INLINE_BYTES = 16_384
 """Requests up to this size are decoded at once; bigger ones in a thread, so that they hold up nobody."""
-_BIG_AT_ONCE = 2
+_BIG_AT_ONCE = 1
 """Bigger requests that are decoded at the same time."""
 _MOST_WAITING = 256 * 2**20
 """Bytes of bigger requests that may wait for that."""
@@ -102,13 +103,25 @@ class JobsService:
 
     async def Submit(self, request: jobs_pb2.SubmitRequest) -> jobs_pb2.SubmitResponse:
         """Take a job."""
-        uploaded = decode_upload(request.upload) if request.HasField("upload") else None
-        if uploaded is not None:
-            request = await self._decoding.run(uploaded.size, lambda: self._uploaded(jobs_pb2.SubmitRequest, uploaded))
-        answer = await self._submit(request)
-        if uploaded is not None:
-            self._uploads.drop(caller().project, uploaded)
-        return answer
+        if not request.HasField("upload"):
+            new = await self._decoding.run(request.ByteSize(), lambda: self._admitted(request))
+            return jobs_pb2.SubmitResponse(job_id=await self._engine.submit(new))
+        upload = decode_upload(request.upload)
+        # Read and decoded in one go, or all that wait for their turn would be in memory.
+        new = await self._decoding.run(
+            upload.size, lambda: self._admitted(self._uploaded(jobs_pb2.SubmitRequest, upload))
+        )
+        job_id = await self._engine.submit(new)
+        self._uploads.drop(caller().project, upload)
+        return jobs_pb2.SubmitResponse(job_id=job_id)
+
+    def _admitted(self, request: jobs_pb2.SubmitRequest) -> NewJob:
+        self._backend.check_name(request.backend)
+        _check_role(request)
+        newcomer = Newcomer(
+            job_id=str(uuid.uuid4()), owner=caller().project, author=caller().name, time_ns=self._book.now()
+        )
+        return admit(request, newcomer, self._backend.limits, self._tables)
 
     def _uploaded(self, kind: type[_Request], upload: Upload) -> _Request:
         """Read a request that went ahead.
@@ -131,17 +144,6 @@ class JobsService:
             async for request in requests:
                 await asyncio.to_thread(growing.add, request.piece.offset, request.piece.data)
             return jobs_pb2.UploadResponse(received=growing.received)
-
-    async def _submit(self, request: jobs_pb2.SubmitRequest) -> jobs_pb2.SubmitResponse:
-        self._backend.check_name(request.backend)
-        _check_role(request)
-        newcomer = Newcomer(
-            job_id=str(uuid.uuid4()), owner=caller().project, author=caller().name, time_ns=self._book.now()
-        )
-        new = await self._decoding.run(
-            request.ByteSize(), lambda: admit(request, newcomer, self._backend.limits, self._tables)
-        )
-        return jobs_pb2.SubmitResponse(job_id=await self._engine.submit(new))
 
     async def Get(self, request: jobs_pb2.JobsGetRequest) -> jobs_pb2.JobsGetResponse:
         """Describe a job."""
@@ -259,13 +261,16 @@ class JobsService:
         """Say what a job would take."""
         if request.HasField("upload"):
             upload = decode_upload(request.upload)
-            request = await self._decoding.run(upload.size, lambda: self._uploaded(jobs_pb2.ExplainRequest, upload))
-        self._backend.check_name(request.backend)
-        spec = await self._decoding.run(request.ByteSize(), lambda: self._spec_of(request))
+            spec = await self._decoding.run(
+                upload.size, lambda: self._spec_of(self._uploaded(jobs_pb2.ExplainRequest, upload))
+            )
+        else:
+            spec = await self._decoding.run(request.ByteSize(), lambda: self._spec_of(request))
         check_limits(spec, self._backend.limits)
         return encode_plan(await self._engine.explain(spec))
 
     def _spec_of(self, request: jobs_pb2.ExplainRequest) -> JobSpec:
+        self._backend.check_name(request.backend)
         self._tables.fill_in(request.spec.batch)
         return decode_spec(request.spec)
 
