@@ -227,7 +227,7 @@ def test_a_cabling_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_twenty_kills_lose_no_accepted_job() -> None:
-    command = [sys.executable, str(Path(__file__).with_name("kill_soak.py")), "--kills", "20"]
+def test_sixty_kills_lose_no_accepted_job() -> None:
+    command = [sys.executable, str(Path(__file__).with_name("kill_soak.py")), "--kills", "60"]
     soaked = subprocess.run(command, capture_output=True, text=True, check=False)
     assert soaked.returncode == 0, soaked.stdout + soaked.stderr

@@ -26,3 +26,8 @@ def watchdog_seconds() -> float | None:
     microseconds = os.environ.get("WATCHDOG_USEC", "")
     meant = os.environ.get("WATCHDOG_PID", str(os.getpid()))
     return int(microseconds) * 1e-6 if microseconds.isdecimal() and meant == str(os.getpid()) else None
+
+
+def failpoint_to_arm() -> str:
+    """Give the point at which a test wants this process to die; empty for none."""
+    return os.environ.get("QUBITD_FAILPOINT", "")

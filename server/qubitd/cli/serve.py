@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
 
-from qubitd.cli.config import state_directory
+from qubitd.cli.config import failpoint_to_arm, state_directory
 from qubitd.cli.daemon_config import HIGHEST_PORT, LEVELS, DaemonConfig, load_config
 from qubitd.cli.kept_emulator import LINGER, kept_emulator
 from qubitd.cli.supervision import find_supervisor
@@ -21,6 +21,7 @@ from qubitd.drivers.families import open_rack
 from qubitd.drivers.rack import EmulatorSettings, Rack, with_address
 from qubitd.drivers.rack_file import load_rack, packaged_racks
 from qubitd.server.daemon import DaemonSettings, RunningRack, run_daemon
+from qubitd.server.failpoints import arm
 from qubitd.server.logs import FORMS, configure
 from qubitd.server.posix import return_big_blocks
 from qubitd.server.simulator import Simulator
@@ -68,6 +69,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Serve until SIGTERM, SIGINT or, if asked to, the end of stdin."""
     return_big_blocks()
+    if point := failpoint_to_arm():
+        arm(point)
     config = _config(arguments)
     configure(config.log_level, config.log_form)
     device = load_device(config.device)

@@ -19,6 +19,7 @@ from qubitd.server.announcer import Announcer
 from qubitd.server.clocks import Clocks
 from qubitd.server.errors import BookDisagreesError, StaleWriteError
 from qubitd.server.events import Dated
+from qubitd.server.failpoints import failpoint
 from qubitd.server.lifecycle import Lifecycle, Trigger
 from qubitd.server.store.rows import Accepted, AliveJob, Change, NewChunk, NewJob
 from qubitd.server.store.store import Store, Writes
@@ -135,7 +136,9 @@ class JobBook:
         Raises:
             KeyReusedError: the key stands for other content.
         """
+        failpoint("job.accepting")
         accepted = await self._write(new.job_id, new.owner, lambda w: w.jobs.accept(new))
+        failpoint("job.accepted")
         if not accepted.is_new:
             return accepted, None
         entry = Entry(
@@ -192,6 +195,7 @@ class JobBook:
     def note_cancel(self, entry: Entry) -> asyncio.Future[None]:
         """Remember that a running job is to end at its next chunk boundary."""
         entry.cancelling = True
+        failpoint("cancel.noted")
         return self._write(entry.job_id, entry.owner, lambda w: w.jobs.request_cancel(entry.job_id))
 
     async def delete(self, *, owner: str, job_id: str) -> None:
@@ -202,6 +206,7 @@ class JobBook:
             NotEndedError: it has not ended.
         """
         digests = await self._write(job_id, owner, lambda w: w.jobs.delete(owner=owner, job_id=job_id))
+        failpoint("job.deleted")
         await self._write(job_id, owner, lambda w: w.jobs.remove_files(digests))
 
     def _change(self, entry: Entry, move: Move) -> Change:

@@ -18,6 +18,7 @@ from qubitd.core.properties import target_properties
 from qubitd.core.snapshot import Parameter, Snapshot
 from qubitd.server.announcer import Announcer
 from qubitd.server.errors import CommitConflictError, UnknownParameterError, UnknownRevisionError
+from qubitd.server.failpoints import failpoint
 from qubitd.server.persistence import to_the_end
 from qubitd.server.revision_rules import FILE_AUTHOR, Edit, apply, differences, file_edit, rollback_edit
 from qubitd.server.store.revisions import RememberedFile, RevisionReads
@@ -141,6 +142,7 @@ class Calibrations:
     async def _make(self, command: Callable[[Writes], Snapshot]) -> Snapshot:
         """Goes on when the caller is gone: what is in the store must be in force."""
         made = await asyncio.wrap_future(self._store.write(command))
+        failpoint("revision.committed")
         if made.revision > self.current.revision:
             self._current = made
         self._announcer.announce(TOPIC)

@@ -12,6 +12,7 @@ from qubitd.server.book import Entry, JobBook, Move
 from qubitd.server.calibrations import Calibrations
 from qubitd.server.dispatch import Dispatch
 from qubitd.server.errors import DrainingError
+from qubitd.server.failpoints import failpoint
 from qubitd.server.lab import LabSwitch
 from qubitd.server.lifecycle import Trigger
 from qubitd.server.meters import Meters
@@ -86,6 +87,7 @@ class Engine:
 
     async def recover(self) -> None:
         """Decide about an earlier process's jobs; durable on return. Those of another backend wait for it."""
+        failpoint("recovery.begun")
         alive = self._store.jobs.alive()
         entries = self._book.take_over(alive)
         for job in alive:
@@ -106,6 +108,7 @@ class Engine:
             else:
                 self._validator.add(entry)
         await asyncio.gather(*writes)
+        failpoint("recovery.done")
         _log.info("recovered", extra={"waiting": len(entries) - len(writes), "interrupted": len(writes)})
 
     def start(self) -> list[asyncio.Task[None]]:
@@ -220,6 +223,7 @@ class Engine:
     def refuse_new(self) -> None:
         """Take nothing more, and start no further chunk. Jobs that wait stay in the store."""
         self._is_draining = True
+        failpoint("drain.begun")
         self._rack.give_up()
         self._runner.drain()
 
@@ -232,6 +236,7 @@ class Engine:
             _log.warning("the running chunk does not end; leaving it", extra={"seconds": DRAIN_SECONDS})
             task.cancel()
         await asyncio.gather(validator, runner, return_exceptions=True)
+        failpoint("drain.done")
 
     async def _take(self, new: NewJob) -> str:
         """Goes on when the caller is gone: a job that is in the store must be in the book."""
@@ -286,6 +291,7 @@ class Engine:
         if entry.terms.session_id and not entry.left_session:
             self._sessions.moved(entry.terms.session_id, before, entry.status, qpu_seconds=seconds)
         if entry.status.is_final:
+            failpoint("job.ending")
             self._meters.count("jobs", entry.status.value)
             self._dispatch.gone(entry.job_id)
             self._quotas.give_back(entry.owner, entry.job_id)

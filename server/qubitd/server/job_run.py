@@ -17,6 +17,7 @@ from qubitd.drivers.controller import Assembly
 from qubitd.server.book import Entry, JobBook, Move
 from qubitd.server.errors import ResumeError
 from qubitd.server.events import Dated, Stage, reached
+from qubitd.server.failpoints import failpoint
 from qubitd.server.lifecycle import Trigger
 from qubitd.server.meters import Meters
 from qubitd.server.rack import RackThread, Run
@@ -92,6 +93,7 @@ class JobRun:
             if ending is not None:
                 await self._book.move(self._entry, ending)
                 return
+            failpoint("chunk.assembled")
             while assembled is not None:
                 following = self._assemble(parts, kept)
                 run = await self._rack.run(assembled.assembly, seed=self._seed(assembled.n), spending=self._spending)
@@ -157,8 +159,10 @@ class JobRun:
             instrument_ns=round(assembled.assembly.duration * 1e9),
             spent=spent,
         )
+        failpoint("chunk.recording")
         with self._spending.timed(Activity.RECORD):
             await self._book.record(self._entry, chunk, events=self._story(assembled, run, ending=ending), then=ending)
+        failpoint("chunk.recorded")
 
     def _results(self, assembled: Assembled, run: Run) -> tuple[bytes, ...]:
         with self._spending.timed(Activity.DISCRIMINATE):

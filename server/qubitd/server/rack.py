@@ -23,6 +23,7 @@ from qubitd.drivers.errors import DriverError
 from qubitd.drivers.rack import Rack as RackFile
 from qubitd.server.announcer import Announcer
 from qubitd.server.events import Dated, Stage, reached
+from qubitd.server.failpoints import failpoint
 from qubitd.server.logs import about
 from qubitd.server.meters import Meters
 from qubitd.server.simulator import Simulator
@@ -168,6 +169,7 @@ class RackThread:
     def _run(self, assembly: Assembly, seed: int | None, spending: Spending) -> Run:
         events: list[Dated] = []
         self._broken_off.clear()
+        failpoint("chunk.loading")
         with spending.timed(Activity.UPLOAD):
             self.controller.load(assembly)
         events.append(reached(Stage.UPLOADED, self._now()))
@@ -176,11 +178,13 @@ class RackThread:
         self.controller.start()
         started = time.monotonic()
         events.append(reached(Stage.RUN, self._now()))
+        failpoint("chunk.running")
         with spending.timed(Activity.RUN):
             self.controller.wait(self._deadline(assembly), give_up=self._broken_off.is_set)
         ended = time.monotonic()
         with spending.timed(Activity.FETCH):
             readings = self.controller.fetch()
+        failpoint("chunk.fetched")
         events.append(reached(Stage.FETCHED, self._now()))
         return Run(readings=readings, events=tuple(events), started=started, ended=ended)
 

@@ -17,6 +17,7 @@ from qubitd.server.calibrations import Calibrations
 from qubitd.server.dispatch import Dispatch
 from qubitd.server.errors import LabClosedError, RevisionGoneError
 from qubitd.server.events import Stage, reached
+from qubitd.server.failpoints import failpoint
 from qubitd.server.failure import failure_of
 from qubitd.server.job_run import CANCELLED, JobRun
 from qubitd.server.lab import LabSwitch
@@ -149,7 +150,9 @@ class Runner:
 
     async def _start_and_play(self, entry: Entry, run: JobRun, snapshot: Snapshot) -> None:
         started = reached(Stage.STARTED, self._book.now())
+        failpoint("job.starting")
         await self._book.start(entry, revision=snapshot.revision, events=(started,))
+        failpoint("job.started")
         await run.play(self._store.jobs.chunks(entry.number))
 
     def _end(self, entry: Entry, error: BaseException) -> None:

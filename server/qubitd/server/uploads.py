@@ -16,6 +16,7 @@ from pathlib import Path
 from qubitd.core.errors import Problem
 from qubitd.server.auth.identity import LOCAL
 from qubitd.server.errors import InvalidRequestError, TooBusyError, UnknownUploadError
+from qubitd.server.failpoints import failpoint
 from qubitd.wire.uploads import MAX_PIECE_BYTES, Upload
 
 DIRECTORY = "uploads"
@@ -76,6 +77,7 @@ class Uploads:
             path.unlink(missing_ok=True)
             what = "is not what was announced: the SHA-256 differs; send it again"
             raise InvalidRequestError([Problem(where=f"upload {upload.upload_id}", what=what)])
+        failpoint("upload.whole")
         return data
 
     def drop(self, owner: str, upload: Upload) -> None:
@@ -119,6 +121,7 @@ class Growing:
             raise InvalidRequestError([Problem(where=f"upload {self._upload.upload_id}, offset {offset}", what=wrong)])
         with self._path.open("ab") as file:
             file.write(data[received - offset :])
+        failpoint("upload.piece")
 
 
 def _wrong(offset: int, data: bytes, received: int, size: int) -> str:

@@ -10,6 +10,7 @@ from qubitd.core.snapshot import Snapshot
 from qubitd.server.book import Entry, JobBook, Move
 from qubitd.server.calibrations import Calibrations
 from qubitd.server.events import Dated, Stage, reached
+from qubitd.server.failpoints import failpoint
 from qubitd.server.failure import failure_of
 from qubitd.server.lifecycle import Trigger
 from qubitd.server.logs import about
@@ -52,6 +53,7 @@ class Validator:
 
     async def _look_at(self, entry: Entry, snapshot: Snapshot) -> None:
         began = reached(Stage.DECODING, self._book.now())
+        failpoint("job.validating")
         validated = await settled(self._workshop.validate(entry.job_id, snapshot))
         error = validated.exception()
         if entry.status is not JobStatus.VALIDATING:
@@ -64,6 +66,7 @@ class Validator:
         entry.validated = snapshot.revision
         entry.instrument_estimate = validated.result().instrument_seconds
         self._book.move(entry, Move(trigger=Trigger.QUEUE, events=self._story(began, validated.result())))
+        failpoint("job.queued")
         self._on_queued(entry)
 
     def _story(self, began: Dated, validated: Validated) -> tuple[Dated, ...]:

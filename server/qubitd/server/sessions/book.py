@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from qubitd.core.job import JobStatus
 from qubitd.server.clocks import Clocks
 from qubitd.server.errors import SessionClosedError
+from qubitd.server.failpoints import failpoint
 from qubitd.server.persistence import durable
 from qubitd.server.scheduling.waiting import Window
 from qubitd.server.sessions import rules
@@ -70,6 +71,7 @@ class SessionBook:
             created_ns=self._clocks.wall(),
         )
         row, is_new = await durable(self._store.write(lambda w: w.sessions.open(new)))
+        failpoint("session.written")
         if is_new:
             session = rules.renewed(_session_of(row), self._clocks.steady())
             self._kept[row.session_id] = _Kept(row=row, session=session)

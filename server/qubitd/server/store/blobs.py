@@ -15,6 +15,7 @@ from io import BufferedReader
 from pathlib import Path
 
 from qubitd.server.errors import StoreCorruptError
+from qubitd.server.failpoints import failpoint
 from qubitd.server.store.frames import read_pieces
 
 FILE_THRESHOLD = 65536
@@ -38,6 +39,8 @@ class BlobFolder:
         if in_file:
             self._write_file(digest, data)
         connection.execute("INSERT INTO blob VALUES (?, ?, ?)", (digest, len(data), None if in_file else data))
+        if in_file:
+            failpoint("blob.rowed")
         return digest
 
     def get(self, connection: sqlite3.Connection, digest: str) -> bytes:
@@ -108,6 +111,7 @@ class BlobFolder:
         """Remove the files of blobs whose rows are gone for good. Needs committed rows."""
         for digest in digests:
             if not connection.execute("SELECT 1 FROM blob WHERE digest = ?", (digest,)).fetchone():
+                failpoint("blob.removing")
                 (self.folder / digest).unlink(missing_ok=True)
 
     def _open(self, digest: str) -> BufferedReader:
@@ -127,7 +131,9 @@ class BlobFolder:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        failpoint("blob.written")
         half.rename(path)
+        failpoint("blob.renamed")
         _sync_folder(self.folder)
 
 

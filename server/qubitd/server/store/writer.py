@@ -20,6 +20,7 @@ from typing import Any, Generic, TypeVar
 
 from qubitd.core.errors import QubitdError
 from qubitd.server.errors import StoreBrokenError, StoreCorruptError, StoreError
+from qubitd.server.failpoints import failpoint
 from qubitd.server.meters import Meters
 from qubitd.server.store.connections import assert_durable, open_writer
 
@@ -158,6 +159,7 @@ class Writer(Generic[State]):
 
 def _commit(connection: sqlite3.Connection, state: State, batch: list[_Command[State]]) -> list[_Written]:
     connection.execute("BEGIN IMMEDIATE")
+    failpoint("commit.begin")
     written: list[_Written] = []
     refused: list[tuple[Future[Any], Exception]] = []
     for command in batch:
@@ -170,7 +172,9 @@ def _commit(connection: sqlite3.Connection, state: State, batch: list[_Command[S
             connection.execute("ROLLBACK TO command")
             refused.append((command.future, error))
         connection.execute("RELEASE command")
+    failpoint("commit.before")
     connection.execute("COMMIT")
+    failpoint("commit.after")
     for future, refusal in refused:
         future.set_exception(refusal)
     return written

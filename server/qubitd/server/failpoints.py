@@ -1,0 +1,68 @@
+"""Places at which a daemon can be made to die, so that tests see what the next one makes of it.
+
+Nothing happens unless a point is armed. `arm` is called by the command line alone, if the environment asks for it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+POINTS = (
+    "commit.begin",
+    "commit.before",
+    "commit.after",
+    "blob.written",
+    "blob.renamed",
+    "blob.rowed",
+    "blob.removing",
+    "job.accepting",
+    "job.accepted",
+    "job.validating",
+    "job.queued",
+    "job.starting",
+    "job.started",
+    "job.ending",
+    "job.deleted",
+    "chunk.assembled",
+    "chunk.loading",
+    "chunk.running",
+    "chunk.fetched",
+    "chunk.recording",
+    "chunk.recorded",
+    "cancel.noted",
+    "revision.committed",
+    "session.written",
+    "upload.piece",
+    "upload.whole",
+    "recovery.begun",
+    "recovery.done",
+    "drain.begun",
+    "drain.done",
+)
+"""In no order; each is somewhere in the daemon."""
+
+_armed = ""
+_left = 0
+
+
+def arm(text: str) -> None:
+    """Die when a point is reached: `name`, or `name@n` for the n-th time.
+
+    Raises:
+        ValueError: there is no such point.
+    """
+    global _armed, _left  # noqa: PLW0603  (the process as a whole is what dies)
+    point, _, times = text.partition("@")
+    if point not in POINTS:
+        raise ValueError(f"there is no failpoint {point!r}; there are {', '.join(POINTS)}")
+    _armed, _left = point, int(times or 1)
+
+
+def failpoint(point: str) -> None:
+    """Die here as a power cut would have it, if this is the point that is armed."""
+    global _left  # noqa: PLW0603
+    if _armed and _armed == point:
+        _left -= 1
+        if _left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,161 @@
+"""A daemon dies at every named point, one after another on the same data directory; nothing that was accepted is lost.
+
+One emulated rack outlives them all, as real instruments would. About half a minute.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.system.kill_soak import rack_file
+
+from qubitd.cli.child import ChildError
+from qubitd.cli.daemon_process import DaemonProcess, start_daemon
+from qubitd.cli.rack_process import start_emulator
+from qubitd.client import ClientError, QubitdClient, StatusChange
+from qubitd.client.client import QubitdClient as Client
+from qubitd.core.bindings import FromColumn
+from qubitd.core.circuit import CircuitBuilder, pack
+from qubitd.core.job import JobSpec, JobStatus, MeasLevel
+from qubitd.core.snapshot import Parameter
+from qubitd.core.sweep import Sweep
+from qubitd.server.failpoints import POINTS
+from qubitd.server.store.store import BLOBS, DATABASE
+from qubitd.wire.sessions import SessionTerms
+
+BEFORE_SERVING = ("recovery.begun", "recovery.done")
+WHEN_STOPPED = ("drain.begun", "drain.done")
+DEATH = 20.0
+"""Seconds for a daemon to reach its point."""
+
+
+def flip(shots: int = 100) -> JobSpec:
+    circuit = CircuitBuilder(name="flip", num_qubits=5, num_clbits=1).add("x", 0).measure(0, 0)
+    return JobSpec(batch=pack([circuit]), sweep=Sweep(), shots=shots)
+
+
+def in_a_file() -> JobSpec:
+    """A job whose result is too big for a row of the database."""
+    return replace(flip(9000), meas_level=MeasLevel.KERNELED)
+
+
+def too_big_for_a_message() -> JobSpec:
+    circuit = CircuitBuilder(name="big", num_qubits=5, num_clbits=1)
+    for column in range(100):
+        circuit.add("rz", 0, params=(FromColumn(column=column),))
+    circuit.measure(0, 0).bind(np.random.default_rng(1).uniform(-3, 3, (5_500, 100)))
+    return JobSpec(batch=pack([circuit]), sweep=Sweep(), shots=1)
+
+
+@dataclass
+class Accepted:
+    """Jobs whose ids were given, by the key under which they were sent."""
+
+    jobs: dict[str, str] = field(default_factory=dict[str, str])
+    deleted: set[str] = field(default_factory=set[str])
+    """Whether or not the daemon lived long enough to do it."""
+    keys: int = 0
+
+    def send(self, client: Client, spec: JobSpec) -> str:
+        self.keys += 1
+        key = f"key {self.keys}"
+        self.jobs[key] = client.submit(spec, "line5", key)
+        return self.jobs[key]
+
+
+def everything(client: Client, accepted: Accepted) -> None:
+    """Ask for something of every kind, until the daemon is gone."""
+    session = client.sessions.open(SessionTerms(key=f"s{accepted.keys}", backend="line5"))
+    client.sessions.close(session.session_id)
+    t1 = Parameter(name="q0.t1", value=20e-6 + 1e-9 * accepted.keys, unit="s")
+    base = client.backend("line5").revision
+    client.commit("line5", base_revision=base, parameters=[t1], message="remeasured")
+    done = accepted.send(client, in_a_file())
+    for _ in client.watch(done):
+        pass
+    list(client.results(done))
+    waiting = accepted.send(client, flip(50_000))
+    client.cancel(waiting)
+    accepted.deleted.add(done)
+    client.delete(done)
+    big = accepted.send(client, too_big_for_a_message())
+    for event in client.watch(big):
+        if isinstance(event.what, StatusChange) and event.what.status is JobStatus.RUNNING:
+            client.cancel(big)
+
+
+def lives_and_dies(point: str, accepted: Accepted, data: Path, rack: Path) -> None:
+    try:
+        daemon = start_daemon(data_dir=data, rack=rack)
+    except ChildError as error:
+        # What the daemon before it left can bring it there, too, while it recovers.
+        assert "exit code -9" in str(error)
+        return
+    with daemon:
+        assert point not in BEFORE_SERVING
+        with QubitdClient(daemon.address, patience=0.0) as client, suppress(ClientError):
+            everything(client, accepted)
+        if point in WHEN_STOPPED:
+            daemon.stop()
+            return
+        assert died(daemon), f"{point} was not reached"
+
+
+def died(daemon: DaemonProcess) -> bool:
+    try:
+        return daemon.wait(DEATH) == -9
+    except subprocess.TimeoutExpired:
+        return False
+
+
+def check_all(accepted: Accepted, data: Path, rack: Path) -> None:
+    """Ask for every job that was accepted."""
+    with start_daemon(data_dir=data, rack=rack) as daemon, QubitdClient(daemon.address) as client:
+        for key, job_id in accepted.jobs.items():
+            if job_id in accepted.deleted:
+                continue
+            for _ in client.watch(job_id):
+                pass
+            job = client.get_job(job_id)
+            assert job.status.is_final, key
+            if job.status is JobStatus.ERROR:
+                assert job.message.startswith("interrupted at program"), job.message
+            if job.status is JobStatus.DONE:
+                pieces = list(client.results(job_id))
+                assert sum(piece.shots for piece in pieces) == job.shots * job.num_programs
+    connection = sqlite3.connect(f"{(data / DATABASE).as_uri()}?mode=ro", uri=True)
+    assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    assert connection.execute("SELECT job FROM attempt GROUP BY job HAVING count(*) > 1").fetchall() == []
+    unrecorded = "SELECT id FROM job WHERE status = 'DONE' AND deleted = 0 AND number NOT IN (SELECT job FROM attempt)"
+    assert connection.execute(unrecorded).fetchall() == []
+    rows = {row[0] for row in connection.execute("SELECT digest FROM blob WHERE data IS NULL")}
+    connection.close()
+    assert {path.name for path in (data / BLOBS).iterdir()} == rows
+
+
+@pytest.mark.timeout(240)
+def test_whatever_the_point_of_its_death_nothing_accepted_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accepted, data = Accepted(), tmp_path / "data"
+    with start_emulator() as emulator:
+        rack = rack_file(tmp_path, emulator.address)
+        for point in POINTS:
+            # A daemon commits a few times before it serves.
+            monkeypatch.setenv("QUBITD_FAILPOINT", f"{point}@8" if point.startswith("commit") else point)
+            lives_and_dies(point, accepted, data, rack)
+        monkeypatch.delenv("QUBITD_FAILPOINT")
+        check_all(accepted, data, rack)
+    assert len(accepted.jobs) > len(POINTS) / 2
+
+
+def test_a_point_that_is_nowhere_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QUBITD_FAILPOINT", "no.such.point")
+    with pytest.raises(ChildError):
+        start_daemon(data_dir=tmp_path / "data")
