@@ -52,7 +52,7 @@ def arm(text: str) -> None:
     Raises:
         ValueError: there is no such point.
     """
-    global _armed, _left  # noqa: PLW0603  (the process as a whole is what dies)
+    global _armed, _left
     point, _, times = text.partition("@")
     if point not in POINTS:
         raise ValueError(f"there is no failpoint {point!r}; there are {', '.join(POINTS)}")
