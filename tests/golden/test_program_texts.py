@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from qubitd.compiler.compile import compile_circuits
+from qubitd.compiler.compile import Compiled, compile_circuits
 from qubitd.compiler.device_file import load_device
-from qubitd.compiler.text import circuit_text, program_text
+from qubitd.compiler.pipeline import Pipeline
+from qubitd.compiler.text import circuit_text, program_text, schedule_text
 from qubitd.compiler.verify import Verify
 from qubitd.core.circuit import CircuitBatch, CircuitBuilder, pack
 
@@ -38,17 +39,28 @@ def read(source: str) -> CircuitBatch:
     return pack([builder])
 
 
+def scheduled(compiled: Compiled) -> str:
+    """Write the schedule of a job's first circuit."""
+    pipeline = Pipeline(compiled.gates, compiled.batch, compiled.scheduling)
+    prepared = pipeline.prepare(range(1))
+    numbers = pipeline.numbers(prepared, {})
+    length = pipeline.lengths(prepared, numbers)
+    return schedule_text(prepared.columns, pipeline.schedule(prepared, numbers), length)
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda path: path.stem)
-def test_circuit_becomes_program(case: Path, update: bool) -> None:
-    source, _, compiled = case.read_text(encoding="utf-8").partition("\n\n")
+def test_circuit_becomes_schedule_and_program(case: Path, update: bool) -> None:
+    source, _, made = case.read_text(encoding="utf-8").partition("\n\n")
     batch = read(source)
     assert circuit_text(batch.circuits[0], batch.operations) == source + "\n"
-    (program,) = compile_circuits(CHIP.device, CHIP.snapshot(), batch).programs()
+    compiled = compile_circuits(CHIP.device, CHIP.snapshot(), batch)
+    (program,) = compiled.programs()
     Verify()(program)
+    texts = f"{scheduled(compiled)}\n{program_text(program)}"
     if update:
-        case.write_text(f"{source}\n\n{program_text(program)}", encoding="utf-8")
+        case.write_text(f"{source}\n\n{texts}", encoding="utf-8")
     else:
-        assert program_text(program) == compiled
+        assert texts == made
 
 
 def test_there_are_cases() -> None:

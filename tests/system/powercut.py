@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -202,7 +202,7 @@ class Connection:
 
 
 @contextmanager
-def recorded(disk: Disk) -> Iterator[None]:
+def recorded(disk: Disk) -> Generator[None]:
     """Record what SQLite and the store's own files do."""
     vfs = _RecordedVfs(disk)
     fsync, rename = os.fsync, Path.rename

@@ -1,4 +1,4 @@
-"""Circuits and programs as text: a line per operation, a line per play and acquisition, to read and to compare."""
+"""Circuits, schedules and programs as text: a line per operation, per play and acquisition, to read and compare."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from qubitd.compiler.columns import Columns, Ints
+from qubitd.compiler.schedule import Schedule
 from qubitd.core.bindings import FromColumn
 from qubitd.core.circuit import Circuit, Instruction, Operation, instructions
 from qubitd.core.control import CONTROL_ARITY, Condition
@@ -51,6 +53,27 @@ def _bracket(instruction: Instruction, conditions: Sequence[Condition]) -> str:
 
 def _param(param: float | FromColumn) -> str:
     return f"${param.column}" if isinstance(param, FromColumn) else f"{param:.10g}"
+
+
+def schedule_text(columns: Columns, schedule: Schedule, length: Ints) -> str:
+    """Write when the operations of one circuit happen, composite gates taken apart, in the order of time.
+
+    Args:
+        columns: the operations.
+        schedule: of them.
+        length: ticks of each operation.
+    """
+    lines = [f"schedule: {int(schedule.duration[0])} ns"]
+    for i in np.argsort(schedule.start, kind="stable").tolist():
+        operation = columns.operations[int(columns.opcode[i])]
+        params = columns.params[columns.param_start[i] : columns.param_start[i + 1]].tolist()
+        qubits = columns.qubits[columns.qubit_start[i] : columns.qubit_start[i + 1]].tolist()
+        clbits = columns.clbits[columns.clbit_start[i] : columns.clbit_start[i + 1]].tolist()
+        given = f"({', '.join(map(_param, params))})" if params else ""
+        where = ", ".join(f"q{q % columns.num_qubits}" for q in qubits)
+        bits = f" -> {', '.join(map(str, clbits))}" if clbits else ""
+        lines.append(f"  {schedule.start[i]:>6} +{length[i]:<4} {operation.name}{given} {where}{bits}")
+    return "\n".join(lines) + "\n"
 
 
 def program_text(program: Program) -> str:

@@ -359,7 +359,7 @@ async def test_one_watch_tells_of_all_jobs_of_a_session_and_goes_on_after_a_rest
     async with desk() as table:
         session = await table.session()
         watched = table.client.watch_session(session.session_id)
-        first = await table(next, watched)
+        first = await table(watched.__next__)
         assert isinstance(first.what, Bookmark)
         mine = [await table.submit(session_id=session.session_id) for _ in range(2)]
         other = await table.submit()
@@ -398,7 +398,7 @@ async def test_a_watch_of_a_backend_begins_now_and_tells_whose_event_it_is(desk:
         table.rack.gate.set()
         await table.ended(await table.submit())
         watched = table.client.watch_jobs("line5")
-        begin = await table(next, watched)
+        begin = await table(watched.__next__)
         assert isinstance(begin.what, Bookmark)
         job = await table.submit()
         told = await table(until_both_end, watched, [job])
@@ -410,9 +410,9 @@ async def test_a_watch_of_a_backend_begins_now_and_tells_whose_event_it_is(desk:
 async def test_a_watch_of_what_is_not_there_is_refused(desk: OpenDesk) -> None:
     async with desk() as table:
         with pytest.raises(NotFoundError, match="no session 'nobody'"):
-            await table(next, table.client.watch_session("nobody"))
+            await table(table.client.watch_session("nobody").__next__)
         with pytest.raises(NotFoundError, match="no backend"):
-            await table(next, table.client.watch_jobs("nothing"))
+            await table(table.client.watch_jobs("nothing").__next__)
 
 
 async def test_a_cursor_that_is_far_behind_is_refused_with_where_to_go_on(
@@ -423,4 +423,4 @@ async def test_a_cursor_that_is_far_behind_is_refused_with_where_to_go_on(
         table.rack.gate.set()
         await table.ended(await table.submit())
         with pytest.raises(RefusedError, match=r"after_sequence: is 1, and \d+ is the newest; the limit is 3 behind"):
-            await table(next, table.client.watch_jobs("line5", after=1))
+            await table(table.client.watch_jobs("line5", after=1).__next__)

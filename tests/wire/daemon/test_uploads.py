@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import AbstractAsyncContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,7 +53,7 @@ class Cutter:
 
 
 @contextmanager
-def cutting(target: str, cuts: list[int]) -> Iterator[Cutter]:
+def cutting(target: str, cuts: list[int]) -> Generator[Cutter]:
     host, _, port = target.rpartition(":")
     listener = socket.create_server(("127.0.0.1", 0))
     cutter = Cutter(port=listener.getsockname()[1], cuts=list(cuts))

@@ -91,7 +91,7 @@ def _folds(part: LineProgram) -> Iterator[Fold | str]:
         signature = _signature(part) if signature is None else signature
         rows = slice(*np.searchsorted(part.timeline.program, [first, stop]).tolist())
         alike = _equal_rows(signature[rows].reshape(stop - first, -1))
-        for begin, end in _equal_runs(np.cumsum(~alike)):
+        for begin, end in _equal_runs(np.cumsum(~alike, dtype=np.int64)):
             yield from _fold_run(part, first + begin, first + end)
 
 
