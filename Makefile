@@ -8,8 +8,8 @@ SHELL := /bin/sh
 export PYTHON ?= python3
 BIN := .venv/bin
 
-# One file of tests is one worker's, so that what its tests share is made once.
-PARALLEL := -n 2 --dist loadfile
+# One file of tests is one worker's, so that what its tests share is made once; in order, since long files are in the middle.
+PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
 # Threads of numeric libraries fight over two cores.
 export OMP_NUM_THREADS ?= 1
@@ -21,7 +21,7 @@ help: ## list these targets
 demo: environment-base ## set up, then run a Bell pair and a GHZ circuit through emulated instruments
 	$(call need,base)@$(BIN)/qubitd demo
 
-test: lint types lowest ## set up, then run everything that CI runs
+test: lint types lowest clients ## set up, then run everything that CI runs
 	$(BIN)/python -m pytest $(PARALLEL) --cov
 
 setup: environment-test ## make .venv with all that development needs
@@ -42,7 +42,7 @@ lowest: environment-lowest ## unit tests and a Bell job with the lowest versions
 	$(call need,lowest).venv-lowest/bin/python -m pytest $(PARALLEL) -q -W default --disable-warnings tests/unit
 	.venv-lowest/bin/python -m pytest -q -W default --disable-warnings -m lowest $$(grep -rl 'pytest.mark.lowest' tests)
 
-clients: environment-clients ## let the makers' own clients talk to the emulated instruments
+clients: environment-clients ## let other people's clients talk to our backend, and the makers' to our instruments
 	$(call need,clients).venv-clients/bin/python -m pytest -q -c tests/clients/pytest.ini tests/clients
 
 proto: environment-gen ## write the Python of proto/qubitd/v1 anew

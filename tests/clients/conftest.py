@@ -14,6 +14,7 @@ import pytest
 ROOTS = ("core", "drivers")
 REPOSITORY = Path(__file__).parents[2]
 
+sys.path[:0] = [str(REPOSITORY / root) for root in ROOTS]
 collect_ignore_glob = [] if importlib.util.find_spec("qblox_instruments") else ["test_*.py"]
 
 

@@ -56,7 +56,7 @@ def rotation_and_readout(make_program: ProgramBuilder) -> Chunk:
         acquisitions=[("q0.readout", 280, 400, R0, 0.0)],
         duration=700,
     )
-    return Chunk(programs=(program,), first_program=0, first_shot=0, shots=1000, reset=210_000)
+    return Chunk(programs=(program,), first_program=0, first_shot=0, shots=5, reset=210_000)
 
 
 def bell(make_program: ProgramBuilder) -> Chunk:
@@ -74,7 +74,7 @@ def bell(make_program: ProgramBuilder) -> Chunk:
         acquisitions=[("q0.readout", 350, 400, R0, 0.0), ("q1.readout", 350, 400, R1, 0.0)],
         duration=770,
     )
-    return Chunk(programs=(program,), first_program=0, first_shot=0, shots=1000, reset=210_000)
+    return Chunk(programs=(program,), first_program=0, first_shot=0, shots=5, reset=210_000)
 
 
 def two_programs_with_swept_frequency(make_program: ProgramBuilder) -> Chunk:
@@ -85,7 +85,7 @@ def two_programs_with_swept_frequency(make_program: ProgramBuilder) -> Chunk:
         make_program(lines=LINES, envelopes=ENVELOPES, plays=at(frequency), duration=140)
         for frequency in (Q0, Q0 + 1e6)
     ]
-    return Chunk(programs=tuple(programs), first_program=0, first_shot=0, shots=10, reset=0)
+    return Chunk(programs=tuple(programs), first_program=0, first_shot=0, shots=5, reset=0)
 
 
 def long_delay(make_program: ProgramBuilder) -> Chunk:
