@@ -142,3 +142,17 @@ def test_a_dynamic_benchmark_runs_from_its_file(
     batch = Encoder(backend.info).encode([native]).batch
     (predicted,) = expected(FILE.device, FILE.snapshot(), batch, feedforward=FEEDFORWARD)
     assert agrees({text.replace(" ", ""): n for text, n in counts.items()}, predicted) >= 1e-3 / 2
+
+
+def test_shots_that_begin_with_an_active_reset_take_little_time_and_give_the_same(backend: QubitdBackend) -> None:
+    circuit = blank("flip", 2, 2)
+    circuit.x(0)
+    circuit.measure([0, 1], [0, 1])
+    times = {}
+    for kind in ("passive", "active"):
+        job = backend.run(circuit, shots=SHOTS, initial_reset=kind, seed_simulator=7)
+        counts = job.result().get_counts()
+        assert counts["01"] > 0.9 * SHOTS
+        assert set("".join(counts)) <= set("01")
+        times[kind] = job.usage()
+    assert times["active"] < times["passive"] / 20

@@ -20,7 +20,7 @@ from qubitd.core.control import Condition
 from qubitd.core.discriminator import Discriminator
 from qubitd.core.errors import InvalidCircuitError, Problem
 from qubitd.core.feedforward import ALWAYS, Dynamics, FeedForward, Latch, Operator
-from qubitd.core.job import Decoupling, JobSpec, MeasLevel, MeasReturn, Scheduling
+from qubitd.core.job import Decoupling, InitialReset, JobSpec, MeasLevel, MeasReturn, Scheduling
 from qubitd.core.program import HIDDEN, Chunk, Program
 from qubitd.core.snapshot import Snapshot
 from qubitd.core.sweep import Sweep
@@ -90,6 +90,23 @@ def test_a_reset_of_a_used_qubit_measures_it_and_flips_it_if_it_is_1() -> None:
     flip = program.plays.start[1]
     assert flip >= program.acquisitions.start[0] + program.acquisitions.length[0] + FACTS.latency
     assert [feed.qubit for feed in dynamics.feeds] == [2]
+
+
+def test_an_active_reset_begins_every_shot_on_every_qubit_that_is_used_and_nothing_waits() -> None:
+    batch = pack([circuit().add("reset", 1).add("sx", 0).add("sx", 1).measure(0, 0)])
+    spec = JobSpec(batch=batch, sweep=Sweep(), shots=1, reset_rounds=1, initial_reset=InitialReset.ACTIVE)
+    active = compile_job(FILE.device, FILE.snapshot(), spec, feedforward=FACTS)
+    passive = compile_job(
+        FILE.device, FILE.snapshot(), replace(spec, initial_reset=InitialReset.PASSIVE), feedforward=FACTS
+    )
+    assert (active.reset, passive.reset > 0) == (0, True)
+    (program,) = active.programs()
+    assert sorted(program.acquisitions.clbit.tolist()) == [HIDDEN, HIDDEN, HIDDEN, 0]
+    assert sorted(program.acquisitions.qubit[program.acquisitions.clbit == HIDDEN].tolist()) == [0, 1, 1]
+    (waiting,) = passive.programs()
+    assert waiting.acquisitions.clbit.tolist() == [0]
+    with pytest.raises(InvalidCircuitError, match="has no feed-forward"):
+        compile_job(FILE.device, FILE.snapshot(), spec)
 
 
 def test_a_line_is_open_when_its_outcome_arrives_and_closed_for_others() -> None:

@@ -10,7 +10,7 @@ from qiskit.result.models import MeasLevel as QiskitLevel
 from qiskit.result.models import MeasReturnType
 
 from qubitd.client import Limits
-from qubitd.core.job import Decoupling, MeasLevel, MeasReturn, Scheduling
+from qubitd.core.job import Decoupling, InitialReset, MeasLevel, MeasReturn, Scheduling
 from qubitd.provider.options import RunOptions, add_validators, check_options, default_options, read_max_iterations
 
 LIMITS = Limits(max_shots=100_000, max_circuits=1_000, max_total_shots=5_000_000, max_job_bytes=1 << 26)
@@ -37,6 +37,7 @@ def test_defaults_are_taken() -> None:
         scheduling=Scheduling.ALAP,
         dd=None,
         reset_rounds=2,
+        initial_reset=InitialReset.AUTO,
         seed_simulator=None,
         tags=(),
     )

@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from qubitd.compiler.device_file import load_device
 from qubitd.core.circuit import CircuitBuilder, pack
-from qubitd.core.job import JobSpec
+from qubitd.core.job import Decoupling, InitialReset, JobSpec
 from qubitd.core.sweep import Sweep
 from qubitd.drivers.families import open_rack
 from qubitd.drivers.rack_file import load_rack
@@ -80,3 +82,33 @@ def test_a_job_of_several_chunks_is_cut_anew(toolchain: Toolchain) -> None:
         validated = toolchain.validate(many, FILE.snapshot())
         assert validated.compiled is not None
         assert sum(p.chunk.shots for p in validated.compiled.parts) == 100_000
+
+
+@pytest.mark.parametrize(
+    ("device", "waits_for_real", "options", "is_active"),
+    [
+        ("classroom5", True, {}, True),
+        ("classroom5", False, {}, False),
+        ("classroom5", True, {"dd": Decoupling.XY4}, False),
+        ("classroom5", True, {"initial_reset": InitialReset.PASSIVE}, False),
+        ("classroom5", False, {"initial_reset": InitialReset.ACTIVE}, True),
+        ("line5", True, {}, False),
+    ],
+)
+def test_a_reset_is_active_where_the_wait_would_really_be_long(
+    device: str, waits_for_real: bool, options: dict[str, Any], is_active: bool
+) -> None:
+    file, rack = load_device(device), load_rack(None if device == "line5" else Path(device))
+    clock = itertools.count(1)
+    toolchain = Toolchain(
+        file.device,
+        open_rack(rack),
+        ceilings=ceilings_of(rack),
+        run_time=10**12,
+        waits_for_real=waits_for_real,
+        now=lambda: next(clock),
+    )
+    circuit = CircuitBuilder(name="c", num_qubits=1, num_clbits=1).add("x", 0).measure(0, 0)
+    spec = JobSpec(batch=pack([circuit]), sweep=Sweep(), shots=10, **options)
+    seconds = toolchain.validate(encode_spec(spec).SerializeToString(), file.snapshot()).instrument_seconds
+    assert (seconds < 1e-3) == is_active

@@ -74,6 +74,17 @@ class Decoupling(enum.Enum):
     """X Y X Y Y X Y X: the same to the next order."""
 
 
+class InitialReset(enum.Enum):
+    """How qubits come to be in 0 before each shot."""
+
+    AUTO = "auto"
+    """Active where the wait would really take more than a millisecond and nothing rules it out, else passive."""
+    PASSIVE = "passive"
+    """By waiting for the longest of their reset times."""
+    ACTIVE = "active"
+    """Each qubit that is used is measured, and flipped if that gave 1; so are those that the circuit itself resets."""
+
+
 RESET_ROUNDS = 2
 """The first flips a qubit that was 1; it may have decayed before that, which the second sets right."""
 MAX_RESET_ROUNDS = 8
@@ -95,6 +106,7 @@ class JobSpec:
     """Dynamical decoupling of idle qubits; None plays nothing that was not asked for."""
     reset_rounds: int = RESET_ROUNDS
     """Times that a reset of a used qubit measures it, and flips it if that gave 1; 1 to MAX_RESET_ROUNDS."""
+    initial_reset: InitialReset = InitialReset.AUTO
     seed_simulator: int | None = None
     """Makes an emulated chip repeatable; a real rack ignores it."""
     tags: tuple[str, ...] = ()

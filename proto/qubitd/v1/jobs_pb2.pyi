@@ -172,6 +172,30 @@ DECOUPLING_XY8: Decoupling.ValueType  # 3
 """X Y X Y Y X Y X."""
 Global___Decoupling: typing_extensions.TypeAlias = Decoupling
 
+class _InitialReset:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _InitialResetEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_InitialReset.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    INITIAL_RESET_UNSPECIFIED: _InitialReset.ValueType  # 0
+    """Active where the wait would really take more than a millisecond and nothing rules it out, else passive."""
+    INITIAL_RESET_PASSIVE: _InitialReset.ValueType  # 1
+    """By waiting."""
+    INITIAL_RESET_ACTIVE: _InitialReset.ValueType  # 2
+    """By a measurement of each used qubit, and a flip if that gave 1."""
+
+class InitialReset(_InitialReset, metaclass=_InitialResetEnumTypeWrapper):
+    """How qubits come to be in 0 before each shot."""
+
+INITIAL_RESET_UNSPECIFIED: InitialReset.ValueType  # 0
+"""Active where the wait would really take more than a millisecond and nothing rules it out, else passive."""
+INITIAL_RESET_PASSIVE: InitialReset.ValueType  # 1
+"""By waiting."""
+INITIAL_RESET_ACTIVE: InitialReset.ValueType  # 2
+"""By a measurement of each used qubit, and a flip if that gave 1."""
+Global___InitialReset: typing_extensions.TypeAlias = InitialReset
+
 class _JobClass:
     ValueType = typing.NewType("ValueType", builtins.int)
     V: typing_extensions.TypeAlias = ValueType
@@ -247,6 +271,7 @@ class JobSpec(google.protobuf.message.Message):
     SCHEDULING_FIELD_NUMBER: builtins.int
     DD_FIELD_NUMBER: builtins.int
     RESET_ROUNDS_FIELD_NUMBER: builtins.int
+    INITIAL_RESET_FIELD_NUMBER: builtins.int
     wire_version: builtins.int
     """Version of the circuit columns: 2."""
     shots: builtins.int
@@ -271,6 +296,8 @@ class JobSpec(google.protobuf.message.Message):
     """Dynamical decoupling of idle qubits."""
     reset_rounds: builtins.int
     """Times that a reset of a used qubit measures it, and flips it if that gave 1: 1 to 8; 0 means 2."""
+    initial_reset: Global___InitialReset.ValueType
+    """How qubits come to be in 0 before each shot."""
     @property
     def batch(self) -> qubitd.v1.circuits_pb2.CircuitBatch:
         """Circuits in native gates."""
@@ -299,9 +326,10 @@ class JobSpec(google.protobuf.message.Message):
         scheduling: Global___Scheduling.ValueType = ...,
         dd: Global___Decoupling.ValueType = ...,
         reset_rounds: builtins.int = ...,
+        initial_reset: Global___InitialReset.ValueType = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_seed_simulator", b"_seed_simulator", "batch", b"batch", "seed_simulator", b"seed_simulator", "sweep", b"sweep"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_seed_simulator", b"_seed_simulator", "batch", b"batch", "client_data", b"client_data", "dd", b"dd", "herald", b"herald", "meas_level", b"meas_level", "meas_return", b"meas_return", "reset_rounds", b"reset_rounds", "scheduling", b"scheduling", "seed_simulator", b"seed_simulator", "shots", b"shots", "sweep", b"sweep", "tags", b"tags", "wire_version", b"wire_version"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_seed_simulator", b"_seed_simulator", "batch", b"batch", "client_data", b"client_data", "dd", b"dd", "herald", b"herald", "initial_reset", b"initial_reset", "meas_level", b"meas_level", "meas_return", b"meas_return", "reset_rounds", b"reset_rounds", "scheduling", b"scheduling", "seed_simulator", b"seed_simulator", "shots", b"shots", "sweep", b"sweep", "tags", b"tags", "wire_version", b"wire_version"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_seed_simulator", b"_seed_simulator"]) -> typing.Literal["seed_simulator"] | None: ...
 
 Global___JobSpec: typing_extensions.TypeAlias = JobSpec

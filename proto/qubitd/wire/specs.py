@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from qubitd.core.job import MAX_RESET_ROUNDS, RESET_ROUNDS, Decoupling, JobSpec, MeasLevel, MeasReturn, Scheduling
+from qubitd.core.job import (
+    MAX_RESET_ROUNDS,
+    RESET_ROUNDS,
+    Decoupling,
+    InitialReset,
+    JobSpec,
+    MeasLevel,
+    MeasReturn,
+    Scheduling,
+)
 from qubitd.v1 import jobs_pb2
 from qubitd.wire.circuits import WIRE_VERSION, decode_batch, encode_batch
 from qubitd.wire.errors import malformed
@@ -32,6 +41,12 @@ _DECOUPLINGS = {
     Decoupling.XY4: jobs_pb2.DECOUPLING_XY4,
     Decoupling.XY8: jobs_pb2.DECOUPLING_XY8,
 }
+_INITIAL_RESETS = {
+    InitialReset.AUTO: jobs_pb2.INITIAL_RESET_UNSPECIFIED,
+    InitialReset.PASSIVE: jobs_pb2.INITIAL_RESET_PASSIVE,
+    InitialReset.ACTIVE: jobs_pb2.INITIAL_RESET_ACTIVE,
+}
+_INITIAL_RESET_OF = {number: kind for kind, number in _INITIAL_RESETS.items()}
 _DECOUPLING_OF = {number: kind for kind, number in _DECOUPLINGS.items()}
 _LEVEL_OF = {number: level for level, number in _LEVELS.items()}
 _RETURN_OF = {number: kind for kind, number in _RETURNS.items()}
@@ -91,6 +106,7 @@ def encode_spec(spec: JobSpec) -> jobs_pb2.JobSpec:
         scheduling=_SCHEDULINGS[spec.scheduling],
         dd=jobs_pb2.DECOUPLING_UNSPECIFIED if spec.dd is None else _DECOUPLINGS[spec.dd],
         reset_rounds=spec.reset_rounds,
+        initial_reset=_INITIAL_RESETS[spec.initial_reset],
     )
 
 
@@ -118,6 +134,7 @@ def decode_spec(message: jobs_pb2.JobSpec) -> JobSpec:
         scheduling=_decode_scheduling(message),
         dd=_decode_decoupling(message),
         reset_rounds=check_count(message.reset_rounds, where="reset_rounds", most=MAX_RESET_ROUNDS) or RESET_ROUNDS,
+        initial_reset=_decode_initial_reset(message),
     )
 
 
@@ -149,6 +166,13 @@ def _decode_decoupling(message: jobs_pb2.JobSpec) -> Decoupling | None:
     kind = _DECOUPLING_OF.get(message.dd)
     if kind is None and message.dd != jobs_pb2.DECOUPLING_UNSPECIFIED:
         raise malformed("dd", f"is {message.dd}; give 0 (none), 1 (X2), 2 (XY4) or 3 (XY8)")
+    return kind
+
+
+def _decode_initial_reset(message: jobs_pb2.JobSpec) -> InitialReset:
+    kind = _INITIAL_RESET_OF.get(message.initial_reset)
+    if kind is None:
+        raise malformed("initial_reset", f"is {message.initial_reset}; give 0 (auto), 1 (passive) or 2 (active)")
     return kind
 
 

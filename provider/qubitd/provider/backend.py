@@ -297,6 +297,7 @@ class QubitdBackend(BackendV2):
             scheduling=checked.scheduling,
             dd=checked.dd,
             reset_rounds=checked.reset_rounds,
+            initial_reset=checked.initial_reset,
             seed_simulator=checked.seed_simulator,
             tags=checked.tags,
             client_data=write_header(header),

@@ -14,7 +14,7 @@ from qiskit.providers import Options
 
 from qubitd.client import Limits, RevisionPolicy, Urgency
 from qubitd.core.errors import Problem
-from qubitd.core.job import MAX_RESET_ROUNDS, RESET_ROUNDS, Decoupling, MeasLevel, MeasReturn, Scheduling
+from qubitd.core.job import MAX_RESET_ROUNDS, RESET_ROUNDS, Decoupling, InitialReset, MeasLevel, MeasReturn, Scheduling
 
 MAX_TAGS = 32
 MAX_TAG = 128
@@ -35,6 +35,7 @@ class RunOptions:
     scheduling: Scheduling
     dd: Decoupling | None
     reset_rounds: int
+    initial_reset: InitialReset
     seed_simulator: int | None
     tags: tuple[str, ...]
 
@@ -43,7 +44,8 @@ def default_options() -> Options:
     """Give every option that a backend takes, with its default.
 
     `max_iterations` bounds every while loop, which are refused without; `reset_rounds` is how often a reset of a used
-    qubit measures it, and flips it if that gave 1.
+    qubit measures it, and flips it if that gave 1; `initial_reset` is how every shot begins: `passive` waits, `active`
+    resets each used qubit so, `auto` does what is quicker where that is by much.
 
     `rep_delay` is taken and unused: a shot begins when the lab's own reset has ended.
     """
@@ -56,6 +58,7 @@ def default_options() -> Options:
         scheduling="alap",
         dd=None,
         reset_rounds=RESET_ROUNDS,
+        initial_reset=InitialReset.AUTO.value,
         max_iterations=None,
         seed_simulator=None,
         rep_delay=None,
@@ -78,6 +81,7 @@ def add_validators(options: Options, limits: Limits) -> None:
     options.set_validator("scheduling", [kind.value for kind in Scheduling])
     options.set_validator("dd", [None, *(kind.value for kind in Decoupling)])
     options.set_validator("reset_rounds", (1, MAX_RESET_ROUNDS))
+    options.set_validator("initial_reset", [kind.value for kind in InitialReset])
     options.set_validator("init_qubits", [True])
     options.set_validator("priority", (-MAX_PRIORITY, MAX_PRIORITY))
     options.set_validator("urgency", [kind.value for kind in Urgency])
@@ -96,6 +100,9 @@ def check_options(values: Mapping[str, Any], limits: Limits, *, num_circuits: in
         scheduling=check("scheduling", Scheduling.ALAP, _scheduling),
         dd=check("dd", None, _decoupling),
         reset_rounds=check("reset_rounds", RESET_ROUNDS, lambda value: _whole(value, 1, MAX_RESET_ROUNDS)),
+        initial_reset=InitialReset(
+            check("initial_reset", InitialReset.AUTO.value, lambda value: _word(value, InitialReset))
+        ),
         seed_simulator=check(
             "seed_simulator", None, lambda value: None if value is None else _whole(value, 0, 2**64 - 1)
         ),

@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from qubitd.compiler.blocks import Branches, Item, Loop, blocks_of
 from qubitd.compiler.columns import Ints
 from qubitd.core.bindings import Bindings
-from qubitd.core.circuit import HIDDEN_CLBIT, Circuit, Offsets, Operation, offsets
+from qubitd.core.circuit import HIDDEN_CLBIT, Circuit, CircuitBatch, Offsets, Operation, offsets
+from qubitd.core.job import InitialReset
 
 MEASURE = Operation(name="measure", num_qubits=1, num_params=0, num_clbits=1)
+RESET = Operation(name="reset", num_qubits=1, num_params=0, num_clbits=0)
 FLIP = Operation(name="x", num_qubits=1, num_params=0, num_clbits=0)
 _UNTOUCHED = ("barrier", "delay", "reset")
 """Operations after which a qubit is still as the passive reset left it."""
@@ -52,8 +54,33 @@ class Extended:
         )
 
 
-def late_resets(circuit: Circuit, operations: Sequence[Operation]) -> NDArray[np.bool_]:
-    """Find resets behind the first gate on their qubit; in a loop, behind any gate of the loop."""
+def actively_begun(batch: CircuitBatch) -> CircuitBatch:
+    """Put a reset of every qubit that it uses in front of each circuit, behind which all begins together."""
+    table = {operation: index for index, operation in enumerate(batch.operations)}
+    circuits = tuple(_begun(circuit, table) for circuit in batch.circuits)
+    return replace(batch, operations=tuple(table), circuits=circuits)
+
+
+def _begun(circuit: Circuit, table: dict[Operation, int]) -> Circuit:
+    used = np.unique(circuit.qubits)
+    if not len(used):
+        return circuit
+    barrier = Operation(name="barrier", num_qubits=len(used), num_params=0, num_clbits=0)
+    reset = table.setdefault(RESET, len(table))
+    opcodes = np.array([*[reset] * len(used), table.setdefault(barrier, len(table))], dtype=circuit.opcodes.dtype)
+    return replace(
+        circuit,
+        opcodes=np.concatenate([opcodes, circuit.opcodes]),
+        qubits=np.concatenate([used, used, circuit.qubits]).astype(circuit.qubits.dtype),
+    )
+
+
+def late_resets(circuit: Circuit, operations: Sequence[Operation], initial: InitialReset) -> NDArray[np.bool_]:
+    """Find resets that the wait before a shot does not do: behind the first gate on their qubit, in a loop behind any
+    gate of the loop; all of them if there is no such wait.
+    """
+    if initial is InitialReset.ACTIVE:
+        return np.array([o.name == "reset" for o in operations], dtype=bool)[circuit.opcodes]
     start = offsets(circuit, operations)
     touches = np.array([o.name not in _UNTOUCHED for o in operations], dtype=bool)[circuit.opcodes]
     owner = np.repeat(np.arange(len(circuit)), np.diff(start.qubits))

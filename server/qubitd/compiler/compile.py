@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from qubitd.compiler.active_reset import actively_begun
 from qubitd.compiler.calibrated import CalibratedGates, calibrated_gates
 from qubitd.compiler.cases import program_blocks
 from qubitd.compiler.check import check_batch, check_shots, circuit_name
@@ -28,7 +29,7 @@ from qubitd.core.circuit import Circuit, CircuitBatch, Operation
 from qubitd.core.device import Device
 from qubitd.core.errors import InvalidCalibrationError, InvalidCircuitError, Problem
 from qubitd.core.feedforward import FeedForward
-from qubitd.core.job import Decoupling, JobSpec, MeasLevel, Scheduling
+from qubitd.core.job import Decoupling, InitialReset, JobSpec, MeasLevel, Scheduling
 from qubitd.core.program import Program
 from qubitd.core.properties import gate_ticks
 from qubitd.core.register_grid import EXACT, RegisterGrid
@@ -50,7 +51,7 @@ class Compiled:
     sweep: Sweep
     """With the values that are played."""
     reset: int
-    """Ticks of passive reset before each program: the longest of any qubit."""
+    """Ticks of passive reset before each program: the longest of any qubit; 0 where the reset is active."""
     log: tuple[str, ...]
     """What the job's owner should know, such as rounded delays."""
     gates: CalibratedGates = field(repr=False)
@@ -142,7 +143,9 @@ def _compile(
         raise InvalidCircuitError(problems)
     options = () if problems else _option_problems(gates, spec)
     batch = heralded(spec.batch) if spec.herald and not (problems or options) else spec.batch
-    flat = flatten_batch(batch, rounds=spec.reset_rounds, but=culprits)
+    is_active = spec.initial_reset is InitialReset.ACTIVE
+    batch = actively_begun(batch) if is_active and not (problems or options) else batch
+    flat = flatten_batch(batch, rounds=spec.reset_rounds, initial=spec.initial_reset, but=culprits)
     problems += (*options, *flat.problems, *feed_problems(gates, batch, flat, feedforward))
     if problems:
         raise InvalidCircuitError(problems)
@@ -156,7 +159,7 @@ def _compile(
         batch=_decoupled(gates, batch, spec.dd, spec.scheduling),
         scheduling=spec.scheduling,
         sweep=swept.sweep,
-        reset=passive_reset(device, snapshot),
+        reset=0 if is_active else passive_reset(device, snapshot),
         log=(*found.log, *swept.log),
         gates=gates,
         dynamic=dynamic,
@@ -201,7 +204,7 @@ def _option_problems(gates: CalibratedGates, spec: JobSpec) -> tuple[Problem, ..
     found = herald_problems(gates, spec.batch) if spec.herald else ()
     if spec.meas_level is not MeasLevel.RAW and spec.dd is None:
         return found
-    flat = flatten_batch(spec.batch, rounds=spec.reset_rounds)
+    flat = flatten_batch(spec.batch, rounds=spec.reset_rounds, initial=spec.initial_reset)
     if spec.meas_level is MeasLevel.RAW:
         found += raw_problems(gates, flat.batch)
     return found if spec.dd is None else found + _decoupling_problems(gates, spec, flat)

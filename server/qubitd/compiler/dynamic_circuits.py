@@ -16,6 +16,7 @@ from qubitd.core.circuit import CircuitBatch, offsets
 from qubitd.core.discriminator import discriminator_of
 from qubitd.core.errors import InvalidCalibrationError, Problem
 from qubitd.core.feedforward import ALWAYS, FeedForward
+from qubitd.core.job import InitialReset
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -56,7 +57,7 @@ def feed_problems(
         where = f"circuit {i} ({batch.circuits[i].name!r})"
         whats = [*_controller_problems(flat, i, guards, facts), *_readout_problems(gates, flat, i, guards)]
         found += (Problem(where=where, what=what, circuit=i) for what in whats)
-        found += _reset_problems(gates, batch, i)
+        found += _reset_problems(gates, batch, i, flat.initial)
     return tuple(found)
 
 
@@ -98,11 +99,13 @@ def _readout_problems(gates: CalibratedGates, flat: Flattened, index: int, guard
             )
 
 
-def _reset_problems(gates: CalibratedGates, batch: CircuitBatch, index: int) -> Iterator[Problem]:
+def _reset_problems(
+    gates: CalibratedGates, batch: CircuitBatch, index: int, initial: InitialReset
+) -> Iterator[Problem]:
     """A reset of a used qubit needs a measurement and a flip of it."""
     circuit = batch.circuits[index]
     start = offsets(circuit, batch.operations)
-    for op in np.flatnonzero(late_resets(circuit, batch.operations)).tolist():
+    for op in np.flatnonzero(late_resets(circuit, batch.operations, initial)).tolist():
         qubit = int(circuit.qubits[start.qubits[op]])
         why = "; ".join(_why_not(gates, GateKey(name=name, operands=(qubit,))) for name in ("measure", "x")).strip("; ")
         if why:

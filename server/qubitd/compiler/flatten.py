@@ -24,6 +24,7 @@ from qubitd.core.circuit import Circuit, CircuitBatch, Operation, offsets
 from qubitd.core.control import CONTROL_ARITY, Condition
 from qubitd.core.errors import Problem
 from qubitd.core.feedforward import ALWAYS
+from qubitd.core.job import InitialReset
 
 MAX_WRITTEN_OUT = 5_000_000
 """Operations of all circuits of a job that have loops, branches or resets, written out: about 20 bytes each."""
@@ -60,21 +61,29 @@ class Flattened:
     guards: Mapping[int, Guards]
     """By circuit; in one that is not in it, nothing depends on an outcome."""
     problems: tuple[Problem, ...]
+    initial: InitialReset = InitialReset.PASSIVE
 
 
-def flatten_batch(batch: CircuitBatch, *, rounds: int, but: Collection[int | None] = ()) -> Flattened:
+def flatten_batch(
+    batch: CircuitBatch,
+    *,
+    rounds: int,
+    initial: InitialReset = InitialReset.PASSIVE,
+    but: Collection[int | None] = (),
+) -> Flattened:
     """Flatten every circuit that has brackets or resets of used qubits.
 
     Args:
         batch: that was checked.
         rounds: measurements and flips that a reset consists of.
+        initial: how qubits come to be in 0 before each shot.
         but: circuits in which a check found something wrong; they are left alone.
     """
     if {operation.name for operation in batch.operations}.isdisjoint(("reset", *CONTROL_ARITY)):
         return Flattened(batch=batch, guards={}, problems=())
     table = {operation: index for index, operation in enumerate(batch.operations)}
     sound = (i for i in range(len(batch.circuits)) if i not in but)
-    dynamic = [i for i in sound if is_dynamic(batch.circuits[i], batch.operations)]
+    dynamic = [i for i in sound if is_dynamic(batch.circuits[i], batch.operations, initial)]
     if not dynamic:
         return Flattened(batch=batch, guards={}, problems=())
     circuits = list(batch.circuits)
@@ -82,7 +91,7 @@ def flatten_batch(batch: CircuitBatch, *, rounds: int, but: Collection[int | Non
     problems: list[Problem] = []
     written = 0
     for i in dynamic:
-        flattening = _Flattening(batch, i, table, rounds)
+        flattening = _Flattening(batch, i, table, rounds, initial)
         problems += flattening.problems
         written += flattening.size
         if written > MAX_WRITTEN_OUT:
@@ -93,16 +102,17 @@ def flatten_batch(batch: CircuitBatch, *, rounds: int, but: Collection[int | Non
         if (found := flattening.guards()).tests:
             guards[i] = found
     flat = replace(batch, operations=tuple(table), circuits=tuple(circuits))
-    return Flattened(batch=flat, guards=guards, problems=tuple(problems))
+    return Flattened(batch=flat, guards=guards, problems=tuple(problems), initial=initial)
 
 
-def is_dynamic(circuit: Circuit, operations: Sequence[Operation]) -> bool:
+def is_dynamic(circuit: Circuit, operations: Sequence[Operation], initial: InitialReset) -> bool:
     """Whether a circuit has brackets, or a reset of a qubit that was used."""
     if not any(row.name in CONTROL_ARITY or row.name == "reset" for row in operations):
         return False
     rows = np.flatnonzero(np.bincount(circuit.opcodes))
     names = {operations[int(row)].name for row in rows}
-    return not names.isdisjoint(CONTROL_ARITY) or ("reset" in names and bool(late_resets(circuit, operations).any()))
+    has_late = "reset" in names and bool(late_resets(circuit, operations, initial).any())
+    return not names.isdisjoint(CONTROL_ARITY) or has_late
 
 
 class _TooManyWorldsError(Exception):
@@ -128,13 +138,15 @@ class _Block:
 class _Flattening:
     """Walks through one circuit as if it ran, in all worlds at once."""
 
-    def __init__(self, batch: CircuitBatch, index: int, table: dict[Operation, int], rounds: int) -> None:
+    def __init__(
+        self, batch: CircuitBatch, index: int, table: dict[Operation, int], rounds: int, initial: InitialReset
+    ) -> None:
         self.problems: list[Problem] = []
         self._index = index
         self._circuit = batch.circuits[index]
         self._operations = batch.operations
         self._rounds = rounds
-        self._late = late_resets(self._circuit, batch.operations)
+        self._late = late_resets(self._circuit, batch.operations, initial)
         self._extended = with_active_resets(self._circuit, np.flatnonzero(self._late), table)
         self._start = offsets(self._circuit, batch.operations)
         self._reads: dict[int, int] = {}

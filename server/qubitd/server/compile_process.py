@@ -220,6 +220,7 @@ def _main(connection: Connection, kit: Kit) -> None:
         open_rack(kit.rack),
         ceilings=ceilings_of(kit.rack),
         run_time=chunk_time(kit.rack),
+        waits_for_real=kit.rack.time == "real",
         now=time.time_ns,
     )
     with contextlib.suppress(EOFError, OSError):

@@ -166,6 +166,7 @@ def _workshop(device: DeviceFile, store: Store, rack: RackThread, meters: Meters
         rack.controller,
         ceilings=ceilings_of(rack.file),
         run_time=chunk_time(rack.file),
+        waits_for_real=rack.file.time == "real",
         now=time.time_ns,
         meters=meters,
     )

@@ -12,14 +12,14 @@ from itertools import pairwise
 
 from qubitd.compiler.chunk import Pack
 from qubitd.compiler.compile import Compiled as CheckedJob
-from qubitd.compiler.compile import compile_job
+from qubitd.compiler.compile import compile_job, passive_reset
 from qubitd.compiler.explain import explain
 from qubitd.compiler.readout import discriminators
 from qubitd.compiler.result import Wanted, assignments, program_result
 from qubitd.compiler.survey import Survey, survey
 from qubitd.compiler.verify import Ceilings, Verify
 from qubitd.core.device import Device
-from qubitd.core.job import JobSpec, MeasLevel, ProgramResult
+from qubitd.core.job import InitialReset, JobSpec, MeasLevel, ProgramResult
 from qubitd.core.plan import JobPlan, StagePlan
 from qubitd.core.program import Chunk, Program
 from qubitd.core.snapshot import Snapshot
@@ -41,6 +41,8 @@ _MOST_REMEMBERED_BYTES = 2**14
 """Bytes of such a job."""
 _STAGES = ("check", "schedule", "assemble", "run")
 """Of a job that is explained."""
+_LONGEST_WAIT = 1_000_000
+"""Ticks: before each shot an active reset is the usual one where a passive one takes longer."""
 _DISCRIMINATOR = ("readout.rotation", "readout.threshold")
 
 
@@ -97,6 +99,7 @@ class Toolchain:
         *,
         ceilings: Ceilings,
         run_time: int,
+        waits_for_real: bool = False,
         now: Callable[[], int],
         meters: Meters | None = None,
     ) -> None:
@@ -107,12 +110,14 @@ class Toolchain:
             controller: what plays the programs.
             ceilings: of its lines.
             run_time: ticks that a chunk runs at most.
+            waits_for_real: whether the instruments take the time that they are told to.
             now: ns since 1970-01-01 UTC.
             meters: that are told whether jobs were known; None for nobody's.
         """
         self._meters = meters or Meters()
         self._device = device
         self._run_time = run_time
+        self._waits_for_real = waits_for_real
         self._verify = Verify(ceilings=ceilings, feedforward=controller.feedforward)
         self._controller = controller
         self._now = now
@@ -217,9 +222,18 @@ class Toolchain:
         )
 
     def _checked(self, spec: JobSpec, snapshot: Snapshot) -> CheckedJob:
-        return compile_job(
-            self._device, snapshot, spec, feedforward=self._controller.feedforward, grid=self._controller.grid
-        )
+        controller = self._controller
+        if spec.initial_reset is InitialReset.AUTO:
+            spec = replace(spec, initial_reset=self._usual_reset(spec, snapshot))
+        return compile_job(self._device, snapshot, spec, feedforward=controller.feedforward, grid=controller.grid)
+
+    def _usual_reset(self, spec: JobSpec, snapshot: Snapshot) -> InitialReset:
+        """Active where a wait would really take long, and where nothing that was asked for rules it out."""
+        is_possible = self._controller.feedforward is not None and spec.dd is None
+        if not self._waits_for_real or not is_possible or spec.meas_level is MeasLevel.RAW:
+            return InitialReset.PASSIVE
+        is_long = passive_reset(self._device, snapshot) > _LONGEST_WAIT
+        return InitialReset.ACTIVE if is_long else InitialReset.PASSIVE
 
     def _parts(self, chunks: Iterator[Chunk]) -> Iterator[Part]:
         return (Part(chunk=chunk, assemble=partial(self._controller.assemble, chunk)) for chunk in chunks)
