@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -234,12 +235,11 @@ def _joined(parts: Sequence[_Rows]) -> _Rows:
     if len(parts) == 1:
         return parts[0]
     kind = type(parts[0])
-    return kind(**{name: _stacked([getattr(part, name) for part in parts]) for name in kind.__slots__})
+    return kind(**{name: _stacked(list(map(attrgetter(name), parts))) for name in kind.__slots__})
 
 
 def _stacked(parts: Sequence[NDArray[_T]]) -> NDArray[_T]:
     """Put columns one below the other; many programs share one, and then it is only repeated."""
-    first = parts[0]
-    if all(part is first for part in parts):
-        return np.tile(first, len(parts))
+    if len(set(map(id, parts))) == 1:
+        return np.tile(parts[0], len(parts))
     return np.concatenate(parts)

@@ -16,9 +16,8 @@ from qubitd.drivers.cluster.modules import (
     MAX_WEIGHT_SAMPLES,
     MAX_WEIGHTS,
 )
-from qubitd.drivers.cluster.q1asm import instruction_count
 from qubitd.drivers.cluster.scope import scope_loads
-from qubitd.drivers.cluster.work import Workbench
+from qubitd.drivers.cluster.work import ChunkWork, Workbench
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,20 +32,24 @@ class ClusterCapacity:
         Raises:
             UnplayableProgramError: it could not be played whatever its size.
         """
-        return chunk_usage(chunk, self.workbench.work_of(chunk).parts)
+        return chunk_usage(chunk, self.workbench.work_of(chunk))
 
 
-def chunk_usage(chunk: Chunk, parts: Sequence[LineProgram]) -> list[Usage]:
+def chunk_usage(chunk: Chunk, work: ChunkWork) -> list[Usage]:
     """Count what a chunk takes, given what each sequencer does for it."""
-    sequencers = [usage for part in parts for usage in line_usage(part, chunk.shots)]
-    return [*sequencers, *(usage for load in scope_loads(chunk, parts) for usage in load.usage())]
+    sequencers = [
+        usage
+        for part, instructions in zip(work.parts, work.instructions, strict=True)
+        for usage in line_usage(part, chunk.shots, instructions=instructions)
+    ]
+    return [*sequencers, *(usage for load in scope_loads(chunk, work.parts) for usage in load.usage())]
 
 
-def line_usage(part: LineProgram, shots: int) -> list[Usage]:
+def line_usage(part: LineProgram, shots: int, *, instructions: int) -> list[Usage]:
     """Count what one sequencer's part takes."""
     waveforms = part.waveforms.waveforms
     counts = [
-        ("instructions", instruction_count(part), part.wired.module.instructions),
+        ("instructions", instructions, part.wired.module.instructions),
         ("waveforms", len(waveforms), MAX_WAVEFORMS),
         ("waveform samples", sum(len(waveform.samples) for waveform in waveforms), MAX_WAVEFORM_SAMPLES),
     ]

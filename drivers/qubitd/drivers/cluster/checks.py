@@ -185,9 +185,9 @@ def first_offender(
     unit: str = "",
 ) -> Iterator[Problem]:
     """Report the first row that breaks a rule, and how many more there are."""
-    rows = np.flatnonzero(broken)
-    if not len(rows):
+    if not np.count_nonzero(broken):
         return
+    rows = np.flatnonzero(broken)
     first = int(rows[0])
     value = "" if values is None else f" ({values[first]:.10g} {unit})"
     more = f" ({len(rows) - 1} more like it)" if len(rows) > 1 else ""

@@ -67,5 +67,6 @@ def _samples(part: LineProgram, envelope: int) -> NDArray[np.complex128]:
 
 def _facts(samples: NDArray[np.complex128]) -> tuple[complex, complex, complex, complex]:
     """Peak, energy, area and largest step of an envelope that starts from and returns to 0."""
-    steps = np.diff(samples, prepend=0, append=0)
-    return np.abs(samples).max(), np.sum(np.abs(samples) ** 2), np.sum(samples), np.abs(steps).max()
+    surrounded = np.concatenate([[0], samples, [0]])
+    size, steps = np.abs(samples), surrounded[1:] - surrounded[:-1]
+    return size.max(), (size**2).sum(), samples.sum(), np.abs(steps).max()

@@ -68,18 +68,18 @@ def _joined(settings: list[str], instructions: list[str], waits: list[str]) -> s
 def _plain_count(part: LineProgram) -> int:
     timeline, tones = part.timeline, part.tones
     acquisitions = len(part.acquisitions.start)
-    events = np.bincount(timeline.kind, minlength=len(Kind))
-    count = 2 * int(np.sum(part.weights.sets))
+    events: list[int] = np.bincount(timeline.kind, minlength=len(Kind)).tolist()
+    count = 2 * np.count_nonzero(part.weights.sets)
     if timeline.first_gap:
         count += 1 + int(extra_instructions(np.array([timeline.first_gap]))[0])
-    count += 2 * int(events[Kind.OPEN] + events[Kind.CLOSE] + events[Kind.SHIFT]) + int(events[Kind.PLAY])
-    count += 3 * acquisitions + int(np.sum(part.sets_gain)) + int(np.sum(extra_instructions(timeline.gap)))
+    count += 2 * (events[Kind.OPEN] + events[Kind.CLOSE] + events[Kind.SHIFT]) + events[Kind.PLAY]
+    count += 3 * acquisitions + np.count_nonzero(part.sets_gain) + int(extra_instructions(timeline.gap).sum())
     if tones is not None:
-        count += int(np.sum(tones.play_sets_phase) + np.sum(tones.play_sets_frequency))
-        count += int(np.sum(tones.acquisition_sets_frequency)) + (2 + tones.changes) * int(events[Kind.BEGIN])
+        count += np.count_nonzero(tones.play_sets_phase) + np.count_nonzero(tones.play_sets_frequency)
+        count += np.count_nonzero(tones.acquisition_sets_frequency) + (2 + tones.changes) * events[Kind.BEGIN]
     if part.feedback is not None:
-        count += q1asm_feedback.instruction_count(part.feedback, int(events[Kind.BEGIN]))
-    return count
+        count += q1asm_feedback.instruction_count(part.feedback, events[Kind.BEGIN])
+    return int(count)
 
 
 def _folded_texts(part: LineProgram) -> Iterator[str]:
@@ -199,10 +199,7 @@ def _acquires(part: LineProgram) -> NDArray[np.str_]:
 
 
 def _spelled(values: Ints, spell: Callable[[int], str]) -> list[str]:
-    """Spell small numbers, each distinct one once."""
-    times = np.bincount(values, minlength=1)
-    distinct = np.flatnonzero(times)
-    texts = np.empty(len(times), dtype=object)
-    texts[distinct] = [spell(value) for value in distinct.tolist()]
-    found: list[str] = texts.take(values).tolist()
-    return found
+    """Spell numbers, each distinct one once."""
+    plain: list[int] = values.tolist()
+    texts = {value: spell(value) for value in set(plain)}
+    return [texts[value] for value in plain]

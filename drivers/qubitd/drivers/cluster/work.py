@@ -9,6 +9,7 @@ from qubitd.core.program import Chunk, Program
 from qubitd.drivers.cluster.chunk_lines import chunk_line_programs
 from qubitd.drivers.cluster.columns import Layout, chunk_columns
 from qubitd.drivers.cluster.line_program import LineProgram
+from qubitd.drivers.cluster.q1asm import instruction_count
 from qubitd.drivers.cluster.wiring import Wiring
 
 MOST_ROWS = 2**17
@@ -26,6 +27,8 @@ class ChunkWork:
     layout: Layout
     parts: Sequence[LineProgram]
     """By the addresses of their sequencers."""
+    instructions: Sequence[int]
+    """Of each part's program, which are the same for any number of shots."""
 
     def is_of(self, chunk: Chunk) -> bool:
         """Whether it is the work of these very programs."""
@@ -59,9 +62,11 @@ class Workbench:
 
     def _worked_out(self, chunk: Chunk) -> ChunkWork:
         columns = chunk_columns(chunk)
+        parts = chunk_line_programs(columns, self._wiring)
         return ChunkWork(
             programs=chunk.programs,
             reset=chunk.reset,
             layout=columns.layout,
-            parts=chunk_line_programs(columns, self._wiring),
+            parts=parts,
+            instructions=[instruction_count(part) for part in parts],
         )
