@@ -12,6 +12,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from qubitd.compiler.beginning import begin_with
 from qubitd.compiler.blocks import Branches, Item, Loop, blocks_of
 from qubitd.compiler.columns import Ints
 from qubitd.core.bindings import Bindings
@@ -56,23 +57,7 @@ class Extended:
 
 def actively_begun(batch: CircuitBatch) -> CircuitBatch:
     """Put a reset of every qubit that it uses in front of each circuit, behind which all begins together."""
-    table = {operation: index for index, operation in enumerate(batch.operations)}
-    circuits = tuple(_begun(circuit, table) for circuit in batch.circuits)
-    return replace(batch, operations=tuple(table), circuits=circuits)
-
-
-def _begun(circuit: Circuit, table: dict[Operation, int]) -> Circuit:
-    used = np.unique(circuit.qubits)
-    if not len(used):
-        return circuit
-    barrier = Operation(name="barrier", num_qubits=len(used), num_params=0, num_clbits=0)
-    reset = table.setdefault(RESET, len(table))
-    opcodes = np.array([*[reset] * len(used), table.setdefault(barrier, len(table))], dtype=circuit.opcodes.dtype)
-    return replace(
-        circuit,
-        opcodes=np.concatenate([opcodes, circuit.opcodes]),
-        qubits=np.concatenate([used, used, circuit.qubits]).astype(circuit.qubits.dtype),
-    )
+    return begin_with(batch, RESET)
 
 
 def late_resets(circuit: Circuit, operations: Sequence[Operation], initial: InitialReset) -> NDArray[np.bool_]:

@@ -5,13 +5,12 @@ Before: a batch that was checked. After: the same circuits behind a barrier; the
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
+from qubitd.compiler.beginning import begin_with
 from qubitd.compiler.calibrated import CalibratedGates
 from qubitd.compiler.gate_table import GateKey
-from qubitd.core.circuit import HERALD_CLBIT, Circuit, CircuitBatch, Operation
+from qubitd.core.circuit import HERALD_CLBIT, CircuitBatch, Operation
 from qubitd.core.errors import Problem
 
 _MEASURE = Operation(name="measure", num_qubits=1, num_params=0, num_clbits=1)
@@ -26,9 +25,7 @@ def herald_problems(gates: CalibratedGates, batch: CircuitBatch) -> tuple[Proble
 
 def heralded(batch: CircuitBatch) -> CircuitBatch:
     """Put heralds in front of every circuit."""
-    table = {operation: index for index, operation in enumerate(batch.operations)}
-    circuits = tuple(_heralded(circuit, table) for circuit in batch.circuits)
-    return replace(batch, operations=tuple(table), circuits=circuits)
+    return begin_with(batch, _MEASURE, clbit=HERALD_CLBIT)
 
 
 def _why_not(gates: CalibratedGates, qubit: int) -> str:
@@ -36,19 +33,3 @@ def _why_not(gates: CalibratedGates, qubit: int) -> str:
     if gate is None or (qubit,) not in gate.operands:
         return "the device has no measurement of it; leave the option out"
     return "; ".join(map(str, gates.problems(GateKey(name="measure", operands=(qubit,)))))
-
-
-def _heralded(circuit: Circuit, table: dict[Operation, int]) -> Circuit:
-    used = np.unique(circuit.qubits)
-    if not len(used):
-        return circuit
-    barrier = Operation(name="barrier", num_qubits=len(used), num_params=0, num_clbits=0)
-    measure = table.setdefault(_MEASURE, len(table))
-    opcodes = np.array([*[measure] * len(used), table.setdefault(barrier, len(table))], dtype=circuit.opcodes.dtype)
-    clbits = np.full(len(used), HERALD_CLBIT, dtype=circuit.clbits.dtype)
-    return replace(
-        circuit,
-        opcodes=np.concatenate([opcodes, circuit.opcodes]),
-        qubits=np.concatenate([used, used, circuit.qubits]),
-        clbits=np.concatenate([clbits, circuit.clbits]),
-    )
