@@ -6,7 +6,8 @@ durations); without scheduling it returns a native circuit nearly untouched, and
 of `--json` is one JSON object: its `ratio` is our gates per second at depth 1000, bytes to verified program, over the
 reference's; `ratio_unscheduled` is that over the other's.
 
-`--scaling` measures time and peak memory from 10^3 to 3 x 10^6 gates instead; `--peers` compiles the same layers with
+`--scaling` measures time and peak memory from 10^3 to 3 x 10^6 gates instead, and what a job of 10 000 circuits takes
+while it streams to Q1ASM, above its decoded circuits, beside one of 5000; `--peers` compiles the same layers with
 LabOne Q and QubiC's distproc.
 """
 
@@ -20,8 +21,8 @@ import statistics
 import sys
 import time
 import tracemalloc
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -282,6 +283,28 @@ def growth(message: bytes) -> float:
         tracemalloc.stop()
 
 
+def streaming(circuits: int) -> float:
+    """Give the peak that a job of so many circuits takes above its circuits while it streams to Q1ASM, MiB."""
+    device = replace(FILE.device, max_circuits=circuits)
+    message = message_of(pack([layers(2, name=f"circuit {number}") for number in range(circuits)]))
+    spec = decode_spec(parse(jobs_pb2.JobSpec, message))
+    tracemalloc.start()
+    try:
+        compiled = compile_circuits(device, SNAPSHOT, spec.batch, spec.sweep)
+        for chunk in Pack(capacity=CONTROLLER.capacity, reset=compiled.reset)(verified(compiled.blocks()), shots=1):
+            CONTROLLER.assemble(chunk)
+        return tracemalloc.get_traced_memory()[1] / 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def verified(blocks: Iterable[Sequence[Program]]) -> Iterator[Program]:
+    """Give programs one by one, each verified with its block."""
+    for block in blocks:
+        VERIFY(*block)
+        yield from block
+
+
 def scaling(rounds: int) -> dict[str, float]:
     """Print time and memory against gates, and their exponents."""
     sizes = [of_size(gates) for gates in SCALES]
@@ -300,7 +323,9 @@ def scaling(rounds: int) -> dict[str, float]:
     print(f"exponent of time {exponents[0]:.3f}, of memory {exponents[1]:.3f} (goal at most 1.02)")
     for row, peak, (about, goal) in zip(limited, peaks[len(sizes) :], GROWTH_GOALS.items(), strict=True):
         print(f"memory of {row.name}: {peak:.1f} MiB (goal {goal} MiB at {about} gates)")
-    return {"exponent_time": exponents[0], "exponent_memory": exponents[1]}
+    half, whole = streaming(5_000), streaming(10_000)
+    print(f"peak above the circuits, streamed to Q1ASM: {half:.1f} MiB for 5000 circuits, {whole:.1f} MiB for 10 000")
+    return {"exponent_time": exponents[0], "exponent_memory": exponents[1], "stream_growth": whole / half}
 
 
 def beside_peers(rounds: int) -> dict[str, float]:

@@ -65,6 +65,14 @@ def test_another_calibration_or_byte_is_another_job(toolchain: Toolchain) -> Non
     assert renamed.compiled.snapshot.revision == 7
 
 
+def test_a_job_that_keeps_coming_stays_known_however_many_others_come(toolchain: Toolchain) -> None:
+    snapshot = FILE.snapshot()
+    made = part(toolchain.validate(message(), snapshot))
+    for number in range(_REMEMBERED + 1):
+        toolchain.validate(message(200 + number), snapshot)
+        assert part(toolchain.validate(message(), snapshot)).chunk is made.chunk
+
+
 def test_only_a_few_small_jobs_are_known(toolchain: Toolchain) -> None:
     snapshot = FILE.snapshot()
     made = part(toolchain.validate(message(), snapshot))

@@ -134,6 +134,7 @@ class Toolchain:
         known = self._known.get((spec, snapshot.digest)) if len(spec) <= _MOST_REMEMBERED_BYTES else None
         self._meters.count("compiled", "yes" if known is not None else "no")
         if known is not None:
+            self._known.move_to_end((spec, snapshot.digest))
             return self._again(known, snapshot)
         decoded = decode_spec(parse(jobs_pb2.JobSpec, spec))
         job = self._checked(decoded, snapshot)
