@@ -1,0 +1,73 @@
+"""The wall clock steps by hours, both ways, while jobs wait and time is reserved: no order and no slot moves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qubitd.server import daemon as daemon_module
+from qubitd.server.clocks import Clocks
+from qubitd.server.slots import SlotBook
+from qubitd.server.store.store import Store
+from qubitd.v1 import jobs_pb2
+from qubitd.wire.jobs import StatusChange
+from qubitd.wire.slots import Reservation, SlotKind, encode_reservation
+
+HOUR = 3600 * 10**9
+Serve = Callable[..., AbstractAsyncContextManager[Any]]
+
+
+@dataclass(slots=True)
+class Stepping:
+    """A wall clock that somebody sets."""
+
+    offset: int = 0
+
+    def __call__(self) -> int:
+        return time.time_ns() + self.offset
+
+
+async def test_jobs_run_in_the_order_of_their_submission_whatever_the_wall_clock_says(
+    serve: Serve,
+    shut_rack: Any,
+    request_of: Callable[..., jobs_pb2.SubmitRequest],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wall = Stepping()
+    monkeypatch.setattr(daemon_module, "Clocks", lambda: Clocks(wall=wall))
+    async with serve(rack=shut_rack) as daemon:
+        jobs = []
+        for step in (0, HOUR, -2 * HOUR, 3 * HOUR):
+            wall.offset += step
+            jobs.append(await daemon.submit(request_of()))
+        shut_rack.gate.set()
+        events = {job_id: await daemon.events(job_id) for job_id in jobs}
+    changes = {
+        job_id: [event for event in told if isinstance(event.what, StatusChange)] for job_id, told in events.items()
+    }
+    started = [
+        next(event.sequence for event in told if event.what.status.value == "RUNNING") for told in changes.values()
+    ]
+    assert started == sorted(started)
+    assert [told[-1].what.status.value for told in changes.values()] == ["DONE"] * 4
+    assert all(told == sorted(told, key=lambda event: event.sequence) for told in events.values())
+
+
+@pytest.mark.parametrize("step", [HOUR, -HOUR])
+async def test_a_step_of_the_wall_clock_moves_ends_and_hides_no_slot(tmp_path: Path, step: int) -> None:
+    wall, steady = Stepping(), 100.0
+    store = Store(tmp_path)
+    book = SlotBook(store=store, clocks=Clocks(wall=wall, steady=lambda: steady))
+    wanted = Reservation(key="k", backend="line5", kind=SlotKind.MAINTENANCE, seconds=60.0)
+    slot = await book.reserve(encode_reservation(wanted), owner="local")
+    before = book.coming(), book.infos()
+    wall.offset += step
+    assert (book.coming(), book.infos()) == before
+    assert book.find(slot.slot_id) == slot
+    store.close()
