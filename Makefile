@@ -48,10 +48,10 @@ clients: environment-clients ## let other people's clients talk to our backend, 
 proto: environment-gen ## write the Python of proto/qubitd/v1 anew
 	$(call need,gen)$(PYTHON) tools/generate_proto.py
 
-soak: environment-test ## a thousand Bell jobs through one daemon, none may grow; then kill daemons, no job may be lost
+soak: environment-test ## a thousand Bell jobs through one daemon, none may grow; then kill daemons, no job may be lost; then fifty random circuits
 	$(call need,test)$(BIN)/python bench/soak.py
 	$(BIN)/python tests/system/kill_soak.py
-	$(BIN)/python -m pytest -q --soak tests/system/test_power_cuts.py
+	$(BIN)/python -m pytest -q --soak tests/system/test_power_cuts.py tests/system/test_random_circuits.py
 
 bench: environment-test ## print our figures beside their references, as ratios; leave the machine alone meanwhile
 	$(call need,test)$(BIN)/python bench/compile.py

@@ -129,6 +129,16 @@ def test_the_sign_of_rz_is_seen_in_the_state() -> None:
     assert phases.tolist() == pytest.approx([0.0, 0.4])
 
 
+def test_a_program_with_every_rz_reversed_is_another() -> None:
+    halves: list[Step] = [("sx", (q,), 0.0) for q in range(QUBITS)]
+    turns: list[Step] = [("rz", (q,), 0.4 + q) for q in range(QUBITS)]
+    steps = [*halves, *turns, *halves, *turns]
+    _, _, reference = compiled(steps)
+    program, final, _ = compiled([(name, on, -angle) for name, on, angle in steps])
+    overlap = abs(np.trace(unitary_of(program, final).conj().T @ Operator(reference).data))
+    assert overlap < 0.5 * 2**QUBITS
+
+
 @settings(max_examples=100)
 @given(st.lists(step, max_size=40))
 def test_operations_keep_their_order_on_every_qubit_and_never_overlap(steps: list[Step]) -> None:
