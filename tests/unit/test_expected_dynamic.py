@@ -79,6 +79,13 @@ def test_a_reset_qubit_is_0_but_for_the_errors_of_its_readout() -> None:
     assert wrong < with_noise(builder)["1"] < 2 * wrong
 
 
+def test_a_qubit_seen_in_0_by_its_decay_is_in_0_when_it_is_read_again() -> None:
+    builder = circuit(2).add("x", 4).measure(4, 0).measure(4, 1)
+    found = with_noise(builder)
+    assert found["00"] > found["10"]
+    assert found["01"] / found["11"] < 0.1
+
+
 def test_repeating_until_success_succeeds() -> None:
     again = bits(0, truth=0b01)
     builder = circuit().add("sx", 0).measure(0, 0).while_(again, most=3).add("sx", 0).measure(0, 0).end()

@@ -23,7 +23,7 @@ from qubitd.compiler.density import Branch, Density, Where, everywhere, excited_
 from qubitd.compiler.dynamic_programs import DynamicMaker
 from qubitd.compiler.gate_table import GateKey, gate_key
 from qubitd.compiler.matrices import Matrix, gate_matrix
-from qubitd.compiler.noise import GateNoise, Noise, no_noise, stated_noise
+from qubitd.compiler.noise import GateNoise, Noise, QubitNoise, no_noise, stated_noise
 from qubitd.compiler.numbers import Numbers
 from qubitd.compiler.outcomes import OutcomeTest
 from qubitd.compiler.pipeline import Pipeline, Prepared
@@ -265,10 +265,11 @@ class _Chip:
         self._reach(event.start, (qubit,), but=event)
         if event.is_last:
             return
+        self._reach(event.start + event.length / 2, (qubit,), but=event)
         if event.clbit < 0 and event.outcome < 0:
             self.state.dephase(qubit, where=event.where)
             return
-        seen = _readout(self.noise, qubit)
+        seen = _readout(self.noise.qubits[qubit], event.length / 2 * TICK)
         self.state.record(seen, qubit, clbit=event.clbit, outcome=event.outcome, where=event.where)
 
     def _reach(self, time: float, qubits: tuple[int, ...], *, but: Event) -> None:
@@ -293,10 +294,15 @@ class _Chip:
         self.state.apply(operator_channel(np.diag([1, 1, 1, np.exp(-1j * angle)])), *pair)
 
 
-def _readout(noise: Noise, qubit: int) -> tuple[Channel, Channel]:
-    values = noise.qubits[qubit]
+def _readout(values: QubitNoise, decayed: float) -> tuple[Channel, Channel]:
+    """Read a qubit in the middle of its measurement, where what has decayed so far is in 0 and seen there.
+
+    The measured error of 1 holds that decay already; what is left of it are mistakes about a qubit that is still in 1.
+    """
+    gone = -math.expm1(-decayed / values.t1)
+    left = (values.prob_meas0_prep1 - gone * (1 - values.prob_meas1_prep0)) / (1 - gone)
     zero, one = (
-        readout_channel(outcome, one_from_zero=values.prob_meas1_prep0, zero_from_one=values.prob_meas0_prep1)
+        readout_channel(outcome, one_from_zero=values.prob_meas1_prep0, zero_from_one=max(0.0, left))
         for outcome in (0, 1)
     )
     return zero, one
