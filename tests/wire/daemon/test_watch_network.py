@@ -1,0 +1,166 @@
+"""Watches over a network that is cut, away for a while, or gives one byte at a time: nothing is lost or told twice."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+
+from qubitd.client import Bookmark, JobEvent, QubitdClient, QueuePlace, StatusChange
+from qubitd.client.streams import Stream
+from qubitd.core.job import JobSpec
+from qubitd.server.auth.identity import LOCAL
+from qubitd.server.services import jobs
+from qubitd.v1 import jobs_pb2
+from qubitd.wire.sessions import SessionTerms
+from qubitd.wire.specs import decode_spec
+from qubitd.wire.terms import JobTerms
+
+Serve = Callable[..., AbstractAsyncContextManager[Any]]
+MakeRequest = Callable[..., jobs_pb2.SubmitRequest]
+
+
+@dataclass
+class Network:
+    """What lies between a client and its daemon."""
+
+    target: str
+    most: int = 65_536
+    """Bytes that pass at once."""
+    is_away: bool = False
+    made: int = 0
+    refused: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when a client found the network away."""
+    writers: list[asyncio.StreamWriter] = field(default_factory=list[asyncio.StreamWriter])
+
+    async def connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.is_away:
+            self.refused.set()
+            writer.transport.abort()
+            return
+        self.made += 1
+        host, _, port = self.target.rpartition(":")
+        far_reader, far_writer = await asyncio.open_connection(host, int(port))
+        self.writers += [writer, far_writer]
+        await asyncio.gather(self.pump(reader, far_writer), self.pump(far_reader, writer))
+
+    async def pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(self.most):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    def cut(self) -> None:
+        for writer in self.writers:
+            writer.transport.abort()
+        self.writers.clear()
+
+
+@asynccontextmanager
+async def network(target: str, *, most: int = 65_536) -> AsyncGenerator[tuple[Network, str]]:
+    between = Network(target, most)
+    server = await asyncio.start_server(between.connect, "127.0.0.1", 0)
+    try:
+        yield between, f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+        between.cut()
+
+
+def told_until(watched: Stream[JobEvent], last_job: str) -> list[JobEvent]:
+    """Read events until a job has ended."""
+    told = list[JobEvent]()
+    for event in watched:
+        if isinstance(event.what, Bookmark):
+            continue
+        told.append(event)
+        if event.job_id == last_job and isinstance(event.what, StatusChange) and event.what.status.is_final:
+            break
+    watched.cancel()
+    return told
+
+
+def submit(client: QubitdClient, spec: JobSpec, session_id: str) -> str:
+    return client.submit(spec, "line5", terms=JobTerms(session_id=session_id))
+
+
+async def test_a_watch_goes_on_after_a_network_that_was_away_while_jobs_ended(
+    serve: Serve, shut_rack: Any, request_of: MakeRequest
+) -> None:
+    spec = decode_spec(request_of().spec)
+    async with serve(rack=shut_rack) as daemon, network(daemon.address) as (between, address):
+        with QubitdClient(daemon.address) as near, QubitdClient(address) as far:
+            asked = SessionTerms(key=secrets.token_hex(8), backend="line5")
+            session_id = (await asyncio.to_thread(near.sessions.open, asked)).session_id
+            first = await asyncio.to_thread(submit, near, spec, session_id)
+            last = await asyncio.to_thread(submit, near, spec, session_id)
+            begun = far.watch_session(session_id)
+            seen = await asyncio.to_thread(next, begun)
+            watching = asyncio.create_task(asyncio.to_thread(told_until, begun, last))
+            between.is_away = True
+            between.cut()
+            await between.refused.wait()
+            shut_rack.gate.set()
+            whole = await asyncio.to_thread(told_until, near.watch_session(session_id), last)
+            between.is_away = False
+            rest = await watching
+    assert between.made >= 2
+    assert [seen, *rest] == whole
+    assert {event.job_id for event in whole} == {first, last}
+
+
+async def test_a_watch_that_comes_byte_by_byte_is_the_same_watch(
+    serve: Serve, open_rack_of: Callable[..., Any], request_of: MakeRequest
+) -> None:
+    async with serve(rack=open_rack_of()) as daemon, network(daemon.address, most=1) as (_, address):
+        job_id = await daemon.submit(request_of())
+        with QubitdClient(daemon.address) as near, QubitdClient(address) as far:
+            slowly = await asyncio.to_thread(lambda: list(far.watch(job_id)))
+            directly = await asyncio.to_thread(lambda: list(near.watch(job_id)))
+    assert kept(slowly) == kept(directly)
+
+
+def kept(events: list[JobEvent]) -> list[JobEvent]:
+    """Leave out the places in the queue, which are told only to those who are there."""
+    return [event for event in events if not isinstance(event.what, QueuePlace)]
+
+
+async def is_open(call: Any) -> bool:
+    try:
+        await call.read()
+    except grpc.aio.AioRpcError as error:
+        if error.code() is not grpc.StatusCode.RESOURCE_EXHAUSTED:
+            raise
+        return False
+    return True
+
+
+async def test_a_project_has_so_many_watches_and_a_closed_one_makes_room(
+    serve: Serve, shut_rack: Any, request_of: MakeRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "_MOST_WATCHERS", 2)
+    async with serve(rack=shut_rack) as daemon:
+        ask = jobs_pb2.JobsWatchRequest(job_id=await daemon.submit(request_of()))
+        with monkeypatch.context() as as_another:
+            as_another.setattr(jobs, "LOCAL", replace(LOCAL, project="another"))
+            calls = [daemon.jobs.Watch(ask) for _ in range(2)]
+            assert [await is_open(call) for call in calls] == [True, True]
+            assert not await is_open(daemon.jobs.Watch(ask))
+            calls[0].cancel()
+            async with asyncio.timeout(10):
+                while not await is_open(again := daemon.jobs.Watch(ask)):
+                    pass
+            assert not await is_open(daemon.jobs.Watch(ask))
+        more = [daemon.jobs.Watch(ask) for _ in range(3)]
+        assert [await is_open(call) for call in more] == [True] * 3
+        for call in [calls[1], again, *more]:
+            call.cancel()
+        shut_rack.gate.set()
