@@ -1,15 +1,18 @@
 """A disk that remembers what was written and synced, and what of it is left when the power goes.
 
 SQLite writes through a VFS of apsw that records every call; the store's own files are recorded where they are synced
-and renamed. A cut keeps what was synced; of what came after it keeps, loses or tears each write by chance.
+and renamed. A cut keeps what was synced; of what came after it keeps, loses or tears each write by chance. The disk can
+also be told to refuse an operation.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import random
+import sqlite3
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,10 +68,41 @@ Operation = Write | Cut | Sync | Rename | Remove
 
 
 @dataclass(slots=True)
+class Refusal:
+    """The disk refuses one operation, and does the next one as if nothing had been: an fsync that fails does that."""
+
+    kind: type[Operation]
+    left: int
+    """Operations of this kind that it still does."""
+    number: int
+    """ENOSPC or EIO."""
+    happened: bool = False
+
+    def meets(self, operation: Operation) -> bool:
+        """Whether this is the operation that is refused."""
+        if self.happened or not isinstance(operation, self.kind):
+            return False
+        self.left -= 1
+        self.happened = self.left < 0
+        return self.happened
+
+
+@dataclass(slots=True)
 class Disk:
     """Everything that was done, in order."""
 
     log: list[Operation] = field(default_factory=list[Operation])
+    refusal: Refusal | None = None
+
+    def do(self, operation: Operation) -> None:
+        """Note an operation.
+
+        Raises:
+            OSError: it is refused.
+        """
+        if self.refusal is not None and self.refusal.meets(operation):
+            raise OSError(self.refusal.number, os.strerror(self.refusal.number))
+        self.log.append(operation)
 
     def left_after(self, count: int, rng: random.Random) -> dict[str, bytes]:
         """Give the files that are left if the power goes after some operations."""
@@ -136,16 +170,24 @@ class _RecordedFile(apsw.VFSFile):
         self._path = str(name.filename() if isinstance(name, apsw.URIFilename) else name)
 
     def xWrite(self, data: bytes, offset: int) -> None:
+        _told_sqlite(self._disk, Write(self._path, offset, bytes(data)))
         super().xWrite(data, offset)
-        self._disk.log.append(Write(self._path, offset, bytes(data)))
 
     def xTruncate(self, newsize: int) -> None:
+        _told_sqlite(self._disk, Cut(self._path, newsize))
         super().xTruncate(newsize)
-        self._disk.log.append(Cut(self._path, newsize))
 
     def xSync(self, flags: int) -> None:
+        _told_sqlite(self._disk, Sync(self._path))
         super().xSync(flags)
-        self._disk.log.append(Sync(self._path))
+
+
+def _told_sqlite(disk: Disk, operation: Operation) -> None:
+    try:
+        disk.do(operation)
+    except OSError as error:
+        refused = apsw.FullError if error.errno == errno.ENOSPC else apsw.IOError
+        raise refused(str(error)) from error
 
 
 class _RecordedVfs(apsw.VFS):
@@ -158,7 +200,7 @@ class _RecordedVfs(apsw.VFS):
 
     def xDelete(self, filename: str, syncdir: bool) -> None:
         super().xDelete(filename, syncdir)
-        self._disk.log.append(Remove(filename))
+        self._disk.do(Remove(filename))
 
 
 class _Cursor:
@@ -186,19 +228,32 @@ class Connection:
         self._connection = apsw.Connection(str(path), vfs=NAME)
         # A VFS in Python has no shared memory; without readers an exclusive log does as well.
         for pragma in ("locking_mode = EXCLUSIVE", "journal_mode = WAL", f"synchronous = {synchronous}"):
-            self._connection.execute(f"PRAGMA {pragma}").fetchall()
+            self.execute(f"PRAGMA {pragma}")
 
     def execute(self, sql: str, values: Any = ()) -> _Cursor:
-        return _Cursor(self._connection, self._connection.execute(sql, values))
+        with _as_sqlite3_raises():
+            return _Cursor(self._connection, self._connection.execute(sql, values))
 
     def executemany(self, sql: str, rows: Any) -> None:
-        self._connection.executemany(sql, rows).fetchall()
+        with _as_sqlite3_raises():
+            self._connection.executemany(sql, rows).fetchall()
 
     def executescript(self, sql: str) -> None:
-        self._connection.execute(sql).fetchall()
+        with _as_sqlite3_raises():
+            self._connection.execute(sql).fetchall()
 
     def close(self) -> None:
-        self._connection.close()
+        # What a last checkpoint cannot copy stays in the log; sqlite3 tells nobody either.
+        with suppress(apsw.FullError, apsw.IOError):
+            self._connection.close()
+
+
+@contextmanager
+def _as_sqlite3_raises() -> Generator[None]:
+    try:
+        yield
+    except (apsw.FullError, apsw.IOError) as error:
+        raise sqlite3.OperationalError(str(error)) from error
 
 
 @contextmanager
@@ -211,11 +266,11 @@ def recorded(disk: Disk) -> Generator[None]:
         fsync(descriptor)
         path = Path(f"/proc/self/fd/{descriptor}").readlink()
         if path.is_file():
-            disk.log.append(Write(str(path), 0, path.read_bytes()))
-        disk.log.append(Sync(str(path)))
+            disk.do(Write(str(path), 0, path.read_bytes()))
+        disk.do(Sync(str(path)))
 
     def recorded_rename(self: Path, target: Path) -> Path:
-        disk.log.append(Rename(str(self), str(target)))
+        disk.do(Rename(str(self), str(target)))
         return rename(self, target)
 
     try:

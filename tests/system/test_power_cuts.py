@@ -9,38 +9,23 @@ import hashlib
 import random
 import sqlite3
 from concurrent.futures import Future
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 from tests.system.powercut import Connection, Disk, recorded
+from tests.system.store_life import STORY, one_job
 
 from qubitd.core.job import JobStatus
 from qubitd.server.store.audit import AuditWrites
-from qubitd.server.store.blobs import FILE_THRESHOLD, BlobFolder
+from qubitd.server.store.blobs import BlobFolder
 from qubitd.server.store.job_writes import JobWrites
-from qubitd.server.store.rows import Change, NewChunk, NewJob, Span
 from qubitd.server.store.schema import MIGRATIONS, migrate
 from qubitd.server.store.store import BLOBS, DATABASE
 from qubitd.server.store.writer import _Command, _commit
 
 CUTS, MANY_CUTS = 600, 4000
 JOBS = 12
-STORY = (JobStatus.INITIALIZING, JobStatus.VALIDATING, JobStatus.QUEUED, JobStatus.RUNNING, JobStatus.DONE)
-NEW = NewJob(
-    job_id="",
-    owner="ann",
-    key="",
-    backend="line5",
-    request_digest="aa",
-    spec=b"",
-    shots=1,
-    circuits=1,
-    programs=1,
-    tags=("t",),
-    created_ns=1,
-)
 
 
 def lived(folder: Path, disk: Disk, *, synchronous: str) -> list[tuple[int, str, str]]:
@@ -60,32 +45,9 @@ def lived(folder: Path, disk: Disk, *, synchronous: str) -> list[tuple[int, str,
             acknowledged.append((len(disk.log), job_id, state.value))
 
         for number in range(JOBS):
-            _one_job(f"job-{number}", commit, in_file=number % 3 == 0)
+            one_job(f"job-{number}", commit, in_file=number % 3 == 0)
         connection.close()
     return acknowledged
-
-
-def _one_job(job_id: str, commit: Any, *, in_file: bool) -> None:
-    new = replace(NEW, job_id=job_id, key=job_id, spec=job_id.encode() * 50)
-    commit(job_id, STORY[0], lambda jobs: jobs.accept(new))
-    for version in range(4):
-        step = Change(
-            job_id=job_id, before=STORY[version], version=version, after=STORY[version + 1], time_ns=2, message=""
-        )
-        if step.after is JobStatus.RUNNING:
-            commit(job_id, step.after, lambda jobs, step=step: jobs.start(step, attempt=1))
-        elif step.after is JobStatus.DONE:
-            result = job_id.encode() * (FILE_THRESHOLD // 4 if in_file else 20)
-            span = Span(first_program=0, programs=1, first_shot=0, shots=1)
-            chunk = NewChunk(n=0, span=span, pieces=(result,), instrument_ns=1)
-            commit(
-                job_id,
-                step.after,
-                lambda jobs, chunk=chunk: jobs.record_chunk(job_id, chunk, attempt=1, events=()),
-                lambda jobs, step=step: jobs.change(step),
-            )
-        else:
-            commit(job_id, step.after, lambda jobs, step=step: jobs.change(step))
 
 
 def lost_after(
