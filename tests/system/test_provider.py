@@ -105,7 +105,7 @@ def test_an_unknown_backend_is_refused_with_near_names(provider: QubitdProvider)
 
 
 def test_an_unknown_job_is_refused(provider: QubitdProvider) -> None:
-    with pytest.raises(JobError, match="has no job 'nothing' of yours"):
+    with pytest.raises(JobError, match="there is no job 'nothing' of yours"):
         provider.job("nothing")
 
 

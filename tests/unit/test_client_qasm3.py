@@ -161,3 +161,9 @@ def test_it_needs_no_qiskit() -> None:
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (run.stdout, run.stderr) == ("2\n", "")
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "// only a remark\n"])
+def test_a_text_without_a_statement_is_refused_and_is_no_fault_of_ours(text: str, line5: BackendInfo) -> None:
+    with pytest.raises(ProgramError, match="holds no statement"):
+        read_qasm3(text, line5)

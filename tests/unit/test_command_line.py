@@ -68,6 +68,15 @@ def test_wrong_usage_gives_2_and_says_how(arguments: list[str], capsys: pytest.C
     assert "usage: qubitd" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("limit", ["0", "-1", "1001", "many"])
+def test_a_wrong_limit_of_jobs_is_told_with_its_bounds_and_not_with_all_numbers(
+    limit: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["jobs", f"--limit={limit}"])
+    assert f"'{limit}' is no number of jobs; give 1 to 1000\n" in capsys.readouterr().err
+
+
 def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["--help"])

@@ -137,7 +137,6 @@ def test_comments_hide_constructs_and_keep_lines(file: Path) -> None:
         (QASM3 + "qubit[5000] q;", "FILE, line 3: declares 5000 qubits; the limit is 4096"),
         (QASM3 + "int i = 0;", "FILE, line 3: declarations of type 'int' are not supported"),
         ('OPENQASM 3.0;\ninclude "other.inc";', 'FILE, line 2: include "other.inc": only stdgates.inc is read'),
-        ("", "FILE: is no OpenQASM 3 program"),
         ("\x00", "FILE: cannot be read: L1:C0: token recognition error"),
         (QASM3 + "qubit q; ctrl @ x q;", "FILE, line 3: cannot be read (The amount of qubit(1)"),
     ],
@@ -252,3 +251,8 @@ def test_control_flow_is_read(file: Path) -> None:
     file.write_text(QASM2 + "creg c[2]; qreg q[1];\nif (c==3) x q[0];")
     (branch,) = read_circuit(file).data
     assert branch.name == "if_else"
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "// only a remark\n"])
+def test_a_file_without_a_statement_is_told_in_words(file: Path, text: str) -> None:
+    assert refusal(file, text) == "FILE: holds no statement; an OpenQASM 3 program begins with `OPENQASM 3;`"

@@ -47,6 +47,8 @@ def read_qasm3(
         program = openqasm3.parse(text)
     except QASM3ParsingError as error:
         raise ProgramError([Problem(where=name, what=str(error) or "is no OpenQASM 3 program")]) from error
+    except AttributeError as error:  # the parser looks for the first line of a text that has no statement
+        raise ProgramError([Problem(where=name, what="holds no statement")]) from error
     reader = _Reader(backend=backend, name=name, most=most)
     reader.read(program.statements)
     return reader.finished()

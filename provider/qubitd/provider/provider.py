@@ -126,12 +126,12 @@ class QubitdProvider:
         """Give a job that any process has submitted.
 
         Raises:
-            JobFailedError: the daemon has no such job of yours.
+            JobFailedError: the daemon has no such job of yours, or has it no more.
         """
         try:
             job = self._client.get_job(job_id)
         except NotFoundError as error:
-            raise JobFailedError(f"{self._client.address} has no job {job_id!r} of yours", job_id=job_id) from error
+            raise JobFailedError(f"{self._client.address}: {error}", job_id=job_id) from error
         return QubitdJob(self._backend_or_none(job.backend), job_id, self._client, known=job)
 
     def jobs(

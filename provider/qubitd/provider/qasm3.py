@@ -74,6 +74,8 @@ def _parse(source: QasmSource) -> ast.Program:
             return openqasm3.parse(source.text)
     except QASM3ParsingError as error:
         raise _parsing(source, error) from error
+    except AttributeError as error:  # the parser looks for the first line of a text that has no statement
+        raise refused(source, None, "holds no statement; an OpenQASM 3 program begins with `OPENQASM 3;`") from error
     except _FAULTS as error:
         raise refused(source, None, f"is no OpenQASM 3 program ({_text_of(error)})") from error
 

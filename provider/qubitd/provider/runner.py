@@ -11,9 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from qiskit.circuit import QuantumCircuit
 
+from qubitd.core.errors import Problem
 from qubitd.provider.backend import QubitdBackend
-from qubitd.provider.errors import JobFailedError
+from qubitd.provider.errors import JobFailedError, JobRefusedError
 from qubitd.provider.job import QubitdJob
+
+_MOST_PARTS = 1000
+"""Jobs that one circuit's shots may take; a precision of 1e-9 would otherwise be sent until memory is full."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -78,6 +82,8 @@ class Runner:
             JobFailedError: all was cancelled before.
         """
         limits = self._backend.info.limits
+        if shots > _MOST_PARTS * limits.max_shots:
+            raise JobRefusedError(_too_many(shots, _MOST_PARTS * limits.max_shots))
         sent: list[tuple[QubitdJob, ...]] = []
         for part in _parts(shots, limits.max_shots):
             programs = max(1, limits.max_total_shots // max(part, 1))
@@ -107,6 +113,11 @@ class Runner:
         if not isinstance(seed, int) or isinstance(seed, bool):
             return self._options
         return self._options | {"seed_simulator": seed + len(self._jobs)}
+
+
+def _too_many(shots: int, most: int) -> list[Problem]:
+    what = f"are {shots} for each circuit; the limit is {most} in {_MOST_PARTS} jobs; ask for fewer, or less precision"
+    return [Problem(where="shots", what=what)]
 
 
 def _parts(shots: int, most: int) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import secrets
 import threading
@@ -16,20 +17,28 @@ from qiskit.circuit import QuantumCircuit
 
 from qubitd.client import (
     AtExpiry,
+    BusyError,
     ClientError,
+    DaemonFaultError,
+    LostError,
     QubitdClient,
     SessionInfo,
     SessionMode,
     SessionState,
     SessionTerms,
     StateError,
+    UnreachableError,
 )
 from qubitd.provider.backend import QubitdBackend
 from qubitd.provider.errors import ProviderError, SessionClosedError
 from qubitd.provider.job import QubitdJob
 
+log = logging.getLogger(__name__)
+
 HEARTBEAT = 30.0
 """Seconds between two signs of life; a session whose client is silent for four of them gives the rack back."""
+_PASSING = (BusyError, DaemonFaultError, LostError, UnreachableError)
+"""What may be over at the next sign of life."""
 _STATUS = {
     SessionState.PENDING: "Pending",
     SessionState.ACTIVE: "In progress, accepting new jobs",
@@ -230,6 +239,9 @@ def _renew(client: QubitdClient, session_id: str, over: threading.Event) -> None
     while not over.wait(HEARTBEAT):
         try:
             client.sessions.renew(session_id)
+        except _PASSING as error:
+            # A session that was not renewed loses the rack: a daemon that comes back late must hear of this client.
+            log.info("session is not renewed", extra={"session": session_id, "reason": str(error)})
         except ClientError:
             return
 

@@ -12,7 +12,7 @@ _MOST = 1000
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
-    parser.add_argument("--limit", type=int, default=20, choices=range(1, _MOST + 1), metavar="N", help="(%(default)s)")
+    parser.add_argument("--limit", type=_limit, default=20, metavar="N", help="(%(default)s)")
     parser.add_argument(
         "--status", action="append", default=[], choices=[status.value for status in JobStatus], help="may be repeated"
     )
@@ -45,3 +45,9 @@ def run(arguments: argparse.Namespace) -> int:
     ]
     show_rows(rows, nothing="no jobs", as_json=arguments.json)
     return 0
+
+
+def _limit(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= _MOST:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of jobs; give 1 to {_MOST}")
+    return int(text)
