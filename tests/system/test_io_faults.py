@@ -154,7 +154,8 @@ def test_a_daemon_whose_disk_refuses_acknowledges_nothing_more_and_ends(tmp_path
             resource.prlimit(daemon.process_id, resource.RLIMIT_FSIZE, (0, 0))
             with pytest.raises(ClientError):
                 client.submit(flip(1), "line5", "too late")
-            assert daemon.wait(END_SECONDS) == 1
+            # 120 is the interpreter that cannot write its last words at the exit either, as under coverage.
+            assert daemon.wait(END_SECONDS) in (1, 120)
         with start_daemon(data_dir=data, rack=rack) as daemon, QubitdClient(daemon.address) as client:
             for job_id in accepted:
                 for _ in client.watch(job_id):
