@@ -1,0 +1,108 @@
+"""Two projects on one daemon: what one sees does not depend on what a hostile other does."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qubitd.client import NotFoundError, QubitdClient
+from qubitd.core.errors import QubitdError
+from qubitd.core.job import JobSpec
+from qubitd.server.access import DIRECTORY
+from qubitd.server.auth.accounts import Account, new_token, read_accounts, token_digest, write_accounts
+from qubitd.v1 import jobs_pb2
+from qubitd.wire.jobs import JobEvent, Progress, StageTime, StatusChange
+from qubitd.wire.sessions import SessionTerms
+from qubitd.wire.specs import decode_spec
+
+Serve = Callable[..., AbstractAsyncContextManager[Any]]
+Strike = Callable[[str], None]
+
+
+def add_account(directory: Path, name: str) -> str:
+    """Make an account with a project of its own and give its token."""
+    token = new_token()
+    account = Account(name=name, project=name, role="user", token_sha256=token_digest(token))
+    write_accounts(directory, read_accounts(directory).with_account(account))
+    return token
+
+
+def told(event: JobEvent) -> object:
+    """Give an event without numbers and times, which differ from run to run."""
+    return event.what.stage if isinstance(event.what, StageTime) else event.what
+
+
+def story(alice: QubitdClient, spec: JobSpec, strike: Strike) -> Iterator[object]:
+    """Do all that a user does, with a blow after each step, and give all that she sees."""
+    ids: list[str] = []
+    for number in range(3):
+        ids.append(alice.submit(spec, "line5", f"key {number}"))
+        strike(ids[-1])
+        kept = [event for event in alice.watch(ids[-1]) if isinstance(event.what, StatusChange | StageTime | Progress)]
+        yield [told(event) for event in kept]
+        yield [(result.shots, result.bits.tobytes()) for result in alice.results(ids[-1]) if result.bits is not None]
+        job = alice.get_job(ids[-1])
+        yield job.status, job.message, job.revision, job.shots, job.tags, job.client_data
+        strike(ids[-1])
+        yield alice.submit(spec, "line5", f"key {number}") == ids[-1]
+        yield [ids.index(listed.job_id) for listed in alice.list_jobs()]
+        yield alice.sessions.list()
+    alice.delete(ids[0])
+    strike(ids[0])
+    for look in (alice.get_job, alice.cancel, alice.delete):
+        with pytest.raises(NotFoundError) as refusal:
+            look(ids[0])
+        yield str(refusal.value).replace(ids[0], "ID")
+    yield [ids.index(listed.job_id) for listed in alice.list_jobs()]
+
+
+def blows(bob: QubitdClient, spec: JobSpec, other: JobSpec) -> Strike:
+    """Try everything on a job of another's, under her keys too, and fill the queue."""
+    numbers = itertools.count()
+
+    def strike(job_id: str) -> None:
+        for number in range(3):
+            assert bob.submit(other, "line5", f"key {number}") != job_id
+        for _ in range(5):
+            bob.submit(spec, "line5", f"flood {next(numbers)}")
+        for attack in (
+            bob.cancel,
+            bob.delete,
+            bob.get_job,
+            lambda j: list(bob.watch(j)),
+            lambda j: list(bob.results(j)),
+        ):
+            with pytest.raises(NotFoundError):
+                attack(job_id)
+        with pytest.raises(QubitdError):
+            bob.submit(spec, "no such backend")
+        bob.sessions.open(SessionTerms(key=f"session {next(numbers)}", backend="line5"))
+
+    return strike
+
+
+async def test_what_a_project_sees_is_the_same_alone_and_beside_a_hostile_one(
+    serve: Serve, open_rack_of: Callable[..., Any], request_of: Callable[..., jobs_pb2.SubmitRequest], tmp_path: Path
+) -> None:
+    directory = tmp_path / "data" / DIRECTORY
+    mine, again, theirs = (add_account(directory, name) for name in ("alice", "alice again", "bob"))
+    spec, other = decode_spec(request_of().spec), decode_spec(request_of(shots=7).spec)
+
+    def alone(address: str) -> list[object]:
+        with QubitdClient(address, mine) as alice:
+            return list(story(alice, spec, lambda _: None))
+
+    def beside(address: str) -> list[object]:
+        with QubitdClient(address, again) as alice, QubitdClient(address, theirs) as bob:
+            return list(story(alice, spec, blows(bob, spec, other)))
+
+    async with serve(rack=open_rack_of()) as daemon:
+        quiet = await asyncio.to_thread(alone, daemon.address)
+        loud = await asyncio.to_thread(beside, daemon.address)
+    assert loud == quiet
