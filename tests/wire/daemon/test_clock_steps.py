@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,12 +62,11 @@ async def test_jobs_run_in_the_order_of_their_submission_whatever_the_wall_clock
 @pytest.mark.parametrize("step", [HOUR, -HOUR])
 async def test_a_step_of_the_wall_clock_moves_ends_and_hides_no_slot(tmp_path: Path, step: int) -> None:
     wall, steady = Stepping(), 100.0
-    store = Store(tmp_path)
-    book = SlotBook(store=store, clocks=Clocks(wall=wall, steady=lambda: steady))
-    wanted = Reservation(key="k", backend="line5", kind=SlotKind.MAINTENANCE, seconds=60.0)
-    slot = await book.reserve(encode_reservation(wanted), owner="local")
-    before = book.coming(), book.infos()
-    wall.offset += step
-    assert (book.coming(), book.infos()) == before
-    assert book.find(slot.slot_id) == slot
-    store.close()
+    with closing(Store(tmp_path)) as store:
+        book = SlotBook(store=store, clocks=Clocks(wall=wall, steady=lambda: steady))
+        wanted = Reservation(key="k", backend="line5", kind=SlotKind.MAINTENANCE, seconds=60.0)
+        slot = await book.reserve(encode_reservation(wanted), owner="local")
+        before = book.coming(), book.infos()
+        wall.offset += step
+        assert (book.coming(), book.infos()) == before
+        assert book.find(slot.slot_id) == slot
