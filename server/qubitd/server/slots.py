@@ -9,7 +9,7 @@ import uuid
 
 from qubitd.server.clocks import Clocks
 from qubitd.server.errors import UnknownSlotError
-from qubitd.server.persistence import durable
+from qubitd.server.persistence import durable, to_the_end
 from qubitd.server.scheduling.waiting import Slot
 from qubitd.server.store.slots import NewSlot
 from qubitd.server.store.store import Store
@@ -52,10 +52,7 @@ class SlotBook:
         )
         digest = hashlib.sha256(request.SerializeToString(deterministic=True)).hexdigest()
         new = NewSlot(slot=info, key=wanted.key, request_digest=digest)
-        kept = await durable(self._store.write(lambda w: w.slots.reserve(new, now_ns=now)))
-        if kept.slot_id not in self._slots:
-            self._keep(kept)
-        return kept
+        return await to_the_end(self._take(new, now_ns=now))
 
     async def release(self, slot_id: str, *, who: str) -> None:
         """Give time back; durable on return.
@@ -63,9 +60,8 @@ class SlotBook:
         Raises:
             UnknownSlotError: there is no such slot, or it is over.
         """
-        now = self._clocks.wall()
-        await durable(self._store.write(lambda w: w.slots.release(slot_id=slot_id, who=who, now_ns=now)))
-        self._slots.pop(slot_id, None)
+        # A caller that hangs up now must not leave the rack reserved for a slot that the store no longer has.
+        await to_the_end(self._give_back(slot_id, who=who))
 
     def find(self, slot_id: str) -> SlotInfo:
         """Give a slot that is not over.
@@ -88,6 +84,17 @@ class SlotBook:
         now = self._clocks.steady()
         self._slots = {slot_id: kept for slot_id, kept in self._slots.items() if kept[1].end > now}
         return sorted((slot for _, slot in self._slots.values()), key=lambda slot: slot.start)
+
+    async def _take(self, new: NewSlot, *, now_ns: int) -> SlotInfo:
+        kept = await durable(self._store.write(lambda w: w.slots.reserve(new, now_ns=now_ns)))
+        if kept.slot_id not in self._slots:
+            self._keep(kept)
+        return kept
+
+    async def _give_back(self, slot_id: str, *, who: str) -> None:
+        now = self._clocks.wall()
+        await durable(self._store.write(lambda w: w.slots.release(slot_id=slot_id, who=who, now_ns=now)))
+        self._slots.pop(slot_id, None)
 
     def _keep(self, info: SlotInfo) -> None:
         offset = self._clocks.steady() - self._clocks.wall() * 1e-9

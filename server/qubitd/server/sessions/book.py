@@ -12,7 +12,7 @@ from qubitd.core.job import JobStatus
 from qubitd.server.clocks import Clocks
 from qubitd.server.errors import SessionClosedError
 from qubitd.server.failpoints import failpoint
-from qubitd.server.persistence import durable
+from qubitd.server.persistence import durable, to_the_end
 from qubitd.server.scheduling.waiting import Window
 from qubitd.server.sessions import rules
 from qubitd.server.sessions.rules import Outcome, Session
@@ -70,12 +70,8 @@ class SessionBook:
             at_expiry=terms.at_expiry,
             created_ns=self._clocks.wall(),
         )
-        row, is_new = await durable(self._store.write(lambda w: w.sessions.open(new)))
-        failpoint("session.written")
-        if is_new:
-            session = rules.renewed(_session_of(row), self._clocks.steady())
-            self._kept[row.session_id] = _Kept(row=row, session=session)
-        return self.info(row.session_id, owner=owner)
+        # A caller that hangs up now finds the session open with its next try, not closed since nobody kept it.
+        return self.info(await to_the_end(self._take(new)), owner=owner)
 
     def owner_of(self, session_id: str) -> str:
         """Give whose a session is.
@@ -207,6 +203,14 @@ class SessionBook:
     async def settle_all(self) -> None:
         """Write how far every session has come, before the daemon ends."""
         await asyncio.gather(*(self._write(kept) for kept in self._kept.values()))
+
+    async def _take(self, new: NewSession) -> str:
+        row, is_new = await durable(self._store.write(lambda w: w.sessions.open(new)))
+        failpoint("session.written")
+        if is_new:
+            session = rules.renewed(_session_of(row), self._clocks.steady())
+            self._kept[row.session_id] = _Kept(row=row, session=session)
+        return row.session_id
 
     def _start(self, kept: _Kept) -> None:
         kept.session = rules.job_started(kept.session, self._clocks.steady())
