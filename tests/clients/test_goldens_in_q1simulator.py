@@ -20,13 +20,13 @@ from qubitd.emulator.q1.isa import Op
 from qubitd.emulator.q1.shotloop import run_fully
 from qubitd.emulator.q1.timeline import free_timeline
 
-# Its viewer needs Qt, which nobody needs here.
+# Its viewer needs Qt, which nobody needs here; so this takes the viewer's place before anything of it is imported.
 browser = types.ModuleType("q1simulator.gui.program_browser")
-browser.Q1ProgramBrowser = object  # type: ignore[attr-defined]
+browser.Q1ProgramBrowser = object  # type: ignore[attr-defined]  # a module made by hand
 sys.modules["q1simulator.gui.program_browser"] = browser
 
-from q1simulator import Q1Simulator  # noqa: E402
-from q1simulator.rt_renderer import Renderer  # noqa: E402
+from q1simulator import Q1Simulator  # noqa: E402  (see above)
+from q1simulator.rt_renderer import Renderer  # noqa: E402  (see above)
 
 FOLDER = Path(__file__).parents[1] / "golden" / "cluster"
 HEADING = "# "

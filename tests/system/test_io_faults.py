@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from tests.store_life import STORY, one_job
 from tests.system.kill_soak import rack_file
 from tests.system.powercut import Connection, Disk, Operation, Refusal, Rename, Sync, Write, recorded
-from tests.system.store_life import STORY, one_job
 
 from qubitd.cli.daemon_process import start_daemon
 from qubitd.cli.rack_process import start_emulator

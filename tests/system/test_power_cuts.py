@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from tests.store_life import STORY, one_job
 from tests.system.powercut import Connection, Disk, recorded
-from tests.system.store_life import STORY, one_job
 
 from qubitd.core.job import JobStatus
 from qubitd.server.store.audit import AuditWrites

@@ -8,12 +8,8 @@ from qubitd.server.errors import QuotaExceededError
 from qubitd.server.quotas import QuotaBook, Quotas
 
 
-def book(**limits: float) -> QuotaBook:
-    return QuotaBook(Quotas(**limits))  # type: ignore[arg-type]
-
-
 def test_jobs_count_until_they_end() -> None:
-    quotas = book(jobs=2)
+    quotas = QuotaBook(Quotas(jobs=2))
     quotas.take("a", "1", 10, at=0)
     quotas.take("a", "2", 10, at=0)
     with pytest.raises(QuotaExceededError, match="project a has 2 jobs that have not ended; the limit is 2"):
@@ -24,7 +20,7 @@ def test_jobs_count_until_they_end() -> None:
 
 
 def test_their_bytes_count_too_and_those_of_before_a_restart() -> None:
-    quotas = book(bytes=100)
+    quotas = QuotaBook(Quotas(bytes=100))
     quotas.keep("a", "old", 60)
     quotas.take("a", "1", 40, at=0)
     with pytest.raises(QuotaExceededError, match="jobs of 100 bytes that have not ended, and this one has 1;"):
@@ -34,7 +30,7 @@ def test_their_bytes_count_too_and_those_of_before_a_restart() -> None:
 
 
 def test_who_sends_too_fast_is_told_when_to_come_again() -> None:
-    quotas = book(submits_per_minute=6)
+    quotas = QuotaBook(Quotas(submits_per_minute=6))
     for number in range(6):
         quotas.take("a", str(number), 1, at=100.0)
     with pytest.raises(QuotaExceededError, match="sends more than 6 jobs a minute") as refused:
@@ -44,6 +40,6 @@ def test_who_sends_too_fast_is_told_when_to_come_again() -> None:
 
 
 def test_whoever_is_local_has_no_limits() -> None:
-    quotas = book(jobs=1, bytes=1, submits_per_minute=1)
+    quotas = QuotaBook(Quotas(jobs=1, bytes=1, submits_per_minute=1))
     for number in range(5):
         quotas.take("local", str(number), 10, at=0)

@@ -153,6 +153,7 @@ class _Parts:
     """What the services are made of, beside the daemon's own."""
 
     store: Store
+    uploads: Uploads
     book: JobBook
     dispatch: Dispatch
     rack: RackThread
@@ -230,8 +231,9 @@ class _Daemon:
                 quotas=QuotaBook(settings.quotas),
             )
         )
-        self._caretaker = Caretaker(store=store, clocks=clocks, retention=settings.retention)
-        parts = _Parts(store=store, book=book, dispatch=dispatch, rack=rack, started_ns=clocks.wall())
+        uploads = Uploads(settings.data_dir / UPLOADS)
+        self._caretaker = Caretaker(store=store, uploads=uploads, clocks=clocks, retention=settings.retention)
+        parts = _Parts(store=store, uploads=uploads, book=book, dispatch=dispatch, rack=rack, started_ns=clocks.wall())
         self._services = self._make_services(parts)
 
     def _make_services(self, parts: _Parts) -> list[Service]:
@@ -244,7 +246,7 @@ class _Daemon:
             store=parts.store,
             book=parts.book,
             announcer=self._announcer,
-            uploads=Uploads(self._settings.data_dir / UPLOADS),
+            uploads=parts.uploads,
         )
         lab = LabService(
             engine=engine,

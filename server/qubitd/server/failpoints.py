@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+from dataclasses import dataclass
 
 POINTS = (
     "commit.begin",
@@ -42,8 +43,15 @@ POINTS = (
 )
 """In no order; each is somewhere in the daemon."""
 
-_armed = ""
-_left = 0
+
+@dataclass(slots=True)
+class _Armed:
+    point: str = ""
+    left: int = 0
+    """Times that it is still to be reached."""
+
+
+_armed = _Armed()
 
 
 def arm(text: str) -> None:
@@ -52,17 +60,15 @@ def arm(text: str) -> None:
     Raises:
         ValueError: there is no such point.
     """
-    global _armed, _left
     point, _, times = text.partition("@")
     if point not in POINTS:
         raise ValueError(f"there is no failpoint {point!r}; there are {', '.join(POINTS)}")
-    _armed, _left = point, int(times or 1)
+    _armed.point, _armed.left = point, int(times or 1)
 
 
 def failpoint(point: str) -> None:
     """Die here as a power cut would have it, if this is the point that is armed."""
-    global _left  # noqa: PLW0603
-    if _armed and _armed == point:
-        _left -= 1
-        if _left == 0:
+    if _armed.point == point:
+        _armed.left -= 1
+        if _armed.left == 0:
             os.kill(os.getpid(), signal.SIGKILL)

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 
 from qubitd.server.clocks import Clocks
 from qubitd.server.store.store import Store
+from qubitd.server.uploads import Uploads
 
 _log = logging.getLogger(__name__)
 _DAY = 86_400 * 10**9
 """ns."""
 BATCH = 50
 """Jobs in one commit."""
-PERIOD = 3600.0
+PERIOD = 600.0
 """Seconds between two looks."""
 
 
@@ -34,8 +35,9 @@ class Retention:
 class Caretaker:
     """Removes what is too old."""
 
-    def __init__(self, *, store: Store, clocks: Clocks, retention: Retention) -> None:
+    def __init__(self, *, store: Store, uploads: Uploads, clocks: Clocks, retention: Retention) -> None:
         self._store = store
+        self._uploads = uploads
         self._clocks = clocks
         self._retention = retention
 
@@ -47,6 +49,7 @@ class Caretaker:
 
     async def tidy(self) -> int:
         """Remove all that is too old now; gives the number of jobs whose results went."""
+        self._uploads.tidy()
         now = self._clocks.wall()
         read_before = now - round(self._retention.results_days * _DAY)
         gone_before = now - round(self._retention.tombstones_days * _DAY)

@@ -6,6 +6,7 @@ memory.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import time
 from collections import Counter
@@ -37,7 +38,6 @@ class Uploads:
         self._open: Counter[str] = Counter()
         self._busy: set[Path] = set()
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.tidy()
 
     @contextmanager
     def under_way(self, owner: str, upload: Upload) -> Generator[Growing]:
@@ -88,8 +88,9 @@ class Uploads:
         """Remove those to which nothing was added for a while."""
         limit = time.time() - LIFETIME
         for path in self._directory.iterdir():
-            if path not in self._busy and path.stat().st_mtime < limit:
-                path.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # whoever decodes a request removes it in a thread
+                if path not in self._busy and path.stat().st_mtime < limit:
+                    path.unlink()
 
     def _path(self, owner: str, upload: Upload) -> Path:
         """Other content under the same id is another upload."""

@@ -34,8 +34,8 @@ def register_names(fold: Fold) -> tuple[tuple[str, ...], list[_Counted]]:
     free = FIRST_REGISTER + len(fold.turns)
     counted: list[_Counted] = []
     for series in fold.series:
-        needs = [*(stride != 0 for stride in series.strides), series.fraction is not None, series.depth < 0]
-        needs[-1] = needs[-1] or series.fraction is not None
+        gathers = series.fraction is not None
+        needs = [*(stride != 0 for stride in series.strides), gathers, gathers or series.depth < 0]
         names = [f"R{free + sum(needs[:i])}" if need else "" for i, need in enumerate(needs)]
         free += sum(needs)
         *registers, gathered, own = names
@@ -102,7 +102,7 @@ def _step(one: _Counted, level: int) -> str:
 def _wrap(one: _Counted, level: int, label: str, fold: Fold) -> str:
     """Take a register modulo, if it ever comes that far."""
     series, register = one.series, one.registers[level]
-    reach = series.start + sum(s * (turns) for s, turns in zip(series.strides, fold.turns, strict=True))
+    reach = series.start + sum(s * turns for s, turns in zip(series.strides, fold.turns, strict=True))
     if not register or not series.modulus or reach < series.modulus:
         return ""
     return f"jlt {register},{series.modulus},@{label}\nsub {register},{series.modulus},{register}\n{label}: nop\n"

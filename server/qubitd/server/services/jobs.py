@@ -139,7 +139,6 @@ class JobsService:
         upload = decode_upload(first.upload)
         self._engine.check_taking()
         self._store.check_room(upload.size)
-        self._uploads.tidy()
         with self._uploads.under_way(caller().project, upload) as growing:
             async for request in requests:
                 await asyncio.to_thread(growing.add, request.piece.offset, request.piece.data)
@@ -184,7 +183,7 @@ class JobsService:
         cursor = min(request.after_sequence or (0 if session_id else newest), _LAST_SEQUENCE)
         if not session_id and newest - cursor > _MOST_BEHIND:
             raise OldCursorError(cursor=cursor, newest=newest, most=_MOST_BEHIND)
-        told = -1
+        is_marked = False
         with self._announcer.listen(jobs_of(owner)) as listener:
             while True:
                 listener.clear()
@@ -197,8 +196,8 @@ class JobsService:
                 cursor = events[-1].sequence if events else max(cursor, newest)
                 if events:
                     continue
-                if not listener.was_woken or told < 0:
-                    told = cursor
+                if not (is_marked and listener.was_woken):
+                    is_marked = True
                     mark = JobEvent(sequence=cursor, time_ns=self._book.now(), what=Bookmark())
                     yield encode_event(mark).SerializeToString()
                 await listener.wait(_BOOKMARK_PERIOD)
