@@ -103,16 +103,9 @@ class JobsService:
 
     async def Submit(self, request: jobs_pb2.SubmitRequest) -> jobs_pb2.SubmitResponse:
         """Take a job."""
-        if not request.HasField("upload"):
-            new = await self._decoding.run(request.ByteSize(), lambda: self._admitted(request))
-            return jobs_pb2.SubmitResponse(job_id=await self._engine.submit(new))
-        upload = decode_upload(request.upload)
-        # Read and decoded in one go, or all that wait for their turn would be in memory.
-        new = await self._decoding.run(
-            upload.size, lambda: self._admitted(self._uploaded(jobs_pb2.SubmitRequest, upload))
-        )
-        job_id = await self._engine.submit(new)
-        self._uploads.drop(caller().project, upload)
+        job_id = await self._engine.submit(await self._decoded(request, self._admitted))
+        if request.HasField("upload"):
+            self._uploads.drop(caller().project, decode_upload(request.upload))
         return jobs_pb2.SubmitResponse(job_id=job_id)
 
     def _admitted(self, request: jobs_pb2.SubmitRequest) -> NewJob:
@@ -122,6 +115,14 @@ class JobsService:
             job_id=str(uuid.uuid4()), owner=caller().project, author=caller().name, time_ns=self._book.now()
         )
         return admit(request, newcomer, self._backend.limits, self._tables)
+
+    async def _decoded(self, request: _Request, work: Callable[[_Request], _Result]) -> _Result:
+        """Do the work for a request, or for the one that went ahead under the name that it gives."""
+        if not request.HasField("upload"):
+            return await self._decoding.run(request.ByteSize(), lambda: work(request))
+        upload = decode_upload(request.upload)
+        # Read and decoded in one go, or all that wait for their turn would be in memory.
+        return await self._decoding.run(upload.size, lambda: work(self._uploaded(type(request), upload)))
 
     def _uploaded(self, kind: type[_Request], upload: Upload) -> _Request:
         """Read a request that went ahead.
@@ -258,13 +259,7 @@ class JobsService:
 
     async def Explain(self, request: jobs_pb2.ExplainRequest) -> jobs_pb2.ExplainResponse:
         """Say what a job would take."""
-        if request.HasField("upload"):
-            upload = decode_upload(request.upload)
-            spec = await self._decoding.run(
-                upload.size, lambda: self._spec_of(self._uploaded(jobs_pb2.ExplainRequest, upload))
-            )
-        else:
-            spec = await self._decoding.run(request.ByteSize(), lambda: self._spec_of(request))
+        spec = await self._decoded(request, self._spec_of)
         check_limits(spec, self._backend.limits)
         return encode_plan(await self._engine.explain(spec))
 
