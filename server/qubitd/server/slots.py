@@ -11,10 +11,13 @@ from qubitd.server.clocks import Clocks
 from qubitd.server.errors import UnknownSlotError
 from qubitd.server.persistence import durable, to_the_end
 from qubitd.server.scheduling.waiting import Slot
-from qubitd.server.store.slots import NewSlot
+from qubitd.server.store.slots import NewSlot, taken_by
 from qubitd.server.store.store import Store
 from qubitd.v1 import slots_pb2
 from qubitd.wire.slots import SlotInfo, decode_reservation
+
+_SLEW = 1.0
+"""Seconds of overlap that two slots, one behind the other, may seem to have while the wall clock is slewed."""
 
 
 class SlotBook:
@@ -52,6 +55,8 @@ class SlotBook:
         )
         digest = hashlib.sha256(request.SerializeToString(deterministic=True)).hexdigest()
         new = NewSlot(slot=info, key=wanted.key, request_digest=digest)
+        if not self._store.slots.is_known(owner=owner, key=wanted.key):
+            self._check_free(info)
         return await to_the_end(self._take(new, now_ns=now))
 
     async def release(self, slot_id: str, *, who: str) -> None:
@@ -60,6 +65,7 @@ class SlotBook:
         Raises:
             UnknownSlotError: there is no such slot, or it is over.
         """
+        self.find(slot_id)
         # A caller that hangs up now must not leave the rack reserved for a slot that the store no longer has.
         await to_the_end(self._give_back(slot_id, who=who))
 
@@ -85,6 +91,14 @@ class SlotBook:
         self._slots = {slot_id: kept for slot_id, kept in self._slots.items() if kept[1].end > now}
         return sorted((slot for _, slot in self._slots.values()), key=lambda slot: slot.start)
 
+    def _check_free(self, wanted: SlotInfo) -> None:
+        """The store knows the times that people said; after a step of their clock these do not tell what overlaps."""
+        placed = self._placed(wanted)
+        for other, slot in self._slots.values():
+            shared = min(slot.end, placed.end) - max(slot.start, placed.start)
+            if other.backend == wanted.backend and shared > _SLEW:
+                raise taken_by(other)
+
     async def _take(self, new: NewSlot, *, now_ns: int) -> SlotInfo:
         kept = await durable(self._store.write(lambda w: w.slots.reserve(new, now_ns=now_ns)))
         if kept.slot_id not in self._slots:
@@ -97,11 +111,13 @@ class SlotBook:
         self._slots.pop(slot_id, None)
 
     def _keep(self, info: SlotInfo) -> None:
+        self._slots[info.slot_id] = (info, self._placed(info))
+
+    def _placed(self, info: SlotInfo) -> Slot:
         offset = self._clocks.steady() - self._clocks.wall() * 1e-9
-        placed = Slot(
+        return Slot(
             slot_id=info.slot_id,
             kind=info.kind,
             start=info.start_ns * 1e-9 + offset,
             end=info.end_ns * 1e-9 + offset,
         )
-        self._slots[info.slot_id] = (info, placed)

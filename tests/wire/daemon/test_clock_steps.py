@@ -13,6 +13,7 @@ import pytest
 
 from qubitd.server import daemon as daemon_module
 from qubitd.server.clocks import Clocks
+from qubitd.server.errors import SlotTakenError, UnknownSlotError
 from qubitd.server.slots import SlotBook
 from qubitd.server.store.store import Store
 from qubitd.v1 import jobs_pb2
@@ -70,3 +71,26 @@ async def test_a_step_of_the_wall_clock_moves_ends_and_hides_no_slot(tmp_path: P
         wall.offset += step
         assert (book.coming(), book.infos()) == before
         assert book.find(slot.slot_id) == slot
+
+
+@pytest.mark.parametrize("step", [HOUR, -HOUR])
+async def test_a_running_slot_keeps_others_out_and_can_be_released_after_a_step_of_the_wall_clock(
+    tmp_path: Path, step: int
+) -> None:
+    wall, steady = Stepping(), 100.0
+    with closing(Store(tmp_path)) as store:
+        book = SlotBook(store=store, clocks=Clocks(wall=wall, steady=lambda: steady))
+        first, second = (
+            encode_reservation(Reservation(key=key, backend="line5", kind=SlotKind.MAINTENANCE, seconds=60.0))
+            for key in ("first", "second")
+        )
+        slot = await book.reserve(first, owner="local")
+        wall.offset += step
+        assert await book.reserve(first, owner="local") == slot
+        with pytest.raises(SlotTakenError, match=slot.slot_id):
+            await book.reserve(second, owner="local")
+        await book.release(slot.slot_id, who="local")
+        with pytest.raises(UnknownSlotError):
+            await book.release(slot.slot_id, who="local")
+        after = await book.reserve(second, owner="local")
+        assert [one.slot_id for one in book.coming()] == [after.slot_id]

@@ -71,14 +71,13 @@ class SlotWrites:
         return slot
 
     def release(self, *, slot_id: str, who: str, now_ns: int) -> None:
-        """End a slot now, or remove one that has not begun.
+        """End a slot now, or remove one that has not begun. That it is not over is the caller's to know.
 
         Raises:
-            UnknownSlotError: there is none, or it is over.
+            UnknownSlotError: there is none.
         """
         row = self._connection.execute(
-            "UPDATE slot SET end_ns = max(start_ns, ?) WHERE id = ? AND end_ns > ? RETURNING start_ns",
-            (now_ns, slot_id, now_ns),
+            "UPDATE slot SET end_ns = max(start_ns, min(end_ns, ?)) WHERE id = ? RETURNING 1", (now_ns, slot_id)
         ).fetchone()
         if row is None:
             raise UnknownSlotError(slot_id=slot_id)
@@ -91,8 +90,7 @@ class SlotWrites:
             (slot.backend, slot.end_ns, slot.start_ns),
         ).fetchone()
         if taken is not None:
-            other = _slot(taken)
-            raise SlotTakenError(slot_id=other.slot_id, start=_time(other.start_ns), end=_time(other.end_ns))
+            raise taken_by(_slot(taken))
 
 
 class SlotReads:
@@ -101,6 +99,11 @@ class SlotReads:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
+    def is_known(self, *, owner: str, key: str) -> bool:
+        """Whether an owner has reserved a slot with this key."""
+        row = self._connection.execute("SELECT 1 FROM slot WHERE owner = ? AND key = ?", (owner, key)).fetchone()
+        return row is not None
+
     def coming(self, *, now_ns: int) -> list[SlotInfo]:
         """Give the slots that are not over, by their start."""
         rows = self._connection.execute(
@@ -108,6 +111,11 @@ class SlotReads:
             (now_ns,),
         )
         return [_slot(row) for row in rows]
+
+
+def taken_by(slot: SlotInfo) -> SlotTakenError:
+    """Say that a slot has the time that was asked for."""
+    return SlotTakenError(slot_id=slot.slot_id, start=_time(slot.start_ns), end=_time(slot.end_ns))
 
 
 def _slot(columns: Sequence[Any]) -> SlotInfo:
