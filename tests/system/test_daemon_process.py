@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
+from tests.left_open import leave_open
 
 from qubitd.cli.daemon_process import DaemonProcess, start_daemon
 from qubitd.cli.kept_emulator import RECORD
@@ -123,6 +124,8 @@ def test_the_rack_outlives_a_killed_daemon_and_the_next_one_finds_it_and_makes_i
         first.kill()
     assert asked(place, "name")["name"] == place["name"]
     assert asked(place, "events")["tables"]
+    leave_open(place["address"], "SLOT3:SEQuencer0", {"marker_ovr": {"en": True, "val": 1}})
+    assert asked(place, "outputs")["outputs"]["slot3.out0"]["switch_open"]
     with start_daemon(data_dir=tmp_path / "data") as second, QubitdClient(second.address) as client:
         assert json.loads(record.read_text()) == place
         assert not any(state["switch_open"] for state in asked(place, "outputs")["outputs"].values())

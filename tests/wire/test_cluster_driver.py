@@ -6,13 +6,14 @@ import json
 import socket
 import subprocess
 import sys
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from tests.left_open import leave_open
 
 from qubitd.core.envelope import Drag, Square, sample_envelope
 from qubitd.core.program import Chunk, Program
@@ -399,31 +400,17 @@ def test_switch_that_was_left_open_is_closed_before_the_next_job_and_by_stop(
 ) -> None:
     run(controller, bell)
     configuration = {"marker_ovr": {"en": True, "val": 1}}
-    leave_open(emulator, "SLOT3:SEQuencer0", configuration)
+    leave_open(emulator.address, "SLOT3:SEQuencer0", configuration)
     assert emulator.outputs()["slot3.out0"]["switch_open"]
     with connected(emulator.rack) as other:
         assert not emulator.outputs()["slot3.out0"]["switch_open"]
-        leave_open(emulator, "SLOT3:SEQuencer0", configuration)
+        leave_open(emulator.address, "SLOT3:SEQuencer0", configuration)
     newcomer = open_rack(emulator.rack)
     newcomer.connect()
     newcomer.load(newcomer.assemble(bell))
     assert not emulator.outputs()["slot3.out0"]["switch_open"]
     newcomer.close()
     assert other is not newcomer
-
-
-def leave_open(emulator: Emulator, sequencer: str, awg: Mapping[str, object]) -> None:
-    with socket.create_connection((emulator.address, 5025)) as connection:
-        stream = connection.makefile("rwb")
-        stream.write(f"{sequencer}:CONFiguration?\n".encode())
-        stream.flush()
-        digits = int(stream.read(2)[1:])
-        values = json.loads(stream.read(int(stream.read(digits))))
-        values["awg"][0] |= awg
-        block = json.dumps(values).encode()
-        stream.write(f"{sequencer}:CONFiguration #{len(str(len(block)))}{len(block)}".encode() + block + b"\n")
-        stream.flush()
-    emulator.say()
 
 
 def damaged(assembly: ClusterAssembly, line: str, old: bytes, new: bytes) -> ClusterAssembly:
