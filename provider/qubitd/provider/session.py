@@ -97,7 +97,7 @@ class QubitdSession:
         )
         terms = replace(
             asked,
-            max_seconds=asked.max_seconds if max_time is None else _seconds(max_time),
+            max_seconds=asked.max_seconds if max_time is None else _max_seconds(max_time),
             idle_seconds=asked.idle_seconds if idle_time is None else _seconds(idle_time),
         )
         provider: SessionService = backend.provider
@@ -246,10 +246,17 @@ def _renew(client: QubitdClient, session_id: str, over: threading.Event) -> None
             return
 
 
-def _seconds(time: float | str) -> float:
-    if not isinstance(time, str):
+def _max_seconds(time: float | str) -> float:
+    seconds = _seconds(time)
+    if seconds == 0:  # to the daemon, 0 is whatever it gives to those who do not say
+        raise ProviderError(f"max_time is {time!r}, in which no job can run; give more than 0")
+    return seconds
+
+
+def _seconds(time: object) -> float:
+    if isinstance(time, int | float):
         return float(time)
-    match = _TIME.fullmatch(time.strip())
+    match = _TIME.fullmatch(time.strip()) if isinstance(time, str) else None
     if match is None or not any(match.groups()):
         raise ProviderError(f"{time!r} is no time; give seconds, or a text such as '2h 30m'")
     days, hours, minutes, seconds = (int(group or 0) for group in match.groups())
