@@ -11,10 +11,13 @@ import pytest
 from numpy.typing import NDArray
 
 from qubitd.compiler.chunk import Pack
+from qubitd.compiler.compile import compile_circuits
+from qubitd.compiler.device_file import load_device
 from qubitd.compiler.errors import ProgramTooLargeError
+from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.program import Chunk
 from qubitd.drivers.cluster.assembler import sequencer_load
-from qubitd.drivers.cluster.assembly import SequencerLoad
+from qubitd.drivers.cluster.assembly import ClusterAssembly, SequencerLoad
 from qubitd.drivers.cluster.chunk_lines import chunk_line_programs
 from qubitd.drivers.cluster.columns import chunk_columns
 from qubitd.drivers.cluster.wiring import cluster_wiring
@@ -228,3 +231,43 @@ def test_programs_with_other_windows_go_into_another_chunk(make_program: Program
     programs = [program(length).programs[0] for length in (400, 400, 480, 400)]
     cut = list(Pack(capacity=CONTROLLER.capacity, reset=0)(programs, shots=10))
     assert [len(part.programs) for part in cut] == [2, 1, 1]
+
+
+def counted_gains(make: ProgramBuilder, series: int) -> Chunk:
+    """Programs whose plays differ from each other in gains, each of which counts at a rate of its own."""
+    programs = []
+    for number in range(8):
+        gains = [(100 + row + (row + 1) * number) / 32768 for row in range(series)]
+        plays = [(FLUX, 10_000 * row, 0, gain, 0.0, 0.0) for row, gain in enumerate(gains)]
+        made = make(lines=LINES, envelopes=distinct([8]), plays=plays, duration=10_000 * series)
+        programs.append(made)
+    return Chunk(programs=tuple(programs), first_program=0, first_shot=0, shots=1, reset=10_000)
+
+
+@pytest.mark.parametrize(("series", "is_loop"), [(57, True), (58, True), (59, False)])
+def test_numbers_count_in_a_loop_as_long_as_the_processor_has_registers(
+    make_program: ProgramBuilder, series: int, is_loop: bool
+) -> None:
+    """Four registers are the program's own, one counts the turns, and one holds the gain that stays."""
+    asked = counted_gains(make_program, series)
+    (plan,) = CONTROLLER.assemble(asked).loops
+    assert (plan.nests, plan.written_out) == (((8,),), 0) if is_loop else ((), 8)
+    assert plan.reason == ("" if is_loop else "there are too many numbers for the registers")
+    upload(load_of(asked))
+
+
+def test_registers_for_what_rounding_adds_are_counted_too(make_program: ProgramBuilder) -> None:
+    file = load_device("line5")
+    builders = []
+    for number in range(16):
+        builder = CircuitBuilder(name=str(number), num_qubits=5, num_clbits=5)
+        for layer in range(40):
+            for qubit in range(5):
+                builder.add("sx", qubit).add("rz", qubit, params=(0.01 * number * layer,))
+        builders.append(builder.measure(0, 0))
+    programs = tuple(compile_circuits(file.device, file.snapshot(), pack(builders)).programs())
+    assembly = CONTROLLER.assemble(Chunk(programs=programs, first_program=0, first_shot=0, shots=1, reset=10_000))
+    assert isinstance(assembly, ClusterAssembly)
+    assert any(plan.nests for plan in assembly.loops)
+    for load in assembly.sequencers:
+        upload(load)

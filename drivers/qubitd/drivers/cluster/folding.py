@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qubitd.drivers.cluster.line_program import Fold, LineProgram
+from qubitd.drivers.cluster.modules import REGISTERS
+from qubitd.drivers.cluster.q1asm_loops import FIRST_REGISTER
 from qubitd.drivers.cluster.registers import TURN
 from qubitd.drivers.cluster.series import Series, nest_of, solve
 from qubitd.drivers.cluster.timeline import Kind
@@ -21,12 +23,10 @@ from qubitd.drivers.cluster.waits import LONGEST, SHORTEST
 
 FEWEST = 4
 """Programs that are worth a loop."""
-MOST_SERIES = 48
-"""Registers that may count; the others are for loops and sums."""
 _CORE_TIME = 12
 """ns at most that the processor takes for an instruction which computes or jumps."""
-_PER_LOOP, _PER_SERIES = 3, 9
-"""Instructions at most for a turn of a loop, and for a series in it."""
+_PER_LOOP = 4
+"""Instructions at most for a turn of a loop, without its series."""
 _QUEUE = 32
 """Instructions that the real-time part holds in stock."""
 _WIDEST = LONGEST - SHORTEST
@@ -157,19 +157,19 @@ class _Table:
         collected = _Collected(turns)
         waits = self._waits(collected)
         if waits is None:
-            return _NO_LINE
+            return _NO_REGISTER if collected.are_too_many else _NO_LINE
         counted: dict[str, dict[int, int]] = {}
         for name, values in self.settings.items():
             found = collected.rows(values, TURN if name == "play_phase" else 0)
             if found is None:
-                return _NO_LINE
+                return _NO_REGISTER if collected.are_too_many else _NO_LINE
             counted[name] = found
         # A gain has two operands, both immediates or both registers.
         for one, other in (("gain_real", "gain_imag"), ("gain_imag", "gain_real")):
             for row in list(counted.get(one, {})):
                 if row not in counted[other]:
                     counted[other][row] = collected.constant(int(self.settings[other][0, row]))
-        if len(collected.series) > MOST_SERIES:
+        if collected.are_too_many:
             return _NO_REGISTER
         constant = self.gaps.min(axis=0)
         for gap, series in waits.items():
@@ -207,7 +207,7 @@ class _Table:
 
     def _has_time(self, constant: Ints, collected: _Collected) -> bool:
         """Whether the processor, which then counts, keeps ahead: a turn's last instructions last long enough."""
-        work = _PER_LOOP * len(collected.turns) + _PER_SERIES * sum(one.depth >= 0 for one in collected.series)
+        work = _PER_LOOP * len(collected.turns) + sum(one.work for one in collected.series)
         stock = constant[1:][-_QUEUE:].sum() if len(constant) > _QUEUE else constant.sum()
         return bool(stock >= _CORE_TIME * work)
 
@@ -239,6 +239,12 @@ class _Collected:
         self.turns = turns
         self.series: list[Series] = []
         self._known: dict[tuple[int, bytes], int] = {}
+        self._taken = FIRST_REGISTER + len(turns)
+
+    @property
+    def are_too_many(self) -> bool:
+        """Whether the processor has too few registers for them."""
+        return self._taken > REGISTERS
 
     def rows(self, values: Ints, modulus: int) -> dict[int, int] | None:
         """Give the series of the columns that change; None if one of them cannot be counted."""
@@ -257,7 +263,7 @@ class _Collected:
     def pieces(self, values: Ints, pieces: int) -> tuple[int, ...] | None:
         """Give series of waiting times, each 4 to 65535, whose sum is 4 for each of them and some values from 0 on."""
         one = solve(values.reshape(self.turns), self.turns, 0)
-        if one is None or len(self.series) + pieces > MOST_SERIES:
+        if one is None or self.are_too_many:
             return None
         others = [self._piece(one, pieces, i) for i in range(1, pieces)]
         first = replace(
@@ -281,7 +287,7 @@ class _Collected:
         known = self._known.get(key)
         if known is not None:
             return known
-        found = solve(values.reshape(self.turns), self.turns, modulus) if len(self.series) <= MOST_SERIES else None
+        found = None if self.are_too_many else solve(values.reshape(self.turns), self.turns, modulus)
         if found is not None:
             self._known[key] = self._add(found)
         return self._known.get(key)
@@ -289,6 +295,7 @@ class _Collected:
     def _add(self, series: Series) -> int:
         if series not in self.series:
             self.series.append(series)
+            self._taken += sum(series.needs)
         return self.series.index(series)
 
 

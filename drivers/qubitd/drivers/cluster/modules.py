@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 SEQUENCERS = 6
 """Sequencers per module."""
+REGISTERS = 64
+"""Of a sequencer's processor."""
 MAX_WAVEFORMS = 1024
 MAX_WAVEFORM_SAMPLES = 16384
 MAX_WEIGHTS = 64

@@ -34,8 +34,7 @@ def register_names(fold: Fold) -> tuple[tuple[str, ...], list[_Counted]]:
     free = FIRST_REGISTER + len(fold.turns)
     counted: list[_Counted] = []
     for series in fold.series:
-        gathers = series.fraction is not None
-        needs = [*(stride != 0 for stride in series.strides), gathers, gathers or series.depth < 0]
+        needs = series.needs
         names = [f"R{free + sum(needs[:i])}" if need else "" for i, need in enumerate(needs)]
         free += sum(needs)
         *registers, gathered, own = names

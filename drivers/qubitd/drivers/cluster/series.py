@@ -46,6 +46,20 @@ class Series:
         levels = [level for level, stride in enumerate(self.strides) if stride]
         return max([*levels, self.fraction.level if self.fraction else -1], default=-1)
 
+    @property
+    def needs(self) -> tuple[bool, ...]:
+        """Which registers it takes: one for each loop that steps it, one to gather what rounding adds, and one for the
+        value where that is in none of these."""
+        gathers = self.fraction is not None
+        return (*(stride != 0 for stride in self.strides), gathers, gathers or self.depth < 0)
+
+    @property
+    def work(self) -> int:
+        """Instructions at most between two turns: registers set anew, stepped, taken modulo, summed."""
+        wrap = 3 if self.modulus else 0
+        steps = sum(stride != 0 for stride in self.strides)
+        return steps * (2 + wrap) + (6 + wrap if self.fraction is not None else 0)
+
     def values(self, turns: tuple[int, ...]) -> Ints:
         """Give the value at each turn, shape `turns`."""
         found = np.full(turns, self.start, dtype=np.int64)
