@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import hypothesis
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.postgres_server import PostgresServer, running_postgres
 
 from qubitd.core.envelope import samples_digest
 from qubitd.core.program import Acquisitions, Plays, Program, ProgramTables, SampledEnvelope
@@ -37,6 +38,13 @@ def update(request: pytest.FixtureRequest) -> bool:
 def soak(request: pytest.FixtureRequest) -> bool:
     """Whether what can run for long is to."""
     return bool(request.config.getoption("--soak"))
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL of the tests' own."""
+    with running_postgres() as server:
+        yield server
 
 
 class ProgramBuilder(Protocol):

@@ -19,6 +19,7 @@ from tests.system.powercut import Connection, Disk, recorded
 from qubitd.core.job import JobStatus
 from qubitd.server.store.audit import AuditWrites
 from qubitd.server.store.blobs import BlobFolder
+from qubitd.server.store.connections import sqlite_engine
 from qubitd.server.store.job_writes import JobWrites
 from qubitd.server.store.schema import MIGRATIONS, migrate
 from qubitd.server.store.store import BLOBS, DATABASE
@@ -34,11 +35,12 @@ def lived(folder: Path, disk: Disk, *, synchronous: str) -> list[tuple[int, str,
     with recorded(disk):
         connection = cast(sqlite3.Connection, Connection(folder / DATABASE, synchronous=synchronous))
         migrate(connection, path=folder / DATABASE)
+        engine = sqlite_engine(folder / DATABASE)
         jobs = JobWrites(connection, BlobFolder(folder / BLOBS), AuditWrites(connection))
 
         def commit(job_id: str, state: JobStatus, *commands: Any) -> None:
             batch = [_Command(run=command, future=Future()) for command in commands]
-            for done in _commit(connection, jobs, batch):
+            for done in _commit(engine, connection, jobs, batch):
                 done.future.set_result(done.result)
             for command in batch:
                 command.future.result()

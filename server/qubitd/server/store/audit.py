@@ -6,9 +6,10 @@ Lines are appended in the same commit as what they tell of. The database refuses
 from __future__ import annotations
 
 import hashlib
-import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
+
+from qubitd.server.store.database import Database
 
 FIRST_HASH = "0" * 64
 
@@ -44,7 +45,7 @@ def line_hash(before: str, number: int, time_ns: int, who: str, what: str) -> st
 class AuditWrites:
     """Appends to the book; lives in the writer's thread."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Database) -> None:
         self._connection = connection
 
     def append(self, *, time_ns: int, who: str, what: str) -> None:
@@ -58,7 +59,7 @@ class AuditWrites:
         return (0, FIRST_HASH) if row is None else (row[0], row[1])
 
 
-def read_lines(connection: sqlite3.Connection, *, after: int = 0) -> Iterator[AuditLine]:
+def read_lines(connection: Database, *, after: int = 0) -> Iterator[AuditLine]:
     """Read the book in order."""
     rows = connection.execute(
         "SELECT number, time_ns, who, what, hash FROM audit WHERE number > ? ORDER BY number", (after,)
@@ -67,7 +68,7 @@ def read_lines(connection: sqlite3.Connection, *, after: int = 0) -> Iterator[Au
         yield AuditLine(number=number, time_ns=time_ns, who=who, what=what, hash=chained)
 
 
-def verify(connection: sqlite3.Connection) -> Verdict:
+def verify(connection: Database) -> Verdict:
     """Follow the chain from the first line to the last."""
     before, expected, count = FIRST_HASH, 1, 0
     for line in read_lines(connection):

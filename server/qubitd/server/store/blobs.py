@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sqlite3
 from collections.abc import Generator
 from io import BufferedReader
 from pathlib import Path
 
 from qubitd.server.errors import StoreCorruptError
 from qubitd.server.failpoints import failpoint
+from qubitd.server.store.database import Database
 from qubitd.server.store.frames import read_pieces
 
 FILE_THRESHOLD = 65536
@@ -30,7 +30,7 @@ class BlobFolder:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
 
-    def put(self, connection: sqlite3.Connection, data: bytes) -> str:
+    def put(self, connection: Database, data: bytes) -> str:
         """Keep bytes (in the current transaction) and give their digest."""
         digest = hashlib.sha256(data).hexdigest()
         if connection.execute("SELECT 1 FROM blob WHERE digest = ?", (digest,)).fetchone():
@@ -43,7 +43,7 @@ class BlobFolder:
             failpoint("blob.rowed")
         return digest
 
-    def get(self, connection: sqlite3.Connection, digest: str) -> bytes:
+    def get(self, connection: Database, digest: str) -> bytes:
         """Read bytes back and check them.
 
         Raises:
@@ -56,7 +56,7 @@ class BlobFolder:
             self._compare(digest, hashlib.sha256(data).hexdigest())
         return data
 
-    def row(self, connection: sqlite3.Connection, digest: str) -> bytes | None:
+    def row(self, connection: Database, digest: str) -> bytes | None:
         """Read and check bytes that are a row; None for those that are a file.
 
         Raises:
@@ -89,7 +89,7 @@ class BlobFolder:
         with self._open(digest) as file:
             yield from read_pieces(file)
 
-    def drop_unused(self, connection: sqlite3.Connection, digests: list[str]) -> None:
+    def drop_unused(self, connection: Database, digests: list[str]) -> None:
         """Remove rows of blobs that no job and no chunk refers to any more (in the current transaction)."""
         for digest in digests:
             connection.execute(
@@ -99,7 +99,7 @@ class BlobFolder:
                 {"digest": digest},
             )
 
-    def sweep(self, connection: sqlite3.Connection) -> int:
+    def sweep(self, connection: Database) -> int:
         """Remove files that no row refers to, and those never finished; how many there were. Needs committed rows."""
         known = {row[0] for row in connection.execute("SELECT digest FROM blob WHERE data IS NULL")}
         lost = [path for path in self.folder.iterdir() if path.name not in known]
@@ -107,7 +107,7 @@ class BlobFolder:
             path.unlink()
         return len(lost)
 
-    def remove_files(self, connection: sqlite3.Connection, digests: list[str]) -> None:
+    def remove_files(self, connection: Database, digests: list[str]) -> None:
         """Remove the files of blobs whose rows are gone for good. Needs committed rows."""
         for digest in digests:
             if not connection.execute("SELECT 1 FROM blob WHERE digest = ?", (digest,)).fetchone():

@@ -12,6 +12,7 @@ import sqlite3
 from pathlib import Path
 
 from qubitd.server.errors import StoreCorruptError, StoreError
+from qubitd.server.store.database import Database, Engine
 
 _PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "journal_size_limit = 67108864")
 _FULL = 2
@@ -36,7 +37,7 @@ def open_reader(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=_BUSY_SECONDS)
 
 
-def assert_durable(connection: sqlite3.Connection) -> None:
+def assert_durable(connection: Database) -> None:
     """Make sure that a commit on this connection survives a power cut.
 
     Raises:
@@ -60,3 +61,14 @@ def assert_sound(connection: sqlite3.Connection, path: Path) -> None:
     found = [row[0] for row in connection.execute("PRAGMA quick_check(3)")]
     if found != ["ok"]:
         raise StoreCorruptError(path=path, what="; ".join(found))
+
+
+def sqlite_engine(path: Path) -> Engine:
+    """How the writer deals with SQLite."""
+    return Engine(
+        open_writer=lambda: open_writer(path),
+        assert_durable=assert_durable,
+        begin=lambda connection: connection.execute("BEGIN IMMEDIATE"),
+        failures=(sqlite3.Error, OSError),
+        constraints=(sqlite3.IntegrityError,),
+    )

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable
 from typing import Any, assert_never
 
 from qubitd.core.job import JobStatus
 from qubitd.server.events import Dated
+from qubitd.server.store.database import Database
 from qubitd.wire.jobs import Happening, JobEvent, LogLine, Progress, StageTime, StatusChange
 
 _Columns = tuple[str, str, str, int, int]
 COLUMNS = "sequence, time_ns, kind, name, text, done, total"
 
 
-def insert_events(connection: sqlite3.Connection, job: int, events: Iterable[Dated]) -> None:
+def insert_events(connection: Database, job: int, events: Iterable[Dated]) -> None:
     """Append events of a job."""
     connection.executemany(
         "INSERT INTO event (job, time_ns, kind, name, text, done, total) VALUES (?, ?, ?, ?, ?, ?, ?)",

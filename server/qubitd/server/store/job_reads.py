@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from qubitd.core.errors import QubitdError
 from qubitd.core.job import JobStatus
 from qubitd.server.errors import ExpiredJobError, UnknownJobError
+from qubitd.server.store.database import Database
 from qubitd.server.store.event_rows import COLUMNS, event_of
 from qubitd.server.store.problem_text import problems_of
 from qubitd.server.store.rows import AliveJob, ChunkRow, JobPage, JobQuery, ListedJob, Span
@@ -34,7 +34,7 @@ PAGE_BYTES = 4 * 2**20
 class JobReads:
     """What can be asked about jobs."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Database) -> None:
         self._connection = connection
 
     def get(self, *, owner: str, job_id: str) -> Job:
@@ -299,4 +299,5 @@ def _job(row: tuple[Any, ...]) -> Job:
 
 
 def _marks(values: Sequence[object]) -> str:
-    return ", ".join("?" * len(values))
+    """Question marks for a list; PostgreSQL knows no empty one, and nothing equals NULL."""
+    return ", ".join("?" * len(values)) or "NULL"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 
 from qubitd.core.job import JobStatus
 from qubitd.server.errors import KeyReusedError, NotEndedError, StaleWriteError, UnknownJobError
 from qubitd.server.events import Dated, Stage, reached
 from qubitd.server.store.audit import AuditWrites
-from qubitd.server.store.blobs import BlobFolder
+from qubitd.server.store.database import Blobs, Database
 from qubitd.server.store.event_rows import insert_events
 from qubitd.server.store.frames import join
 from qubitd.server.store.problem_text import problems_text
@@ -21,7 +20,7 @@ from qubitd.wire.jobs import StatusChange
 class JobWrites:
     """What the writer's thread can do to jobs."""
 
-    def __init__(self, connection: sqlite3.Connection, blobs: BlobFolder, audit: AuditWrites) -> None:
+    def __init__(self, connection: Database, blobs: Blobs, audit: AuditWrites) -> None:
         self._connection = connection
         self._audit = audit
         self._blobs = blobs
@@ -111,7 +110,7 @@ class JobWrites:
         )
         self._connection.executemany(
             "INSERT INTO spent VALUES (?, ?, ?)"
-            " ON CONFLICT (job, activity) DO UPDATE SET seconds = seconds + excluded.seconds",
+            " ON CONFLICT (job, activity) DO UPDATE SET seconds = spent.seconds + excluded.seconds",
             [(number, spent.activity, spent.seconds) for spent in chunk.spent],
         )
         insert_events(self._connection, number, events)
@@ -183,10 +182,10 @@ class JobWrites:
     def _insert(self, new: NewJob) -> int:
         spec_digest = self._blobs.put(self._connection, new.spec)
         client_digest = self._blobs.put(self._connection, new.client_data)
-        cursor = self._connection.execute(
+        row = self._connection.execute(
             "INSERT INTO job (id, owner, key, backend, request_digest, spec_digest, client_digest, shots, circuits,"
             " programs, created_ns, status, session, slot, urgency, priority, revision_policy, wanted_revision, rerun)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING number",
             (
                 new.job_id,
                 new.owner,
@@ -202,8 +201,8 @@ class JobWrites:
                 JobStatus.INITIALIZING.value,
                 *terms_columns(new.terms),
             ),
-        )
-        number = cursor.lastrowid or 0
+        ).fetchone()
+        number = int(row[0])
         self._connection.executemany(
             "INSERT INTO tag VALUES (?, ?, ?)", [(number, position, tag) for position, tag in enumerate(new.tags)]
         )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from qubitd.core.snapshot import Parameter, Snapshot
 from qubitd.server.errors import UnknownRevisionError
+from qubitd.server.store.database import Database
 from qubitd.wire.calibrations import HistoryEntry, Revision
 
 _PARAMETER = "name, value, unit, stderr, measured_at_ns, run, source"
@@ -26,7 +26,7 @@ class RememberedFile:
 class RevisionReads:
     """What can be asked about one backend's revisions, on any connection."""
 
-    def __init__(self, connection: sqlite3.Connection, backend: str) -> None:
+    def __init__(self, connection: Database, backend: str) -> None:
         self._connection = connection
         self._backend = backend
 
@@ -116,7 +116,7 @@ class RevisionReads:
 class RevisionWrites:
     """What the writer's thread can do to revisions."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Database) -> None:
         self._connection = connection
 
     def reads(self, backend: str) -> RevisionReads:
@@ -156,7 +156,10 @@ class RevisionWrites:
             "INSERT INTO file_value VALUES (?, ?, ?, ?)",
             [(backend, p.name, p.value, p.unit) for p in file.parameters.values()],
         )
-        self._connection.execute("INSERT OR REPLACE INTO device_file VALUES (?, ?)", (backend, file.digest))
+        self._connection.execute(
+            "INSERT INTO device_file VALUES (?, ?) ON CONFLICT (backend) DO UPDATE SET digest = excluded.digest",
+            (backend, file.digest),
+        )
 
 
 def _revision_row(row: tuple[Any, ...]) -> Revision:

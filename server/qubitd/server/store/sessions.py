@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from qubitd.server.errors import KeyReusedError, UnknownSessionError
+from qubitd.server.store.database import Database
 from qubitd.wire.sessions import AtExpiry, SessionMode
 
 _COLUMNS = (
@@ -76,7 +76,7 @@ class SessionProgress:
 class SessionWrites:
     """What the writer's thread can do to sessions."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Database) -> None:
         self._connection = connection
 
     def open(self, new: NewSession) -> tuple[SessionRow, bool]:
@@ -133,7 +133,7 @@ class SessionWrites:
 class SessionReads:
     """What can be asked about sessions."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Database) -> None:
         self._connection = connection
 
     def get(self, *, owner: str, session_id: str) -> SessionRow:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from qubitd.server.errors import KeyReusedError, SlotTakenError, UnknownSlotError
 from qubitd.server.store.audit import AuditWrites
+from qubitd.server.store.database import Database
 from qubitd.wire.slots import SlotInfo, SlotKind
 
 _COLUMNS = "id, backend, kind, start_ns, end_ns, note, owner"
@@ -29,7 +29,7 @@ class NewSlot:
 class SlotWrites:
     """What the writer's thread can do to slots."""
 
-    def __init__(self, connection: sqlite3.Connection, audit: AuditWrites) -> None:
+    def __init__(self, connection: Database, audit: AuditWrites) -> None:
         self._connection = connection
         self._audit = audit
 
@@ -96,7 +96,7 @@ class SlotWrites:
 class SlotReads:
     """What can be asked about slots."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Database) -> None:
         self._connection = connection
 
     def is_known(self, *, owner: str, key: str) -> bool:

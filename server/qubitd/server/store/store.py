@@ -9,14 +9,15 @@ from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from qubitd.server.errors import DiskFullError, StoreBrokenError
 from qubitd.server.limits import LEAST_FREE_BYTES
 from qubitd.server.meters import Meters
 from qubitd.server.store.audit import AuditWrites
 from qubitd.server.store.blobs import BlobFolder
-from qubitd.server.store.connections import assert_sound, open_reader
+from qubitd.server.store.connections import assert_sound, open_reader, sqlite_engine
+from qubitd.server.store.database import Database
 from qubitd.server.store.frames import split
 from qubitd.server.store.job_reads import JobReads
 from qubitd.server.store.job_writes import JobWrites
@@ -65,7 +66,11 @@ class Store:
         self.path = directory / DATABASE
         self._folder = BlobFolder(directory / BLOBS)
         self._writer = Writer(
-            self.path, prepare=self._prepare, on_broken=on_broken or _nobody_told, meters=meters or Meters()
+            self.path,
+            engine=sqlite_engine(self.path),
+            prepare=self._prepare,
+            on_broken=on_broken or _nobody_told,
+            meters=meters or Meters(),
         )
         self._connection = open_reader(self.path)
         self._blob_connection = sqlite3.connect(
@@ -131,9 +136,10 @@ class Store:
         with self._blob_lock:
             return self._folder.row(self._blob_connection, digest)
 
-    def _prepare(self, connection: sqlite3.Connection) -> Writes:
-        assert_sound(connection, self.path)
-        migrate(connection, path=self.path)
+    def _prepare(self, connection: Database) -> Writes:
+        sqlite = cast(sqlite3.Connection, connection)
+        assert_sound(sqlite, self.path)
+        migrate(sqlite, path=self.path)
         self._folder.sweep(connection)
         audit = AuditWrites(connection)
         return Writes(

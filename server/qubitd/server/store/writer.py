@@ -22,7 +22,7 @@ from qubitd.core.errors import QubitdError
 from qubitd.server.errors import StoreBrokenError, StoreCorruptError, StoreError
 from qubitd.server.failpoints import failpoint
 from qubitd.server.meters import Meters
-from qubitd.server.store.connections import assert_durable, open_writer
+from qubitd.server.store.database import Database, Engine
 
 _log = logging.getLogger(__name__)
 _LARGEST_COMMIT = 256
@@ -51,7 +51,8 @@ class Writer(Generic[State]):
         self,
         path: Path,
         *,
-        prepare: Callable[[sqlite3.Connection], State],
+        engine: Engine,
+        prepare: Callable[[Database], State],
         on_broken: Callable[[StoreBrokenError], None],
         meters: Meters,
     ) -> None:
@@ -61,6 +62,7 @@ class Writer(Generic[State]):
             QubitdError: whatever `prepare` found.
         """
         self._path = path
+        self._engine = engine
         self._prepare = prepare
         self._on_broken = on_broken
         self._meters = meters
@@ -88,7 +90,7 @@ class Writer(Generic[State]):
     def _main(self) -> None:
         try:
             connection, state = self._open()
-        except (QubitdError, sqlite3.Error, OSError) as error:
+        except self._engine.opening as error:
             self._opened.set_exception(_as_store_error(self._path, error))
             return
         self._opened.set_result(None)
@@ -98,23 +100,23 @@ class Writer(Generic[State]):
             connection.close()
             self._refuse_rest()
 
-    def _open(self) -> tuple[sqlite3.Connection, State]:
-        connection = open_writer(self._path)
+    def _open(self) -> tuple[Database, State]:
+        connection = self._engine.open_writer()
         try:
             state = self._prepare(connection)
-            assert_durable(connection)
+            self._engine.assert_durable(connection)
         except BaseException:
             connection.close()
             raise
         return connection, state
 
-    def _serve(self, connection: sqlite3.Connection, state: State) -> None:
+    def _serve(self, connection: Database, state: State) -> None:
         while (command := self._commands.get()) is not None:
             batch, is_last = self._gather(command)
             began = time.monotonic()
             try:
-                written = _commit(connection, state, batch)
-            except (sqlite3.Error, OSError) as error:
+                written = _commit(self._engine, connection, state, batch)
+            except self._engine.failures as error:
                 self._break(batch, str(error))
                 return
             except BaseException as error:
@@ -157,8 +159,8 @@ class Writer(Generic[State]):
                 command.future.set_exception(self._broken)
 
 
-def _commit(connection: sqlite3.Connection, state: State, batch: list[_Command[State]]) -> list[_Written]:
-    connection.execute("BEGIN IMMEDIATE")
+def _commit(engine: Engine, connection: Database, state: State, batch: list[_Command[State]]) -> list[_Written]:
+    engine.begin(connection)
     failpoint("commit.begin")
     written: list[_Written] = []
     refused: list[tuple[Future[Any], Exception]] = []
@@ -168,7 +170,7 @@ def _commit(connection: sqlite3.Connection, state: State, batch: list[_Command[S
         connection.execute("SAVEPOINT command")
         try:
             written.append(_Written(future=command.future, result=command.run(state)))
-        except (QubitdError, sqlite3.IntegrityError) as error:
+        except engine.refusals as error:
             connection.execute("ROLLBACK TO command")
             refused.append((command.future, error))
         connection.execute("RELEASE command")

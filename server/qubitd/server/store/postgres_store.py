@@ -1,0 +1,113 @@
+"""The store in a PostgreSQL database: the same reads and writes, for every daemon that is given its address."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator
+from concurrent.futures import Future
+from pathlib import Path
+from typing import TypeVar, cast
+
+from qubitd.server.errors import StoreBrokenError
+from qubitd.server.meters import Meters
+from qubitd.server.store.audit import AuditWrites
+from qubitd.server.store.database import Database
+from qubitd.server.store.frames import split
+from qubitd.server.store.job_reads import JobReads
+from qubitd.server.store.job_writes import JobWrites
+from qubitd.server.store.postgres import PostgresConnection, postgres_engine
+from qubitd.server.store.postgres_blobs import BlobRows
+from qubitd.server.store.postgres_schema import migrate
+from qubitd.server.store.revisions import RevisionReads, RevisionWrites
+from qubitd.server.store.sessions import SessionReads, SessionWrites
+from qubitd.server.store.slots import SlotReads, SlotWrites
+from qubitd.server.store.store import Writes
+from qubitd.server.store.writer import Writer
+
+Result = TypeVar("Result")
+
+
+class PostgresStore:
+    """One database, open. Reads belong to the thread that opened it; blobs may be read from any."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        on_broken: Callable[[StoreBrokenError], None] | None = None,
+        meters: Meters | None = None,
+    ) -> None:
+        """Connect, check and migrate.
+
+        Raises:
+            StoreTooNewError: a newer version wrote it.
+            StoreError: it does not answer, is too old, or commits would not be durable.
+        """
+        self._url = url
+        self._blobs = BlobRows()
+        self._writer = Writer(
+            Path("PostgreSQL"),
+            engine=postgres_engine(url),
+            prepare=self._prepare,
+            on_broken=on_broken or (lambda _: None),
+            meters=meters or Meters(),
+        )
+        self._connection = PostgresConnection(url, read_only=True)
+        self._blob_connection = PostgresConnection(url, read_only=True)
+        self._blob_lock = threading.Lock()
+        self.jobs = JobReads(self._connection)
+        self.sessions = SessionReads(self._connection)
+        self.slots = SlotReads(self._connection)
+
+    def revisions(self, backend: str) -> RevisionReads:
+        """Ask about a backend's revisions."""
+        return RevisionReads(self._connection, backend)
+
+    def blob(self, digest: str) -> bytes:
+        """Read a blob and check it, from any thread.
+
+        Raises:
+            StoreCorruptError: it is gone or changed.
+        """
+        with self._blob_lock:
+            return self._blobs.get(self._blob_connection, digest)
+
+    def check_blob(self, digest: str) -> None:
+        """Read a blob through, from any thread.
+
+        Raises:
+            StoreCorruptError: it is gone or changed.
+        """
+        self.blob(digest)
+
+    def pieces(self, digest: str) -> Generator[bytes]:
+        """Read a checked blob's messages one after another.
+
+        Raises:
+            StoreCorruptError: it is gone.
+        """
+        return split(self.blob(digest))
+
+    def check_room(self, needed: int) -> None:
+        """The server's disk is its own keeper's: a full one refuses the commit, and the daemon stops."""
+
+    def write(self, command: Callable[[Writes], Result]) -> Future[Result]:
+        """Run a command in the writer's thread; its future gives the result once that is durable."""
+        return self._writer.submit(command)
+
+    def close(self) -> None:
+        """Finish what waits and hang up."""
+        self._writer.close()
+        self._connection.close()
+        self._blob_connection.close()
+
+    def _prepare(self, connection: Database) -> Writes:
+        migrate(cast(PostgresConnection, connection), url=self._url)
+        audit = AuditWrites(connection)
+        return Writes(
+            jobs=JobWrites(connection, self._blobs, audit),
+            revisions=RevisionWrites(connection),
+            sessions=SessionWrites(connection),
+            slots=SlotWrites(connection, audit),
+            audit=audit,
+        )
