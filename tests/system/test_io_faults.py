@@ -29,6 +29,8 @@ from qubitd.server.errors import StoreBrokenError, StoreError
 from qubitd.server.meters import Meters
 from qubitd.server.store.audit import AuditWrites
 from qubitd.server.store.blobs import BlobFolder
+from qubitd.server.store.connections import sqlite_engine
+from qubitd.server.store.database import Database
 from qubitd.server.store.job_writes import JobWrites
 from qubitd.server.store.schema import migrate
 from qubitd.server.store.store import BLOBS, DATABASE
@@ -59,16 +61,22 @@ def lived(folder: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch) -> Answers:
     """
     answers = Answers()
 
-    def prepare(connection: sqlite3.Connection) -> JobWrites:
-        migrate(connection, path=folder / DATABASE)
+    def prepare(connection: Database) -> JobWrites:
+        migrate(cast(sqlite3.Connection, connection), path=folder / DATABASE)
         return JobWrites(connection, BlobFolder(folder / BLOBS), AuditWrites(connection))
 
     def opened(path: Path) -> sqlite3.Connection:
         return cast(sqlite3.Connection, Connection(path, synchronous="FULL"))
 
-    monkeypatch.setattr("qubitd.server.store.writer.open_writer", opened)
+    monkeypatch.setattr("qubitd.server.store.connections.open_writer", opened)
     with recorded(disk):
-        writer = Writer(folder / DATABASE, prepare=prepare, on_broken=answers.told.append, meters=Meters())
+        writer = Writer(
+            folder / DATABASE,
+            engine=sqlite_engine(folder / DATABASE),
+            prepare=prepare,
+            on_broken=answers.told.append,
+            meters=Meters(),
+        )
 
         def commit(job_id: str, state: JobStatus, *commands: Any) -> None:
             futures: list[Future[Any]] = [writer.submit(command) for command in commands]
