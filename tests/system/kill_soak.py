@@ -27,7 +27,7 @@ from qubitd.cli.rack_process import start_emulator
 from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.job import JobSpec, JobStatus
 from qubitd.core.sweep import Sweep
-from qubitd.server.store.store import DATABASE
+from qubitd.server.store.sqlite_store import DATABASE
 from qubitd.v1 import jobs_pb2, jobs_pb2_grpc
 from qubitd.wire.jobs import Job, decode_job
 from qubitd.wire.results import decode_result

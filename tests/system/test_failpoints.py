@@ -26,7 +26,7 @@ from qubitd.core.job import JobSpec, JobStatus, MeasLevel
 from qubitd.core.snapshot import Parameter
 from qubitd.core.sweep import Sweep
 from qubitd.server.failpoints import POINTS
-from qubitd.server.store.store import BLOBS, DATABASE
+from qubitd.server.store.sqlite_store import BLOBS, DATABASE
 from qubitd.wire.sessions import SessionTerms
 
 BEFORE_SERVING = ("recovery.begun", "recovery.done")

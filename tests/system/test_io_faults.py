@@ -33,7 +33,7 @@ from qubitd.server.store.connections import sqlite_engine
 from qubitd.server.store.database import Database
 from qubitd.server.store.job_writes import JobWrites
 from qubitd.server.store.schema import migrate
-from qubitd.server.store.store import BLOBS, DATABASE
+from qubitd.server.store.sqlite_store import BLOBS, DATABASE
 from qubitd.server.store.writer import Writer
 
 JOBS = 2

@@ -22,7 +22,7 @@ from qubitd.server.store.blobs import BlobFolder
 from qubitd.server.store.connections import sqlite_engine
 from qubitd.server.store.job_writes import JobWrites
 from qubitd.server.store.schema import MIGRATIONS, migrate
-from qubitd.server.store.store import BLOBS, DATABASE
+from qubitd.server.store.sqlite_store import BLOBS, DATABASE
 from qubitd.server.store.writer import _Command, _commit
 
 CUTS, MANY_CUTS = 600, 4000

@@ -14,7 +14,8 @@ from qubitd.server.access import DIRECTORY
 from qubitd.server.auth.accounts import FILE, KnownAccounts, read_accounts
 from qubitd.server.auth.certificates import CA_CERTIFICATE, SERVER_CERTIFICATE
 from qubitd.server.auth.identity import Role
-from qubitd.server.store.store import Store, Writes
+from qubitd.server.store.sqlite_store import SqliteStore
+from qubitd.server.store.store import Writes
 
 
 def _append(number: int, writes: Writes) -> None:
@@ -85,7 +86,7 @@ def test_a_certificate_is_written_where_it_is_wanted(
 
 def test_the_log_is_shown_and_followed(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data.mkdir()
-    store = Store(data)
+    store = SqliteStore(data)
     for number in range(3):
         store.write(functools.partial(_append, number)).result()
     assert main(["audit", "show", "--after", "2", "--data-dir", str(data)]) == 0

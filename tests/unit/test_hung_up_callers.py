@@ -12,7 +12,7 @@ from qubitd.server.clocks import Clocks
 from qubitd.server.persistence import durable
 from qubitd.server.sessions.book import SessionBook
 from qubitd.server.slots import SlotBook
-from qubitd.server.store.store import Store
+from qubitd.server.store.sqlite_store import SqliteStore
 from qubitd.v1 import sessions_pb2, slots_pb2
 from qubitd.wire.sessions import SessionState
 
@@ -33,7 +33,7 @@ async def hang_up(call: Coroutine[Any, Any, Any]) -> None:
 
 
 async def test_a_session_whose_caller_hung_up_is_open_for_the_next_try(tmp_path: Path) -> None:
-    with contextlib.closing(Store(tmp_path)) as store:
+    with contextlib.closing(SqliteStore(tmp_path)) as store:
         book = SessionBook(store=store, clocks=Clocks())
         await hang_up(book.open(REQUEST, owner="lab"))
         info = await book.open(REQUEST, owner="lab")
@@ -42,7 +42,7 @@ async def test_a_session_whose_caller_hung_up_is_open_for_the_next_try(tmp_path:
 
 
 async def test_a_slot_whose_releaser_hung_up_reserves_nothing_any_more(tmp_path: Path) -> None:
-    with contextlib.closing(Store(tmp_path)) as store:
+    with contextlib.closing(SqliteStore(tmp_path)) as store:
         slots = SlotBook(store=store, clocks=Clocks())
         slot = await slots.reserve(RESERVATION, owner="lab")
         await hang_up(slots.release(slot.slot_id, who="lab"))

@@ -116,7 +116,7 @@ def test_an_old_server_is_refused_with_both_versions() -> None:
 def test_a_server_that_would_lose_commits_is_refused(postgres: PostgresServer) -> None:
     url = postgres.new_schema()
     with pytest.raises(StoreError, match="does not answer"):
-        PostgresStore(f"{url} port=1")
+        PostgresStore(f"{url}&port=1")
     with psycopg.connect(url, autocommit=True) as other:
         other.execute("ALTER SYSTEM SET full_page_writes = off")
         other.execute("SELECT pg_reload_conf()")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,21 +13,15 @@ from tests.store_life import NEW, one_job
 
 from qubitd.core.job import JobStatus
 from qubitd.server.clocks import Clocks
-from qubitd.server.errors import ExpiredJobError, KeyReusedError, UnknownJobError
+from qubitd.server.errors import ExpiredJobError, KeyReusedError, StoreCorruptError, UnknownJobError
 from qubitd.server.retention import BATCH, Caretaker, Retention
 from qubitd.server.store.job_writes import JobWrites
-from qubitd.server.store.store import BLOBS, Store, Writes
+from qubitd.server.store.sqlite_store import BLOBS, SqliteStore
+from qubitd.server.store.store import Store, Writes
 from qubitd.server.uploads import DIRECTORY, LIFETIME, Uploads
 from qubitd.wire.uploads import upload_of
 
 DAY = 86_400 * 10**9
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store(tmp_path)
-    yield opened
-    opened.close()
 
 
 def done(store: Store, job_id: str) -> int:
@@ -49,10 +43,10 @@ def read(store: Store, number: int) -> None:
     store.write(lambda w: w.jobs.mark_read(number, time_ns=DAY)).result()
 
 
-def caretaker(store: Store, days: float) -> Caretaker:
+def caretaker(store: Store, folder: Path, days: float) -> Caretaker:
     clocks = Clocks(wall=lambda: round(days * DAY))
     retention = Retention(results_days=30, tombstones_days=90)
-    return Caretaker(store=store, uploads=Uploads(store.path.parent / DIRECTORY), clocks=clocks, retention=retention)
+    return Caretaker(store=store, uploads=Uploads(folder / DIRECTORY), clocks=clocks, retention=retention)
 
 
 async def test_results_go_thirty_days_after_they_were_read_and_the_job_says_so(store: Store, tmp_path: Path) -> None:
@@ -61,11 +55,12 @@ async def test_results_go_thirty_days_after_they_were_read_and_the_job_says_so(s
     assert store.jobs.is_unread(number)
     read(store, number)
     assert not store.jobs.is_unread(number)
-    assert await caretaker(store, 30.9).tidy() == 0
-    assert len(list((tmp_path / BLOBS).rglob("*"))) >= 2
-    files = {path for path in (tmp_path / BLOBS).rglob("*") if path.is_file()}
-    assert await caretaker(store, 31.1).tidy() == 1
-    assert len(files - {path for path in (tmp_path / BLOBS).rglob("*") if path.is_file()}) == 1
+    assert await caretaker(store, tmp_path, 30.9).tidy() == 0
+    (result,) = store.jobs.chunks(number)
+    assert store.blob(result.digest)
+    assert await caretaker(store, tmp_path, 31.1).tidy() == 1
+    with pytest.raises(StoreCorruptError):
+        store.blob(result.digest)
     with pytest.raises(ExpiredJobError, match="job job-1 ended DONE; its results were kept for a while"):
         store.jobs.get(owner="ann", job_id="job-1")
     with pytest.raises(UnknownJobError):
@@ -73,25 +68,34 @@ async def test_results_go_thirty_days_after_they_were_read_and_the_job_says_so(s
     assert store.jobs.is_unread(unread)
 
 
-async def test_id_and_key_stay_taken_for_ninety_days_more(store: Store) -> None:
+async def test_the_file_of_a_big_result_goes_with_it(sqlite: SqliteStore, tmp_path: Path) -> None:
+    read(sqlite, done(sqlite, "job-1"))
+    done(sqlite, "job-2")
+    files = set((tmp_path / BLOBS).iterdir())
+    assert await caretaker(sqlite, tmp_path, 31.1).tidy() == 1
+    assert len(files) == 2
+    assert len(set((tmp_path / BLOBS).iterdir())) == 1
+
+
+async def test_id_and_key_stay_taken_for_ninety_days_more(store: Store, tmp_path: Path) -> None:
     number = done(store, "job-1")
     read(store, number)
-    await caretaker(store, 40).tidy()
+    await caretaker(store, tmp_path, 40).tidy()
     again = store.write(lambda w: w.jobs.accept(replace(NEW, job_id="other", key="job-1"))).result()
     assert (again.job_id, again.is_new) == ("job-1", False)
     with pytest.raises(KeyReusedError):
         store.write(lambda w: w.jobs.accept(replace(NEW, job_id="other", key="job-1", request_digest="bb"))).result()
-    await caretaker(store, 129).tidy()
+    await caretaker(store, tmp_path, 129).tidy()
     assert store.jobs.is_known(owner="ann", key="job-1")
-    await caretaker(store, 131).tidy()
+    await caretaker(store, tmp_path, 131).tidy()
     assert not store.jobs.is_known(owner="ann", key="job-1")
 
 
-async def test_many_jobs_go_in_batches(store: Store) -> None:
+async def test_many_jobs_go_in_batches(store: Store, tmp_path: Path) -> None:
     for i in range(BATCH + 3):
         read(store, done(store, f"job-{i}"))
-    assert await caretaker(store, 50).tidy() == BATCH + 3
-    assert await caretaker(store, 50).tidy() == 0
+    assert await caretaker(store, tmp_path, 50).tidy() == BATCH + 3
+    assert await caretaker(store, tmp_path, 50).tidy() == 0
 
 
 async def test_an_upload_that_nobody_goes_on_with_goes_too(store: Store, tmp_path: Path) -> None:
@@ -99,8 +103,8 @@ async def test_an_upload_that_nobody_goes_on_with_goes_too(store: Store, tmp_pat
     with Uploads(tmp_path / DIRECTORY).under_way("ann", upload) as growing:
         growing.add(0, b"ha")
     (path,) = (tmp_path / DIRECTORY).iterdir()
-    await caretaker(store, 1).tidy()
+    await caretaker(store, tmp_path, 1).tidy()
     assert path.exists()
     os.utime(path, (1.0, path.stat().st_mtime - LIFETIME - 1))
-    await caretaker(store, 1).tidy()
+    await caretaker(store, tmp_path, 1).tidy()
     assert not path.exists()

@@ -6,7 +6,6 @@ import dataclasses
 import itertools
 import sqlite3
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,12 +24,12 @@ from qubitd.server.errors import (
 )
 from qubitd.server.events import Dated, Stage, reached
 from qubitd.server.store import connections
-from qubitd.server.store.any_store import AnyStore
 from qubitd.server.store.blobs import FILE_THRESHOLD
 from qubitd.server.store.database import Database
 from qubitd.server.store.frames import join, split
 from qubitd.server.store.rows import Accepted, Change, JobQuery, NewChunk, NewJob, Span
-from qubitd.server.store.store import BLOBS, DATABASE, Store
+from qubitd.server.store.sqlite_store import BLOBS, DATABASE, SqliteStore
+from qubitd.server.store.store import Store
 from qubitd.wire.jobs import LogLine, Progress, StageTime, StatusChange
 
 NEW = NewJob(
@@ -50,28 +49,7 @@ SPAN = Span(first_program=0, programs=4, first_shot=0, shots=100)
 CHUNK = NewChunk(n=0, span=SPAN, pieces=(b"one", b"", b"three"), instrument_ns=2_000_000_000)
 
 
-@pytest.fixture
-def sqlite(tmp_path: Path) -> Iterator[Store]:
-    opened = Store(tmp_path)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def store(request: pytest.FixtureRequest) -> Iterator[AnyStore]:
-    """The store of either kind: what is promised of one is promised of the other."""
-    if request.param == "sqlite":
-        yield request.getfixturevalue("sqlite")
-        return
-    server = request.getfixturevalue("postgres")
-    from qubitd.server.store.postgres_store import PostgresStore
-
-    opened = PostgresStore(server.new_schema())
-    yield opened
-    opened.close()
-
-
-def accept(store: AnyStore, new: NewJob = NEW) -> Accepted:
+def accept(store: Store, new: NewJob = NEW) -> Accepted:
     return store.write(lambda w: w.jobs.accept(new)).result()
 
 
@@ -79,7 +57,7 @@ def change(before: JobStatus, after: JobStatus, *, version: int, job_id: str = "
     return Change(job_id=job_id, before=before, version=version, after=after, time_ns=2_000, message=message)
 
 
-def walk(store: AnyStore, *path: JobStatus, job_id: str = "job-1") -> None:
+def walk(store: Store, *path: JobStatus, job_id: str = "job-1") -> None:
     for version, (before, after) in enumerate(itertools.pairwise(path)):
         step = change(before, after, version=version, job_id=job_id)
         if after is JobStatus.RUNNING:
@@ -91,7 +69,7 @@ def walk(store: AnyStore, *path: JobStatus, job_id: str = "job-1") -> None:
 TO_RUNNING = (JobStatus.INITIALIZING, JobStatus.VALIDATING, JobStatus.QUEUED, JobStatus.RUNNING)
 
 
-def test_an_accepted_job_is_described_with_its_tags_and_first_events(store: AnyStore) -> None:
+def test_an_accepted_job_is_described_with_its_tags_and_first_events(store: Store) -> None:
     assert accept(store) == Accepted(job_id="job-1", number=1, is_new=True)
     job = store.jobs.get(owner="local", job_id="job-1")
     assert (job.status, job.shots, job.num_circuits, job.num_programs) == (JobStatus.INITIALIZING, 100, 2, 4)
@@ -101,33 +79,33 @@ def test_an_accepted_job_is_described_with_its_tags_and_first_events(store: AnyS
 
 
 def test_an_accepted_job_is_there_after_the_store_is_opened_again(tmp_path: Path) -> None:
-    first = Store(tmp_path)
+    first = SqliteStore(tmp_path)
     accept(first)
     first.close()
-    second = Store(tmp_path)
+    second = SqliteStore(tmp_path)
     assert [job.job_id for job in second.jobs.alive()] == ["job-1"]
     assert second.blob(second.jobs.spec_digest("job-1")) == b"spec"
     second.close()
 
 
-def test_the_same_key_with_the_same_content_gives_the_same_job(store: AnyStore) -> None:
+def test_the_same_key_with_the_same_content_gives_the_same_job(store: Store) -> None:
     accept(store)
     again = accept(store, dataclasses.replace(NEW, job_id="job-2"))
     assert again == Accepted(job_id="job-1", number=1, is_new=False)
 
 
-def test_the_same_key_with_other_content_is_refused_and_names_the_job(store: AnyStore) -> None:
+def test_the_same_key_with_other_content_is_refused_and_names_the_job(store: Store) -> None:
     accept(store)
     with pytest.raises(KeyReusedError, match=r"key 'key-1' already stands for job job-1"):
         accept(store, dataclasses.replace(NEW, job_id="job-2", request_digest="bb"))
 
 
-def test_another_owner_may_use_the_same_key(store: AnyStore) -> None:
+def test_another_owner_may_use_the_same_key(store: Store) -> None:
     accept(store)
     assert accept(store, dataclasses.replace(NEW, job_id="job-2", owner="other")).is_new
 
 
-def test_a_refused_command_undoes_itself_and_leaves_its_neighbours(store: AnyStore) -> None:
+def test_a_refused_command_undoes_itself_and_leaves_its_neighbours(store: Store) -> None:
     accept(store)
     futures = [
         store.write(lambda w: w.jobs.accept(dataclasses.replace(NEW, job_id="job-2", request_digest="bb"))),
@@ -137,7 +115,7 @@ def test_a_refused_command_undoes_itself_and_leaves_its_neighbours(store: AnySto
     assert futures[1].result().number == 2
 
 
-def test_a_change_appends_its_events_and_then_the_new_state(store: AnyStore) -> None:
+def test_a_change_appends_its_events_and_then_the_new_state(store: Store) -> None:
     accept(store)
     step = dataclasses.replace(
         change(JobStatus.INITIALIZING, JobStatus.ERROR, version=0, message="no such gate"),
@@ -154,7 +132,7 @@ def test_a_change_appends_its_events_and_then_the_new_state(store: AnyStore) -> 
     assert store.jobs.get(owner="local", job_id="job-1").problems == step.problems
 
 
-def test_a_late_write_is_dropped(store: AnyStore) -> None:
+def test_a_late_write_is_dropped(store: Store) -> None:
     accept(store)
     walk(store, JobStatus.INITIALIZING, JobStatus.VALIDATING)
     late = store.write(
@@ -164,7 +142,7 @@ def test_a_late_write_is_dropped(store: AnyStore) -> None:
     assert late.found == "VALIDATING (version 1)"
 
 
-def test_the_database_itself_refuses_to_leave_a_final_state(store: AnyStore) -> None:
+def test_the_database_itself_refuses_to_leave_a_final_state(store: Store) -> None:
     accept(store)
     walk(store, JobStatus.INITIALIZING, JobStatus.CANCELLED)
     refused = store.write(lambda w: w.jobs.change(change(JobStatus.CANCELLED, JobStatus.QUEUED, version=1))).exception()
@@ -173,7 +151,7 @@ def test_the_database_itself_refuses_to_leave_a_final_state(store: AnyStore) -> 
     assert store.jobs.get(owner="local", job_id="job-1").status is JobStatus.CANCELLED
 
 
-def test_two_jobs_never_run_on_one_backend(store: AnyStore) -> None:
+def test_two_jobs_never_run_on_one_backend(store: Store) -> None:
     for n in (1, 2):
         accept(store, dataclasses.replace(NEW, job_id=f"job-{n}", key=f"key-{n}"))
         walk(store, *TO_RUNNING[:3], job_id=f"job-{n}")
@@ -189,7 +167,7 @@ def test_two_jobs_never_run_on_one_backend(store: AnyStore) -> None:
     assert "unique" in str(running[1].exception()).lower()
 
 
-def test_a_chunk_is_kept_with_its_pieces_progress_and_instrument_time(store: AnyStore) -> None:
+def test_a_chunk_is_kept_with_its_pieces_progress_and_instrument_time(store: Store) -> None:
     accept(store)
     walk(store, *TO_RUNNING)
     events = (Dated(time_ns=3_000, what=Progress(done=400, total=400)),)
@@ -201,7 +179,7 @@ def test_a_chunk_is_kept_with_its_pieces_progress_and_instrument_time(store: Any
     assert store.jobs.events(1, after=0)[-1].what == Progress(done=400, total=400)
 
 
-def test_a_chunk_of_an_earlier_attempt_is_dropped(store: AnyStore) -> None:
+def test_a_chunk_of_an_earlier_attempt_is_dropped(store: Store) -> None:
     accept(store)
     walk(store, *TO_RUNNING)
     late = store.write(lambda w: w.jobs.record_chunk("job-1", CHUNK, attempt=2, events=())).exception()
@@ -209,7 +187,7 @@ def test_a_chunk_of_an_earlier_attempt_is_dropped(store: AnyStore) -> None:
     assert store.jobs.chunks(1) == []
 
 
-def test_pages_go_from_the_newest_job_down_and_filter(store: AnyStore) -> None:
+def test_pages_go_from_the_newest_job_down_and_filter(store: Store) -> None:
     for n in range(1, 6):
         accept(store, dataclasses.replace(NEW, job_id=f"job-{n}", key=f"key-{n}", tags=(f"parity-{n % 2}", "all")))
     walk(store, JobStatus.INITIALIZING, JobStatus.CANCELLED, job_id="job-3")
@@ -226,14 +204,14 @@ def test_pages_go_from_the_newest_job_down_and_filter(store: AnyStore) -> None:
     assert page(owner="other") == []
 
 
-def test_another_owner_sees_nothing(store: AnyStore) -> None:
+def test_another_owner_sees_nothing(store: Store) -> None:
     accept(store)
     for ask in (store.jobs.get, store.jobs.number):
         with pytest.raises(UnknownJobError, match="job-1"):
             ask(owner="other", job_id="job-1")
 
 
-def test_a_big_blob_is_a_file_and_a_small_one_a_row(sqlite: Store, tmp_path: Path) -> None:
+def test_a_big_blob_is_a_file_and_a_small_one_a_row(sqlite: SqliteStore, tmp_path: Path) -> None:
     big = dataclasses.replace(NEW, spec=b"x" * (FILE_THRESHOLD + 1))
     accept(sqlite, big)
     accept(sqlite, dataclasses.replace(NEW, job_id="job-2", key="key-2", spec=b"x" * FILE_THRESHOLD))
@@ -242,7 +220,7 @@ def test_a_big_blob_is_a_file_and_a_small_one_a_row(sqlite: Store, tmp_path: Pat
     assert sqlite.blob(files[0]) == big.spec
 
 
-def test_a_damaged_blob_is_noticed(sqlite: Store, tmp_path: Path) -> None:
+def test_a_damaged_blob_is_noticed(sqlite: SqliteStore, tmp_path: Path) -> None:
     accept(sqlite, dataclasses.replace(NEW, spec=b"x" * (FILE_THRESHOLD + 1)))
     digest = sqlite.jobs.spec_digest("job-1")
     (tmp_path / BLOBS / digest).write_bytes(b"y" * (FILE_THRESHOLD + 1))
@@ -256,16 +234,16 @@ def test_a_damaged_blob_is_noticed(sqlite: Store, tmp_path: Path) -> None:
 
 
 def test_files_that_no_row_names_are_swept_at_the_start(tmp_path: Path) -> None:
-    first = Store(tmp_path)
+    first = SqliteStore(tmp_path)
     accept(first, dataclasses.replace(NEW, spec=b"x" * (FILE_THRESHOLD + 1)))
     first.close()
     (tmp_path / BLOBS / "half.part").write_bytes(b"half")
-    second = Store(tmp_path)
+    second = SqliteStore(tmp_path)
     assert [path.name for path in (tmp_path / BLOBS).iterdir()] == [second.jobs.spec_digest("job-1")]
     second.close()
 
 
-def test_deleting_removes_content_but_keeps_the_key_taken(sqlite: Store, tmp_path: Path) -> None:
+def test_deleting_removes_content_but_keeps_the_key_taken(sqlite: SqliteStore, tmp_path: Path) -> None:
     accept(sqlite, dataclasses.replace(NEW, spec=b"x" * (FILE_THRESHOLD + 1)))
     running = sqlite.write(lambda w: w.jobs.delete(owner="local", job_id="job-1")).exception()
     assert isinstance(running, NotEndedError)
@@ -279,7 +257,7 @@ def test_deleting_removes_content_but_keeps_the_key_taken(sqlite: Store, tmp_pat
     assert accept(sqlite).job_id == "job-1"
 
 
-def test_a_blob_that_another_job_uses_survives_a_delete(store: AnyStore) -> None:
+def test_a_blob_that_another_job_uses_survives_a_delete(store: Store) -> None:
     spec = b"x" * (FILE_THRESHOLD + 1)
     for n in (1, 2):
         accept(store, dataclasses.replace(NEW, job_id=f"job-{n}", key=f"key-{n}", spec=spec))
@@ -289,7 +267,7 @@ def test_a_blob_that_another_job_uses_survives_a_delete(store: AnyStore) -> None
     assert store.blob(store.jobs.spec_digest("job-2")) == spec
 
 
-def test_sequence_numbers_are_not_reused_after_a_delete(store: AnyStore) -> None:
+def test_sequence_numbers_are_not_reused_after_a_delete(store: Store) -> None:
     accept(store)
     walk(store, JobStatus.INITIALIZING, JobStatus.CANCELLED)
     last = store.jobs.get(owner="local", job_id="job-1").last_sequence
@@ -299,24 +277,24 @@ def test_sequence_numbers_are_not_reused_after_a_delete(store: AnyStore) -> None
 
 
 def test_a_newer_store_is_refused_and_left_alone(tmp_path: Path) -> None:
-    Store(tmp_path).close()
+    SqliteStore(tmp_path).close()
     with sqlite3.connect(tmp_path / DATABASE) as connection:
         connection.execute("PRAGMA user_version = 99")
     connection.close()
     before = (tmp_path / DATABASE).read_bytes()
     with pytest.raises(StoreTooNewError, match="schema version 99"):
-        Store(tmp_path)
+        SqliteStore(tmp_path)
     assert (tmp_path / DATABASE).read_bytes() == before
 
 
 def test_a_damaged_store_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / DATABASE).write_bytes(b"this is no database, and it is long enough to be looked at" * 100)
     with pytest.raises(QubitdError, match=DATABASE):
-        Store(tmp_path)
+        SqliteStore(tmp_path)
 
 
 def test_a_store_with_a_damaged_page_is_refused_by_name(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = SqliteStore(tmp_path)
     for n in range(200):
         accept(store, dataclasses.replace(NEW, job_id=f"job-{n}", key=f"key-{n}", spec=b"%d" % n * 500))
     store.close()
@@ -326,10 +304,10 @@ def test_a_store_with_a_damaged_page_is_refused_by_name(tmp_path: Path) -> None:
         damaged[start : start + 64] = b"\xff" * 64
     path.write_bytes(damaged)
     with pytest.raises(StoreCorruptError, match=DATABASE):
-        Store(tmp_path)
+        SqliteStore(tmp_path)
 
 
-def test_a_cancelled_write_is_left_out_and_its_neighbours_are_kept(store: AnyStore) -> None:
+def test_a_cancelled_write_is_left_out_and_its_neighbours_are_kept(store: Store) -> None:
     held, entered = threading.Event(), threading.Event()
 
     def hold(_: object) -> None:
@@ -345,7 +323,7 @@ def test_a_cancelled_write_is_left_out_and_its_neighbours_are_kept(store: AnySto
     assert kept.result().number == 1
 
 
-def test_many_waiting_writes_are_all_durable_in_order(store: AnyStore) -> None:
+def test_many_waiting_writes_are_all_durable_in_order(store: Store) -> None:
     futures = [
         store.write(lambda w, n=n: w.jobs.accept(dataclasses.replace(NEW, job_id=f"job-{n}", key=f"key-{n}")))  # type: ignore[misc]
         for n in range(600)
@@ -357,7 +335,7 @@ def test_a_mistake_in_a_command_breaks_the_store_for_all(tmp_path: Path, monkeyp
     told: list[StoreBrokenError] = []
     raised: list[type[BaseException]] = []
     monkeypatch.setattr(threading, "excepthook", lambda hook: raised.append(hook.exc_type))
-    store = Store(tmp_path, on_broken=told.append)
+    store = SqliteStore(tmp_path, on_broken=told.append)
     assert isinstance(store.write(lambda w: 1 // 0).exception(), StoreBrokenError)
     store.close()
     assert len(told) == 1
@@ -367,10 +345,10 @@ def test_a_mistake_in_a_command_breaks_the_store_for_all(tmp_path: Path, monkeyp
 def test_a_directory_that_cannot_be_written_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / DATABASE).mkdir()
     with pytest.raises(StoreError, match="cannot be opened"):
-        Store(tmp_path)
+        SqliteStore(tmp_path)
 
 
-def test_the_running_writer_has_synchronous_full(sqlite: Store) -> None:
+def test_the_running_writer_has_synchronous_full(sqlite: SqliteStore) -> None:
     def pragmas(jobs: Database) -> tuple[int, str]:
         return (
             jobs.execute("PRAGMA synchronous").fetchone()[0],
@@ -389,14 +367,14 @@ def test_a_writer_that_would_not_be_durable_is_refused(tmp_path: Path) -> None:
     connection.close()
 
 
-def test_readers_cannot_write(sqlite: Store) -> None:
+def test_readers_cannot_write(sqlite: SqliteStore) -> None:
     with pytest.raises(sqlite3.OperationalError, match="readonly"):
         sqlite._connection.execute("DELETE FROM job")
 
 
 def test_nothing_is_written_after_the_disk_failed(tmp_path: Path) -> None:
     told: list[StoreBrokenError] = []
-    store = Store(tmp_path, on_broken=told.append)
+    store = SqliteStore(tmp_path, on_broken=told.append)
     (tmp_path / BLOBS).rmdir()
     first = store.write(lambda w: w.jobs.accept(dataclasses.replace(NEW, spec=b"x" * (FILE_THRESHOLD + 1))))
     assert isinstance(first.exception(), StoreBrokenError)
@@ -407,7 +385,7 @@ def test_nothing_is_written_after_the_disk_failed(tmp_path: Path) -> None:
 
 
 def test_a_write_after_closing_is_refused(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = SqliteStore(tmp_path)
     store.close()
     refused = store.write(lambda w: w.jobs.accept(NEW)).exception()
     assert isinstance(refused, StoreBrokenError)

@@ -10,7 +10,7 @@ from pathlib import Path
 from qubitd.cli.config import state_directory
 from qubitd.server.store.audit import read_lines, verify
 from qubitd.server.store.connections import open_reader
-from qubitd.server.store.store import DATABASE
+from qubitd.server.store.sqlite_store import DATABASE
 
 _BROKEN = 1
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from qubitd.cli.config import state_directory
 from qubitd.server.lock import locked
 from qubitd.server.store.backup import Report, back_up, check_store
-from qubitd.server.store.store import Store
+from qubitd.server.store.sqlite_store import SqliteStore
 
 _DAMAGED = 1
 
@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
             return _told(check_store(target))
         case _:
             with locked(directory):
-                Store(directory).close()
+                SqliteStore(directory).close()
             return _told(check_store(directory))
 
 

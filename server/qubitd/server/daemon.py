@@ -44,6 +44,7 @@ from qubitd.server.serving import Front, check_port, open_front
 from qubitd.server.sessions.book import SessionBook
 from qubitd.server.simulator import Simulator
 from qubitd.server.slots import SlotBook
+from qubitd.server.store.sqlite_store import SqliteStore
 from qubitd.server.store.store import Store
 from qubitd.server.supervisor import Supervisor, unsupervised
 from qubitd.server.toolchain import Toolchain
@@ -121,7 +122,7 @@ async def _store(directory: Path, broken: asyncio.Future[StoreError], outlets: O
     def tell(error: StoreError) -> None:
         loop.call_soon_threadsafe(_tell, broken, error)
 
-    store = Store(directory, on_broken=tell, meters=outlets.meters)
+    store = SqliteStore(directory, on_broken=tell, meters=outlets.meters)
     try:
         yield store
     finally:

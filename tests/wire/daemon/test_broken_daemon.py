@@ -18,7 +18,7 @@ import pytest
 from qubitd.core.sweep import Sweep, SweepAxis
 from qubitd.server import engine
 from qubitd.server.errors import BookDisagreesError, StoreBrokenError
-from qubitd.server.store.store import BLOBS, DATABASE
+from qubitd.server.store.sqlite_store import BLOBS, DATABASE
 from qubitd.v1 import jobs_pb2
 
 Serve = Callable[..., AbstractAsyncContextManager[Any]]

@@ -15,7 +15,7 @@ from qubitd.server import daemon as daemon_module
 from qubitd.server.clocks import Clocks
 from qubitd.server.errors import SlotTakenError, UnknownSlotError
 from qubitd.server.slots import SlotBook
-from qubitd.server.store.store import Store
+from qubitd.server.store.sqlite_store import SqliteStore
 from qubitd.v1 import jobs_pb2
 from qubitd.wire.jobs import StatusChange
 from qubitd.wire.slots import Reservation, SlotKind, encode_reservation
@@ -63,7 +63,7 @@ async def test_jobs_run_in_the_order_of_their_submission_whatever_the_wall_clock
 @pytest.mark.parametrize("step", [HOUR, -HOUR])
 async def test_a_step_of_the_wall_clock_moves_ends_and_hides_no_slot(tmp_path: Path, step: int) -> None:
     wall, steady = Stepping(), 100.0
-    with closing(Store(tmp_path)) as store:
+    with closing(SqliteStore(tmp_path)) as store:
         book = SlotBook(store=store, clocks=Clocks(wall=wall, steady=lambda: steady))
         wanted = Reservation(key="k", backend="line5", kind=SlotKind.MAINTENANCE, seconds=60.0)
         slot = await book.reserve(encode_reservation(wanted), owner="local")
@@ -78,7 +78,7 @@ async def test_a_running_slot_keeps_others_out_and_can_be_released_after_a_step_
     tmp_path: Path, step: int
 ) -> None:
     wall, steady = Stepping(), 100.0
-    with closing(Store(tmp_path)) as store:
+    with closing(SqliteStore(tmp_path)) as store:
         book = SlotBook(store=store, clocks=Clocks(wall=wall, steady=lambda: steady))
         first, second = (
             encode_reservation(Reservation(key=key, backend="line5", kind=SlotKind.MAINTENANCE, seconds=60.0))

@@ -13,7 +13,7 @@ import pytest
 
 from qubitd.cli.__main__ import main
 from qubitd.client import QubitdClient
-from qubitd.server.store.store import BLOBS, DATABASE
+from qubitd.server.store.sqlite_store import BLOBS, DATABASE
 from qubitd.wire.sessions import SessionTerms
 from qubitd.wire.specs import decode_spec
 

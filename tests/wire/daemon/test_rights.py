@@ -30,7 +30,7 @@ from qubitd.server.auth.identity import Role
 from qubitd.server.auth.rights import RIGHTS
 from qubitd.server.errors import BindRefusedError
 from qubitd.server.store.audit import read_lines, verify
-from qubitd.server.store.store import DATABASE
+from qubitd.server.store.sqlite_store import DATABASE
 from qubitd.wire.sessions import SessionTerms
 from qubitd.wire.slots import Reservation, SlotKind
 from qubitd.wire.specs import decode_spec

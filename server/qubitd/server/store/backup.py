@@ -14,7 +14,7 @@ from qubitd.server.store.audit import verify
 from qubitd.server.store.blobs import BlobFolder
 from qubitd.server.store.connections import open_reader
 from qubitd.server.store.schema import MIGRATIONS
-from qubitd.server.store.store import BLOBS, DATABASE
+from qubitd.server.store.sqlite_store import BLOBS, DATABASE
 
 _MOST = 100
 """Problems that are listed."""

@@ -18,8 +18,8 @@ from qubitd.server.store.database import Database, Engine, Rows
 
 OLDEST = 15
 """Lowest major version of PostgreSQL."""
-_TURN = 0x7175626974
-"""Key of the advisory lock that a writer holds until its commit."""
+_TAKE_TURN = "SELECT pg_advisory_xact_lock(29045, hashtext(current_schema()))"
+"""The lock that a writer holds until its commit; a store is a schema."""
 _NEEDED = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
 
 
@@ -50,9 +50,13 @@ class PostgresConnection:
         return cast(Rows, self._inner.execute(cast(Any, translated(sql)), parameters or None))
 
     def executemany(self, sql: str, parameters: Iterable[Sequence[Any]], /) -> object:
-        """Run one statement once for each row of values."""
-        with self._inner.cursor() as cursor:
-            cursor.executemany(cast(Any, translated(sql)), parameters)
+        """Run one statement once for each row of values: a way to the server and back for all, none for no row."""
+        rows = list(parameters)
+        if len(rows) == 1:
+            return self.execute(sql, rows[0])
+        if rows:
+            with self._inner.cursor() as cursor:
+                cursor.executemany(cast(Any, translated(sql)), rows)
         return None
 
     def script(self, text: str) -> None:
@@ -109,5 +113,4 @@ def postgres_engine(url: str) -> Engine:
 
 
 def _begin(connection: Database) -> None:
-    connection.execute("BEGIN")
-    connection.execute("SELECT pg_advisory_xact_lock(?)", (_TURN,))
+    connection.execute(f"BEGIN; {_TAKE_TURN}")

@@ -10,6 +10,11 @@ from qubitd.server.store.database import Database
 
 PIECE_BYTES = 2**20
 """Most bytes in a row."""
+_PUT = (
+    "WITH new AS (INSERT INTO blob (digest, size) VALUES (?, ?) ON CONFLICT DO NOTHING RETURNING digest)"
+    " INSERT INTO blob_piece SELECT digest, 0, ? FROM new"
+)
+"""One way to the server and back; it changes no row of a blob that is there."""
 
 
 class BlobRows:
@@ -18,13 +23,12 @@ class BlobRows:
     def put(self, connection: Database, data: bytes) -> str:
         """Keep bytes (in the current transaction) and give their digest."""
         digest = hashlib.sha256(data).hexdigest()
-        if connection.execute("SELECT 1 FROM blob WHERE digest = ?", (digest,)).fetchone():
-            return digest
-        connection.execute("INSERT INTO blob (digest, size) VALUES (?, ?)", (digest, len(data)))
-        connection.executemany(
-            "INSERT INTO blob_piece VALUES (?, ?, ?)",
-            [(digest, n, data[at : at + PIECE_BYTES]) for n, at in enumerate(range(0, len(data), PIECE_BYTES))],
-        )
+        if connection.execute(_PUT, (digest, len(data), data[:PIECE_BYTES])).rowcount:
+            further = range(PIECE_BYTES, len(data), PIECE_BYTES)
+            connection.executemany(
+                "INSERT INTO blob_piece VALUES (?, ?, ?)",
+                [(digest, n, data[at : at + PIECE_BYTES]) for n, at in enumerate(further, start=1)],
+            )
         return digest
 
     def get(self, connection: Database, digest: str) -> bytes:

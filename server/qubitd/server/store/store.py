@@ -1,38 +1,21 @@
-"""The store as the daemon sees it: reads at once, writes as futures that are durable when they give their result."""
+"""The store as the daemon sees it, whichever database is behind it: reads at once, writes as futures that are durable
+when they give their result."""
 
 from __future__ import annotations
 
-import shutil
-import sqlite3
-import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TypeVar, cast
+from typing import Protocol, TypeVar
 
-from qubitd.server.errors import DiskFullError, StoreBrokenError
-from qubitd.server.limits import LEAST_FREE_BYTES
-from qubitd.server.meters import Meters
 from qubitd.server.store.audit import AuditWrites
-from qubitd.server.store.blobs import BlobFolder
-from qubitd.server.store.connections import assert_sound, open_reader, sqlite_engine
-from qubitd.server.store.database import Database
-from qubitd.server.store.frames import split
 from qubitd.server.store.job_reads import JobReads
 from qubitd.server.store.job_writes import JobWrites
 from qubitd.server.store.revisions import RevisionReads, RevisionWrites
-from qubitd.server.store.schema import migrate
 from qubitd.server.store.sessions import SessionReads, SessionWrites
 from qubitd.server.store.slots import SlotReads, SlotWrites
-from qubitd.server.store.writer import Writer
 
 Result = TypeVar("Result")
-
-DATABASE = "qubitd.sqlite"
-"""Name of the database in the data directory."""
-BLOBS = "blobs"
-"""Name of the folder of big blobs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -46,110 +29,37 @@ class Writes:
     audit: AuditWrites
 
 
-class Store:
-    """One data directory, open. Reads belong to the thread that opened it; blobs may be read from any."""
+class Store(Protocol):
+    """An open store: reads at once, writes as futures that are durable when they give their result."""
 
-    def __init__(
-        self,
-        directory: Path,
-        *,
-        on_broken: Callable[[StoreBrokenError], None] | None = None,
-        meters: Meters | None = None,
-    ) -> None:
-        """Open, check and migrate.
-
-        Raises:
-            StoreTooNewError: a newer version wrote it.
-            StoreCorruptError: it is damaged.
-            StoreError: it cannot be opened, or commits would not be durable.
-        """
-        self.path = directory / DATABASE
-        self._folder = BlobFolder(directory / BLOBS)
-        self._writer = Writer(
-            self.path,
-            engine=sqlite_engine(self.path),
-            prepare=self._prepare,
-            on_broken=on_broken or _nobody_told,
-            meters=meters or Meters(),
-        )
-        self._connection = open_reader(self.path)
-        self._blob_connection = sqlite3.connect(
-            f"{self.path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
-        )
-        self._blob_lock = threading.Lock()
-        self.jobs = JobReads(self._connection)
-        self.sessions = SessionReads(self._connection)
-        self.slots = SlotReads(self._connection)
+    jobs: JobReads
+    sessions: SessionReads
+    slots: SlotReads
 
     def revisions(self, backend: str) -> RevisionReads:
         """Ask about a backend's revisions."""
-        return RevisionReads(self._connection, backend)
+        ...
 
     def blob(self, digest: str) -> bytes:
-        """Read a blob and check it, from any thread.
-
-        Raises:
-            StoreCorruptError: it is gone or changed.
-        """
-        with self._blob_lock:
-            return self._folder.get(self._blob_connection, digest)
+        """Read a blob and check it, from any thread."""
+        ...
 
     def check_blob(self, digest: str) -> None:
-        """Read a blob through, from any thread.
-
-        Raises:
-            StoreCorruptError: it is gone or changed.
-        """
-        if self._row(digest) is None:
-            self._folder.check_file(digest)
+        """Read a blob through, from any thread."""
+        ...
 
     def pieces(self, digest: str) -> Generator[bytes]:
-        """Read a checked blob's messages one after another, without holding them all.
-
-        Raises:
-            StoreCorruptError: it is gone.
-        """
-        data = self._row(digest)
-        return self._folder.pieces(digest) if data is None else split(data)
+        """Read a checked blob's messages one after another."""
+        ...
 
     def check_room(self, needed: int) -> None:
-        """Make sure that the disk takes so many bytes and a reserve.
-
-        Raises:
-            DiskFullError: it does not.
-        """
-        free = shutil.disk_usage(self.path.parent).free
-        if free < needed + LEAST_FREE_BYTES:
-            raise DiskFullError(path=self.path.parent, needed=needed, free=free)
+        """Make sure that so many bytes more fit."""
+        ...
 
     def write(self, command: Callable[[Writes], Result]) -> Future[Result]:
         """Run a command in the writer's thread; its future gives the result once that is durable."""
-        return self._writer.submit(command)
+        ...
 
     def close(self) -> None:
         """Finish what waits and close."""
-        self._writer.close()
-        self._connection.close()
-        self._blob_connection.close()
-
-    def _row(self, digest: str) -> bytes | None:
-        with self._blob_lock:
-            return self._folder.row(self._blob_connection, digest)
-
-    def _prepare(self, connection: Database) -> Writes:
-        sqlite = cast(sqlite3.Connection, connection)
-        assert_sound(sqlite, self.path)
-        migrate(sqlite, path=self.path)
-        self._folder.sweep(connection)
-        audit = AuditWrites(connection)
-        return Writes(
-            jobs=JobWrites(connection, self._folder, audit),
-            revisions=RevisionWrites(connection),
-            sessions=SessionWrites(connection),
-            slots=SlotWrites(connection, audit),
-            audit=audit,
-        )
-
-
-def _nobody_told(_: StoreBrokenError) -> None:
-    """Nobody is told: each write says it itself."""
+        ...
