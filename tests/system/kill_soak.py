@@ -30,7 +30,7 @@ from qubitd.core.sweep import Sweep
 from qubitd.server.store.sqlite_store import DATABASE
 from qubitd.v1 import jobs_pb2, jobs_pb2_grpc
 from qubitd.wire.jobs import Job, decode_job
-from qubitd.wire.results import decode_result
+from qubitd.wire.results import decode_results
 from qubitd.wire.specs import Submission, encode_submission
 
 CLIENTS = 3
@@ -138,7 +138,7 @@ def verdict(accepted: dict[str, str], daemon: DaemonProcess, database: Path) -> 
                 pass
             job = decode_job(jobs.Get(jobs_pb2.JobsGetRequest(job_id=job_id)).job)
             pieces = jobs.Results(jobs_pb2.ResultsRequest(job_id=job_id))
-            shots = sum(decode_result(piece.result).shots for piece in pieces)
+            shots = sum(result.shots for message in pieces for result in decode_results(message))
             faults += faults_of(job, shots)
             ends[job.status.value] += 1
             if jobs.Submit(request_of(key)).job_id != job_id:

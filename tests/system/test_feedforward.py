@@ -15,7 +15,7 @@ from qubitd.compiler.compile import compile_job
 from qubitd.compiler.device_file import load_device
 from qubitd.compiler.expected import expected
 from qubitd.compiler.readout import counts, discriminators, merge_counts
-from qubitd.compiler.result import Wanted, program_result
+from qubitd.compiler.result import Wanted, program_results
 from qubitd.compiler.verify import Verify
 from qubitd.core.circuit import CircuitBatch, CircuitBuilder, pack
 from qubitd.core.control import Condition
@@ -119,8 +119,8 @@ def run(controller: Controller, batch: CircuitBatch) -> list[dict[str, int]]:
                 herald=False,
                 discriminators=discriminators(FILE.device, snapshot, program),
             )
-            told = readings.outcomes[i] if readings.outcomes else None
-            result = program_result(program, readings.points[i], wanted, index=i, first_shot=0, told=told)
+            told = readings.outcomes[i : i + 1]
+            (result,) = program_results(program, [readings.points[i]], wanted, first=i, first_shot=0, told=told)
             assert result.bits is not None
             number = chunk.first_program + i
             found[number] = merge_counts([found.get(number, {}), counts(result.bits, program.num_clbits)])

@@ -12,7 +12,7 @@ from qiskit.primitives import BitArray
 from qubitd.compiler.compile import compile_circuits, compile_job
 from qubitd.compiler.device_file import load_device
 from qubitd.compiler.readout import classify, counts, discriminators, merge_counts, pack_bits
-from qubitd.compiler.result import Wanted, assignments, averaged, program_result
+from qubitd.compiler.result import Wanted, assignments, averaged, program_results, readout_of
 from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.discriminator import Discriminator
 from qubitd.core.errors import InvalidCalibrationError, InvalidCircuitError
@@ -85,7 +85,7 @@ def test_each_qubit_is_told_apart_by_its_own_discriminator() -> None:
     iq = np.array([[0.4, 0.0, 0.2], [0.6, 0.2, 0.0]], dtype=np.complex64)
     assert program.acquisitions.qubit.tolist() == [0, 1, 1]
     assert classify(iq, program.acquisitions, mine).tolist() == [[False, True, False], [True, False, True]]
-    result = program_result(program, iq, wanted(MeasLevel.CLASSIFIED, mine), index=3, first_shot=50)
+    (result,) = program_results(program, [iq], wanted(MeasLevel.CLASSIFIED, mine), first=3, first_shot=50)
     assert result.bits is not None
     assert counts(result.bits, 3) == {"001": 1, "110": 1}
     assert (result.program, result.first_shot, result.shots, result.iq) == (3, 50, 2, None)
@@ -105,7 +105,7 @@ def test_discriminators_come_from_the_snapshot_for_measured_qubits_alone() -> No
 def test_iq_points_are_given_in_the_order_of_the_measurements() -> None:
     program = measuring((4, 2), (0, 1), (1, 0), clbits=3)
     iq = np.array([[10, 20, 30]], dtype=np.complex64)
-    result = program_result(program, iq, wanted(MeasLevel.KERNELED), index=0, first_shot=5)
+    (result,) = program_results(program, [iq], wanted(MeasLevel.KERNELED), first=0, first_shot=5)
     assert result.iq is not None
     assert result.iq.tolist() == [[30, 10, 20]]
     assert (result.iq_qubits, result.iq_clbits) == ((4, 0, 1), (2, 1, 0))
@@ -137,7 +137,7 @@ def test_both_are_the_bits_and_the_points_that_they_were_made_from() -> None:
     mine = {0: Discriminator(rotation=0.0, threshold=0.0), 4: Discriminator(rotation=0.0, threshold=0.0)}
     iq = np.array([[-1, 1], [1, -1], [1, 1]], dtype=np.complex64)
     both, bits, points = (
-        program_result(program, iq, wanted(level, mine), index=0, first_shot=0)
+        program_results(program, [iq], wanted(level, mine), first=0, first_shot=0)[0]
         for level in (MeasLevel.BOTH, MeasLevel.CLASSIFIED, MeasLevel.KERNELED)
     )
     assert both.bits is not None
@@ -202,13 +202,42 @@ def test_shots_that_did_not_begin_in_0_are_discarded_and_counted() -> None:
     iq = np.full((4, len(rows.clbit)), -1, dtype=np.complex64)
     iq[:, rows.clbit == 1] = 1
     iq[1, heralds[0]] = iq[3, heralds[1]] = 1
-    found = program_result(program, iq, wanted(MeasLevel.BOTH, mine, herald=True), index=0, first_shot=10)
+    (found,) = program_results(program, [iq], wanted(MeasLevel.BOTH, mine, herald=True), first=0, first_shot=10)
     assert (found.first_shot, found.shots, found.discarded, found.kept) == (10, 4, 2, 2)
     assert found.bits is not None
     assert counts(found.bits, 2) == {"10": 2}
     assert found.iq is not None
     assert found.iq.tolist() == [[-1, 1], [-1, 1]]
     assert found.iq_clbits == (0, 1)
+
+
+@pytest.mark.parametrize("level", [MeasLevel.CLASSIFIED, MeasLevel.KERNELED, MeasLevel.BOTH])
+def test_programs_that_are_read_together_give_what_each_gives_alone(level: MeasLevel) -> None:
+    program = heralding((0, 0), (2, 1), clbits=2)
+    mine = {qubit: Discriminator(rotation=0.3, threshold=0.1) for qubit in (0, 2)}
+    rng = np.random.default_rng(4)
+    points = [(rng.normal(size=(6, len(program.acquisitions.clbit))) + 1j).astype(np.complex64) for _ in range(5)]
+    want = wanted(level, mine, herald=True)
+    together = program_results(program, points, want, first=7, first_shot=3)
+    alone = [program_results(program, [iq], want, first=7 + i, first_shot=3)[0] for i, iq in enumerate(points)]
+    assert len({one.discarded for one in together}) > 1
+    for one, other in zip(together, alone, strict=True):
+        assert (one.program, one.shots, one.discarded) == (other.program, other.shots, other.discarded)
+        np.testing.assert_array_equal(one.bits, other.bits)
+        np.testing.assert_array_equal(one.iq, other.iq)
+
+
+def test_programs_are_read_alike_if_their_bits_come_from_the_same_measurements() -> None:
+    program = measuring((3, 0), (0, 1), clbits=2)
+    longer = measuring((3, 0), (0, 1), clbits=2)
+    assert readout_of(program) == readout_of(longer)
+    others = [
+        measuring((0, 1), (3, 0), clbits=2),
+        measuring((3, 1), (0, 0), clbits=2),
+        measuring((2, 0), (0, 1), clbits=2),
+        measuring((3, 0), (0, 1), clbits=3),
+    ]
+    assert readout_of(program) not in [readout_of(other) for other in others]
 
 
 def test_a_qubit_that_cannot_be_measured_cannot_be_heralded() -> None:

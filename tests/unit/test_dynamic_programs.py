@@ -10,7 +10,7 @@ import pytest
 from qubitd.compiler.chunk import Pack
 from qubitd.compiler.compile import compile_circuits, compile_job
 from qubitd.compiler.device_file import load_device
-from qubitd.compiler.result import Wanted, averaged, program_result
+from qubitd.compiler.result import Wanted, averaged, program_results
 from qubitd.compiler.text import program_text
 from qubitd.compiler.verify import Verify
 from qubitd.core.bindings import FromColumn
@@ -312,7 +312,7 @@ def test_a_skipped_measurement_leaves_its_bit_and_its_point_is_nobodys() -> None
     wanted = Wanted(
         level=MeasLevel.BOTH, meas_return=MeasReturn.SINGLE, herald=False, discriminators={0: by_sign, 1: by_sign}
     )
-    result = program_result(program, iq, wanted, index=0, first_shot=0, told=told)
+    (result,) = program_results(program, [iq], wanted, first=0, first_shot=0, told=[told])
     assert result.bits is not None
     assert result.bits[:, 0].tolist() == [0b11, 0b01, 0b10, 0b01]
     mean = averaged(iq)[0, columns]

@@ -144,7 +144,7 @@ class Jobs(jobs_pb2_grpc.JobsServicer):
         yield from self.daemon.stream(request, new, context)
 
     def Results(self, request: jobs_pb2.ResultsRequest, context: Context) -> Iterator[jobs_pb2.ResultsResponse]:
-        answers = [jobs_pb2.ResultsResponse(result=encode_result(piece)) for piece in PIECES]
+        answers = [jobs_pb2.ResultsResponse(results=(encode_result(piece),)) for piece in PIECES]
         yield from self.daemon.stream(request, answers[request.skip :], context)
 
     def Cancel(self, request: jobs_pb2.JobsCancelRequest, context: Context) -> jobs_pb2.JobsCancelResponse:

@@ -1052,22 +1052,21 @@ Global___ResultsRequest: typing_extensions.TypeAlias = ResultsRequest
 
 @typing.final
 class ResultsResponse(google.protobuf.message.Message):
-    """One piece of a result."""
+    """Pieces of a result, in order: as many as fit 256 KiB, one at least."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    RESULT_FIELD_NUMBER: builtins.int
+    RESULTS_FIELD_NUMBER: builtins.int
     @property
-    def result(self) -> Global___ProgramResult:
-        """What some shots of one program gave; at most 1 MiB of data."""
+    def results(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ProgramResult]:
+        """What some shots of one program gave; at most 1 MiB of data each."""
 
     def __init__(
         self,
         *,
-        result: Global___ProgramResult | None = ...,
+        results: collections.abc.Iterable[Global___ProgramResult] | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["result", b"result"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["result", b"result"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["results", b"results"]) -> None: ...
 
 Global___ResultsResponse: typing_extensions.TypeAlias = ResultsResponse
 

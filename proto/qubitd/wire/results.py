@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qubitd.core.job import Assignment, ProgramResult, Trace
 from qubitd.v1 import jobs_pb2
@@ -65,8 +66,29 @@ def encode_result(result: ProgramResult) -> jobs_pb2.ProgramResult:
     return message
 
 
-def decode_result(message: jobs_pb2.ProgramResult) -> ProgramResult:
-    """Read a result.
+def decode_results(message: jobs_pb2.ResultsResponse) -> list[ProgramResult]:
+    """Read the pieces of a message. Neighbours that state the same errors of readout share them.
+
+    Raises:
+        MalformedMessageError: the data of one do not have the shape that the counts give.
+    """
+    found: list[ProgramResult] = []
+    before: jobs_pb2.ProgramResult | None = None
+    for one in message.results:
+        is_same = before is not None and one.assignment == before.assignment
+        found.append(decode_result(one, assignment=found[-1].assignment if is_same else None))
+        before = one
+    return found
+
+
+def decode_result(
+    message: jobs_pb2.ProgramResult, *, assignment: tuple[Assignment, ...] | None = None
+) -> ProgramResult:
+    """Read a piece.
+
+    Args:
+        message: what came.
+        assignment: what is known to be its own, so that it need not be read again.
 
     Raises:
         MalformedMessageError: the data do not have the shape that the counts give.
@@ -75,20 +97,25 @@ def decode_result(message: jobs_pb2.ProgramResult) -> ProgramResult:
     shots = check_count(message.shots, where=f"{where}, shots", least=1, most=_MAX_COUNT)
     if len(message.iq_clbits) != len(message.iq_qubits):
         raise malformed(f"{where}, iq_clbits", f"names {len(message.iq_clbits)} bits, {len(message.iq_qubits)} qubits")
-    empty = ProgramResult(
+    discarded = check_count(message.discarded, where=f"{where}, discarded", most=shots)
+    traces = tuple(_decode_trace(one, where) for one in message.traces)
+    has_iq = bool(message.iq_qubits) and not traces
+    has_bits = not traces and bool(message.bytes_per_shot or message.bits or not has_iq)
+    if assignment is None:
+        assignment = tuple(_decode_assignment(one, where) for one in message.assignment)
+    return ProgramResult(
         program=message.program,
         first_shot=message.first_shot,
         shots=shots,
-        discarded=check_count(message.discarded, where=f"{where}, discarded", most=shots),
-        assignment=tuple(_decode_assignment(one, where) for one in message.assignment),
-        traces=tuple(_decode_trace(one, where) for one in message.traces),
+        discarded=discarded,
+        bits=_decode_bits(message, shots - discarded, where) if has_bits else None,
+        iq=_decode_iq(message, shots - discarded, where) if has_iq else None,
+        iq_qubits=tuple(message.iq_qubits) if has_iq else (),
+        iq_clbits=tuple(message.iq_clbits) if has_iq else (),
+        assignment=assignment,
+        traces=traces,
         played=tuple((one.name, check_finite(one.value, where=f"{where}, {one.name}")) for one in message.played),
     )
-    if empty.traces:
-        return empty
-    found = _with_iq(empty, message, where) if len(message.iq_qubits) else empty
-    has_bits = message.bytes_per_shot or message.bits or found.iq is None
-    return _with_bits(found, message, where) if has_bits else found
 
 
 def _is_per_shot(result: ProgramResult) -> bool:
@@ -123,23 +150,16 @@ def _decode_trace(message: jobs_pb2.Trace, where: str) -> Trace:
     return Trace(qubits=tuple(message.qubits), samples=samples)
 
 
-def _with_iq(empty: ProgramResult, message: jobs_pb2.ProgramResult, where: str) -> ProgramResult:
+def _decode_iq(message: jobs_pb2.ProgramResult, kept: int, where: str) -> NDArray[np.complex64]:
     columns = len(message.iq_qubits)
     iq = column(message.iq, _COMPLEX64, where=f"{where}, iq")
-    if len(iq) not in (min(empty.kept, 1) * columns, columns * empty.kept):
-        raise malformed(f"{where}, iq", f"holds {len(iq)} points for {empty.kept} shots of {columns} measurements")
-    return replace(
-        empty,
-        iq=iq.reshape(-1, columns),
-        iq_qubits=tuple(message.iq_qubits),
-        iq_clbits=tuple(message.iq_clbits),
-    )
+    if len(iq) not in (min(kept, 1) * columns, columns * kept):
+        raise malformed(f"{where}, iq", f"holds {len(iq)} points for {kept} shots of {columns} measurements")
+    return iq.reshape(-1, columns)
 
 
-def _with_bits(empty: ProgramResult, message: jobs_pb2.ProgramResult, where: str) -> ProgramResult:
+def _decode_bits(message: jobs_pb2.ProgramResult, kept: int, where: str) -> NDArray[np.uint8]:
     width = message.bytes_per_shot
-    if len(message.bits) != empty.kept * width:
-        raise malformed(f"{where}, bits", f"has {len(message.bits)} bytes for {empty.kept} shots of {width} bytes")
-    if width == 0:
-        return replace(empty, bits=np.zeros((empty.kept, 0), dtype=np.uint8))
-    return replace(empty, bits=np.frombuffer(message.bits, dtype=np.uint8).reshape(empty.kept, width))
+    if len(message.bits) != kept * width:
+        raise malformed(f"{where}, bits", f"has {len(message.bits)} bytes for {kept} shots of {width} bytes")
+    return np.frombuffer(message.bits, dtype=np.uint8).reshape(kept, width)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import grpc
 
 from qubitd.client.link import Metadata
@@ -10,7 +12,7 @@ from qubitd.v1 import backends_pb2, backends_pb2_grpc, calibrations_pb2, calibra
 from qubitd.wire.backends import BackendInfo, decode_backend
 from qubitd.wire.calibrations import RevisionChange, decode_revision
 from qubitd.wire.jobs import JobEvent, decode_event
-from qubitd.wire.results import decode_result
+from qubitd.wire.results import decode_results
 
 
 class JobEvents:
@@ -28,14 +30,14 @@ class JobEvents:
         self._of.after_sequence = self._last
         return self._stub.Watch(self._of, metadata=metadata)
 
-    def read(self, message: jobs_pb2.JobsWatchResponse) -> JobEvent | None:
+    def read(self, message: jobs_pb2.JobsWatchResponse) -> Sequence[JobEvent]:
         """Decode an event that is new, or one that is never kept."""
         is_kept = not message.HasField("queue") and not message.HasField("bookmark")
         if message.sequence <= self._last and is_kept:
-            return None
+            return ()
         event = decode_event(message)
         self._last = message.sequence
-        return event
+        return (event,)
 
 
 class JobResults:
@@ -50,11 +52,11 @@ class JobResults:
         """Ask for the pieces that have not been received."""
         return self._stub.Results(jobs_pb2.ResultsRequest(job_id=self._job_id, skip=self._received), metadata=metadata)
 
-    def read(self, message: jobs_pb2.ResultsResponse) -> ProgramResult:
-        """Decode a piece."""
-        result = decode_result(message.result)
-        self._received += 1
-        return result
+    def read(self, message: jobs_pb2.ResultsResponse) -> Sequence[ProgramResult]:
+        """Decode pieces."""
+        results = decode_results(message)
+        self._received += len(results)
+        return results
 
 
 class BackendRevisions:
@@ -69,13 +71,13 @@ class BackendRevisions:
         """Ask for the description in force and those that follow."""
         return self._stub.Watch(backends_pb2.BackendsWatchRequest(name=self._name), metadata=metadata)
 
-    def read(self, message: backends_pb2.BackendsWatchResponse) -> BackendInfo | None:
+    def read(self, message: backends_pb2.BackendsWatchResponse) -> Sequence[BackendInfo]:
         """Decode a description that differs from the last."""
         info = decode_backend(message.backend)
         if info == self._last:
-            return None
+            return ()
         self._last = info
-        return info
+        return (info,)
 
 
 class CalibrationRevisions:
@@ -90,10 +92,10 @@ class CalibrationRevisions:
         """Ask for the revision in force and those that follow."""
         return self._stub.Watch(calibrations_pb2.CalibrationsWatchRequest(backend=self._backend), metadata=metadata)
 
-    def read(self, message: calibrations_pb2.CalibrationsWatchResponse) -> RevisionChange | None:
+    def read(self, message: calibrations_pb2.CalibrationsWatchResponse) -> Sequence[RevisionChange]:
         """Decode a revision that is new."""
         revision = decode_revision(message.revision)
         if revision.revision <= self._last:
-            return None
+            return ()
         self._last = revision.revision
-        return RevisionChange(revision=revision, changed=tuple(message.changed))
+        return (RevisionChange(revision=revision, changed=tuple(message.changed)),)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
@@ -23,8 +24,8 @@ class Source(Protocol[MessageT, ValueT_co]):
         """Start the call behind the last value that was read."""
         ...
 
-    def read(self, message: MessageT) -> ValueT_co | None:
-        """Decode a message and move the cursor; None for one that came before."""
+    def read(self, message: MessageT) -> Sequence[ValueT_co]:
+        """Decode a message and move the cursor; nothing for one that came before."""
         ...
 
 
@@ -42,6 +43,7 @@ class Stream(Iterator[ValueT]):
         self._lock = threading.Lock()
         self._cancelled = threading.Event()
         self._call: grpc.CallIterator[Any] | None = None
+        self._read: deque[ValueT] = deque()
 
     def __next__(self) -> ValueT:
         """Wait for the next value.
@@ -50,17 +52,17 @@ class Stream(Iterator[ValueT]):
             ClientError: the daemon refused the stream, or was away for too long.
             MalformedMessageError: the daemon sent what this client cannot read.
         """
-        while (call := self._open()) is not None:
+        while not self._read and (call := self._open()) is not None:
             try:
                 message = next(iter(call))
             except grpc.RpcError as error:
                 self._interrupted(error)
                 continue
             self._patience.renew()
-            value = self._source.read(message)
-            if value is not None:
-                return value
-        raise StopIteration
+            self._read.extend(self._source.read(message))
+        if self._cancelled.is_set() or not self._read:
+            raise StopIteration
+        return self._read.popleft()
 
     def cancel(self) -> None:
         """End the stream; harmless when it has ended."""

@@ -5,8 +5,9 @@ Shots whose herald is not 0 are taken out first, so that nothing that follows ca
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from qubitd.core.snapshot import Snapshot
 
 Points = NDArray[np.complex64]
 Told = NDArray[np.int8]
+_Scalar = TypeVar("_Scalar", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,34 +37,78 @@ class Wanted:
     """Goes with the bits."""
 
 
-def program_result(
-    program: Program, iq: Points, wanted: Wanted, *, index: int, first_shot: int, told: Told | None = None
-) -> ProgramResult:
-    """Give the result of some shots.
+def readout_of(program: Program) -> tuple[object, ...]:
+    """Give what decides how a program's points become results: those for which it is equal can be read together."""
+    rows = program.acquisitions
+    order = np.argsort(rows.order, kind="stable")
+    return (
+        rows.qubit.tobytes(),
+        rows.clbit.tobytes(),
+        order.tobytes(),
+        program.num_clbits,
+        program.dynamics is None,
+    )
+
+
+def program_results(
+    program: Program,
+    points: Sequence[Points],
+    wanted: Wanted,
+    *,
+    first: int,
+    first_shot: int,
+    told: Sequence[Told] = (),
+) -> list[ProgramResult]:
+    """Give the results of some shots of programs that follow one another and have the same `readout_of`.
 
     Args:
-        program: that ran.
-        iq: shape (shots, acquisitions), columns in the order of the program's rows; NaN where one did not take place.
+        program: one of them.
+        points: of each, shape (shots, acquisitions), columns in the order of the program's rows; NaN where one did not
+            take place.
         wanted: what is made of them.
-        index: of the program in the job.
+        first: index of the first program in the job.
         first_shot: index of the first shot.
-        told: outcomes that the hardware told itself, in the shape of `iq`; negative where it told none.
+        told: outcomes that the hardware told itself, in the shapes of `points`; negative where it told none. Empty: it
+            told nothing.
     """
-    shots = len(iq)
+    iq = np.concatenate(points)
+    outcomes_told = np.concatenate(told) if told else None
+    shots = [len(one) for one in points]
+    kept = shots
     if wanted.herald:
         counted = counts_as_shot(program, iq, wanted.discriminators)
-        iq, told = iq[counted], None if told is None else told[counted]
-    result = ProgramResult(program=index, first_shot=first_shot, shots=shots, discarded=shots - len(iq))
+        kept = [int(part.sum()) for part in _split(counted, shots)]
+        iq, outcomes_told = iq[counted], None if outcomes_told is None else outcomes_told[counted]
+    results = [
+        ProgramResult(program=first + i, first_shot=first_shot, shots=shots[i], discarded=shots[i] - kept[i])
+        for i in range(len(points))
+    ]
     if wanted.level.has_bits:
-        outcomes = classify(iq, program.acquisitions, wanted.discriminators)
-        if told is not None:
-            outcomes = np.where(told >= 0, told == 1, outcomes)
-        taken = None if program.dynamics is None else ~np.isnan(iq.real)
-        bits = pack_bits(outcomes, program.acquisitions, program.num_clbits, taken)
-        result = replace(result, bits=bits, assignment=wanted.assignment)
+        bits = _split(_bits(program, iq, wanted.discriminators, outcomes_told), kept)
+        results = [replace(one, bits=bits[i], assignment=wanted.assignment) for i, one in enumerate(results)]
     if wanted.level is MeasLevel.CLASSIFIED:
-        return result
-    return _with_points(result, program, averaged(iq) if wanted.meas_return is MeasReturn.AVERAGE else iq)
+        return results
+    is_mean = wanted.meas_return is MeasReturn.AVERAGE
+    return [
+        _with_points(one, program, averaged(part) if is_mean else part)
+        for one, part in zip(results, _split(iq, kept), strict=True)
+    ]
+
+
+def _split(rows: NDArray[_Scalar], lengths: Sequence[int]) -> list[NDArray[_Scalar]]:
+    """Cut rows that were put together."""
+    ends = np.cumsum(lengths).tolist()
+    return [rows[end - length : end] for end, length in zip(ends, lengths, strict=True)]
+
+
+def _bits(
+    program: Program, iq: Points, discriminators: Mapping[int, Discriminator], told: Told | None
+) -> NDArray[np.uint8]:
+    outcomes = classify(iq, program.acquisitions, discriminators)
+    if told is not None:
+        outcomes = np.where(told >= 0, told == 1, outcomes)
+    taken = None if program.dynamics is None else ~np.isnan(iq.real)
+    return pack_bits(outcomes, program.acquisitions, program.num_clbits, taken)
 
 
 def counts_as_shot(program: Program, iq: Points, discriminators: Mapping[int, Discriminator]) -> NDArray[np.bool_]:

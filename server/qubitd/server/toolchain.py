@@ -8,14 +8,15 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache, partial
-from itertools import pairwise
+from itertools import groupby, pairwise
+from operator import itemgetter
 
 from qubitd.compiler.chunk import Pack
 from qubitd.compiler.compile import Compiled as CheckedJob
 from qubitd.compiler.compile import compile_job, passive_reset
 from qubitd.compiler.explain import explain
 from qubitd.compiler.readout import discriminators
-from qubitd.compiler.result import Wanted, assignments, program_result
+from qubitd.compiler.result import Wanted, assignments, program_results, readout_of
 from qubitd.compiler.survey import Survey, survey
 from qubitd.compiler.verify import Ceilings, Verify
 from qubitd.core.device import Device
@@ -214,11 +215,14 @@ class Toolchain:
         )
 
     def results(self, compiled: Compiled, chunk: Chunk, readings: Readings) -> tuple[bytes, ...]:
-        """Turn what was read of a chunk into what the job asked for, as `qubitd.v1.ResultsResponse` messages."""
-        found = (self._result(compiled, chunk, offset, readings) for offset in range(len(chunk.programs)))
+        """Turn what was read of a chunk into what its job asked for.
+
+        Returns:
+            `qubitd.v1.ResultsResponse` messages of one piece each.
+        """
         return tuple(
-            jobs_pb2.ResultsResponse(result=encode_result(piece)).SerializeToString()
-            for result in found
+            jobs_pb2.ResultsResponse(results=(encode_result(piece),)).SerializeToString()
+            for result in self._results(compiled, chunk, readings)
             for piece in pieces(result)
         )
 
@@ -251,20 +255,31 @@ class Toolchain:
             self._verify(*programs)
             yield from programs
 
-    def _result(self, compiled: Compiled, chunk: Chunk, offset: int, readings: Readings) -> ProgramResult:
-        program, index = chunk.programs[offset], chunk.first_program + offset
+    def _results(self, compiled: Compiled, chunk: Chunk, readings: Readings) -> Iterator[ProgramResult]:
         sweep = compiled.spec.sweep
-        played = tuple(_point_of(sweep, index).items())
-        if chunk.raw:
-            traces = readings.traces
-            return ProgramResult(
-                program=index, first_shot=chunk.first_shot, shots=chunk.shots, traces=traces, played=played
+        found = self._traces(chunk, readings) if chunk.raw else self._read(compiled, chunk, readings)
+        for result in found:
+            played = tuple(_point_of(sweep, result.program).items())
+            yield replace(result, played=played) if played else result
+
+    def _traces(self, chunk: Chunk, readings: Readings) -> Iterator[ProgramResult]:
+        for offset in range(len(chunk.programs)):
+            index = chunk.first_program + offset
+            yield ProgramResult(program=index, first_shot=chunk.first_shot, shots=chunk.shots, traces=readings.traces)
+
+    def _read(self, compiled: Compiled, chunk: Chunk, readings: Readings) -> Iterator[ProgramResult]:
+        """Programs that are read alike are read together."""
+        has_own = _sweeps_discriminators(compiled.spec.sweep)
+        keys = (readout_of(one) + ((offset,) if has_own else ()) for offset, one in enumerate(chunk.programs))
+        for _, group in groupby(enumerate(keys), key=itemgetter(1)):
+            offsets = [offset for offset, _ in group]
+            among, index = slice(offsets[0], offsets[-1] + 1), chunk.first_program + offsets[0]
+            program = chunk.programs[offsets[0]]
+            wanted = self._wanted(compiled, program, index)
+            told = readings.outcomes[among]
+            yield from program_results(
+                program, readings.points[among], wanted, first=index, first_shot=chunk.first_shot, told=told
             )
-        iq = readings.points[offset]
-        wanted = self._wanted(compiled, program, index)
-        told = readings.outcomes[offset] if readings.outcomes else None
-        found = program_result(program, iq, wanted, index=index, first_shot=chunk.first_shot, told=told)
-        return replace(found, played=played) if played else found
 
     def _wanted(self, compiled: Compiled, program: Program, index: int) -> Wanted:
         spec = compiled.spec
@@ -282,9 +297,13 @@ class Toolchain:
 def _snapshot_at(compiled: Compiled, index: int) -> Snapshot:
     """The job's snapshot, or that of the program's grid point if the job sweeps a discriminator."""
     sweep, snapshot = compiled.spec.sweep, compiled.snapshot
-    if any(name.endswith(_DISCRIMINATOR) for name in sweep.names):
+    if _sweeps_discriminators(sweep):
         return snapshot.with_values(_point_of(sweep, index))
     return snapshot
+
+
+def _sweeps_discriminators(sweep: Sweep) -> bool:
+    return any(name.endswith(_DISCRIMINATOR) for name in sweep.names)
 
 
 def _point_of(sweep: Sweep, index: int) -> dict[str, float]:

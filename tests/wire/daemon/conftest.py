@@ -38,7 +38,7 @@ from qubitd.drivers.rack_file import load_rack
 from qubitd.server.daemon import DaemonSettings, RunningRack, run_daemon
 from qubitd.v1 import backends_pb2_grpc, calibrations_pb2_grpc, jobs_pb2, jobs_pb2_grpc
 from qubitd.wire.jobs import Job, JobEvent, QueuePlace, StatusChange, decode_event, decode_job
-from qubitd.wire.results import decode_result
+from qubitd.wire.results import decode_results
 from qubitd.wire.specs import Submission, encode_submission
 
 
@@ -193,7 +193,7 @@ class Served:
 
     async def results(self, job_id: str, *, skip: int = 0) -> list[ProgramResult]:
         stream = self.jobs.Results(jobs_pb2.ResultsRequest(job_id=job_id, skip=skip))
-        return [decode_result(message.result) async for message in stream]
+        return [result async for message in stream for result in decode_results(message)]
 
 
 Serve = Callable[..., AbstractAsyncContextManager[Served]]

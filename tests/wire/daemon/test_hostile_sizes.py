@@ -228,7 +228,7 @@ async def test_readers_beyond_the_most_are_asked_to_come_back(
         slow = daemon.jobs.Results(jobs_pb2.ResultsRequest(job_id=job_id))
         await slow.read()
         code, why = await refused(daemon.jobs.Results(jobs_pb2.ResultsRequest(job_id=job_id)).read())
-        assert all([(await slow.read()).result.shots for _ in range(7)])
+        assert all([(await slow.read()).results[0].shots for _ in range(7)])
         await slow.read()
         assert len(await daemon.results(job_id)) == 8
     assert (code, why) == (

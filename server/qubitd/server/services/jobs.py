@@ -24,6 +24,7 @@ from qubitd.server.errors import OldCursorError, TooBusyError
 from qubitd.server.event_pages import EventPages
 from qubitd.server.pages import page_token, query_of
 from qubitd.server.rpc import Service, receive, stream, unary
+from qubitd.server.store.frames import merged
 from qubitd.server.store.rows import NewJob
 from qubitd.server.store.store import Store
 from qubitd.server.uploads import Uploads
@@ -47,6 +48,8 @@ _MOST_WAITING = 256 * 2**20
 """Bytes of bigger requests that may wait for that."""
 _MOST_READERS = 256
 """Results that are sent at the same time: each takes about 2 MiB while its reader is slow."""
+_MOST_RESULT_BYTES = 2**18
+"""Of small pieces of a result that are sent in one message."""
 _MOST_WATCHERS = 64
 """Watches of one project, unless it is the machine's own."""
 _MOST_BEHIND = 100_000
@@ -247,8 +250,8 @@ class JobsService:
                 continue
             await asyncio.to_thread(self._store.check_blob, chunk.digest)
             with closing(self._store.pieces(chunk.digest)) as pieces:
-                for piece in itertools.islice(pieces, skip, None):
-                    yield piece
+                for message in merged(itertools.islice(pieces, skip, None), most=_MOST_RESULT_BYTES):
+                    yield message
             skip = 0
 
     async def Cancel(self, request: jobs_pb2.JobsCancelRequest) -> jobs_pb2.JobsCancelResponse:

@@ -87,7 +87,7 @@ class NewChunk:
     """0, 1, 2... in the order in which they ran."""
     span: Span
     pieces: tuple[bytes, ...]
-    """`qubitd.v1.ResultsResponse` messages, in order."""
+    """`qubitd.v1.ResultsResponse` messages of one piece each, in order."""
     instrument_ns: int
     """Time that the chunk took on the instruments."""
     spent: tuple[TimeSpent, ...] = ()
