@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 from qiskit import QuantumCircuit, transpile
+from qiskit.circuit import Parameter
 from qiskit.primitives import BitArray
 from qiskit.providers import JobStatus
 
@@ -26,13 +27,15 @@ from qubitd.client import BackendInfo, Limits, QubitdClient
 from qubitd.core.job import JobSpec, ProgramResult
 from qubitd.core.properties import OperationProperties, QubitProperties
 from qubitd.core.sweep import Sweep
-from qubitd.provider import QubitdBackend, QubitdJob, QubitdProvider
+from qubitd.provider import QubitdBackend, QubitdJob, QubitdProvider, QubitdSampler
 from qubitd.provider.encode import Encoder
 from qubitd.provider.target import build_target
 from qubitd.wire.backends import GateSignature, decode_backend, encode_backend
 from qubitd.wire.results import decode_result, encode_result
 
 SHOTS = 1024
+BINDINGS = 10_000
+BOUND_SHOTS = 100
 LIMITS = Limits(max_shots=100_000, max_circuits=1_000, max_total_shots=5_000_000, max_job_bytes=1 << 26)
 
 
@@ -75,6 +78,29 @@ def plain_job(client: QubitdClient, spec: JobSpec, backend: str) -> list[Program
     return list(client.results(job_id))
 
 
+def added_by_bindings_ms(backend: QubitdBackend, rounds: int) -> float:
+    """What many bindings cost beside what the instruments take for their shots, as the job tells it itself."""
+    angles = [Parameter(f"angle{i}") for i in range(4)]
+    circuit = QuantumCircuit(2)
+    circuit.ry(angles[0], 0)
+    circuit.ry(angles[1], 1)
+    circuit.cx(0, 1)
+    circuit.rz(angles[2], 0)
+    circuit.rx(angles[3], 1)
+    circuit.measure_all()
+    circuit = transpile(circuit, backend, optimization_level=1, seed_transpiler=1)
+    sampler = QubitdSampler(backend, default_shots=BOUND_SHOTS)
+    added: list[float] = []
+    for turn in range(rounds):
+        values = np.random.default_rng(turn).random((BINDINGS, len(angles)))
+        began = time.perf_counter()
+        job = sampler.run([(circuit, values)])
+        job.result()
+        took = time.perf_counter() - began
+        added.append(took - sum(one.metrics()["spent"]["run"] for one in job.jobs))
+    return 1e3 * statistics.median(added)
+
+
 def push_delay_ms(backend: QubitdBackend, circuit: QuantumCircuit, rounds: int) -> float:
     """Time from the moment at which a state began, by the daemon's clock, to the callback that tells of it."""
     delays: list[float] = []
@@ -111,6 +137,11 @@ def against_a_daemon(rounds: int) -> tuple[list[Row], float]:
             Row(name=f"Bell job, {SHOTS} shots, run to result", milliseconds=ours, goal=8.0),
             Row(name="the same job, plain client", milliseconds=plain, goal=float("inf")),
             Row(name="end of a job to its callback", milliseconds=push_delay_ms(backend, circuit, rounds), goal=10.0),
+            Row(
+                name=f"{BINDINGS} bindings x {BOUND_SHOTS} shots, over the run",
+                milliseconds=added_by_bindings_ms(backend, max(1, rounds // 20)),
+                goal=500.0,
+            ),
         ]
     return rows, ours / plain
 
