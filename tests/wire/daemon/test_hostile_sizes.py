@@ -18,7 +18,7 @@ from qubitd.core.sweep import Sweep, SweepAxis
 from qubitd.server import calibrations, failure
 from qubitd.server.rpc import MAX_BYTES
 from qubitd.server.services import jobs
-from qubitd.server.store import job_reads, store
+from qubitd.server.store import job_reads, sqlite_store
 from qubitd.v1 import calibrations_pb2, jobs_pb2, jobs_pb2_grpc
 from qubitd.wire.calibrations import encode_parameter
 
@@ -145,7 +145,7 @@ async def test_a_full_disk_takes_no_job_and_serves_what_it_has(
     async with serve(rack=open_rack_of()) as daemon:
         job_id = await daemon.submit(request_of())
         await daemon.events(job_id)
-        monkeypatch.setattr(store, "LEAST_FREE_BYTES", 2**60)
+        monkeypatch.setattr(sqlite_store, "LEAST_FREE_BYTES", 2**60)
         code, why = await refused(daemon.jobs.Submit(request_of()))
         assert len(await daemon.results(job_id)) == 1
     assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
