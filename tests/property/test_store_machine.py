@@ -8,10 +8,8 @@ from __future__ import annotations
 import enum
 import shutil
 import sqlite3
-import tempfile
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import ClassVar
 
 import pytest
@@ -27,6 +25,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from tests.memory_disk import memory_folder
 
 from qubitd.core.errors import QubitdError
 from qubitd.core.job import JobStatus
@@ -55,7 +54,6 @@ OTHER_STEPS = {
     ),
     *("write late", "leave a final state", "start a second"),
 }
-IN_MEMORY = Path("/dev/shm")
 
 
 class Fate(enum.Enum):
@@ -97,8 +95,8 @@ class StoreMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        memory = IN_MEMORY if IN_MEMORY.is_dir() else None
-        self.home = Path(tempfile.mkdtemp(prefix="store-machine-", dir=memory))
+        self.disk = memory_folder()
+        self.home = self.disk.__enter__()
         self.lives = 0
         self.store = SqliteStore(self.home / "0")
         self.models: dict[str, Model] = {}
@@ -108,7 +106,7 @@ class StoreMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.taken.update(self.done)
         self.store.close()
-        shutil.rmtree(self.home)
+        self.disk.__exit__(None, None, None)
 
     @initialize(target=jobs)
     def begin(self) -> object:
