@@ -22,7 +22,7 @@ from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.job import JobSpec, JobStatus
 from qubitd.core.snapshot import Parameter
 from qubitd.core.sweep import Sweep
-from qubitd.server.store.store import BLOBS, DATABASE
+from qubitd.server.store.sqlite_store import BLOBS, DATABASE
 from qubitd.wire.sessions import SessionTerms
 from qubitd.wire.slots import Reservation, SlotKind
 

@@ -15,7 +15,7 @@ from tests.aged_stores import unpack
 
 from qubitd.server.store.connections import open_writer
 from qubitd.server.store.schema import migrate
-from qubitd.server.store.store import DATABASE
+from qubitd.server.store.sqlite_store import DATABASE
 
 
 def main() -> int:

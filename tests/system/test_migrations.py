@@ -20,7 +20,7 @@ from tests.system.powercut import Connection, Disk, recorded
 
 from qubitd.server.store.backup import check_store
 from qubitd.server.store.schema import MIGRATIONS, migrate
-from qubitd.server.store.store import DATABASE, Store
+from qubitd.server.store.sqlite_store import DATABASE, SqliteStore
 
 ROOT = Path(__file__).parents[2]
 OLDER = [version for version in versions() if version < len(MIGRATIONS)]
@@ -56,7 +56,7 @@ def assert_goes_on(data: Path, jobs: set[str], shapes: dict[int, list[Any]]) -> 
     """Look at a store that was left in the middle, and open it. Gives how far it had come."""
     reached, tables = shape(data / DATABASE)
     assert tables == shapes[reached]
-    with closing(Store(data)) as store:
+    with closing(SqliteStore(data)) as store:
         assert {store.jobs.owner_of(job_id) for job_id in jobs} == {"local"}
     assert shape(data / DATABASE) == (len(MIGRATIONS), shapes[len(MIGRATIONS)])
     return reached

@@ -14,10 +14,10 @@ import pytest
 from tests.aged_stores import FAR_AWAY_NS, AgedStore, unpack, versions
 
 from qubitd.server.errors import StoreTooNewError
-from qubitd.server.store import store as store_module
+from qubitd.server.store import sqlite_store
 from qubitd.server.store.backup import check_store
 from qubitd.server.store.schema import MIGRATIONS, migrate
-from qubitd.server.store.store import DATABASE
+from qubitd.server.store.sqlite_store import DATABASE
 from qubitd.v1 import calibrations_pb2, jobs_pb2, sessions_pb2, sessions_pb2_grpc, slots_pb2, slots_pb2_grpc
 
 Serve = Callable[..., AbstractAsyncContextManager[Any]]
@@ -87,7 +87,7 @@ async def test_a_daemon_of_an_earlier_schema_refuses_a_later_store_and_changes_n
     (tmp_path / "data" / "blobs" / "of a later schema").write_bytes(b"that an earlier one would sweep away")
     before = fingerprint(tmp_path / "data")
     with monkeypatch.context() as earlier:
-        earlier.setattr(store_module, "migrate", partial(migrate, steps=MIGRATIONS[: version - 1]))
+        earlier.setattr(sqlite_store, "migrate", partial(migrate, steps=MIGRATIONS[: version - 1]))
         with pytest.raises(StoreTooNewError, match=f"schema version {version}"):
             async with serve(rack=open_rack_of()):
                 raise AssertionError
