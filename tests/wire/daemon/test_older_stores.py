@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import grpc.aio
 import pytest
 from tests.aged_stores import FAR_AWAY_NS, AgedStore, unpack, versions
 
@@ -50,11 +51,13 @@ async def assert_kept(daemon: Any, aged: AgedStore, version: int) -> None:
     values = await daemon.calibrations.Snapshot(calibrations_pb2.SnapshotRequest(backend="line5", revision=2))
     assert {parameter.name: parameter.value for parameter in values.parameters}["q0.t1"] == 21e-6
     if version >= WITH_SESSIONS:
-        sessions = sessions_pb2_grpc.SessionsStub(daemon.channel)
-        found = await sessions.Get(sessions_pb2.SessionsGetRequest(session_id=aged.session_id))
+        channel: grpc.aio.Channel = daemon.channel
+        found = await sessions_pb2_grpc.SessionsStub(channel).Get(
+            sessions_pb2.SessionsGetRequest(session_id=aged.session_id)
+        )
         assert found.session.state == sessions_pb2.SESSION_STATE_PENDING
-        slots = await slots_pb2_grpc.SlotsStub(daemon.channel).List(slots_pb2.SlotsListRequest())
-        assert [slot.start_ns for slot in slots.slots] == [FAR_AWAY_NS]
+        reserved = await slots_pb2_grpc.SlotsStub(channel).List(slots_pb2.SlotsListRequest())
+        assert [slot.start_ns for slot in reserved.slots] == [FAR_AWAY_NS]
 
 
 @pytest.mark.parametrize("version", versions())
