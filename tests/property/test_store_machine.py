@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import enum
 import shutil
-import sqlite3
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
@@ -29,7 +28,7 @@ from tests.memory_disk import memory_folder
 
 from qubitd.core.errors import QubitdError
 from qubitd.core.job import JobStatus
-from qubitd.server.errors import ExpiredJobError, KeyReusedError, StaleWriteError, UnknownJobError
+from qubitd.server.errors import ExpiredJobError, ImpossibleWriteError, KeyReusedError, StaleWriteError, UnknownJobError
 from qubitd.server.lifecycle import TRANSITIONS, Lifecycle, Trigger
 from qubitd.server.store.blobs import FILE_THRESHOLD
 from qubitd.server.store.frames import split
@@ -205,7 +204,7 @@ class StoreMachine(RuleBasedStateMachine):
         assert model is not None
         change = self.change_to(model, JobStatus.RUNNING, version=model.life.version)
         refused = self.store.write(lambda w: w.jobs.start(change, attempt=99)).exception()
-        assert isinstance(refused, sqlite3.IntegrityError)
+        assert isinstance(refused, ImpossibleWriteError)
         self.done["start a second"] += 1
 
     @rule(job_id=jobs, after=st.sampled_from(list(JobStatus)), behind=st.integers(1, 3))
@@ -221,7 +220,7 @@ class StoreMachine(RuleBasedStateMachine):
         if not model.is_kept or model.is_alive:
             return
         change = self.change_to(model, JobStatus.QUEUED, version=model.life.version)
-        assert isinstance(self.store.write(lambda w: w.jobs.change(change)).exception(), sqlite3.IntegrityError)
+        assert isinstance(self.store.write(lambda w: w.jobs.change(change)).exception(), ImpossibleWriteError)
         self.done["leave a final state"] += 1
 
     @rule(job_id=jobs, data=st.sampled_from([b"few", BIG]), late=st.booleans())

@@ -71,7 +71,6 @@ def lived(folder: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch) -> Answers:
     monkeypatch.setattr("qubitd.server.store.connections.open_writer", opened)
     with recorded(disk):
         writer = Writer(
-            folder / DATABASE,
             engine=sqlite_engine(folder / DATABASE),
             prepare=prepare,
             on_broken=answers.told.append,

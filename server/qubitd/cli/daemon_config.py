@@ -29,6 +29,8 @@ class DaemonConfig:
     """Name of a packaged rack, or a rack file; None for the device's own."""
     data_dir: Path | None = None
     """None for a directory of the user's state."""
+    store: str = ""
+    """Address of the PostgreSQL database that keeps jobs; empty for one in the data directory."""
     host: str = "127.0.0.1"
     port: int = 50051
     """0 for any free one."""
@@ -68,6 +70,7 @@ def _config(root: TomlTable, folder: Path) -> DaemonConfig:
         device=_named(daemon.text("device", default=usual.device), folder),
         rack=Path(_named(daemon.text("rack"), folder)) if "rack" in daemon else None,
         data_dir=folder / daemon.text("data_dir") if "data_dir" in daemon else None,
+        store=daemon.text("store", default=usual.store),
         host=daemon.text("host", default=usual.host),
         port=_port(daemon) if "port" in daemon else usual.port,
         client_certificates=daemon.flag("client_certificates", default=usual.client_certificates),

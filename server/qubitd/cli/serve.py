@@ -52,6 +52,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data-dir", type=Path, metavar="DIR", help="where jobs are kept (a directory of the user's state)"
     )
+    parser.add_argument(
+        "--store",
+        metavar="URL",
+        help="PostgreSQL database that keeps the jobs, postgresql://USER@HOST:PORT/DATABASE (a file in --data-dir)",
+    )
     parser.add_argument("--log-level", choices=LEVELS, help=f"what is logged to stderr ({usual.log_level})")
     parser.add_argument("--log-form", choices=FORMS, help=f"lines for people, or of JSON ({usual.log_form})")
     parser.add_argument(
@@ -86,6 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
         data_dir=data_dir,
         host=config.host,
         port=config.port,
+        store=config.store,
         wants_certificates=config.client_certificates,
         metrics_port=config.metrics_port,
         supervisor=find_supervisor(),

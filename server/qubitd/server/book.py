@@ -8,7 +8,6 @@ and then those who watch the job are woken.
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -17,7 +16,7 @@ from qubitd.core.errors import Problem
 from qubitd.core.job import JobStatus
 from qubitd.server.announcer import Announcer
 from qubitd.server.clocks import Clocks
-from qubitd.server.errors import BookDisagreesError, StaleWriteError
+from qubitd.server.errors import BookDisagreesError, ImpossibleWriteError, StaleWriteError
 from qubitd.server.events import Dated
 from qubitd.server.failpoints import failpoint
 from qubitd.server.lifecycle import Lifecycle, Trigger
@@ -238,7 +237,7 @@ class JobBook:
         if error is None:
             self._announcer.announce(job_id)
             self._announcer.announce(jobs_of(owner))
-        elif isinstance(error, StaleWriteError | sqlite3.IntegrityError):
+        elif isinstance(error, StaleWriteError | ImpossibleWriteError):
             self._on_disagreement(BookDisagreesError(job_id=job_id, cause=str(error)))
 
 

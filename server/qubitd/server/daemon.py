@@ -44,7 +44,7 @@ from qubitd.server.serving import Front, check_port, open_front
 from qubitd.server.sessions.book import SessionBook
 from qubitd.server.simulator import Simulator
 from qubitd.server.slots import SlotBook
-from qubitd.server.store.sqlite_store import SqliteStore
+from qubitd.server.store.opening import open_store
 from qubitd.server.store.store import Store
 from qubitd.server.supervisor import Supervisor, unsupervised
 from qubitd.server.toolchain import Toolchain
@@ -73,10 +73,13 @@ class DaemonSettings:
     rack: Callable[[], AbstractContextManager[RunningRack]]
     """Gives the rack for as long as it is needed, and starts what has to run for it."""
     data_dir: Path
+    """Its own: jobs, unless they are in `store`; uploads, accounts."""
     host: str
     """An address of this machine; any but loopback needs certificates and accounts."""
     port: int
     """0 for any free one."""
+    store: str = ""
+    """Address of the PostgreSQL database that keeps jobs; empty for one in the data directory."""
     wants_certificates: bool = False
     """Whether every caller must come with a certificate of the lab's authority."""
     metrics_port: int | None = None
@@ -102,7 +105,7 @@ async def run_daemon(settings: DaemonSettings, *, stop: asyncio.Event, on_servin
     with locked(settings.data_dir):
         broken: asyncio.Future[StoreError] = asyncio.get_running_loop().create_future()
         outlets = Outlets(announcer=Announcer(), meters=Meters())
-        async with _store(settings.data_dir, broken, outlets) as store, _rack(settings.rack, outlets) as rack:
+        async with _store(settings, broken, outlets) as store, _rack(settings.rack, outlets) as rack:
             daemon = _Daemon(settings, access, store=store, broken=broken, rack=rack, outlets=outlets)
             await daemon.serve(stop, on_serving)
 
@@ -116,13 +119,15 @@ class Outlets:
 
 
 @asynccontextmanager
-async def _store(directory: Path, broken: asyncio.Future[StoreError], outlets: Outlets) -> AsyncGenerator[Store]:
+async def _store(
+    settings: DaemonSettings, broken: asyncio.Future[StoreError], outlets: Outlets
+) -> AsyncGenerator[Store]:
     loop = asyncio.get_running_loop()
 
     def tell(error: StoreError) -> None:
         loop.call_soon_threadsafe(_tell, broken, error)
 
-    store = SqliteStore(directory, on_broken=tell, meters=outlets.meters)
+    store = open_store(settings.store, settings.data_dir, on_broken=tell, meters=outlets.meters)
     try:
         yield store
     finally:

@@ -96,7 +96,8 @@ class Engine:
         self._sessions.load([(entry.terms.session_id, entry.status) for entry in entries])
         writes = []
         for job, entry in zip(alive, entries, strict=True):
-            move = interrupted(entry, self._store.jobs.chunks(entry.number))
+            kept = self._store.jobs.chunks(entry.number) if entry.status is JobStatus.RUNNING else ()
+            move = interrupted(entry, kept)
             if move is not None:
                 writes.append(self._book.move(entry, move))
                 if entry.status is JobStatus.QUEUED:

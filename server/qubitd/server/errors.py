@@ -186,6 +186,25 @@ class StoreBrokenError(StoreError):
         )
 
 
+class DatabaseLostError(StoreBrokenError):
+    """The database server does not answer any more. Nothing is accepted after that."""
+
+    def __init__(self, *, place: str, cause: str) -> None:
+        self.path = Path(place)
+        StoreError.__init__(
+            self,
+            f"the PostgreSQL database {place} is lost ({cause}); nothing was accepted after that. Once the server "
+            f"answers again, start the daemon again: it goes on from what the database holds",
+        )
+
+
+class ImpossibleWriteError(StoreError):
+    """The database itself said no to a write, since it would break a rule of the tables."""
+
+    def __init__(self, *, cause: str) -> None:
+        super().__init__(f"the database refused a write: {cause}")
+
+
 class DiskFullError(StoreError):
     """A job was not taken because the disk has too little room for it and its result."""
 
@@ -260,7 +279,7 @@ class StoreTooNewError(StoreError):
         self.known = known
         super().__init__(
             f"{path} has schema version {found}, this version of qubitd knows up to {known}; "
-            f"start the newer qubitd, or give another --data-dir"
+            f"start the newer qubitd, or give another store (--data-dir or --store)"
         )
 
 

@@ -9,9 +9,10 @@ asked.
 from __future__ import annotations
 
 import sqlite3
+from functools import partial
 from pathlib import Path
 
-from qubitd.server.errors import StoreCorruptError, StoreError
+from qubitd.server.errors import StoreBrokenError, StoreCorruptError, StoreError
 from qubitd.server.store.database import Database, Engine
 
 _PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "journal_size_limit = 67108864")
@@ -71,4 +72,12 @@ def sqlite_engine(path: Path) -> Engine:
         begin=lambda connection: connection.execute("BEGIN IMMEDIATE"),
         failures=(sqlite3.Error, OSError),
         constraints=(sqlite3.IntegrityError,),
+        broken=lambda cause: StoreBrokenError(path=path, cause=cause),
+        unopened=partial(_unopened, path),
     )
+
+
+def _unopened(path: Path, error: Exception) -> StoreError:
+    if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
+        return StoreCorruptError(path=path, what=str(error))
+    return StoreError(f"{path} cannot be opened: {error}; check the file and its directory's permissions")

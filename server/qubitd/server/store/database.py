@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from qubitd.core.errors import QubitdError
+from qubitd.server.errors import StoreBrokenError, StoreError
 
 
 class Rows(Protocol):
@@ -75,6 +76,10 @@ class Engine:
     """Errors that end all writing."""
     constraints: tuple[type[Exception], ...]
     """Errors of the database that say no to one statement."""
+    broken: Callable[[str], StoreBrokenError]
+    """Says that writing ended, given the cause."""
+    unopened: Callable[[Exception], StoreError]
+    """Says that it cannot be opened, given what was raised."""
 
     @property
     def refusals(self) -> tuple[type[Exception], ...]:

@@ -7,20 +7,39 @@ watcher's cursor and the audit's chain rely on. Group commit makes up for it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, cast
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from qubitd.server.errors import StoreError
+from qubitd.server.errors import DatabaseLostError, StoreBrokenError, StoreError
 from qubitd.server.store.database import Database, Engine, Rows
 
 OLDEST = 15
 """Lowest major version of PostgreSQL."""
-_TAKE_TURN = "SELECT pg_advisory_xact_lock(29045, hashtext(current_schema()))"
-"""The lock that a writer holds until its commit; a store is a schema."""
+_TURN, _DAEMON = 29045, 29046
+"""Kinds of advisory locks; a store is a schema, whose name tells its own from others."""
+_BEGIN = f"BEGIN; SELECT pg_advisory_xact_lock({_TURN}, hashtext(current_schema()))"
+_BE_ALONE = f"SELECT pg_advisory_lock({_DAEMON}, hashtext(current_schema()))"
 _NEEDED = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
+_LINK: Mapping[str, Any] = {
+    "application_name": "qubitd",
+    "connect_timeout": 10,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+}
+"""A server that is gone is noticed within some 15 s, unless the address says otherwise."""
+_SESSION = (
+    "SET synchronous_commit = on",
+    # So that the server notices within as long that we are gone, and gives our locks to another.
+    "SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3",
+    # A daemon that is stopped in the middle of a commit must not hold up the others of its group for ever.
+    "SET idle_in_transaction_session_timeout = '15s'",
+)
 
 
 class PostgresConnection:
@@ -32,13 +51,18 @@ class PostgresConnection:
         Raises:
             StoreError: nothing answers there, or it is too old.
         """
+        self.place = place_of(url)
         try:
-            self._inner: psycopg.Connection[Any] = psycopg.connect(url, autocommit=True)
-        except psycopg.OperationalError as error:
-            raise StoreError(f"PostgreSQL does not answer: {error}; check the address after --store") from error
+            linked = make_conninfo(url, **{key: value for key, value in _LINK.items() if f"{key}=" not in url})
+            self._inner: psycopg.Connection[Any] = psycopg.connect(linked, autocommit=True)
+        except psycopg.Error as error:
+            raise StoreError(
+                f"PostgreSQL does not answer at {self.place}: {str(error).strip()}; check the address after --store"
+            ) from error
         try:
             check_version(self._inner.info.server_version)
-            self._inner.execute("SET synchronous_commit = on")
+            for setting in _SESSION:
+                self._inner.execute(cast(Any, setting))
             if read_only:
                 self._inner.execute("SET default_transaction_read_only = on")
         except BaseException:
@@ -63,9 +87,78 @@ class PostgresConnection:
         """Run several statements as they are."""
         self._inner.execute(cast(Any, text))
 
+    def stream(self, sql: str) -> Iterator[tuple[Any, ...]]:
+        """Give the rows of a statement without holding them all; in a transaction."""
+        with self._inner.cursor(name="rows") as cursor:
+            yield from cursor.execute(cast(Any, sql))
+
+    def be_alone(self) -> None:
+        """Let no other daemon work on this store while we are connected.
+
+        Raises:
+            StoreError: one does already.
+        """
+        self.script("SET lock_timeout = '5s'")
+        try:
+            self.script(_BE_ALONE)
+        except psycopg.errors.LockNotAvailable:
+            raise StoreError(
+                f"another daemon works on the database {self.place}; stop that one, or give another address with "
+                "--store: a schema of its own is enough (options=-csearch_path%3DNAME)"
+            ) from None
+        self.script("SET lock_timeout = 0")
+
     def close(self) -> None:
         """Hang up; what was not committed is undone."""
         self._inner.close()
+
+
+class PostgresReader(PostgresConnection):
+    """A read-only connection that says so when the server is lost."""
+
+    def __init__(self, url: str, *, on_lost: Callable[[StoreBrokenError], None]) -> None:
+        """Connect.
+
+        Raises:
+            StoreError: as for any connection.
+        """
+        super().__init__(url, read_only=True)
+        self._on_lost = on_lost
+
+    def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = (), /) -> Rows:
+        """Run one statement.
+
+        Raises:
+            DatabaseLostError: the server does not answer any more.
+        """
+        try:
+            return super().execute(sql, parameters)
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            lost = DatabaseLostError(place=self.place, cause=first_line(error))
+            self._on_lost(lost)
+            raise lost from error
+
+
+def place_of(url: str) -> str:
+    """Say where a database is, without its password.
+
+    Raises:
+        StoreError: it is no address.
+    """
+    try:
+        parts = conninfo_to_dict(url)
+    except psycopg.Error as error:
+        raise StoreError(
+            f"the address of the store cannot be read: {first_line(error)}; write it as "
+            "postgresql://USER@HOST:PORT/DATABASE"
+        ) from error
+    host, port = parts.get("host", ""), parts.get("port")
+    return f"{parts.get('dbname', '')} at {host or 'this machine'}{f':{port}' if port else ''}"
+
+
+def first_line(error: BaseException) -> str:
+    """Give what an error of the server says first."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
 @lru_cache(maxsize=512)
@@ -103,14 +196,15 @@ def assert_durable(connection: Database) -> None:
 
 def postgres_engine(url: str) -> Engine:
     """How the writer deals with PostgreSQL."""
+    place = place_of(url)
     return Engine(
         open_writer=lambda: PostgresConnection(url, read_only=False),
         assert_durable=assert_durable,
-        begin=_begin,
+        begin=lambda connection: connection.execute(_BEGIN),
         failures=(psycopg.Error, OSError),
         constraints=(psycopg.IntegrityError,),
+        broken=lambda cause: DatabaseLostError(place=place, cause=cause.strip().partition("\n")[0]),
+        unopened=lambda error: StoreError(
+            f"the database {place} cannot be used: {first_line(error)}; the user of the address must own its schema"
+        ),
     )
-
-
-def _begin(connection: Database) -> None:
-    connection.execute(f"BEGIN; {_TAKE_TURN}")

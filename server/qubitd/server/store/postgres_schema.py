@@ -40,7 +40,7 @@ def in_postgres(step: str) -> str:
     return step
 
 
-def migrate(connection: PostgresConnection, *, url: str, steps: tuple[str, ...] = MIGRATIONS) -> None:
+def migrate(connection: PostgresConnection, *, steps: tuple[str, ...] = MIGRATIONS) -> None:
     """Bring a store up to date, in one transaction that one daemon of a group does.
 
     Raises:
@@ -53,7 +53,7 @@ def migrate(connection: PostgresConnection, *, url: str, steps: tuple[str, ...] 
     version = int(connection.execute("SELECT steps FROM meta").fetchone()[0])
     if version > len(steps):
         connection.execute("ROLLBACK")
-        raise StoreTooNewError(path=Path(url), found=version, known=len(steps))
+        raise StoreTooNewError(path=Path(connection.place), found=version, known=len(steps))
     for step in steps[version:]:
         connection.script(in_postgres(step))
     connection.execute("UPDATE meta SET steps = ?", (len(steps),))

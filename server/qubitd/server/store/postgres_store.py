@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
-from pathlib import Path
 from typing import TypeVar, cast
 
 from qubitd.server.errors import StoreBrokenError
@@ -15,7 +14,7 @@ from qubitd.server.store.database import Database
 from qubitd.server.store.frames import split
 from qubitd.server.store.job_reads import JobReads
 from qubitd.server.store.job_writes import JobWrites
-from qubitd.server.store.postgres import PostgresConnection, postgres_engine
+from qubitd.server.store.postgres import PostgresConnection, PostgresReader, postgres_engine
 from qubitd.server.store.postgres_blobs import BlobRows
 from qubitd.server.store.postgres_schema import migrate
 from qubitd.server.store.revisions import RevisionReads, RevisionWrites
@@ -36,24 +35,36 @@ class PostgresStore:
         *,
         on_broken: Callable[[StoreBrokenError], None] | None = None,
         meters: Meters | None = None,
+        alone: bool = False,
     ) -> None:
         """Connect, check and migrate.
 
+        Args:
+            url: where the database is.
+            on_broken: told from any thread, maybe more than once, that nothing can be written or read any more.
+            meters: that are told of commits.
+            alone: whether no other daemon may work on it.
+
         Raises:
             StoreTooNewError: a newer version wrote it.
-            StoreError: it does not answer, is too old, or commits would not be durable.
+            StoreError: it does not answer, is too old, commits would not be durable, or we would not be alone.
         """
         self._url = url
+        self._alone = alone
+        on_broken = on_broken or (lambda _: None)
         self._blobs = BlobRows()
         self._writer = Writer(
-            Path("PostgreSQL"),
             engine=postgres_engine(url),
             prepare=self._prepare,
-            on_broken=on_broken or (lambda _: None),
+            on_broken=on_broken,
             meters=meters or Meters(),
         )
-        self._connection = PostgresConnection(url, read_only=True)
-        self._blob_connection = PostgresConnection(url, read_only=True)
+        try:
+            self._connection = PostgresReader(url, on_lost=on_broken)
+            self._blob_connection = PostgresReader(url, on_lost=on_broken)
+        except BaseException:
+            self._writer.close()
+            raise
         self._blob_lock = threading.Lock()
         self.jobs = JobReads(self._connection)
         self.sessions = SessionReads(self._connection)
@@ -102,7 +113,10 @@ class PostgresStore:
         self._blob_connection.close()
 
     def _prepare(self, connection: Database) -> Writes:
-        migrate(cast(PostgresConnection, connection), url=self._url)
+        postgres = cast(PostgresConnection, connection)
+        if self._alone:
+            postgres.be_alone()
+        migrate(postgres)
         audit = AuditWrites(connection)
         return Writes(
             jobs=JobWrites(connection, self._blobs, audit),

@@ -55,7 +55,6 @@ class SqliteStore:
         self.path = directory / DATABASE
         self._folder = BlobFolder(directory / BLOBS)
         self._writer = Writer(
-            self.path,
             engine=sqlite_engine(self.path),
             prepare=self._prepare,
             on_broken=on_broken or _nobody_told,

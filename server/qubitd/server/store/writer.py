@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import logging
 import queue
-import sqlite3
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from qubitd.core.errors import QubitdError
-from qubitd.server.errors import StoreBrokenError, StoreCorruptError, StoreError
+from qubitd.server.errors import ImpossibleWriteError, StoreBrokenError
 from qubitd.server.failpoints import failpoint
 from qubitd.server.meters import Meters
 from qubitd.server.store.database import Database, Engine
@@ -49,7 +47,6 @@ class Writer(Generic[State]):
 
     def __init__(
         self,
-        path: Path,
         *,
         engine: Engine,
         prepare: Callable[[Database], State],
@@ -61,7 +58,6 @@ class Writer(Generic[State]):
         Raises:
             QubitdError: whatever `prepare` found.
         """
-        self._path = path
         self._engine = engine
         self._prepare = prepare
         self._on_broken = on_broken
@@ -91,7 +87,7 @@ class Writer(Generic[State]):
         try:
             connection, state = self._open()
         except self._engine.opening as error:
-            self._opened.set_exception(_as_store_error(self._path, error))
+            self._opened.set_exception(self._refusal(error))
             return
         self._opened.set_result(None)
         try:
@@ -140,16 +136,23 @@ class Writer(Generic[State]):
             batch.append(command)
         return batch, False
 
+    def _refusal(self, error: Exception) -> QubitdError:
+        if isinstance(error, QubitdError):
+            return error
+        refusal = self._engine.unopened(error)
+        refusal.__cause__ = error
+        return refusal
+
     def _break(self, batch: list[_Command[State]], cause: str) -> None:
-        self._broken = StoreBrokenError(path=self._path, cause=cause)
-        _log.critical("the store cannot be written", extra={"path": str(self._path), "cause": cause})
+        self._broken = self._engine.broken(cause)
+        _log.critical("the store cannot be written", extra={"path": str(self._broken.path), "cause": cause})
         self._on_broken(self._broken)
         for command in batch:
             if not command.future.done():
                 command.future.set_exception(self._broken)
 
     def _refuse_rest(self) -> None:
-        self._broken = self._broken or StoreBrokenError(path=self._path, cause="the store is closed")
+        self._broken = self._broken or self._engine.broken("the store is closed")
         while True:
             try:
                 command = self._commands.get_nowait()
@@ -172,7 +175,8 @@ def _commit(engine: Engine, connection: Database, state: State, batch: list[_Com
             written.append(_Written(future=command.future, result=command.run(state)))
         except engine.refusals as error:
             connection.execute("ROLLBACK TO command")
-            refused.append((command.future, error))
+            is_ours = isinstance(error, QubitdError)
+            refused.append((command.future, error if is_ours else ImpossibleWriteError(cause=str(error))))
         connection.execute("RELEASE command")
     failpoint("commit.before")
     connection.execute("COMMIT")
@@ -180,15 +184,3 @@ def _commit(engine: Engine, connection: Database, state: State, batch: list[_Com
     for future, refusal in refused:
         future.set_exception(refusal)
     return written
-
-
-def _as_store_error(path: Path, error: Exception) -> QubitdError:
-    if isinstance(error, QubitdError):
-        return error
-    wrapped: StoreError
-    if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
-        wrapped = StoreCorruptError(path=path, what=str(error))
-    else:
-        wrapped = StoreError(f"{path} cannot be opened: {error}; check the file and its directory's permissions")
-    wrapped.__cause__ = error
-    return wrapped
