@@ -105,6 +105,8 @@ def test_averages_of_iq_points_can_be_asked_for(kind: Any) -> None:
         ({"init_qubits": False}, "option init_qubits: is False; each shot begins with a reset here; leave it True"),
         ({"tags": "one"}, "option tags: is 'one'; give a list of texts"),
         ({"tags": ["ok", 1]}, "option tags: is ['ok', 1]; each tag is a text of 1 to 128 bytes"),
+        ({"equivalent_backends": "b"}, "option equivalent_backends: is 'b'; give a list of names of backends"),
+        ({"equivalent_backends": [""]}, "option equivalent_backends: is ['']; give at most 8 names of backends"),
         ({"job_tags": [""]}, "option job_tags: is ['']; each tag is a text of 1 to 128 bytes"),
         ({"tags": ["a"] * 20, "job_tags": ["b"] * 13}, "options tags and job_tags: together are 33; the limit is 32"),
     ],

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18qubitd/v1/backends.proto\x12\tqubitd.v1\"\x15\n\x13\x42\x61\x63kendsListRequest\"T\n\x14\x42\x61\x63kendsListResponse\x12\r\n\x05names\x18\x01 \x03(\t\x12\x16\n\x0eserver_version\x18\x02 \x01(\t\x12\x15\n\rwire_versions\x18\x03 \x03(\r\"4\n\x12\x42\x61\x63kendsGetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x03\":\n\x13\x42\x61\x63kendsGetResponse\x12#\n\x07\x62\x61\x63kend\x18\x01 \x01(\x0b\x32\x12.qubitd.v1.Backend\"$\n\x14\x42\x61\x63kendsWatchRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"<\n\x15\x42\x61\x63kendsWatchResponse\x12#\n\x07\x62\x61\x63kend\x18\x01 \x01(\x0b\x32\x12.qubitd.v1.Backend\"\xfb\x02\n\x07\x42\x61\x63kend\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12\x18\n\x10revision_time_ns\x18\x04 \x01(\x03\x12 \n\x06qubits\x18\x05 \x03(\x0b\x32\x10.qubitd.v1.Qubit\x12!\n\x08\x63ouplers\x18\x06 \x03(\x0b\x32\x0f.qubitd.v1.Pair\x12(\n\x05gates\x18\x07 \x03(\x0b\x32\x19.qubitd.v1.GateProperties\x12,\n\nsignatures\x18\x08 \x03(\x0b\x32\x18.qubitd.v1.GateSignature\x12!\n\x06limits\x18\t \x01(\x0b\x32\x11.qubitd.v1.Limits\x12\n\n\x02\x64t\x18\n \x01(\x01\x12\x13\n\x0boperational\x18\x0b \x01(\x08\x12\x16\n\x0eserver_version\x18\x0c \x01(\t\x12\x11\n\tsimulated\x18\r \x01(\x08\x12\x15\n\rwire_versions\x18\x0e \x03(\r\"k\n\x05Qubit\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x02t1\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x0f\n\x02t2\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x16\n\tfrequency\x18\x04 \x01(\x01H\x02\x88\x01\x01\x42\x05\n\x03_t1B\x05\n\x03_t2B\x0c\n\n_frequency\"%\n\x04Pair\x12\r\n\x05\x66irst\x18\x01 \x01(\r\x12\x0e\n\x06second\x18\x02 \x01(\r\"p\n\x0eGateProperties\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06qubits\x18\x02 \x03(\r\x12\x15\n\x08\x64uration\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\x05\x65rror\x18\x04 \x01(\x01H\x01\x88\x01\x01\x42\x0b\n\t_durationB\x08\n\x06_error\"k\n\rGateSignature\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nnum_qubits\x18\x02 \x01(\r\x12\x0e\n\x06\x61ngles\x18\x03 \x03(\t\x12\x12\n\ndefinition\x18\x04 \x01(\t\x12\x14\n\x0c\x65quivalences\x18\x05 \x03(\t\"a\n\x06Limits\x12\x11\n\tmax_shots\x18\x01 \x01(\r\x12\x14\n\x0cmax_circuits\x18\x02 \x01(\r\x12\x17\n\x0fmax_total_shots\x18\x03 \x01(\x04\x12\x15\n\rmax_job_bytes\x18\x04 \x01(\x04\x32\xe7\x01\n\x08\x42\x61\x63kends\x12G\n\x04List\x12\x1e.qubitd.v1.BackendsListRequest\x1a\x1f.qubitd.v1.BackendsListResponse\x12\x44\n\x03Get\x12\x1d.qubitd.v1.BackendsGetRequest\x1a\x1e.qubitd.v1.BackendsGetResponse\x12L\n\x05Watch\x12\x1f.qubitd.v1.BackendsWatchRequest\x1a .qubitd.v1.BackendsWatchResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18qubitd/v1/backends.proto\x12\tqubitd.v1\"\x15\n\x13\x42\x61\x63kendsListRequest\"\x83\x01\n\x14\x42\x61\x63kendsListResponse\x12\r\n\x05names\x18\x01 \x03(\t\x12\x16\n\x0eserver_version\x18\x02 \x01(\t\x12\x15\n\rwire_versions\x18\x03 \x03(\r\x12-\n\tstandings\x18\x04 \x03(\x0b\x32\x1a.qubitd.v1.BackendStanding\"P\n\x0f\x42\x61\x63kendStanding\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06online\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x04 \x01(\t\"4\n\x12\x42\x61\x63kendsGetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x03\":\n\x13\x42\x61\x63kendsGetResponse\x12#\n\x07\x62\x61\x63kend\x18\x01 \x01(\x0b\x32\x12.qubitd.v1.Backend\"$\n\x14\x42\x61\x63kendsWatchRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"<\n\x15\x42\x61\x63kendsWatchResponse\x12#\n\x07\x62\x61\x63kend\x18\x01 \x01(\x0b\x32\x12.qubitd.v1.Backend\"\x8c\x03\n\x07\x42\x61\x63kend\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12\x18\n\x10revision_time_ns\x18\x04 \x01(\x03\x12 \n\x06qubits\x18\x05 \x03(\x0b\x32\x10.qubitd.v1.Qubit\x12!\n\x08\x63ouplers\x18\x06 \x03(\x0b\x32\x0f.qubitd.v1.Pair\x12(\n\x05gates\x18\x07 \x03(\x0b\x32\x19.qubitd.v1.GateProperties\x12,\n\nsignatures\x18\x08 \x03(\x0b\x32\x18.qubitd.v1.GateSignature\x12!\n\x06limits\x18\t \x01(\x0b\x32\x11.qubitd.v1.Limits\x12\n\n\x02\x64t\x18\n \x01(\x01\x12\x13\n\x0boperational\x18\x0b \x01(\x08\x12\x16\n\x0eserver_version\x18\x0c \x01(\t\x12\x11\n\tsimulated\x18\r \x01(\x08\x12\x15\n\rwire_versions\x18\x0e \x03(\r\x12\x0f\n\x07trouble\x18\x0f \x01(\t\"k\n\x05Qubit\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x02t1\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x0f\n\x02t2\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x16\n\tfrequency\x18\x04 \x01(\x01H\x02\x88\x01\x01\x42\x05\n\x03_t1B\x05\n\x03_t2B\x0c\n\n_frequency\"%\n\x04Pair\x12\r\n\x05\x66irst\x18\x01 \x01(\r\x12\x0e\n\x06second\x18\x02 \x01(\r\"p\n\x0eGateProperties\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06qubits\x18\x02 \x03(\r\x12\x15\n\x08\x64uration\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\x05\x65rror\x18\x04 \x01(\x01H\x01\x88\x01\x01\x42\x0b\n\t_durationB\x08\n\x06_error\"k\n\rGateSignature\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nnum_qubits\x18\x02 \x01(\r\x12\x0e\n\x06\x61ngles\x18\x03 \x03(\t\x12\x12\n\ndefinition\x18\x04 \x01(\t\x12\x14\n\x0c\x65quivalences\x18\x05 \x03(\t\"a\n\x06Limits\x12\x11\n\tmax_shots\x18\x01 \x01(\r\x12\x14\n\x0cmax_circuits\x18\x02 \x01(\r\x12\x17\n\x0fmax_total_shots\x18\x03 \x01(\x04\x12\x15\n\rmax_job_bytes\x18\x04 \x01(\x04\x32\xe7\x01\n\x08\x42\x61\x63kends\x12G\n\x04List\x12\x1e.qubitd.v1.BackendsListRequest\x1a\x1f.qubitd.v1.BackendsListResponse\x12\x44\n\x03Get\x12\x1d.qubitd.v1.BackendsGetRequest\x1a\x1e.qubitd.v1.BackendsGetResponse\x12L\n\x05Watch\x12\x1f.qubitd.v1.BackendsWatchRequest\x1a .qubitd.v1.BackendsWatchResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,28 +33,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_BACKENDSLISTREQUEST']._serialized_start=39
   _globals['_BACKENDSLISTREQUEST']._serialized_end=60
-  _globals['_BACKENDSLISTRESPONSE']._serialized_start=62
-  _globals['_BACKENDSLISTRESPONSE']._serialized_end=146
-  _globals['_BACKENDSGETREQUEST']._serialized_start=148
-  _globals['_BACKENDSGETREQUEST']._serialized_end=200
-  _globals['_BACKENDSGETRESPONSE']._serialized_start=202
-  _globals['_BACKENDSGETRESPONSE']._serialized_end=260
-  _globals['_BACKENDSWATCHREQUEST']._serialized_start=262
-  _globals['_BACKENDSWATCHREQUEST']._serialized_end=298
-  _globals['_BACKENDSWATCHRESPONSE']._serialized_start=300
-  _globals['_BACKENDSWATCHRESPONSE']._serialized_end=360
-  _globals['_BACKEND']._serialized_start=363
-  _globals['_BACKEND']._serialized_end=742
-  _globals['_QUBIT']._serialized_start=744
-  _globals['_QUBIT']._serialized_end=851
-  _globals['_PAIR']._serialized_start=853
-  _globals['_PAIR']._serialized_end=890
-  _globals['_GATEPROPERTIES']._serialized_start=892
-  _globals['_GATEPROPERTIES']._serialized_end=1004
-  _globals['_GATESIGNATURE']._serialized_start=1006
-  _globals['_GATESIGNATURE']._serialized_end=1113
-  _globals['_LIMITS']._serialized_start=1115
-  _globals['_LIMITS']._serialized_end=1212
-  _globals['_BACKENDS']._serialized_start=1215
-  _globals['_BACKENDS']._serialized_end=1446
+  _globals['_BACKENDSLISTRESPONSE']._serialized_start=63
+  _globals['_BACKENDSLISTRESPONSE']._serialized_end=194
+  _globals['_BACKENDSTANDING']._serialized_start=196
+  _globals['_BACKENDSTANDING']._serialized_end=276
+  _globals['_BACKENDSGETREQUEST']._serialized_start=278
+  _globals['_BACKENDSGETREQUEST']._serialized_end=330
+  _globals['_BACKENDSGETRESPONSE']._serialized_start=332
+  _globals['_BACKENDSGETRESPONSE']._serialized_end=390
+  _globals['_BACKENDSWATCHREQUEST']._serialized_start=392
+  _globals['_BACKENDSWATCHREQUEST']._serialized_end=428
+  _globals['_BACKENDSWATCHRESPONSE']._serialized_start=430
+  _globals['_BACKENDSWATCHRESPONSE']._serialized_end=490
+  _globals['_BACKEND']._serialized_start=493
+  _globals['_BACKEND']._serialized_end=889
+  _globals['_QUBIT']._serialized_start=891
+  _globals['_QUBIT']._serialized_end=998
+  _globals['_PAIR']._serialized_start=1000
+  _globals['_PAIR']._serialized_end=1037
+  _globals['_GATEPROPERTIES']._serialized_start=1039
+  _globals['_GATEPROPERTIES']._serialized_end=1151
+  _globals['_GATESIGNATURE']._serialized_start=1153
+  _globals['_GATESIGNATURE']._serialized_end=1260
+  _globals['_LIMITS']._serialized_start=1262
+  _globals['_LIMITS']._serialized_end=1359
+  _globals['_BACKENDS']._serialized_start=1362
+  _globals['_BACKENDS']._serialized_end=1593
 # @@protoc_insertion_point(module_scope)

@@ -32,13 +32,14 @@ Global___BackendsListRequest: typing_extensions.TypeAlias = BackendsListRequest
 
 @typing.final
 class BackendsListResponse(google.protobuf.message.Message):
-    """The backends of a daemon."""
+    """The backends of a daemon, or of all that share its store."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     NAMES_FIELD_NUMBER: builtins.int
     SERVER_VERSION_FIELD_NUMBER: builtins.int
     WIRE_VERSIONS_FIELD_NUMBER: builtins.int
+    STANDINGS_FIELD_NUMBER: builtins.int
     server_version: builtins.str
     """Version of the daemon, such as `0.1.0`."""
     @property
@@ -49,16 +50,51 @@ class BackendsListResponse(google.protobuf.message.Message):
     def wire_versions(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
         """Versions of the circuit columns that the daemon takes; this one is 2."""
 
+    @property
+    def standings(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___BackendStanding]:
+        """How each of them stands, in the order of the names."""
+
     def __init__(
         self,
         *,
         names: collections.abc.Iterable[builtins.str] | None = ...,
         server_version: builtins.str = ...,
         wire_versions: collections.abc.Iterable[builtins.int] | None = ...,
+        standings: collections.abc.Iterable[Global___BackendStanding] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["names", b"names", "server_version", b"server_version", "wire_versions", b"wire_versions"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["names", b"names", "server_version", b"server_version", "standings", b"standings", "wire_versions", b"wire_versions"]) -> None: ...
 
 Global___BackendsListResponse: typing_extensions.TypeAlias = BackendsListResponse
+
+@typing.final
+class BackendStanding(google.protobuf.message.Message):
+    """How a backend stands."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    ONLINE_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
+    ADDRESS_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """Name of the backend."""
+    online: builtins.bool
+    """Whether its daemon is there: jobs for one that is not wait until it is."""
+    reason: builtins.str
+    """Why it is not, for people; empty while it is."""
+    address: builtins.str
+    """Where its daemon serves, `host:port`; any daemon of the group takes jobs for it. Empty if there is but one daemon."""
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        online: builtins.bool = ...,
+        reason: builtins.str = ...,
+        address: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["address", b"address", "name", b"name", "online", b"online", "reason", b"reason"]) -> None: ...
+
+Global___BackendStanding: typing_extensions.TypeAlias = BackendStanding
 
 @typing.final
 class BackendsGetRequest(google.protobuf.message.Message):
@@ -162,6 +198,7 @@ class Backend(google.protobuf.message.Message):
     SERVER_VERSION_FIELD_NUMBER: builtins.int
     SIMULATED_FIELD_NUMBER: builtins.int
     WIRE_VERSIONS_FIELD_NUMBER: builtins.int
+    TROUBLE_FIELD_NUMBER: builtins.int
     name: builtins.str
     """The device's name."""
     description: builtins.str
@@ -178,6 +215,8 @@ class Backend(google.protobuf.message.Message):
     """Version of the daemon."""
     simulated: builtins.bool
     """Whether instruments and chip are emulated."""
+    trouble: builtins.str
+    """Why jobs do not run now, for people; empty while operational."""
     @property
     def qubits(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Qubit]:
         """Qubits by index."""
@@ -219,9 +258,10 @@ class Backend(google.protobuf.message.Message):
         server_version: builtins.str = ...,
         simulated: builtins.bool = ...,
         wire_versions: collections.abc.Iterable[builtins.int] | None = ...,
+        trouble: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["limits", b"limits"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["couplers", b"couplers", "description", b"description", "dt", b"dt", "gates", b"gates", "limits", b"limits", "name", b"name", "operational", b"operational", "qubits", b"qubits", "revision", b"revision", "revision_time_ns", b"revision_time_ns", "server_version", b"server_version", "signatures", b"signatures", "simulated", b"simulated", "wire_versions", b"wire_versions"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["couplers", b"couplers", "description", b"description", "dt", b"dt", "gates", b"gates", "limits", b"limits", "name", b"name", "operational", b"operational", "qubits", b"qubits", "revision", b"revision", "revision_time_ns", b"revision_time_ns", "server_version", b"server_version", "signatures", b"signatures", "simulated", b"simulated", "trouble", b"trouble", "wire_versions", b"wire_versions"]) -> None: ...
 
 Global___Backend: typing_extensions.TypeAlias = Backend
 

@@ -57,21 +57,23 @@ class BackendsServicer(object):
     """
 
     def List(self, request, context):
-        """Lists the backends of this daemon. Any user. Errors: none of its own.
+        """Lists the backends of this daemon, and of all daemons that share its store. Any user. Errors: none of its own.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Get(self, request, context):
-        """Describes one backend at a calibration revision. Any user. Errors: NOT_FOUND for an unknown backend or revision.
+        """Describes one backend at a calibration revision. Any user. Errors: NOT_FOUND for an unknown backend or revision;
+        FAILED_PRECONDITION, naming the address, for an older revision of a backend that another daemon serves.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Watch(self, request, context):
-        """Sends the backend's description now and again whenever a new revision is committed, within 100 ms. Any user.
+        """Sends the backend's description now and again whenever a new revision is committed, within 100 ms, and when its daemon
+        goes or comes back, within 5 s. Any user.
         Errors: NOT_FOUND for an unknown backend; UNAVAILABLE when the daemon stops.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -109,13 +109,16 @@ class BackendsStub(typing.Generic[_BackendsListType, _BackendsGetType, _Backends
     ], channel: grpc.aio.Channel) -> None: ...
 
     List: _BackendsListType
-    """Lists the backends of this daemon. Any user. Errors: none of its own."""
+    """Lists the backends of this daemon, and of all daemons that share its store. Any user. Errors: none of its own."""
 
     Get: _BackendsGetType
-    """Describes one backend at a calibration revision. Any user. Errors: NOT_FOUND for an unknown backend or revision."""
+    """Describes one backend at a calibration revision. Any user. Errors: NOT_FOUND for an unknown backend or revision;
+    FAILED_PRECONDITION, naming the address, for an older revision of a backend that another daemon serves.
+    """
 
     Watch: _BackendsWatchType
-    """Sends the backend's description now and again whenever a new revision is committed, within 100 ms. Any user.
+    """Sends the backend's description now and again whenever a new revision is committed, within 100 ms, and when its daemon
+    goes or comes back, within 5 s. Any user.
     Errors: NOT_FOUND for an unknown backend; UNAVAILABLE when the daemon stops.
     """
 
@@ -143,7 +146,7 @@ class BackendsServicer(metaclass=abc.ABCMeta):
         request: qubitd.v1.backends_pb2.BackendsListRequest,
         context: _ServicerContext,
     ) -> typing.Union[qubitd.v1.backends_pb2.BackendsListResponse, collections.abc.Awaitable[qubitd.v1.backends_pb2.BackendsListResponse]]:
-        """Lists the backends of this daemon. Any user. Errors: none of its own."""
+        """Lists the backends of this daemon, and of all daemons that share its store. Any user. Errors: none of its own."""
 
     @abc.abstractmethod
     def Get(
@@ -151,7 +154,9 @@ class BackendsServicer(metaclass=abc.ABCMeta):
         request: qubitd.v1.backends_pb2.BackendsGetRequest,
         context: _ServicerContext,
     ) -> typing.Union[qubitd.v1.backends_pb2.BackendsGetResponse, collections.abc.Awaitable[qubitd.v1.backends_pb2.BackendsGetResponse]]:
-        """Describes one backend at a calibration revision. Any user. Errors: NOT_FOUND for an unknown backend or revision."""
+        """Describes one backend at a calibration revision. Any user. Errors: NOT_FOUND for an unknown backend or revision;
+        FAILED_PRECONDITION, naming the address, for an older revision of a backend that another daemon serves.
+        """
 
     @abc.abstractmethod
     def Watch(
@@ -159,7 +164,8 @@ class BackendsServicer(metaclass=abc.ABCMeta):
         request: qubitd.v1.backends_pb2.BackendsWatchRequest,
         context: _ServicerContext,
     ) -> typing.Union[collections.abc.Iterator[qubitd.v1.backends_pb2.BackendsWatchResponse], collections.abc.AsyncIterator[qubitd.v1.backends_pb2.BackendsWatchResponse]]:
-        """Sends the backend's description now and again whenever a new revision is committed, within 100 ms. Any user.
+        """Sends the backend's description now and again whenever a new revision is committed, within 100 ms, and when its daemon
+        goes or comes back, within 5 s. Any user.
         Errors: NOT_FOUND for an unknown backend; UNAVAILABLE when the daemon stops.
         """
 

@@ -484,6 +484,7 @@ class JobTerms(google.protobuf.message.Message):
     REVISION_POLICY_FIELD_NUMBER: builtins.int
     REVISION_FIELD_NUMBER: builtins.int
     RERUN_ON_INTERRUPT_FIELD_NUMBER: builtins.int
+    EQUIVALENT_BACKENDS_FIELD_NUMBER: builtins.int
     session_id: builtins.str
     """The session that it belongs to; empty for none."""
     slot_id: builtins.str
@@ -498,6 +499,12 @@ class JobTerms(google.protobuf.message.Message):
     """The calibration that its circuits were made for; 0 for the one in force when it is submitted."""
     rerun_on_interrupt: builtins.bool
     """Whether it goes on by itself when the daemon died while it ran, at most three times in all."""
+    @property
+    def equivalent_backends(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Backends that may run it instead if the daemon of its own has been away for a while before it started; each takes it
+        only if it can run it. At most 8; not with a session, a slot or a revision policy other than latest.
+        """
+
     def __init__(
         self,
         *,
@@ -508,8 +515,9 @@ class JobTerms(google.protobuf.message.Message):
         revision_policy: Global___RevisionPolicy.ValueType = ...,
         revision: builtins.int = ...,
         rerun_on_interrupt: builtins.bool = ...,
+        equivalent_backends: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["job_class", b"job_class", "priority", b"priority", "rerun_on_interrupt", b"rerun_on_interrupt", "revision", b"revision", "revision_policy", b"revision_policy", "session_id", b"session_id", "slot_id", b"slot_id"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["equivalent_backends", b"equivalent_backends", "job_class", b"job_class", "priority", b"priority", "rerun_on_interrupt", b"rerun_on_interrupt", "revision", b"revision", "revision_policy", b"revision_policy", "session_id", b"session_id", "slot_id", b"slot_id"]) -> None: ...
 
 Global___JobTerms: typing_extensions.TypeAlias = JobTerms
 
@@ -667,10 +675,11 @@ class Job(google.protobuf.message.Message):
     SESSION_ID_FIELD_NUMBER: builtins.int
     QUEUE_FIELD_NUMBER: builtins.int
     SPENT_FIELD_NUMBER: builtins.int
+    SUBMITTED_TO_FIELD_NUMBER: builtins.int
     job_id: builtins.str
     """Its id."""
     backend: builtins.str
-    """Name of the backend."""
+    """Name of the backend: the one that ran it, once it has started."""
     status: Global___Status.ValueType
     """State."""
     message: builtins.str
@@ -691,6 +700,8 @@ class Job(google.protobuf.message.Message):
     """Instrument time that it used, seconds."""
     session_id: builtins.str
     """The session that it belongs to; empty if there is none."""
+    submitted_to: builtins.str
+    """The backend that it was submitted to, if another one took it over; empty if not."""
     @property
     def tags(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Its tags."""
@@ -731,9 +742,10 @@ class Job(google.protobuf.message.Message):
         session_id: builtins.str = ...,
         queue: Global___QueuePlace | None = ...,
         spent: collections.abc.Iterable[Global___TimeSpent] | None = ...,
+        submitted_to: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["queue", b"queue"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["backend", b"backend", "created_ns", b"created_ns", "instrument_seconds", b"instrument_seconds", "job_id", b"job_id", "last_sequence", b"last_sequence", "message", b"message", "num_circuits", b"num_circuits", "num_programs", b"num_programs", "problems", b"problems", "queue", b"queue", "revision", b"revision", "session_id", b"session_id", "shots", b"shots", "spent", b"spent", "status", b"status", "tags", b"tags", "timeline", b"timeline"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["backend", b"backend", "created_ns", b"created_ns", "instrument_seconds", b"instrument_seconds", "job_id", b"job_id", "last_sequence", b"last_sequence", "message", b"message", "num_circuits", b"num_circuits", "num_programs", b"num_programs", "problems", b"problems", "queue", b"queue", "revision", b"revision", "session_id", b"session_id", "shots", b"shots", "spent", b"spent", "status", b"status", "submitted_to", b"submitted_to", "tags", b"tags", "timeline", b"timeline"]) -> None: ...
 
 Global___Job: typing_extensions.TypeAlias = Job
 

@@ -70,6 +70,8 @@ class BackendInfo:
     """Whether instruments and chip are emulated."""
     wire_versions: tuple[int, ...] = (WIRE_VERSION,)
     """Versions of the circuit columns that the daemon takes."""
+    trouble: str = ""
+    """Why jobs do not run now, for people; empty while operational."""
 
     def wire_problem(self) -> Problem | None:
         """Say why circuits that are written here cannot be read there, if so."""
@@ -83,8 +85,28 @@ class BackendInfo:
         return Problem(where=self.name, what=what)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackendStanding:
+    """How a backend stands."""
+
+    name: str
+    online: bool
+    """Whether its daemon is there: jobs for one that is not wait until it is."""
+    reason: str = ""
+    """Why it is not, for people."""
+    address: str = ""
+    """Where its daemon serves, `host:port`; empty if there is but one daemon."""
+
+
 def backend_info(
-    device: Device, snapshot: Snapshot, *, limits: Limits, operational: bool, simulated: bool, server_version: str
+    device: Device,
+    snapshot: Snapshot,
+    *,
+    limits: Limits,
+    operational: bool,
+    simulated: bool,
+    server_version: str,
+    trouble: str = "",
 ) -> BackendInfo:
     """Describe a device at a revision.
 
@@ -116,6 +138,7 @@ def backend_info(
         operational=operational,
         server_version=server_version,
         simulated=simulated,
+        trouble=trouble,
     )
 
 
@@ -144,6 +167,28 @@ def encode_backend(info: BackendInfo) -> backends_pb2.Backend:
         server_version=info.server_version,
         simulated=info.simulated,
         wire_versions=info.wire_versions,
+        trouble=info.trouble,
+    )
+
+
+def encode_standing(standing: BackendStanding) -> backends_pb2.BackendStanding:
+    """Give the message of how a backend stands."""
+    return backends_pb2.BackendStanding(
+        name=standing.name, online=standing.online, reason=standing.reason, address=standing.address
+    )
+
+
+def decode_standing(message: backends_pb2.BackendStanding) -> BackendStanding:
+    """Read how a backend stands.
+
+    Raises:
+        MalformedMessageError: it has no name.
+    """
+    return BackendStanding(
+        name=check_text(message.name, where="name", least=1, most=MAX_NAME),
+        online=message.online,
+        reason=message.reason,
+        address=message.address,
     )
 
 
@@ -187,6 +232,7 @@ def decode_backend(message: backends_pb2.Backend) -> BackendInfo:
         server_version=message.server_version,
         simulated=message.simulated,
         wire_versions=tuple(message.wire_versions),
+        trouble=message.trouble,
     )
 
 

@@ -88,6 +88,8 @@ class Job:
     """Where it stands, while it is queued."""
     spent: tuple[TimeSpent, ...] = ()
     """Where its time on the rack went, as far as its chunks are durable."""
+    submitted_to: str = ""
+    """The backend that it was submitted to, if another one took it over; empty if not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,6 +171,7 @@ def encode_job(job: Job) -> jobs_pb2.Job:
         spent=[jobs_pb2.TimeSpent(activity=s.activity, seconds=s.seconds) for s in job.spent],
         problems=[encode_problem(problem) for problem in job.problems[:MAX_LISTED_PROBLEMS]],
         session_id=job.session_id,
+        submitted_to=job.submitted_to,
         queue=None if job.queue is None else _encode_place(job.queue),
     )
 
@@ -212,6 +215,7 @@ def decode_job(message: jobs_pb2.Job) -> Job:
             TimeSpent(activity=s.activity, seconds=check_finite(s.seconds, where=s.activity)) for s in message.spent
         ),
         session_id=message.session_id,
+        submitted_to=message.submitted_to,
         queue=_decode_place(message.queue) if message.HasField("queue") else None,
     )
 

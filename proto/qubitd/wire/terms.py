@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from qubitd.v1 import jobs_pb2
 from qubitd.wire.errors import malformed
-from qubitd.wire.parsing import check_text
+from qubitd.wire.parsing import check_count, check_text
 
 MAX_ID = 128
 MAX_PRIORITY = 100
+MAX_EQUIVALENTS = 8
 
 
 class Urgency(enum.Enum):
@@ -50,6 +51,8 @@ class JobTerms:
     """The calibration that its circuits were made for; 0 for the one in force when it is submitted."""
     rerun_on_interrupt: bool = False
     """Whether it goes on by itself when the daemon died while it ran, at most three times in all."""
+    equivalents: tuple[str, ...] = ()
+    """Backends that may run it instead if the daemon of its own has been away for a while before it started."""
 
     @property
     def is_bound(self) -> bool:
@@ -85,6 +88,7 @@ def encode_terms(terms: JobTerms) -> jobs_pb2.JobTerms:
         revision_policy=_POLICIES[terms.revision_policy],
         revision=terms.revision,
         rerun_on_interrupt=terms.rerun_on_interrupt,
+        equivalent_backends=terms.equivalents,
     )
 
 
@@ -107,7 +111,7 @@ def decode_terms(message: jobs_pb2.JobTerms) -> JobTerms:
         raise malformed("priority", f"is {message.priority}; the limits are -{MAX_PRIORITY} and {MAX_PRIORITY}")
     if message.revision < 0:
         raise malformed("revision", f"is {message.revision}; the first is 1, and 0 means the one in force")
-    return JobTerms(
+    terms = JobTerms(
         session_id=check_text(message.session_id, where="session_id", most=MAX_ID),
         slot_id=check_text(message.slot_id, where="slot_id", most=MAX_ID),
         urgency=urgency,
@@ -115,4 +119,18 @@ def decode_terms(message: jobs_pb2.JobTerms) -> JobTerms:
         revision_policy=policy,
         revision=message.revision,
         rerun_on_interrupt=message.rerun_on_interrupt,
+        equivalents=_equivalents(message),
     )
+    if terms.equivalents and terms.is_bound:
+        what = "is given together with a session, a slot or a revision policy, which bind a job to its own backend"
+        raise malformed("equivalent_backends", what)
+    return terms
+
+
+def _equivalents(message: jobs_pb2.JobTerms) -> tuple[str, ...]:
+    where = "equivalent_backends"
+    check_count(len(message.equivalent_backends), where=where, most=MAX_EQUIVALENTS)
+    names = tuple(check_text(name, where=where, least=1, most=MAX_ID) for name in message.equivalent_backends)
+    if len(set(names)) < len(names) or any("\n" in name for name in names):
+        raise malformed(where, f"is {list(names)}; give each name once, without line breaks")
+    return names

@@ -23,7 +23,7 @@ from qubitd.client.errors import (
 from qubitd.client.link import PATIENCE
 from qubitd.client.streams import Stream
 from qubitd.core.plan import JobPlan, ProgramPlan
-from qubitd.wire.backends import BackendInfo, GateSignature, Limits
+from qubitd.wire.backends import BackendInfo, BackendStanding, GateSignature, Limits
 from qubitd.wire.calibrations import HistoryEntry, ParameterChange, Revision, RevisionChange
 from qubitd.wire.jobs import Bookmark, Job, JobEvent, LogLine, Progress, QueuePlace, StageTime, StatusChange, TimeSpent
 from qubitd.wire.lab import InstrumentInfo, LabHealth, LabState
@@ -37,6 +37,7 @@ __all__ = [
     "AddressError",
     "AtExpiry",
     "BackendInfo",
+    "BackendStanding",
     "Bookmark",
     "BusyError",
     "ClientError",

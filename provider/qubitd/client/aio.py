@@ -182,6 +182,7 @@ class AsyncQubitdClient(_Threaded[QubitdClient]):
         await self.close()
 
     backends = _awaited(QubitdClient.backends)
+    standings = _awaited(QubitdClient.standings)
     backend = _awaited(QubitdClient.backend)
     watch_backend = _pushed(QubitdClient.watch_backend)
     submit = _awaited(QubitdClient.submit)

@@ -22,7 +22,7 @@ from qubitd.core.job import JobSpec, JobStatus, ProgramResult
 from qubitd.core.plan import JobPlan
 from qubitd.core.snapshot import Parameter, Snapshot
 from qubitd.v1 import backends_pb2, backends_pb2_grpc, calibrations_pb2, calibrations_pb2_grpc, jobs_pb2, jobs_pb2_grpc
-from qubitd.wire.backends import BackendInfo, decode_backend
+from qubitd.wire.backends import BackendInfo, BackendStanding, decode_backend, decode_standing
 from qubitd.wire.calibrations import (
     HistoryEntry,
     ParameterChange,
@@ -117,6 +117,12 @@ class QubitdClient:
         """Give the names of the daemon's backends, sorted."""
         request = backends_pb2.BackendsListRequest()
         return tuple(self._link.call(self._backends.List, request, doing="listing the backends").names)
+
+    def standings(self) -> tuple[BackendStanding, ...]:
+        """Say of each backend, by name, whether its daemon is there: several daemons may share one queue."""
+        request = backends_pb2.BackendsListRequest()
+        answer = self._link.call(self._backends.List, request, doing="listing the backends")
+        return tuple(decode_standing(standing) for standing in answer.standings)
 
     def backend(self, name: str, revision: int = 0) -> BackendInfo:
         """Describe a backend at a calibration revision, 0 for the one in force."""

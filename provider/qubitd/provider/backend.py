@@ -114,6 +114,11 @@ class QubitdBackend(BackendV2):
         return self._info.operational
 
     @property
+    def trouble(self) -> str:
+        """Why jobs do not run now; empty while they do."""
+        return self._info.trouble
+
+    @property
     def simulated(self) -> bool:
         """Whether instruments and chip are emulated."""
         return self._info.simulated
@@ -227,6 +232,7 @@ class QubitdBackend(BackendV2):
             urgency=Urgency(values["urgency"]) if not terms.session_id else Urgency.NORMAL,
             revision_policy=RevisionPolicy(values["revision_policy"]),
             revision=self.revision,
+            equivalents=tuple(values["equivalent_backends"]),
         )
         with self._refusals():
             job_id = self._client.submit(spec, self.name, terms=asked)

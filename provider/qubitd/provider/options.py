@@ -19,6 +19,8 @@ from qubitd.core.job import MAX_RESET_ROUNDS, RESET_ROUNDS, Decoupling, InitialR
 MAX_TAGS = 32
 MAX_TAG = 128
 MAX_PRIORITY = 100
+MAX_EQUIVALENTS = 8
+"""Backends that may run a job instead of its own."""
 MAX_ITERATIONS = 1000
 """Highest bound of a while loop."""
 
@@ -68,6 +70,7 @@ def default_options() -> Options:
         priority=0,
         urgency="normal",
         revision_policy="latest",
+        equivalent_backends=(),
     )
 
 
@@ -114,6 +117,7 @@ def check_options(values: Mapping[str, Any], limits: Limits, *, num_circuits: in
     check("priority", 0, lambda value: _whole(value, -MAX_PRIORITY, MAX_PRIORITY))
     check("urgency", Urgency.NORMAL.value, lambda value: _word(value, Urgency))
     check("revision_policy", RevisionPolicy.LATEST.value, lambda value: _word(value, RevisionPolicy))
+    check("equivalent_backends", (), _equivalents)
     problems = [*check.problems, *_together(options, limits, num_circuits)]
     return options, problems
 
@@ -239,6 +243,14 @@ def _tags(value: object) -> tuple[str, ...]:
         raise _RefusedError("give a list of texts")
     if not all(isinstance(tag, str) and 0 < len(tag.encode(errors="replace")) <= MAX_TAG for tag in value):
         raise _RefusedError(f"each tag is a text of 1 to {MAX_TAG} bytes")
+    return tuple(value)
+
+
+def _equivalents(value: object) -> tuple[str, ...]:
+    if isinstance(value, str) or not isinstance(value, (list, tuple)):
+        raise _RefusedError("give a list of names of backends")
+    if len(value) > MAX_EQUIVALENTS or not all(isinstance(name, str) and name for name in value):
+        raise _RefusedError(f"give at most {MAX_EQUIVALENTS} names of backends")
     return tuple(value)
 
 

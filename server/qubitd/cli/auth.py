@@ -1,5 +1,5 @@
-"""`qubitd auth`: accounts, tokens and certificates of a daemon. It reads the files at each call; no restart is needed
-for a token that is added or revoked.
+"""`qubitd auth`: accounts, tokens and certificates of a daemon, or accounts of a group. A daemon looks at them again by
+itself: a token that is added or revoked needs no restart.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import time
 from pathlib import Path
 
 from qubitd.cli.config import state_directory
+from qubitd.cli.ledger import Ledger, open_ledger
 from qubitd.server.access import DIRECTORY
-from qubitd.server.auth.accounts import Account, new_token, read_accounts, token_digest, write_accounts
+from qubitd.server.auth.accounts import Account, new_token, token_digest
 from qubitd.server.auth.certificates import (
     CA_CERTIFICATE,
     issue_client_certificate,
@@ -52,23 +53,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         command.add_argument(
             "--data-dir", type=Path, metavar="DIR", help="of the daemon (that of line5 in the user's state)"
         )
+    for name in ("token", "cert", "list", "revoke"):
+        what.choices[name].add_argument(
+            "--store", metavar="URL", default="", help="PostgreSQL of a group: for all its daemons (for this one alone)"
+        )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Do what was asked."""
     directory = (arguments.data_dir or state_directory() / "line5") / DIRECTORY
-    match arguments.what:
-        case "init":
-            _init(directory, arguments.host)
-        case "token":
-            _token(directory, arguments)
-        case "cert":
-            _certificate(directory, arguments)
-        case "list":
-            _list(directory)
-        case _:
-            write_accounts(directory, read_accounts(directory).without(arguments.name))
-            print(f"{arguments.name} is let in no longer")
+    if arguments.what == "init":
+        _init(directory, arguments.host)
+        return 0
+    with open_ledger(arguments.store, directory) as ledger:
+        match arguments.what:
+            case "token":
+                _token(ledger, arguments)
+            case "cert":
+                _certificate(ledger, directory, arguments)
+            case "list":
+                _list(ledger)
+            case _:
+                ledger.remove(arguments.name)
+                print(f"{arguments.name} is let in no longer")
     return 0
 
 
@@ -82,24 +89,24 @@ def _init(directory: Path, hosts: list[str]) -> None:
     print(f"clients need {directory / CA_CERTIFICATE}: QubitdProvider(address, token, ca=...)")
 
 
-def _token(directory: Path, arguments: argparse.Namespace) -> None:
+def _token(ledger: Ledger, arguments: argparse.Namespace) -> None:
     token = new_token()
     account = _account(arguments, token_sha256=token_digest(token))
-    write_accounts(directory, read_accounts(directory).with_account(account))
+    ledger.put(account)
     print(token)
 
 
-def _certificate(directory: Path, arguments: argparse.Namespace) -> None:
+def _certificate(ledger: Ledger, directory: Path, arguments: argparse.Namespace) -> None:
     made = issue_client_certificate(directory, arguments.name, now=dt.datetime.now(tz=dt.UTC))
-    write_accounts(directory, read_accounts(directory).with_account(_account(arguments, token_sha256="")))
+    ledger.put(_account(arguments, token_sha256=""))
     for suffix, data in (("pem", made.certificate), ("key", made.key)):
         path = arguments.out / f"{arguments.name}.{suffix}"
         write_private(path, data)
         print(path)
 
 
-def _list(directory: Path) -> None:
-    for account in read_accounts(directory).accounts:
+def _list(ledger: Ledger) -> None:
+    for account in ledger.read().accounts:
         by = "token" if account.token_sha256 else "certificate"
         print(f"{account.name:20} {account.role:10} project {account.project:20} {by:11} expires {_until(account)}")
 

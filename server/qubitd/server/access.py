@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
 
-from qubitd.server.auth.accounts import FILE, KnownAccounts
+from qubitd.server.auth.accounts import FILE, Accounts, AccountSource, GroupAccounts, KnownAccounts
 from qubitd.server.auth.certificates import CA_CERTIFICATE, SERVER_CERTIFICATE, SERVER_KEY
 from qubitd.server.auth.errors import CertificateError
 from qubitd.server.serving import check_host, is_loopback
@@ -20,13 +22,17 @@ DIRECTORY = "auth"
 class Access:
     """Who may come in, and whether the port is encrypted."""
 
-    accounts: KnownAccounts | None
+    accounts: AccountSource | None
     """None: everybody on loopback is `local`."""
     credentials: grpc.ServerCredentials | None
     """None for a plain port."""
+    authority: bytes | None = None
+    """The lab's, in PEM form; None if there is none here."""
 
 
-def find_access(data_dir: Path, *, host: str, wants_certificates: bool) -> Access:
+def find_access(
+    data_dir: Path, *, host: str, wants_certificates: bool, shared: Callable[[], Accounts] | None = None
+) -> Access:
     """Look at what there is.
 
     Loopback is plain, and asks for tokens once there are accounts; everything else is TLS and asks for them always.
@@ -35,23 +41,29 @@ def find_access(data_dir: Path, *, host: str, wants_certificates: bool) -> Acces
         data_dir: the daemon's.
         host: where it will serve.
         wants_certificates: whether every caller must come with a certificate, which makes loopback TLS, too.
+        shared: gives the accounts that a group's daemons share; None for a daemon alone.
 
     Raises:
         BindRefusedError: the host is not this machine, and there are no certificates or no accounts.
         CertificateError: certificates are wanted and there are none.
     """
     directory = data_dir / DIRECTORY
-    has_accounts = (directory / FILE).exists()
+    has_accounts = (directory / FILE).exists() or (shared is not None and bool(shared().accounts))
     has_certificate = (directory / SERVER_CERTIFICATE).exists()
     check_host(host, has_tls=has_accounts and has_certificate)
     if wants_certificates and not has_certificate:
         raise CertificateError(f"there is no certificate in {directory}; make one: qubitd auth init")
     return Access(
-        accounts=KnownAccounts(directory) if has_accounts else None,
+        accounts=_source(KnownAccounts(directory), shared) if has_accounts else None,
         credentials=_credentials(directory, wants_certificates)
         if wants_certificates or not is_loopback(host)
         else None,
+        authority=(directory / CA_CERTIFICATE).read_bytes() if has_certificate else None,
     )
+
+
+def _source(own: KnownAccounts, shared: Callable[[], Accounts] | None) -> AccountSource:
+    return own if shared is None else GroupAccounts(shared=shared, own=own, steady=time.monotonic)
 
 
 def _credentials(directory: Path, wants_certificates: bool) -> grpc.ServerCredentials:

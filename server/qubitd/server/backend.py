@@ -8,7 +8,6 @@ from importlib.metadata import PackageNotFoundError, version
 from qubitd.core.device import Device
 from qubitd.core.snapshot import Snapshot
 from qubitd.server.calibrations import Calibrations
-from qubitd.server.errors import UnknownBackendError
 from qubitd.server.limits import limits_of
 from qubitd.server.rack import RackThread
 from qubitd.v1 import backends_pb2
@@ -21,7 +20,7 @@ class Backend:
 
     calibrations: Calibrations
     rack: RackThread
-    _described: dict[tuple[str, bool], bytes] = field(default_factory=dict[tuple[str, bool], bytes])
+    _described: dict[tuple[str, str], bytes] = field(default_factory=dict[tuple[str, str], bytes])
 
     @property
     def device(self) -> Device:
@@ -33,24 +32,20 @@ class Backend:
         """What one job may ask for."""
         return limits_of(self.device)
 
+    @property
+    def trouble(self) -> str:
+        """Why jobs do not run now; empty if they do."""
+        return "" if self.rack.is_operational else self.rack.fault or "its rack does not answer yet"
+
     def current(self) -> bytes:
         """Describe it as it stands: the message that watchers get, made once however many they are."""
-        key = (self.calibrations.current.digest, self.rack.is_operational)
+        key = (self.calibrations.current.digest, self.trouble)
         if key not in self._described:
             info = self.describe(self.calibrations.current)
             answer = backends_pb2.BackendsWatchResponse(backend=encode_backend(info)).SerializeToString()
             self._described.clear()
             self._described[key] = answer
         return self._described[key]
-
-    def check_name(self, name: str) -> None:
-        """Make sure that a request means this backend.
-
-        Raises:
-            UnknownBackendError: it means another.
-        """
-        if name != self.device.name:
-            raise UnknownBackendError(name=name, served=self.device.name)
 
     def describe(self, snapshot: Snapshot) -> BackendInfo:
         """Describe it at a revision.
@@ -63,6 +58,7 @@ class Backend:
             snapshot,
             limits=self.limits,
             operational=self.rack.is_operational,
+            trouble=self.trouble,
             simulated=self.rack.is_simulated,
             server_version=server_version(),
         )

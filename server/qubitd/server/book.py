@@ -129,6 +129,11 @@ class JobBook:
         self._entries.update((entry.job_id, entry) for entry in entries)
         return entries
 
+    def announce_job(self, job_id: str, owner: str) -> None:
+        """Wake those who watch a job."""
+        self._announcer.announce(job_id)
+        self._announcer.announce(jobs_of(owner))
+
     async def accept(self, new: NewJob) -> tuple[Accepted, Entry | None]:
         """Take a job; durable on return. Gives its entry if it is new.
 
@@ -235,8 +240,7 @@ class JobBook:
     def _written(self, job_id: str, owner: str, done: asyncio.Future[Result]) -> None:
         error = done.exception()
         if error is None:
-            self._announcer.announce(job_id)
-            self._announcer.announce(jobs_of(owner))
+            self.announce_job(job_id, owner)
         elif isinstance(error, StaleWriteError | ImpossibleWriteError):
             self._on_disagreement(BookDisagreesError(job_id=job_id, cause=str(error)))
 

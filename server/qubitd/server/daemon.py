@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,20 +27,24 @@ from qubitd.server.denials import Denials
 from qubitd.server.dispatch import Dispatch, Durations
 from qubitd.server.engine import Engine, Parts
 from qubitd.server.errors import StoreError
+from qubitd.server.group.forwarding import Forwarding
+from qubitd.server.group.group import Group, GroupParts
+from qubitd.server.group.ownership import Ownership, owned
+from qubitd.server.group.roster import Roster
 from qubitd.server.lock import locked
 from qubitd.server.meters import Meters
 from qubitd.server.metrics import published
 from qubitd.server.quotas import QuotaBook, Quotas
 from qubitd.server.rack import RackThread, chunk_time
 from qubitd.server.retention import Caretaker, Retention
-from qubitd.server.rpc import Service
+from qubitd.server.rpc import Door, Service
 from qubitd.server.services.backends import BackendsService
 from qubitd.server.services.calibrations import CalibrationsService
 from qubitd.server.services.jobs import JobsService
 from qubitd.server.services.lab import LabService
 from qubitd.server.services.sessions import SessionsService
 from qubitd.server.services.slots import SlotsService
-from qubitd.server.serving import Front, check_port, open_front
+from qubitd.server.serving import Front, address_of, check_port, open_front
 from qubitd.server.sessions.book import SessionBook
 from qubitd.server.simulator import Simulator
 from qubitd.server.slots import SlotBook
@@ -100,14 +104,29 @@ async def run_daemon(settings: DaemonSettings, *, stop: asyncio.Event, on_servin
     Raises:
         QubitdError: it cannot start, or the store broke.
     """
-    access = find_access(settings.data_dir, host=settings.host, wants_certificates=settings.wants_certificates)
+    access = None if settings.store else _access(settings)
     check_port(settings.host, settings.port)
     with locked(settings.data_dir):
         broken: asyncio.Future[StoreError] = asyncio.get_running_loop().create_future()
         outlets = Outlets(announcer=Announcer(), meters=Meters())
-        async with _store(settings, broken, outlets) as store, _rack(settings.rack, outlets) as rack:
-            daemon = _Daemon(settings, access, store=store, broken=broken, rack=rack, outlets=outlets)
+        async with (
+            _store(settings, broken, outlets) as store,
+            _owned(settings, store, broken) as ownership,
+            _rack(settings.rack, outlets) as rack,
+        ):
+            held = _Held(store=store, ownership=ownership, rack=rack)
+            daemon = _Daemon(settings, access or _access(settings, store), held, broken=broken, outlets=outlets)
             await daemon.serve(stop, on_serving)
+
+
+def _access(settings: DaemonSettings, store: Store | None = None) -> Access:
+    """Look at who may come in; a group's accounts are in the store."""
+    return find_access(
+        settings.data_dir,
+        host=settings.host,
+        wants_certificates=settings.wants_certificates,
+        shared=None if store is None or store.sharing is None else store.accounts.all,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -132,6 +151,13 @@ async def _store(
         yield store
     finally:
         store.close()
+
+
+def _owned(
+    settings: DaemonSettings, store: Store, broken: asyncio.Future[StoreError]
+) -> AbstractAsyncContextManager[Ownership | None]:
+    name = settings.device.device.name
+    return owned(store, name, settings.data_dir, on_broken=lambda error: _tell(broken, error))
 
 
 @asynccontextmanager
@@ -182,6 +208,21 @@ def _workshop(device: DeviceFile, store: Store, rack: RackThread, meters: Meters
     return Workshop(store=store, toolchain=toolchain, helpers=helpers)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Held:
+    """What a daemon holds while it lives."""
+
+    store: Store
+    ownership: Ownership | None
+    """Of its backend; None for a daemon that shares its store with no other."""
+    rack: RackThread
+
+
+def _forwarding(settings: DaemonSettings, access: Access) -> Forwarding | None:
+    """A caller's certificate cannot be shown to another daemon: where it is asked for, nothing is passed on."""
+    return None if settings.wants_certificates else Forwarding(authority=access.authority)
+
+
 class _Daemon:
     """The parts of a daemon, put together."""
 
@@ -189,12 +230,12 @@ class _Daemon:
         self,
         settings: DaemonSettings,
         access: Access,
+        held: _Held,
         *,
-        store: Store,
         broken: asyncio.Future[StoreError],
-        rack: RackThread,
         outlets: Outlets,
     ) -> None:
+        store, rack = held.store, held.rack
         self._settings = settings
         announcer = outlets.announcer
         self._meters = outlets.meters
@@ -207,23 +248,22 @@ class _Daemon:
         )
         self._workshop = _workshop(settings.device, store, rack, self._meters)
         clocks = Clocks()
+        name = settings.device.device.name
+        kept = None if held.ownership is None else name
+        self._roster = Roster(own=name, announcer=announcer, steady=clocks.steady)
+        self._backend = Backend(calibrations=self._calibrations, rack=rack)
         self._broken = broken
         book = JobBook(
-            store=store,
-            announcer=announcer,
-            clocks=clocks,
-            on_disagreement=lambda error: _tell(broken, error),
+            store=store, announcer=announcer, clocks=clocks, on_disagreement=lambda error: _tell(broken, error)
         )
-        self._sessions = SessionBook(store=store, clocks=clocks)
-        slots = SlotBook(store=store, clocks=clocks)
-        dispatch = Dispatch(
+        self._sessions = SessionBook(store=store, clocks=clocks, backend=kept)
+        self._dispatch = dispatch = Dispatch(
             clocks=clocks,
             sessions=self._sessions,
-            slots=slots,
+            slots=SlotBook(store=store, clocks=clocks, backend=kept),
             durations=Durations(time=rack.file.time),
             meters=self._meters,
         )
-        self._dispatch = dispatch
         self._engine = Engine(
             Parts(
                 store=store,
@@ -235,16 +275,32 @@ class _Daemon:
                 meters=self._meters,
                 supervisor=settings.supervisor,
                 quotas=QuotaBook(settings.quotas),
+                is_alone=kept is None,
             )
         )
+        self._group = None if held.ownership is None else self._make_group(store, held.ownership, clocks)
+        self._forwarding = None if held.ownership is None else _forwarding(settings, access)
         uploads = Uploads(settings.data_dir / UPLOADS)
         self._caretaker = Caretaker(store=store, uploads=uploads, clocks=clocks, retention=settings.retention)
         parts = _Parts(store=store, uploads=uploads, book=book, dispatch=dispatch, rack=rack, started_ns=clocks.wall())
         self._services = self._make_services(parts)
 
+    def _make_group(self, store: Store, ownership: Ownership, clocks: Clocks) -> Group:
+        parts = GroupParts(
+            store=store,
+            ownership=ownership,
+            engine=self._engine,
+            backend=self._backend,
+            roster=self._roster,
+            announcer=self._announcer,
+            clocks=clocks,
+            on_broken=lambda error: _tell(self._broken, error),
+        )
+        return Group(parts)
+
     def _make_services(self, parts: _Parts) -> list[Service]:
         engine, sessions, slots = self._engine, parts.dispatch.sessions, parts.dispatch.slots
-        backend = Backend(calibrations=self._calibrations, rack=parts.rack)
+        backend, roster = self._backend, self._roster
         jobs = JobsService(
             backend=backend,
             engine=engine,
@@ -253,6 +309,8 @@ class _Daemon:
             book=parts.book,
             announcer=self._announcer,
             uploads=parts.uploads,
+            roster=roster,
+            group=self._group,
         )
         lab = LabService(
             engine=engine,
@@ -262,11 +320,11 @@ class _Daemon:
             started_ns=parts.started_ns,
         )
         return [
-            BackendsService(backend, self._announcer).service(),
-            CalibrationsService(backend, self._announcer).service(),
+            BackendsService(backend, roster, self._announcer).service(),
+            CalibrationsService(backend, roster, self._announcer).service(),
             jobs.service(),
-            SessionsService(backend=backend, engine=engine, sessions=sessions).service(),
-            SlotsService(backend=backend, engine=engine, slots=slots).service(),
+            SessionsService(roster=roster, engine=engine, sessions=sessions).service(),
+            SlotsService(roster=roster, engine=engine, slots=slots).service(),
             lab.service(),
         ]
 
@@ -289,11 +347,13 @@ class _Daemon:
     async def _serve(self, stop: asyncio.Event, on_serving: Callable[[int], None]) -> None:
         await self._calibrations.load(self._settings.device)
         await self._engine.recover()
+        if self._group is not None:
+            await self._group.recovered()
         front = await open_front(
             self._services,
             host=self._settings.host,
             port=self._settings.port,
-            gate=self._gate,
+            door=Door(gate=self._gate, forward=self._forwarding),
             credentials=self._access.credentials,
         )
         supervisor = self._settings.supervisor
@@ -302,6 +362,8 @@ class _Daemon:
             asyncio.create_task(supervisor.watch(self._engine.wake), name="watchdog"),
             asyncio.create_task(self._caretaker.serve(), name="caretaker"),
         ]
+        if self._group is not None:
+            await self._group.start(address_of(self._settings.host, front.port))
         on_serving(front.port)
         supervisor.serving(f"serving {self._settings.device.device.name} on port {front.port}")
         try:
@@ -318,9 +380,15 @@ class _Daemon:
         self._engine.refuse_new()
         await front.announce_end()
         await self._engine.drain()
-        await self._sessions.settle_all()
-        self._announcer.close()
-        await front.close()
+        if self._group is not None:
+            await self._group.end()
+        if self._forwarding is not None:
+            await self._forwarding.close()
+        try:
+            await self._sessions.settle_all()
+        finally:
+            self._announcer.close()
+            await front.close()
 
 
 async def _first_end(stop: asyncio.Event, broken: asyncio.Future[StoreError], tasks: list[asyncio.Task[None]]) -> None:

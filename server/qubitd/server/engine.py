@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 
 from qubitd.core.job import JobSpec, JobStatus
 from qubitd.core.plan import JobPlan
+from qubitd.server.admission import check_limits
+from qubitd.server.auth.identity import LOCAL
 from qubitd.server.book import Entry, JobBook, Move
 from qubitd.server.calibrations import Calibrations
 from qubitd.server.dispatch import Dispatch
@@ -15,19 +17,25 @@ from qubitd.server.errors import DrainingError
 from qubitd.server.failpoints import failpoint
 from qubitd.server.lab import LabSwitch
 from qubitd.server.lifecycle import Trigger
+from qubitd.server.limits import limits_of
+from qubitd.server.membership import Member
 from qubitd.server.meters import Meters
-from qubitd.server.persistence import to_the_end
+from qubitd.server.persistence import durable, settled, to_the_end
 from qubitd.server.quotas import QuotaBook
 from qubitd.server.rack import RackThread
 from qubitd.server.recovery import interrupted
 from qubitd.server.runner import Runner
 from qubitd.server.sessions.rules import Outcome
+from qubitd.server.store.group_jobs import Held
 from qubitd.server.store.rows import NewJob
 from qubitd.server.store.store import Store
 from qubitd.server.supervisor import Supervisor
 from qubitd.server.validator import Validator
 from qubitd.server.workshop import Workshop
+from qubitd.v1 import jobs_pb2
+from qubitd.wire.parsing import parse
 from qubitd.wire.sessions import SessionInfo
+from qubitd.wire.specs import decode_spec
 from qubitd.wire.terms import RevisionPolicy
 
 _log = logging.getLogger(__name__)
@@ -48,6 +56,8 @@ class Parts:
     meters: Meters
     supervisor: Supervisor
     quotas: QuotaBook
+    is_alone: bool = True
+    """Whether no other daemon works on the store: then every job in it is this one's to keep."""
 
 
 class Engine:
@@ -56,6 +66,7 @@ class Engine:
     def __init__(self, parts: Parts) -> None:
         self._meters = parts.meters
         self._quotas = parts.quotas
+        self._is_alone = parts.is_alone
         self._store = parts.store
         self._book = parts.book
         self._calibrations = parts.calibrations
@@ -86,9 +97,11 @@ class Engine:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def recover(self) -> None:
-        """Decide about an earlier process's jobs; durable on return. Those of another backend wait for it."""
+        """Decide about an earlier process's jobs; durable on return. Those of another backend wait for it, or are its
+        own daemon's.
+        """
         failpoint("recovery.begun")
-        alive = self._store.jobs.alive()
+        alive = self._store.jobs.alive(None if self._is_alone else self._backend)
         entries = self._book.take_over(alive)
         for job in alive:
             self._quotas.keep(job.owner, job.job_id, job.size)
@@ -102,12 +115,10 @@ class Engine:
                 writes.append(self._book.move(entry, move))
                 if entry.status is JobStatus.QUEUED:
                     self._enqueue(entry)
-            elif job.backend != self._calibrations.device.name:
+            elif job.backend != self._backend:
                 _log.warning("a job waits for a backend that is not served", extra={"job": job.job_id})
-            elif entry.status is JobStatus.QUEUED:
-                self._enqueue(entry)
             else:
-                self._validator.add(entry)
+                self._let_wait(entry)
         await asyncio.gather(*writes)
         failpoint("recovery.done")
         _log.info("recovered", extra={"waiting": len(entries) - len(writes), "interrupted": len(writes)})
@@ -120,8 +131,32 @@ class Engine:
         ]
         return self._tasks
 
-    async def submit(self, new: NewJob) -> str:
+    def knows(self, job_id: str) -> bool:
+        """Whether a job is this daemon's and has not ended."""
+        return self._book.find(job_id) is not None
+
+    def adopt(self, job_id: str) -> None:
+        """Let a job wait that another daemon took for this one; nothing happens if it waits already, or has ended."""
+        if self.knows(job_id) or self._is_draining:
+            return
+        job = self._store.group_jobs.find(job_id, backend=self._backend)
+        if job is not None:
+            self._quotas.keep(job.owner, job.job_id, job.size)
+            for entry in self._book.take_over([job]):
+                self._book.announce_job(entry.job_id, entry.owner)
+                self._let_wait(entry)
+
+    async def can_run(self, job_id: str) -> bool:
+        """Say whether a job could run here, within the limits and under the calibration that is in force."""
+        looked_at = await settled(self._look_at(job_id))
+        return looked_at.exception() is None
+
+    async def submit(self, new: NewJob, *, to: Member | None = None) -> str:
         """Take a job; it is durable on return. Gives its id.
+
+        Args:
+            new: the job.
+            to: the daemon whose it is; None for this one's own.
 
         Raises:
             DrainingError: the daemon stops.
@@ -132,15 +167,16 @@ class Engine:
             UnknownSessionError, UnknownSlotError, UnknownRevisionError: it names what is not there.
             SessionClosedError: its session takes no more jobs.
         """
-        self.check_taking()
+        self.check_taking(to)
         self._store.check_room(len(new.spec) + new.result_bytes)
         is_new = not self._store.jobs.is_known(owner=new.owner, key=new.key)
         if is_new:
-            self._quotas.take(new.owner, new.job_id, len(new.spec), at=self._dispatch.clocks.steady())
-        return await to_the_end(self._take(new))
+            now, elsewhere = self._dispatch.clocks.steady(), self._held_elsewhere(new.owner)
+            self._quotas.take(new.owner, new.job_id, len(new.spec), at=now, elsewhere=elsewhere)
+        return await to_the_end(self._take(new) if to is None else self._pass_on(new))
 
-    def check_taking(self) -> None:
-        """Make sure that anything new may come in.
+    def check_taking(self, to: Member | None = None) -> None:
+        """Make sure that anything new may come in, for this daemon's backend or another's.
 
         Raises:
             DrainingError: the daemon stops.
@@ -148,7 +184,7 @@ class Engine:
         """
         if self._is_draining:
             raise DrainingError
-        self.lab.check_open()
+        (self.lab if to is None else LabSwitch(state=to.notice.lab, reason=to.notice.lab_reason)).check_open()
 
     async def cancel(self, *, owner: str, job_id: str, force: bool = False) -> JobStatus:
         """End a job, or have it end at its next chunk boundary; durable on return. Gives its state.
@@ -167,6 +203,12 @@ class Engine:
             return status
         await self._cancel(entry, force=force)
         return entry.status
+
+    async def cancel_known(self, job_id: str, *, force: bool) -> None:
+        """End a job that another daemon was asked to end; nothing happens if it has ended."""
+        entry = self._book.find(job_id)
+        if entry is not None:
+            await self._cancel(entry, force=force)
 
     async def cancel_session(self, *, owner: str, session_id: str) -> SessionInfo:
         """Close a session and end its jobs; durable on return.
@@ -239,6 +281,43 @@ class Engine:
         await asyncio.gather(validator, runner, return_exceptions=True)
         failpoint("drain.done")
 
+    @property
+    def is_open(self) -> bool:
+        """Whether jobs run, or could."""
+        return self.lab.is_open and self._rack.is_operational and not self._is_draining
+
+    @property
+    def revision(self) -> int:
+        """The calibration in force."""
+        return self._calibrations.current.revision
+
+    @property
+    def _backend(self) -> str:
+        return self._calibrations.device.name
+
+    async def _look_at(self, job_id: str) -> None:
+        digest, limits = self._store.jobs.spec_digest(job_id), limits_of(self._calibrations.device)
+
+        def check() -> None:
+            check_limits(decode_spec(parse(jobs_pb2.JobSpec, self._store.blob(digest))), limits)
+
+        await self._workshop.for_waiting(check)
+        await self._workshop.validate(job_id, self._calibrations.current)
+
+    def _held_elsewhere(self, owner: str) -> Held:
+        if self._is_alone or owner == LOCAL.project:
+            return Held()
+        return self._store.group_jobs.held(owner=owner, besides=self._backend)
+
+    async def _pass_on(self, new: NewJob) -> str:
+        """Take a job for the daemon whose it is; from then on the store counts it."""
+        try:
+            accepted = await durable(self._store.write(lambda w: w.group_jobs.accept(new)))
+        finally:
+            self._quotas.give_back(new.owner, new.job_id)
+        self._book.announce_job(accepted.job_id, new.owner)
+        return accepted.job_id
+
     async def _take(self, new: NewJob) -> str:
         """Goes on when the caller is gone: a job that is in the store must be in the book."""
         taken = False
@@ -281,6 +360,12 @@ class Engine:
         await self._book.note_cancel(entry)
         if force:
             self._rack.break_off()
+
+    def _let_wait(self, entry: Entry) -> None:
+        if entry.status is JobStatus.QUEUED:
+            self._enqueue(entry)
+        else:
+            self._validator.add(entry)
 
     def _enqueue(self, entry: Entry) -> None:
         self._dispatch.add(entry)

@@ -23,6 +23,8 @@ CODES: dict[type[QubitdError], grpc.StatusCode] = {
     errors.SimulatorError: grpc.StatusCode.UNAVAILABLE,
     errors.UnknownJobError: grpc.StatusCode.NOT_FOUND,
     errors.UnknownBackendError: grpc.StatusCode.NOT_FOUND,
+    errors.ServedElsewhereError: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.BackendTakenError: grpc.StatusCode.FAILED_PRECONDITION,
     errors.UnknownRevisionError: grpc.StatusCode.NOT_FOUND,
     errors.UnknownParameterError: grpc.StatusCode.NOT_FOUND,
     errors.OldCursorError: grpc.StatusCode.OUT_OF_RANGE,

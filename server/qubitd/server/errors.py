@@ -75,12 +75,35 @@ class RevisionGoneError(QubitdError):
 
 
 class UnknownBackendError(QubitdError):
-    """This daemon does not serve the backend."""
+    """Neither this daemon nor another of its group serves the backend."""
 
-    def __init__(self, *, name: str, served: str) -> None:
+    def __init__(self, *, name: str, served: Sequence[str]) -> None:
         self.name = name
-        self.served = served
-        super().__init__(f"there is no backend {name!r} here; this daemon serves {served!r}")
+        super().__init__(f"there is no backend {name!r} here; there is {', '.join(served)}")
+
+
+class ServedElsewhereError(QubitdError):
+    """Only the daemon that owns the backend can do this."""
+
+    def __init__(self, *, backend: str, address: str, what: str, trouble: str = "", can_pass_on: bool = True) -> None:
+        self.backend = backend
+        self.address = address
+        self.what = what
+        self.trouble = trouble
+        self.can_pass_on = can_pass_on
+        away = f"; {trouble}" if trouble else ""
+        super().__init__(f"{what} is for its own daemon, at {address or 'no address yet'}: ask there{away}")
+
+
+class BackendTakenError(QubitdError):
+    """Another daemon of the group owns the backend."""
+
+    def __init__(self, *, backend: str, address: str, age: float, wait: float) -> None:
+        self.backend = backend
+        super().__init__(
+            f"backend {backend!r} is served by the daemon at {address}, which was there {age:.1f} s ago; "
+            f"stop that one, or wait until it has been silent for {wait:g} s"
+        )
 
 
 class UnknownRevisionError(QubitdError):
@@ -203,6 +226,18 @@ class ImpossibleWriteError(StoreError):
 
     def __init__(self, *, cause: str) -> None:
         super().__init__(f"the database refused a write: {cause}")
+
+
+class FencedError(StoreBrokenError):
+    """Others took the backend, or acted for its jobs, while this daemon was silent: it must not write any more."""
+
+    def __init__(self, *, backend: str, fence: int) -> None:
+        self.path = Path("PostgreSQL")
+        StoreError.__init__(
+            self,
+            f"this daemon was silent for so long that others acted for backend {backend!r}, which it owned under "
+            f"number {fence}; start it again, it recovers every job from the store",
+        )
 
 
 class DiskFullError(StoreError):

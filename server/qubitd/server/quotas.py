@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 
 from qubitd.server.auth.identity import LOCAL
 from qubitd.server.errors import QuotaExceededError
+from qubitd.server.store.group_jobs import Held
 
 _WAIT = 10.0
 """Seconds after which it is worth trying again when jobs of one's own have to end first."""
+_NOTHING = Held()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +44,7 @@ class QuotaBook:
         self._quotas = quotas
         self._accounts: dict[str, _Account] = {}
 
-    def take(self, owner: str, job_id: str, size: int, *, at: float) -> None:
+    def take(self, owner: str, job_id: str, size: int, *, at: float, elsewhere: Held = _NOTHING) -> None:
         """Let a project have one more job, which counts until `give_back`.
 
         Args:
@@ -50,6 +52,7 @@ class QuotaBook:
             job_id: of the job.
             size: its bytes.
             at: now, s on the steady clock.
+            elsewhere: what the project has on other daemons' backends.
 
         Raises:
             QuotaExceededError: it has too much already, or sends too fast; nothing was taken.
@@ -58,7 +61,7 @@ class QuotaBook:
         if account is None:
             account = self._accounts[owner] = _Account(credit=self._quotas.submits_per_minute, since=at)
         if owner != LOCAL.project:
-            self._check(owner, account, size, at)
+            self._check(owner, account, size, at, elsewhere)
         account.sizes[job_id] = size
 
     def keep(self, owner: str, job_id: str, size: int) -> None:
@@ -70,10 +73,11 @@ class QuotaBook:
         if owner in self._accounts:
             self._accounts[owner].sizes.pop(job_id, None)
 
-    def _check(self, owner: str, account: _Account, size: int, at: float) -> None:
-        limits, held = self._quotas, sum(account.sizes.values())
-        if len(account.sizes) >= limits.jobs:
-            what = f"has {len(account.sizes)} jobs that have not ended; the limit is {limits.jobs}"
+    def _check(self, owner: str, account: _Account, size: int, at: float, elsewhere: Held) -> None:
+        limits, held = self._quotas, sum(account.sizes.values()) + elsewhere.bytes
+        jobs = len(account.sizes) + elsewhere.jobs
+        if jobs >= limits.jobs:
+            what = f"has {jobs} jobs that have not ended; the limit is {limits.jobs}"
             raise QuotaExceededError(owner=owner, what=what, retry_after=_WAIT)
         if held + size > limits.bytes:
             what = f"has jobs of {held} bytes that have not ended, and this one has {size}; the limit is {limits.bytes}"

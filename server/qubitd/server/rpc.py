@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
 import grpc
 import grpc.aio
@@ -16,6 +16,7 @@ from qubitd.core.errors import QubitdError
 from qubitd.server.auth.gate import Gate, Shown, shown
 from qubitd.server.auth.identity import calling
 from qubitd.server.error_codes import code_of, refusal_of
+from qubitd.server.errors import ServedElsewhereError
 from qubitd.wire.errors import DETAILS_KEY, clip, encode_refusal
 from qubitd.wire.parsing import SMALL_MESSAGE, check_count, parse
 
@@ -28,6 +29,47 @@ MAX_BYTES = 65_536
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A call as it came."""
+
+    rpc: str
+    data: bytes
+    metadata: tuple[tuple[str, str | bytes], ...]
+    time_left: float | None
+    """Seconds; None for any time."""
+
+
+class PassedOnError(Exception):
+    """What another daemon of the group answered instead of what was asked for."""
+
+    def __init__(self, *, code: grpc.StatusCode, message: str, details: tuple[tuple[str, str | bytes], ...]) -> None:
+        self.code = code
+        self.details = details
+        super().__init__(message)
+
+
+class Forward(Protocol):
+    """Passes calls on to the daemon whose they are."""
+
+    async def unary(self, call: Call, elsewhere: ServedElsewhereError) -> bytes:
+        """Give the other daemon's answer."""
+        ...
+
+    def stream(self, call: Call, elsewhere: ServedElsewhereError) -> AsyncGenerator[bytes]:
+        """Give the other daemon's answers one by one."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """What every call goes through."""
+
+    gate: Gate
+    forward: Forward | None = None
+    """None for a daemon that shares its store with no other."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Unary(Generic[Request]):
     """One request of at most so many bytes, one answer."""
 
@@ -35,17 +77,23 @@ class Unary(Generic[Request]):
     method: Callable[[Request], Awaitable[Message]]
     most: int
 
-    def handler(self, rpc: str, gate: Gate) -> grpc.RpcMethodHandler[Any, Any]:
+    def handler(self, rpc: str, door: Door) -> grpc.RpcMethodHandler[Any, Any]:
         """Give what a gRPC server takes."""
+
+        async def answer(data: bytes, context: Context) -> bytes:
+            with calling(door.gate.admit(rpc, _shown(context))):
+                try:
+                    return (await self.method(await _read(self.kind, data, self.most))).SerializeToString()
+                except ServedElsewhereError as elsewhere:
+                    if door.forward is None:
+                        raise
+                    return await door.forward.unary(_call(rpc, data, context), elsewhere)
 
         async def handle(data: bytes, context: Context) -> bytes:
             try:
-                proof = _shown(context)
-                with calling(gate.admit(rpc, proof)):
-                    answer = await self.method(await _read(self.kind, data, self.most))
-            except QubitdError as error:
+                return await answer(data, context)
+            except (QubitdError, PassedOnError) as error:
                 await _refuse(context, error)
-            return answer.SerializeToString()
 
         return grpc.unary_unary_rpc_method_handler(handle)
 
@@ -57,19 +105,31 @@ class Streaming(Generic[Request]):
     kind: type[Request]
     method: Callable[[Request], AsyncGenerator[bytes]]
 
-    def handler(self, rpc: str, gate: Gate) -> grpc.RpcMethodHandler[Any, Any]:
+    def handler(self, rpc: str, door: Door) -> grpc.RpcMethodHandler[Any, Any]:
         """Give what a gRPC server takes."""
+
+        async def answers(data: bytes, context: Context) -> AsyncGenerator[bytes]:
+            try:
+                async with aclosing(self.method(await _read(self.kind, data, MAX_BYTES))) as own:
+                    async for answer in own:
+                        yield answer
+            except ServedElsewhereError as elsewhere:
+                if door.forward is None:
+                    raise
+                async with aclosing(door.forward.stream(_call(rpc, data, context), elsewhere)) as others:
+                    async for answer in others:
+                        yield answer
 
         async def handle(data: bytes, context: Context) -> None:
             try:
                 proof = _shown(context)
-                with calling(gate.admit(rpc, proof)):
-                    async with aclosing(self.method(await _read(self.kind, data, MAX_BYTES))) as answers:
-                        async for answer in answers:
-                            gate.admit(rpc, proof)
+                with calling(door.gate.admit(rpc, proof)):
+                    async with aclosing(answers(data, context)) as given:
+                        async for answer in given:
+                            door.gate.admit(rpc, proof)
                             if not await _was_sent(context, answer):
                                 return
-            except QubitdError as error:
+            except (QubitdError, PassedOnError) as error:
                 await _refuse(context, error)
 
         return grpc.unary_stream_rpc_method_handler(handle)
@@ -83,8 +143,9 @@ class Receiving(Generic[Request]):
     method: Callable[[AsyncGenerator[Request]], Awaitable[Message]]
     most: int
 
-    def handler(self, rpc: str, gate: Gate) -> grpc.RpcMethodHandler[Any, Any]:
+    def handler(self, rpc: str, door: Door) -> grpc.RpcMethodHandler[Any, Any]:
         """Give what a gRPC server takes."""
+        gate = door.gate
 
         async def handle(messages: AsyncIterator[bytes], context: Context) -> bytes:
             try:
@@ -142,7 +203,14 @@ async def _read(kind: type[Request], data: bytes, most: int) -> Request:
     return parse(kind, data) if len(data) <= SMALL_MESSAGE else await asyncio.to_thread(parse, kind, data)
 
 
-async def _refuse(context: Context, error: QubitdError) -> NoReturn:
+def _call(rpc: str, data: bytes, context: Context) -> Call:
+    metadata: Any = context.invocation_metadata() or ()
+    return Call(rpc=rpc, data=data, metadata=tuple(map(tuple, metadata)), time_left=context.time_remaining())
+
+
+async def _refuse(context: Context, error: QubitdError | PassedOnError) -> NoReturn:
+    if isinstance(error, PassedOnError):
+        await context.abort(error.code, str(error), trailing_metadata=error.details)
     details = ((DETAILS_KEY, encode_refusal(refusal_of(error))),)
     await context.abort(code_of(error), clip(str(error)), trailing_metadata=details)
 
@@ -156,7 +224,7 @@ class Service:
     rpcs: Mapping[str, Rpc]
     """By the RPC's name."""
 
-    def handler(self, gate: Gate) -> grpc.GenericRpcHandler[Any, Any]:
+    def handler(self, door: Door) -> grpc.GenericRpcHandler[Any, Any]:
         """Give what a gRPC server takes; every call passes the gate."""
-        handlers = {name: rpc.handler(f"{self.name}/{name}", gate) for name, rpc in self.rpcs.items()}
+        handlers = {name: rpc.handler(f"{self.name}/{name}", door) for name, rpc in self.rpcs.items()}
         return grpc.method_handlers_generic_handler(self.name, handlers)

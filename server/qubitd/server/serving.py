@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import socket
 from collections.abc import Sequence
@@ -10,9 +11,8 @@ from typing import Protocol
 import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from qubitd.server.auth.gate import Gate
 from qubitd.server.errors import BindRefusedError, PortInUseError
-from qubitd.server.rpc import Service
+from qubitd.server.rpc import Door, Service
 from qubitd.wire.uploads import MAX_UNARY_BYTES
 
 SERVER_OPTIONS = [
@@ -72,6 +72,14 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def address_of(host: str, port: int) -> str:
+    """Give the address under which others reach what is served on a host, which may stand for all of the machine's."""
+    with contextlib.suppress(ValueError):
+        if ipaddress.ip_address(host).is_unspecified:
+            host = socket.gethostname()
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def check_port(host: str, port: int) -> None:
     """Find out early, and in clear words, whether a port is free.
 
@@ -92,7 +100,7 @@ async def open_front(
     *,
     host: str,
     port: int,
-    gate: Gate,
+    door: Door,
     credentials: grpc.ServerCredentials | None = None,
 ) -> Front:
     """Open the port: from now on calls are answered.
@@ -101,7 +109,7 @@ async def open_front(
         services: what is served.
         host: an address of this machine.
         port: 0 for any free one.
-        gate: which every call passes.
+        door: which every call passes.
         credentials: for TLS; None for a plain port.
 
     Raises:
@@ -111,7 +119,7 @@ async def open_front(
     health_service = health.aio.HealthServicer()  # type: ignore[attr-defined]  # the stubs know no asyncio
     health_pb2_grpc.add_HealthServicer_to_server(health_service, server)
     for service in services:
-        server.add_generic_rpc_handlers((service.handler(gate),))
+        server.add_generic_rpc_handlers((service.handler(door),))
         await health_service.set(service.name, health_pb2.HealthCheckResponse.SERVING)
     await health_service.set("", health_pb2.HealthCheckResponse.SERVING)
     try:

@@ -23,15 +23,18 @@ _SLEW = 1.0
 class SlotBook:
     """The slots that are not over."""
 
-    def __init__(self, *, store: Store, clocks: Clocks) -> None:
+    def __init__(self, *, store: Store, clocks: Clocks, backend: str | None = None) -> None:
+        """Keep slots, those of one backend or all."""
         self._store = store
+        self._backend = backend
         self._clocks = clocks
         self._slots: dict[str, tuple[SlotInfo, Slot]] = {}
 
     def load(self) -> None:
         """Take over the slots that an earlier process left."""
         for info in self._store.slots.coming(now_ns=self._clocks.wall()):
-            self._keep(info)
+            if self._backend in (None, info.backend):
+                self._keep(info)
 
     async def reserve(self, request: slots_pb2.ReserveRequest, *, owner: str) -> SlotInfo:
         """Reserve time; durable on return.
@@ -83,13 +86,25 @@ class SlotBook:
     def infos(self) -> list[SlotInfo]:
         """List the slots that are not over, by their start."""
         now = self._clocks.steady()
-        return sorted((info for info, slot in self._slots.values() if slot.end > now), key=lambda info: info.start_ns)
+        own = (info for info, slot in self._slots.values() if slot.end > now)
+        return sorted((*own, *self._others()), key=lambda info: info.start_ns)
+
+    def backend_of(self, slot_id: str) -> str | None:
+        """Give the backend of a slot that another daemon keeps; None for any other."""
+        return next((info.backend for info in self._others() if info.slot_id == slot_id), None)
 
     def coming(self) -> list[Slot]:
         """Give the slots as the scheduler sees them, by their start."""
         now = self._clocks.steady()
         self._slots = {slot_id: kept for slot_id, kept in self._slots.items() if kept[1].end > now}
         return sorted((slot for _, slot in self._slots.values()), key=lambda slot: slot.start)
+
+    def _others(self) -> list[SlotInfo]:
+        """Slots of the other daemons of the group."""
+        if self._backend is None:
+            return []
+        coming = self._store.slots.coming(now_ns=self._clocks.wall())
+        return [info for info in coming if info.backend != self._backend]
 
     def _check_free(self, wanted: SlotInfo) -> None:
         """The store knows the times that people said; after a step of their clock these do not tell what overlaps."""

@@ -22,6 +22,7 @@ import grpc.aio
 import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from tests.postgres_server import PostgresServer
 
 from qubitd.compiler.device_file import DeviceFile, load_device
 from qubitd.core.capacity import Usage
@@ -36,10 +37,12 @@ from qubitd.drivers.controller import Assembly, LoadReport, Readings, never
 from qubitd.drivers.errors import RunBrokenOffError
 from qubitd.drivers.rack_file import load_rack
 from qubitd.server.daemon import DaemonSettings, RunningRack, run_daemon
+from qubitd.server.quotas import Quotas
 from qubitd.v1 import backends_pb2_grpc, calibrations_pb2_grpc, jobs_pb2, jobs_pb2_grpc
 from qubitd.wire.jobs import Job, JobEvent, QueuePlace, StatusChange, decode_event, decode_job
 from qubitd.wire.results import decode_results
 from qubitd.wire.specs import Submission, encode_submission
+from qubitd.wire.terms import JobTerms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -207,6 +210,8 @@ async def served(
     device: DeviceFile | None = None,
     host: str = "127.0.0.1",
     wants_certificates: bool = False,
+    store: str = "",
+    quotas: Quotas | None = None,
 ) -> AsyncGenerator[Served]:
     """Serve in this process until the block ends."""
     paper = rack or PaperRack()
@@ -218,6 +223,8 @@ async def served(
         host=host,
         port=0,
         wants_certificates=wants_certificates,
+        store=store,
+        quotas=quotas or Quotas(),
     )
     stop = asyncio.Event()
     port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -244,6 +251,24 @@ async def served(
 def serve(tmp_path: Path) -> Serve:
     """Serve on a data directory of this test; twice in a row is a restart."""
     return functools.partial(served, tmp_path / "data")
+
+
+@pytest.fixture
+def store_url(postgres: PostgresServer) -> str:
+    """The store of this test's group."""
+    return postgres.new_schema()
+
+
+@pytest.fixture
+def serve_fridge(tmp_path: Path, store_url: str) -> Serve:
+    """Serve a fridge of this test's group, given its name; twice in a row is a restart."""
+
+    def serve(name: str, *, folder: Path | None = None, **options: Any) -> AbstractAsyncContextManager[Served]:
+        file = load_device("line5")
+        device = replace(file, device=replace(file.device, name=name))
+        return served(folder or tmp_path / name, device=device, store=store_url, **options)
+
+    return serve
 
 
 @pytest.fixture
@@ -280,8 +305,10 @@ def request_of() -> Callable[..., jobs_pb2.SubmitRequest]:
     """Make a request for a Bell job, each with a key of its own unless one is given."""
     numbers = itertools.count()
 
-    def make(*, key: str | None = None, backend: str = "line5", **fields: Any) -> jobs_pb2.SubmitRequest:
+    def make(
+        *, key: str | None = None, backend: str = "line5", terms: JobTerms | None = None, **fields: Any
+    ) -> jobs_pb2.SubmitRequest:
         own = f"key-{next(numbers)}" if key is None else key
-        return encode_submission(Submission(key=own, backend=backend, spec=bell(**fields)))
+        return encode_submission(Submission(key=own, backend=backend, spec=bell(**fields), terms=terms or JobTerms()))
 
     return make

@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from qubitd.server.auth.errors import AccountsError
 from qubitd.server.auth.identity import Identity, Role
@@ -19,6 +20,8 @@ from qubitd.server.auth.identity import Identity, Role
 FILE = "accounts.json"
 """Name of the file in the directory of accounts."""
 _PREFIX = "qubitd_"
+_FRESH = 1.0
+"""Seconds for which shared accounts are known: a revoked token ends within as long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +128,15 @@ def write_accounts(directory: Path, accounts: Accounts) -> None:
         raise AccountsError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
+class AccountSource(Protocol):
+    """Where a daemon looks for accounts."""
+
+    @property
+    def current(self) -> Accounts:
+        """Give them as they are now."""
+        ...
+
+
 class KnownAccounts:
     """The accounts as the daemon knows them: read again whenever the file changes, so that a revoked token ends now."""
 
@@ -153,6 +165,29 @@ class KnownAccounts:
         except OSError:
             return None
         return status.st_mtime_ns, status.st_ino
+
+
+class GroupAccounts:
+    """The accounts that all daemons of a group share, and this daemon's own: looked at again every second."""
+
+    def __init__(self, *, shared: Callable[[], Accounts], own: KnownAccounts, steady: Callable[[], float]) -> None:
+        self._look = shared
+        self._own = own
+        self._steady = steady
+        self._shared = Accounts()
+        self._looked_at = -math.inf
+
+    @property
+    def current(self) -> Accounts:
+        """Give them as they are now; the own ones go first.
+
+        Raises:
+            AccountsError: the file cannot be read.
+        """
+        now = self._steady()
+        if now - self._looked_at >= _FRESH:
+            self._shared, self._looked_at = self._look(), now
+        return Accounts(accounts=(*self._own.current.accounts, *self._shared.accounts))
 
 
 def _account(entry: dict[str, Any]) -> Account:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from qubitd.server.auth.accounts import Accounts, KnownAccounts
+from qubitd.server.auth.accounts import Accounts, AccountSource
 from qubitd.server.auth.errors import DeniedError, UnauthenticatedError
 from qubitd.server.auth.identity import LOCAL, Identity
 from qubitd.server.auth.rights import RIGHTS, allows
@@ -37,7 +37,7 @@ def shown(metadata: Iterable[tuple[str, str | bytes]], tls: Mapping[str, Iterabl
 class Gate:
     """Lets callers in."""
 
-    accounts: KnownAccounts | None
+    accounts: AccountSource | None
     """None on loopback without accounts: then everybody is `local`."""
     remember: Remember
     """Told of what is refused."""

@@ -7,18 +7,21 @@ from collections.abc import AsyncGenerator
 from qubitd.server.announcer import Announcer
 from qubitd.server.backend import Backend, server_version
 from qubitd.server.calibrations import TOPIC as CALIBRATION
+from qubitd.server.group.roster import TOPIC as ROSTER
+from qubitd.server.group.roster import Roster
 from qubitd.server.rack import TOPIC as RACK
 from qubitd.server.rpc import Service, stream, unary
 from qubitd.v1 import backends_pb2
-from qubitd.wire.backends import encode_backend
+from qubitd.wire.backends import encode_backend, encode_standing
 from qubitd.wire.circuits import WIRE_VERSION
 
 
 class BackendsService:
     """Its RPCs, named like them."""
 
-    def __init__(self, backend: Backend, announcer: Announcer) -> None:
+    def __init__(self, backend: Backend, roster: Roster, announcer: Announcer) -> None:
         self._backend = backend
+        self._roster = roster
         self._announcer = announcer
 
     def service(self) -> Service:
@@ -33,26 +36,41 @@ class BackendsService:
         )
 
     async def List(self, _: backends_pb2.BackendsListRequest) -> backends_pb2.BackendsListResponse:
-        """List the one backend."""
+        """List this daemon's backend, and those of the others that share its store."""
+        standings = self._roster.standings()
         return backends_pb2.BackendsListResponse(
-            names=[self._backend.device.name], server_version=server_version(), wire_versions=[WIRE_VERSION]
+            names=[standing.name for standing in standings],
+            server_version=server_version(),
+            wire_versions=[WIRE_VERSION],
+            standings=map(encode_standing, standings),
         )
 
     async def Get(self, request: backends_pb2.BackendsGetRequest) -> backends_pb2.BackendsGetResponse:
         """Describe the backend at a revision."""
-        self._backend.check_name(request.name)
+        member = self._roster.find(request.name)
+        if member is not None:
+            info = self._roster.described(member)
+            if request.revision not in (0, info.revision):
+                self._roster.check_own(request.name, f"calibration revision {request.revision}")
+            return backends_pb2.BackendsGetResponse(backend=encode_backend(info))
         snapshot = self._backend.calibrations.snapshot(request.revision)
         return backends_pb2.BackendsGetResponse(backend=encode_backend(self._backend.describe(snapshot)))
 
     async def Watch(self, request: backends_pb2.BackendsWatchRequest) -> AsyncGenerator[bytes]:
         """Send the description now and whenever it changes."""
-        self._backend.check_name(request.name)
         sent = b""
-        with self._announcer.listen(CALIBRATION, RACK) as listener:
+        with self._announcer.listen(CALIBRATION, RACK, ROSTER) as listener:
             while True:
                 listener.clear()
-                answer = self._backend.current()
+                answer = self._current(request.name)
                 if answer != sent:
                     yield answer
                 sent = answer
                 await listener.wait()
+
+    def _current(self, name: str) -> bytes:
+        member = self._roster.find(name)
+        if member is None:
+            return self._backend.current()
+        info = self._roster.described(member)
+        return backends_pb2.BackendsWatchResponse(backend=encode_backend(info)).SerializeToString()

@@ -8,6 +8,7 @@ from qubitd.server.announcer import Announcer
 from qubitd.server.auth.identity import caller
 from qubitd.server.backend import Backend
 from qubitd.server.calibrations import MAX_PARAMETERS, TOPIC, Proposal
+from qubitd.server.group.roster import Roster
 from qubitd.server.rpc import Service, stream, unary
 from qubitd.v1 import calibrations_pb2
 from qubitd.wire.calibrations import (
@@ -31,8 +32,8 @@ _MAX_MESSAGE = 1_024
 class CalibrationsService:
     """Its RPCs, named like them."""
 
-    def __init__(self, backend: Backend, announcer: Announcer) -> None:
-        self._backend = backend
+    def __init__(self, backend: Backend, roster: Roster, announcer: Announcer) -> None:
+        self._roster = roster
         self._calibrations = backend.calibrations
         self._announcer = announcer
 
@@ -52,24 +53,24 @@ class CalibrationsService:
 
     async def Snapshot(self, request: calibrations_pb2.SnapshotRequest) -> calibrations_pb2.SnapshotResponse:
         """Give all parameters at a revision."""
-        self._backend.check_name(request.backend)
+        self._roster.check_own(request.backend, "the calibration")
         return encode_snapshot(self._calibrations.snapshot(request.revision))
 
     async def History(self, request: calibrations_pb2.HistoryRequest) -> calibrations_pb2.HistoryResponse:
         """Give the values that a parameter had."""
-        self._backend.check_name(request.backend)
+        self._roster.check_own(request.backend, "the calibration")
         name = check_text(request.name, where="name", least=1, most=_MAX_NAME)
         limit = check_count(request.limit, where="limit", most=_LONGEST_HISTORY) or _USUAL_HISTORY
         return encode_history(self._calibrations.history(name, limit=limit))
 
     async def Diff(self, request: calibrations_pb2.DiffRequest) -> calibrations_pb2.DiffResponse:
         """Give what differs between two revisions."""
-        self._backend.check_name(request.backend)
+        self._roster.check_own(request.backend, "the calibration")
         return encode_changes(self._calibrations.differences(request.from_revision, request.to_revision))
 
     async def Commit(self, request: calibrations_pb2.CommitRequest) -> calibrations_pb2.CommitResponse:
         """Make a new revision."""
-        self._backend.check_name(request.backend)
+        self._roster.check_own(request.backend, "the calibration")
         check_count(len(request.parameters), where="parameters", least=1, most=MAX_PARAMETERS)
         parameters = decode_parameters(request.parameters)
         proposal = Proposal(
@@ -83,7 +84,7 @@ class CalibrationsService:
 
     async def Rollback(self, request: calibrations_pb2.RollbackRequest) -> calibrations_pb2.RollbackResponse:
         """Make a new revision with older values."""
-        self._backend.check_name(request.backend)
+        self._roster.check_own(request.backend, "the calibration")
         check_count(len(request.names), where="names", most=MAX_PARAMETERS)
         made = await self._calibrations.rollback(
             to_revision=request.to_revision,
@@ -95,7 +96,7 @@ class CalibrationsService:
 
     async def Watch(self, request: calibrations_pb2.CalibrationsWatchRequest) -> AsyncGenerator[bytes]:
         """Send the revision in force, then each that follows."""
-        self._backend.check_name(request.backend)
+        self._roster.check_own(request.backend, "the calibration")
         following = self._calibrations.current.revision
         with self._announcer.listen(TOPIC) as listener:
             while True:

@@ -11,7 +11,7 @@ from contextlib import aclosing, closing
 from dataclasses import replace
 from typing import TypeVar
 
-from qubitd.core.job import JobSpec
+from qubitd.core.job import JobSpec, JobStatus
 from qubitd.server.admission import Newcomer, admit, check_limits
 from qubitd.server.announcer import Announcer
 from qubitd.server.auth.errors import require
@@ -20,8 +20,10 @@ from qubitd.server.backend import Backend
 from qubitd.server.book import JobBook, jobs_of
 from qubitd.server.dispatch import Dispatch
 from qubitd.server.engine import Engine
-from qubitd.server.errors import OldCursorError, TooBusyError
+from qubitd.server.errors import OldCursorError, ServedElsewhereError, TooBusyError
 from qubitd.server.event_pages import EventPages
+from qubitd.server.group.group import Group
+from qubitd.server.group.roster import Roster
 from qubitd.server.pages import page_token, query_of
 from qubitd.server.rpc import Service, receive, stream, unary
 from qubitd.server.store.frames import merged
@@ -34,6 +36,7 @@ from qubitd.wire.parsing import parse
 from qubitd.wire.plans import encode_plan
 from qubitd.wire.specs import decode_spec
 from qubitd.wire.tables import TableStore
+from qubitd.wire.terms import decode_terms
 from qubitd.wire.uploads import MAX_PIECE_BYTES, MAX_UNARY_BYTES, Upload, decode_upload
 
 _Result = TypeVar("_Result")
@@ -73,7 +76,12 @@ class JobsService:
         book: JobBook,
         announcer: Announcer,
         uploads: Uploads,
+        roster: Roster,
+        group: Group | None,
     ) -> None:
+        """Serve; `group` is None for a daemon that shares its store with no other."""
+        self._roster = roster
+        self._group = group
         self._uploads = uploads
         self._backend = backend
         self._dispatch = dispatch
@@ -106,18 +114,24 @@ class JobsService:
 
     async def Submit(self, request: jobs_pb2.SubmitRequest) -> jobs_pb2.SubmitResponse:
         """Take a job."""
-        job_id = await self._engine.submit(await self._decoded(request, self._admitted))
+        new = await self._decoded(request, self._admitted)
+        job_id = await self._engine.submit(new, to=self._roster.find(new.backend))
         if request.HasField("upload"):
             self._uploads.drop(caller().project, decode_upload(request.upload))
         return jobs_pb2.SubmitResponse(job_id=job_id)
 
     def _admitted(self, request: jobs_pb2.SubmitRequest) -> NewJob:
-        self._backend.check_name(request.backend)
+        member = self._roster.known(request.backend)
+        if member is not None and decode_terms(request.terms).is_bound:
+            self._roster.check_own(request.backend, "a job of a session, a slot or a fixed calibration")
+        for name in request.terms.equivalent_backends:
+            self._roster.known(name)
         _check_role(request)
         newcomer = Newcomer(
             job_id=str(uuid.uuid4()), owner=caller().project, author=caller().name, time_ns=self._book.now()
         )
-        return admit(request, newcomer, self._backend.limits, self._tables)
+        limits = self._backend.limits if member is None else self._roster.described(member).limits
+        return admit(request, newcomer, limits, self._tables)
 
     async def _decoded(self, request: _Request, work: Callable[[_Request], _Result]) -> _Result:
         """Do the work for a request, or for the one that went ahead under the name that it gives."""
@@ -125,7 +139,11 @@ class JobsService:
             return await self._decoding.run(request.ByteSize(), lambda: work(request))
         upload = decode_upload(request.upload)
         # Read and decoded in one go, or all that wait for their turn would be in memory.
-        return await self._decoding.run(upload.size, lambda: work(self._uploaded(type(request), upload)))
+        try:
+            return await self._decoding.run(upload.size, lambda: work(self._uploaded(type(request), upload)))
+        except ServedElsewhereError as error:
+            error.can_pass_on = False  # what was uploaded is here
+            raise
 
     def _uploaded(self, kind: type[_Request], upload: Upload) -> _Request:
         """Read a request that went ahead.
@@ -182,7 +200,7 @@ class JobsService:
         if session_id:
             self._dispatch.sessions.info(session_id, owner=owner)
         else:
-            self._backend.check_name(request.backend)
+            self._roster.find(request.backend)
         newest = self._store.jobs.newest_sequence()
         cursor = min(request.after_sequence or (0 if session_id else newest), _LAST_SEQUENCE)
         if not session_id and newest - cursor > _MOST_BEHIND:
@@ -257,8 +275,15 @@ class JobsService:
     async def Cancel(self, request: jobs_pb2.JobsCancelRequest) -> jobs_pb2.JobsCancelResponse:
         """End a job."""
         owner = self._store.jobs.owner_of(request.job_id) if caller().may(Role.OPERATOR) else caller().project
-        status = await self._engine.cancel(owner=owner, job_id=request.job_id, force=request.force)
+        status = await self._cancel(owner=owner, job_id=request.job_id, force=request.force)
         return jobs_pb2.JobsCancelResponse(status=STATUS_NUMBER[status])
+
+    async def _cancel(self, *, owner: str, job_id: str, force: bool) -> JobStatus:
+        job = self._store.jobs.get(owner=owner, job_id=job_id)
+        member = None if self._group is None else self._roster.find(job.backend)
+        if self._group is None or member is None or job.status.is_final:
+            return await self._engine.cancel(owner=owner, job_id=job_id, force=force)
+        return await self._group.cancel(member, owner=owner, job_id=job_id, force=force)
 
     async def Explain(self, request: jobs_pb2.ExplainRequest) -> jobs_pb2.ExplainResponse:
         """Say what a job would take."""
@@ -267,7 +292,8 @@ class JobsService:
         return encode_plan(await self._engine.explain(spec))
 
     def _spec_of(self, request: jobs_pb2.ExplainRequest) -> JobSpec:
-        self._backend.check_name(request.backend)
+        self._roster.known(request.backend)
+        self._roster.check_own(request.backend, "an explanation")
         self._tables.fill_in(request.spec.batch)
         return decode_spec(request.spec)
 

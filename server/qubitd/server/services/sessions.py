@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from qubitd.server.auth.identity import Role, caller
-from qubitd.server.backend import Backend
 from qubitd.server.engine import Engine
+from qubitd.server.group.roster import Roster
 from qubitd.server.rpc import Service, unary
 from qubitd.server.sessions.book import SessionBook
 from qubitd.v1 import sessions_pb2
@@ -18,8 +18,8 @@ _LARGEST_PAGE = 1_000
 class SessionsService:
     """Its RPCs, named like them."""
 
-    def __init__(self, *, backend: Backend, engine: Engine, sessions: SessionBook) -> None:
-        self._backend = backend
+    def __init__(self, *, roster: Roster, engine: Engine, sessions: SessionBook) -> None:
+        self._roster = roster
         self._engine = engine
         self._sessions = sessions
 
@@ -40,7 +40,7 @@ class SessionsService:
 
     async def Open(self, request: sessions_pb2.OpenRequest) -> sessions_pb2.OpenResponse:
         """Open a session."""
-        self._backend.check_name(request.backend)
+        self._roster.check_own(request.backend, "a session")
         self._engine.check_taking()
         info = await self._sessions.open(request, owner=caller().project)
         return sessions_pb2.OpenResponse(session=encode_session(info))
@@ -58,18 +58,23 @@ class SessionsService:
 
     async def Renew(self, request: sessions_pb2.RenewRequest) -> sessions_pb2.RenewResponse:
         """Note that the client is there."""
-        info = await self._sessions.renew(request.session_id, owner=caller().project)
+        owner = caller().project
+        self._check_here(request.session_id, owner=owner)
+        info = await self._sessions.renew(request.session_id, owner=owner)
         return sessions_pb2.RenewResponse(session=encode_session(info))
 
     async def Close(self, request: sessions_pb2.CloseRequest) -> sessions_pb2.CloseResponse:
         """Take no new jobs."""
-        info = await self._sessions.close(request.session_id, owner=self._owner(request.session_id))
+        owner = self._owner(request.session_id)
+        self._check_here(request.session_id, owner=owner)
+        info = await self._sessions.close(request.session_id, owner=owner)
         self._engine.wake()
         return sessions_pb2.CloseResponse(session=encode_session(info))
 
     async def Cancel(self, request: sessions_pb2.SessionsCancelRequest) -> sessions_pb2.SessionsCancelResponse:
         """Close it and end its jobs."""
         owner = self._owner(request.session_id)
+        self._check_here(request.session_id, owner=owner)
         info = await self._engine.cancel_session(owner=owner, session_id=request.session_id)
         return sessions_pb2.SessionsCancelResponse(session=encode_session(info))
 
@@ -79,6 +84,10 @@ class SessionsService:
         return sessions_pb2.UsageResponse(
             qpu_seconds=usage.qpu_seconds, elapsed_seconds=usage.elapsed_seconds, jobs=usage.jobs
         )
+
+    def _check_here(self, session_id: str, *, owner: str) -> None:
+        """Only the daemon that keeps a session can change it; what it wrote of it can be read anywhere."""
+        self._roster.check_own(self._sessions.info(session_id, owner=owner).backend, f"session {session_id}")
 
     def _owner(self, session_id: str) -> str:
         """An operator may look at and end anybody's."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from qubitd.server.auth.errors import require
 from qubitd.server.auth.identity import Role, caller
-from qubitd.server.backend import Backend
 from qubitd.server.engine import Engine
+from qubitd.server.group.roster import Roster
 from qubitd.server.rpc import Service, unary
 from qubitd.server.slots import SlotBook
 from qubitd.v1 import slots_pb2
@@ -15,8 +15,8 @@ from qubitd.wire.slots import encode_slot
 class SlotsService:
     """Its RPCs, named like them."""
 
-    def __init__(self, *, backend: Backend, engine: Engine, slots: SlotBook) -> None:
-        self._backend = backend
+    def __init__(self, *, roster: Roster, engine: Engine, slots: SlotBook) -> None:
+        self._roster = roster
         self._engine = engine
         self._slots = slots
 
@@ -33,7 +33,7 @@ class SlotsService:
 
     async def Reserve(self, request: slots_pb2.ReserveRequest) -> slots_pb2.ReserveResponse:
         """Reserve time."""
-        self._backend.check_name(request.backend)
+        self._roster.check_own(request.backend, "a slot")
         if request.kind == slots_pb2.SLOT_KIND_MAINTENANCE:
             require(Role.OPERATOR, "a maintenance slot")
         slot = await self._slots.reserve(request, owner=caller().project)
@@ -46,6 +46,9 @@ class SlotsService:
 
     async def Release(self, request: slots_pb2.ReleaseRequest) -> slots_pb2.ReleaseResponse:
         """Give time back."""
+        elsewhere = self._slots.backend_of(request.slot_id)
+        if elsewhere is not None:
+            self._roster.check_own(elsewhere, f"slot {request.slot_id}")
         if self._slots.find(request.slot_id).owner != caller().project:
             require(Role.OPERATOR, "the release of another project's slot")
         await self._slots.release(request.slot_id, who=caller().name)

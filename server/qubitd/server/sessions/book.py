@@ -33,8 +33,10 @@ class _Kept:
 class SessionBook:
     """Every session that is not over."""
 
-    def __init__(self, *, store: Store, clocks: Clocks) -> None:
+    def __init__(self, *, store: Store, clocks: Clocks, backend: str | None = None) -> None:
+        """Keep sessions, those of one backend or all."""
         self._store = store
+        self._backend = backend
         self._clocks = clocks
         self._kept: dict[str, _Kept] = {}
 
@@ -43,7 +45,7 @@ class SessionBook:
 
     def load(self, jobs: Collection[tuple[str, JobStatus]]) -> None:
         """Take over the sessions that an earlier process left, with the jobs (session, state) that have not ended."""
-        for row in self._store.sessions.alive():
+        for row in self._store.sessions.alive(self._backend):
             states = [status for session_id, status in jobs if session_id == row.session_id]
             running = states.count(JobStatus.RUNNING)
             session = replace(_session_of(row), waiting=len(states) - running, running=running)
@@ -90,13 +92,13 @@ class SessionBook:
         kept = self._kept.get(session_id)
         if kept is not None and kept.row.owner == owner:
             return self._describe(kept)
-        return _closed_info(self._store.sessions.get(owner=owner, session_id=session_id))
+        return self._described_by(self._store.sessions.get(owner=owner, session_id=session_id))
 
     def newest(self, *, owner: str, limit: int, open_only: bool) -> list[SessionInfo]:
         """List sessions, newest first."""
         rows = self._store.sessions.newest(owner=owner, limit=limit, open_only=open_only)
         return [
-            self._describe(self._kept[row.session_id]) if row.session_id in self._kept else _closed_info(row)
+            self._describe(self._kept[row.session_id]) if row.session_id in self._kept else self._described_by(row)
             for row in rows
         ]
 
@@ -247,12 +249,16 @@ class SessionBook:
         )
         return durable(self._store.write(lambda w: w.sessions.update(progress)))
 
+    def _described_by(self, row: SessionRow) -> SessionInfo:
+        """Describe one that is not kept here: it is over, or another daemon's."""
+        is_own = self._backend in (None, row.backend)
+        return _info_of(row, SessionState.CLOSED if is_own else _state_of(row))
+
     def _describe(self, kept: _Kept) -> SessionInfo:
         now = self._clocks.steady()
         session = kept.session
         return replace(
-            _closed_info(kept.row),
-            state=session.state,
+            _info_of(kept.row, session.state),
             elapsed_seconds=session.elapsed(now),
             qpu_seconds=session.qpu_seconds,
             holds_rack=session.holds_until(now) > now,
@@ -277,12 +283,21 @@ def _session_of(row: SessionRow) -> Session:
     )
 
 
-def _closed_info(row: SessionRow) -> SessionInfo:
+def _state_of(row: SessionRow) -> SessionState:
+    """How another daemon's session stands, as that one wrote last."""
+    if row.closed_ns:
+        return SessionState.CLOSED
+    if not row.accepting:
+        return SessionState.CLOSING
+    return SessionState.ACTIVE if row.started_ns else SessionState.PENDING
+
+
+def _info_of(row: SessionRow, state: SessionState) -> SessionInfo:
     return SessionInfo(
         session_id=row.session_id,
         backend=row.backend,
         mode=row.mode,
-        state=SessionState.CLOSED,
+        state=state,
         max_seconds=row.max_seconds,
         idle_seconds=row.idle_seconds,
         at_expiry=row.at_expiry,

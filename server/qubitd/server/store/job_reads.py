@@ -18,13 +18,14 @@ from qubitd.wire.jobs import Job, JobEvent, StageTime, TimeSpent
 
 _JOB = (
     "number, id, backend, status, revision, shots, circuits, programs, created_ns, instrument_ns, message, problems,"
-    " (SELECT coalesce(max(sequence), 0) FROM event WHERE job = number), session"
+    " (SELECT coalesce(max(sequence), 0) FROM event WHERE job = number), session, submitted_to"
 )
 _SIZE = "(SELECT coalesce(max(size), 0) FROM blob WHERE digest = spec_digest)"
-_ALIVE = (
+ALIVE = (
     "number, id, backend, status, version, attempt, revision, cancelling, shots, owner, created_ns,"
     f" {_SIZE}, {TERMS_COLUMNS}"
 )
+"""Columns of `alive_job`."""
 EVENTS_AT_ONCE = 100
 """Most events that one read gives: every watcher may hold as many."""
 PAGE_BYTES = 4 * 2**20
@@ -146,11 +147,12 @@ class JobReads:
 
     def events_of_many(self, *, owner: str, session_id: str, backend: str, after: int) -> list[JobEvent]:
         """Give the events of an owner's jobs in a session, or on a backend, after a sequence number, in order."""
-        field, value = ("session", session_id) if session_id else ("backend", backend)
+        which = "job.session = ?" if session_id else "(job.backend = ? OR job.submitted_to = ?)"
+        values = (session_id,) if session_id else (backend, backend)
         rows = self._connection.execute(
             f"SELECT job.id, {COLUMNS} FROM event JOIN job ON job.number = event.job"  # noqa: S608 (constants)
-            f" WHERE job.owner = ? AND job.{field} = ? AND sequence > ? ORDER BY sequence LIMIT ?",
-            (owner, value, after, EVENTS_AT_ONCE),
+            f" WHERE job.owner = ? AND {which} AND sequence > ? ORDER BY sequence LIMIT ?",
+            (owner, *values, after, EVENTS_AT_ONCE),
         )
         return [replace(event_of(row[1:]), job_id=row[0]) for row in rows]
 
@@ -197,13 +199,15 @@ class JobReads:
         """Give the digest of the blob that holds what a job's client wants back."""
         return self._digest("client_digest", job_id)
 
-    def alive(self) -> list[AliveJob]:
-        """Give every job that has not ended, in the order of acceptance."""
+    def alive(self, backend: str | None = None) -> list[AliveJob]:
+        """Give every job that has not ended, of one backend or of all, in the order of acceptance."""
+        of_one = "" if backend is None else " AND backend = ?"
         rows = self._connection.execute(
-            f"SELECT {_ALIVE} FROM job"  # noqa: S608 (constant)
-            " WHERE status NOT IN ('DONE', 'CANCELLED', 'ERROR') ORDER BY number"
+            f"SELECT {ALIVE} FROM job"  # noqa: S608 (constants)
+            f" WHERE status NOT IN ('DONE', 'CANCELLED', 'ERROR'){of_one} ORDER BY number",
+            () if backend is None else (backend,),
         )
-        return [_alive(*row) for row in rows]
+        return [alive_job(*row) for row in rows]
 
     def _digest(self, column: str, job_id: str) -> str:
         row = self._connection.execute(
@@ -249,7 +253,8 @@ class JobReads:
         ]
 
 
-def _alive(*columns: Any) -> AliveJob:
+def alive_job(*columns: Any) -> AliveJob:
+    """Read a row of `ALIVE`."""
     number, job_id, backend, status, version, attempt, revision, cancelling, shots, owner, created_ns, size, *terms = (
         columns
     )
@@ -295,6 +300,7 @@ def _job(row: tuple[Any, ...]) -> Job:
         problems=problems_of(row[11]),
         last_sequence=row[12],
         session_id=row[13],
+        submitted_to=row[14],
     )
 
 

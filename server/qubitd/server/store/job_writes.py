@@ -184,8 +184,9 @@ class JobWrites:
         client_digest = self._blobs.put(self._connection, new.client_data)
         row = self._connection.execute(
             "INSERT INTO job (id, owner, key, backend, request_digest, spec_digest, client_digest, shots, circuits,"
-            " programs, created_ns, status, session, slot, urgency, priority, revision_policy, wanted_revision, rerun)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING number",
+            " programs, created_ns, status, session, slot, urgency, priority, revision_policy, wanted_revision, rerun,"
+            " equivalents)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING number",
             (
                 new.job_id,
                 new.owner,

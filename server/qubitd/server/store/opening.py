@@ -27,14 +27,14 @@ def open_store(address: str, data_dir: Path, *, on_broken: Callable[[StoreBroken
     Raises:
         StoreTooNewError: a newer version wrote it.
         StoreCorruptError: it is damaged.
-        StoreError: it cannot be opened, another daemon works on it, or commits would not be durable.
+        StoreError: it cannot be opened, or commits would not be durable.
     """
     if not address:
         return SqliteStore(data_dir, on_broken=on_broken, meters=meters)
     check_address(address)
     from qubitd.server.store.postgres_store import PostgresStore
 
-    return PostgresStore(address, on_broken=on_broken, meters=meters, alone=True)
+    return PostgresStore(address, on_broken=on_broken, meters=meters)
 
 
 def check_address(address: str) -> None:

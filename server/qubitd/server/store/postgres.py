@@ -19,10 +19,9 @@ from qubitd.server.store.database import Database, Engine, Rows
 
 OLDEST = 15
 """Lowest major version of PostgreSQL."""
-_TURN, _DAEMON = 29045, 29046
-"""Kinds of advisory locks; a store is a schema, whose name tells its own from others."""
+_TURN = 29045
+"""Kind of the advisory lock; a store is a schema, whose name tells its own from others."""
 _BEGIN = f"BEGIN; SELECT pg_advisory_xact_lock({_TURN}, hashtext(current_schema()))"
-_BE_ALONE = f"SELECT pg_advisory_lock({_DAEMON}, hashtext(current_schema()))"
 _NEEDED = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
 _LINK: Mapping[str, Any] = {
     "application_name": "qubitd",
@@ -53,8 +52,7 @@ class PostgresConnection:
         """
         self.place = place_of(url)
         try:
-            linked = make_conninfo(url, **{key: value for key, value in _LINK.items() if f"{key}=" not in url})
-            self._inner: psycopg.Connection[Any] = psycopg.connect(linked, autocommit=True)
+            self._inner: psycopg.Connection[Any] = psycopg.connect(linked(url), autocommit=True)
         except psycopg.Error as error:
             raise StoreError(
                 f"PostgreSQL does not answer at {self.place}: {str(error).strip()}; check the address after --store"
@@ -92,22 +90,6 @@ class PostgresConnection:
         with self._inner.cursor(name="rows") as cursor:
             yield from cursor.execute(cast(Any, sql))
 
-    def be_alone(self) -> None:
-        """Let no other daemon work on this store while we are connected.
-
-        Raises:
-            StoreError: one does already.
-        """
-        self.script("SET lock_timeout = '5s'")
-        try:
-            self.script(_BE_ALONE)
-        except psycopg.errors.LockNotAvailable:
-            raise StoreError(
-                f"another daemon works on the database {self.place}; stop that one, or give another address with "
-                "--store: a schema of its own is enough (options=-csearch_path%3DNAME)"
-            ) from None
-        self.script("SET lock_timeout = 0")
-
     def close(self) -> None:
         """Hang up; what was not committed is undone."""
         self._inner.close()
@@ -137,6 +119,11 @@ class PostgresReader(PostgresConnection):
             lost = DatabaseLostError(place=self.place, cause=first_line(error))
             self._on_lost(lost)
             raise lost from error
+
+
+def linked(url: str) -> str:
+    """Give an address with what has a server that is gone noticed in time."""
+    return make_conninfo(url, **{key: value for key, value in _LINK.items() if f"{key}=" not in url})
 
 
 def place_of(url: str) -> str:
@@ -194,14 +181,19 @@ def assert_durable(connection: Database) -> None:
             raise StoreError(f"PostgreSQL has {name} = {found}; durable commits need {needed}; change postgresql.conf")
 
 
-def postgres_engine(url: str) -> Engine:
-    """How the writer deals with PostgreSQL."""
+def postgres_engine(url: str, *, check: Callable[[Database], None]) -> Engine:
+    """How the writer deals with PostgreSQL; `check` looks, in each turn, whether it may write at all."""
     place = place_of(url)
+
+    def begin(connection: Database) -> None:
+        connection.execute(_BEGIN)
+        check(connection)
+
     return Engine(
         open_writer=lambda: PostgresConnection(url, read_only=False),
         assert_durable=assert_durable,
-        begin=lambda connection: connection.execute(_BEGIN),
-        failures=(psycopg.Error, OSError),
+        begin=begin,
+        failures=(psycopg.Error, OSError, StoreBrokenError),
         constraints=(psycopg.IntegrityError,),
         broken=lambda cause: DatabaseLostError(place=place, cause=cause.strip().partition("\n")[0]),
         unopened=lambda error: StoreError(

@@ -9,18 +9,20 @@ from typing import TypeVar, cast
 
 from qubitd.server.errors import StoreBrokenError
 from qubitd.server.meters import Meters
-from qubitd.server.store.audit import AuditWrites
+from qubitd.server.store.accounts import AccountReads
 from qubitd.server.store.database import Database
 from qubitd.server.store.frames import split
+from qubitd.server.store.group_jobs import GroupJobReads
 from qubitd.server.store.job_reads import JobReads
-from qubitd.server.store.job_writes import JobWrites
+from qubitd.server.store.members import MemberReads
 from qubitd.server.store.postgres import PostgresConnection, PostgresReader, postgres_engine
 from qubitd.server.store.postgres_blobs import BlobRows
 from qubitd.server.store.postgres_schema import migrate
-from qubitd.server.store.revisions import RevisionReads, RevisionWrites
-from qubitd.server.store.sessions import SessionReads, SessionWrites
-from qubitd.server.store.slots import SlotReads, SlotWrites
-from qubitd.server.store.store import Writes
+from qubitd.server.store.postgres_sharing import PostgresSharing, database_time
+from qubitd.server.store.revisions import RevisionReads
+from qubitd.server.store.sessions import SessionReads
+from qubitd.server.store.slots import SlotReads
+from qubitd.server.store.store import Writes, writes_on
 from qubitd.server.store.writer import Writer
 
 Result = TypeVar("Result")
@@ -35,7 +37,6 @@ class PostgresStore:
         *,
         on_broken: Callable[[StoreBrokenError], None] | None = None,
         meters: Meters | None = None,
-        alone: bool = False,
     ) -> None:
         """Connect, check and migrate.
 
@@ -43,18 +44,17 @@ class PostgresStore:
             url: where the database is.
             on_broken: told from any thread, maybe more than once, that nothing can be written or read any more.
             meters: that are told of commits.
-            alone: whether no other daemon may work on it.
 
         Raises:
             StoreTooNewError: a newer version wrote it.
-            StoreError: it does not answer, is too old, commits would not be durable, or we would not be alone.
+            StoreError: it does not answer, is too old, or commits would not be durable.
         """
         self._url = url
-        self._alone = alone
         on_broken = on_broken or (lambda _: None)
         self._blobs = BlobRows()
+        self.sharing = PostgresSharing(url)
         self._writer = Writer(
-            engine=postgres_engine(url),
+            engine=postgres_engine(url, check=self.sharing.check),
             prepare=self._prepare,
             on_broken=on_broken,
             meters=meters or Meters(),
@@ -69,6 +69,9 @@ class PostgresStore:
         self.jobs = JobReads(self._connection)
         self.sessions = SessionReads(self._connection)
         self.slots = SlotReads(self._connection)
+        self.members = MemberReads(self._connection, lambda: database_time(self._connection))
+        self.group_jobs = GroupJobReads(self._connection)
+        self.accounts = AccountReads(self._connection)
 
     def revisions(self, backend: str) -> RevisionReads:
         """Ask about a backend's revisions."""
@@ -104,7 +107,9 @@ class PostgresStore:
 
     def write(self, command: Callable[[Writes], Result]) -> Future[Result]:
         """Run a command in the writer's thread; its future gives the result once that is durable."""
-        return self._writer.submit(command)
+        future = self._writer.submit(command)
+        future.add_done_callback(lambda _: self.sharing.on_written())
+        return future
 
     def close(self) -> None:
         """Finish what waits and hang up."""
@@ -113,15 +118,5 @@ class PostgresStore:
         self._blob_connection.close()
 
     def _prepare(self, connection: Database) -> Writes:
-        postgres = cast(PostgresConnection, connection)
-        if self._alone:
-            postgres.be_alone()
-        migrate(postgres)
-        audit = AuditWrites(connection)
-        return Writes(
-            jobs=JobWrites(connection, self._blobs, audit),
-            revisions=RevisionWrites(connection),
-            sessions=SessionWrites(connection),
-            slots=SlotWrites(connection, audit),
-            audit=audit,
-        )
+        migrate(cast(PostgresConnection, connection))
+        return writes_on(connection, self._blobs, lambda: database_time(connection))

@@ -213,7 +213,42 @@ CREATE INDEX job_read ON job (read_ns) WHERE read_ns > 0 AND deleted = 0;
 CREATE INDEX job_expired ON job (expired_ns) WHERE expired_ns > 0;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _SESSIONS_AND_SLOTS, _AUDIT, _SPENT, _RETENTION)
+_GROUP = """
+ALTER TABLE job ADD COLUMN equivalents TEXT NOT NULL DEFAULT '';
+ALTER TABLE job ADD COLUMN submitted_to TEXT NOT NULL DEFAULT '';
+CREATE INDEX job_alive_by_owner ON job (owner) WHERE status NOT IN ('DONE', 'CANCELLED', 'ERROR');
+CREATE INDEX job_alive_by_backend ON job (backend, number) WHERE status NOT IN ('DONE', 'CANCELLED', 'ERROR');
+
+CREATE TABLE member (
+    backend TEXT PRIMARY KEY,
+    fence INTEGER NOT NULL,
+    daemon TEXT NOT NULL,
+    address TEXT NOT NULL,
+    beat_ns INTEGER NOT NULL,
+    left_because TEXT NOT NULL DEFAULT '',
+    lab TEXT NOT NULL,
+    lab_reason TEXT NOT NULL,
+    description BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE account (
+    name TEXT PRIMARY KEY,
+    project TEXT NOT NULL,
+    role TEXT NOT NULL,
+    token_sha256 TEXT NOT NULL,
+    expires_ns INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE errand (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    backend TEXT NOT NULL,
+    job TEXT NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('adopt', 'cancel', 'break off'))
+) STRICT;
+CREATE INDEX errand_by_backend ON errand (backend, number);
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SESSIONS_AND_SLOTS, _AUDIT, _SPENT, _RETENTION, _GROUP)
 """Step n takes a store from user_version n to n + 1."""
 
 

@@ -15,6 +15,8 @@ _COLUMNS = (
     " accepting, elapsed, qpu_seconds"
 )
 
+_ALL = 2**62
+"""Rows; both databases take it as a limit."""
 _ASKED = "id, owner, key, request_digest, backend, mode, max_seconds, idle_seconds, at_expiry, created_ns"
 
 
@@ -162,9 +164,21 @@ class SessionReads:
         """List sessions, newest first."""
         return self._rows("owner = ?" + (" AND closed_ns = 0" if open_only else ""), (owner,), limit=limit)
 
-    def alive(self) -> list[SessionRow]:
-        """Give the sessions that are not over."""
-        return self._rows("closed_ns = 0", (), limit=-1)
+    def alive(self, backend: str | None = None) -> list[SessionRow]:
+        """Give the sessions that are not over, of one backend or of all."""
+        of_one = "" if backend is None else " AND backend = ?"
+        return self._rows("closed_ns = 0" + of_one, () if backend is None else (backend,), limit=_ALL)
+
+    def backend_of(self, session_id: str) -> str:
+        """Give the backend that a session is for.
+
+        Raises:
+            UnknownSessionError: there is none.
+        """
+        row = self._connection.execute("SELECT backend FROM session WHERE id = ?", (session_id,)).fetchone()
+        if row is None:
+            raise UnknownSessionError(session_id=session_id)
+        return str(row[0])
 
     def jobs(self, session_id: str) -> int:
         """Count the jobs that were submitted to a session."""

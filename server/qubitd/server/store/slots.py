@@ -77,7 +77,10 @@ class SlotWrites:
             UnknownSlotError: there is none.
         """
         row = self._connection.execute(
-            "UPDATE slot SET end_ns = max(start_ns, min(end_ns, ?)) WHERE id = ? RETURNING 1", (now_ns, slot_id)
+            "UPDATE slot SET end_ns ="
+            " CASE WHEN start_ns > :now THEN start_ns WHEN end_ns < :now THEN end_ns ELSE :now END"
+            " WHERE id = :id RETURNING 1",
+            {"now": now_ns, "id": slot_id},
         ).fetchone()
         if row is None:
             raise UnknownSlotError(slot_id=slot_id)

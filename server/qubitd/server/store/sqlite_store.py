@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from pathlib import Path
@@ -13,18 +14,19 @@ from typing import TypeVar, cast
 from qubitd.server.errors import DiskFullError, StoreBrokenError
 from qubitd.server.limits import LEAST_FREE_BYTES
 from qubitd.server.meters import Meters
-from qubitd.server.store.audit import AuditWrites
+from qubitd.server.store.accounts import AccountReads
 from qubitd.server.store.blobs import BlobFolder
 from qubitd.server.store.connections import assert_sound, open_reader, sqlite_engine
 from qubitd.server.store.database import Database
 from qubitd.server.store.frames import split
+from qubitd.server.store.group_jobs import GroupJobReads
 from qubitd.server.store.job_reads import JobReads
-from qubitd.server.store.job_writes import JobWrites
-from qubitd.server.store.revisions import RevisionReads, RevisionWrites
+from qubitd.server.store.members import MemberReads
+from qubitd.server.store.revisions import RevisionReads
 from qubitd.server.store.schema import migrate
-from qubitd.server.store.sessions import SessionReads, SessionWrites
-from qubitd.server.store.slots import SlotReads, SlotWrites
-from qubitd.server.store.store import Writes
+from qubitd.server.store.sessions import SessionReads
+from qubitd.server.store.slots import SlotReads
+from qubitd.server.store.store import Writes, writes_on
 from qubitd.server.store.writer import Writer
 
 Result = TypeVar("Result")
@@ -68,6 +70,14 @@ class SqliteStore:
         self.jobs = JobReads(self._connection)
         self.sessions = SessionReads(self._connection)
         self.slots = SlotReads(self._connection)
+        self.members = MemberReads(self._connection, time.time_ns)
+        self.group_jobs = GroupJobReads(self._connection)
+        self.accounts = AccountReads(self._connection)
+
+    @property
+    def sharing(self) -> None:
+        """A directory is one daemon's alone."""
+        return None
 
     def revisions(self, backend: str) -> RevisionReads:
         """Ask about a backend's revisions."""
@@ -129,14 +139,7 @@ class SqliteStore:
         assert_sound(sqlite, self.path)
         migrate(sqlite, path=self.path)
         self._folder.sweep(connection)
-        audit = AuditWrites(connection)
-        return Writes(
-            jobs=JobWrites(connection, self._folder, audit),
-            revisions=RevisionWrites(connection),
-            sessions=SessionWrites(connection),
-            slots=SlotWrites(connection, audit),
-            audit=audit,
-        )
+        return writes_on(connection, self._folder, time.time_ns)
 
 
 def _nobody_told(_: StoreBrokenError) -> None:

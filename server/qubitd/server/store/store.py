@@ -8,11 +8,16 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from qubitd.server.store.accounts import AccountReads, AccountWrites
 from qubitd.server.store.audit import AuditWrites
+from qubitd.server.store.database import Blobs, Database
+from qubitd.server.store.group_jobs import GroupJobReads, GroupJobWrites
 from qubitd.server.store.job_reads import JobReads
 from qubitd.server.store.job_writes import JobWrites
+from qubitd.server.store.members import Clock, MemberReads, MemberWrites
 from qubitd.server.store.revisions import RevisionReads, RevisionWrites
 from qubitd.server.store.sessions import SessionReads, SessionWrites
+from qubitd.server.store.sharing import Sharing
 from qubitd.server.store.slots import SlotReads, SlotWrites
 
 Result = TypeVar("Result")
@@ -27,6 +32,25 @@ class Writes:
     sessions: SessionWrites
     slots: SlotWrites
     audit: AuditWrites
+    members: MemberWrites
+    group_jobs: GroupJobWrites
+    accounts: AccountWrites
+
+
+def writes_on(connection: Database, blobs: Blobs, clock: Clock) -> Writes:
+    """Make what write commands work on; `clock` is the database's."""
+    audit = AuditWrites(connection)
+    jobs, members = JobWrites(connection, blobs, audit), MemberWrites(connection, clock, audit)
+    return Writes(
+        jobs=jobs,
+        revisions=RevisionWrites(connection),
+        sessions=SessionWrites(connection),
+        slots=SlotWrites(connection, audit),
+        audit=audit,
+        members=members,
+        group_jobs=GroupJobWrites(connection, jobs, members, audit),
+        accounts=AccountWrites(connection, audit),
+    )
 
 
 class Store(Protocol):
@@ -35,6 +59,14 @@ class Store(Protocol):
     jobs: JobReads
     sessions: SessionReads
     slots: SlotReads
+    members: MemberReads
+    group_jobs: GroupJobReads
+    accounts: AccountReads
+
+    @property
+    def sharing(self) -> Sharing | None:
+        """How it is shared with other daemons; None for one that is this daemon's alone."""
+        ...
 
     def revisions(self, backend: str) -> RevisionReads:
         """Ask about a backend's revisions."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from qubitd.wire.terms import JobTerms, RevisionPolicy, Urgency
 
-TERMS_COLUMNS = "session, slot, urgency, priority, revision_policy, wanted_revision, rerun"
+TERMS_COLUMNS = "session, slot, urgency, priority, revision_policy, wanted_revision, rerun, equivalents"
 """In the order of `terms_columns`."""
 
 
@@ -21,12 +21,13 @@ def terms_columns(terms: JobTerms) -> tuple[str | int, ...]:
         terms.revision_policy.value,
         terms.revision,
         int(terms.rerun_on_interrupt),
+        "\n".join(terms.equivalents),
     )
 
 
 def terms_of(columns: Sequence[Any]) -> JobTerms:
     """Read the columns."""
-    session, slot, urgency, priority, policy, revision, rerun = columns
+    session, slot, urgency, priority, policy, revision, rerun, equivalents = columns
     return JobTerms(
         session_id=session,
         slot_id=slot,
@@ -35,4 +36,5 @@ def terms_of(columns: Sequence[Any]) -> JobTerms:
         revision_policy=RevisionPolicy(policy),
         revision=revision,
         rerun_on_interrupt=bool(rerun),
+        equivalents=tuple(equivalents.splitlines()),
     )

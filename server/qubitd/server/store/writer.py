@@ -113,10 +113,10 @@ class Writer(Generic[State]):
             try:
                 written = _commit(self._engine, connection, state, batch)
             except self._engine.failures as error:
-                self._break(batch, str(error))
+                self._break(batch, error)
                 return
             except BaseException as error:
-                self._break(batch, repr(error))
+                self._break(batch, error)
                 raise
             self._meters.note("commit", time.monotonic() - began)
             for done in written:
@@ -143,8 +143,9 @@ class Writer(Generic[State]):
         refusal.__cause__ = error
         return refusal
 
-    def _break(self, batch: list[_Command[State]], cause: str) -> None:
-        self._broken = self._engine.broken(cause)
+    def _break(self, batch: list[_Command[State]], error: BaseException) -> None:
+        cause = str(error) or repr(error)
+        self._broken = error if isinstance(error, StoreBrokenError) else self._engine.broken(cause)
         _log.critical("the store cannot be written", extra={"path": str(self._broken.path), "cause": cause})
         self._on_broken(self._broken)
         for command in batch:

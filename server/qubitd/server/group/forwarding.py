@@ -1,0 +1,103 @@
+"""Passes a call on to the daemon that keeps what it is about, as the caller sent it, with the token that came with it.
+
+The other daemon lets the caller in by itself. It may be away; then the caller is told where it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from qubitd.server.errors import ServedElsewhereError
+from qubitd.server.rpc import Call, PassedOnError
+from qubitd.server.serving import is_loopback
+from qubitd.wire.errors import DETAILS_KEY
+
+_MARK = ("qubitd-passed-on", "1")
+"""Metadata of a call that came through another daemon: it goes no further."""
+_OPTIONS = [("grpc.max_receive_message_length", 64 * 2**20), ("grpc.max_send_message_length", 64 * 2**20)]
+_AS_BYTES = (None, None)
+"""Serialise nothing and parse nothing."""
+
+
+class Forwarding:
+    """Connections to the other daemons, each opened when it is needed."""
+
+    def __init__(self, *, authority: bytes | None) -> None:
+        """Pass calls on; `authority` is the lab's, in PEM form, or None for the system's."""
+        self._authority = authority
+        self._channels: dict[str, grpc.aio.Channel] = {}
+
+    async def unary(self, call: Call, elsewhere: ServedElsewhereError) -> bytes:
+        """Give the other daemon's answer.
+
+        Raises:
+            PassedOnError: its refusal.
+            ServedElsewhereError: it is away, or the call came from another daemon already.
+        """
+        channel = self._channel(call, elsewhere)
+        try:
+            answer = await channel.unary_unary(f"/{call.rpc}", *_AS_BYTES)(
+                call.data, metadata=_metadata(call), timeout=call.time_left
+            )
+        except grpc.aio.AioRpcError as error:
+            raise _passed_on(error, elsewhere) from error
+        return bytes(answer)
+
+    async def stream(self, call: Call, elsewhere: ServedElsewhereError) -> AsyncGenerator[bytes]:
+        """Give the other daemon's answers one by one.
+
+        Raises:
+            PassedOnError: its refusal.
+            ServedElsewhereError: it is away, or the call came from another daemon already.
+        """
+        channel = self._channel(call, elsewhere)
+        answers = channel.unary_stream(f"/{call.rpc}", *_AS_BYTES)(
+            call.data, metadata=_metadata(call), timeout=call.time_left
+        )
+        try:
+            async for answer in answers:
+                yield bytes(answer)
+        except grpc.aio.AioRpcError as error:
+            raise _passed_on(error, elsewhere) from error
+        finally:
+            answers.cancel()
+
+    async def close(self) -> None:
+        """Hang up."""
+        for channel in self._channels.values():
+            await channel.close(None)
+
+    def _channel(self, call: Call, elsewhere: ServedElsewhereError) -> grpc.aio.Channel:
+        address = elsewhere.address
+        if not address or not elsewhere.can_pass_on or _MARK in call.metadata:
+            raise elsewhere
+        if address not in self._channels:
+            self._channels[address] = self._open(address)
+        return self._channels[address]
+
+    def _open(self, address: str) -> grpc.aio.Channel:
+        if is_loopback(address.rpartition(":")[0].strip("[]")):
+            return grpc.aio.insecure_channel(address, options=_OPTIONS)
+        credentials = grpc.ssl_channel_credentials(self._authority)
+        return grpc.aio.secure_channel(address, credentials, options=_OPTIONS)
+
+
+def _metadata(call: Call) -> tuple[tuple[str, str | bytes], ...]:
+    return (*(pair for pair in call.metadata if pair[0] == "authorization"), _MARK)
+
+
+def _passed_on(error: grpc.aio.AioRpcError, elsewhere: ServedElsewhereError) -> Exception:
+    if error.code() is grpc.StatusCode.UNAVAILABLE:
+        return ServedElsewhereError(
+            backend=elsewhere.backend,
+            address=elsewhere.address,
+            what=elsewhere.what,
+            trouble=elsewhere.trouble or "that daemon does not answer now",
+        )
+    trailing: Any = error.trailing_metadata() or ()
+    details = tuple((key, value) for key, value in trailing if key == DETAILS_KEY)
+    return PassedOnError(code=error.code(), message=error.details() or "", details=details)
