@@ -24,7 +24,7 @@ BLOCK = re.compile(
     r"(?P<notes>(?:^<!--[^>]*-->\n)*)^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
 )
 NOTE = re.compile(r"<!-- *(?P<key>file|needs|not run): *(?P<value>.*?) *-->")
-CLIENTS = ("qubitd run ", "python examples/")
+CLIENTS = ("qubitd run ", "python examples/calibrate_")
 USUAL_DEVICE = "line5"
 ADDRESS = re.compile(r"(?:localhost|127\.0\.0\.1):50051")
 
