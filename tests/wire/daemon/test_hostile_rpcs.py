@@ -11,9 +11,9 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
-from google.protobuf import descriptor_pool, message_factory
-from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
-from google.protobuf.message import Message
+from google.protobuf import message_factory
+from google.protobuf.descriptor import MethodDescriptor
+from tests.rpcs import every_method, filled, rpc_of
 
 from qubitd.v1 import jobs_pb2, lab_pb2, lab_pb2_grpc, slots_pb2, slots_pb2_grpc
 
@@ -21,39 +21,12 @@ Serve = Callable[..., AbstractAsyncContextManager[Any]]
 MakeRack = Callable[..., Any]
 MakeRequest = Callable[..., jobs_pb2.SubmitRequest]
 
-PROTOS = ("backends", "calibrations", "jobs", "lab", "sessions", "slots")
 MUTANTS = 23
 """Of each RPC: more than 600 in all."""
 OPEN = 0.3
 """Seconds after which a stream that says nothing counts as taken."""
 BROKEN = {grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.CANCELLED}
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-
-
-def every_method() -> list[MethodDescriptor]:
-    pool = descriptor_pool.Default()
-    files = [pool.FindFileByName(f"qubitd/v1/{name}.proto") for name in PROTOS]
-    return [method for file in files for service in file.services_by_name.values() for method in service.methods]
-
-
-def filled(message: Message, names: dict[str, str], depth: int = 4) -> Message:
-    """Set every field to something; of a choice the last is kept."""
-    for field in message.DESCRIPTOR.fields:
-        if field.type == FieldDescriptor.TYPE_MESSAGE:
-            if depth:
-                inner = getattr(message, field.name)
-                filled(inner.add() if field.is_repeated else inner, names, depth - 1)
-                if not field.is_repeated:
-                    inner.SetInParent()
-            continue
-        text = names.get(field.name, "x")
-        values: dict[int, Any] = {FieldDescriptor.CPPTYPE_STRING: text, FieldDescriptor.CPPTYPE_BOOL: True}
-        value = b"x" if field.type == FieldDescriptor.TYPE_BYTES else values.get(field.cpp_type, 1)
-        if field.is_repeated:
-            getattr(message, field.name).append(value)
-        else:
-            setattr(message, field.name, value)
-    return message
 
 
 def mutants(data: bytes, count: int, chance: random.Random) -> Iterator[bytes]:
@@ -76,7 +49,7 @@ def mutants(data: bytes, count: int, chance: random.Random) -> Iterator[bytes]:
 
 async def code_of(channel: grpc.aio.Channel, method: MethodDescriptor, data: bytes) -> grpc.StatusCode:
     """Send bytes and give the code of the answer; OK for a stream that is open."""
-    path = f"/{method.containing_service.full_name}/{method.name}"
+    path = f"/{rpc_of(method)}"
 
     async def once() -> AsyncIterator[bytes]:
         yield data
@@ -140,7 +113,7 @@ def noise(chance: random.Random, kind: int) -> bytes:
 
 @pytest.mark.parametrize("kind", [0, 1], ids=["bytes", "frames"])
 async def test_noise_on_the_port_ends_its_own_connection_and_nothing_else(
-    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest, kind: int
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest, kind: int, soak: bool
 ) -> None:
     chance = random.Random(10 + kind)
 
@@ -157,6 +130,6 @@ async def test_noise_on_the_port_ends_its_own_connection_and_nothing_else(
 
     async with serve(rack=open_rack_of()) as daemon:
         host, port = daemon.address.split(":")
-        await asyncio.gather(*(shout(host, int(port)) for _ in range(60)))
+        await asyncio.gather(*(shout(host, int(port)) for _ in range(600 if soak else 60)))
         job_id = await daemon.submit(request_of())
         assert (await daemon.statuses(job_id))[-1] == "DONE"

@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import sqlite3
-from collections.abc import Callable
+import uuid
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import grpc
 import grpc.aio
 import pytest
-from google.protobuf import descriptor_pool
+from google.protobuf import message_factory
+from google.protobuf.descriptor import MethodDescriptor
+from tests.rpcs import every_method, rpc_of
 
 from qubitd.client import DeniedError, NotFoundError, QubitdClient, UnreachableError
 from qubitd.core.job import JobStatus
@@ -38,23 +42,12 @@ from qubitd.wire.terms import JobTerms, Urgency
 
 Serve = Callable[..., AbstractAsyncContextManager[Any]]
 MakeRack = Callable[..., Any]
-PROTOS = ("backends", "jobs", "calibrations", "sessions", "slots", "lab")
 DENIED = {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED}
 
 
-def every_rpc() -> dict[str, bool]:
-    """Give every RPC of the wire contract, and whether it streams."""
-    pool = descriptor_pool.Default()
-    services = [
-        service
-        for name in PROTOS
-        for service in pool.FindFileByName(f"qubitd/v1/{name}.proto").services_by_name.values()
-    ]
-    return {
-        f"{service.full_name}/{method.name}": bool(method.server_streaming)
-        for service in services
-        for method in service.methods
-    }
+def every_rpc() -> dict[str, MethodDescriptor]:
+    """Give every RPC of the wire contract."""
+    return {rpc_of(method): method for method in every_method()}
 
 
 @pytest.fixture
@@ -84,19 +77,37 @@ def let_in(directory: Path) -> Callable[..., str]:
 LetIn = Callable[..., str]
 
 
-async def code_of(channel: grpc.aio.Channel, rpc: str, *, streams: bool, token: str | None) -> grpc.StatusCode:
-    """Call an RPC with an empty request and give the code of its answer."""
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a caller hears first."""
+
+    code: grpc.StatusCode
+    said: str | bytes
+
+
+async def answer_of(
+    channel: grpc.aio.Channel, method: MethodDescriptor, *, token: str | None, request: bytes = b""
+) -> Answer:
+    """Call an RPC and give its first answer; one that is silent for a while is OK."""
     metadata = (("authorization", f"Bearer {token}"),) if token else ()
+    path = f"/{rpc_of(method)}"
+
+    async def once() -> AsyncIterator[bytes]:
+        yield request
+
     try:
-        if streams:
-            call = channel.unary_stream(f"/{rpc}", bytes, bytes)
-            async for _ in call(b"", metadata=metadata, timeout=5.0):
-                break
+        if method.client_streaming:
+            said = await channel.stream_unary(path, bytes, bytes)(once(), metadata=metadata, timeout=5.0)
+        elif method.server_streaming:
+            call = channel.unary_stream(path, bytes, bytes)(request, metadata=metadata, timeout=5.0)
+            first = await call.read()
+            said = first if isinstance(first, bytes) else b""
+            call.cancel()
         else:
-            await channel.unary_unary(f"/{rpc}", bytes, bytes)(b"", metadata=metadata, timeout=5.0)
+            said = await channel.unary_unary(path, bytes, bytes)(request, metadata=metadata, timeout=5.0)
     except grpc.aio.AioRpcError as error:
-        return error.code()
-    return grpc.StatusCode.OK
+        return Answer(error.code(), error.details() or "")
+    return Answer(grpc.StatusCode.OK, said)
 
 
 def test_every_rpc_has_one_row_in_the_table_of_rights() -> None:
@@ -113,14 +124,52 @@ async def test_every_cell_of_the_rights_matrix(serve: Serve, open_rack_of: MakeR
     found: dict[tuple[str, str], bool] = {}
     expected: dict[tuple[str, str], bool] = {}
     async with serve(rack=open_rack_of()) as daemon:
-        for rpc, streams in every_rpc().items():
+        for rpc, method in every_rpc().items():
             for who, token in tokens.items():
-                code = await code_of(daemon.channel, rpc, streams=streams, token=token)
+                code = (await answer_of(daemon.channel, method, token=token)).code
                 found[rpc, who] = code not in DENIED
                 expected[rpc, who] = who in Role.__members__ and Role[who] >= RIGHTS[rpc]
                 if who in ("none", "bad", "expired"):
                     assert code is grpc.StatusCode.UNAUTHENTICATED
     assert found == expected
+
+
+def those_that_name(field: str) -> list[MethodDescriptor]:
+    return [method for method in every_method() if field in method.input_type.fields_by_name]
+
+
+async def test_no_rpc_tells_anothers_job_or_session_from_one_that_is_not_there(
+    serve: Serve, shut_rack: Any, let_in: LetIn, request_of: Callable[..., Any]
+) -> None:
+    alice, bob = let_in("alice"), let_in("bob", Role.CALIBRATOR)
+    nobodys = str(uuid.uuid4())
+    async with serve(rack=shut_rack) as daemon:
+
+        async def heard(method: MethodDescriptor, field: str, name: str, token: str) -> Answer:
+            request = message_factory.GetMessageClass(method.input_type)(**{field: name})
+            answer = await answer_of(daemon.channel, method, token=token, request=request.SerializeToString())
+            said = answer.said.replace(name, "X") if isinstance(answer.said, str) else answer.said
+            return Answer(answer.code, said)
+
+        def begin() -> dict[str, str]:
+            with QubitdClient(daemon.address, alice) as client:
+                session = client.sessions.open(SessionTerms(key="k", backend="line5")).session_id
+                terms = JobTerms(session_id=session)
+                return {
+                    "job_id": client.submit(decode_spec(request_of().spec), "line5", terms=terms),
+                    "session_id": session,
+                }
+
+        for field, hers in (await asyncio.to_thread(begin)).items():
+            methods = those_that_name(field)
+            assert len(methods) >= 5
+            for method in methods:
+                assert await heard(method, field, hers, bob) == await heard(method, field, nobodys, bob), (
+                    method.full_name
+                )
+            looks = [method for method in methods if method.name in ("Get", "Watch", "Usage")]
+            codes = {(await heard(method, field, hers, alice)).code for method in looks}
+            assert codes == {grpc.StatusCode.OK}
 
 
 async def test_a_project_neither_sees_nor_ends_anothers_jobs_and_sessions(
