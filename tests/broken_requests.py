@@ -25,7 +25,8 @@ from qubitd.core.sweep import Sweep, SweepAxis
 from qubitd.v1 import circuits_pb2, jobs_pb2
 from qubitd.wire.specs import Submission, encode_submission
 
-Site = tuple[Message, FieldDescriptor]
+Site = tuple[Message, Any]
+"""A message and one of its fields."""
 _INTEGERS = {
     FieldDescriptor.CPPTYPE_INT32: (-(2**31), -1, 0, 1, 2, 2**31 - 1),
     FieldDescriptor.CPPTYPE_INT64: (-(2**63), -1, 0, 1, 2, 2**63 - 1),

@@ -90,7 +90,8 @@ def requests_of(method: MethodDescriptor, names: dict[str, str]) -> Message:
             return calibrations_pb2.CommitRequest(
                 backend="line5", base_revision=1, parameters=[encode_parameter(t1)], message="remeasured"
             )
-    return filled(message_factory.GetMessageClass(method.input_type)(), names)
+        case _:
+            return filled(message_factory.GetMessageClass(method.input_type)(), names)
 
 
 def answered(channel: grpc.Channel, method: MethodDescriptor, messages: Sequence[bytes]) -> grpc.RpcError | None:
@@ -98,13 +99,13 @@ def answered(channel: grpc.Channel, method: MethodDescriptor, messages: Sequence
     path = f"/{rpc_of(method)}"
     try:
         if method.client_streaming:
-            channel.stream_unary(path)(iter(messages), timeout=HANG)  # type: ignore[call-arg]
+            channel.stream_unary(path, bytes, bytes)(iter(messages), timeout=HANG)
         elif method.server_streaming:
-            stream: Any = channel.unary_stream(path)(messages[0], timeout=OPEN)
+            stream: Any = channel.unary_stream(path, bytes, bytes)(messages[0], timeout=OPEN)
             next(stream, None)
             stream.cancel()
         else:
-            channel.unary_unary(path)(messages[0], timeout=HANG)
+            channel.unary_unary(path, bytes, bytes)(messages[0], timeout=HANG)
     except grpc.RpcError as error:
         return error
     return None
@@ -141,7 +142,7 @@ def strike(
     resident, worked = watched.resident(), watched.worked()
     error: Any = answered(channel, method, sent)
     grown, work = watched.most_resident() - resident, watched.worked() - worked
-    code = grpc.StatusCode.OK if error is None else error.code()
+    code: grpc.StatusCode = grpc.StatusCode.OK if error is None else error.code()
     if method.server_streaming and code is grpc.StatusCode.DEADLINE_EXCEEDED:
         code = grpc.StatusCode.OK
     record.codes[rpc][code] += 1
@@ -150,7 +151,7 @@ def strike(
         not method.client_streaming and is_malformed(method, sent[0]) and code is grpc.StatusCode.OK
     ):
         record.faults.append(told)
-    if code is grpc.StatusCode.INVALID_ARGUMENT:
+    if error is not None and code is grpc.StatusCode.INVALID_ARGUMENT:
         details = dict(error.trailing_metadata()).get(DETAILS_KEY, b"")
         problems = decode_refusal(details).problems
         record.fields[rpc] |= {re.sub(r"'[^']*'", "", re.sub(r"\d+", "#", problem.where)) for problem in problems}
@@ -214,7 +215,7 @@ def too_much(daemon: DaemonProcess, data: bytes, **how: Any) -> tuple[grpc.Statu
         grpc.channel_ready_future(channel).result(timeout=HANG)
         before = watched.resident()
         with pytest.raises(grpc.RpcError) as caught:
-            channel.unary_unary("/qubitd.v1.Jobs/Submit")(data, timeout=HANG, **how)
+            channel.unary_unary("/qubitd.v1.Jobs/Submit", bytes, bytes)(data, timeout=HANG, **how)
     error: Any = caught.value
     return error.code(), watched.most_resident() - before
 
