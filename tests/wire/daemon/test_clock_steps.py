@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ from qubitd.wire.jobs import StatusChange
 from qubitd.wire.slots import Reservation, SlotKind, encode_reservation
 
 HOUR = 3600 * 10**9
+END_OF_SUMMER_TIME = 1_792_890_000 * 10**9
+"""Of Berlin: 25 October 2026, 01:00 UTC."""
 Serve = Callable[..., AbstractAsyncContextManager[Any]]
 
 
@@ -58,6 +61,47 @@ async def test_jobs_run_in_the_order_of_their_submission_whatever_the_wall_clock
     assert started == sorted(started)
     assert [told[-1].what.status.value for told in changes.values()] == ["DONE"] * 4
     assert all(told == sorted(told, key=lambda event: event.sequence) for told in events.values())
+
+
+@pytest.fixture
+def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A place whose clocks go back by an hour in autumn."""
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.parametrize("step", [0, HOUR, -HOUR, -(10**9)], ids=["none", "hour on", "hour back", "leap second"])
+@pytest.mark.usefixtures("berlin")
+async def test_jobs_keep_their_order_though_the_machine_was_booted_anew_and_its_clock_set_meanwhile(
+    serve: Serve,
+    shut_rack: Any,
+    open_rack_of: Callable[..., Any],
+    request_of: Callable[..., jobs_pb2.SubmitRequest],
+    monkeypatch: pytest.MonkeyPatch,
+    step: int,
+) -> None:
+    wall = Stepping(offset=END_OF_SUMMER_TIME - time.time_ns() - 10**9)
+    monkeypatch.setattr(daemon_module, "Clocks", lambda: Clocks(wall=wall))
+    async with serve(rack=shut_rack) as daemon:
+        jobs = [await daemon.submit(request_of(shots=2500))]
+        await asyncio.to_thread(shut_rack.running.wait)
+        for _ in range(3):
+            wall.offset += step
+            jobs.append(await daemon.submit(request_of()))
+        stopping = await daemon.begin_stop()
+        shut_rack.gate.set()
+        await stopping
+    wall.offset += step
+    booted = time.monotonic()
+    monkeypatch.setattr(daemon_module, "Clocks", lambda: Clocks(wall=wall, steady=lambda: time.monotonic() - booted))
+    async with serve(rack=open_rack_of()) as daemon:
+        events = [await daemon.events(job_id) for job_id in jobs]
+    ends = [told[-1] for told in events]
+    assert [event.what.status.value for event in ends] == ["DONE"] * 4
+    assert [event.sequence for event in ends] == sorted(event.sequence for event in ends)
 
 
 @pytest.mark.parametrize("step", [HOUR, -HOUR])
