@@ -139,7 +139,7 @@ async def lived(folder: Path, deeds: Sequence[Deed], steps: Sequence[int], at_ex
         store.close()
 
 
-WORKED = ["submit", "start", ("wait", 600), "end", ("restart", 5), "submit", "start", ("wait", 600), "end"]
+WORKED: list[Deed] = ["submit", "start", ("wait", 600), "end", ("restart", 5), "submit", "start", ("wait", 600), "end"]
 
 
 @settings(max_examples=60)

@@ -202,7 +202,8 @@ class Engine:
         if entry is None:
             return status
         await self._cancel(entry, force=force)
-        return entry.status
+        # What others can read: a job that ends meanwhile is over here before that is durable.
+        return self._store.jobs.get(owner=owner, job_id=job_id).status
 
     async def cancel_known(self, job_id: str, *, force: bool) -> None:
         """End a job that another daemon was asked to end; nothing happens if it has ended."""
