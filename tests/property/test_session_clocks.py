@@ -116,7 +116,7 @@ class Life:
 
 
 def decided(window: Window, now: float) -> Seen:
-    return window.session is not None, window.opened, window.needs, window.holds_until - now
+    return window.opened, window.needs, window.holds_until - now
 
 
 def told(info: SessionInfo) -> Seen:
