@@ -56,6 +56,8 @@ FINE = {
     grpc.StatusCode.OUT_OF_RANGE,
     grpc.StatusCode.ABORTED,
 }
+LEGAL = {grpc.StatusCode.OK, grpc.StatusCode.FAILED_PRECONDITION}
+"""A request that was read to its end and is right, though a drained lab may not take it."""
 LEAST_FIELDS = 50
 """That are named in refusals of Submit."""
 DEEP = ("step_table", "value_table", "params", "clbits", "controls", "bindings", "condition", "operation #", "axis")
@@ -157,7 +159,7 @@ def strike(
         record.fields[rpc] |= {re.sub(r"'[^']*'", "", re.sub(r"\d+", "#", problem.where)) for problem in problems}
         if not problems or not all(problem.where for problem in problems):
             record.faults.append(f"names no field: {told}")
-    if code is not grpc.StatusCode.OK and not rpc.endswith("Explain"):
+    if code not in LEGAL and not rpc.endswith("Explain"):
         if grown > 4 * size + SLACK:
             record.faults.append(f"took {grown} bytes: {told}")
         if work > MOST_SECONDS:

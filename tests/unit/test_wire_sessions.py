@@ -79,6 +79,7 @@ def test_a_slot_and_what_is_asked_of_it_travel(kind: slots.SlotKind) -> None:
     [
         ({"seconds": 0.0}, "seconds: is 0 s; the limits are 1 s and 604800 s"),
         ({"start_ns": -1}, "start_ns: is -1; give ns since 1970"),
+        ({"start_ns": 2**62 + 1}, "start_ns: is 4611686018427387905; give ns since 1970 up to"),
         ({"kind": 0}, "kind: is 0; give 1"),
         ({"note": "x" * 257}, "note: takes 257 bytes"),
     ],

@@ -13,6 +13,8 @@ from qubitd.wire.specs import MAX_BACKEND_NAME, MAX_KEY
 MAX_SECONDS = 604_800.0
 """A week."""
 MAX_NOTE = 256
+MAX_START_NS = 2**62
+"""In the year 2116."""
 
 
 class SlotKind(enum.Enum):
@@ -82,8 +84,9 @@ def decode_reservation(message: slots_pb2.ReserveRequest) -> Reservation:
     """
     if not 1.0 <= check_finite(message.seconds, where="seconds") <= MAX_SECONDS:
         raise malformed("seconds", f"is {message.seconds:g} s; the limits are 1 s and {MAX_SECONDS:g} s")
-    if message.start_ns < 0:
-        raise malformed("start_ns", f"is {message.start_ns}; give ns since 1970, or 0 for now")
+    if not 0 <= message.start_ns <= MAX_START_NS:
+        what = f"is {message.start_ns}; give ns since 1970 up to {MAX_START_NS} (the year 2116), or 0 for now"
+        raise malformed("start_ns", what)
     return Reservation(
         key=check_text(message.key, where="key", least=1, most=MAX_KEY),
         backend=check_text(message.backend, where="backend", least=1, most=MAX_BACKEND_NAME),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from qubitd.v1 import jobs_pb2
 from qubitd.wire.jobs import JobEvent, Progress, StageTime, StatusChange
 from qubitd.wire.sessions import SessionTerms
 from qubitd.wire.specs import decode_spec
+from qubitd.wire.terms import JobTerms
 
 Serve = Callable[..., AbstractAsyncContextManager[Any]]
 Strike = Callable[[str], None]
@@ -106,3 +109,60 @@ async def test_what_a_project_sees_is_the_same_alone_and_beside_a_hostile_one(
         quiet = await asyncio.to_thread(alone, daemon.address)
         loud = await asyncio.to_thread(beside, daemon.address)
     assert loud == quiet
+
+
+def riot(bob: QubitdClient, spec: JobSpec, number: int, over: threading.Event) -> int:
+    """Be one of a project that is never quiet: submit, cancel, delete, list, open sessions and fill in the wrong names.
+
+    Gives how many calls were answered, be it by a refusal.
+    """
+    calls = 0
+    while not over.is_set():
+        calls += 1
+        with suppress(QubitdError):
+            match calls % 7:
+                case 0 | 1:
+                    bob.cancel(bob.submit(spec, "line5", f"riot {number} {calls}"), force=True)
+                case 2:
+                    bob.submit(spec, "line5", f"key {calls % 3}")
+                case 3:
+                    bob.delete(bob.list_jobs(limit=5)[-1].job_id)
+                case 4:
+                    bob.sessions.close(
+                        bob.sessions.open(SessionTerms(key=f"{number} {calls}", backend="line5")).session_id
+                    )
+                case 5:
+                    bob.explain(spec, "line5")
+                case _:
+                    bob.submit(spec, "line5", terms=JobTerms(session_id="hers"))
+    return calls
+
+
+async def test_what_a_project_sees_is_the_same_while_another_is_never_quiet(
+    serve: Serve, open_rack_of: Callable[..., Any], request_of: Callable[..., jobs_pb2.SubmitRequest], tmp_path: Path
+) -> None:
+    directory = tmp_path / "data" / DIRECTORY
+    mine, again, theirs = (add_account(directory, name) for name in ("alice", "alice again", "bob"))
+    spec, other = decode_spec(request_of().spec), decode_spec(request_of(shots=7).spec)
+
+    def alone(address: str) -> list[object]:
+        with QubitdClient(address, mine) as alice:
+            return list(story(alice, spec, lambda _: None))
+
+    def amid(address: str) -> tuple[list[object], int]:
+        over = threading.Event()
+        with ExitStack() as stack:
+            rioters = stack.enter_context(ThreadPoolExecutor(4))
+            stack.callback(over.set)
+            alice = stack.enter_context(QubitdClient(address, again))
+            bobs = [stack.enter_context(QubitdClient(address, theirs)) for _ in range(4)]
+            calls = [rioters.submit(riot, bob, other, number, over) for number, bob in enumerate(bobs)]
+            seen = list(story(alice, spec, lambda _: None))
+            over.set()
+            return seen, min(done.result() for done in calls)
+
+    async with serve(rack=open_rack_of()) as daemon:
+        quiet = await asyncio.to_thread(alone, daemon.address)
+        loud, calls = await asyncio.to_thread(amid, daemon.address)
+    assert loud == quiet
+    assert calls > 3
