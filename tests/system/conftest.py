@@ -6,8 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.postgres_server import PostgresServer
+from tests.two_fridges import SHOTS, Fridge, Lab
 
 from qubitd.cli.daemon_process import DaemonProcess, start_daemon
+from qubitd.cli.rack_process import start_emulator
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +24,15 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
 def own_data(tmp_path: Path) -> Path:
     """A data directory for a daemon of one test."""
     return tmp_path / "own-data"
+
+
+@pytest.fixture
+def lab(tmp_path: Path, postgres: PostgresServer) -> Iterator[Lab]:
+    """Two fridges, whose racks run and whose daemons do not yet."""
+    store = postgres.new_schema()
+    with start_emulator(linger=120) as one, start_emulator(linger=120) as other:
+        north, south = (
+            Fridge(name=name, rack=rack, folder=tmp_path / name, store=store, shots=shots)
+            for name, rack, shots in (("north", one, SHOTS), ("south", other, 2 * SHOTS))
+        )
+        yield Lab(north=north, south=south, store=store)

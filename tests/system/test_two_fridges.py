@@ -5,130 +5,22 @@ The racks outlive the daemons; what they played is the evidence that no job ran 
 
 from __future__ import annotations
 
-import json
-import math
 import os
-import random
 import signal
-import socket
-import threading
 import time
-from collections import Counter
-from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
-from importlib.resources import files
-from pathlib import Path
 
 import pytest
-from tests.postgres_server import PostgresServer
+from tests.two_fridges import MOVES, SHOTS, Lab, bell, end_of, until_operational, until_running
 
-from qubitd.cli.daemon_process import DaemonProcess, start_daemon
-from qubitd.cli.rack_process import Emulator, start_emulator
 from qubitd.client.client import QubitdClient
-from qubitd.core.circuit import CircuitBuilder, pack
-from qubitd.core.job import JobSpec, JobStatus
-from qubitd.core.sweep import Sweep
+from qubitd.core.job import JobStatus
 from qubitd.wire.jobs import StatusChange
 from qubitd.wire.slots import Reservation, SlotKind
-from qubitd.wire.terms import JobTerms
 
-psycopg = pytest.importorskip("psycopg")
+pytest.importorskip("psycopg")
 SOON = 5.0
 """Seconds in which a backend whose daemon died shows as offline: a promise."""
-SHOTS = 200
-MOVES = JobTerms(equivalents=("north",))
-
-
-def bell(shots: int = SHOTS) -> JobSpec:
-    half = math.pi / 2
-    circuit = CircuitBuilder(name="bell", num_qubits=5, num_clbits=2)
-    for qubit in (0, 1):
-        circuit.add("rz", qubit, params=(half,)).add("sx", qubit).add("rz", qubit, params=(half,))
-    circuit.add("cz", 0, 1).add("rz", 1, params=(half,)).add("sx", 1).add("rz", 1, params=(half,))
-    return JobSpec(batch=pack([circuit.measure(0, 0).measure(1, 1)]), sweep=Sweep(), shots=shots)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Fridge:
-    """A cryostat: its rack, and the daemon that may come and go."""
-
-    name: str
-    rack: Emulator
-    folder: Path
-    store: str
-    shots: int
-    """That its device allows."""
-
-    def serve(self) -> DaemonProcess:
-        text = (files("qubitd.compiler") / "line5.toml").read_text()
-        self.folder.mkdir(exist_ok=True)
-        device = self.folder / f"{self.name}.toml"
-        text = text.replace('name = "line5"', f'name = "{self.name}"').replace(
-            "shots = 100_000", f"shots = {self.shots}"
-        )
-        device.write_text(text)
-        options = ["--store", self.store, "--emulator", f"{self.rack.address}:{self.rack.control_port}"]
-        return start_daemon(data_dir=self.folder / "data", device=str(device), options=options)
-
-    def ask(self, **request: object) -> dict[str, object]:
-        """Ask the rack itself, whoever drives it."""
-        with socket.create_connection((self.rack.address, self.rack.control_port), timeout=10) as connection:
-            connection.sendall(json.dumps(request).encode() + b"\n")
-            with connection.makefile("rb") as answers:
-                return dict(json.loads(answers.readline()))
-
-    @property
-    def played_ns(self) -> int:
-        """The time that everything it ever played took."""
-        return int(str(self.ask(command="clock")["time_ns"]))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Lab:
-    """Two fridges on one database."""
-
-    north: Fridge
-    south: Fridge
-    store: str
-
-    def attempts(self) -> dict[str, int]:
-        """How often each job was started."""
-        with psycopg.connect(self.store, autocommit=True) as connection:
-            return dict(connection.execute("SELECT id, attempt FROM job").fetchall())
-
-
-@pytest.fixture
-def lab(tmp_path: Path, postgres: PostgresServer) -> Iterator[Lab]:
-    store = postgres.new_schema()
-    with start_emulator(linger=120) as one, start_emulator(linger=120) as other:
-        north, south = (
-            Fridge(name=name, rack=rack, folder=tmp_path / name, store=store, shots=shots)
-            for name, rack, shots in (("north", one, SHOTS), ("south", other, 2 * SHOTS))
-        )
-        yield Lab(north=north, south=south, store=store)
-
-
-def until_operational(client: QubitdClient, name: str, *, wanted: bool) -> str:
-    """Follow a backend until it is as wanted, and say what its trouble is then."""
-    for info in client.watch_backend(name):
-        if info.operational is wanted:
-            return info.trouble
-    raise AssertionError(f"the watch of {name} ended")
-
-
-def end_of(client: QubitdClient, job_id: str) -> tuple[str, str]:
-    """Follow a job to its end: its state and the backend that ran it."""
-    for _ in client.watch(job_id):
-        pass
-    job = client.get_job(job_id)
-    return job.status.value, job.backend
-
-
-def until_running(client: QubitdClient, job_id: str) -> None:
-    for event in client.watch(job_id):
-        if isinstance(event.what, StatusChange) and event.what.status is JobStatus.RUNNING:
-            return
 
 
 def test_a_fridge_whose_daemon_is_killed_goes_offline_and_loses_and_doubles_nothing(lab: Lab) -> None:
@@ -199,44 +91,3 @@ def test_a_daemon_that_was_only_stopped_for_a_while_writes_nothing_once_others_a
             assert end_of(client, staying) == ("DONE", "south")
     assert set(lab.attempts().values()) == {1}
     assert lab.north.played_ns == 2 * lab.south.played_ns
-
-
-def test_random_kills_of_one_daemon_lose_and_double_no_job_of_either(lab: Lab) -> None:
-    north, south = lab.north, lab.south
-    chance = random.Random(5)
-    accepted: dict[str, str] = {}
-    over = threading.Event()
-
-    def submit_for_ever(address: str) -> None:
-        with QubitdClient(address) as client:
-            while not over.is_set():
-                backend = chance.choice(("north", "south"))
-                job_id = client.submit(bell(), backend)
-                accepted[job_id] = backend
-                if backend == "north":
-                    end_of(client, job_id)
-
-    with north.serve() as stays, QubitdClient(stays.address) as client:
-        south.serve().stop()
-        crowd = threading.Thread(target=submit_for_ever, args=(stays.address,))
-        crowd.start()
-        try:
-            for _ in range(4):
-                with south.serve() as doomed:
-                    before = len(accepted)
-                    while len(accepted) < before + chance.randrange(1, 12):
-                        next(iter(client.watch_backend("north")))
-                    doomed.kill()
-        finally:
-            over.set()
-            crowd.join()
-        with south.serve():
-            ends = {job_id: end_of(client, job_id) for job_id in accepted}
-    assert {job_id: backend for job_id, (_, backend) in ends.items()} == accepted
-    states = Counter((backend, status) for status, backend in ends.values())
-    assert set(states) <= {("north", "DONE"), ("south", "DONE"), ("south", "ERROR")}
-    assert states["south", "ERROR"] <= 4
-    assert set(lab.attempts().values()) == {1}
-    one_job = north.played_ns / states["north", "DONE"]
-    played_there = south.played_ns / one_job
-    assert states["south", "DONE"] <= round(played_there, 3) <= states["south", "DONE"] + states["south", "ERROR"]

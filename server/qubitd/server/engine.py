@@ -314,6 +314,7 @@ class Engine:
         """Take a job for the daemon whose it is; from then on the store counts it."""
         try:
             accepted = await durable(self._store.write(lambda w: w.group_jobs.accept(new)))
+            failpoint("job.passed")
         finally:
             self._quotas.give_back(new.owner, new.job_id)
         self._book.announce_job(accepted.job_id, new.owner)

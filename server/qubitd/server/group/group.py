@@ -21,6 +21,7 @@ from qubitd.server.calibrations import TOPIC as CALIBRATION
 from qubitd.server.clocks import Clocks
 from qubitd.server.engine import Engine
 from qubitd.server.errors import BackendTakenError, StoreError
+from qubitd.server.failpoints import failpoint
 from qubitd.server.group.ownership import Ownership
 from qubitd.server.group.roster import Roster
 from qubitd.server.membership import BEAT, Member, Notice
@@ -164,7 +165,9 @@ class Group:
         for errand in errands:
             await self._run(errand)
         if errands:
+            failpoint("errands.run")
             await durable(self._store.write(lambda w: w.members.done(errands)))
+            failpoint("errands.done")
 
     async def _run(self, errand: Errand) -> None:
         if errand.kind is ErrandKind.ADOPT:
@@ -222,6 +225,7 @@ class Group:
                 self._note_unfit(mark)
                 continue
             if await self._move(job, member):
+                failpoint("job.moved")
                 _log.info("took a job over", extra={"job": job.job_id, "backend": member.backend})
                 self._engine.adopt(job.job_id)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qubitd.server.errors import StoreBrokenError, StoreError
+from qubitd.server.failpoints import failpoint
 from qubitd.server.group.daemon_id import daemon_id
 from qubitd.server.membership import BEAT, Claim
 from qubitd.server.persistence import durable
@@ -47,6 +48,7 @@ async def owned(
         return
     claim = Claim(backend=backend, daemon=daemon_id(directory))
     fence = await durable(store.write(lambda w: w.members.take(claim)))
+    failpoint("backend.owned")
     store.sharing.guard(backend, fence)
     pulse = await store.sharing.pulse()
     beating = asyncio.create_task(_beat(pulse, backend, fence, on_broken), name="signs of life")
