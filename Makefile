@@ -51,7 +51,7 @@ proto: environment-gen ## write the Python of proto/qubitd/v1 anew
 soak: environment-test ## a thousand Bell jobs through one daemon, none may grow; then kill daemons, no job may be lost; then fifty random circuits
 	$(call need,test)$(BIN)/python bench/soak.py
 	$(BIN)/python tests/system/kill_soak.py
-	$(BIN)/python -m pytest -q --soak tests/system/test_power_cuts.py tests/system/test_random_circuits.py
+	$(BIN)/python -m pytest -q --soak tests/system/test_power_cuts.py tests/system/test_random_circuits.py tests/system/test_two_fridges_die.py
 
 bench: environment-test ## print our figures beside their references, as ratios; leave the machine alone meanwhile
 	$(call need,test)$(BIN)/python bench/compile.py

@@ -77,6 +77,7 @@ def test_a_daemon_that_dies_as_it_takes_a_job_over_has_it_and_runs_it_once(
     assert lab.south.played_ns == 0
 
 
+@pytest.mark.timeout(900)
 def test_random_kills_of_one_daemon_lose_and_double_no_job_of_either(lab: Lab, *, soak: bool) -> None:
     kills = 100 if soak else 4
     north, south = lab.north, lab.south

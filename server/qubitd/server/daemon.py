@@ -109,14 +109,12 @@ async def run_daemon(settings: DaemonSettings, *, stop: asyncio.Event, on_servin
     with locked(settings.data_dir):
         broken: asyncio.Future[StoreError] = asyncio.get_running_loop().create_future()
         outlets = Outlets(announcer=Announcer(), meters=Meters())
-        async with (
-            _store(settings, broken, outlets) as store,
-            _owned(settings, store, broken) as ownership,
-            _rack(settings.rack, outlets) as rack,
-        ):
-            held = _Held(store=store, ownership=ownership, rack=rack)
-            daemon = _Daemon(settings, access or _access(settings, store), held, broken=broken, outlets=outlets)
-            await daemon.serve(stop, on_serving)
+        async with _store(settings, broken, outlets) as store:
+            access = access or _access(settings, store)
+            async with _owned(settings, store, broken) as ownership, _rack(settings.rack, outlets) as rack:
+                held = _Held(store=store, ownership=ownership, rack=rack)
+                daemon = _Daemon(settings, access, held, broken=broken, outlets=outlets)
+                await daemon.serve(stop, on_serving)
 
 
 def _access(settings: DaemonSettings, store: Store | None = None) -> Access:
