@@ -91,3 +91,15 @@ def test_a_daemon_that_was_only_stopped_for_a_while_writes_nothing_once_others_a
             assert end_of(client, staying) == ("DONE", "south")
     assert set(lab.attempts().values()) == {1}
     assert lab.north.played_ns == 2 * lab.south.played_ns
+
+
+def test_a_daemon_that_was_slow_for_a_moment_is_offline_meanwhile_and_goes_on(lab: Lab) -> None:
+    with lab.north.serve() as north, lab.south.serve() as south, QubitdClient(north.address) as client:
+        until_operational(client, "south", wanted=True)
+        os.kill(south.process_id, signal.SIGSTOP)
+        until_operational(client, "south", wanted=False)
+        job_id = client.submit(bell(), "south", terms=MOVES)
+        os.kill(south.process_id, signal.SIGCONT)
+        until_operational(client, "south", wanted=True)
+        assert end_of(client, job_id) == ("DONE", "south")
+    assert lab.attempts() == {job_id: 1}

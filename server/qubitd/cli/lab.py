@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "action",
         nargs="?",
         default="health",
-        choices=["health", "instruments", *_SWITCHES],
+        choices=["health", "instruments", "backends", *_SWITCHES],
         help="; ".join(f"{name}: {purpose}" for name, purpose in _SWITCHES.items()) + " (%(default)s)",
     )
     parser.add_argument("--reason", default="", help="of a drain or stop, for people")
@@ -40,6 +40,9 @@ def run(arguments: argparse.Namespace) -> int:
             case "instruments":
                 _show_instruments(client, as_json=arguments.json)
                 return 0
+            case "backends":
+                _show_backends(client, as_json=arguments.json)
+                return 0
             case _:
                 pass
         _show_health(client, as_json=arguments.json)
@@ -58,6 +61,14 @@ def _show_instruments(client: QubitdClient, *, as_json: bool) -> None:
         for instrument in client.lab.instruments()
     ]
     show_rows(rows, nothing="no instruments", as_json=as_json)
+
+
+def _show_backends(client: QubitdClient, *, as_json: bool) -> None:
+    rows = [
+        {"backend": one.name, "online": one.online, "address": one.address, "reason": one.reason}
+        for one in client.standings()
+    ]
+    show_rows(rows, nothing="no backends", as_json=as_json)
 
 
 def _show_health(client: QubitdClient, *, as_json: bool) -> None:

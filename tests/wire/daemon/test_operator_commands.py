@@ -88,6 +88,8 @@ async def test_sessions_slots_and_the_lab_are_shown_and_switched(
         assert ask("lab", "stop", "--json", *at)["state"] == "stopped"
         assert ask("lab", "resume", "--json", *at)["state"] == "serving"
         assert ask("lab", "instruments", "--json", *at)[0]["answers"] is True
+        [backend] = ask("lab", "backends", "--json", *at)
+        assert (backend["backend"], backend["online"], backend["reason"]) == ("line5", True, "")
 
     async with serve(rack=open_rack_of()) as daemon:
         await asyncio.to_thread(story, daemon.address)
