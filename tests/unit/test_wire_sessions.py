@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from qubitd.v1 import jobs_pb2, lab_pb2, sessions_pb2, slots_pb2
-from qubitd.wire import lab, sessions, slots, terms
+from qubitd.v1 import backends_pb2, jobs_pb2, lab_pb2, sessions_pb2, slots_pb2
+from qubitd.wire import backends, lab, sessions, slots, terms
 from qubitd.wire.errors import MalformedMessageError
 
 
@@ -98,6 +98,19 @@ def test_a_jobs_terms_travel(urgency: terms.Urgency, policy: terms.RevisionPolic
     assert terms.decode_terms(jobs_pb2.JobTerms()) == terms.JobTerms()
 
 
+def test_equivalent_backends_travel() -> None:
+    asked = terms.JobTerms(priority=3, equivalents=("north", "east"))
+    assert terms.decode_terms(terms.encode_terms(asked)) == asked
+
+
+@pytest.mark.parametrize("online", [True, False])
+def test_how_a_backend_stands_travels(*, online: bool) -> None:
+    standing = backends.BackendStanding(name="south", online=online, reason="asleep", address="10.0.0.1:50051")
+    assert backends.decode_standing(backends.encode_standing(standing)) == standing
+    with pytest.raises(MalformedMessageError, match="name: takes 0 bytes"):
+        backends.decode_standing(backends_pb2.BackendStanding())
+
+
 @pytest.mark.parametrize(
     ("fields", "complaint"),
     [
@@ -108,6 +121,12 @@ def test_a_jobs_terms_travel(urgency: terms.Urgency, policy: terms.RevisionPolic
         ({"session_id": "s", "slot_id": "t"}, "session_id: is given together with a slot or a class"),
         ({"slot_id": "t", "job_class": 3}, "slot_id: is given together with a class"),
         ({"session_id": "s" * 129}, "session_id: takes 129 bytes"),
+        ({"equivalent_backends": list("abcdefghi")}, "equivalent_backends: is 9; the limits are 0 and 8"),
+        ({"equivalent_backends": ["a", "a"]}, "equivalent_backends: is .*give each name once"),
+        ({"equivalent_backends": ["a\nb"]}, "equivalent_backends: is .*without line breaks"),
+        ({"equivalent_backends": [""]}, "equivalent_backends: takes 0 bytes"),
+        ({"equivalent_backends": ["a"], "session_id": "s"}, "equivalent_backends: is given together with a session"),
+        ({"equivalent_backends": ["a"], "revision_policy": 2}, "equivalent_backends: is given together with"),
     ],
 )
 def test_terms_outside_the_limits_are_refused(fields: dict[str, object], complaint: str) -> None:
