@@ -29,6 +29,7 @@ import numpy as np
 import peers
 from qiskit import QuantumCircuit, transpile
 
+from qubitd.compiler.block import Block
 from qubitd.compiler.chunk import Pack
 from qubitd.compiler.compile import compile_circuits
 from qubitd.compiler.device_file import load_device
@@ -154,21 +155,21 @@ def renamed(message: bytes) -> bytes:
     return spec.SerializeToString()
 
 
-def to_programs(message: bytes) -> tuple[list[Program], int]:
-    """Decode, check, compile and verify."""
+def to_programs(message: bytes) -> tuple[list[Block], int]:
+    """Decode, check, compile and verify; a `Program`, which is a view of its block, is made where it is assembled."""
     spec = decode_spec(parse(jobs_pb2.JobSpec, message))
     compiled = compile_circuits(FILE.device, SNAPSHOT, spec.batch, spec.sweep)
-    programs: list[Program] = []
+    blocks: list[Block] = []
     for block in compiled.blocks():
-        VERIFY(*block)
-        programs += block
-    return programs, compiled.reset
+        VERIFY.check(block)
+        blocks.append(block)
+    return blocks, compiled.reset
 
 
 def to_text(message: bytes) -> int:
     """The same, and Q1ASM with waveforms for one shot of every program; gives the bytes."""
-    programs, reset = to_programs(message)
-    chunks = Pack(capacity=CONTROLLER.capacity, reset=reset)(programs, shots=1)
+    blocks, reset = to_programs(message)
+    chunks = Pack(capacity=CONTROLLER.capacity, reset=reset)(itertools.chain.from_iterable(blocks), shots=1)
     return sum(CONTROLLER.assemble(chunk).upload_bytes for chunk in chunks)
 
 
@@ -268,7 +269,7 @@ def stream(message: bytes) -> int:
     spec = decode_spec(parse(jobs_pb2.JobSpec, message))
     plays = 0
     for block in compile_circuits(FILE.device, SNAPSHOT, spec.batch, spec.sweep).blocks():
-        VERIFY(*block)
+        VERIFY.check(block)
         plays += sum(len(program.plays.start) for program in block)
     return plays
 
@@ -298,10 +299,10 @@ def streaming(circuits: int) -> float:
         tracemalloc.stop()
 
 
-def verified(blocks: Iterable[Sequence[Program]]) -> Iterator[Program]:
+def verified(blocks: Iterable[Block]) -> Iterator[Program]:
     """Give programs one by one, each verified with its block."""
     for block in blocks:
-        VERIFY(*block)
+        VERIFY.check(block)
         yield from block
 
 

@@ -41,7 +41,7 @@ def read(source: str) -> CircuitBatch:
 
 def scheduled(compiled: Compiled) -> str:
     """Write the schedule of a job's first circuit."""
-    pipeline = Pipeline(compiled.gates, compiled.batch, compiled.scheduling)
+    pipeline = Pipeline(compiled.gates, compiled.gathered, compiled.scheduling)
     prepared = pipeline.prepare(range(1))
     numbers = pipeline.numbers(prepared, {})
     length = pipeline.lengths(prepared, numbers)

@@ -61,7 +61,7 @@ def compiled(lab: Lab, name: str, operands: tuple[int, ...]) -> tuple[Program, N
     builder = CircuitBuilder(name=name, num_qubits=5, num_clbits=0).add(name, *operands, params=angles_of(lab, name))
     batch = pack([builder])
     compiled = compile_circuits(lab.file.device, lab.file.snapshot(), batch)
-    pipeline = Pipeline(compiled.gates, batch)
+    pipeline = Pipeline(compiled.gates, compiled.gathered)
     prepared = pipeline.prepare(range(1))
     frames = pipeline.frames(prepared, pipeline.numbers(prepared, {}))
     (program,) = compiled.programs()

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from qiskit import QuantumCircuit
 from qiskit.quantum_info import Operator
 
+from qubitd.compiler.batch_columns import BatchColumns
 from qubitd.compiler.calibrated import CalibratedGates
 from qubitd.compiler.compile import compile_circuits
 from qubitd.compiler.device_file import load_device
@@ -96,7 +97,7 @@ def compiled(steps: list[Step]) -> tuple[Program, NDArray[np.float64], QuantumCi
     """The program, the frames that nothing is played after, and Qiskit's circuit."""
     batch, reference = written(steps)
     (program,) = compile_circuits(FILE.device, SNAPSHOT, batch).programs()
-    pipeline = Pipeline(CalibratedGates(FILE.device, SNAPSHOT), batch)
+    pipeline = Pipeline(CalibratedGates(FILE.device, SNAPSHOT), BatchColumns(batch, FILE.device.num_qubits))
     prepared = pipeline.prepare(range(1))
     frames = pipeline.frames(prepared, pipeline.numbers(prepared, {}))
     return program, frames.final[0], reference
@@ -143,7 +144,7 @@ def test_a_program_with_every_rz_reversed_is_another() -> None:
 @given(st.lists(step, max_size=40))
 def test_operations_keep_their_order_on_every_qubit_and_never_overlap(steps: list[Step]) -> None:
     batch, _ = written(steps)
-    pipeline = Pipeline(CalibratedGates(FILE.device, SNAPSHOT), batch)
+    pipeline = Pipeline(CalibratedGates(FILE.device, SNAPSHOT), BatchColumns(batch, FILE.device.num_qubits))
     prepared = pipeline.prepare(range(1))
     numbers = pipeline.numbers(prepared, {})
     schedule = pipeline.schedule(prepared, numbers)

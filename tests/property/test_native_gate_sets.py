@@ -195,7 +195,7 @@ def unitary_of(gates: GateSet, batch: CircuitBatch) -> Matrix:
     """Multiply all plays in the order of time, and carry the last frames to the end."""
     compiled = compile_circuits(gates.file.device, gates.file.snapshot(), batch)
     (program,) = compiled.programs()
-    pipeline = Pipeline(compiled.gates, batch)
+    pipeline = Pipeline(compiled.gates, compiled.gathered)
     prepared = pipeline.prepare(range(1))
     final = pipeline.frames(prepared, pipeline.numbers(prepared, {})).final[0]
     total: Matrix = np.eye(2**gates.num_qubits, dtype=np.complex128)

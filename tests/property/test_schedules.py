@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qubitd.compiler.batch_columns import BatchColumns
 from qubitd.compiler.calibrated import calibrated_gates
 from qubitd.compiler.device_file import load_device
 from qubitd.compiler.pipeline import Pipeline
@@ -36,7 +37,11 @@ def test_the_order_on_each_qubit_stays_and_nothing_waits_without_a_reason(
         else:
             params = {"rz": (0.3,), "delay": (delay * 1e-9,)}.get(name, ())
             builder.add(name, *on, params=params)
-    pipeline = Pipeline(calibrated_gates(FILE.device, FILE.snapshot()), pack([builder]), scheduling)
+    pipeline = Pipeline(
+        calibrated_gates(FILE.device, FILE.snapshot()),
+        BatchColumns(pack([builder]), FILE.device.num_qubits),
+        scheduling,
+    )
     prepared = pipeline.prepare(range(1))
     numbers = pipeline.numbers(prepared, {})
     length, schedule = pipeline.lengths(prepared, numbers), pipeline.schedule(prepared, numbers)

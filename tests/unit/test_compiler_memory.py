@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from qubitd.compiler.batch_columns import BatchColumns
 from qubitd.compiler.calibrated import CalibratedGates
 from qubitd.compiler.check import check_batch
 from qubitd.compiler.device_file import load_device
@@ -18,6 +19,10 @@ FILE = load_device("line5")
 def batch(angle: float | FromColumn = 0.1, *, values: float | None = None) -> CircuitBatch:
     builder = CircuitBuilder(name="c", num_qubits=1, num_clbits=1).add("rz", 0, params=(angle,)).measure(0, 0)
     return pack([builder if values is None else builder.bind([values])])
+
+
+def columns(of: CircuitBatch) -> BatchColumns:
+    return BatchColumns(of, FILE.device.num_qubits)
 
 
 def structure(of: CircuitBatch) -> object:
@@ -59,10 +64,11 @@ def test_circuits_that_differ_in_anything_but_their_bindings_have_different_stru
 def test_the_same_circuit_is_prepared_and_checked_once_at_a_calibration() -> None:
     gates = CalibratedGates(FILE.device, FILE.snapshot())
     first, second = batch(FromColumn(column=0), values=1.0), batch(FromColumn(column=0), values=2.0)
-    prepared = Pipeline(gates, first).prepare_cases(0)
-    assert Pipeline(gates, second).prepare_cases(0) is prepared
+    prepared = Pipeline(gates, columns(first)).prepare_cases(0)
+    assert Pipeline(gates, columns(second)).prepare_cases(0) is prepared
     assert prepared.circuits[0].bindings is None
-    assert check_batch(gates, second) is not check_batch(gates, batch(FromColumn(column=0), values=-1.0))
+    other = columns(batch(FromColumn(column=0), values=-1.0))
+    assert check_batch(gates, columns(second)) is not check_batch(gates, other)
 
 
 def test_a_large_table_counts_although_the_circuit_is_small() -> None:

@@ -33,6 +33,11 @@ class SampledEnvelope:
     """Shape (length,), 1 tick apart, peak 1."""
     digest: str
     """`qubitd.core.envelope.samples_digest` of the samples."""
+    peak: float = field(init=False)
+    """The largest |sample|."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "peak", float(np.abs(self.samples).max(initial=0.0)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from qubitd.compiler.composites import flatten
 from qubitd.compiler.gate_table import NOT_GATES, GateKey
 from qubitd.compiler.memory import Memory
+from qubitd.compiler.numbers import GateNumbers, tabulate
 from qubitd.compiler.resolve import ResolvedGate, SweptValues, resolve_gate
 from qubitd.compiler.templates import lines_of
 from qubitd.core.device import CompositeGate, Device
@@ -39,6 +40,8 @@ class CalibratedGates:
         self.lines = lines_of(device)
         self.memory = Memory()
         """What is known of circuits at this calibration."""
+        self.sound: set[GateKey] = set()
+        """Operations on which a check found nothing wrong."""
         self._resolved: dict[GateKey, ResolvedGate] = {}
 
     def get(self, key: GateKey) -> ResolvedGate:
@@ -61,6 +64,23 @@ class CalibratedGates:
             gate if gate.shaping.isdisjoint(point) else self._resolve(key, point)
             for key, gate in ((key, self.get(key)) for key in keys)
         ]
+
+    def numbers(self, keys: tuple[GateKey, ...], fixed: Mapping[str, float]) -> GateNumbers:
+        """Give the numbers of pulse gates, worked out once unless a fixed value shapes one of them.
+
+        Args:
+            keys: of the gates.
+            fixed: values of a point of a sweep.
+
+        Raises:
+            InvalidCalibrationError: as `get`.
+        """
+        gates = self.at(keys, fixed)
+        if any(gate is not self.get(key) for gate, key in zip(gates, keys, strict=True)):
+            return tabulate(gates, self.lines, self.snapshot)
+        return self.memory.recall(
+            (tabulate, keys), 16 * len(keys) + 16, lambda: tabulate(gates, self.lines, self.snapshot)
+        )
 
     def pulse_gates(self, key: GateKey) -> tuple[GateKey, ...]:
         """Give what a gate is made of: itself, or the body of a composite gate. A reset plays nothing."""

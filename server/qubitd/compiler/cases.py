@@ -6,36 +6,33 @@ differ in numbers only; a parameter that shapes a gate (a duration, a width) sta
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from qubitd.compiler.block import Block
 from qubitd.compiler.columns import Floats, Ints, blocks, cases_at_once
 from qubitd.compiler.dynamic_circuits import DynamicCircuit, DynamicCircuits
 from qubitd.compiler.dynamic_programs import DynamicMaker
 from qubitd.compiler.numbers import Numbers
 from qubitd.compiler.pipeline import Pipeline
-from qubitd.core.circuit import Circuit
-from qubitd.core.program import Program
 from qubitd.core.sweep import Sweep
 
 
-def program_blocks(
-    pipeline: Pipeline, sweep: Sweep, dynamic: DynamicCircuits, *, first: int
-) -> Iterator[tuple[Program, ...]]:
+def program_blocks(pipeline: Pipeline, sweep: Sweep, dynamic: DynamicCircuits, *, first: int) -> Iterator[Block]:
     """Give the programs of a job in order, from one of them on; those of dynamic circuits one by one."""
     circuits = pipeline.batch.circuits
-    counts = np.array([circuit.num_bindings * sweep.num_points for circuit in circuits], dtype=np.int64)
-    ends = np.cumsum(counts)
+    points = sweep.num_points
+    ends = np.cumsum([circuit.num_bindings * points for circuit in circuits])
     index = int(np.searchsorted(ends, first, side="right"))
-    skipped = first - int(ends[index] - counts[index]) if index < len(circuits) else 0
+    skipped = first - int(ends[index - 1]) if index else first
+    is_single = [not sweep.names and c.bindings is None and i not in dynamic for i, c in enumerate(circuits)]
     while index < len(circuits):
-        single = index
-        while single < len(circuits) and _is_single(circuits[single], sweep) and single not in dynamic:
-            single += 1
-        if single > index:
-            yield from _side_by_side(pipeline, range(index, single))
-            index = single
+        if is_single[index]:
+            stop = index + sum(1 for _ in itertools.takewhile(bool, itertools.islice(is_single, index, None)))
+            yield from _side_by_side(pipeline, range(index, stop))
+            index = stop
         elif index in dynamic:
             yield from _one_by_one(pipeline, index, sweep, dynamic[index], skipped)
             index += 1
@@ -45,26 +42,20 @@ def program_blocks(
         skipped = 0
 
 
-def _is_single(circuit: Circuit, sweep: Sweep) -> bool:
-    return not sweep.names and circuit.bindings is None
-
-
-def _one_by_one(
-    pipeline: Pipeline, index: int, sweep: Sweep, dynamic: DynamicCircuit, first: int
-) -> Iterator[tuple[Program, ...]]:
+def _one_by_one(pipeline: Pipeline, index: int, sweep: Sweep, dynamic: DynamicCircuit, first: int) -> Iterator[Block]:
     maker = DynamicMaker(pipeline, index, dynamic)
     for case in range(first, pipeline.batch.circuits[index].num_bindings * sweep.num_points):
         yield (maker.program(case // sweep.num_points, sweep.point(case)),)
 
 
-def _side_by_side(pipeline: Pipeline, circuits: range) -> Iterator[tuple[Program, ...]]:
+def _side_by_side(pipeline: Pipeline, circuits: range) -> Iterator[Block]:
     chosen = pipeline.batch.circuits[circuits.start : circuits.stop]
     for block in blocks(chosen, lines=len(pipeline.gates.lines)):
         prepared = pipeline.prepare(circuits[block.start : block.stop])
-        yield tuple(pipeline.lower(prepared, pipeline.numbers(prepared, {})))
+        yield pipeline.lower(prepared, pipeline.numbers(prepared, {}))
 
 
-def _cases(pipeline: Pipeline, index: int, sweep: Sweep, first: int) -> Iterator[tuple[Program, ...]]:
+def _cases(pipeline: Pipeline, index: int, sweep: Sweep, first: int) -> Iterator[Block]:
     maker = _Maker(pipeline, index)
     points = sweep.num_points
     total = pipeline.batch.circuits[index].num_bindings * points
@@ -87,16 +78,16 @@ class _Maker:
         self.shaping = pipeline.shaping(self._prepared)
         self.most = cases_at_once(len(self._prepared.columns), lines=len(pipeline.gates.lines))
 
-    def programs(self, bindings: Ints, point: dict[str, Floats]) -> tuple[Program, ...]:
+    def programs(self, bindings: Ints, point: dict[str, Floats]) -> Block:
         """Give the program of each case: its binding, and its value of each swept parameter."""
         prepared, count = self._prepared, len(bindings)
         if self._circuit.bindings is not None:
             params = self._circuit.bindings.into(self._circuit.params, bindings)
             prepared = prepared.bound(params if count > 1 else params[0])
         if count == 1:
-            return tuple(self._pipeline.lower(prepared, self._numbers({n: float(v[0]) for n, v in point.items()})))
+            return self._pipeline.lower(prepared, self._numbers({n: float(v[0]) for n, v in point.items()}))
         numbers = self._numbers({n: float(v[0]) if n in self.shaping else v for n, v in point.items()})
-        return tuple(self._pipeline.lower_cases(prepared, numbers, count=count))
+        return self._pipeline.lower_cases(prepared, numbers, count=count)
 
     def _numbers(self, point: dict[str, float | Floats]) -> Numbers:
         if point:

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from qubitd.compiler.batch_columns import BatchColumns, Gathered
 from qubitd.compiler.bound import binding_problems, rounded_bindings
 from qubitd.compiler.calibrated import CalibratedGates
-from qubitd.compiler.columns import Columns, Ints, blocks, gather
+from qubitd.compiler.columns import Ints, blocks, gather, owners
 from qubitd.compiler.gate_table import GateKey, distinct_gates, mask_of
 from qubitd.compiler.memory import entries_of, structure_of
 from qubitd.core.circuit import Circuit, CircuitBatch, Operation
@@ -50,9 +51,9 @@ def check_shots(device: Device, shots: int) -> tuple[Problem, ...]:
     return (Problem(where="shots", what=f"is {shots}; {device.name} takes 1 to {device.max_shots} of each circuit"),)
 
 
-def check_batch(gates: CalibratedGates, batch: CircuitBatch) -> Findings:
+def check_batch(gates: CalibratedGates, gathered: BatchColumns) -> Findings:
     """Check every circuit of a batch."""
-    device = gates.device
+    device, batch = gates.device, gathered.batch
     count = len(batch.circuits)
     if not 1 <= count <= device.max_circuits:
         what = f"holds {count} circuits; {device.name} takes 1 to {device.max_circuits} in a job"
@@ -61,10 +62,10 @@ def check_batch(gates: CalibratedGates, batch: CircuitBatch) -> Findings:
         (circuit,) = batch.circuits
         question = (check_batch, structure_of(circuit, batch.operations))
         found = gates.memory.recall(
-            question, entries_of(circuit, batch.operations), lambda: _circuit_findings(gates, batch)
+            question, entries_of(circuit, batch.operations), lambda: _circuit_findings(gates, gathered)
         )
     else:
-        found = _circuit_findings(gates, batch)
+        found = _circuit_findings(gates, gathered)
     return _with_bindings(batch, found)
 
 
@@ -81,17 +82,17 @@ def _with_bindings(batch: CircuitBatch, found: Findings) -> Findings:
     return Findings(problems=_limited(problems, 0), log=limited_log(log))
 
 
-def _circuit_findings(gates: CalibratedGates, batch: CircuitBatch) -> Findings:
-    device = gates.device
+def _circuit_findings(gates: CalibratedGates, gathered: BatchColumns) -> Findings:
+    device, batch = gates.device, gathered.batch
     problems: list[Problem] = []
     unwritten = 0
     log: list[str] = []
     for block in blocks(batch.circuits, lines=len(gates.lines)):
-        columns, indices, broken = _gathered(device, batch, block)
+        found, indices, broken = _gathered(device, gathered, block)
         problems += broken
-        if columns is None:
+        if found is None:
             continue
-        checked = _BlockCheck(gates, batch, columns, indices)
+        checked = _BlockCheck(gates, batch, found, indices)
         problems += checked.problems()
         unwritten += checked.unwritten
         log.extend(itertools.islice(checked.log(), MAX_LOG + 1 - len(log)))
@@ -113,15 +114,16 @@ def circuit_name(index: int, circuit: Circuit) -> str:
 class _BlockCheck:
     """The check of some circuits, whose columns fit the table of operations."""
 
-    def __init__(self, gates: CalibratedGates, batch: CircuitBatch, columns: Columns, indices: Sequence[int]) -> None:
+    def __init__(self, gates: CalibratedGates, batch: CircuitBatch, gathered: Gathered, indices: Sequence[int]) -> None:
         self.gates = gates
         self.device = gates.device
         self.indices = indices
         self.circuits = [batch.circuits[i] for i in indices]
-        self.columns = columns
-        self.times = np.bincount(columns.opcode, minlength=len(columns.operations))
-        """How often each row of the table of operations occurs."""
-        self.refused = np.zeros(len(columns), dtype=bool)
+        self.gathered = gathered
+        self.columns = gathered.columns
+        self.bounds = np.searchsorted(self.columns.circuit, np.arange(len(indices) + 1))
+        """Where each circuit's operations begin, and where the last one's end."""
+        self.refused = np.zeros(len(self.columns), dtype=bool)
         self.found: list[Problem] = []
         self.unwritten = 0
         """Operations refused beyond those in `found`."""
@@ -142,8 +144,8 @@ class _BlockCheck:
             return
         if self._has("delay"):
             yield from self._rounded_delays()
-        written = np.diff(self.columns.clbit_start[self._bounds()])
-        for empty in np.flatnonzero(written == 0):
+        start = self.columns.clbit_start.take(self.bounds)
+        for empty in np.flatnonzero(start[1:] == start[:-1]):
             yield f"{self._circuit(int(empty))} measures nothing; its result is empty"
 
     def _check_rows(self) -> None:
@@ -185,7 +187,7 @@ class _BlockCheck:
         params = self.columns.params
         if np.isfinite(params).all() and not self._has("delay"):
             return
-        op = _owners(self.columns.param_start)
+        op = owners(self.columns.param_start)
         wrong = np.flatnonzero(~np.isfinite(params))
         self._refuse(op[wrong], lambda i: f"a parameter is {params[wrong[i]]}; it must be a finite number")
         of_delay = mask_of(self.columns, "delay")[op]
@@ -201,20 +203,25 @@ class _BlockCheck:
 
     def _check_gates(self) -> None:
         """One look at each gate on each set of operands, however often it occurs."""
-        ops = np.arange(len(self.columns))
-        if self.refused.any() or self._has(*_NO_GATES):
-            ops = np.flatnonzero(~self.refused & ~mask_of(self.columns, *_NO_GATES))
-        kinds = distinct_gates(self.columns, ops)
+        if self.refused.any():
+            ops = np.flatnonzero(~self.refused)
+            kinds = distinct_gates(self.columns, ops)
+        else:
+            ops, kinds = np.arange(len(self.columns)), self.gathered.kinds
+        if self.gates.sound.issuperset(kinds.gates):
+            return
         for i, gate in enumerate(kinds.gates):
-            what = _gate_problem(self.gates, gate)
-            if what is not None:
+            what = None if gate.name in _NO_GATES else _gate_problem(self.gates, gate)
+            if what is None:
+                self.gates.sound.add(gate)
+            else:
                 self._refuse(ops[kinds.of == i], what)
 
     def _check_barriers(self) -> None:
         columns = self.columns
         if not self._has("barrier"):
             return
-        op = _owners(columns.qubit_start)
+        op = owners(columns.qubit_start)
         operands = np.flatnonzero((mask_of(columns, "barrier") & ~self.refused)[op])
         keys = np.sort(op[operands] * columns.num_qubits + columns.qubits[operands])
         twice = np.unique(keys[1:][keys[1:] == keys[:-1]] // columns.num_qubits)
@@ -233,25 +240,21 @@ class _BlockCheck:
             yield f"{self._circuit(i)}: {len(mine)} of its delays rounded to the nearest 1 ns, such as {example}"
 
     def _has(self, *names: str) -> bool:
-        """Whether any operation has one of these names."""
-        return any(row.name in names and times for row, times in zip(self.columns.operations, self.times, strict=True))
-
-    def _bounds(self) -> Ints:
-        """Where each circuit's operations begin, and where the last one's end."""
-        return np.searchsorted(self.columns.circuit, np.arange(len(self.circuits) + 1))
+        """Whether any operation can have one of these names."""
+        return any(row.name in names for row in self.columns.operations)
 
     def _are_below(self, operands: Ints, start: Ints, limits: Sequence[int]) -> bool:
         """Whether the operands of each circuit are below its limit."""
-        first = start[self._bounds()]
-        has_any = np.diff(first) > 0
-        if not has_any.any():
+        if not len(operands) or operands.max() < min(limits):
             return True
-        highest = np.maximum.reduceat(operands, first[:-1][has_any])
-        return bool((highest < np.array(limits, dtype=np.int64)[has_any]).all())
+        first = start.take(self.bounds)
+        has_any = np.flatnonzero(first[1:] > first[:-1])
+        highest = np.maximum.reduceat(operands, first.take(has_any))
+        return bool((highest < np.array(limits, dtype=np.int64).take(has_any)).all())
 
     def _limits(self, start: Ints, limits: Sequence[int]) -> tuple[Ints, Ints]:
         """Give the operation of each operand, and its circuit's limit."""
-        op = _owners(start)
+        op = owners(start)
         return op, np.array(limits, dtype=np.int64)[self.columns.circuit[op]]
 
     def _refuse(self, ops: Ints, what: str | Callable[[int], str]) -> None:
@@ -282,37 +285,40 @@ class _BlockCheck:
 
     def _first(self, i: int) -> int:
         """The first operation of a circuit of the block."""
-        return int(np.searchsorted(self.columns.circuit, i))
+        return int(self.bounds[i])
 
 
-def _gathered(device: Device, batch: CircuitBatch, block: range) -> tuple[Columns | None, list[int], list[Problem]]:
+def _gathered(device: Device, gathered: BatchColumns, block: range) -> tuple[Gathered | None, list[int], list[Problem]]:
     """Put circuits side by side, but for those whose columns do not fit each other or the device; say which."""
-    columns = _columns_of(device, batch, block)
-    if columns is not None:
-        return columns, list(block), []
+    batch = gathered.batch
+    circuits = batch.circuits[block.start : block.stop]
+    if _have_rows(device, batch, circuits) and _fit(found := gathered.of(block), circuits):
+        return found, list(block), []
     arities = _arities(batch.operations)
-    found = {i: list(_structure_problems(device, arities, i, batch.circuits[i])) for i in block}
-    whole = [i for i in block if not found[i]]
-    columns = _columns_of(device, batch, whole) if whole else None
-    return columns, whole, [problem for i in block for problem in found[i]]
+    wrong = {i: list(_structure_problems(device, arities, i, batch.circuits[i])) for i in block}
+    whole = [i for i in block if not wrong[i]]
+    columns = gather([batch.circuits[i] for i in whole], batch.operations, device.num_qubits) if whole else None
+    problems = [problem for i in block for problem in wrong[i]]
+    return None if columns is None else Gathered(columns), whole, problems
 
 
-def _columns_of(device: Device, batch: CircuitBatch, indices: Sequence[int]) -> Columns | None:
-    """Put circuits side by side; None if any of them does not fit."""
-    circuits = [batch.circuits[i] for i in indices]
-    if any(circuit.num_qubits > device.num_qubits for circuit in circuits):
-        return None
-    opcodes = np.concatenate([circuit.opcodes for circuit in circuits])
-    if len(opcodes) and opcodes.max() >= len(batch.operations):
-        return None
-    columns = gather(circuits, batch.operations, device.num_qubits)
+def _have_rows(device: Device, batch: CircuitBatch, circuits: Sequence[Circuit]) -> bool:
+    """Whether all operations of some circuits are in the table, and their wires on the device."""
+    if max(circuit.num_qubits for circuit in circuits) > device.num_qubits:
+        return False
+    return max(int(circuit.opcodes.max(initial=0)) for circuit in circuits) < max(1, len(batch.operations))
+
+
+def _fit(gathered: Gathered, circuits: Sequence[Circuit]) -> bool:
+    """Whether each circuit's columns are as long as its operations ask for."""
+    columns = gathered.columns
     end = np.cumsum([len(circuit) for circuit in circuits])
     flat = (
         (columns.qubit_start, [len(circuit.qubits) for circuit in circuits]),
         (columns.param_start, [len(circuit.params) for circuit in circuits]),
         (columns.clbit_start, [len(circuit.clbits) for circuit in circuits]),
     )
-    return columns if all(np.array_equal(start[end], np.cumsum(lengths)) for start, lengths in flat) else None
+    return all(np.array_equal(start.take(end), np.cumsum(lengths)) for start, lengths in flat)
 
 
 def _arities(operations: Sequence[Operation]) -> Ints:
@@ -395,11 +401,6 @@ def _instead(gates: CalibratedGates, key: GateKey) -> str:
     good = [other for other in others if not gates.problems(other)]
     names = ", ".join(dict.fromkeys(device.operand_name(other.operands) for other in good))
     return f"{key.name} is calibrated on {names}" if names else f"{key.name} is calibrated nowhere"
-
-
-def _owners(start: Ints) -> Ints:
-    """The operation that each operand belongs to."""
-    return np.repeat(np.arange(len(start) - 1), np.diff(start))
 
 
 def _limited(problems: list[Problem], unwritten: int) -> tuple[Problem, ...]:

@@ -90,14 +90,14 @@ def blocks(circuits: Sequence[Circuit], *, lines: int) -> Iterator[range]:
         lines: lines of the device.
     """
     most = max(1, _BLOCK_LINES // max(1, lines))
-    first = operations = 0
-    for i, circuit in enumerate(circuits):
-        if i > first and (operations + len(circuit) > _BLOCK_OPERATIONS or i - first >= most):
-            yield range(first, i)
-            first, operations = i, 0
-        operations += len(circuit)
-    if first < len(circuits):
-        yield range(first, len(circuits))
+    ends = np.cumsum([len(circuit.opcodes) for circuit in circuits])
+    first = 0
+    while first < len(circuits):
+        before = int(ends[first - 1]) if first else 0
+        fitting = int(np.searchsorted(ends, before + _BLOCK_OPERATIONS, side="right"))
+        stop = max(first + 1, min(fitting, first + most))
+        yield range(first, stop)
+        first = stop
 
 
 def cases_at_once(operations: int, *, lines: int) -> int:
@@ -108,6 +108,11 @@ def cases_at_once(operations: int, *, lines: int) -> int:
         lines: lines of the device.
     """
     return max(1, min(_BLOCK_OPERATIONS // max(1, operations), _BLOCK_LINES // max(1, lines)))
+
+
+def fits_a_block(columns: Columns) -> bool:
+    """Whether columns are as small as those of a block of several circuits."""
+    return len(columns) <= _BLOCK_OPERATIONS
 
 
 def gather(circuits: Sequence[Circuit], operations: tuple[Operation, ...], num_qubits: int) -> Columns:
@@ -158,28 +163,41 @@ def without_operands(columns: Columns, *, circuits: int, order: Ints, circuit: I
 
 def starts(arity: Sequence[int], opcode: Ints) -> Ints:
     """Find where each operation's entries start in a flat column, and where the last one's end."""
+    if len(set(arity)) == 1:
+        return np.arange(len(opcode) + 1) * arity[0]
     found = np.zeros(len(opcode) + 1, dtype=np.int64)
     if len(opcode):
         np.cumsum(np.array(arity, dtype=np.int64).take(opcode), out=found[1:])
     return found
 
 
+def owners(start: Ints) -> Ints:
+    """Find the operation that each entry of a flat column belongs to, from where each operation's entries start."""
+    count = start[1:] - start[:-1]
+    if (count == 1).all():
+        return np.arange(len(count))
+    return np.repeat(np.arange(len(count)), count)
+
+
 def wires_of(columns: Columns) -> Wires:
     """Lay the operands out along the wires."""
-    op = np.repeat(np.arange(len(columns)), np.diff(columns.qubit_start))
+    op = owners(columns.qubit_start)
     wire = columns.circuit.take(op)
     wire *= columns.num_qubits
     wire += columns.qubits
     order = stable_order(wire, columns.num_wires)
     along = wire.take(order)
-    is_first = np.ones(len(along), dtype=bool)
-    is_first[1:] = along[1:] != along[:-1]
-    begin = np.flatnonzero(is_first)
-    return Wires(op=op, wire=wire, order=order, begin=begin, count=np.diff(begin, append=len(along)))
+    is_first = np.ones(len(along) + 1, dtype=bool)
+    np.not_equal(along[1:], along[:-1], out=is_first[1:-1])
+    bounds = is_first.nonzero()[0]
+    begin = bounds[:-1]
+    return Wires(op=op, wire=wire, order=order, begin=begin, count=bounds[1:] - begin)
 
 
 def stable_order(keys: Ints, size: int) -> Ints:
     """Sort keys from 0 to size - 1, equal ones in their order; small keys by radix."""
+    if (keys[1:] >= keys[:-1]).all():
+        return np.arange(len(keys))
     narrow = keys.astype(np.uint16) if size <= 2**16 else keys
     return np.argsort(narrow, kind="stable")
 

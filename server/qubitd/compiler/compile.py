@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from qubitd.compiler.active_reset import actively_begun
+from qubitd.compiler.batch_columns import BatchColumns
+from qubitd.compiler.block import Block
 from qubitd.compiler.calibrated import CalibratedGates, calibrated_gates
 from qubitd.compiler.cases import program_blocks
 from qubitd.compiler.check import check_batch, check_shots, circuit_name
@@ -45,8 +47,8 @@ MAX_DECOUPLED = 4_000_000
 class Compiled:
     """A checked job, whose programs are made when they are asked for."""
 
-    batch: CircuitBatch
-    """As it is played: with heralds, if the job asks for them."""
+    gathered: BatchColumns = field(repr=False)
+    """The circuits as they are played: with heralds, if the job asks for them."""
     scheduling: Scheduling
     sweep: Sweep
     """With the values that are played."""
@@ -60,6 +62,11 @@ class Compiled:
     """Which of its circuits look at outcomes while they run."""
 
     @property
+    def batch(self) -> CircuitBatch:
+        """The circuits as they are played."""
+        return self.gathered.batch
+
+    @property
     def num_programs(self) -> int:
         """Circuits x bindings x grid points."""
         return self.batch.num_bindings * self.sweep.num_points
@@ -68,9 +75,9 @@ class Compiled:
         """Make the programs in order, from `first` on."""
         return itertools.chain.from_iterable(self.blocks(first=first))
 
-    def blocks(self, *, first: int = 0) -> Iterator[tuple[Program, ...]]:
+    def blocks(self, *, first: int = 0) -> Iterator[Block]:
         """The same, as many at a time as are made together in bounded memory."""
-        pipeline = Pipeline(self.gates, self.batch, self.scheduling)
+        pipeline = Pipeline(self.gates, self.gathered, self.scheduling)
         return program_blocks(pipeline, self.sweep, self.dynamic, first=first)
 
 
@@ -136,7 +143,8 @@ def _compile(
     grid: RegisterGrid,
 ) -> Compiled:
     gates = calibrated_gates(device, snapshot)
-    found = check_batch(gates, spec.batch)
+    gathered = BatchColumns(spec.batch, device.num_qubits)
+    found = check_batch(gates, gathered)
     problems += found.problems
     culprits = {problem.circuit for problem in problems}
     if None in culprits:
@@ -150,13 +158,14 @@ def _compile(
     if problems:
         raise InvalidCircuitError(problems)
     dynamic = dynamic_circuits(flat, feedforward)
-    batch = flat.batch
-    swept = check_sweep(gates, batch, spec.sweep, grid)
-    problems = swept.problems + dynamic_problems(Pipeline(gates, batch, spec.scheduling), dynamic)
+    if flat.batch is not gathered.batch:
+        gathered = BatchColumns(flat.batch, device.num_qubits)
+    swept = check_sweep(gates, gathered, spec.sweep, grid)
+    problems = swept.problems + dynamic_problems(Pipeline(gates, gathered, spec.scheduling), dynamic)
     if problems:
         raise InvalidCircuitError(problems)
     return Compiled(
-        batch=_decoupled(gates, batch, spec.dd, spec.scheduling),
+        gathered=_decoupled(gates, gathered, spec.dd, spec.scheduling),
         scheduling=spec.scheduling,
         sweep=swept.sweep,
         reset=0 if is_active else passive_reset(device, snapshot),
@@ -174,16 +183,16 @@ def _decoupling_problems(gates: CalibratedGates, spec: JobSpec, flat: Flattened)
 
 
 def _decoupled(
-    gates: CalibratedGates, batch: CircuitBatch, kind: Decoupling | None, scheduling: Scheduling
-) -> CircuitBatch:
+    gates: CalibratedGates, gathered: BatchColumns, kind: Decoupling | None, scheduling: Scheduling
+) -> BatchColumns:
     """Fill the idle stretches of each binding of each circuit, as it is scheduled at the calibration in force."""
     if kind is None:
-        return batch
-    batch = batch.bound()
+        return gathered
     x, device = gates.device.gates["x"], gates.device
+    batch = gathered.batch.bound()
     pulse = np.array([gate_ticks(device, gates.snapshot, x, (i,)) for i in range(device.num_qubits)], dtype=np.int64)
     decouple = Decouple(kind=kind, pulse=pulse)
-    pipeline = Pipeline(gates, batch, scheduling)
+    pipeline = Pipeline(gates, BatchColumns(batch, device.num_qubits), scheduling)
     table: dict[Operation, int] = {}
     circuits: list[Circuit] = []
     operations = 0
@@ -197,7 +206,7 @@ def _decoupled(
         if operations > MAX_DECOUPLED:
             what = f"makes more than {MAX_DECOUPLED} operations of these circuits; send them in several jobs"
             raise InvalidCircuitError([Problem(where="dd", what=what)])
-    return CircuitBatch(operations=tuple(table), circuits=tuple(circuits))
+    return BatchColumns(CircuitBatch(operations=tuple(table), circuits=tuple(circuits)), device.num_qubits)
 
 
 def _option_problems(gates: CalibratedGates, spec: JobSpec) -> tuple[Problem, ...]:

@@ -24,9 +24,9 @@ class Expand:
 
     def __call__(self, columns: Columns) -> Expanded:
         """Give the columns without composite gates; the same ones if there were none."""
-        present: list[int] = np.flatnonzero(np.bincount(columns.opcode)).tolist()
-        if not any(isinstance(self.gates.get(columns.operations[i].name), CompositeGate) for i in present):
+        if not any(isinstance(self.gates.get(row.name), CompositeGate) for row in columns.operations):
             return Expanded(columns=columns, sources=())
+        present: list[int] = np.flatnonzero(np.bincount(columns.opcode)).tolist()
         table: dict[Operation, int] = {}
         bodies = {i: _body(columns.operations[i], self.gates, table) for i in present}
         return _rewritten(columns, bodies, tuple(table))

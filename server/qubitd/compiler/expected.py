@@ -16,6 +16,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from qubitd.compiler.batch_columns import BatchColumns
 from qubitd.compiler.channels import Channel, decay_channel, depolarising_channel, operator_channel, readout_channel
 from qubitd.compiler.columns import Ints
 from qubitd.compiler.compile import compile_job, passive_reset
@@ -119,14 +120,15 @@ def _scheduled(
     """Give (classical bits, events in program order) of each binding of each circuit."""
     spec = JobSpec(batch=batch, sweep=Sweep(), shots=1, scheduling=scheduling, dd=dd)
     compiled = compile_job(device, snapshot, spec, feedforward=feedforward)
-    pipeline = Pipeline(compiled.gates, compiled.batch, scheduling)
+    pipeline = Pipeline(compiled.gates, compiled.gathered, scheduling)
     for i, circuit in enumerate(compiled.batch.circuits):
         if i in compiled.dynamic:
             maker = DynamicMaker(pipeline, i, compiled.dynamic[i])
             for binding in range(circuit.num_bindings):
                 yield circuit.num_clbits, _dynamic_events(pipeline, maker, binding)
         else:
-            own = Pipeline(compiled.gates, replace(compiled.batch, circuits=tuple(circuit.bound())), scheduling)
+            bound = replace(compiled.batch, circuits=tuple(circuit.bound()))
+            own = Pipeline(compiled.gates, BatchColumns(bound, device.num_qubits), scheduling)
             for binding in range(circuit.num_bindings):
                 yield circuit.num_clbits, _static_events(own, binding)
 

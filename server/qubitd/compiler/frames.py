@@ -67,13 +67,14 @@ def to_radians(steps: Ints) -> Floats:
 
 def _shifts(columns: Columns, wires: Wires, rows: Ints, numbers: Numbers) -> Ints:
     """By how much each operand's frame advances, in steps of 2^-53 turn."""
-    position = np.arange(len(wires.op))
-    position -= columns.qubit_start.take(wires.op)
-    entry = rows.take(wires.op)
+    turns = numbers.has_shift.reshape(-1, numbers.width).any(axis=1)
+    shifting = np.flatnonzero(turns.take(rows).take(wires.op))
+    op = wires.op.take(shifting)
+    position = shifting - columns.qubit_start.take(op)
+    entry = rows.take(op)
     entry *= numbers.width
     entry += np.minimum(position, numbers.width - 1, out=position)
-    shifting = np.flatnonzero(numbers.has_shift.take(entry))
-    radians = numbers.shift.at(entry[shifting], columns.params, columns.param_start.take(wires.op[shifting]))
-    shift = np.zeros((*radians.shape[:-1], len(entry)), dtype=np.int64)
+    radians = numbers.shift.at(entry, columns.params, columns.param_start.take(op))
+    shift = np.zeros((*radians.shape[:-1], len(wires.op)), dtype=np.int64)
     shift[..., shifting] = to_steps(radians)
     return shift

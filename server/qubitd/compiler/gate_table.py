@@ -6,6 +6,8 @@ a shot.
 
 from __future__ import annotations
 
+import functools
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,9 +21,10 @@ NO_GATE = 0
 """The row of barrier, delay, reset and brackets of control flow."""
 NOT_GATES = ("barrier", "delay", "reset", *CONTROL_ARITY)
 
-_UNKNOWN = -1
 _DENSE = 2**20
 """Most codes that are told apart by a table instead of by sorting."""
+_FEW = 1024
+"""Gates that are remembered from job to job."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +37,7 @@ class GateKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Kinds:
-    """The distinct gates among some operations."""
+    """The distinct gates among some operations, barriers and delays like gates of their own."""
 
     gates: tuple[GateKey, ...]
     of: Ints
@@ -46,36 +49,18 @@ class GateTable:
 
     def __init__(self) -> None:
         self._rows: dict[GateKey, int] = {}
-        self._codes = _Codes(operations=(), num_qubits=0, width=0)
-        self._row_of = np.zeros(0, dtype=np.int64)
-        """Row of each code, as far as it is known."""
 
     @property
     def keys(self) -> tuple[GateKey, ...]:
         """What rows 1, 2, ... stand for."""
         return tuple(self._rows)
 
-    def rows_of(self, columns: Columns) -> Ints:
+    def rows_of(self, kinds: Kinds) -> Ints:
         """Give the row of each operation, and new rows to gates that have none."""
-        codes = _codes(columns, columns.opcode)
-        code = codes.of(columns)
-        if codes.size > _DENSE:
-            found, inverse = np.unique(code, return_inverse=True)
-            return np.array([self._row(codes, c) for c in found.tolist()], dtype=np.int64)[inverse]
-        if codes != self._codes:
-            self._codes, self._row_of = codes, np.full(codes.size, _UNKNOWN, dtype=np.int64)
-        rows = self._row_of.take(code)
-        unknown = code[rows == _UNKNOWN]
-        if not len(unknown):
-            return rows
-        is_fresh = np.zeros(codes.size, dtype=bool)
-        is_fresh[unknown] = True
-        fresh = np.flatnonzero(is_fresh)
-        self._row_of[fresh] = [self._row(codes, c) for c in fresh.tolist()]
-        return self._row_of.take(code)
+        rows = np.array([self._row(gate) for gate in kinds.gates], dtype=np.int64)
+        return rows.take(kinds.of)
 
-    def _row(self, codes: _Codes, code: int) -> int:
-        key = codes.gate(code)
+    def _row(self, key: GateKey) -> int:
         return NO_GATE if key.name in NOT_GATES else self._rows.setdefault(key, len(self._rows) + 1)
 
 
@@ -92,25 +77,46 @@ def gate_key(columns: Columns, op: int) -> GateKey:
     return GateKey(name=name, operands=tuple(int(q) for q in columns.qubits[begin:end]))
 
 
-def distinct_gates(columns: Columns, ops: Ints) -> Kinds:
-    """Tell gates apart by name and operands.
+def kinds_of(columns: Columns) -> Kinds:
+    """Tell operations apart by name and operands; of a barrier the operands do not matter.
 
-    Args:
-        columns: qubits within the device.
-        ops: the operations to look at.
+    The qubits must be within the device.
     """
+    codes = _codes(columns, columns.opcode)
+    return _kinds(codes, codes.of(columns))
+
+
+def distinct_gates(columns: Columns, ops: Ints) -> Kinds:
+    """Tell some operations apart, whose qubits are within the device; as `kinds_of`."""
     codes = _codes(columns, columns.opcode.take(ops))
-    code = codes.of(columns).take(ops)
+    return _kinds(codes, codes.of(columns).take(ops))
+
+
+def _kinds(codes: _Codes, code: Ints) -> Kinds:
     if codes.size > _DENSE:
-        found, index = np.unique(code, return_inverse=True)
+        found, of = np.unique(code, return_inverse=True)
     else:
-        present = np.zeros(codes.size, dtype=bool)
-        present[code] = True
-        found = np.flatnonzero(present)
+        is_present = np.zeros(codes.size, dtype=bool)
+        is_present[code] = True
+        found = is_present.nonzero()[0]
         place = np.zeros(codes.size, dtype=np.int64)
         place[found] = np.arange(len(found))
-        index = place.take(code) if len(code) else code
-    return Kinds(gates=tuple(codes.gate(c) for c in found.tolist()), of=index)
+        of = place.take(code)
+    name = _gates_of if len(found) <= _FEW else _gates_of.__wrapped__
+    return Kinds(gates=name(codes, tuple(found.tolist())), of=of)
+
+
+@functools.lru_cache(maxsize=64)
+def _gates_of(codes: _Codes, found: tuple[int, ...]) -> tuple[GateKey, ...]:
+    """Write codes out; job after job has the same."""
+    return tuple(map(codes.gate, found))
+
+
+def where_named(columns: Columns, *names: str) -> Ints:
+    """Find the operations with one of these names, mostly none."""
+    if not any(row.name in names for row in columns.operations):
+        return np.zeros(0, dtype=np.int64)
+    return np.flatnonzero(mask_of(columns, *names))
 
 
 def mask_of(columns: Columns, *names: str) -> NDArray[np.bool_]:
@@ -121,9 +127,10 @@ def mask_of(columns: Columns, *names: str) -> NDArray[np.bool_]:
 
 def _codes(columns: Columns, opcode: Ints) -> _Codes:
     """Give the numbers for the gates that occur; a barrier, of any width, needs none of its own."""
-    times = np.bincount(opcode, minlength=len(columns.operations)).tolist()
-    occurring = (row for row, count in zip(columns.operations, times, strict=True) if count and row.name != "barrier")
-    width = max((row.num_qubits for row in occurring), default=0)
+    is_present = np.zeros(len(columns.operations), dtype=bool)
+    is_present[opcode] = True
+    present = itertools.compress(columns.operations, is_present.tolist())
+    width = max((row.num_qubits for row in present if row.name != "barrier"), default=0)
     return _Codes(operations=columns.operations, num_qubits=columns.num_qubits, width=width)
 
 
@@ -145,14 +152,14 @@ class _Codes:
         """Give the code of each operation; of one that is wider, such as a barrier, only the first operands count."""
         width = self.width
         code: Ints = columns.opcode * self.num_qubits**width
-        arity = np.array([min(row.num_qubits, width) for row in self.operations], dtype=np.int64)
         for position in range(width):
             digit = self.num_qubits ** (width - 1 - position)
-            have = np.flatnonzero((arity > position).take(columns.opcode))
-            if len(have) == len(code):
+            reaches = [row.num_qubits > position for row in self.operations]
+            if all(reaches):
                 code += columns.qubits.take(columns.qubit_start[:-1] + position) * digit
             else:
-                code[have] += columns.qubits.take(columns.qubit_start[have] + position) * digit
+                have = np.flatnonzero(np.array(reaches, dtype=bool).take(columns.opcode))
+                code[have] += columns.qubits.take(columns.qubit_start.take(have) + position) * digit
         return code
 
     def gate(self, code: int) -> GateKey:

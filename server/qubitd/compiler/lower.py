@@ -1,4 +1,4 @@
-"""Pass: scheduled operations become plays and acquisitions, sorted by line and start, one `Program` per circuit, or for
+"""Pass: scheduled operations become plays and acquisitions, sorted by line and start, one program per circuit, or for
 each case (binding and point) of one circuit.
 
 Before: rows, schedule and frames of the same columns. After: no decision is left but which port a line is.
@@ -6,21 +6,18 @@ Before: rows, schedule and frames of the same columns. After: no decision is lef
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 
+from qubitd.compiler.block import Cases, SideBySide
 from qubitd.compiler.columns import Columns, Floats, Ints, stable_order
 from qubitd.compiler.frames import Frames, to_radians, to_steps
 from qubitd.compiler.numbers import Numbers
 from qubitd.compiler.schedule import Schedule
 from qubitd.core.circuit import Circuit
-from qubitd.core.program import Acquisitions, Plays, Program, ProgramTables
-
-_Rows = TypeVar("_Rows", Plays, Acquisitions)
+from qubitd.core.program import Acquisitions, Plays, ProgramTables
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -38,23 +35,21 @@ class Lower:
         numbers: Numbers,
         schedule: Schedule,
         frames: Frames,
-    ) -> Iterator[Program]:
-        """Give the program of each circuit of the block, in order."""
-        plays = _parts(*self._plays(columns, rows, numbers, schedule, frames))
-        acquisitions = _parts(*self._acquisitions(columns, rows, numbers, schedule))
-        durations = schedule.duration.tolist()
-        for circuit, own_plays, own_acquisitions, duration in zip(
-            circuits, plays, acquisitions, durations, strict=True
-        ):
-            yield Program(
-                name=circuit.name,
-                lines=self.lines,
-                plays=own_plays,
-                acquisitions=own_acquisitions,
-                duration=duration,
-                num_clbits=circuit.num_clbits,
-                tables=self.tables,
-            )
+    ) -> SideBySide:
+        """Give the programs of the circuits of the block, in order."""
+        plays, play_bounds = self._plays(columns, rows, numbers, schedule, frames)
+        acquisitions, acquisition_bounds = self._acquisitions(columns, rows, numbers, schedule)
+        return SideBySide(
+            lines=self.lines,
+            tables=self.tables,
+            names=[circuit.name for circuit in circuits],
+            num_clbits=[circuit.num_clbits for circuit in circuits],
+            durations=schedule.duration,
+            plays=plays,
+            play_bounds=play_bounds,
+            acquisitions=acquisitions,
+            acquisition_bounds=acquisition_bounds,
+        )
 
     def cases(
         self,
@@ -66,27 +61,21 @@ class Lower:
         frames: Frames,
         *,
         count: int,
-    ) -> Iterator[Program]:
+    ) -> Cases:
         """Give the programs of one circuit, whose columns have an axis in front wherever its cases differ."""
-        plays, _ = self._plays(columns, rows, numbers, schedule, frames)
-        acquisitions, _ = self._acquisitions(columns, rows, numbers, schedule)
-        durations = np.broadcast_to(schedule.duration, count).tolist()
-        for own_plays, own_acquisitions, duration in zip(
-            _cases(plays, count), _cases(acquisitions, count), durations, strict=True
-        ):
-            yield Program(
-                name=circuit.name,
-                lines=self.lines,
-                plays=own_plays,
-                acquisitions=own_acquisitions,
-                duration=duration,
-                num_clbits=circuit.num_clbits,
-                tables=self.tables,
-            )
+        return Cases(
+            lines=self.lines,
+            tables=self.tables,
+            name=circuit.name,
+            num_clbits=circuit.num_clbits,
+            durations=np.broadcast_to(schedule.duration, count),
+            plays=self._plays(columns, rows, numbers, schedule, frames)[0],
+            acquisitions=self._acquisitions(columns, rows, numbers, schedule)[0],
+        )
 
     def _plays(
         self, columns: Columns, rows: Ints, numbers: Numbers, schedule: Schedule, frames: Frames
-    ) -> tuple[Plays, list[int]]:
+    ) -> tuple[Plays, Ints]:
         op, entry, bounds = self._play_rows(columns, rows, numbers)
         source = numbers.plays
         param_start = columns.param_start.take(op)
@@ -104,7 +93,7 @@ class Lower:
 
     def _acquisitions(
         self, columns: Columns, rows: Ints, numbers: Numbers, schedule: Schedule
-    ) -> tuple[Acquisitions, list[int]]:
+    ) -> tuple[Acquisitions, Ints]:
         op, entry = _spread(numbers.acquisition_first, numbers.acquisition_count, rows)
         source = numbers.acquisitions
         position = np.arange(len(op)) - np.searchsorted(columns.circuit[op], columns.circuit[op])
@@ -132,28 +121,29 @@ class Lower:
         order, _ = self._sorted(columns, op, numbers.acquisitions.line[entry])
         return play_op, op[order]
 
-    def _play_rows(self, columns: Columns, rows: Ints, numbers: Numbers) -> tuple[Ints, Ints, list[int]]:
+    def _play_rows(self, columns: Columns, rows: Ints, numbers: Numbers) -> tuple[Ints, Ints, Ints]:
         op, entry = _spread(numbers.play_first, numbers.play_count, rows)
         order, bounds = self._sorted(columns, op, numbers.plays.line.take(entry))
         return op.take(order), entry.take(order), bounds
 
-    def _sorted(self, columns: Columns, op: Ints, line: Ints) -> tuple[Ints, list[int]]:
+    def _sorted(self, columns: Columns, op: Ints, line: Ints) -> tuple[Ints, Ints]:
         """Sort by circuit and line; on a line, operations already stand in the order of their starts."""
         lines = max(1, len(self.lines))
         circuit = columns.circuit.take(op)
         bounds = np.searchsorted(circuit, np.arange(columns.circuits + 1))
         order = stable_order(circuit * lines + line, columns.circuits * lines)
-        return order, bounds.tolist()
+        return order, bounds
 
 
 def _spread(first: Ints, count: Ints, rows: Ints) -> tuple[Ints, Ints]:
     """Give (operation, entry) of everything that the operations play: `count` entries from `first` on for each row."""
     times = count.take(rows)
+    if count.max(initial=0) <= 1:
+        op = np.flatnonzero(times)
+        return op, first.take(rows.take(op))
     op = np.repeat(np.arange(len(rows)), times)
-    entry = first.take(rows).take(op)
-    if count.max(initial=0) > 1:
-        entry += np.arange(len(op)) - np.repeat(np.cumsum(times) - times, times)
-    return op, entry
+    within = np.arange(len(op)) - np.repeat(np.cumsum(times) - times, times)
+    return op, first.take(rows.take(op)) + within
 
 
 def _phases(columns: Columns, numbers: Numbers, frames: Frames, *, op: Ints, entry: Ints, param_start: Ints) -> Floats:
@@ -164,27 +154,10 @@ def _phases(columns: Columns, numbers: Numbers, frames: Frames, *, op: Ints, ent
     else:
         steps = to_steps(own.constant).take(entry, axis=-1)
     framed = np.flatnonzero(position >= 0)
+    if len(framed) == len(op):
+        return to_radians(steps + frames.steps.take(columns.qubit_start.take(op) + position, axis=-1))
     if frames.steps.ndim > steps.ndim:
         steps = np.repeat(steps[np.newaxis], len(frames.steps), axis=0)
-    steps[..., framed] += frames.steps.take(columns.qubit_start.take(op[framed]) + position[framed], axis=-1)
+    operand = columns.qubit_start.take(op.take(framed)) + position.take(framed)
+    steps[..., framed] += frames.steps.take(operand, axis=-1)
     return to_radians(steps)
-
-
-def _parts(rows: _Rows, bounds: Sequence[int]) -> Iterator[_Rows]:
-    """Give the rows of each circuit, which end where those of the next one begin."""
-    kind, names = type(rows), rows.__slots__
-    columns = [getattr(rows, name) for name in names]
-    for begin, end in itertools.pairwise(bounds):
-        yield kind(**dict(zip(names, [column[begin:end] for column in columns], strict=True)))
-
-
-def _cases(rows: _Rows, count: int) -> Iterator[_Rows]:
-    """Give the rows of each case; what is alike in all of them is one array, or one value altogether."""
-    columns = [getattr(rows, name) for name in rows.__slots__]
-    if all(column.ndim == 1 for column in columns):
-        yield from itertools.repeat(rows, count)
-        return
-    kind, names = type(rows), rows.__slots__
-    each = [iter(column) if column.ndim == 2 else itertools.repeat(column, count) for column in columns]
-    for values in zip(*each, strict=True):
-        yield kind(**dict(zip(names, values, strict=True)))

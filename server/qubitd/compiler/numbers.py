@@ -7,8 +7,9 @@ Columns that a sweep reaches have an axis in front, with an entry for each of so
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from qubitd.compiler.resolve import ResolvedGate
 from qubitd.core.device import Affine
 from qubitd.core.envelope import Envelope, sample_envelope, samples_digest
 from qubitd.core.program import BOXCAR, ProgramTables, SampledEnvelope
+from qubitd.core.snapshot import Values
 
 MAX_SAMPLES = 2**20
 """Samples (16 MiB) after which a job's table of envelopes is full and the next program begins a new one."""
@@ -73,8 +75,8 @@ def _sampled_short(envelope: Envelope) -> SampledEnvelope:
     return _sampled(envelope)
 
 
-ParameterValue = Callable[[str], float | Floats]
-"""Gives the value of a calibration parameter: one number, or one for each point, shape (points,)."""
+Point: TypeAlias = Mapping[str, float | Floats]
+"""Values of swept parameters: one number each, or one for each case, shape (cases,)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -95,9 +97,12 @@ class Angled:
         for k in range(self.factors.shape[1]):
             factor = self.factors[:, k].take(entries)
             depends = np.flatnonzero(factor)
-            if len(depends):
+            if len(depends) == len(entries):
+                values = values + factor * params.take(param_start + k, axis=-1)
+            elif len(depends):
                 values = _with_room(values, params)
-                values[..., depends] += factor[depends] * params.take(param_start[depends] + k, axis=-1)
+                places = param_start.take(depends) + k
+                values[..., depends] += factor.take(depends) * params.take(places, axis=-1)
         return values
 
 
@@ -151,101 +156,165 @@ class Numbers:
     acquisitions: AcquisitionNumbers
 
 
-def tabulate(
-    gates: Sequence[ResolvedGate], envelopes: EnvelopeTable, lines: Sequence[str], value: ParameterValue
-) -> Numbers:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class GateNumbers:
+    """The numbers of some gates at one calibration, whichever job asks for them and whatever it sweeps."""
+
+    envelopes: tuple[Envelope, ...]
+    """The distinct ones, in the order in which they occur; a job counts them in its own way."""
+    plain: Numbers
+    """Without a sweep; envelopes and kernels are indices into `envelopes`."""
+    shift: _Sums
+    amplitude: _Sums
+    phase: _Sums
+    frequency: _Sums
+    acquisition_frequency: _Sums
+
+    def at(self, point: Point, table: EnvelopeTable, values: Values) -> Numbers:
+        """Give the numbers at one or several points of a sweep.
+
+        Args:
+            point: of the sweep; none of it shapes a gate.
+            table: of the job's envelopes; grows if a gate needs a new one.
+            values: of all other parameters.
+        """
+        plays, acquisitions = self.plain.plays, self.plain.acquisitions
+        index = np.array([*map(table.index_of, self.envelopes), BOXCAR], dtype=np.int64)
+        shift = self.shift.at(point, values)
+        return replace(
+            self.plain,
+            shift=shift,
+            has_shift=self.plain.has_shift if shift is self.shift.known else _has_any(shift),
+            plays=replace(
+                plays,
+                envelope=index.take(plays.envelope),
+                amplitude=self.amplitude.at(point, values),
+                phase=self.phase.at(point, values),
+                frequency=self.frequency.at(point, values).constant,
+            ),
+            acquisitions=replace(
+                acquisitions,
+                frequency=self.acquisition_frequency.at(point, values).constant,
+                kernel=index.take(acquisitions.kernel),
+            ),
+        )
+
+
+def tabulate(gates: Sequence[ResolvedGate], lines: Sequence[str], values: Values) -> GateNumbers:
     """Put resolved gates into arrays.
 
     Args:
         gates: what rows 1, 2, ... stand for.
-        envelopes: of the job; grows if a gate needs a new one.
         lines: names that the `line` columns index.
-        value: of the parameters that are terms.
+        values: of the parameters that are terms.
     """
     line_index = {name: i for i, name in enumerate(lines)}
     width = max((len(gate.operands) for gate in gates), default=1)
+    plays = [(gate, play) for gate in gates for play in gate.plays]
+    acquisitions = [acquisition for gate in gates for acquisition in gate.acquisitions]
+    kernels = [acquisition.kernel for acquisition in acquisitions]
     shifts = [(gate, gate.shifts[i] if i < len(gate.shifts) else _ZERO) for gate in gates for i in range(width)]
-    shift = _angled([((), _ZERO)] * width + [(gate.angles, angle) for gate, angle in shifts], value)
+    shift = _sums([((), _ZERO)] * width + [(gate.angles, angle) for gate, angle in shifts], values)
+    amplitude = _sums([(gate.angles, play.amplitude) for gate, play in plays], values)
+    phase = _sums([(gate.angles, play.phase) for gate, play in plays], values)
+    frequency = _sums([((), play.frequency) for _, play in plays], values)
+    acquisition_frequency = _sums([((), acquisition.frequency) for acquisition in acquisitions], values)
+    found = (*(play.envelope for _, play in plays), *(kernel for kernel in kernels if kernel is not None))
+    index = {envelope: i for i, envelope in enumerate(dict.fromkeys(found))}
     play_count = np.array([0, *(len(gate.plays) for gate in gates)], dtype=np.int64)
     acquisition_count = np.array([0, *(len(gate.acquisitions) for gate in gates)], dtype=np.int64)
-    return Numbers(
+    plain = Numbers(
         length=np.array([0, *(gate.length for gate in gates)], dtype=np.int64),
-        shift=shift,
-        has_shift=_ever(shift.constant) | _ever(shift.factors.T),
+        shift=shift.known,
+        has_shift=_has_any(shift.known),
         width=width,
         play_first=np.cumsum(play_count) - play_count,
         play_count=play_count,
-        plays=_play_numbers(gates, envelopes, line_index, value),
+        plays=PlayNumbers(
+            line=np.array([line_index[play.line] for _, play in plays], dtype=np.int64),
+            position=np.array([play.position for _, play in plays], dtype=np.int64),
+            frame=np.array([play.frame for _, play in plays], dtype=np.int64),
+            envelope=np.array([index[play.envelope] for _, play in plays], dtype=np.int64),
+            length=np.array([play.envelope.length for _, play in plays], dtype=np.int64),
+            amplitude=amplitude.known,
+            phase=phase.known,
+            frequency=frequency.known.constant,
+        ),
         acquisition_first=np.cumsum(acquisition_count) - acquisition_count,
         acquisition_count=acquisition_count,
-        acquisitions=_acquisition_numbers(gates, envelopes, line_index, value),
+        acquisitions=AcquisitionNumbers(
+            line=np.array([line_index[a.line] for a in acquisitions], dtype=np.int64),
+            qubit=np.array([a.qubit for a in acquisitions], dtype=np.int64),
+            delay=np.array([a.delay for a in acquisitions], dtype=np.int64),
+            length=np.array([a.length for a in acquisitions], dtype=np.int64),
+            frequency=acquisition_frequency.known.constant,
+            kernel=np.array([BOXCAR if kernel is None else index[kernel] for kernel in kernels], dtype=np.int64),
+        ),
+    )
+    return GateNumbers(
+        envelopes=tuple(index),
+        plain=plain,
+        shift=shift,
+        amplitude=amplitude,
+        phase=phase,
+        frequency=frequency,
+        acquisition_frequency=acquisition_frequency,
     )
 
 
 _ZERO = Affine(constant=0.0)
 
 
-def _play_numbers(
-    gates: Sequence[ResolvedGate], envelopes: EnvelopeTable, lines: dict[str, int], value: ParameterValue
-) -> PlayNumbers:
-    plays = [play for gate in gates for play in gate.plays]
-    angles = [gate.angles for gate in gates for _ in gate.plays]
-    return PlayNumbers(
-        line=np.array([lines[play.line] for play in plays], dtype=np.int64),
-        position=np.array([play.position for play in plays], dtype=np.int64),
-        frame=np.array([play.frame for play in plays], dtype=np.int64),
-        envelope=np.array([envelopes.index_of(play.envelope) for play in plays], dtype=np.int64),
-        length=np.array([play.envelope.length for play in plays], dtype=np.int64),
-        amplitude=_angled([(names, play.amplitude) for names, play in zip(angles, plays, strict=True)], value),
-        phase=_angled([(names, play.phase) for names, play in zip(angles, plays, strict=True)], value),
-        frequency=_side_by_side([_total(play.frequency, (), value) for play in plays]),
-    )
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Sums:
+    """A column of sums of angles and calibration parameters."""
+
+    entries: tuple[tuple[tuple[str, ...], Affine], ...]
+    """Names of the angles, and the sum."""
+    parameters: frozenset[str]
+    """That are terms of any of them."""
+    known: Angled
+    """As they are without a sweep."""
+
+    def at(self, point: Point, values: Values) -> Angled:
+        """Put the numbers of a sweep in, which may be one for each case."""
+        if self.parameters.isdisjoint(point):
+            return self.known
+        changed = [i for i, (_, total) in enumerate(self.entries) if any(name in point for name, _ in total.terms)]
+        numbers = [_total(self.entries[i][1], self.entries[i][0], values, point) for i in changed]
+        cases = [len(number) for number in numbers if isinstance(number, np.ndarray)]
+        constant = self.known.constant.copy()
+        if cases:
+            constant = np.repeat(constant[np.newaxis], cases[0], axis=0)
+        for i, number in zip(changed, numbers, strict=True):
+            constant[..., i] = number
+        return replace(self.known, constant=constant)
 
 
-def _acquisition_numbers(
-    gates: Sequence[ResolvedGate], envelopes: EnvelopeTable, lines: dict[str, int], value: ParameterValue
-) -> AcquisitionNumbers:
-    acquisitions = [acquisition for gate in gates for acquisition in gate.acquisitions]
-    return AcquisitionNumbers(
-        line=np.array([lines[a.line] for a in acquisitions], dtype=np.int64),
-        qubit=np.array([a.qubit for a in acquisitions], dtype=np.int64),
-        delay=np.array([a.delay for a in acquisitions], dtype=np.int64),
-        length=np.array([a.length for a in acquisitions], dtype=np.int64),
-        frequency=_side_by_side([_total(a.frequency, (), value) for a in acquisitions]),
-        kernel=np.array(
-            [BOXCAR if a.kernel is None else envelopes.index_of(a.kernel) for a in acquisitions], dtype=np.int64
-        ),
-    )
-
-
-def _angled(entries: Sequence[tuple[tuple[str, ...], Affine]], value: ParameterValue) -> Angled:
+def _sums(entries: Sequence[tuple[tuple[str, ...], Affine]], values: Values) -> _Sums:
     """Columns from (names of the angles, sum) of each entry."""
     factors = [[dict(total.terms).get(name, 0.0) for name in names] for names, total in entries]
     most = max((len(row) for row in factors if any(row)), default=0)
-    return Angled(
-        constant=_side_by_side([_total(total, names, value) for names, total in entries]),
+    known = Angled(
+        constant=np.array([_total(total, names, values, {}) for names, total in entries], dtype=np.float64),
         factors=np.array([[*row, *[0.0] * most][:most] for row in factors]).reshape(len(entries), most),
     )
+    parameters = frozenset(name for names, total in entries for name, _ in total.terms if name not in names)
+    return _Sums(entries=tuple(entries), parameters=parameters, known=known)
 
 
-def _total(total: Affine, angles: tuple[str, ...], value: ParameterValue) -> float | Floats:
+def _total(total: Affine, angles: tuple[str, ...], values: Values, point: Point) -> float | Floats:
     """Add up the terms that are no angles."""
     constant: float | Floats = total.constant
     for name, factor in total.terms:
         if name not in angles:
-            constant = constant + factor * value(name)
+            constant = constant + factor * (point[name] if name in point else values.value(name))
     return constant
 
 
-def _side_by_side(entries: Sequence[float | Floats]) -> Floats:
-    """Give a column of the entries; with an axis in front if any of them has several values."""
-    points = [len(entry) for entry in entries if isinstance(entry, np.ndarray)]
-    if not points:
-        return np.array(entries, dtype=np.float64)
-    column = np.empty((points[0], len(entries)))
-    for i, entry in enumerate(entries):
-        column[:, i] = entry
-    return column
+def _has_any(shift: Angled) -> NDArray[np.bool_]:
+    """Tell which entries are not always 0."""
+    return _ever(shift.constant) | _ever(shift.factors.T)
 
 
 def _with_room(values: Floats, params: Floats) -> Floats:

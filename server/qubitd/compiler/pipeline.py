@@ -6,24 +6,25 @@ that is structure; what has a number of its own in each case has an axis in fron
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
 import numpy as np
 
+from qubitd.compiler.batch_columns import BatchColumns
+from qubitd.compiler.block import Cases, SideBySide
 from qubitd.compiler.calibrated import CalibratedGates
-from qubitd.compiler.columns import Columns, Floats, Ints, Wires, gather, wires_of
+from qubitd.compiler.columns import Columns, Floats, Ints, Wires, wires_of
 from qubitd.compiler.expand import Expand, Expanded
 from qubitd.compiler.frames import Frames, advance_frames
-from qubitd.compiler.gate_table import GateKey, GateTable, mask_of
+from qubitd.compiler.gate_table import GateKey, GateTable, kinds_of, where_named
 from qubitd.compiler.lower import Lower
 from qubitd.compiler.memory import entries_of, structure_of
-from qubitd.compiler.numbers import EnvelopeTable, Numbers, tabulate
+from qubitd.compiler.numbers import EnvelopeTable, Numbers, Point
 from qubitd.compiler.schedule import Schedule, schedule_each, schedule_early, schedule_late
-from qubitd.core.circuit import Circuit, CircuitBatch
+from qubitd.core.circuit import Circuit
 from qubitd.core.job import Scheduling
-from qubitd.core.program import Program
 from qubitd.core.ticks import nearest_ticks
 
 
@@ -54,47 +55,53 @@ class Prepared:
 class Pipeline:
     """Makes programs of one job, block by block."""
 
-    def __init__(self, gates: CalibratedGates, batch: CircuitBatch, scheduling: Scheduling = Scheduling.ALAP) -> None:
+    def __init__(
+        self, gates: CalibratedGates, gathered: BatchColumns, scheduling: Scheduling = Scheduling.ALAP
+    ) -> None:
         self.gates = gates
-        self.batch = batch
+        self.gathered = gathered
+        self.batch = gathered.batch
         self.scheduling = scheduling
         self.table = GateTable()
         self.envelopes = EnvelopeTable()
 
     def prepare(self, block: range) -> Prepared:
         """Put circuits side by side, without their bindings."""
-        return self._prepared(self.batch.circuits[block.start : block.stop], self.table)
+        return self._prepared(block, self.table)
 
     def prepare_cases(self, index: int) -> Prepared:
         """Do what is the same for all bindings of one circuit and at all points of a sweep."""
-        circuit = replace(self.batch.circuits[index], bindings=None)
+        circuit = self.batch.circuits[index]
         structure = structure_of(circuit, self.batch.operations)
         entries = entries_of(circuit, self.batch.operations)
 
         def prepare() -> Prepared:
-            return replace(self._prepared([circuit], GateTable()), structure=structure, entries=entries)
+            prepared = self._prepared(range(index, index + 1), GateTable())
+            unbound = replace(circuit, bindings=None)
+            return replace(prepared, circuits=(unbound,), structure=structure, entries=entries)
 
         return self.gates.memory.recall((Prepared, structure), entries, prepare)
 
-    def _prepared(self, circuits: Sequence[Circuit], table: GateTable) -> Prepared:
-        columns = gather(circuits, self.batch.operations, self.gates.device.num_qubits)
-        expanded = Expand(gates=self.gates.device.gates)(columns)
+    def _prepared(self, block: range, table: GateTable) -> Prepared:
+        gathered = self.gathered.of(block)
+        expanded = Expand(gates=self.gates.device.gates)(gathered.columns)
         columns = expanded.columns
+        kinds = gathered.kinds if columns is gathered.columns else kinds_of(columns)
         return Prepared(
-            circuits=circuits,
+            circuits=self.batch.circuits[block.start : block.stop],
             expanded=expanded,
             columns=columns,
             wires=wires_of(columns),
-            rows=table.rows_of(columns),
+            rows=table.rows_of(kinds),
             keys=table.keys,
-            delays=np.flatnonzero(mask_of(columns, "delay")),
+            delays=where_named(columns, "delay"),
         )
 
     def shaping(self, prepared: Prepared) -> frozenset[str]:
         """Name the parameters of gates that do more than fill in a number."""
         return frozenset[str]().union(*(self.gates.get(key).shaping for key in prepared.keys))
 
-    def numbers(self, prepared: Prepared, point: Mapping[str, float | Floats]) -> Numbers:
+    def numbers(self, prepared: Prepared, point: Point) -> Numbers:
         """Give the numbers of the gates. Programs lowered with earlier numbers must be there already.
 
         Args:
@@ -102,13 +109,8 @@ class Pipeline:
             point: values of swept parameters, one number or one for each case; of a shaping one always one number.
         """
         self.envelopes = self.envelopes.with_room()
-        snapshot = self.gates.snapshot
-
-        def value(name: str) -> float | Floats:
-            return point[name] if name in point else snapshot.value(name)
-
         fixed = {name: float(found) for name, found in point.items() if not isinstance(found, np.ndarray)}
-        return tabulate(self.gates.at(prepared.keys, fixed), self.envelopes, self.gates.lines, value)
+        return self.gates.numbers(prepared.keys, fixed).at(point, self.envelopes, self.gates.snapshot)
 
     def lengths(self, prepared: Prepared, numbers: Numbers) -> Ints:
         """Give the ticks that each operation takes, shape (operations,) or (cases, operations)."""
@@ -139,7 +141,7 @@ class Pipeline:
         """Sum up virtual Z."""
         return advance_frames(prepared.columns, prepared.wires, prepared.rows, numbers)
 
-    def lower(self, prepared: Prepared, numbers: Numbers) -> Iterator[Program]:
+    def lower(self, prepared: Prepared, numbers: Numbers) -> SideBySide:
         """Give the program of each circuit."""
         return self.lowering()(
             prepared.circuits,
@@ -150,7 +152,7 @@ class Pipeline:
             self.frames(prepared, numbers),
         )
 
-    def lower_cases(self, prepared: Prepared, numbers: Numbers, *, count: int) -> Iterator[Program]:
+    def lower_cases(self, prepared: Prepared, numbers: Numbers, *, count: int) -> Cases:
         """Give the program of each case of the one circuit."""
         return self.lowering().cases(
             prepared.circuits[0],

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from qubitd.compiler.batch_columns import BatchColumns
 from qubitd.compiler.calibrated import CalibratedGates
 from qubitd.compiler.check import MAX_PROBLEMS, circuit_name, limited_log
-from qubitd.compiler.columns import gather
-from qubitd.compiler.gate_table import GateKey, distinct_gates, gate_operations
+from qubitd.compiler.gate_table import GateKey
 from qubitd.compiler.memory import entries_of, structure_of
 from qubitd.compiler.templates import on_grid_parameters, register_parameters
-from qubitd.core.circuit import Circuit, CircuitBatch, Operation
+from qubitd.core.circuit import CircuitBatch
 from qubitd.core.device import PulseGate
 from qubitd.core.errors import InvalidCalibrationError, Problem
 from qubitd.core.plausibility import value_problem
@@ -35,13 +35,14 @@ class CheckedSweep:
     """With the values that are played: durations in whole ticks, the others as registers hold them."""
 
 
-def check_sweep(gates: CalibratedGates, batch: CircuitBatch, sweep: Sweep, grid: RegisterGrid) -> CheckedSweep:
+def check_sweep(gates: CalibratedGates, gathered: BatchColumns, sweep: Sweep, grid: RegisterGrid) -> CheckedSweep:
     """Check a sweep over a batch in which no problem was found; `grid` is that of the controller's registers."""
+    batch = gathered.batch
     if not sweep.names:
         return CheckedSweep(problems=(), log=(), sweep=sweep)
     if sweep.along is not None and [c.num_bindings for c in batch.circuits] != [sweep.along.values.shape[1]]:
         return CheckedSweep(problems=(_unpaired(batch, sweep.along),), log=(), sweep=sweep)
-    played = _played(gates, batch)
+    played = _played(gates, gathered)
     swept = [(name, values) for axis in sweep.every_axis for name, values in zip(axis.names, axis.values, strict=True)]
     wrong = (problem for name, values in swept for problem in _axis_problems(gates, name, values, played))
     problems = list(itertools.islice(wrong, MAX_PROBLEMS))
@@ -77,11 +78,11 @@ class _Played:
     """Those that go into registers as they are."""
 
 
-def _played(gates: CalibratedGates, batch: CircuitBatch) -> _Played:
+def _played(gates: CalibratedGates, gathered: BatchColumns) -> _Played:
     keys: dict[GateKey, None] = {}
     by_circuit: list[frozenset[str]] = []
-    for circuit in batch.circuits:
-        own = _pulse_gates(gates, circuit, batch.operations)
+    for index in range(len(gathered.batch.circuits)):
+        own = _pulse_gates(gates, gathered, index)
         keys.update(dict.fromkeys(own))
         by_circuit.append(frozenset[str]().union(*(_used_by(gates, key) for key in own)))
     return _Played(
@@ -93,12 +94,12 @@ def _played(gates: CalibratedGates, batch: CircuitBatch) -> _Played:
     )
 
 
-def _pulse_gates(gates: CalibratedGates, circuit: Circuit, operations: tuple[Operation, ...]) -> tuple[GateKey, ...]:
+def _pulse_gates(gates: CalibratedGates, gathered: BatchColumns, index: int) -> tuple[GateKey, ...]:
     """Give the distinct gates that a circuit is made of."""
+    circuit, operations = gathered.batch.circuits[index], gathered.batch.operations
 
     def find() -> tuple[GateKey, ...]:
-        columns = gather([circuit], operations, gates.device.num_qubits)
-        kinds = distinct_gates(columns, gate_operations(columns))
+        kinds = gathered.of(range(index, index + 1)).kinds
         return tuple(dict.fromkeys(key for gate in kinds.gates for key in gates.pulse_gates(gate)))
 
     return gates.memory.recall((check_sweep, structure_of(circuit, operations)), entries_of(circuit, operations), find)

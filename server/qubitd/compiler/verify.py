@@ -6,14 +6,14 @@ What a rack allows beyond full scale comes in as `Ceilings`, by the names of lin
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import attrgetter
 from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from qubitd.compiler.block import Block, Cases, SideBySide
 from qubitd.compiler.errors import InvalidProgramError
 from qubitd.compiler.verify_dynamics import dynamics_problems
 from qubitd.core.errors import Problem
@@ -23,7 +23,8 @@ from qubitd.core.program import BOXCAR, HIDDEN, Acquisitions, Plays, Program, Sa
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 _Rows = TypeVar("_Rows", Plays, Acquisitions)
-_T = TypeVar("_T", bound=np.generic)
+
+_Number = TypeVar("_Number", np.int64, np.float64)
 
 MAX_PROBLEMS = 100
 """More problems than these are not listed."""
@@ -51,20 +52,43 @@ class Verify:
     """Of the controller; None if no program looks at outcomes."""
 
     def __call__(self, *programs: Program) -> None:
-        """Check programs of one job, all at once.
+        """Check programs of one job, all at once; as `check`."""
+        self.check(programs)
+
+    def check(self, block: Block) -> None:
+        """Check programs that were made together.
 
         Raises:
             InvalidProgramError: with the first offence of each kind on each line of each program.
         """
-        problems = tuple(itertools.islice(self.problems(*programs), MAX_PROBLEMS))
+        problems = tuple(itertools.islice(self._found(block), MAX_PROBLEMS))
         if problems:
             raise InvalidProgramError(problems)
 
     def problems(self, *programs: Program) -> Iterator[Problem]:
         """Give the first offence of each kind on each line of each program."""
-        if not programs:
-            return
-        together = _Together.of(programs)
+        return self._found(programs)
+
+    def _found(self, block: Block) -> Iterator[Problem]:
+        match block:
+            case SideBySide():
+                yield from self._of_columns(block)
+            case Cases():
+                yield from self._of_cases(block)
+            case ():
+                return
+            case _:
+                yield from self._of_columns(SideBySide.of(block))
+                yield from self._dynamics(block)
+
+    def _of_cases(self, block: Cases) -> Iterator[Problem]:
+        """All are sound if one is that has the largest of each of their numbers; if not, each is looked at."""
+        worst = block.worst()
+        if worst is None or next(self._of_columns(worst), None) is not None:
+            yield from self._of_columns(SideBySide.of(tuple(block)))
+
+    def _of_columns(self, block: SideBySide) -> Iterator[Problem]:
+        together = _Together.of(block)
         yield from _malformed(together)
         yield from _span_problems(together, together.plays, "play")
         yield from _span_problems(together, together.acquisitions, "acquisition")
@@ -72,7 +96,6 @@ class Verify:
         yield from self._loud_lines(together, loudness)
         for feedline in self.ceilings.feedlines:
             yield from _loud_feedline(together, loudness, feedline)
-        yield from self._dynamics(programs)
 
     def _dynamics(self, programs: Sequence[Program]) -> Iterator[Problem]:
         for program in programs:
@@ -104,9 +127,8 @@ class _Spans(Generic[_Rows]):
     """Ticks from the program's start."""
 
     @classmethod
-    def of(cls, parts: Sequence[_Rows], *, lines: int) -> _Spans[_Rows]:
-        rows = _joined(parts)
-        program = np.repeat(np.arange(len(parts)), [len(part.start) for part in parts])
+    def of(cls, rows: _Rows, bounds: Ints, *, lines: int) -> _Spans[_Rows]:
+        program = np.repeat(np.arange(len(bounds) - 1), bounds[1:] - bounds[:-1])
         return cls(rows=rows, program=program, key=program * lines + rows.line, end=rows.start + rows.length)
 
 
@@ -114,45 +136,47 @@ class _Spans(Generic[_Rows]):
 class _Together:
     """Programs of one job as common columns."""
 
-    programs: tuple[Program, ...]
+    names: Sequence[str]
+    num_clbits: Sequence[int]
     lines: tuple[str, ...]
     envelopes: tuple[SampledEnvelope, ...]
-    """The last program's, which begin with those of the others."""
     plays: _Spans[Plays]
     acquisitions: _Spans[Acquisitions]
     duration: Ints
     """Ticks of each program."""
+    envelope_length: Ints
+    """Ticks of each envelope that is played; 0 for the others of the job, which may be thousands."""
+    envelope_peak: Floats
+    """Their largest |sample|."""
 
     @classmethod
-    def of(cls, programs: tuple[Program, ...]) -> _Together:
-        lines = len(programs[0].lines)
+    def of(cls, block: SideBySide) -> _Together:
+        lines, envelopes = len(block.lines), block.tables.envelopes
+        length, peak = np.zeros(len(envelopes), dtype=np.int64), np.zeros(len(envelopes))
+        used: list[int] = np.bincount(block.plays.envelope).nonzero()[0].tolist()
+        for i in used:
+            length[i], peak[i] = len(envelopes[i].samples), envelopes[i].peak
         return cls(
-            programs=programs,
-            lines=programs[0].lines,
-            envelopes=programs[-1].tables.envelopes,
-            plays=_Spans[Plays].of([program.plays for program in programs], lines=lines),
-            acquisitions=_Spans[Acquisitions].of([program.acquisitions for program in programs], lines=lines),
-            duration=np.array([program.duration for program in programs], dtype=np.int64),
+            names=block.names,
+            num_clbits=block.num_clbits,
+            lines=block.lines,
+            envelopes=envelopes,
+            plays=_Spans[Plays].of(block.plays, block.play_bounds, lines=lines),
+            acquisitions=_Spans[Acquisitions].of(block.acquisitions, block.acquisition_bounds, lines=lines),
+            duration=block.durations,
+            envelope_length=length,
+            envelope_peak=peak,
         )
 
-    def of_envelopes(self, fact: Callable[[NDArray[np.complex128]], float]) -> Floats:
-        """Find out about each envelope that is played; 0 for the others of the job, which may be thousands."""
-        facts = np.zeros(len(self.envelopes))
-        used: list[int] = np.flatnonzero(np.bincount(self.plays.rows.envelope)).tolist()
-        for i in used:
-            facts[i] = fact(self.envelopes[i].samples)
-        return facts
-
     def place(self, spans: _Spans[Plays] | _Spans[Acquisitions], row: int | np.intp) -> str:
-        program = self.programs[int(spans.program[row])]
-        return f"program {program.name!r}, {self.lines[spans.rows.line[row]]} at {spans.rows.start[row]} ns"
+        name = self.names[int(spans.program[row])]
+        return f"program {name!r}, {self.lines[spans.rows.line[row]]} at {spans.rows.start[row]} ns"
 
 
 def _malformed(together: _Together) -> Iterator[Problem]:
     """What would make the other checks meaningless."""
     plays = together.plays.rows
-    lengths = together.of_envelopes(len).astype(np.int64)
-    length = lengths.take(plays.envelope) if len(plays.envelope) else plays.length
+    length = _facts(together.envelope_length, plays)
     for i in _first_rows(length != plays.length):
         what = f"is {plays.length[i]} ns long, its envelope {length[i]} ns"
         yield Problem(where=together.place(together.plays, i), what=what)
@@ -163,7 +187,7 @@ def _malformed(together: _Together) -> Iterator[Problem]:
     acquisitions = together.acquisitions
     yield from _kernel_problems(together)
     clbit = acquisitions.rows.clbit
-    num_clbits = np.array([program.num_clbits for program in together.programs], dtype=np.int64)[acquisitions.program]
+    num_clbits = np.array(together.num_clbits, dtype=np.int64).take(acquisitions.program)
     for i in _first_rows((clbit < HIDDEN) | (clbit >= num_clbits)):
         what = f"writes classical bit {clbit[i]} of {num_clbits[i]}"
         yield Problem(where=together.place(acquisitions, i), what=what)
@@ -171,15 +195,12 @@ def _malformed(together: _Together) -> Iterator[Problem]:
 
 def _kernel_problems(together: _Together) -> Iterator[Problem]:
     rows = together.acquisitions.rows
-    kernels: list[int] = rows.kernel.tolist()
-    own = (
-        window if k == BOXCAR else len(together.envelopes[k].samples)
-        for k, window in zip(kernels, rows.length, strict=True)
-    )
-    length = np.fromiter(own, dtype=np.int64, count=len(kernels))
-    for i in _first_rows(length != rows.length):
-        what = f"is {rows.length[i]} ns long, its kernel {length[i]} ns"
-        yield Problem(where=together.place(together.acquisitions, i), what=what)
+    weighted = np.flatnonzero(rows.kernel != BOXCAR)
+    kernels: list[int] = rows.kernel.take(weighted).tolist()
+    lengths = [len(together.envelopes[kernel].samples) for kernel in kernels]
+    for i in _first_rows(rows.length.take(weighted) != lengths):
+        what = f"is {rows.length[weighted[i]]} ns long, its kernel {lengths[i]} ns"
+        yield Problem(where=together.place(together.acquisitions, int(weighted[i])), what=what)
 
 
 def _span_problems(together: _Together, spans: _Spans[Plays] | _Spans[Acquisitions], kind: str) -> Iterator[Problem]:
@@ -201,8 +222,12 @@ def _span_problems(together: _Together, spans: _Spans[Plays] | _Spans[Acquisitio
 def _loudness(together: _Together) -> Floats:
     """The highest sample of each play, fraction of full scale."""
     plays = together.plays.rows
-    peaks = together.of_envelopes(lambda samples: float(np.abs(samples).max()))
-    return np.abs(plays.amplitude) * peaks.take(plays.envelope) if len(plays.envelope) else plays.amplitude
+    return np.abs(plays.amplitude) * _facts(together.envelope_peak, plays)
+
+
+def _facts(facts: NDArray[_Number], plays: Plays) -> NDArray[_Number]:
+    """Give what is known of the envelope of each play."""
+    return facts.take(plays.envelope) if len(plays.envelope) else facts[:0]
 
 
 def _loud_feedline(together: _Together, loudness: Floats, feedline: tuple[str, ...]) -> Iterator[Problem]:
@@ -215,7 +240,7 @@ def _loud_feedline(together: _Together, loudness: Floats, feedline: tuple[str, .
     total = np.cumsum(step[order])
     for i in _first_per_line(program[order], total > 1 + _ROUNDING):
         what = f"amplitudes sum to {total[i]:.6g}; one output gives at most 1. Lower the readout amplitudes"
-        name = together.programs[program[order[i]]].name
+        name = together.names[int(program[order[i]])]
         yield Problem(where=f"program {name!r}, {', '.join(feedline)} at {time[order[i]]} ns", what=what)
 
 
@@ -229,17 +254,3 @@ def _first_per_line(key: Ints, wrong: NDArray[np.bool_]) -> NDArray[np.intp]:
 
 def _first_rows(wrong: NDArray[np.bool_]) -> NDArray[np.intp]:
     return np.flatnonzero(wrong)[:1] if wrong.any() else _NONE
-
-
-def _joined(parts: Sequence[_Rows]) -> _Rows:
-    if len(parts) == 1:
-        return parts[0]
-    kind = type(parts[0])
-    return kind(**{name: _stacked(list(map(attrgetter(name), parts))) for name in kind.__slots__})
-
-
-def _stacked(parts: Sequence[NDArray[_T]]) -> NDArray[_T]:
-    """Put columns one below the other; many programs share one, and then it is only repeated."""
-    if len(set(map(id, parts))) == 1:
-        return np.tile(parts[0], len(parts))
-    return np.concatenate(parts)

@@ -251,9 +251,9 @@ class Toolchain:
         return Pack(capacity=self._controller.capacity, reset=job.reset, run_time=self._run_time, raw=is_raw)
 
     def _verified(self, job: CheckedJob) -> Iterator[Program]:
-        for programs in job.blocks():
-            self._verify(*programs)
-            yield from programs
+        for block in job.blocks():
+            self._verify.check(block)
+            yield from block
 
     def _results(self, compiled: Compiled, chunk: Chunk, readings: Readings) -> Iterator[ProgramResult]:
         sweep = compiled.spec.sweep

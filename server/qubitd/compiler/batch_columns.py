@@ -1,0 +1,43 @@
+"""The columns of a batch, block by block, for all passes that look at them: check, sweep, preparation.
+
+Those of a small block are kept until another is asked for. Most jobs are one such block, so nothing is put side by side
+or told apart twice.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from qubitd.compiler.columns import Columns, fits_a_block, gather
+from qubitd.compiler.gate_table import Kinds, kinds_of
+from qubitd.core.circuit import CircuitBatch
+
+
+class Gathered:
+    """Some circuits side by side."""
+
+    def __init__(self, columns: Columns) -> None:
+        self.columns = columns
+
+    @cached_property
+    def kinds(self) -> Kinds:
+        """The distinct operations; the qubits must have been found to be within the device."""
+        return kinds_of(self.columns)
+
+
+class BatchColumns:
+    """The columns of one batch."""
+
+    def __init__(self, batch: CircuitBatch, num_qubits: int) -> None:
+        self.batch = batch
+        self._num_qubits = num_qubits
+        self._kept: tuple[range, Gathered] | None = None
+
+    def of(self, block: range) -> Gathered:
+        """Put circuits side by side, without their bindings; they must fit the table of operations."""
+        if self._kept is not None and self._kept[0] == block:
+            return self._kept[1]
+        circuits = self.batch.circuits[block.start : block.stop]
+        found = Gathered(gather(circuits, self.batch.operations, self._num_qubits))
+        self._kept = (block, found) if fits_a_block(found.columns) else None
+        return found
