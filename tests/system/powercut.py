@@ -227,7 +227,12 @@ class Connection:
     def __init__(self, path: Path, *, synchronous: str) -> None:
         self._connection = apsw.Connection(str(path), vfs=NAME)
         # A VFS in Python has no shared memory; without readers an exclusive log does as well.
-        for pragma in ("locking_mode = EXCLUSIVE", "journal_mode = WAL", f"synchronous = {synchronous}"):
+        for pragma in (
+            "locking_mode = EXCLUSIVE",
+            "journal_mode = WAL",
+            f"synchronous = {synchronous}",
+            "temp_store = MEMORY",
+        ):
             self.execute(f"PRAGMA {pragma}")
 
     def execute(self, sql: str, values: Any = ()) -> _Cursor:

@@ -15,7 +15,14 @@ from pathlib import Path
 from qubitd.server.errors import StoreBrokenError, StoreCorruptError, StoreError
 from qubitd.server.store.database import Database, Engine
 
-_PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "journal_size_limit = 67108864")
+_PRAGMAS = (
+    "journal_mode = WAL",
+    "synchronous = FULL",
+    "foreign_keys = ON",
+    "journal_size_limit = 67108864",
+    # What it takes to undo one command of a commit; else a file of its own from 64 KB on, wherever there is room.
+    "temp_store = MEMORY",
+)
 _FULL = 2
 _BUSY_SECONDS = 5.0
 

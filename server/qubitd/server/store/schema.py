@@ -216,8 +216,6 @@ CREATE INDEX job_expired ON job (expired_ns) WHERE expired_ns > 0;
 _GROUP = """
 ALTER TABLE job ADD COLUMN equivalents TEXT NOT NULL DEFAULT '';
 ALTER TABLE job ADD COLUMN submitted_to TEXT NOT NULL DEFAULT '';
-CREATE INDEX job_alive_by_owner ON job (owner) WHERE status NOT IN ('DONE', 'CANCELLED', 'ERROR');
-CREATE INDEX job_alive_by_backend ON job (backend, number) WHERE status NOT IN ('DONE', 'CANCELLED', 'ERROR');
 
 CREATE TABLE member (
     backend TEXT PRIMARY KEY,
