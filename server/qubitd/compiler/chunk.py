@@ -25,6 +25,8 @@ MAX_ROWS = 2**20
 MAX_RESULT_BYTES = 2**24
 """Bytes of a chunk's result, unless one shot of one program gives more: it is held in memory until it is recorded."""
 
+_SLACK = 64
+"""Of so many programs that fit, one may be left to the next chunk, rather than be tried: each try looks at all."""
 _FASTEST = 64
 """Times as many programs that are tried next at most."""
 
@@ -120,9 +122,12 @@ class Pack:
             good, bad = (ahead, bad) if taken.fits else (good, ahead)
             if bad == 1:
                 raise self._too_large(waiting[0], first_program)
-            if bad - good == 1:
+            if bad - good <= 1 + good // _SLACK:
                 return good
-            ahead = max(good + 1, min(bad - 1, _FASTEST * ahead, taken.expected(before)))
+            expected = taken.expected(before)
+            if expected >= bad:  # what they take does not grow evenly
+                expected = (good + bad) // 2
+            ahead = max(good + 1, min(expected, _FASTEST * ahead))
             before = taken
 
     def _taken(self, programs: Sequence[Program], first_program: int) -> _Taken:

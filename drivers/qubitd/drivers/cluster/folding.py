@@ -17,7 +17,7 @@ from qubitd.drivers.cluster.line_program import Fold, LineProgram
 from qubitd.drivers.cluster.modules import REGISTERS
 from qubitd.drivers.cluster.q1asm_loops import FIRST_REGISTER
 from qubitd.drivers.cluster.registers import TURN
-from qubitd.drivers.cluster.series import Series, nest_of, solve
+from qubitd.drivers.cluster.series import Series, bends_of, nest_of, solve
 from qubitd.drivers.cluster.timeline import Kind
 from qubitd.drivers.cluster.waits import LONGEST, SHORTEST
 
@@ -128,8 +128,20 @@ def _fold_run(part: LineProgram, first: int, stop: int) -> Iterator[Fold | str]:
         return
     outer, *inner = nest
     size = int(np.prod(inner, dtype=np.int64)) if inner else 0
-    for i in range(outer if size >= FEWEST else 0):
+    if size < FEWEST:
+        return
+    divides = size >= 2 * FEWEST
+    for i in range(outer) if divides else np.flatnonzero(_straight_pieces(table, outer, inner[-1])).tolist():
         yield from _fold_run(part, first + i * size, first + (i + 1) * size)
+
+
+def _straight_pieces(table: _Table, pieces: int, turns: int) -> Bools:
+    """Tell which of some pieces can be lines, so that those of random numbers are not tried one by one: within a piece
+    the innermost loop, which turns so often, steps alike wherever it runs.
+    """
+    steps = np.diff(table.counting.reshape(pieces, -1, turns, table.counting.shape[1]), axis=2)
+    bends = bends_of(steps, steps[:, :1, :1], table.modulus)
+    return np.asarray((np.abs(bends) <= 1).all(axis=(1, 2, 3)))
 
 
 class _Table:

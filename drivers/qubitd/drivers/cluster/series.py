@@ -117,16 +117,21 @@ def solve(values: Ints, turns: tuple[int, ...], modulus: int) -> Series | None:
     return found if np.array_equal(found.values(turns), values) else None
 
 
+def bends_of(steps: Ints, first: Ints, modulus: Ints) -> Ints:
+    """Give by how much steps differ from a first one; the last axis is the columns, whose modulus is 0 for none."""
+    bends = steps - first
+    wraps = modulus > 0
+    half = modulus[wraps] // 2
+    bends[..., wraps] = (bends[..., wraps] + half) % modulus[wraps] - half
+    return bends
+
+
 def _first_bend(columns: Ints, modulus: Ints) -> int:
     """Give the first iteration that no straight line reaches, at least 1; their number if there is none."""
     if len(columns) < 3:
         return len(columns)
     steps = np.diff(columns, axis=0)
-    bends = steps - steps[0]
-    wraps = modulus > 0
-    half = modulus[wraps] // 2
-    bends[:, wraps] = (bends[:, wraps] + half) % modulus[wraps] - half
-    rows = np.flatnonzero((np.abs(bends) > 1).any(axis=1))
+    rows = np.flatnonzero((np.abs(bends_of(steps, steps[0], modulus)) > 1).any(axis=1))
     return int(rows[0]) + 1 if len(rows) else len(columns)
 
 

@@ -1,0 +1,51 @@
+"""Bindings become loops on a sequencer where their numbers lie on lines, piece by piece; the others are written out."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from qubitd.compiler.device_file import load_device
+from qubitd.core.bindings import FromColumn
+from qubitd.core.circuit import CircuitBuilder, pack
+from qubitd.core.job import JobSpec
+from qubitd.core.plan import LoopPlan
+from qubitd.core.sweep import Sweep
+from qubitd.drivers.families import open_rack
+from qubitd.drivers.rack_file import load_rack
+from qubitd.server.ceilings import ceilings_of
+from qubitd.server.toolchain import Toolchain
+
+FILE = load_device("line5")
+
+
+def drive_loops(angles: list[float]) -> LoopPlan:
+    """Give how q0's drive plays a circuit with each of some angles."""
+    rack = load_rack()
+    tools = Toolchain(FILE.device, open_rack(rack), ceilings=ceilings_of(rack), run_time=10**9, now=lambda: 0)
+    circuit = CircuitBuilder(name="c", num_qubits=1, num_clbits=1).add("sx", 0)
+    circuit.add("rz", 0, params=(FromColumn(column=0),)).add("sx", 0).measure(0, 0)
+    spec = JobSpec(batch=pack([circuit.bind([[angle] for angle in angles])]), sweep=Sweep(), shots=1)
+    plan = tools.explain(spec, FILE.snapshot(), queue_length=0)
+    return next(loops for loops in plan.loops if "q0.drive" in loops.sequencer)
+
+
+def test_lines_among_random_numbers_are_loops_and_the_rest_is_written_out() -> None:
+    rng = np.random.default_rng(5)
+    angles: list[float] = []
+    for piece in range(60):
+        line = rng.uniform(0, 3) + rng.uniform(0.01, 0.1) * np.arange(4)
+        angles += (line if piece % 3 else rng.uniform(0, 3, 4)).tolist()
+    loops = drive_loops(angles)
+    assert list(loops.nests) == [(4,)] * 40
+    assert loops.written_out == 80
+
+
+def test_one_line_is_one_loop() -> None:
+    loops = drive_loops(np.linspace(0, 3, 100).tolist())
+    assert (list(loops.nests), loops.written_out) == ([(100,)], 0)
+
+
+def test_random_numbers_are_all_written_out() -> None:
+    loops = drive_loops(np.random.default_rng(6).uniform(0, 3, 64).tolist())
+    assert (list(loops.nests), loops.written_out) == ([], 64)
+    assert loops.reason == "their numbers lie on no line once they are rounded"
