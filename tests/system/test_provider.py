@@ -436,7 +436,7 @@ def test_fifty_jobs_leave_no_thread_and_no_descriptor_behind(backend: QubitdBack
     before = threading.active_count(), process.num_fds()
     for _ in range(50):
         backend.run(flip, shots=1).result()
-    ours = [thread.name for thread in threading.enumerate() if thread.name.startswith("qubitd-job-")]
+    ours = [thread.name for thread in threading.enumerate() if thread.name == "qubitd-jobs"]
     for thread in threading.enumerate():
         if thread.name in ours:
             thread.join(10)

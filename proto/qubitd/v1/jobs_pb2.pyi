@@ -874,7 +874,7 @@ Global___ProblemList: typing_extensions.TypeAlias = ProblemList
 
 @typing.final
 class JobsWatchRequest(google.protobuf.message.Message):
-    """Asks for the events of a job, of a session, or of a backend: one of these is named."""
+    """Asks for the events of a job, of some jobs, of a session, or of a backend: one of these is named."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -882,6 +882,7 @@ class JobsWatchRequest(google.protobuf.message.Message):
     AFTER_SEQUENCE_FIELD_NUMBER: builtins.int
     SESSION_ID_FIELD_NUMBER: builtins.int
     BACKEND_FIELD_NUMBER: builtins.int
+    JOBS_FIELD_NUMBER: builtins.int
     job_id: builtins.str
     """The job."""
     after_sequence: builtins.int
@@ -890,6 +891,12 @@ class JobsWatchRequest(google.protobuf.message.Message):
     """The session."""
     backend: builtins.str
     """The backend."""
+    @property
+    def jobs(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___JobCursor]:
+        """Some jobs, at most 1000: of each every event after its own cursor. The stream ends when all of them have ended. Errors:
+        NOT_FOUND if one is not there.
+        """
+
     def __init__(
         self,
         *,
@@ -897,10 +904,33 @@ class JobsWatchRequest(google.protobuf.message.Message):
         after_sequence: builtins.int = ...,
         session_id: builtins.str = ...,
         backend: builtins.str = ...,
+        jobs: collections.abc.Iterable[Global___JobCursor] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["after_sequence", b"after_sequence", "backend", b"backend", "job_id", b"job_id", "session_id", b"session_id"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["after_sequence", b"after_sequence", "backend", b"backend", "job_id", b"job_id", "jobs", b"jobs", "session_id", b"session_id"]) -> None: ...
 
 Global___JobsWatchRequest: typing_extensions.TypeAlias = JobsWatchRequest
+
+@typing.final
+class JobCursor(google.protobuf.message.Message):
+    """Where a watch of a job goes on."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    JOB_ID_FIELD_NUMBER: builtins.int
+    AFTER_SEQUENCE_FIELD_NUMBER: builtins.int
+    job_id: builtins.str
+    """The job."""
+    after_sequence: builtins.int
+    """Sequence number of the last event already seen; 0 for all."""
+    def __init__(
+        self,
+        *,
+        job_id: builtins.str = ...,
+        after_sequence: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["after_sequence", b"after_sequence", "job_id", b"job_id"]) -> None: ...
+
+Global___JobCursor: typing_extensions.TypeAlias = JobCursor
 
 @typing.final
 class JobsWatchResponse(google.protobuf.message.Message):

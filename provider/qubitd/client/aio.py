@@ -189,6 +189,7 @@ class AsyncQubitdClient(_Threaded[QubitdClient]):
     get_job = _awaited(QubitdClient.get_job)
     list_jobs = _awaited(QubitdClient.list_jobs)
     watch = _pushed(QubitdClient.watch)
+    watch_some = _pushed(QubitdClient.watch_some)
     watch_session = _pushed(QubitdClient.watch_session)
     watch_jobs = _pushed(QubitdClient.watch_jobs)
     results = _pushed(QubitdClient.results)

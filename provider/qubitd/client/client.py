@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -15,7 +15,7 @@ from qubitd.client.lab import LabCalls
 from qubitd.client.link import PATIENCE, Clock, Link, SystemClock
 from qubitd.client.sessions import SessionCalls
 from qubitd.client.slots import SlotCalls
-from qubitd.client.sources import BackendRevisions, CalibrationRevisions, JobEvents, JobResults
+from qubitd.client.sources import BackendRevisions, CalibrationRevisions, EventsOfSome, JobEvents, JobResults
 from qubitd.client.streams import Source, Stream
 from qubitd.client.tables import TabledCalls
 from qubitd.core.job import JobSpec, JobStatus, ProgramResult
@@ -196,6 +196,16 @@ class QubitdClient:
         """Give every event of a job after a sequence number, in order and once, until the job has ended."""
         source = JobEvents(self._jobs, after, job_id=job_id)
         return self._stream(source, doing=f"watching job {job_id}", patience=patience)
+
+    def watch_some(self, after: Mapping[str, int], *, patience: float | None = None) -> Stream[JobEvent]:
+        """Give every event of some jobs, of each in order and once, until all have ended, in one stream.
+
+        Args:
+            after: for each job's id, the sequence number of the last event already seen; 0 for all. At most 1000 jobs.
+            patience: seconds for which a daemon that was there may stay away.
+        """
+        source = EventsOfSome(self._jobs, after)
+        return self._stream(source, doing=f"watching {len(after)} jobs", patience=patience)
 
     def watch_session(self, session_id: str, after: int = 0, *, patience: float | None = None) -> Stream[JobEvent]:
         """Give every event of all jobs of a session after a sequence number, in order and once, and those to come.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import grpc
 
@@ -32,11 +32,31 @@ class JobEvents:
 
     def read(self, message: jobs_pb2.JobsWatchResponse) -> Sequence[JobEvent]:
         """Decode an event that is new, or one that is never kept."""
-        is_kept = not message.HasField("queue") and not message.HasField("bookmark")
-        if message.sequence <= self._last and is_kept:
+        if message.sequence <= self._last and _is_kept(message):
             return ()
         event = decode_event(message)
         self._last = message.sequence
+        return (event,)
+
+
+class EventsOfSome:
+    """What happens to some jobs, each from a cursor of its own on."""
+
+    def __init__(self, stub: jobs_pb2_grpc.JobsStub, after: Mapping[str, int]) -> None:
+        self._stub = stub
+        self._last = dict(after)
+
+    def open(self, metadata: Metadata) -> grpc.CallIterator[jobs_pb2.JobsWatchResponse]:
+        """Ask for the events after each cursor."""
+        cursors = (jobs_pb2.JobCursor(job_id=job_id, after_sequence=last) for job_id, last in self._last.items())
+        return self._stub.Watch(jobs_pb2.JobsWatchRequest(jobs=cursors), metadata=metadata)
+
+    def read(self, message: jobs_pb2.JobsWatchResponse) -> Sequence[JobEvent]:
+        """Decode an event that is new, or one that is never kept."""
+        if message.sequence <= self._last.get(message.job_id, 0) and _is_kept(message):
+            return ()
+        event = decode_event(message)
+        self._last[message.job_id] = message.sequence
         return (event,)
 
 
@@ -99,3 +119,8 @@ class CalibrationRevisions:
             return ()
         self._last = revision.revision
         return (RevisionChange(revision=revision, changed=tuple(message.changed)),)
+
+
+def _is_kept(message: jobs_pb2.JobsWatchResponse) -> bool:
+    """Whether an event has a number of its own, which comes once."""
+    return not message.HasField("queue") and not message.HasField("bookmark")

@@ -40,7 +40,8 @@ class Stream(Iterator[ValueT]):
         self._link = link
         self._source = source
         self._patience = Patience(link, doing=doing, seconds=patience)
-        self._lock = threading.Lock()
+        # A stream may be cancelled by a finalizer, which runs in any thread and at any allocation.
+        self._lock = threading.RLock()
         self._cancelled = threading.Event()
         self._call: grpc.CallIterator[Any] | None = None
         self._read: deque[ValueT] = deque()
@@ -64,6 +65,11 @@ class Stream(Iterator[ValueT]):
             raise StopIteration
         return self._read.popleft()
 
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether `cancel` was called."""
+        return self._cancelled.is_set()
+
     def cancel(self) -> None:
         """End the stream; harmless when it has ended."""
         with self._lock:
@@ -85,6 +91,9 @@ class Stream(Iterator[ValueT]):
                 return None
             if self._call is None:
                 self._call = self._link.start(self._source.open)
+            if self._cancelled.is_set():
+                self.cancel()
+                return None
             return self._call
 
     def _interrupted(self, error: grpc.RpcError) -> None:

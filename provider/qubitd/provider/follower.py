@@ -1,11 +1,12 @@
-"""Follows one job's events in a thread of its own, which begins when somebody asks and ends with the job."""
+"""Follows one job's events, from when somebody asks to the job's end; one stream feeds all that are followed."""
 
 from __future__ import annotations
 
 import threading
 
-from qubitd.client import ClientError, DaemonFaultError, Job, JobEvent, QubitdClient, Stream
+from qubitd.client import DaemonFaultError, Job, JobEvent, QubitdClient
 from qubitd.core.errors import QubitdError
+from qubitd.provider.shared_watch import shared_watch
 from qubitd.provider.story import JobStory, StatusTime
 
 
@@ -13,12 +14,27 @@ class Follower:
     """A job's story, kept up to date. It knows nothing of the job's object, so that this can be collected."""
 
     def __init__(self, client: QubitdClient, job_id: str) -> None:
-        self._client = client
         self._job_id = job_id
+        self._watch = shared_watch(client)
         self._changed = threading.Condition()
         self._story = JobStory()
-        self._stream: Stream[JobEvent] | None = None
+        self._is_fed = False
         self._failure: QubitdError | None = None
+
+    @property
+    def job_id(self) -> str:
+        """The job."""
+        return self._job_id
+
+    @property
+    def cursor(self) -> int:
+        """Sequence number of the last event that was taken in."""
+        return self._story.last_sequence
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the job's last event has come."""
+        return self._story.ended is not None
 
     @property
     def story(self) -> JobStory:
@@ -35,7 +51,7 @@ class Follower:
     def is_following(self) -> bool:
         """Whether news come by themselves."""
         with self._changed:
-            return self._stream is not None
+            return self._is_fed
 
     def learn(self, job: Job) -> None:
         """Take in a description that was asked for."""
@@ -45,20 +61,31 @@ class Follower:
     def start(self) -> None:
         """Follow the job unless that is being done or the job has ended."""
         with self._changed:
-            if self._stream is not None or self._story.ended is not None:
+            if self._is_fed or self.is_over:
                 return
             self._failure = None
-            stream = self._client.watch(self._job_id, self._story.last_sequence)
-            self._stream = stream
-        name = f"qubitd-job-{self._job_id}"
-        threading.Thread(target=self._follow, args=(stream,), name=name, daemon=True).start()
+            self._is_fed = True
+        self._watch.join(self)
 
     def stop(self) -> None:
         """Follow no longer; whoever waits is told so."""
+        self._watch.leave(self)
+        self.fail(DaemonFaultError(f"job {self._job_id} is no longer followed; ask for it again"))
+
+    def take(self, event: JobEvent) -> None:
+        """Take in an event."""
         with self._changed:
-            stream = self._stream
-        if stream is not None:
-            stream.cancel()
+            self._story.apply(event)
+            self._is_fed = not self.is_over
+            self._changed.notify_all()
+
+    def fail(self, failure: QubitdError) -> None:
+        """Hear that nothing more will come, and why."""
+        with self._changed:
+            self._is_fed = False
+            if not self.is_over:
+                self._failure = failure
+            self._changed.notify_all()
 
     def status(self, index: int, timeout: float | None) -> StatusTime | None:
         """Wait for the change of state with this number, counting from 0; None when the time was up first.
@@ -93,21 +120,3 @@ class Follower:
             if not has_news() and self._failure is not None:
                 raise self._failure
             return has_news()
-
-    def _follow(self, stream: Stream[JobEvent]) -> None:
-        failure: QubitdError | None = None
-        try:
-            for event in stream:
-                with self._changed:
-                    self._story.apply(event)
-                    self._changed.notify_all()
-        except QubitdError as error:
-            failure = error
-        with self._changed:
-            self._stream = None
-            if self._story.ended is None:
-                self._failure = failure or self._ended_early()
-            self._changed.notify_all()
-
-    def _ended_early(self) -> ClientError:
-        return DaemonFaultError(f"the events of job {self._job_id} stopped before it ended; ask for the job again")

@@ -57,8 +57,10 @@ class JobStory:
             self.known = StatusTime(status=job.status, time_ns=job.created_ns, message=job.message)
 
     def apply(self, event: JobEvent) -> None:
-        """Take in an event."""
-        self.last_sequence = event.sequence
+        """Take in an event, unless it was before: of two who follow a job one may be ahead."""
+        if event.sequence <= self.last_sequence and not isinstance(event.what, QueuePlace | Bookmark):
+            return
+        self.last_sequence = max(self.last_sequence, event.sequence)
         match event.what:
             case StatusChange(status=status, message=message):
                 self.statuses.append(StatusTime(status=status, time_ns=event.time_ns, message=message))

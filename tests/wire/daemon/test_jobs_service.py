@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -18,7 +19,7 @@ from qubitd.core.sweep import Sweep, SweepAxis
 from qubitd.drivers.errors import InstrumentFaultError
 from qubitd.v1 import jobs_pb2
 from qubitd.wire.errors import DETAILS_KEY, Refusal, decode_refusal
-from qubitd.wire.jobs import LogLine, Progress, StageTime, StatusChange
+from qubitd.wire.jobs import LogLine, Progress, StageTime, StatusChange, decode_event
 from qubitd.wire.plans import decode_plan
 
 Serve = Callable[..., AbstractAsyncContextManager[Any]]
@@ -76,6 +77,53 @@ async def test_a_watch_goes_on_from_its_cursor_without_gap_or_repeat(
         whole = await daemon.events(job_id)
         for seen in range(len(whole)):
             assert await daemon.events(job_id, after=whole[seen].sequence) == whole[seen + 1 :]
+
+
+async def test_a_watch_of_some_jobs_tells_of_each_from_its_own_cursor_and_ends_with_the_last(
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest
+) -> None:
+    async with serve(rack=open_rack_of()) as daemon:
+        ids = [await daemon.submit(request_of()) for _ in range(5)]
+        alone = [await daemon.events(job_id) for job_id in ids]
+        after = {job_id: events[n].sequence for n, (job_id, events) in enumerate(zip(ids, alone, strict=True))}
+        cursors = [jobs_pb2.JobCursor(job_id=job_id, after_sequence=last) for job_id, last in after.items()]
+        told = [decode_event(m) async for m in daemon.jobs.Watch(jobs_pb2.JobsWatchRequest(jobs=cursors))]
+    for n, (job_id, events) in enumerate(zip(ids, alone, strict=True)):
+        mine = [replace(event, job_id="") for event in told if event.job_id == job_id]
+        assert mine == events[n + 1 :]
+
+
+async def test_a_watch_of_some_jobs_tells_the_place_of_a_queued_one_once_a_second(
+    serve: Serve, shut_rack: Any, request_of: MakeRequest
+) -> None:
+    async with serve(rack=shut_rack) as daemon:
+        ids = [await daemon.submit(request_of()) for _ in range(3)]
+        cursors = [jobs_pb2.JobCursor(job_id=job_id) for job_id in ids]
+        watch = daemon.jobs.Watch(jobs_pb2.JobsWatchRequest(jobs=cursors))
+        places: list[int] = []
+        async for message in watch:
+            if message.HasField("queue") and message.job_id == ids[2]:
+                places.append(message.time_ns)
+            if len(places) == 3:
+                break
+        watch.cancel()
+        shut_rack.gate.set()
+    assert places[2] - places[1] > 500_000_000
+
+
+async def test_a_watch_of_a_job_that_is_not_there_or_of_too_many_is_refused(
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest
+) -> None:
+    async with serve(rack=open_rack_of()) as daemon:
+        mine = await daemon.submit(request_of())
+        for others, code in (
+            (["nothing"], grpc.StatusCode.NOT_FOUND),
+            (["x"] * 1000, grpc.StatusCode.INVALID_ARGUMENT),
+        ):
+            cursors = [jobs_pb2.JobCursor(job_id=job_id) for job_id in [mine, *others]]
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await daemon.jobs.Watch(jobs_pb2.JobsWatchRequest(jobs=cursors)).read()
+            assert refused.value.code() is code
 
 
 async def test_bits_come_back_with_their_span_and_revision(

@@ -30,9 +30,10 @@ from qubitd.server.store.frames import merged
 from qubitd.server.store.rows import NewJob
 from qubitd.server.store.store import Store
 from qubitd.server.uploads import Uploads
+from qubitd.server.watched import Watch, Watched
 from qubitd.v1 import jobs_pb2
-from qubitd.wire.jobs import STATUS_NUMBER, Bookmark, JobEvent, QueuePlace, encode_event, encode_job
-from qubitd.wire.parsing import parse
+from qubitd.wire.jobs import STATUS_NUMBER, Bookmark, JobEvent, encode_event, encode_job
+from qubitd.wire.parsing import check_count, parse
 from qubitd.wire.plans import encode_plan
 from qubitd.wire.specs import decode_spec
 from qubitd.wire.tables import TableStore
@@ -41,8 +42,6 @@ from qubitd.wire.uploads import MAX_PIECE_BYTES, MAX_UNARY_BYTES, Upload, decode
 
 _Result = TypeVar("_Result")
 _Request = TypeVar("_Request", jobs_pb2.SubmitRequest, jobs_pb2.ExplainRequest)
-_PLACE_PERIOD = 1.0
-"""Seconds between two looks at a queued job's place, which changes without its own doing."""
 _INLINE_BYTES = 16_384
 """Requests up to this size are decoded at once; bigger ones in a thread, so that they hold up nobody."""
 _BIG_AT_ONCE = 1
@@ -55,6 +54,8 @@ _MOST_RESULT_BYTES = 2**18
 """Of small pieces of a result that are sent in one message."""
 _MOST_WATCHERS = 64
 """Watches of one project, unless it is the machine's own."""
+_MOST_WATCHED = 1_000
+"""Jobs of one watch."""
 _MOST_BEHIND = 100_000
 """Events of everybody's jobs that a watch of a backend goes through to catch up."""
 _BOOKMARK_PERIOD = 10.0
@@ -89,7 +90,12 @@ class JobsService:
         self._store = store
         self._book = book
         self._announcer = announcer
-        self._pages = EventPages(store=store, announcer=announcer)
+        self._watch = Watch(
+            pages=EventPages(store=store, announcer=announcer),
+            announcer=announcer,
+            place_of=dispatch.place,
+            now=book.now,
+        )
         self._decoding = _Decoding()
         self._readers = 0
         self._watchers: Counter[str] = Counter()
@@ -183,13 +189,15 @@ class JobsService:
         )
 
     async def Watch(self, request: jobs_pb2.JobsWatchRequest) -> AsyncGenerator[bytes]:
-        """Send the events after the cursor, then those that come, to the last; of many jobs for ever."""
+        """Send the events after the cursor, then those that come, to the last; of a session or backend for ever."""
         owner = caller().project
         if owner != LOCAL.project and self._watchers[owner] >= _MOST_WATCHERS:
             raise TooBusyError(what=f"{_MOST_WATCHERS} watches of {owner} are open already", limit=_MOST_WATCHERS)
         self._watchers[owner] += 1
         try:
-            async with aclosing(self._one(request) if request.job_id else self._many(request)) as events:
+            async with aclosing(
+                self._some(request) if request.job_id or request.jobs else self._many(request)
+            ) as events:
                 async for event in events:
                     yield event
         finally:
@@ -224,27 +232,23 @@ class JobsService:
                     yield encode_event(mark).SerializeToString()
                 await listener.wait(_BOOKMARK_PERIOD)
 
-    async def _one(self, request: jobs_pb2.JobsWatchRequest) -> AsyncGenerator[bytes]:
-        number = self._store.jobs.number(owner=caller().project, job_id=request.job_id)
-        told: QueuePlace | None = None
-        cursor = min(request.after_sequence, _LAST_SEQUENCE)
-        with self._announcer.listen(request.job_id) as listener:
-            while True:
-                listener.clear()
-                page = self._pages.after(request.job_id, number, cursor)
-                for message in page.messages:
-                    yield message
-                cursor = page.last
-                if page.is_end:
-                    return
-                if page.messages:
-                    continue
-                place = self._dispatch.place(request.job_id)
-                if place is not None and place != told:
-                    told = place
-                    event = JobEvent(sequence=cursor, time_ns=self._book.now(), what=place)
-                    yield encode_event(event).SerializeToString()
-                await listener.wait(None if place is None else _PLACE_PERIOD)
+    def _some(self, request: jobs_pb2.JobsWatchRequest) -> AsyncGenerator[bytes]:
+        owner = caller().project
+        check_count(len(request.jobs), where="jobs", most=_MOST_WATCHED)
+        after = {cursor.job_id: cursor.after_sequence for cursor in request.jobs}
+        if request.job_id:
+            after = {request.job_id: request.after_sequence}
+        return self._watch.events(
+            [
+                Watched(
+                    job_id=job_id,
+                    number=self._store.jobs.number(owner=owner, job_id=job_id),
+                    cursor=min(last, _LAST_SEQUENCE),
+                    is_named=not request.job_id,
+                )
+                for job_id, last in after.items()
+            ]
+        )
 
     async def Results(self, request: jobs_pb2.ResultsRequest) -> AsyncGenerator[bytes]:
         """Send what is durable, piece by piece."""

@@ -1,0 +1,84 @@
+"""However many jobs a user waits for at once, one stream feeds them: a project may hold only so many."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from qiskit import QuantumCircuit
+from qiskit.providers import JobStatus
+
+from qubitd.cli.daemon_process import DaemonProcess, start_daemon
+from qubitd.client import NotFoundError, QubitdClient
+from qubitd.provider import QubitdJob, QubitdProvider
+from qubitd.provider.errors import JobFailedError
+from qubitd.server.access import DIRECTORY
+from qubitd.server.auth.accounts import Account, Accounts, new_token, token_digest, write_accounts
+from qubitd.server.auth.identity import Role
+
+
+@pytest.fixture
+def flip() -> QuantumCircuit:
+    circuit = QuantumCircuit(1, 1)
+    circuit.x(0)
+    circuit.measure(0, 0)
+    return circuit
+
+
+def shots_of(job: QubitdJob) -> int:
+    return sum(job.result(timeout=120).get_counts().values())
+
+
+def test_a_hundred_jobs_are_waited_for_at_once_though_a_project_may_hold_64_streams(
+    own_data: Path, flip: QuantumCircuit
+) -> None:
+    token = new_token()
+    account = Account(name="ann", project="ann", role=Role.USER.name.lower(), token_sha256=token_digest(token))
+    write_accounts(own_data / DIRECTORY, Accounts().with_account(account))
+    with (
+        start_daemon(data_dir=own_data) as daemon,
+        QubitdProvider(daemon.address, token) as provider,
+        ThreadPoolExecutor(100) as threads,
+    ):
+        backend = provider.get_backend()
+        jobs = list(threads.map(lambda shots: backend.run(flip, shots=shots), range(1, 101)))
+        assert list(threads.map(shots_of, jobs)) == list(range(1, 101))
+        for job in jobs:
+            told = list(job.statuses(timeout=0))
+            assert told == sorted(set(told), key=told.index)
+            assert (told[0], told[-1]) == (JobStatus.INITIALIZING, JobStatus.DONE)
+
+
+def test_two_who_wait_for_one_job_hear_all_of_it(daemon: DaemonProcess, flip: QuantumCircuit) -> None:
+    with QubitdProvider(daemon.address) as provider:
+        job = provider.get_backend().run([flip] * 5, shots=20_000)
+        assert JobStatus.RUNNING in iter(job.statuses(timeout=60))
+        again = provider.job(job.job_id())
+        assert list(again.statuses(timeout=60)) == list(job.statuses(timeout=60))
+
+
+def test_a_job_that_was_deleted_does_not_end_the_wait_for_others(daemon: DaemonProcess, flip: QuantumCircuit) -> None:
+    with QubitdProvider(daemon.address) as provider, QubitdClient(daemon.address) as client:
+        backend = provider.get_backend()
+        gone = backend.run(flip, shots=1)
+        shots_of(gone)
+        forgotten = provider.job(gone.job_id())
+        client.delete(gone.job_id())
+        waited = backend.run([flip] * 5, shots=20_000)
+        with ThreadPoolExecutor(1) as threads:
+            result = threads.submit(waited.result, 60)
+            with pytest.raises(JobFailedError, match=f"job {gone.job_id()} cannot be followed") as caught:
+                forgotten.wait_for_final_state(timeout=60)
+            assert isinstance(caught.value.__cause__, NotFoundError)
+            assert result.result().success
+
+
+def test_whoever_waits_is_told_when_the_provider_is_closed(daemon: DaemonProcess, flip: QuantumCircuit) -> None:
+    with QubitdProvider(daemon.address) as provider:
+        job = provider.get_backend().run([flip] * 20, shots=50_000)
+        assert JobStatus.RUNNING in iter(job.statuses(timeout=60))
+    with pytest.raises(JobFailedError, match="was closed"):
+        job.wait_for_final_state(timeout=60)
+    with QubitdClient(daemon.address) as client:
+        client.cancel(job.job_id())
