@@ -48,10 +48,13 @@ clients: environment-clients ## let other people's clients talk to our backend, 
 proto: environment-gen ## write the Python of proto/qubitd/v1 anew
 	$(call need,gen)$(PYTHON) tools/generate_proto.py
 
-soak: environment-test ## a thousand Bell jobs through one daemon, none may grow; then kill daemons, no job may be lost; then fifty random circuits
+soak: environment-test ## for an hour: many jobs, kills, power cuts, hostile bytes, crowds; nothing may grow, get lost or wait
 	$(call need,test)$(BIN)/python bench/soak.py
 	$(BIN)/python tests/system/kill_soak.py
-	$(BIN)/python -m pytest -q --soak tests/system/test_power_cuts.py tests/system/test_random_circuits.py tests/system/test_two_fridges_die.py
+	$(BIN)/python -m pytest -q -s --soak tests/property/test_store_machine.py tests/system/test_power_cuts.py \
+		tests/system/test_migrations.py tests/system/test_hostile_messages.py tests/system/test_hostile_http2.py \
+		tests/wire/daemon/test_hostile_rpcs.py tests/system/test_overload.py tests/wire/daemon/test_concurrent_callers.py \
+		tests/system/test_two_fridges_die.py tests/system/test_random_circuits.py
 
 bench: environment-test ## print our figures beside their references, as ratios; leave the machine alone meanwhile
 	$(call need,test)$(BIN)/python bench/compile.py
