@@ -172,6 +172,17 @@ class StoreMachine(RuleBasedStateMachine):
         free = self.running() is None
         return [t for t in Trigger if model.life.allows(t) and (free or t is not Trigger.START)]
 
+    @rule(job_id=jobs, data=st.sampled_from([b"few", BIG]))
+    def live(self, job_id: str, data: bytes) -> None:
+        """All the way to its end, with a result that others may have, too."""
+        model = self.models[job_id]
+        for _ in range(3):
+            if model.life.status is not JobStatus.RUNNING:
+                self.go_on(job_id, 1)
+        if model.life.status is JobStatus.RUNNING:
+            self.record(job_id, data, late=False)
+            self.take(model, Trigger.FINISH)
+
     def take(self, model: Model, trigger: Trigger) -> None:
         job_id = model.life.job_id
         before, version = model.life.status, model.life.version
@@ -229,7 +240,7 @@ class StoreMachine(RuleBasedStateMachine):
         model = model or self.models[job_id]
         job_id = model.life.job_id
         span = Span(first_program=0, programs=1, first_shot=len(model.chunks), shots=1)
-        chunk = NewChunk(n=len(model.chunks), span=span, pieces=(data, job_id.encode()), instrument_ns=1)
+        chunk = NewChunk(n=len(model.chunks), span=span, pieces=(data, b"the same for all"), instrument_ns=1)
         attempt = model.attempt
         future = self.store.write(lambda w: w.jobs.record_chunk(job_id, chunk, attempt=attempt, events=()))
         if model.life.status is JobStatus.RUNNING:
@@ -296,7 +307,7 @@ class StoreMachine(RuleBasedStateMachine):
         assert sequences == sorted(set(sequences))
         assert [e.what.status for e in events if isinstance(e.what, StatusChange)] == model.statuses
         pieces = [list(split(self.store.blob(row.digest))) for row in self.store.jobs.chunks(number)]
-        assert pieces == [[data, job_id.encode()] for data in model.chunks]
+        assert pieces == [[data, b"the same for all"] for data in model.chunks]
         assert self.store.blob(self.store.jobs.spec_digest(job_id)) == model.new.spec
 
     @invariant()
@@ -310,6 +321,13 @@ class StoreMachine(RuleBasedStateMachine):
             for job_id, model in self.models.items()
             if model.is_alive
         ]
+
+    @invariant()
+    def every_result_is_there(self) -> None:
+        for job_id, model in self.models.items():
+            if model.is_kept and model.chunks:
+                for row in self.store.jobs.chunks(self.store.jobs.number(owner="local", job_id=job_id)):
+                    self.store.check_blob(row.digest)
 
     @invariant()
     def no_file_is_without_a_job(self) -> None:

@@ -47,8 +47,9 @@ class Seen:
     answered: int
     job_id: str
     least: int = 0
-    """Where on its way the job stood at the least at some moment between the two."""
+    """Where on its way the job stood at the least when this was done, at some moment between the two."""
     most: int = DELETED
+    """Where it stood at the most just before that."""
     status: str = ""
     """The state that was told, if one was."""
     is_delete: bool = False
@@ -166,7 +167,7 @@ class Caller:
                     said = told((await self.daemon.jobs.Cancel(cancel)).status)
                 case _:
                     await self.daemon.jobs.Delete(jobs_pb2.JobsDeleteRequest(job_id=job_id))
-                    said = {"least": FINAL, "is_delete": True}
+                    said = {"least": DELETED, "most": FINAL, "is_delete": True}
         except grpc.aio.AioRpcError as error:
             self.history.calls[f"{what} {error.code().name}"] += 1
             if error.code() is grpc.StatusCode.NOT_FOUND:
@@ -218,8 +219,9 @@ def assert_busy(history: History) -> None:
         ({"least": 3, "most": 3}, {"least": 2, "most": 2}),
         ({"least": FINAL, "most": FINAL}, {"most": FINAL - 1}),
         ({"least": DELETED}, {"least": FINAL, "most": FINAL}),
+        ({"least": DELETED, "most": FINAL, "is_delete": True}, {"least": FINAL, "most": FINAL}),
     ],
-    ids=["running, then queued", "ended, then too early to delete", "not found, then done"],
+    ids=["running, then queued", "ended, then too early to delete", "not found, then done", "deleted, then done"],
 )
 def test_the_checker_finds_a_history_that_goes_back(first: dict[str, Any], second: dict[str, Any]) -> None:
     before = Seen(asked=0, answered=1, job_id="j", **first)
@@ -234,5 +236,5 @@ def test_the_checker_finds_two_ends_and_two_deletions() -> None:
         for status in ("DONE", "CANCELLED")
     )
     assert violations([done, cancelled]) == [(done, cancelled)]
-    one, two = (Seen(asked=at, answered=at + 1, job_id="j", least=FINAL, is_delete=True) for at in (0, 0))
+    one, two = (Seen(asked=at, answered=2, job_id="j", least=DELETED, most=FINAL, is_delete=True) for at in (0, 1))
     assert violations([one, two]) == [(one, two)]
