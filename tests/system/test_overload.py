@@ -35,8 +35,8 @@ SENDERS, MANY_SENDERS = 16, 64
 WATCHERS = 400
 SLOW_READERS = 20
 IDLE = 1_500
-MOST_RESIDENT = 512 * 2**10
-"""KiB that the daemon ever had in memory."""
+MOST_RESIDENT, MOST_WITH_FEW = 512 * 2**10, 320 * 2**10
+"""KiB that the daemon ever had in memory; fewer senders would hide that it reads them all at once."""
 LATE = 50.0
 """ms: 99 of 100 status calls are faster. Held with --soak alone, on a machine that does nothing else."""
 FLOOD, AT_ONCE = 10_000, 500
@@ -135,7 +135,7 @@ def test_many_who_send_much_take_little_memory_and_keep_nobody_waiting(daemon: D
     assert len(set(jobs)) == count
     assert set(jobs) <= listed
     assert seen == [["INITIALIZING", "VALIDATING", "QUEUED", "RUNNING", "DONE"]] * WATCHERS
-    assert most_resident(daemon) < MOST_RESIDENT
+    assert most_resident(daemon) < (MOST_RESIDENT if soak else MOST_WITH_FEW)
     assert not soak or asked["p99"] <= LATE, report
 
 
