@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -207,3 +208,9 @@ def test_an_observable_without_a_letter_needs_no_job(backend: QubitdBackend, pai
     job = QubitdEstimator(backend, max_shots=100).run([(pair, nothing)])
     assert job.result()[0].data.evs == 0.25
     assert job.jobs == ()
+
+
+@pytest.mark.parametrize("shots", ["x", 0, 1.5, True])
+def test_a_number_of_shots_that_is_none_is_refused_with_what_to_give(backend: QubitdBackend, shots: Any) -> None:
+    with pytest.raises(ProviderError, match=f"max_shots is {shots!r}; give a whole number of 1 or more"):
+        QubitdEstimator(backend, max_shots=shots)

@@ -346,10 +346,10 @@ def test_no_time_is_a_timeout_and_the_error_is_both_qiskits_and_pythons(backend:
     job.cancel()
 
 
-@pytest.mark.parametrize("timeout", [-1, float("nan")])
+@pytest.mark.parametrize("timeout", [-1, float("nan"), "a"])
 def test_a_timeout_that_is_no_time_is_refused(backend: QubitdBackend, flip: QuantumCircuit, timeout: float) -> None:
     job = backend.run(flip, shots=1)
-    with pytest.raises(ProviderError, match=f"timeout is {timeout}; give seconds of 0 or more"):
+    with pytest.raises(ProviderError, match=f"timeout is {timeout!r}; give seconds of 0 or more"):
         job.result(timeout=timeout)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import product
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from qiskit import QuantumCircuit
 from qiskit.quantum_info import Operator, SparseObservable, Statevector, random_statevector
 
+from qubitd.provider.estimator import _Measured
 from qubitd.provider.observables import REGISTER, Group, grouped, term_of, values, with_measurement
 
 
@@ -67,3 +69,16 @@ def test_the_added_register_follows_the_circuits_own_bits() -> None:
     rows = np.array([[0b10, 0], [0b00, 255], [0b10, 7]], dtype=np.uint8)
     worth, numbers = values(group, [(term_of("ZI"), 2.0)], rows, first_bit=9)
     assert sorted(zip(worth.tolist(), numbers.tolist(), strict=True)) == [(-2.0, 1), (-2.0, 1), (2.0, 1)]
+
+
+@pytest.mark.parametrize(("letters", "span"), [("Z", 2.0), ("0", 1.0)])
+def test_shots_that_all_gave_the_same_have_the_error_of_the_rule_of_succession(letters: str, span: float) -> None:
+    part = [(term_of(letters), 1.0)]
+    (group,) = grouped([part[0][0]])
+    measured = _Measured(group=group, first_bit=0, rows=[np.zeros((256, 1), dtype=np.uint8)])
+    mean, squared = measured.mean_and_error(part)
+    beta = 257 / (258**2 * 259)  # variance of the Beta distribution with parameters 1 and 257
+    assert mean == 1.0
+    assert squared == pytest.approx(span**2 * beta)
+    other = _Measured(group=group, first_bit=0, rows=[np.array([[0]] * 255 + [[1]], dtype=np.uint8)])
+    assert math.sqrt(other.mean_and_error(part)[1]) == pytest.approx(math.sqrt(squared), rel=0.02)

@@ -164,6 +164,14 @@ def test_one_single_shot_is_no_average() -> None:
     assert result.get_memory().shape == (1, 1)
 
 
+def test_the_mean_of_one_shot_is_a_mean_where_that_was_asked_for() -> None:
+    header = replace(header_of(QuantumCircuit(1, 1)), is_mean=True)
+    result = result_of(header, iq([[1.0]], shots=1, clbits=(0,)), job=replace(JOB, shots=1))
+    assert result.get_memory().shape == (1,)
+    assert result.results[0].meas_return == "avg"
+    assert read_header(write_header(header), num_programs=1).is_mean
+
+
 # Heralds, both levels, assignment
 
 

@@ -25,7 +25,7 @@ from qubitd.client import (
 )
 from qubitd.core.circuit import CircuitBatch
 from qubitd.core.errors import Problem
-from qubitd.core.job import JobSpec
+from qubitd.core.job import JobSpec, MeasReturn
 from qubitd.core.snapshot import Snapshot
 from qubitd.provider import translation
 from qubitd.provider.configuration import BackendConfiguration, build_configuration
@@ -292,7 +292,8 @@ class QubitdBackend(BackendV2):
             problems = [unreadable]
         if problems:
             raise JobRefusedError(listed(problems))
-        header = JobHeader(circuits=headers, memory=checked.memory, axes=axes)
+        is_mean = checked.meas_return is MeasReturn.AVERAGE
+        header = JobHeader(circuits=headers, memory=checked.memory, axes=axes, is_mean=is_mean)
         spec = JobSpec(
             batch=encoded.batch,
             sweep=grid,

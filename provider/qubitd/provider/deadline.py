@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import time
+from numbers import Real
 
 from qubitd.provider.errors import ProviderError
 
@@ -12,13 +12,18 @@ class Deadline:
     """A point in time, or none."""
 
     def __init__(self, timeout: float | None) -> None:
-        if timeout is not None and (math.isnan(timeout) or timeout < 0):
-            raise ProviderError(
-                f"timeout is {timeout}; give seconds of 0 or more, or None to wait for as long as it takes"
-            )
-        self.timeout = timeout
-        self._end = None if timeout is None else time.monotonic() + timeout
+        self.timeout = None if timeout is None else _seconds(timeout)
+        self._end = None if self.timeout is None else time.monotonic() + self.timeout
 
     def left(self) -> float | None:
         """Give the seconds that are left, 0 or more; None for as long as it takes."""
         return None if self._end is None else min(max(0.0, self._end - time.monotonic()), 1e6)
+
+
+def _seconds(timeout: object) -> float:
+    seconds = float(timeout) if isinstance(timeout, Real) else -1.0
+    if not seconds >= 0:  # NaN is not
+        raise ProviderError(
+            f"timeout is {timeout!r}; give seconds of 0 or more, or None to wait for as long as it takes"
+        )
+    return seconds

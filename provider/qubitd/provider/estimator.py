@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +39,11 @@ class _Measured:
         shots = int(numbers.sum())
         mean = float(worth @ numbers / shots)
         spread = float((worth - mean) ** 2 @ numbers) / max(shots - 1, 1)
-        return mean, spread / shots
+        span = _span(observable)
+        if spread > 1e-12 * span**2:
+            return mean, spread / shots
+        # Every shot gave the same, which does not say that every further one would.
+        return mean, span**2 * (shots + 1) / ((shots + 2) ** 2 * (shots + 3))
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -74,6 +79,10 @@ class QubitdEstimator(BaseEstimatorV2):
     Without `max_shots` a precision p takes 1/p^2 shots, as with Qiskit's own estimator. With it, shots are added until
     every standard error is at most the precision, or each circuit has had that many.
 
+    Where all of n shots gave the same, the standard error is not 0: it is that of the probability of the other outcome
+    after n shots without it, by Laplace's rule of succession (a uniform prior: the standard deviation of the Beta
+    distribution with parameters 1 and n + 1, about 1/n), times what two outcomes can differ by.
+
     Args:
         backend: the backend.
         default_precision: standard error to aim at for what comes without one.
@@ -89,11 +98,9 @@ class QubitdEstimator(BaseEstimatorV2):
         max_shots: int | None = None,
         **options: Any,
     ) -> None:
-        if max_shots is not None and max_shots < 1:
-            raise ProviderError(f"max_shots is {max_shots}; give 1 or more, or None")
         self._backend = backend
         self._default_precision = default_precision
-        self._max_shots = max_shots
+        self._max_shots = None if max_shots is None else _checked_shots(max_shots)
         self._options = options
 
     @property
@@ -147,6 +154,12 @@ class QubitdEstimator(BaseEstimatorV2):
         return min(needed, 2 * task.shots, self._max_shots) - task.shots
 
 
+def _checked_shots(most: object) -> int:
+    if isinstance(most, bool) or not isinstance(most, SupportsIndex) or operator.index(most) < 1:
+        raise ProviderError(f"max_shots is {most!r}; give a whole number of 1 or more, or None")
+    return operator.index(most)
+
+
 def _task(pub: EstimatorPub) -> _Task:
     indices = np.arange(pub.parameter_values.size).reshape(pub.parameter_values.shape)
     bound, observables = np.broadcast_arrays(indices, np.asarray(pub.observables))
@@ -186,6 +199,13 @@ def _chosen(works: Sequence[Work], rows: Sequence[int]) -> list[Work]:
 
 def _read(observable: Mapping[str, float]) -> list[tuple[Term, float]]:
     return [(term_of(letters), float(np.real(coefficient))) for letters, coefficient in observable.items()]
+
+
+def _span(observable: Sequence[tuple[Term, float]]) -> float:
+    """By how much two outcomes of a part can differ at most: a Pauli is 1 or -1, a projector 1 or 0."""
+    return sum(
+        abs(coefficient) * (2 if any(letter in "XYZ" for _, letter in term) else 1) for term, coefficient in observable
+    )
 
 
 def _estimate(observable: Sequence[tuple[Term, float]], needed: Sequence[_Measured]) -> tuple[float, float]:

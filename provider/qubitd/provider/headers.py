@@ -43,6 +43,8 @@ class JobHeader:
     """Whether the outcome of every shot was asked for."""
     axes: tuple[Axis, ...] = ()
     """Of a sweep, in the order in which they were asked for."""
+    is_mean: bool | None = None
+    """Whether the mean over shots was asked for; None where another client did not say."""
 
 
 def circuit_header(circuit: QuantumCircuit, *, measures: bool) -> CircuitHeader:
@@ -87,7 +89,8 @@ def read_header(data: bytes, *, num_programs: int) -> JobHeader:
             )
             for axis in document.get("axes", ())
         )
-        return JobHeader(circuits=tuple(circuits), memory=bool(document["memory"]), axes=axes)
+        is_mean = None if document.get("mean") is None else bool(document["mean"])
+        return JobHeader(circuits=tuple(circuits), memory=bool(document["memory"]), axes=axes, is_mean=is_mean)
     except (ValueError, KeyError, TypeError):
         return _nameless(num_programs)
 
@@ -106,7 +109,7 @@ def _dump(header: JobHeader, *, with_metadata: bool) -> bytes:
         metadata = circuit.fields["metadata"] if with_metadata else {}
         fields = circuit.fields | {"metadata": _plain(metadata)}
         circuits.append({"measures": circuit.measures, "header": fields, "runs": 1 + len(others)})
-    document = {"form": FORM, "memory": header.memory, "circuits": circuits}
+    document = {"form": FORM, "memory": header.memory, "mean": header.is_mean, "circuits": circuits}
     if header.axes:
         document["axes"] = [
             {"names": axis.names, "values": axis.values.tolist(), "is_lab": axis.is_lab} for axis in header.axes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -33,6 +34,7 @@ _UNSUPPORTED: dict[type[ast.QASMNode], tuple[str, str]] = {
     ast.ConstantDeclaration: ("const", "is not read; write the number"),
     ast.StretchType: ("stretch", "is not offered yet; write the time"),
 }
+_COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 _FAULTS = (
     QiskitError,
     ArithmeticError,
@@ -69,13 +71,13 @@ def read(source: QasmSource, *, max_qubits: int) -> QuantumCircuit:
 def _parse(source: QasmSource) -> ast.Program:
     """Parse; what the parser's lexer says on stderr becomes part of the error."""
     said = io.StringIO()
+    if not _COMMENT.sub("", source.text).strip():
+        raise refused(source, None, "holds no statement; an OpenQASM 3 program begins with `OPENQASM 3;`")
     try:
         with contextlib.redirect_stderr(said):
             return openqasm3.parse(source.text)
     except QASM3ParsingError as error:
         raise _parsing(source, error) from error
-    except AttributeError as error:  # the parser looks for the first line of a text that has no statement
-        raise refused(source, None, "holds no statement; an OpenQASM 3 program begins with `OPENQASM 3;`") from error
     except _FAULTS as error:
         raise refused(source, None, f"is no OpenQASM 3 program ({_text_of(error)})") from error
 

@@ -33,7 +33,7 @@ def build_result(
         JobFailedError: a piece is missing.
     """
     experiments = [
-        _experiment(ordered, circuit, memory=header.memory)
+        _experiment(ordered, circuit, header)
         for ordered, circuit in zip(gathered(job, header, pieces), header.circuits, strict=True)
     ]
     return Result(
@@ -79,18 +79,18 @@ def packed_rows(job: Job, header: JobHeader, pieces: Iterable[ProgramResult]) ->
     return [parts[0] if len(parts) == 1 else np.concatenate(parts) for parts in rows]
 
 
-def _experiment(ordered: Sequence[ProgramResult], circuit: CircuitHeader, *, memory: bool) -> ExperimentResult:
-    experiment = _readout(ordered, circuit, memory=memory)
+def _experiment(ordered: Sequence[ProgramResult], circuit: CircuitHeader, job: JobHeader) -> ExperimentResult:
+    experiment = _readout(ordered, circuit, job)
     experiment.header["discarded_shots"] = sum(piece.discarded for piece in ordered)
     return experiment
 
 
-def _readout(pieces: Sequence[ProgramResult], circuit: CircuitHeader, *, memory: bool) -> ExperimentResult:
+def _readout(pieces: Sequence[ProgramResult], circuit: CircuitHeader, job: JobHeader) -> ExperimentResult:
     if pieces[0].traces:
         return _raw(pieces, circuit)
     if pieces[0].bits is None:
-        return _kerneled(pieces, circuit)
-    return _classified(pieces, circuit, memory=memory)
+        return _kerneled(pieces, circuit, _holds_means(pieces) if job.is_mean is None else job.is_mean)
+    return _classified(pieces, circuit, memory=job.memory)
 
 
 def _raw(pieces: Sequence[ProgramResult], circuit: CircuitHeader) -> ExperimentResult:
@@ -147,12 +147,15 @@ def _assignment_matrices(assignment: Sequence[Assignment], slots: int) -> list[l
     return matrices
 
 
-def _kerneled(pieces: Sequence[ProgramResult], circuit: CircuitHeader) -> ExperimentResult:
+def _holds_means(pieces: Sequence[ProgramResult]) -> bool:
+    """Guess from the shapes of IQ points, which are the same for a mean and for every shot if there is one shot."""
+    is_one_row = all(piece.iq is not None and len(piece.iq) == min(piece.kept, 1) for piece in pieces)
+    return is_one_row and sum(piece.kept for piece in pieces) > len(pieces)
+
+
+def _kerneled(pieces: Sequence[ProgramResult], circuit: CircuitHeader, averaged: bool) -> ExperimentResult:
     """IQ points, one column for each classical bit."""
     clbits, kept = pieces[0].iq_clbits, sum(piece.kept for piece in pieces)
-    averaged = all(piece.iq is not None and len(piece.iq) == min(piece.kept, 1) for piece in pieces) and kept > len(
-        pieces
-    )
     points = _mean(pieces) if averaged else np.concatenate([piece.iq for piece in pieces if piece.iq is not None])
     slots = circuit.fields.get("memory_slots", max(clbits) + 1)
     table = _by_clbit(points, clbits, slots)
@@ -178,6 +181,8 @@ def _by_clbit(points: NDArray[np.complexfloating], clbits: Sequence[int], slots:
 
 def _mean(pieces: Sequence[ProgramResult]) -> NDArray[np.complex128]:
     filled = [(piece.kept, piece.iq[0]) for piece in pieces if piece.iq is not None and piece.kept]
+    if not filled:  # every shot was discarded
+        return np.full((1, len(pieces[0].iq_clbits)), np.nan, dtype=np.complex128)
     weights = [kept for kept, _ in filled]
     rows = np.array([row for _, row in filled], dtype=np.complex128)
     return np.average(rows, axis=0, weights=weights)[np.newaxis, :]
