@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
-import sqlite3
 from pathlib import Path
 
 from qubitd.cli.config import state_directory
 from qubitd.server.store.audit import read_lines, verify
 from qubitd.server.store.connections import open_reader
+from qubitd.server.store.database import Database
+from qubitd.server.store.opening import check_address
 from qubitd.server.store.sqlite_store import DATABASE
 
 _BROKEN = 1
@@ -22,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     show = what.add_parser("show", help="print the lines")
     show.add_argument("--after", type=int, default=0, metavar="NUMBER", help="only lines after this one")
     for command in what.choices.values():
+        command.add_argument("--store", metavar="URL", help="of a store in PostgreSQL, in place of --data-dir")
         command.add_argument(
             "--data-dir", type=Path, metavar="DIR", help="of the daemon (that of line5 in the user's state)"
         )
@@ -29,14 +31,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Do what was asked."""
-    connection = open_reader((arguments.data_dir or state_directory() / "line5") / DATABASE)
+    connection = _opened(arguments)
     try:
         return _verify(connection) if arguments.what == "verify" else _show(connection, arguments.after)
     finally:
         connection.close()
 
 
-def _verify(connection: sqlite3.Connection) -> int:
+def _opened(arguments: argparse.Namespace) -> Database:
+    if not arguments.store:
+        return open_reader((arguments.data_dir or state_directory() / "line5") / DATABASE)
+    check_address(arguments.store)
+    from qubitd.server.store.postgres import PostgresConnection
+
+    return PostgresConnection(arguments.store, read_only=True)
+
+
+def _verify(connection: Database) -> int:
     verdict = verify(connection)
     if verdict.broken is None:
         print(f"whole: {verdict.lines} lines")
@@ -45,7 +56,7 @@ def _verify(connection: sqlite3.Connection) -> int:
     return _BROKEN
 
 
-def _show(connection: sqlite3.Connection, after: int) -> int:
+def _show(connection: Database, after: int) -> int:
     for line in read_lines(connection, after=after):
         when = dt.datetime.fromtimestamp(line.time_ns / 1e9, tz=dt.UTC)
         print(f"{line.number:8} {when:%Y-%m-%d %H:%M:%S} {line.who:16} {line.what}")

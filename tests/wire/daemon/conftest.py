@@ -247,10 +247,22 @@ async def served(
             await end()
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if metafunc.definition.get_closest_marker("both_stores") and "store_kind" in metafunc.fixturenames:
+        metafunc.parametrize("store_kind", ["sqlite", "postgres"])
+
+
 @pytest.fixture
-def serve(tmp_path: Path) -> Serve:
-    """Serve on a data directory of this test; twice in a row is a restart."""
-    return functools.partial(served, tmp_path / "data")
+def store_kind() -> str:
+    """What keeps the jobs; tests that are marked `both_stores` run with each."""
+    return "sqlite"
+
+
+@pytest.fixture
+def serve(tmp_path: Path, store_kind: str, request: pytest.FixtureRequest) -> Serve:
+    """Serve on a data directory, and a database, of this test; twice in a row is a restart."""
+    store = request.getfixturevalue("store_url") if store_kind == "postgres" else ""
+    return functools.partial(served, tmp_path / "data", store=store)
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from qubitd.wire.backends import decode_backend
 from qubitd.wire.calibrations import decode_changes, decode_history, decode_revision, decode_snapshot, encode_parameter
 from qubitd.wire.errors import DETAILS_KEY, decode_refusal
 
+pytestmark = pytest.mark.both_stores
 Serve = Callable[..., AbstractAsyncContextManager[Any]]
 MakeRack = Callable[..., Any]
 MakeRequest = Callable[..., jobs_pb2.SubmitRequest]

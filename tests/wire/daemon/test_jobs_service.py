@@ -22,6 +22,7 @@ from qubitd.wire.errors import DETAILS_KEY, Refusal, decode_refusal
 from qubitd.wire.jobs import LogLine, Progress, StageTime, StatusChange, decode_event
 from qubitd.wire.plans import decode_plan
 
+pytestmark = pytest.mark.both_stores
 Serve = Callable[..., AbstractAsyncContextManager[Any]]
 MakeRack = Callable[..., Any]
 MakeRequest = Callable[..., jobs_pb2.SubmitRequest]

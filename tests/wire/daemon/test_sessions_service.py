@@ -30,6 +30,7 @@ from qubitd.wire.slots import Reservation, SlotKind
 from qubitd.wire.specs import decode_spec
 from qubitd.wire.terms import JobTerms, RevisionPolicy, Urgency
 
+pytestmark = pytest.mark.both_stores
 Serve = Callable[..., AbstractAsyncContextManager[Any]]
 MakeRequest = Callable[..., Any]
 Result = TypeVar("Result")

@@ -8,16 +8,26 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from qubitd.server.errors import StoreCorruptError, StoreError
 from qubitd.server.store.audit import verify
 from qubitd.server.store.blobs import BlobFolder
 from qubitd.server.store.connections import open_reader
+from qubitd.server.store.database import Database
 from qubitd.server.store.schema import MIGRATIONS
 from qubitd.server.store.sqlite_store import BLOBS, DATABASE
 
 _MOST = 100
 """Problems that are listed."""
+
+
+class ReadableBlobs(Protocol):
+    """Blobs that can be read and checked."""
+
+    def get(self, connection: Database, digest: str) -> bytes:
+        """Read one and check it."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +49,7 @@ def check_store(directory: Path) -> Report:
     Raises:
         StoreError: there is no store.
     """
-    with closing(_reader(directory)) as connection:
+    with closing(open_source(directory)) as connection:
         try:
             return _check(connection, BlobFolder(directory / BLOBS))
         except sqlite3.DatabaseError as error:
@@ -52,10 +62,8 @@ def back_up(directory: Path, target: Path) -> None:
     Raises:
         StoreError: there is no store, the target is in use, or a result was deleted while it was copied.
     """
-    if target.exists() and any(target.iterdir()):
-        raise StoreError(f"{target} is not empty; give an empty directory for the copy")
-    (target / BLOBS).mkdir(parents=True, exist_ok=True)
-    with closing(_reader(directory)) as source, closing(sqlite3.connect(target / DATABASE)) as copy:
+    empty_target(target)
+    with closing(open_source(directory)) as source, closing(sqlite3.connect(target / DATABASE)) as copy:
         source.backup(copy)
         files = [row[0] for row in copy.execute("SELECT digest FROM blob WHERE data IS NULL")]
     for digest in files:
@@ -65,7 +73,23 @@ def back_up(directory: Path, target: Path) -> None:
             raise StoreError(f"result {digest} was deleted while it was copied; empty {target} and try again") from None
 
 
-def _reader(directory: Path) -> sqlite3.Connection:
+def empty_target(target: Path) -> None:
+    """Make a directory for a copy.
+
+    Raises:
+        StoreError: it is in use.
+    """
+    if target.exists() and any(target.iterdir()):
+        raise StoreError(f"{target} is not empty; give an empty directory for the copy")
+    (target / BLOBS).mkdir(parents=True, exist_ok=True)
+
+
+def open_source(directory: Path) -> sqlite3.Connection:
+    """Open a store to read from it.
+
+    Raises:
+        StoreError: there is none.
+    """
     if not (directory / DATABASE).exists():
         raise StoreError(f"there is no store in {directory}; a daemon makes one when it is started with --data-dir")
     return open_reader(directory / DATABASE)
@@ -82,7 +106,7 @@ def _check(connection: sqlite3.Connection, folder: BlobFolder) -> Report:
             problems.append(f"log: line {verdict.broken} does not follow from the {lines} lines before it")
     else:
         problems.append(f"version: the store is at {version}, this program at {len(MIGRATIONS)}; qubitd store migrate")
-    problems += _blob_problems(connection, folder)
+    problems += blob_problems(connection, folder)
     return Report(
         version=version,
         jobs=connection.execute("SELECT count(*) FROM job").fetchone()[0],
@@ -92,9 +116,10 @@ def _check(connection: sqlite3.Connection, folder: BlobFolder) -> Report:
     )
 
 
-def _blob_problems(connection: sqlite3.Connection, folder: BlobFolder) -> Iterator[str]:
+def blob_problems(connection: Database, blobs: ReadableBlobs) -> Iterator[str]:
+    """Read every blob; a sentence for each that is not what was written."""
     for (digest,) in connection.execute("SELECT digest FROM blob").fetchall():
         try:
-            folder.get(connection, digest)
+            blobs.get(connection, digest)
         except StoreCorruptError as error:
             yield f"blob: {error}"

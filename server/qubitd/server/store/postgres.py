@@ -69,7 +69,7 @@ class PostgresConnection:
 
     def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = (), /) -> Rows:
         """Run one statement."""
-        return cast(Rows, self._inner.execute(cast(Any, translated(sql)), parameters or None))
+        return cast(Rows, self._inner.execute(cast(Any, translated(sql)), _without_nul(parameters) or None))
 
     def executemany(self, sql: str, parameters: Iterable[Sequence[Any]], /) -> object:
         """Run one statement once for each row of values: a way to the server and back for all, none for no row."""
@@ -78,7 +78,7 @@ class PostgresConnection:
             return self.execute(sql, rows[0])
         if rows:
             with self._inner.cursor() as cursor:
-                cursor.executemany(cast(Any, translated(sql)), rows)
+                cursor.executemany(cast(Any, translated(sql)), [_without_nul(row) for row in rows])
         return None
 
     def script(self, text: str) -> None:
@@ -156,6 +156,17 @@ def translated(sql: str) -> str:
     return re.sub(r"(?<!:):([a-z_]+)", r"%(\1)s", sql.replace("%", "%%").replace("?", "%s"))
 
 
+def _without_nul(values: Sequence[Any] | Mapping[str, Any]) -> Sequence[Any] | Mapping[str, Any]:
+    """PostgreSQL's text has every character but one, which is kept, and looked for, as its picture."""
+    if isinstance(values, Mapping):
+        return {key: _pictured(value) for key, value in values.items()}
+    return [_pictured(value) for value in values]
+
+
+def _pictured(value: Any) -> Any:
+    return value.replace("\0", "\u2400") if isinstance(value, str) and "\0" in value else value
+
+
 def check_version(found: int) -> None:
     """Refuse servers that are too old.
 
@@ -181,12 +192,17 @@ def assert_durable(connection: Database) -> None:
             raise StoreError(f"PostgreSQL has {name} = {found}; durable commits need {needed}; change postgresql.conf")
 
 
+def begin_turn(connection: Database) -> None:
+    """Begin a transaction that no other writer's overlaps."""
+    connection.execute(_BEGIN)
+
+
 def postgres_engine(url: str, *, check: Callable[[Database], None]) -> Engine:
     """How the writer deals with PostgreSQL; `check` looks, in each turn, whether it may write at all."""
     place = place_of(url)
 
     def begin(connection: Database) -> None:
-        connection.execute(_BEGIN)
+        begin_turn(connection)
         check(connection)
 
     return Engine(
@@ -194,7 +210,7 @@ def postgres_engine(url: str, *, check: Callable[[Database], None]) -> Engine:
         assert_durable=assert_durable,
         begin=begin,
         failures=(psycopg.Error, OSError, StoreBrokenError),
-        constraints=(psycopg.IntegrityError,),
+        constraints=(psycopg.IntegrityError, psycopg.DataError),
         broken=lambda cause: DatabaseLostError(place=place, cause=cause.strip().partition("\n")[0]),
         unopened=lambda error: StoreError(
             f"the database {place} cannot be used: {first_line(error)}; the user of the address must own its schema"
