@@ -74,16 +74,19 @@ def decode_batch(message: circuits_pb2.CircuitBatch) -> CircuitBatch:
     if sum(own) != len(steps):
         raise malformed("steps", f"holds {len(steps)} entries; the circuits have {sum(own)} in all")
     columns = _read_columns(message, table, steps, np.cumsum([0, *own]))
+    are_small = columns.are_small
     circuits: list[Circuit] = []
     problems: list[Problem] = []
     for index, circuit in enumerate(message.circuits):
         try:
+            if not are_small:
+                columns.check_size(index)
             circuits.append(_decode_circuit(circuit, columns, index))
         except MalformedMessageError as error:
             problems += (_in_circuit(problem, circuit.name, index) for problem in error.problems)
     batch = CircuitBatch(operations=table.operations, circuits=tuple(circuits))
     if not problems:
-        suspects = {*columns.suspects(batch), *_with_control(batch)}
+        suspects = columns.suspects(batch).union(_with_control(batch))
         problems = [problem for index in sorted(suspects) for problem in _problems(batch, index)]
     refuse_if_any(problems)
     return batch
@@ -102,53 +105,52 @@ class _Columns:
     clbits: NDArray[np.uint32]
     clbit_bounds: list[int]
 
+    @property
+    def sizes(self) -> tuple[tuple[str, list[int], int], ...]:
+        """What each circuit has of everything that is limited: its name, the bounds, and the most."""
+        return (
+            ("number of operations", self.op_bounds, MAX_LENGTH),
+            ("entries of qubits", self.qubit_bounds, MAX_ENTRIES),
+            ("entries of params", self.param_bounds, MAX_ENTRIES),
+            ("entries of clbits", self.clbit_bounds, MAX_ENTRIES),
+        )
+
+    @property
+    def are_small(self) -> bool:
+        """Whether all circuits together keep the limits of one."""
+        return all(edges[-1] <= most for _, edges, most in self.sizes)
+
     def check_size(self, i: int) -> None:
-        """Hold a circuit against the limits; where all circuits together keep them, each does.
+        """Hold a circuit against the limits.
 
         Raises:
             MalformedMessageError: it is too long, or has too many entries.
         """
-        if self.op_bounds[-1] > MAX_LENGTH:
-            check_count(self.op_bounds[i + 1] - self.op_bounds[i], where="number of operations", most=MAX_LENGTH)
-        for name, edges in (
-            ("qubits", self.qubit_bounds),
-            ("params", self.param_bounds),
-            ("clbits", self.clbit_bounds),
-        ):
-            if edges[-1] > MAX_ENTRIES:
-                check_count(edges[i + 1] - edges[i], where=f"entries of {name}", most=MAX_ENTRIES)
+        for where, edges, most in self.sizes:
+            check_count(edges[i + 1] - edges[i], where=where, most=most)
 
-    def suspects(self, batch: CircuitBatch) -> list[int]:
+    def suspects(self, batch: CircuitBatch) -> set[int]:
         """Find the circuits that have an operand out of range or a parameter that is no number."""
-        found = (
-            _exceeding(self.qubits, self.qubit_bounds, [circuit.num_qubits for circuit in batch.circuits]),
-            _exceeding(self.clbits, self.clbit_bounds, [circuit.num_clbits for circuit in batch.circuits]),
-            _exceeding(~np.isfinite(self.params), self.param_bounds, [1] * len(batch.circuits)),
-        )
-        return [int(index) for index in np.unique(np.concatenate(found))]
+        return {
+            *_exceeding(self.qubits, self.qubit_bounds, [circuit.num_qubits for circuit in batch.circuits]),
+            *_exceeding(self.clbits, self.clbit_bounds, [circuit.num_clbits for circuit in batch.circuits]),
+            *_exceeding(~np.isfinite(self.params), self.param_bounds, [1] * len(batch.circuits)),
+        }
 
 
 def _read_columns(message: circuits_pb2.CircuitBatch, table: StepTable, steps: Ints, bounds: Ints) -> _Columns:
-    qubits_of, params_of, clbits_of = (
-        table.per_step(np.array(counts, dtype=np.int64))
-        for counts in (
-            table.arity,
-            [o.num_params for o in table.operations],
-            [o.num_clbits for o in table.operations],
-        )
-    )
     times = np.bincount(steps, minlength=len(table))
     for what, count in (
         ("operations", table.length),
-        ("operands", qubits_of),
-        ("parameters", params_of),
-        ("bits", clbits_of),
+        ("operands", table.num_qubits),
+        ("parameters", table.num_params),
+        ("bits", table.num_clbits),
     ):
         check_count(int(times @ count), where=f"number of {what} in all", most=MAX_IN_ALL)
     ops, op_bounds = _spread(table.length, steps, bounds)
-    alike = np.array_equal(qubits_of, table.length)
-    qubits, qubit_bounds = (ops, op_bounds) if alike else _spread(qubits_of, steps, bounds)
-    param_bounds, clbit_bounds = _bounds(params_of, steps, bounds), _bounds(clbits_of, steps, bounds)
+    alike = np.array_equal(table.num_qubits, table.length)
+    qubits, qubit_bounds = (ops, op_bounds) if alike else _spread(table.num_qubits, steps, bounds)
+    param_bounds, clbit_bounds = _bounds(table.num_params, steps, bounds), _bounds(table.num_clbits, steps, bounds)
     clbits = column(message.clbits, _clbit_type(message.circuits), where="clbits", length=int(clbit_bounds[-1]))
     return _Columns(
         opcodes=table.opcodes.take(ops),
@@ -178,18 +180,22 @@ def _bounds(count: Ints, steps: Ints, bounds: Ints) -> Ints:
     """Find where each circuit's entries begin, if each step has `count` of them."""
     if not len(steps) or not count.any():
         return np.zeros(len(bounds), dtype=np.int64)
-    if len(bounds) == 2:
-        return np.array([0, int(count.take(steps).sum())])
-    return np.concatenate(([0], np.cumsum(count.take(steps))))[bounds]
+    owning = np.flatnonzero(bounds[1:] > bounds[:-1])
+    found = np.zeros(len(bounds), dtype=np.int64)
+    found[owning + 1] = np.add.reduceat(count.take(steps), bounds.take(owning))
+    return found.cumsum()
 
 
-def _exceeding(values: NDArray[np.generic], bounds: list[int], limits: list[int]) -> Ints:
+def _exceeding(values: NDArray[np.generic], bounds: list[int], limits: list[int]) -> list[int]:
     """Find the circuits with an entry that is not below their limit."""
+    if not len(values) or values.max() < min(limits):
+        return []
     edges = np.array(bounds)
     owning = np.flatnonzero(np.diff(edges))
-    if not len(owning):
-        return owning
-    return owning[np.maximum.reduceat(values, edges[owning]) >= np.array(limits, dtype=np.int64)[owning]]
+    wrong: list[int] = owning[
+        np.maximum.reduceat(values, edges[owning]) >= np.array(limits, dtype=np.int64)[owning]
+    ].tolist()
+    return wrong
 
 
 def _encode_circuit(circuit: Circuit, num_steps: int) -> circuits_pb2.Circuit:
@@ -205,7 +211,6 @@ def _encode_circuit(circuit: Circuit, num_steps: int) -> circuits_pb2.Circuit:
 
 
 def _decode_circuit(message: circuits_pb2.Circuit, columns: _Columns, i: int) -> Circuit:
-    columns.check_size(i)
     num_clbits = check_count(message.num_clbits, where="num_clbits", most=MAX_CLBITS)
     bindings = decode_bindings(message.bindings) if message.HasField("bindings") else None
     if bindings is not None and len(bindings.positions):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,12 +48,21 @@ class StepTable:
     """Of all steps one after another."""
     qubits: NDArray[np.uint16]
     """Operands of all operations one after another."""
+    num_qubits: Ints = field(init=False)
+    """Of all operations of each step together, shape (steps,), as the next two."""
+    num_params: Ints = field(init=False)
+    num_clbits: Ints = field(init=False)
+
+    def __post_init__(self) -> None:
+        for name in ("num_qubits", "num_params", "num_clbits"):
+            per_operation = np.array([getattr(o, name) for o in self.operations], dtype=np.int64)
+            object.__setattr__(self, name, self._per_step(per_operation))
 
     def __len__(self) -> int:
         return len(self.length)
 
-    def per_step(self, per_operation: Ints) -> Ints:
-        """Sum a number that each operation of the table has (such as its qubits) over each step."""
+    def _per_step(self, per_operation: Ints) -> Ints:
+        """Sum a number that each operation of the table has over each step."""
         total = np.zeros(len(self.opcodes) + 1, dtype=np.int64)
         np.cumsum(per_operation[self.opcodes], out=total[1:])
         end = np.cumsum(self.length)
