@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
@@ -67,6 +67,28 @@ def test_circuits_are_cut_exactly_at_the_memory(limit: int, groups: list[int]) -
     chunks = cut(programs(*[3] * 10), shots=1, memory=Memory(instructions=limit))
     assert [chunk[1] for chunk in chunks] == groups
     assert [chunk[0] for chunk in chunks] == [sum(groups[:i]) for i in range(len(groups))]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched(Memory):
+    """Notes how many programs it is asked about."""
+
+    asked: list[int] = field(default_factory=list[int])
+
+    def usage(self, chunk: Chunk) -> Sequence[Usage]:
+        self.asked.append(len(chunk.programs))
+        return Memory.usage(self, chunk)
+
+
+def test_what_cannot_fit_beside_others_like_it_is_not_tried() -> None:
+    memory = Watched(instructions=100)
+    assert cut(programs(*[3] * 40), shots=1, memory=memory)[0][1] == 33
+    assert 33 in memory.asked
+    assert 34 not in memory.asked
+
+
+def test_a_shorter_program_still_fills_the_room_that_others_leave() -> None:
+    assert [chunk[1] for chunk in cut(programs(*[3] * 33, 1, 3), shots=1, memory=Memory(instructions=100))] == [34, 1]
 
 
 @pytest.mark.parametrize(

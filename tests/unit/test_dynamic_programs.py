@@ -288,6 +288,9 @@ def test_decoupling_takes_loops_and_refuses_conditions() -> None:
     asking = replace(looped, batch=pack([circuit().measure(0, 0).if_(bits(0)).add("x", 1).end()]))
     with pytest.raises(InvalidCircuitError, match="without dynamical decoupling; leave dd out"):
         compile_job(FILE.device, FILE.snapshot(), asking, feedforward=FACTS)
+    active = replace(looped, initial_reset=InitialReset.ACTIVE)
+    with pytest.raises(InvalidCircuitError, match="how an active initial reset goes"):
+        compile_job(FILE.device, FILE.snapshot(), active, feedforward=FACTS)
 
 
 def test_heralds_stand_in_front_of_control_flow() -> None:

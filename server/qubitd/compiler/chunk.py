@@ -54,6 +54,16 @@ class _Taken:
                 most = min(most, self.count + (limit - used) * (self.count - before.count) // step)
         return most
 
+    @property
+    def fills_a_memory(self) -> bool:
+        """Whether a memory has less room left than for half of what each took on average.
+
+        One that holds less than an entry for each is shared: the next may need no more.
+        """
+        return any(
+            used >= self.count > 1 and 2 * (limit - used) * self.count < used for used, limit in self.of.values()
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pack:
@@ -106,9 +116,10 @@ class Pack:
     def _fill(self, waiting: list[Program], programs: Iterator[Program], first_program: int, *, guess: int) -> int:
         """Take programs until one more would not fit; give how many do.
 
-        What some take tells how many to try next, so that few tries are needed when programs are alike.
+        What some take tells how many to try next, so that few tries are needed when programs are alike. Where those
+        that fit leave too little room for half a program, one that is no shorter than they are is not tried.
         """
-        good, bad, ahead = 0, MAX_PROGRAMS + 1, guess
+        good, bad, ahead, is_full = 0, MAX_PROGRAMS + 1, guess, False
         before = _Taken(count=0, of={})
         rows = sum(map(_rows, waiting))
         while True:
@@ -117,6 +128,8 @@ class Pack:
                 rows += _rows(program)
             ahead = min(ahead, len(waiting))
             if ahead == good:
+                return good
+            if is_full and ahead == good + 1 and good * _rows(waiting[good]) >= sum(map(_rows, waiting[:good])):
                 return good
             taken = self._taken(waiting[:ahead], first_program)
             good, bad = (ahead, bad) if taken.fits else (good, ahead)
@@ -128,6 +141,7 @@ class Pack:
             if expected >= bad:  # what they take does not grow evenly
                 expected = (good + bad) // 2
             ahead = max(good + 1, min(expected, _FASTEST * ahead))
+            is_full = taken.fits and taken.fills_a_memory
             before = taken
 
     def _taken(self, programs: Sequence[Program], first_program: int) -> _Taken:

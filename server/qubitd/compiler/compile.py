@@ -179,7 +179,11 @@ def _decoupling_problems(gates: CalibratedGates, spec: JobSpec, flat: Flattened)
     swept = frozenset(spec.sweep.names)
     what = "looks at outcomes while it runs, which goes without dynamical decoupling; leave dd out"
     dynamic = (Problem(where=circuit_name(i, spec.batch.circuits[i]), what=what, circuit=i) for i in flat.guards)
-    return (*decoupling_problems(gates.device, swept), *dynamic)
+    found = (*decoupling_problems(gates.device, swept), *dynamic)
+    if spec.initial_reset is not InitialReset.ACTIVE:
+        return found
+    what = "fixes pulses before it is known how an active initial reset goes; ask for a passive one, or leave dd out"
+    return (*found, Problem(where="dd", what=what))
 
 
 def _decoupled(
