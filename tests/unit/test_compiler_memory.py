@@ -7,6 +7,7 @@ from dataclasses import replace
 from qubitd.compiler.batch_columns import BatchColumns
 from qubitd.compiler.calibrated import CalibratedGates
 from qubitd.compiler.check import check_batch
+from qubitd.compiler.compile import compile_circuits
 from qubitd.compiler.device_file import load_device
 from qubitd.compiler.memory import MOST_ENTRIES, Memory, entries_of, structure_of
 from qubitd.compiler.pipeline import Pipeline
@@ -52,12 +53,13 @@ def test_what_is_too_large_is_not_kept_and_drives_nothing_out() -> None:
     assert memory.recall("small", 10, lambda: 2) == 1
 
 
-def test_circuits_that_differ_in_anything_but_their_bindings_have_different_structures() -> None:
+def test_circuits_that_differ_in_anything_but_their_names_and_bindings_have_different_structures() -> None:
     column = FromColumn(column=0)
     assert structure(batch(column, values=1.0)) == structure(batch(column, values=2.0))
     assert structure(batch(0.1)) != structure(batch(0.2))
     other = batch(0.1)
-    assert structure(replace(other, circuits=(replace(other.circuits[0], name="d"),))) != structure(other)
+    assert structure(replace(other, circuits=(replace(other.circuits[0], name="d"),))) == structure(other)
+    assert structure(replace(other, circuits=(replace(other.circuits[0], num_clbits=2),))) != structure(other)
     assert structure(replace(other, operations=other.operations[::-1])) != structure(other)
 
 
@@ -76,3 +78,12 @@ def test_a_large_table_counts_although_the_circuit_is_small() -> None:
     rows = tuple(replace(small.operations[0], name=f"g{i}") for i in range(MOST_ENTRIES // 16))
     assert entries_of(small.circuits[0], small.operations) < 100
     assert entries_of(small.circuits[0], rows) > MOST_ENTRIES
+
+
+def test_a_circuit_that_is_known_under_another_name_keeps_its_own() -> None:
+    def names(of: CircuitBatch) -> set[str]:
+        return {program.name for program in compile_circuits(FILE.device, FILE.snapshot(), of).programs()}
+
+    known = batch(FromColumn(column=0), values=1.0)
+    other = replace(known, circuits=(replace(known.circuits[0], name="d"),))
+    assert (names(known), names(other), names(known)) == ({"c"}, {"d"}, {"c"})

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -73,7 +74,8 @@ class _Maker:
     def __init__(self, pipeline: Pipeline, index: int) -> None:
         self._pipeline = pipeline
         self._circuit = pipeline.batch.circuits[index]
-        self._prepared = pipeline.prepare_cases(index)
+        unbound = replace(self._circuit, bindings=None)
+        self._prepared = replace(pipeline.prepare_cases(index), circuits=(unbound,))
         self._unswept: Numbers | None = None
         self.shaping = pipeline.shaping(self._prepared)
         self.most = cases_at_once(len(self._prepared.columns), lines=len(pipeline.gates.lines))

@@ -60,7 +60,7 @@ def check_batch(gates: CalibratedGates, gathered: BatchColumns) -> Findings:
         return Findings(problems=(Problem(where="job", what=what),), log=())
     if count == 1:
         (circuit,) = batch.circuits
-        question = (check_batch, structure_of(circuit, batch.operations))
+        question = (check_batch, circuit.name, structure_of(circuit, batch.operations))
         found = gates.memory.recall(
             question, entries_of(circuit, batch.operations), lambda: _circuit_findings(gates, gathered)
         )

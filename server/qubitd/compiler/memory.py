@@ -62,7 +62,7 @@ def entries_of(circuit: Circuit, operations: tuple[Operation, ...]) -> int:
 
 
 def structure_of(circuit: Circuit, operations: tuple[Operation, ...]) -> Hashable:
-    """Give all of a circuit but its bindings, as a key."""
+    """Give all of a circuit but its name and bindings, as a key: clients number the names of their circuits."""
     columns = (circuit.opcodes, circuit.qubits, circuit.params, circuit.clbits, circuit.controls)
     sizes = (circuit.num_qubits, circuit.num_clbits)
-    return (circuit.name, sizes, *(column.tobytes() for column in columns), circuit.conditions, operations)
+    return (sizes, *(column.tobytes() for column in columns), circuit.conditions, operations)

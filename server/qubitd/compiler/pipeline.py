@@ -70,7 +70,7 @@ class Pipeline:
         return self._prepared(block, self.table)
 
     def prepare_cases(self, index: int) -> Prepared:
-        """Do what is the same for all bindings of one circuit and at all points of a sweep."""
+        """Do what is the same for all bindings of one circuit and at all points of a sweep, whatever its name."""
         circuit = self.batch.circuits[index]
         structure = structure_of(circuit, self.batch.operations)
         entries = entries_of(circuit, self.batch.operations)

@@ -119,9 +119,11 @@ def _stretches(wires: Wires, meets: NDArray[np.bool_], ticks: Ints) -> _Stretche
 
 def _meet(columns: Columns, wires: Wires, length: Ints, stretches: _Stretches) -> Ints:
     """When each operation on several qubits is over, seen from the end; 0 for all others."""
-    several = np.diff(columns.qubit_start) > 1
-    ops = np.flatnonzero(several)
     meeting_end = np.zeros(len(columns), dtype=np.int64)
+    several = columns.qubit_start[1:] - columns.qubit_start[:-1] > 1
+    ops = np.flatnonzero(several)
+    if not len(ops):
+        return meeting_end
     gap_of = np.zeros(len(wires.op), dtype=np.int64)
     gap_of[wires.order[stretches.last[stretches.closed]]] = stretches.gap
     operands = np.flatnonzero(several.take(wires.op))

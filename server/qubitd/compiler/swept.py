@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,19 +78,26 @@ class _Played:
     """Those that go into registers as they are."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _GateFacts:
+    """What is to be known of a pulse gate on its operands, whatever is swept."""
+
+    used: frozenset[str]
+    """What it is played with, and what its outcome is told by."""
+    on_grid: frozenset[str]
+    registers: Mapping[str, Register]
+
+
 def _played(gates: CalibratedGates, gathered: BatchColumns) -> _Played:
-    keys: dict[GateKey, None] = {}
-    by_circuit: list[frozenset[str]] = []
-    for index in range(len(gathered.batch.circuits)):
-        own = _pulse_gates(gates, gathered, index)
-        keys.update(dict.fromkeys(own))
-        by_circuit.append(frozenset[str]().union(*(_used_by(gates, key) for key in own)))
+    own = [_pulse_gates(gates, gathered, index) for index in range(len(gathered.batch.circuits))]
+    facts = {key: _facts_of(gates, key) for key in dict.fromkeys(itertools.chain.from_iterable(own))}
+    by_circuit = tuple(frozenset[str]().union(*(facts[key].used for key in keys)) for keys in own)
     return _Played(
-        gates=tuple(keys),
-        by_circuit=tuple(by_circuit),
+        gates=tuple(facts),
+        by_circuit=by_circuit,
         by_any=frozenset[str]().union(*by_circuit),
-        on_grid=_on_grid(gates, keys),
-        registers=_registers(gates, keys),
+        on_grid=frozenset[str]().union(*(one.on_grid for one in facts.values())),
+        registers={name: register for one in facts.values() for name, register in one.registers.items()},
     )
 
 
@@ -105,29 +112,21 @@ def _pulse_gates(gates: CalibratedGates, gathered: BatchColumns, index: int) -> 
     return gates.memory.recall((check_sweep, structure_of(circuit, operations)), entries_of(circuit, operations), find)
 
 
-def _used_by(gates: CalibratedGates, key: GateKey) -> frozenset[str]:
-    """What a gate is played with, and what its outcome is told by."""
-    gate = gates.get(key)
-    measured = [gates.device.qubits[acquisition.qubit] for acquisition in gate.acquisitions]
-    return gate.parameters.union(f"{name}.readout.{last}" for name in measured for last in ("rotation", "threshold"))
+def _facts_of(gates: CalibratedGates, key: GateKey) -> _GateFacts:
+    def find() -> _GateFacts:
+        device, resolved, gate = gates.device, gates.get(key), gates.device.gates[key.name]
+        measured = [device.qubits[acquisition.qubit] for acquisition in resolved.acquisitions]
+        told = (f"{name}.readout.{last}" for name in measured for last in ("rotation", "threshold"))
+        used = resolved.parameters.union(told)
+        if not isinstance(gate, PulseGate):
+            return _GateFacts(used=used, on_grid=frozenset(), registers={})
+        return _GateFacts(
+            used=used,
+            on_grid=on_grid_parameters(device, gate, key.operands),
+            registers=register_parameters(device, gate, key.operands),
+        )
 
-
-def _on_grid(gates: CalibratedGates, keys: Iterable[GateKey]) -> frozenset[str]:
-    names: set[str] = set()
-    for key in keys:
-        gate = gates.device.gates[key.name]
-        if isinstance(gate, PulseGate):
-            names |= on_grid_parameters(gates.device, gate, key.operands)
-    return frozenset(names)
-
-
-def _registers(gates: CalibratedGates, keys: Iterable[GateKey]) -> dict[str, Register]:
-    found: dict[str, Register] = {}
-    for key in keys:
-        gate = gates.device.gates[key.name]
-        if isinstance(gate, PulseGate):
-            found |= register_parameters(gates.device, gate, key.operands)
-    return found
+    return gates.memory.recall((_GateFacts, key), 16, find)
 
 
 def _axis_problems(
