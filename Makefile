@@ -51,7 +51,7 @@ proto: environment-gen ## write the Python of proto/qubitd/v1 anew
 soak: environment-test ## for an hour: many jobs, kills, power cuts, hostile bytes, crowds; nothing may grow, get lost or wait
 	$(call need,test)$(BIN)/python bench/soak.py
 	$(BIN)/python tests/system/kill_soak.py
-	$(BIN)/python -m pytest -q -s --soak tests/property/test_store_machine.py tests/system/test_power_cuts.py \
+	$(BIN)/python -m pytest -q -s --soak tests/property/test_store_machine.py tests/system/test_power_cuts.py tests/system/test_database_deaths.py \
 		tests/system/test_migrations.py tests/system/test_hostile_messages.py tests/system/test_hostile_http2.py \
 		tests/wire/daemon/test_hostile_rpcs.py tests/system/test_overload.py tests/wire/daemon/test_concurrent_callers.py \
 		tests/system/test_two_fridges_die.py tests/system/test_random_circuits.py

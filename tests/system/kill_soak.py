@@ -128,6 +128,11 @@ def live_and_die(crowd: Crowd, daemon: DaemonProcess) -> None:
 
 
 def verdict(accepted: dict[str, str], daemon: DaemonProcess, database: Path) -> list[str]:
+    """Ask for every job that was accepted, and for the attempts that are recorded."""
+    return [*faults_of_jobs(accepted, daemon), *faults_of_attempts(database)]
+
+
+def faults_of_jobs(accepted: dict[str, str], daemon: DaemonProcess) -> list[str]:
     """Ask for every job that was accepted."""
     faults: list[str] = []
     ends: Counter[str] = Counter()
@@ -143,7 +148,6 @@ def verdict(accepted: dict[str, str], daemon: DaemonProcess, database: Path) -> 
             ends[job.status.value] += 1
             if jobs.Submit(request_of(key)).job_id != job_id:
                 faults.append(f"{key}: sent again it gave another id")
-    faults += faults_of_attempts(database)
     sys.stdout.write(f"{len(accepted)} accepted, {dict(ends)}, {len(faults)} faults\n")
     return faults
 
