@@ -1,4 +1,4 @@
-"""A network between a client and a daemon that a test can cut and mend."""
+"""A network between a client and a daemon that a test can cut, silence and mend."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ class Relay:
         self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
         self._lock = threading.Lock()
         self._is_cut = False
+        self._is_silent = False
         self._open: set[socket.socket] = set()
         self._refused = threading.Event()
         threading.Thread(target=self._accept, daemon=True).start()
@@ -30,10 +31,15 @@ class Relay:
             for end in self._open:
                 _shut(end)
 
+    def silence(self) -> None:
+        """Keep connections open, and swallow what is sent through them from now on."""
+        with self._lock:
+            self._is_silent = True
+
     def mend(self) -> None:
         """Let connections through again."""
         with self._lock:
-            self._is_cut = False
+            self._is_cut = self._is_silent = False
 
     def wait_for_try(self, timeout: float) -> bool:
         """Wait until somebody has tried to connect since the cut."""
@@ -74,7 +80,8 @@ class Relay:
     def _pass(self, source: socket.socket, sink: socket.socket) -> None:
         try:
             while data := source.recv(1 << 16):
-                sink.sendall(data)
+                if not self._is_silent:
+                    sink.sendall(data)
         except OSError:
             # The cut, or an end that went away: both show as the end of the other side.
             pass

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,8 @@ from qiskit.providers import JobError, JobStatus
 from tests.system.relay import Relay
 
 from qubitd.cli.daemon_process import DaemonProcess, start_daemon
-from qubitd.client import DeniedError, LostError
-from qubitd.provider import QubitdProvider
+from qubitd.client import DeniedError, LostError, link
+from qubitd.provider import QubitdProvider, QubitdSession
 from qubitd.server.access import DIRECTORY
 from qubitd.server.auth.accounts import Account, Accounts, new_token, token_digest, write_accounts
 from qubitd.server.auth.identity import Role
@@ -23,6 +25,14 @@ def flip() -> QuantumCircuit:
     circuit.x(0)
     circuit.measure(0, 0)
     return circuit
+
+
+@contextmanager
+def held(provider: QubitdProvider, flip: QuantumCircuit) -> Generator[None]:
+    """Keep the rack for a session, so that a job outside it waits for as long as a test wants."""
+    with QubitdSession(provider.get_backend()) as session:
+        session.run(flip, shots=1).result(timeout=60)
+        yield
 
 
 def read_again_and_again(provider: QubitdProvider, job_id: str) -> None:
@@ -37,10 +47,11 @@ def test_a_wait_bears_a_network_that_is_cut_and_mended(daemon: DaemonProcess, fl
         QubitdProvider(relay.address) as far,
         QubitdProvider(daemon.address) as near,
     ):
-        job = far.get_backend().run([flip] * 20, shots=50_000)
-        assert JobStatus.RUNNING in iter(job.statuses())
-        relay.cut()
-        assert relay.wait_for_try(60)
+        with held(near, flip):
+            job = far.get_backend().run([flip] * 20, shots=50_000)
+            assert JobStatus.QUEUED in iter(job.statuses())
+            relay.cut()
+            assert relay.wait_for_try(60)
         assert near.job(job.job_id()).result(timeout=60).success
         relay.mend()
         result = job.result(timeout=60)
@@ -51,15 +62,43 @@ def test_a_wait_bears_a_network_that_is_cut_and_mended(daemon: DaemonProcess, fl
 def test_a_network_that_stays_cut_ends_the_wait_with_address_and_time(
     daemon: DaemonProcess, flip: QuantumCircuit
 ) -> None:
-    with Relay(daemon.address) as relay, QubitdProvider(relay.address, patience=0.2) as far:
-        job = far.get_backend().run([flip] * 20, shots=50_000)
-        assert JobStatus.RUNNING in iter(job.statuses())
+    with (
+        Relay(daemon.address) as relay,
+        QubitdProvider(relay.address, patience=0.2) as far,
+        QubitdProvider(daemon.address) as near,
+        held(near, flip),
+    ):
+        job = far.get_backend().run(flip, shots=10)
+        assert JobStatus.QUEUED in iter(job.statuses())
         relay.cut()
         with pytest.raises(JobError, match=f"{relay.address} went away .* has not come back for 0.2 s") as caught:
             job.result()
         assert isinstance(caught.value.__cause__, LostError)
-        with QubitdProvider(daemon.address) as near:
-            near.job(job.job_id()).cancel()
+        near.job(job.job_id()).cancel()
+
+
+def test_a_network_that_swallows_what_is_sent_ends_every_wait(
+    daemon: DaemonProcess, flip: QuantumCircuit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick = {"grpc.keepalive_time_ms": 500, "grpc.keepalive_timeout_ms": 500, "grpc.http2.ping_timeout_ms": 500}
+    monkeypatch.setattr(link, "CHANNEL_OPTIONS", tuple((dict(link.CHANNEL_OPTIONS) | quick).items()))
+    monkeypatch.setattr(link, "CALL_SECONDS", 1.0)
+    with (
+        Relay(daemon.address) as relay,
+        QubitdProvider(relay.address, patience=1.0) as far,
+        QubitdProvider(daemon.address) as near,
+        held(near, flip),
+    ):
+        backend = far.get_backend()
+        job = backend.run(flip, shots=10)
+        assert JobStatus.QUEUED in iter(job.statuses())
+        relay.silence()
+        with pytest.raises(JobError, match=f"{relay.address} went away .* has not come back for 1 s"):
+            job.result()
+        with pytest.raises(LostError, match=f"{relay.address} went away during submitting to line5"):
+            backend.run(flip, shots=10)
+        relay.mend()
+        near.job(job.job_id()).cancel()
 
 
 def test_a_token_that_is_revoked_while_a_job_runs_ends_the_wait(own_data: Path, flip: QuantumCircuit) -> None:

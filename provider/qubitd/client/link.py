@@ -33,6 +33,8 @@ CHANNEL_OPTIONS = (
     # A half-open link is noticed within 25 s; the daemon permits these pings.
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 4_000),
+    # A ping that measures the link would otherwise be waited for for a minute, and no other is sent meanwhile.
+    ("grpc.http2.ping_timeout_ms", 4_000),
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.initial_reconnect_backoff_ms", 50),
     ("grpc.min_reconnect_backoff_ms", 50),
