@@ -197,9 +197,9 @@ def test_a_job_survives_the_wire(job: jobs.Job) -> None:
     assert jobs.decode_job(jobs.encode_job(job)) == replace(job, client_data=b"")
 
 
-@given(EVENTS)
-def test_an_event_survives_the_wire(event: jobs.JobEvent) -> None:
-    assert jobs.decode_event(jobs.encode_event(event)) == event
+@given(st.lists(EVENTS, max_size=3))
+def test_events_survive_the_wire(events: list[jobs.JobEvent]) -> None:
+    assert jobs.decode_events(jobs.encode_events(events)) == tuple(events)
 
 
 @given(PLANS)
@@ -270,7 +270,7 @@ def test_traces_survive_the_wire(traces: list[tuple[list[int], list[complex]]]) 
 
 READERS: list[tuple[type[Message], Callable[[Any], Any]]] = [
     (jobs_pb2.JobsGetResponse, jobs.decode_job_answer),
-    (jobs_pb2.JobsWatchResponse, jobs.decode_event),
+    (jobs_pb2.JobsWatchResponse, jobs.decode_events),
     (jobs_pb2.ExplainResponse, plans.decode_plan),
     (jobs_pb2.ProgramResult, results.decode_result),
     (jobs_pb2.JobSpec, specs.decode_spec),
@@ -306,7 +306,7 @@ def test_damaged_bytes_are_read_or_refused(value: object, data: st.DataObject) -
         backends.BackendInfo: (backends.encode_backend, *READERS[5]),
         Snapshot: (calibrations.encode_snapshot, *READERS[6]),
         jobs.Job: (jobs.encode_job_answer, *READERS[0]),
-        jobs.JobEvent: (jobs.encode_event, *READERS[1]),
+        jobs.JobEvent: (lambda event: jobs.encode_events([event]), *READERS[1]),
     }
     encode, kind, reader = coders[type(value)]
     damaged = bytearray(encode(value).SerializeToString())

@@ -27,7 +27,7 @@ from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.job import JobSpec, JobStatus, MeasLevel
 from qubitd.core.sweep import Sweep
 from qubitd.v1 import jobs_pb2, jobs_pb2_grpc
-from qubitd.wire.jobs import StatusChange, decode_event
+from qubitd.wire.jobs import StatusChange, decode_events
 from qubitd.wire.terms import JobTerms, Urgency
 
 ROOT = Path(__file__).parents[2]
@@ -87,9 +87,11 @@ async def seen_by_all(address: str, client: QubitdClient) -> list[list[str]]:
         async def states(watch: Any) -> list[str]:
             seen: list[str] = []
             while not seen or seen[-1] != "DONE":
-                event = decode_event(await watch.read())
-                if event.job_id == job_id and isinstance(event.what, StatusChange):
-                    seen.append(event.what.status.value)
+                seen += [
+                    event.what.status.value
+                    for event in decode_events(await watch.read())
+                    if event.job_id == job_id and isinstance(event.what, StatusChange)
+                ]
             return seen
 
         return await asyncio.gather(*map(states, watches))

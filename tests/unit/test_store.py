@@ -29,7 +29,7 @@ from qubitd.server.store.database import Database
 from qubitd.server.store.frames import join, split
 from qubitd.server.store.rows import Accepted, Change, JobQuery, NewChunk, NewJob, Span
 from qubitd.server.store.sqlite_store import BLOBS, DATABASE, SqliteStore
-from qubitd.server.store.store import Store
+from qubitd.server.store.store import Store, Writes
 from qubitd.wire.jobs import LogLine, Progress, StageTime, StatusChange
 
 NEW = NewJob(
@@ -329,6 +329,48 @@ def test_many_waiting_writes_are_all_durable_in_order(store: Store) -> None:
         for n in range(600)
     ]
     assert [future.result().number for future in futures] == list(range(1, 601))
+
+
+def test_a_write_that_nobody_waits_for_shares_the_commit_of_the_next(store: Store) -> None:
+    done: list[str] = []
+    unhurried = store.write(lambda _: done.append("unhurried"), hurried=False)
+    accepted = store.write(lambda w: w.jobs.accept(NEW))
+    assert accepted.result().number == 1
+    assert unhurried.done()
+    late = store.write(lambda _: done.append("late"), hurried=False)
+    assert done == ["unhurried"]
+    store.hurry()
+    late.result()
+    assert done == ["unhurried", "late"]
+    store.hurry()
+
+
+def test_a_write_that_nobody_waits_for_waits_and_is_not_lost(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path)
+    unhurried = store.write(lambda w: w.jobs.accept(NEW), hurried=False)
+    assert store.jobs.alive() == []
+    store.close()
+    assert unhurried.result().number == 1
+    assert isinstance(store.write(lambda w: w.jobs.accept(NEW), hurried=False).exception(), StoreBrokenError)
+
+
+def test_a_write_that_nobody_waits_for_is_refused_with_the_rest_when_the_disk_failed(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path)
+    (tmp_path / BLOBS).rmdir()
+    held, entered = threading.Event(), threading.Event()
+
+    def fail(writes: Writes) -> None:
+        entered.set()
+        held.wait()
+        writes.jobs.accept(dataclasses.replace(NEW, spec=b"x" * (FILE_THRESHOLD + 1)))
+
+    failed = store.write(fail)
+    entered.wait()
+    unhurried = store.write(lambda w: w.jobs.accept(NEW), hurried=False)
+    held.set()
+    assert isinstance(failed.exception(), StoreBrokenError)
+    assert isinstance(unhurried.exception(), StoreBrokenError)
+    store.close()
 
 
 def test_a_mistake_in_a_command_breaks_the_store_for_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

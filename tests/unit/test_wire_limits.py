@@ -139,7 +139,7 @@ def test_every_state_has_a_number_and_no_other_number_is_a_state() -> None:
 
 def test_an_event_that_says_nothing_is_refused() -> None:
     with pytest.raises(MalformedMessageError, match="event 4"):
-        decode_event(jobs_pb2.JobsWatchResponse(sequence=4))
+        decode_event(jobs_pb2.JobEvent(sequence=4))
 
 
 def test_a_piece_of_a_result_holds_at_most_its_limit() -> None:

@@ -44,7 +44,7 @@ from qubitd.core.sweep import Sweep
 from qubitd.v1 import backends_pb2, backends_pb2_grpc, calibrations_pb2, calibrations_pb2_grpc, jobs_pb2, jobs_pb2_grpc
 from qubitd.wire.calibrations import encode_parameter, encode_revision, encode_snapshot, revision_of
 from qubitd.wire.errors import DETAILS_KEY, Refusal, encode_refusal
-from qubitd.wire.jobs import Job, encode_event, encode_job, encode_job_answer
+from qubitd.wire.jobs import Job, encode_events, encode_job, encode_job_answer
 from qubitd.wire.plans import encode_plan
 from qubitd.wire.results import encode_result
 
@@ -140,8 +140,9 @@ class Jobs(jobs_pb2_grpc.JobsServicer):
 
     def Watch(self, request: jobs_pb2.JobsWatchRequest, context: Context) -> Iterator[jobs_pb2.JobsWatchResponse]:
         # One event too many, which the client must not give twice.
-        new = [encode_event(event) for event in EVENTS if event.sequence >= request.after_sequence]
-        yield from self.daemon.stream(request, new, context)
+        new = [event for event in EVENTS if event.sequence >= request.after_sequence]
+        groups = [new[n : n + 2] for n in range(0, len(new), 2)]
+        yield from self.daemon.stream(request, map(encode_events, groups), context)
 
     def Results(self, request: jobs_pb2.ResultsRequest, context: Context) -> Iterator[jobs_pb2.ResultsResponse]:
         answers = [jobs_pb2.ResultsResponse(results=(encode_result(piece),)) for piece in PIECES]
@@ -346,7 +347,7 @@ def test_watching_goes_on_behind_the_cursor(client: QubitdClient) -> None:
 
 
 def test_a_watch_that_is_cut_goes_on_where_it_was(client: QubitdClient, daemon: Daemon) -> None:
-    daemon.cut_after = 2
+    daemon.cut_after = 1
     assert list(client.watch("j1")) == EVENTS
     assert [request.after_sequence for request in daemon.asked] == [0, 4, 7, 10]  # type: ignore[attr-defined]
 

@@ -934,6 +934,30 @@ Global___JobCursor: typing_extensions.TypeAlias = JobCursor
 
 @typing.final
 class JobsWatchResponse(google.protobuf.message.Message):
+    """What happened since the last message, in order: at least one event."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: builtins.int
+    JOB_ID_FIELD_NUMBER: builtins.int
+    job_id: builtins.str
+    """The job that all of them are of, in a watch of jobs that were named; otherwise empty, or told by each event."""
+    @property
+    def events(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___JobEvent]:
+        """They became durable together, or were waiting together."""
+
+    def __init__(
+        self,
+        *,
+        events: collections.abc.Iterable[Global___JobEvent] | None = ...,
+        job_id: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["events", b"events", "job_id", b"job_id"]) -> None: ...
+
+Global___JobsWatchResponse: typing_extensions.TypeAlias = JobsWatchResponse
+
+@typing.final
+class JobEvent(google.protobuf.message.Message):
     """One event of a job."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
@@ -994,7 +1018,7 @@ class JobsWatchResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["bookmark", b"bookmark", "event", b"event", "job_id", b"job_id", "log", b"log", "progress", b"progress", "queue", b"queue", "sequence", b"sequence", "stage", b"stage", "status", b"status", "time_ns", b"time_ns"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["event", b"event"]) -> typing.Literal["status", "stage", "progress", "log", "queue", "bookmark"] | None: ...
 
-Global___JobsWatchResponse: typing_extensions.TypeAlias = JobsWatchResponse
+Global___JobEvent: typing_extensions.TypeAlias = JobEvent
 
 @typing.final
 class Bookmark(google.protobuf.message.Message):

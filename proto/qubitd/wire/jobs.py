@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import assert_never
 
@@ -220,9 +221,24 @@ def decode_job(message: jobs_pb2.Job) -> Job:
     )
 
 
-def encode_event(event: JobEvent) -> jobs_pb2.JobsWatchResponse:
+def encode_events(events: Iterable[JobEvent]) -> jobs_pb2.JobsWatchResponse:
+    """Give the message of events that come together."""
+    return jobs_pb2.JobsWatchResponse(events=map(encode_event, events))
+
+
+def decode_events(message: jobs_pb2.JobsWatchResponse) -> tuple[JobEvent, ...]:
+    """Read events that came together.
+
+    Raises:
+        MalformedMessageError: one of them says nothing that this end knows.
+    """
+    events = tuple(map(decode_event, message.events))
+    return tuple(replace(event, job_id=message.job_id) for event in events) if message.job_id else events
+
+
+def encode_event(event: JobEvent) -> jobs_pb2.JobEvent:
     """Give the message of an event."""
-    message = jobs_pb2.JobsWatchResponse(sequence=event.sequence, time_ns=event.time_ns, job_id=event.job_id)
+    message = jobs_pb2.JobEvent(sequence=event.sequence, time_ns=event.time_ns, job_id=event.job_id)
     match event.what:
         case StatusChange(status=status, message=text):
             message.status.CopyFrom(jobs_pb2.StatusChange(status=STATUS_NUMBER[status], message=text))
@@ -241,7 +257,7 @@ def encode_event(event: JobEvent) -> jobs_pb2.JobsWatchResponse:
     return message
 
 
-def decode_event(message: jobs_pb2.JobsWatchResponse) -> JobEvent:
+def decode_event(message: jobs_pb2.JobEvent) -> JobEvent:
     """Read an event.
 
     Raises:
@@ -251,7 +267,7 @@ def decode_event(message: jobs_pb2.JobsWatchResponse) -> JobEvent:
     return JobEvent(sequence=message.sequence, time_ns=message.time_ns, what=what, job_id=message.job_id)
 
 
-def _decode_happening(message: jobs_pb2.JobsWatchResponse) -> Happening | QueuePlace | Bookmark:
+def _decode_happening(message: jobs_pb2.JobEvent) -> Happening | QueuePlace | Bookmark:
     match message.WhichOneof("event"):
         case "status":
             return StatusChange(status=decode_status(message.status.status), message=message.status.message)

@@ -11,7 +11,7 @@ from qubitd.core.job import ProgramResult
 from qubitd.v1 import backends_pb2, backends_pb2_grpc, calibrations_pb2, calibrations_pb2_grpc, jobs_pb2, jobs_pb2_grpc
 from qubitd.wire.backends import BackendInfo, decode_backend
 from qubitd.wire.calibrations import RevisionChange, decode_revision
-from qubitd.wire.jobs import JobEvent, decode_event
+from qubitd.wire.jobs import Bookmark, JobEvent, QueuePlace, decode_events
 from qubitd.wire.results import decode_results
 
 
@@ -31,12 +31,10 @@ class JobEvents:
         return self._stub.Watch(self._of, metadata=metadata)
 
     def read(self, message: jobs_pb2.JobsWatchResponse) -> Sequence[JobEvent]:
-        """Decode an event that is new, or one that is never kept."""
-        if message.sequence <= self._last and _is_kept(message):
-            return ()
-        event = decode_event(message)
-        self._last = message.sequence
-        return (event,)
+        """Decode the events that are new, or are never kept."""
+        events = [event for event in decode_events(message) if event.sequence > self._last or not _is_kept(event)]
+        self._last = max((self._last, *(event.sequence for event in events)))
+        return events
 
 
 class EventsOfSome:
@@ -52,12 +50,11 @@ class EventsOfSome:
         return self._stub.Watch(jobs_pb2.JobsWatchRequest(jobs=cursors), metadata=metadata)
 
     def read(self, message: jobs_pb2.JobsWatchResponse) -> Sequence[JobEvent]:
-        """Decode an event that is new, or one that is never kept."""
-        if message.sequence <= self._last.get(message.job_id, 0) and _is_kept(message):
-            return ()
-        event = decode_event(message)
-        self._last[message.job_id] = message.sequence
-        return (event,)
+        """Decode the events that are new, or are never kept."""
+        last = self._last.get(message.job_id, 0)
+        events = [event for event in decode_events(message) if event.sequence > last or not _is_kept(event)]
+        self._last[message.job_id] = max((last, *(event.sequence for event in events)))
+        return events
 
 
 class JobResults:
@@ -121,6 +118,6 @@ class CalibrationRevisions:
         return (RevisionChange(revision=revision, changed=tuple(message.changed)),)
 
 
-def _is_kept(message: jobs_pb2.JobsWatchResponse) -> bool:
+def _is_kept(event: JobEvent) -> bool:
     """Whether an event has a number of its own, which comes once."""
-    return not message.HasField("queue") and not message.HasField("bookmark")
+    return not isinstance(event.what, QueuePlace | Bookmark)

@@ -25,7 +25,7 @@ class Source(Protocol[MessageT, ValueT_co]):
         ...
 
     def read(self, message: MessageT) -> Sequence[ValueT_co]:
-        """Decode a message and move the cursor; nothing for one that came before."""
+        """Decode a message and move the cursor; what came before is left out."""
         ...
 
 
@@ -44,7 +44,8 @@ class Stream(Iterator[ValueT]):
         self._lock = threading.RLock()
         self._cancelled = threading.Event()
         self._call: grpc.CallIterator[Any] | None = None
-        self._read: deque[ValueT] = deque()
+        self._values: deque[ValueT] = deque()
+        """What came with the last message and was not given yet."""
 
     def __next__(self) -> ValueT:
         """Wait for the next value.
@@ -53,17 +54,17 @@ class Stream(Iterator[ValueT]):
             ClientError: the daemon refused the stream, or was away for too long.
             MalformedMessageError: the daemon sent what this client cannot read.
         """
-        while not self._read and (call := self._open()) is not None:
+        while not self._values and (call := self._open()) is not None:
             try:
                 message = next(iter(call))
             except grpc.RpcError as error:
                 self._interrupted(error)
                 continue
             self._patience.renew()
-            self._read.extend(self._source.read(message))
-        if self._cancelled.is_set() or not self._read:
+            self._values.extend(self._source.read(message))
+        if self._cancelled.is_set() or not self._values:
             raise StopIteration
-        return self._read.popleft()
+        return self._values.popleft()
 
     @property
     def is_cancelled(self) -> bool:

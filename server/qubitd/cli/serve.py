@@ -27,6 +27,8 @@ from qubitd.server.posix import return_big_blocks
 from qubitd.server.simulator import Simulator
 
 _ABORTED = 1
+_TURN = 0.0005
+"""Seconds after which a thread that computes lets another one go on: who waits is the one that answers calls."""
 _WITH_US = 10.0
 """Seconds that the emulated rack outlives a daemon which is to end with whoever started it."""
 
@@ -74,6 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Serve until SIGTERM, SIGINT or, if asked to, the end of stdin."""
     return_big_blocks()
+    sys.setswitchinterval(_TURN)
     if point := failpoint_to_arm():
         arm(point)
     config = _config(arguments)

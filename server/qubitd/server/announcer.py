@@ -36,7 +36,8 @@ class Listener:
         """
         self.was_woken = False
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.bell.wait(), timeout)
+            async with asyncio.timeout(timeout):
+                await self.bell.wait()
             self.was_woken = True
         if self._announcer.is_closed:
             raise DrainingError

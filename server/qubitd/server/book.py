@@ -1,14 +1,16 @@
 """The jobs that have not ended, in memory and in the store, kept in step. Whatever happens to a job passes through
 here.
 
-All of it runs in the event loop's thread. A write is queued at once, in order; its future ends when it is durable,
-and then those who watch the job are woken.
+All of it runs in the event loop's thread. Writes are queued in order; the future of one ends when it is durable, and
+then those who watch the job are woken. A step that nobody waits for shares the commit of the next one that somebody
+does.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -25,6 +27,9 @@ from qubitd.server.store.store import Store, Writes
 from qubitd.wire.terms import JobTerms
 
 Result = TypeVar("Result")
+_COMPANY = 0.002
+"""Seconds for which a step that nobody waits for may wait for one that somebody does."""
+_UNHURRIED = (Trigger.VALIDATE, Trigger.QUEUE)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -101,6 +106,7 @@ class JobBook:
         self._store = store
         self._announcer = announcer
         self._entries: dict[str, Entry] = {}
+        self._is_hurry_due = False
 
     def of_session(self, session_id: str) -> list[Entry]:
         """Give the jobs of a session that have not ended."""
@@ -163,10 +169,13 @@ class JobBook:
             IllegalTransitionError: the job's state does not allow it.
         """
         change = self._change(entry, move)
-        return self._write(entry.job_id, entry.owner, lambda w: w.jobs.change(change))
+        hurried = move.trigger not in _UNHURRIED
+        return self._write(entry.job_id, entry.owner, lambda w: w.jobs.change(change), hurried=hurried)
 
-    def start(self, entry: Entry, *, revision: int, events: tuple[Dated, ...]) -> asyncio.Future[None]:
+    def start(self, entry: Entry, *, revision: int, events: tuple[Dated, ...]) -> Future[None]:
         """Give the rack to a job, under a calibration revision. The attempt must be durable before any pulse.
+
+        Whichever thread plays it waits for that.
 
         Raises:
             IllegalTransitionError: the job's state does not allow it.
@@ -175,7 +184,9 @@ class JobBook:
         entry.attempt += 1
         attempt = entry.attempt
         change = self._change(entry, Move(trigger=Trigger.START, events=events))
-        return self._write(entry.job_id, entry.owner, lambda w: w.jobs.start(change, attempt=attempt))
+        written = self._store.write(lambda w: w.jobs.start(change, attempt=attempt))
+        self._announced(entry.job_id, entry.owner, written)
+        return written
 
     def record(
         self, entry: Entry, chunk: NewChunk, *, events: Sequence[Dated], then: Move | None = None
@@ -231,11 +242,24 @@ class JobBook:
             events=move.events,
         )
 
-    def _write(self, job_id: str, owner: str, command: Callable[[Writes], Result]) -> asyncio.Future[Result]:
+    def _write(
+        self, job_id: str, owner: str, command: Callable[[Writes], Result], *, hurried: bool = True
+    ) -> asyncio.Future[Result]:
         """Write, whatever becomes of the caller that waits for it: memory has moved already."""
-        future = asyncio.wrap_future(self._store.write(command))
+        written = self._store.write(command, hurried=hurried)
+        if not (hurried or self._is_hurry_due):
+            self._is_hurry_due = True
+            asyncio.get_running_loop().call_later(_COMPANY, self._hurry)
+        return asyncio.shield(self._announced(job_id, owner, written))
+
+    def _hurry(self) -> None:
+        self._is_hurry_due = False
+        self._store.hurry()
+
+    def _announced(self, job_id: str, owner: str, written: Future[Result]) -> asyncio.Future[Result]:
+        future = asyncio.wrap_future(written)
         future.add_done_callback(lambda done: self._written(job_id, owner, done))
-        return asyncio.shield(future)
+        return future
 
     def _written(self, job_id: str, owner: str, done: asyncio.Future[Result]) -> None:
         error = done.exception()

@@ -337,6 +337,7 @@ class Engine:
             new = self._placed(new)
         accepted, entry = await self._book.accept(new)
         if entry is not None:
+            self._workshop.bring(entry.job_id, new.spec)
             self._validator.add(entry)
         elif is_placed and new.terms.session_id:
             self._sessions.withdraw(new.terms.session_id)

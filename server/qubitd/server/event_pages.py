@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from qubitd.server.announcer import Announcer
 from qubitd.server.store.store import Store
-from qubitd.wire.jobs import StatusChange, encode_event
+from qubitd.wire.jobs import StatusChange, encode_events
 
 _KEPT = 256
 """Pages; watchers of one job stand at a few cursors."""
@@ -20,8 +20,8 @@ _KEPT = 256
 class EventPage:
     """What follows a cursor."""
 
-    messages: tuple[bytes, ...]
-    """`qubitd.v1.JobsWatchResponse`, in order."""
+    message: bytes
+    """`qubitd.v1.JobsWatchResponse` with all of them; empty if there is none."""
     last: int
     """Sequence number of the last of them; the cursor if there is none."""
     is_end: bool
@@ -51,7 +51,7 @@ class EventPages:
         events = self._store.jobs.events(number, after=cursor)
         ends = any(isinstance(event.what, StatusChange) and event.what.status.is_final for event in events)
         return EventPage(
-            messages=tuple(encode_event(event).SerializeToString() for event in events),
+            message=encode_events(events).SerializeToString(),
             last=events[-1].sequence if events else cursor,
             is_end=ends or (is_over and not events),
         )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 from qubitd.core.program import Chunk
@@ -32,6 +33,8 @@ _SEED_STEP = 0x9E3779B97F4A7C15
 """Golden ratio of 2^64: gives each chunk a seed of its own, the same however often the job was interrupted."""
 
 
+_LIGHT = 8192
+"""Programs x shots whose discrimination takes less time than to wake a thread for it."""
 CANCELLED = "cancelled by its owner; finished parts of the result stay readable"
 """Message of a job that was cancelled while it ran."""
 
@@ -78,8 +81,12 @@ class JobRun:
         self._done = 0
         self._total = compiled.spec.num_programs * compiled.spec.shots
 
-    async def play(self, kept: list[ChunkRow]) -> None:
+    async def play(self, kept: list[ChunkRow], *, permit: Future[None]) -> None:
         """Run every chunk that is not kept yet; the job has left RUNNING on return.
+
+        Args:
+            kept: its chunks that are durable.
+            permit: given once the attempt is durable; nothing is played before.
 
         Raises:
             QubitdError: a fault; what was recorded before it stays.
@@ -96,7 +103,9 @@ class JobRun:
             failpoint("chunk.assembled")
             while assembled is not None:
                 following = self._assemble(parts, kept)
-                run = await self._rack.run(assembled.assembly, seed=self._seed(assembled.n), spending=self._spending)
+                run = await self._rack.run(
+                    assembled.assembly, seed=self._seed(assembled.n), spending=self._spending, permit=permit
+                )
                 self._note_idleness(run)
                 upcoming = await following
                 await self._recorded()
@@ -121,7 +130,7 @@ class JobRun:
                 assembly = part.assemble()
             return Assembled(n=n, chunk=part.chunk, assembly=assembly, event=reached(Stage.ASSEMBLED, self._book.now()))
 
-        return asyncio.ensure_future(self._workshop.for_running(work))
+        return asyncio.ensure_future(self._workshop.for_running(work, is_light=self._compiled.is_made))
 
     def _seed(self, n: int) -> int | None:
         seed = self._compiled.spec.seed_simulator
@@ -146,7 +155,8 @@ class JobRun:
             await self._recording
 
     async def _record(self, assembled: Assembled, run: Run, ending: Move | None) -> None:
-        pieces = await self._workshop.for_running(lambda: self._results(assembled, run))
+        is_light = _size(assembled.span) <= _LIGHT
+        pieces = await self._workshop.for_running(lambda: self._results(assembled, run), is_light=is_light)
         self._done += _size(assembled.span)
         spent = self._spending.take()
         for one in spent:

@@ -13,7 +13,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -104,15 +104,22 @@ class RackThread:
             raise
         self._set_operational(True)
 
-    async def run(self, assembly: Assembly, *, seed: int | None, spending: Spending) -> Run:
-        """Play a chunk and read what came back; `spending` is told how long each part took.
+    async def run(self, assembly: Assembly, *, seed: int | None, spending: Spending, permit: Future[None]) -> Run:
+        """Play a chunk and read what came back.
+
+        Args:
+            assembly: the chunk.
+            seed: of the emulated chip's chances; None for any.
+            spending: is told how long each part took.
+            permit: nothing is played before it is given, which may be while the chunk is loaded; what it raises is
+                raised.
 
         Raises:
             DriverError: the instruments' words.
             RunBrokenOffError: `break_off` was called.
             SimulatorError: the seed could not be set.
         """
-        return await self._do(lambda: self._run(assembly, seed, spending))
+        return await self._do(lambda: self._run(assembly, seed, spending, permit))
 
     def break_off(self) -> None:
         """Have the run that goes on end at once with RunBrokenOffError; nothing happens if there is none."""
@@ -166,7 +173,7 @@ class RackThread:
             self.controller.close()
             self._open()
 
-    def _run(self, assembly: Assembly, seed: int | None, spending: Spending) -> Run:
+    def _run(self, assembly: Assembly, seed: int | None, spending: Spending, permit: Future[None]) -> Run:
         events: list[Dated] = []
         self._broken_off.clear()
         failpoint("chunk.loading")
@@ -175,6 +182,8 @@ class RackThread:
         events.append(reached(Stage.UPLOADED, self._now()))
         if seed is not None and self._simulator is not None:
             self._simulator.seed(seed)
+        permit.result()
+        failpoint("job.started")
         self.controller.start()
         started = time.monotonic()
         events.append(reached(Stage.RUN, self._now()))

@@ -107,14 +107,17 @@ class Runner:
         if entry.validated is not None and entry.validated != snapshot.revision:
             await self._validator.validate(entry)
             return
-        compiled = await settled(self._compiled(entry, snapshot))
-        error = compiled.exception()
-        if entry.status is not JobStatus.QUEUED:
-            return
-        if error is not None:
-            self._fail(entry, error)
-            return
-        await self._play(entry, compiled.result(), snapshot)
+        compiled = None if entry.validated is None else self._workshop.kept(entry.job_id, snapshot)
+        if compiled is None:
+            made = await settled(self._compiled(entry, snapshot))
+            error = made.exception()
+            if entry.status is not JobStatus.QUEUED:
+                return
+            if error is not None:
+                self._fail(entry, error)
+                return
+            compiled = made.result()
+        await self._play(entry, compiled, snapshot)
 
     async def _compiled(self, entry: Entry, snapshot: Snapshot) -> Compiled:
         """Take a job; one that an earlier process queued is looked at again, since much may have changed with it."""
@@ -151,9 +154,8 @@ class Runner:
     async def _start_and_play(self, entry: Entry, run: JobRun, snapshot: Snapshot) -> None:
         started = reached(Stage.STARTED, self._book.now())
         failpoint("job.starting")
-        await self._book.start(entry, revision=snapshot.revision, events=(started,))
-        failpoint("job.started")
-        await run.play(self._store.jobs.chunks(entry.number))
+        recorded = self._book.start(entry, revision=snapshot.revision, events=(started,))
+        await run.play(self._store.jobs.chunks(entry.number), permit=recorded)
 
     def _end(self, entry: Entry, error: BaseException) -> None:
         """End a job whose run ended badly: by a fault, or because somebody broke it off."""

@@ -4,10 +4,11 @@ thread.
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import partial
 from itertools import groupby, pairwise
 from operator import itemgetter
 
@@ -38,7 +39,7 @@ MOST_KEPT_BYTES = 4 * 2**20
 """Bytes of a job that may stay in memory, decoded and compiled, until it starts."""
 _REMEMBERED = 32
 """Small jobs that are known when they come again."""
-_MOST_REMEMBERED_BYTES = 2**14
+MOST_REMEMBERED_BYTES = 2**14
 """Bytes of such a job."""
 _STAGES = ("check", "schedule", "assemble", "run")
 """Of a job that is explained."""
@@ -64,6 +65,8 @@ class Compiled:
     snapshot: Snapshot
     parts: Iterator[Part]
     """Made as they are taken, once."""
+    is_made: bool = False
+    """Whether they are assembled already, so that taking one takes no time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -122,6 +125,7 @@ class Toolchain:
         self._verify = Verify(ceilings=ceilings, feedforward=controller.feedforward)
         self._controller = controller
         self._now = now
+        self._lock = threading.Lock()
         self._known: OrderedDict[tuple[bytes, str], _Known] = OrderedDict()
 
     def validate(self, spec: bytes, snapshot: Snapshot) -> Validated:
@@ -132,11 +136,10 @@ class Toolchain:
         Raises:
             InvalidInputError: with every problem of the job.
         """
-        known = self._known.get((spec, snapshot.digest)) if len(spec) <= _MOST_REMEMBERED_BYTES else None
-        self._meters.count("compiled", "yes" if known is not None else "no")
+        known = self.recall(spec, snapshot)
         if known is not None:
-            self._known.move_to_end((spec, snapshot.digest))
-            return self._again(known, snapshot)
+            return known
+        self._meters.count("compiled", "no")
         decoded = decode_spec(parse(jobs_pb2.JobSpec, spec))
         job = self._checked(decoded, snapshot)
         decoded = replace(decoded, sweep=job.sweep)
@@ -144,11 +147,8 @@ class Toolchain:
         pack = self._pack(job, decoded)
         found = self._surveyed(self._verified(job), pack, decoded)
         is_small = found.is_only_group and len(spec) <= MOST_KEPT_BYTES
-        if is_small and found.first.shots == decoded.shots and len(spec) <= _MOST_REMEMBERED_BYTES:
-            part = Part(chunk=found.first, assemble=cache(partial(self._controller.assemble, found.first)))
-            known = _Known(spec=decoded, part=part, instrument_seconds=found.instrument_seconds, log=job.log)
-            self._remember((spec, snapshot.digest), known)
-            return self._again(known, snapshot)
+        if is_small and found.first.shots == decoded.shots and len(spec) <= MOST_REMEMBERED_BYTES:
+            return self._again(self._remembered(spec, decoded, job, found, snapshot), snapshot)
         chunks = pack.cut(found.first, shots=decoded.shots)
         return Validated(
             instrument_seconds=found.instrument_seconds,
@@ -163,14 +163,30 @@ class Toolchain:
             instrument_seconds=known.instrument_seconds,
             events=(reached(Stage.CHECKED, now), reached(Stage.SCHEDULED, now)),
             log=known.log,
-            compiled=Compiled(spec=known.spec, snapshot=snapshot, parts=iter((known.part,))),
+            compiled=Compiled(spec=known.spec, snapshot=snapshot, parts=iter((known.part,)), is_made=True),
         )
 
-    def _remember(self, key: tuple[bytes, str], known: _Known) -> None:
-        """Forget the one that was looked at longest ago, if there are too many. Only one thread looks at jobs."""
-        self._known[key] = known
-        if len(self._known) > _REMEMBERED:
-            self._known.popitem(last=False)
+    def _remembered(self, spec: bytes, decoded: JobSpec, job: CheckedJob, found: Survey, snapshot: Snapshot) -> _Known:
+        """Assemble a job's only chunk and know it from now on; the one that was asked for longest ago is forgotten."""
+        assembly = self._controller.assemble(found.first)
+        part = Part(chunk=found.first, assemble=lambda: assembly)
+        known = _Known(spec=decoded, part=part, instrument_seconds=found.instrument_seconds, log=job.log)
+        with self._lock:
+            self._known[spec, snapshot.digest] = known
+            if len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)
+        return known
+
+    def recall(self, spec: bytes, snapshot: Snapshot) -> Validated | None:
+        """Say at once what `validate` would, if a job of the same bytes came before; None if it did not."""
+        key = (spec, snapshot.digest)
+        with self._lock:
+            known = self._known.get(key)
+            if known is None:
+                return None
+            self._known.move_to_end(key)
+        self._meters.count("compiled", "yes")
+        return self._again(known, snapshot)
 
     def compile(self, spec: bytes, snapshot: Snapshot) -> Compiled:
         """Prepare a validated job for its start; its programs are made as its chunks are taken.

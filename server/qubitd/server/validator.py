@@ -54,18 +54,21 @@ class Validator:
     async def _look_at(self, entry: Entry, snapshot: Snapshot) -> None:
         began = reached(Stage.DECODING, self._book.now())
         failpoint("job.validating")
-        validated = await settled(self._workshop.validate(entry.job_id, snapshot))
-        error = validated.exception()
-        if entry.status is not JobStatus.VALIDATING:
-            return
-        if error is not None:
-            failure = failure_of(error)
-            move = Move(trigger=Trigger.FAIL, message=failure.message, problems=failure.problems, events=(began,))
-            self._book.move(entry, move)
-            return
+        validated = self._workshop.recall(entry.job_id, snapshot)
+        if validated is None:
+            looked = await settled(self._workshop.validate(entry.job_id, snapshot))
+            error = looked.exception()
+            if entry.status is not JobStatus.VALIDATING:
+                return
+            if error is not None:
+                failure = failure_of(error)
+                move = Move(trigger=Trigger.FAIL, message=failure.message, problems=failure.problems, events=(began,))
+                self._book.move(entry, move)
+                return
+            validated = looked.result()
         entry.validated = snapshot.revision
-        entry.instrument_estimate = validated.result().instrument_seconds
-        self._book.move(entry, Move(trigger=Trigger.QUEUE, events=self._story(began, validated.result())))
+        entry.instrument_estimate = validated.instrument_seconds
+        self._book.move(entry, Move(trigger=Trigger.QUEUE, events=self._story(began, validated)))
         failpoint("job.queued")
         self._on_queued(entry)
 

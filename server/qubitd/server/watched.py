@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 
 from qubitd.server.announcer import Announcer
 from qubitd.server.event_pages import EventPages
 from qubitd.v1 import jobs_pb2
-from qubitd.wire.jobs import JobEvent, QueuePlace, encode_event
+from qubitd.wire.jobs import JobEvent, QueuePlace, encode_events
 
 PLACE_PERIOD = 1.0
 """Seconds between two looks at a queued job's place, which changes without its own doing."""
@@ -57,8 +57,9 @@ class Watch:
             while jobs:
                 listener.clear()
                 for one in jobs:
-                    for message in self._news(one, is_time=is_time):
-                        yield message
+                    message = self._news(one, is_time=is_time)
+                    if message:
+                        yield one.stamp + message
                 jobs = [one for one in jobs if not one.is_over]
                 is_time = False
                 if jobs and not any(self._is_unread(one) for one in jobs):
@@ -69,21 +70,21 @@ class Watch:
     def _is_unread(self, one: Watched) -> bool:
         return self.announcer.mark(one.job_id) != one.read_at
 
-    def _news(self, one: Watched, *, is_time: bool) -> Iterator[bytes]:
+    def _news(self, one: Watched, *, is_time: bool) -> bytes:
         """Read what was announced of a job; its place in the queue then, too, or if it is time to look."""
         mark = self.announcer.mark(one.job_id)
         is_new = mark != one.read_at
         if is_new:
             page = self.pages.after(one.job_id, one.number, one.cursor)
             one.cursor, one.is_over = page.last, page.is_end
-            if page.messages or page.is_end:
-                return (one.stamp + message for message in page.messages)
+            if page.message or page.is_end:
+                return page.message
             one.read_at = mark
-        return self._place(one) if is_new or is_time else iter(())
+        return self._place(one) if is_new or is_time else b""
 
-    def _place(self, one: Watched) -> Iterator[bytes]:
+    def _place(self, one: Watched) -> bytes:
         place, before = self.place_of(one.job_id), one.place
         one.place = place
-        if place is not None and place != before:
-            event = JobEvent(sequence=one.cursor, time_ns=self.now(), what=place)
-            yield one.stamp + encode_event(event).SerializeToString()
+        if place is None or place == before:
+            return b""
+        return encode_events([JobEvent(sequence=one.cursor, time_ns=self.now(), what=place)]).SerializeToString()

@@ -18,7 +18,7 @@ from qubitd.core.plan import JobPlan
 from qubitd.core.snapshot import Snapshot
 from qubitd.server.compile_process import CompileProcess
 from qubitd.server.store.store import Store
-from qubitd.server.toolchain import Compiled, Toolchain, Validated
+from qubitd.server.toolchain import MOST_REMEMBERED_BYTES, Compiled, Toolchain, Validated
 
 _Result = TypeVar("_Result")
 BIG_PROGRAMS = 2_000
@@ -29,6 +29,8 @@ BIG_OPERATIONS = 100_000
 """Operations of such a job."""
 _KEPT = 4
 """Compiled jobs that are kept for their start; any other is compiled again then."""
+_BROUGHT = 256
+"""Small jobs whose bytes are kept from their acceptance until they are looked at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +53,20 @@ class Workshop:
         self._waiting_jobs = ThreadPoolExecutor(max_workers=1, thread_name_prefix="validate")
         self._running_job = ThreadPoolExecutor(max_workers=1, thread_name_prefix="prepare")
         self._kept: OrderedDict[tuple[str, int], Compiled] = OrderedDict()
+        self._brought: OrderedDict[str, bytes] = OrderedDict()
+
+    def bring(self, job_id: str, spec: bytes) -> None:
+        """Hand over a job that was just taken; a small one need not be read from the store to be looked at."""
+        if len(spec) <= MOST_REMEMBERED_BYTES:
+            self._brought[job_id] = spec
+        if len(self._brought) > _BROUGHT:
+            self._brought.popitem(last=False)
+
+    def recall(self, job_id: str, snapshot: Snapshot) -> Validated | None:
+        """Say at once what is known of a job that was just taken, if the same came before; it is kept for its start."""
+        spec = self._brought.get(job_id)
+        validated = None if spec is None else self.toolchain.recall(spec, snapshot)
+        return None if validated is None else self._keep(job_id, snapshot, validated)
 
     async def validate(self, job_id: str, snapshot: Snapshot) -> Validated:
         """Look at a job that waits; a small one is kept for its start.
@@ -60,11 +76,11 @@ class Workshop:
         """
         spec, programs = self._spec(job_id), self._store.jobs.num_programs(job_id)
         validated = await self.for_waiting(lambda: self._validate(spec(), programs, snapshot))
-        if validated.compiled is not None:
-            self._kept[job_id, snapshot.revision] = validated.compiled
-        while len(self._kept) > _KEPT:
-            self._kept.popitem(last=False)
-        return validated
+        return self._keep(job_id, snapshot, validated)
+
+    def kept(self, job_id: str, snapshot: Snapshot) -> Compiled | None:
+        """Give a job that was looked at lately for its start, and keep it no longer."""
+        return self._kept.pop((job_id, snapshot.revision), None)
 
     async def explain(self, spec: JobSpec, snapshot: Snapshot, *, queue_length: int) -> JobPlan:
         """Say what a job would take.
@@ -82,7 +98,7 @@ class Workshop:
         Raises:
             QubitdError: as for `validate`.
         """
-        kept = self._kept.pop((job_id, snapshot.revision), None)
+        kept = self.kept(job_id, snapshot)
         if kept is not None:
             return kept
         spec, programs = self._spec(job_id), self._store.jobs.num_programs(job_id)
@@ -92,8 +108,10 @@ class Workshop:
         """Do something for a job that does not run."""
         return await asyncio.get_running_loop().run_in_executor(self._waiting_jobs, work)
 
-    async def for_running(self, work: Callable[[], _Result]) -> _Result:
-        """Do something for the job that runs."""
+    async def for_running(self, work: Callable[[], _Result], *, is_light: bool = False) -> _Result:
+        """Do something for the job that runs; at once if it takes less than a thread's waking."""
+        if is_light:
+            return work()
         return await asyncio.get_running_loop().run_in_executor(self._running_job, work)
 
     def close(self) -> None:
@@ -109,7 +127,18 @@ class Workshop:
     def _compile(self, spec: bytes, programs: int, snapshot: Snapshot) -> Compiled:
         return (self._helpers.running if _is_big(spec, programs) else self.toolchain).compile(spec, snapshot)
 
+    def _keep(self, job_id: str, snapshot: Snapshot, validated: Validated) -> Validated:
+        self._brought.pop(job_id, None)
+        if validated.compiled is not None:
+            self._kept[job_id, snapshot.revision] = validated.compiled
+        while len(self._kept) > _KEPT:
+            self._kept.popitem(last=False)
+        return validated
+
     def _spec(self, job_id: str) -> Callable[[], bytes]:
+        brought = self._brought.pop(job_id, None)
+        if brought is not None:
+            return lambda: brought
         digest = self._store.jobs.spec_digest(job_id)
         return lambda: self._store.blob(digest)
 

@@ -39,7 +39,7 @@ from qubitd.drivers.rack_file import load_rack
 from qubitd.server.daemon import DaemonSettings, RunningRack, run_daemon
 from qubitd.server.quotas import Quotas
 from qubitd.v1 import backends_pb2_grpc, calibrations_pb2_grpc, jobs_pb2, jobs_pb2_grpc
-from qubitd.wire.jobs import Job, JobEvent, QueuePlace, StatusChange, decode_event, decode_job
+from qubitd.wire.jobs import Job, JobEvent, QueuePlace, StatusChange, decode_events, decode_job
 from qubitd.wire.results import decode_results
 from qubitd.wire.specs import Submission, encode_submission
 from qubitd.wire.terms import JobTerms
@@ -185,7 +185,7 @@ class Served:
     async def events(self, job_id: str, *, after: int = 0) -> list[JobEvent]:
         """Give what is kept of a job to its end; its place in the queue is told in between, and never kept."""
         watch = self.jobs.Watch(jobs_pb2.JobsWatchRequest(job_id=job_id, after_sequence=after))
-        events = [decode_event(message) async for message in watch]
+        events = [event async for message in watch for event in decode_events(message)]
         return [event for event in events if not isinstance(event.what, QueuePlace)]
 
     async def statuses(self, job_id: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
+import threading
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, closing
 from pathlib import Path
@@ -18,6 +19,7 @@ import pytest
 from qubitd.core.sweep import Sweep, SweepAxis
 from qubitd.server import engine
 from qubitd.server.errors import BookDisagreesError, StoreBrokenError
+from qubitd.server.store.job_writes import JobWrites
 from qubitd.server.store.sqlite_store import BLOBS, DATABASE
 from qubitd.v1 import jobs_pb2
 
@@ -58,6 +60,36 @@ async def test_a_store_that_says_otherwise_ends_the_daemon(
 
     with pytest.raises(BookDisagreesError, match="version"):
         await change_the_store_behind_the_daemon()
+
+
+async def test_nothing_is_played_before_the_attempt_is_durable(
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    durable: list[int] = []
+    rack = open_rack_of()
+    loaded = threading.Event()
+    start, load, record = type(rack).start, type(rack).load, JobWrites.start
+
+    def load_and_tell(self: Any, assembly: Any) -> Any:
+        report = load(self, assembly)
+        loaded.set()
+        return report
+
+    def look_and_start(self: Any) -> None:
+        with closing(sqlite3.connect(tmp_path / "data" / DATABASE)) as other:
+            durable.extend(other.execute("SELECT count(*) FROM attempt").fetchone())
+        start(self)
+
+    def record_late(self: JobWrites, *args: Any, **named: Any) -> None:
+        loaded.wait()
+        record(self, *args, **named)
+
+    monkeypatch.setattr(type(rack), "load", load_and_tell)
+    monkeypatch.setattr(type(rack), "start", look_and_start)
+    monkeypatch.setattr(JobWrites, "start", record_late)
+    async with serve(rack=rack) as daemon:
+        assert (await daemon.statuses(await daemon.submit(request_of())))[-1] == "DONE"
+    assert durable == [1]
 
 
 async def test_a_chunk_that_does_not_end_is_left_and_told_after_the_restart(

@@ -242,7 +242,7 @@ async def test_a_job_runs_under_the_revision_in_force_when_it_starts(
         second = await daemon.submit(request_of())
         watch = daemon.jobs.Watch(jobs_pb2.JobsWatchRequest(job_id=second))
         async for message in watch:
-            if message.status.status == jobs_pb2.STATUS_QUEUED:
+            if any(event.status.status == jobs_pb2.STATUS_QUEUED for event in message.events):
                 break
         await daemon.calibrations.Commit(commit(measured(AMPLITUDE, 0.21)))
         shut_rack.gate.set()
@@ -260,7 +260,7 @@ async def test_a_job_that_a_new_revision_makes_impossible_ends_before_it_starts(
         await asyncio.to_thread(shut_rack.running.wait)
         doomed = await daemon.submit(request_of())
         async for message in daemon.jobs.Watch(jobs_pb2.JobsWatchRequest(job_id=doomed)):
-            if message.status.status == jobs_pb2.STATUS_QUEUED:
+            if any(event.status.status == jobs_pb2.STATUS_QUEUED for event in message.events):
                 break
         await daemon.calibrations.Commit(commit(measured("q0.readout.amplitude", 0.6)))
         shut_rack.gate.set()

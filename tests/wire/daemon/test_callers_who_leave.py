@@ -7,8 +7,10 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import grpc
+import pytest
 
 from qubitd.core.job import JobStatus
+from qubitd.server.store import job_reads
 from qubitd.v1 import calibrations_pb2, jobs_pb2
 
 Serve = Callable[..., AbstractAsyncContextManager[Any]]
@@ -74,8 +76,9 @@ async def test_a_commit_that_was_given_up_is_in_force_if_it_is_stored(serve: Ser
 
 
 async def test_a_watch_that_was_given_up_can_be_taken_up_again(
-    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(job_reads, "EVENTS_AT_ONCE", 4)
     async with serve(rack=open_rack_of()) as daemon:
         job_id = await daemon.submit(request_of())
         whole = await daemon.events(job_id)
@@ -84,9 +87,9 @@ async def test_a_watch_that_was_given_up_can_be_taken_up_again(
             cursor = seen[-1] if seen else 0
             watch = daemon.jobs.Watch(jobs_pb2.JobsWatchRequest(job_id=job_id, after_sequence=cursor))
             async for message in watch:
-                seen.append(message.sequence)
-                if len(seen) % 5 == 0:
-                    watch.cancel()
-                    break
+                seen += [event.sequence for event in message.events]
+                watch.cancel()
+                break
         rest = await daemon.events(job_id, after=seen[-1])
+    assert len(seen) == 12
     assert [event.sequence for event in whole] == seen + [event.sequence for event in rest]

@@ -19,7 +19,7 @@ from qubitd.core.sweep import Sweep, SweepAxis
 from qubitd.drivers.errors import InstrumentFaultError
 from qubitd.v1 import jobs_pb2
 from qubitd.wire.errors import DETAILS_KEY, Refusal, decode_refusal
-from qubitd.wire.jobs import LogLine, Progress, StageTime, StatusChange, decode_event
+from qubitd.wire.jobs import LogLine, Progress, StageTime, StatusChange, decode_events
 from qubitd.wire.plans import decode_plan
 
 pytestmark = pytest.mark.both_stores
@@ -88,7 +88,8 @@ async def test_a_watch_of_some_jobs_tells_of_each_from_its_own_cursor_and_ends_w
         alone = [await daemon.events(job_id) for job_id in ids]
         after = {job_id: events[n].sequence for n, (job_id, events) in enumerate(zip(ids, alone, strict=True))}
         cursors = [jobs_pb2.JobCursor(job_id=job_id, after_sequence=last) for job_id, last in after.items()]
-        told = [decode_event(m) async for m in daemon.jobs.Watch(jobs_pb2.JobsWatchRequest(jobs=cursors))]
+        watch = daemon.jobs.Watch(jobs_pb2.JobsWatchRequest(jobs=cursors))
+        told = [event async for message in watch for event in decode_events(message)]
     for n, (job_id, events) in enumerate(zip(ids, alone, strict=True)):
         mine = [replace(event, job_id="") for event in told if event.job_id == job_id]
         assert mine == events[n + 1 :]
@@ -103,8 +104,8 @@ async def test_a_watch_of_some_jobs_tells_the_place_of_a_queued_one_once_a_secon
         watch = daemon.jobs.Watch(jobs_pb2.JobsWatchRequest(jobs=cursors))
         places: list[int] = []
         async for message in watch:
-            if message.HasField("queue") and message.job_id == ids[2]:
-                places.append(message.time_ns)
+            if message.job_id == ids[2]:
+                places += [event.time_ns for event in message.events if event.HasField("queue")]
             if len(places) == 3:
                 break
         watch.cancel()

@@ -79,7 +79,8 @@ async def test_a_client_of_a_release_submits_watches_and_reads(
         (described,) = await old.answers("qubitd.v1.Jobs/Get", named)
         results = await old.answers("qubitd.v1.Jobs/Results", named)
         current = await daemon.results(accepted.job_id)
-    assert [event.status.status for event in events if event.HasField("status")][-1] == DONE
+    told = [event for message in events for event in message.events]
+    assert [event.status.status for event in told if event.HasField("status")][-1] == DONE
     assert (described.job.job_id, described.job.status, described.job.shots) == (accepted.job_id, DONE, 100)
     old_bits = b"".join(result.bits for message in results for result in message.results)
     assert old_bits == b"".join(result.bits.tobytes() for result in current)

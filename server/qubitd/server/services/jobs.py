@@ -32,7 +32,7 @@ from qubitd.server.store.store import Store
 from qubitd.server.uploads import Uploads
 from qubitd.server.watched import Watch, Watched
 from qubitd.v1 import jobs_pb2
-from qubitd.wire.jobs import STATUS_NUMBER, Bookmark, JobEvent, encode_event, encode_job
+from qubitd.wire.jobs import STATUS_NUMBER, Bookmark, JobEvent, encode_events, encode_job
 from qubitd.wire.parsing import check_count, parse
 from qubitd.wire.plans import encode_plan
 from qubitd.wire.specs import decode_spec
@@ -221,15 +221,15 @@ class JobsService:
                 events = self._store.jobs.events_of_many(
                     owner=owner, session_id=session_id, backend=request.backend, after=cursor
                 )
-                for event in events:
-                    yield encode_event(event).SerializeToString()
+                if events:
+                    yield encode_events(events).SerializeToString()
                 cursor = events[-1].sequence if events else max(cursor, newest)
                 if events:
                     continue
                 if not (is_marked and listener.was_woken):
                     is_marked = True
                     mark = JobEvent(sequence=cursor, time_ns=self._book.now(), what=Bookmark())
-                    yield encode_event(mark).SerializeToString()
+                    yield encode_events([mark]).SerializeToString()
                 await listener.wait(_BOOKMARK_PERIOD)
 
     def _some(self, request: jobs_pb2.JobsWatchRequest) -> AsyncGenerator[bytes]:

@@ -105,11 +105,18 @@ class PostgresStore:
     def check_room(self, needed: int) -> None:
         """The server's disk is its own keeper's: a full one refuses the commit, and the daemon stops."""
 
-    def write(self, command: Callable[[Writes], Result]) -> Future[Result]:
-        """Run a command in the writer's thread; its future gives the result once that is durable."""
-        future = self._writer.submit(command)
+    def write(self, command: Callable[[Writes], Result], *, hurried: bool = True) -> Future[Result]:
+        """Run a command in the writer's thread; its future gives the result once that is durable.
+
+        One that is not hurried waits for the next that is, or for `hurry`.
+        """
+        future = self._writer.submit(command, hurried=hurried)
         future.add_done_callback(lambda _: self.sharing.on_written())
         return future
+
+    def hurry(self) -> None:
+        """Let what was not hurried wait no longer."""
+        self._writer.hurry()
 
     def close(self) -> None:
         """Finish what waits and hang up."""

@@ -120,9 +120,16 @@ class SqliteStore:
         if free < needed + LEAST_FREE_BYTES:
             raise DiskFullError(path=self.path.parent, needed=needed, free=free)
 
-    def write(self, command: Callable[[Writes], Result]) -> Future[Result]:
-        """Run a command in the writer's thread; its future gives the result once that is durable."""
-        return self._writer.submit(command)
+    def write(self, command: Callable[[Writes], Result], *, hurried: bool = True) -> Future[Result]:
+        """Run a command in the writer's thread; its future gives the result once that is durable.
+
+        One that is not hurried waits for the next that is, or for `hurry`.
+        """
+        return self._writer.submit(command, hurried=hurried)
+
+    def hurry(self) -> None:
+        """Let what was not hurried wait no longer."""
+        self._writer.hurry()
 
     def close(self) -> None:
         """Finish what waits and close."""

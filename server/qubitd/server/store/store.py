@@ -88,8 +88,15 @@ class Store(Protocol):
         """Make sure that so many bytes more fit."""
         ...
 
-    def write(self, command: Callable[[Writes], Result]) -> Future[Result]:
-        """Run a command in the writer's thread; its future gives the result once that is durable."""
+    def write(self, command: Callable[[Writes], Result], *, hurried: bool = True) -> Future[Result]:
+        """Run a command in the writer's thread; its future gives the result once that is durable.
+
+        One that is not hurried waits for the next that is, or for `hurry`.
+        """
+        ...
+
+    def hurry(self) -> None:
+        """Let what was not hurried wait no longer."""
         ...
 
     def close(self) -> None:

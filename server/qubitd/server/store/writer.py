@@ -1,5 +1,5 @@
 """The one thread that writes. What waits when it comes round shares one commit; a future gives its result only after
-that.
+that. What nobody waits for may wait for company.
 
 A command that is refused undoes itself alone. A disk that fails ends all writing: a failed fsync cannot be repeated,
 since the pages it lost are already marked clean.
@@ -24,7 +24,7 @@ from qubitd.server.store.database import Database, Engine
 
 _log = logging.getLogger(__name__)
 _LARGEST_COMMIT = 256
-"""Commands in one commit; bounds how long the first of them waits."""
+"""Commands in one commit, save for those that came together; bounds how long the first of them waits."""
 
 State = TypeVar("State")
 Result = TypeVar("Result")
@@ -62,26 +62,46 @@ class Writer(Generic[State]):
         self._prepare = prepare
         self._on_broken = on_broken
         self._meters = meters
-        self._commands: queue.SimpleQueue[_Command[State] | None] = queue.SimpleQueue()
+        self._commands: queue.SimpleQueue[list[_Command[State]] | None] = queue.SimpleQueue()
+        self._unhurried: list[_Command[State]] = []
+        self._lock = threading.Lock()
+        """Held to hand over commands, in their order, or to refuse all that come."""
         self._broken: StoreBrokenError | None = None
         self._opened: Future[None] = Future()
         self._thread = threading.Thread(target=self._main, name="store-writer")
         self._thread.start()
         self._opened.result()
 
-    def submit(self, run: Callable[[State], Result]) -> Future[Result]:
-        """Run a command; the future gives its result once it is durable, or what it raised."""
+    def submit(self, run: Callable[[State], Result], *, hurried: bool = True) -> Future[Result]:
+        """Run a command; the future gives its result once it is durable, or what it raised.
+
+        One that is not hurried goes with the next that is, in order, or when `hurry` is called.
+        """
         future: Future[Result] = Future()
-        if self._broken is not None:
-            future.set_exception(self._broken)
-        else:
-            self._commands.put(_Command(run=run, future=future))
+        with self._lock:
+            if self._broken is not None:
+                future.set_exception(self._broken)
+                return future
+            self._unhurried.append(_Command(run=run, future=future))
+            if hurried:
+                self._hand_over()
         return future
+
+    def hurry(self) -> None:
+        """Let what was not hurried wait no longer."""
+        with self._lock:
+            if self._unhurried:
+                self._hand_over()
 
     def close(self) -> None:
         """Finish what waits, then close the store. Safe to call twice."""
+        self.hurry()
         self._commands.put(None)
         self._thread.join()
+
+    def _hand_over(self) -> None:
+        commands, self._unhurried = self._unhurried, []
+        self._commands.put(commands)
 
     def _main(self) -> None:
         try:
@@ -107,8 +127,8 @@ class Writer(Generic[State]):
         return connection, state
 
     def _serve(self, connection: Database, state: State) -> None:
-        while (command := self._commands.get()) is not None:
-            batch, is_last = self._gather(command)
+        while (commands := self._commands.get()) is not None:
+            batch, is_last = self._gather(commands)
             began = time.monotonic()
             try:
                 written = _commit(self._engine, connection, state, batch)
@@ -124,16 +144,16 @@ class Writer(Generic[State]):
             if is_last:
                 return
 
-    def _gather(self, first: _Command[State]) -> tuple[list[_Command[State]], bool]:
-        batch = [first]
+    def _gather(self, first: list[_Command[State]]) -> tuple[list[_Command[State]], bool]:
+        batch = first
         while len(batch) < _LARGEST_COMMIT:
             try:
-                command = self._commands.get_nowait()
+                commands = self._commands.get_nowait()
             except queue.Empty:
                 break
-            if command is None:
+            if commands is None:
                 return batch, True
-            batch.append(command)
+            batch += commands
         return batch, False
 
     def _refusal(self, error: Exception) -> QubitdError:
@@ -145,7 +165,8 @@ class Writer(Generic[State]):
 
     def _break(self, batch: list[_Command[State]], error: BaseException) -> None:
         cause = str(error) or repr(error)
-        self._broken = error if isinstance(error, StoreBrokenError) else self._engine.broken(cause)
+        with self._lock:
+            self._broken = error if isinstance(error, StoreBrokenError) else self._engine.broken(cause)
         _log.critical("the store cannot be written", extra={"path": str(self._broken.path), "cause": cause})
         self._on_broken(self._broken)
         for command in batch:
@@ -153,14 +174,16 @@ class Writer(Generic[State]):
                 command.future.set_exception(self._broken)
 
     def _refuse_rest(self) -> None:
-        self._broken = self._broken or self._engine.broken("the store is closed")
+        with self._lock:
+            self._broken = self._broken or self._engine.broken("the store is closed")
+            left = self._unhurried
         while True:
+            for command in left:
+                command.future.set_exception(self._broken)
             try:
-                command = self._commands.get_nowait()
+                left = self._commands.get_nowait() or []
             except queue.Empty:
                 return
-            if command is not None:
-                command.future.set_exception(self._broken)
 
 
 def _commit(engine: Engine, connection: Database, state: State, batch: list[_Command[State]]) -> list[_Written]:
