@@ -15,7 +15,7 @@ from qubitd.drivers.errors import DriverError, RunBrokenOffError
 from qubitd.server.book import Entry, JobBook, Move
 from qubitd.server.calibrations import Calibrations
 from qubitd.server.dispatch import Dispatch
-from qubitd.server.errors import LabClosedError, RevisionGoneError
+from qubitd.server.errors import LabClosedError, RevisionGoneError, StoreBrokenError
 from qubitd.server.events import Stage, reached
 from qubitd.server.failpoints import failpoint
 from qubitd.server.failure import failure_of
@@ -167,6 +167,9 @@ class Runner:
             self._fail(entry, LabClosedError(state=self._lab.state, reason=self._lab.reason))
 
     def _fail(self, entry: Entry, error: BaseException) -> None:
+        if isinstance(error, StoreBrokenError):
+            # Not the job's fault: the daemon ends, and the next one finds the job where it was.
+            return
         failure = failure_of(error)
         if isinstance(error, DriverError):
             self._meters.count("faults", type(error).__name__)

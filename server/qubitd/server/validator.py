@@ -9,6 +9,7 @@ from qubitd.core.job import JobStatus
 from qubitd.core.snapshot import Snapshot
 from qubitd.server.book import Entry, JobBook, Move
 from qubitd.server.calibrations import Calibrations
+from qubitd.server.errors import StoreBrokenError
 from qubitd.server.events import Dated, Stage, reached
 from qubitd.server.failpoints import failpoint
 from qubitd.server.failure import failure_of
@@ -58,7 +59,8 @@ class Validator:
         if validated is None:
             looked = await settled(self._workshop.validate(entry.job_id, snapshot))
             error = looked.exception()
-            if entry.status is not JobStatus.VALIDATING:
+            if entry.status is not JobStatus.VALIDATING or isinstance(error, StoreBrokenError):
+                # A store that is lost is not the job's fault: the daemon ends, and the next one looks again.
                 return
             if error is not None:
                 failure = failure_of(error)
