@@ -81,6 +81,10 @@ def never() -> bool:
     return False
 
 
+def nothing() -> None:
+    """Do nothing while a run goes on."""
+
+
 class Controller(Protocol):
     """Plays programs on lines and reads IQ points."""
 
@@ -139,16 +143,31 @@ class Controller(Protocol):
         """
         ...
 
+    def load_ahead(self, assembly: Assembly) -> LoadReport | None:
+        """While a run goes on, bring one more piece of what comes next to an instrument that takes no part in it.
+
+        Returns:
+            What was sent; None if nothing more can be sent ahead. `load` brings the rest, and relies on no piece that
+            it does not find in its place.
+
+        Raises:
+            InstrumentFaultError: the instrument refused something.
+        """
+        ...
+
     def start(self) -> None:
         """Run what was loaded last."""
         ...
 
-    def wait(self, deadline: float, *, give_up: Callable[[], bool] = never) -> None:
+    def wait(
+        self, deadline: float, *, give_up: Callable[[], bool] = never, meanwhile: Callable[[], None] = nothing
+    ) -> None:
         """Return when the run has ended well.
 
         Args:
             deadline: seconds on the wall clock.
             give_up: asked now and then from the same thread; the wait ends when it says so.
+            meanwhile: called now and then from the same thread while the run goes on; it may `load_ahead`.
 
         Raises:
             RunBrokenOffError: it still runs and was given up; `stop` it.

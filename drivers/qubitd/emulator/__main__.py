@@ -20,6 +20,7 @@ from qubitd.emulator.chip.chip import Chip
 from qubitd.emulator.clock import RealClock, VirtualClock
 from qubitd.emulator.cluster.instrument import Cluster
 from qubitd.emulator.lifetime import AFTER_LAST, Lifetime
+from qubitd.emulator.loopback import Loopback
 from qubitd.emulator.rack import Addresses, Rack
 
 
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         cabling = load_cabling(options.cabling)
         cluster = Cluster(
             cabling.slots,
-            digitiser=Chip(cabling),
+            digitiser=Loopback() if options.loopback else Chip(cabling),
             clock=RealClock() if options.real_time else VirtualClock(),
             rng=np.random.default_rng(options.seed),
         )
@@ -75,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
         help="how long it waits for somebody after the last one left (%(default)s)",
     )
     parser.add_argument("--real-time", action="store_true", help="let runs last as long as they would")
+    parser.add_argument("--loopback", action="store_true", help="no chip: lead what is played back into the inputs")
     parser.add_argument("--log-level", default="WARNING", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
     return parser
 

@@ -52,7 +52,7 @@ class TimeSpent:
     """Wall time that a job spent on one activity while it held the rack."""
 
     activity: str
-    """`assemble`, `upload`, `run`, `fetch`, `discriminate`, `record`, or `idle`: what is lost between chunks."""
+    """`assemble`, `ahead`, `upload`, `run`, `fetch`, `discriminate`, `record`, or `idle`: lost between chunks."""
     seconds: float
     """Added up over chunks."""
 

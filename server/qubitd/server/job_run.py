@@ -1,5 +1,5 @@
-"""One job on the rack, chunk by chunk: while one runs, the next is assembled and the last is discriminated and
-recorded.
+"""One job on the rack, chunk by chunk: while one runs, the next is assembled and brought to what stands idle, and the
+last is discriminated and recorded.
 
 The result of a chunk is durable before the next but one starts. A job leaves the rack at a chunk boundary, or by a
 fault.
@@ -76,6 +76,7 @@ class JobRun:
         self._rack = rack
         self._must_leave = must_leave
         self._recording: asyncio.Future[None] | None = None
+        self._upcoming: Assembly | None = None
         self._spending = Spending()
         self._ended: float | None = None
         self._done = 0
@@ -104,7 +105,11 @@ class JobRun:
             while assembled is not None:
                 following = self._assemble(parts, kept)
                 run = await self._rack.run(
-                    assembled.assembly, seed=self._seed(assembled.n), spending=self._spending, permit=permit
+                    assembled.assembly,
+                    seed=self._seed(assembled.n),
+                    spending=self._spending,
+                    permit=permit,
+                    upcoming=lambda: self._upcoming,
                 )
                 self._note_idleness(run)
                 upcoming = await following
@@ -122,12 +127,15 @@ class JobRun:
             await asyncio.wait([self._recording])
 
     def _assemble(self, parts: Iterator[tuple[int, Part]], kept: list[ChunkRow]) -> asyncio.Future[Assembled | None]:
+        self._upcoming = None
+
         def work() -> Assembled | None:
             with self._spending.timed(Activity.ASSEMBLE):
                 n, part = next_to_run(parts, kept)
                 if part is None:
                     return None
                 assembly = part.assemble()
+            self._upcoming = assembly
             return Assembled(n=n, chunk=part.chunk, assembly=assembly, event=reached(Stage.ASSEMBLED, self._book.now()))
 
         return asyncio.ensure_future(self._workshop.for_running(work, is_light=self._compiled.is_made))

@@ -60,6 +60,24 @@ class Run:
     """When its end was seen."""
 
 
+class _Ahead:
+    """Brings what comes next ahead, piece by piece, until nothing more of it can be."""
+
+    def __init__(self, controller: Controller, spending: Spending, upcoming: Callable[[], Assembly | None]) -> None:
+        self._controller = controller
+        self._spending = spending
+        self._upcoming = upcoming
+        self._is_done = False
+
+    def bring(self) -> None:
+        """Bring one piece."""
+        assembly = None if self._is_done else self._upcoming()
+        if assembly is None:
+            return
+        with self._spending.timed(Activity.AHEAD):
+            self._is_done = self._controller.load_ahead(assembly) is None
+
+
 class RackThread:
     """One rack's controller and the one thread that may talk to it."""
 
@@ -104,7 +122,15 @@ class RackThread:
             raise
         self._set_operational(True)
 
-    async def run(self, assembly: Assembly, *, seed: int | None, spending: Spending, permit: Future[None]) -> Run:
+    async def run(
+        self,
+        assembly: Assembly,
+        *,
+        seed: int | None,
+        spending: Spending,
+        permit: Future[None],
+        upcoming: Callable[[], Assembly | None],
+    ) -> Run:
         """Play a chunk and read what came back.
 
         Args:
@@ -113,13 +139,14 @@ class RackThread:
             spending: is told how long each part took.
             permit: nothing is played before it is given, which may be while the chunk is loaded; what it raises is
                 raised.
+            upcoming: gives what comes next, once it is known; what can be brought ahead of it is. Another thread asks.
 
         Raises:
             DriverError: the instruments' words.
             RunBrokenOffError: `break_off` was called.
             SimulatorError: the seed could not be set.
         """
-        return await self._do(lambda: self._run(assembly, seed, spending, permit))
+        return await self._do(lambda: self._run(assembly, seed, spending, permit, upcoming))
 
     def break_off(self) -> None:
         """Have the run that goes on end at once with RunBrokenOffError; nothing happens if there is none."""
@@ -173,7 +200,14 @@ class RackThread:
             self.controller.close()
             self._open()
 
-    def _run(self, assembly: Assembly, seed: int | None, spending: Spending, permit: Future[None]) -> Run:
+    def _run(
+        self,
+        assembly: Assembly,
+        seed: int | None,
+        spending: Spending,
+        permit: Future[None],
+        upcoming: Callable[[], Assembly | None],
+    ) -> Run:
         events: list[Dated] = []
         self._broken_off.clear()
         failpoint("chunk.loading")
@@ -189,7 +223,11 @@ class RackThread:
         events.append(reached(Stage.RUN, self._now()))
         failpoint("chunk.running")
         with spending.timed(Activity.RUN):
-            self.controller.wait(self._deadline(assembly), give_up=self._broken_off.is_set)
+            self.controller.wait(
+                self._deadline(assembly),
+                give_up=self._broken_off.is_set,
+                meanwhile=_Ahead(self.controller, spending, upcoming).bring,
+            )
         ended = time.monotonic()
         with spending.timed(Activity.FETCH):
             readings = self.controller.fetch()

@@ -16,8 +16,10 @@ class Activity(enum.Enum):
 
     ASSEMBLE = "assemble"
     """Making the programs of a chunk and translating them; while the chunk before runs."""
+    AHEAD = "ahead"
+    """Bringing parts of a chunk to sequencers that stand idle; while the chunk before runs."""
     UPLOAD = "upload"
-    """Bringing a chunk into the instruments."""
+    """Bringing the rest of a chunk into the instruments."""
     RUN = "run"
     FETCH = "fetch"
     DISCRIMINATE = "discriminate"

@@ -33,7 +33,7 @@ from qubitd.core.plan import LoopPlan
 from qubitd.core.program import Chunk
 from qubitd.core.register_grid import EXACT, RegisterGrid
 from qubitd.core.sweep import Sweep
-from qubitd.drivers.controller import Assembly, LoadReport, Readings, never
+from qubitd.drivers.controller import Assembly, LoadReport, Readings, never, nothing
 from qubitd.drivers.errors import RunBrokenOffError
 from qubitd.drivers.rack_file import load_rack
 from qubitd.server.daemon import DaemonSettings, RunningRack, run_daemon
@@ -96,6 +96,8 @@ class PaperRack:
     running: threading.Event = field(default_factory=threading.Event)
     log: list[str] = field(default_factory=list)
     loaded: PaperAssembly | None = None
+    ahead: list[Chunk] = field(default_factory=list)
+    brought: threading.Event = field(default_factory=threading.Event)
 
     def connect(self) -> None:
         self.log.append("connect")
@@ -119,10 +121,23 @@ class PaperRack:
     def start(self) -> None:
         self.log.append("start")
 
-    def wait(self, deadline: float, *, give_up: Callable[[], bool] = never) -> None:
+    def load_ahead(self, assembly: Assembly) -> LoadReport | None:
+        """Takes it in two pieces."""
+        assert isinstance(assembly, PaperAssembly)
+        assert assembly is not self.loaded
+        self.ahead.append(assembly.chunk)
+        if len(self.ahead) <= 2:
+            return LoadReport(upload_bytes=0, reused_bytes=0)
+        self.brought.set()
+        return None
+
+    def wait(
+        self, deadline: float, *, give_up: Callable[[], bool] = never, meanwhile: Callable[[], None] = nothing
+    ) -> None:
         self.running.set()
         until = time.monotonic() + deadline
         while not self.gate.wait(0.01) and time.monotonic() < until:
+            meanwhile()
             if give_up():
                 self.running.clear()
                 raise RunBrokenOffError(resource="paper")

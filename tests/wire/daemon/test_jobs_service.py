@@ -346,6 +346,20 @@ async def test_a_waiting_job_is_cancelled_at_once(serve: Serve, shut_rack: Any, 
     assert shut_rack.log.count("start") == 1
 
 
+async def test_the_next_chunk_is_brought_ahead_piece_by_piece_while_one_runs(
+    serve: Serve, shut_rack: Any, request_of: MakeRequest
+) -> None:
+    async with serve(rack=shut_rack) as daemon:
+        job_id = await daemon.submit(request_of(shots=3000))
+        await asyncio.to_thread(shut_rack.brought.wait)
+        shut_rack.gate.set()
+        assert (await daemon.statuses(job_id))[-1] == "DONE"
+        spent = {one.activity for one in (await daemon.job(job_id)).spent}
+    assert "ahead" in spent
+    assert [chunk.first_shot for chunk in shut_rack.ahead[:3]] == [1000, 1000, 1000]
+    assert shut_rack.log.count("start") == 3
+
+
 async def test_a_running_job_is_cancelled_at_the_end_of_its_chunk(
     serve: Serve, shut_rack: Any, request_of: MakeRequest
 ) -> None:

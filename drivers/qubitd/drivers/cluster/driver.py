@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from qubitd.core.capacity import Capacity
@@ -37,7 +37,7 @@ from qubitd.drivers.cluster.settings import (
 )
 from qubitd.drivers.cluster.wiring import SequencerAddress, Wiring
 from qubitd.drivers.cluster.work import Workbench
-from qubitd.drivers.controller import Assembly, LoadReport, Readings, never
+from qubitd.drivers.controller import Assembly, LoadReport, Readings, never, nothing
 from qubitd.drivers.errors import (
     InstrumentChangedError,
     InstrumentFaultError,
@@ -54,6 +54,7 @@ log = logging.getLogger(__name__)
 FIRST_PAUSE = 2e-4
 """Seconds between the first two looks at a run; later ones are further apart."""
 LONGEST_PAUSE = 0.02
+"""But for the one that ends when the run should."""
 
 
 class _Stage(Enum):
@@ -92,6 +93,7 @@ class ClusterController:
         self._connected: _Connection | None = None
         self._loaded: ClusterAssembly | None = None
         self._stage = _Stage.EMPTY
+        self._started = 0.0
         self._is_in_doubt = False
 
     @property
@@ -155,12 +157,39 @@ class ClusterController:
         self._loaded, self._stage = None, _Stage.EMPTY
         refuse_above_ceilings((load.wired, load.exertion) for load in assembly.sequencers)
         with self._doubting() as connected:
+            assembly = replace(assembly, sequencers=tuple(map(connected.holdings.placed, assembly.sequencers)))
             connected.settings.write(self._plan(connected, assembly))
             sent = sum(map(connected.holdings.bring, assembly.sequencers))
             connected.conversation.refuse_errors("take a chunk", uploaded=assembly.sequencers)
         self._loaded, self._stage = assembly, _Stage.LOADED
         log.info("loaded", extra={"instrument": self._instrument.resource, "bytes": sent})
         return LoadReport(upload_bytes=sent, reused_bytes=assembly.upload_bytes - sent)
+
+    def load_ahead(self, assembly: Assembly) -> LoadReport | None:
+        """While a run goes on, bring one more idle sequencer what it will play in the next.
+
+        A line whose sequencer runs has its spare brought up instead, if it has one. Settings are left to `load`: a
+        member of the synchronisation that is not armed would keep the others waiting.
+
+        Raises:
+            NotReadyError: nothing was started.
+            InstrumentFaultError: it refused something.
+        """
+        running = self._chunk()
+        if not isinstance(assembly, ClusterAssembly) or self._stage is not _Stage.STARTED:
+            raise NotReadyError("nothing runs that something could be loaded behind; call start first")
+        playing = {load.wired.address: load.digest for load in running.sequencers}
+        with self._doubting() as connected:
+            holdings = connected.holdings
+            found = (holdings.ahead(load, playing) for load in assembly.sequencers)
+            load = next((load for load in found if load is not None), None)
+            if load is None or any(map(_is_active, connected.conversation.states([load.wired.address]).values())):
+                return None
+            has_run = holdings.has_run(load.wired.address)
+            sent = holdings.bring(load)
+            connected.conversation.refuse_errors("take a part of the next chunk", uploaded=[load])
+            holdings.note_ahead(load, has_run=has_run)
+        return LoadReport(upload_bytes=sent, reused_bytes=load.upload_bytes - sent)
 
     def start(self) -> None:
         """Run what was loaded last. Data of an earlier run are deleted first.
@@ -179,14 +208,17 @@ class ClusterController:
                 conversation.refuse_errors("arm")
                 conversation.link.write(*(sequencer(address, "START") for address in addresses))
                 conversation.refuse_errors("start")
-        self._stage = _Stage.STARTED
+        self._stage, self._started = _Stage.STARTED, time.monotonic()
 
-    def wait(self, deadline: float, *, give_up: Callable[[], bool] = never) -> None:
+    def wait(
+        self, deadline: float, *, give_up: Callable[[], bool] = never, meanwhile: Callable[[], None] = nothing
+    ) -> None:
         """Return when the run has ended well.
 
         Args:
             deadline: seconds on the wall clock.
             give_up: asked between two looks; the wait ends when it says so.
+            meanwhile: called between two looks.
 
         Raises:
             NotReadyError: nothing was started.
@@ -199,6 +231,7 @@ class ClusterController:
         if self._stage is _Stage.LOADED:
             raise NotReadyError("what was loaded has not been started; call start first")
         pending, pause, end = list(names), FIRST_PAUSE, time.monotonic() + deadline
+        due = self._started + self._chunk().duration
         with self._doubting() as connected:
             while pending:
                 states = connected.conversation.states(pending)
@@ -210,8 +243,8 @@ class ClusterController:
                     unfinished = [f"{names[address]} is {states[address].state}" for address in pending]
                     raise RunTimeoutError(resource=self._instrument.resource, deadline=deadline, unfinished=unfinished)
                 if pending:
-                    time.sleep(pause)
-                    pause = min(1.5 * pause, LONGEST_PAUSE)
+                    meanwhile()
+                    pause = _rest(pause, due - time.monotonic())
         self._stage = _Stage.ENDED
 
     def fetch(self) -> Readings:
@@ -354,7 +387,7 @@ class ClusterController:
         return [*front_end, *configurations, *(scope(load.trigger.slot) for load in loaded.scopes)]
 
     def _refuse_active(self, states: Mapping[SequencerAddress, SequencerState]) -> None:
-        active = [f"{address} is {state.state}" for address, state in states.items() if state.state in ACTIVE_STATES]
+        active = [f"{address} is {state.state}" for address, state in states.items() if _is_active(state)]
         if active:
             raise SequencerBusyError(resource=self._instrument.resource, sequencers=active)
 
@@ -369,6 +402,19 @@ class ClusterController:
             raise InstrumentChangedError(
                 resource=self._instrument.resource, what=f"{', '.join(reset)} was reset by somebody else during the run"
             )
+
+
+def _is_active(state: SequencerState) -> bool:
+    return state.state in ACTIVE_STATES
+
+
+def _rest(pause: float, left: float) -> float:
+    """Sleep between two looks at a run, but not past the moment at which it should end; gives the next pause."""
+    if 0 < left <= pause:
+        time.sleep(left)
+        return FIRST_PAUSE
+    time.sleep(pause)
+    return min(1.5 * pause, LONGEST_PAUSE)
 
 
 def _deletions(loaded: ClusterAssembly) -> list[str]:

@@ -1,13 +1,14 @@
 """What each sequencer still holds of what was uploaded, so that nothing is sent twice. The instrument decides.
 
 A sequencer that ran and has not been reset since is STOPPED; after `*RST` or a restart it is IDLE. Waveforms are read
-back and compared, since another client that uploads a sequence replaces them together with the program.
+back and compared, since another client that uploads a sequence replaces them together with the program. Hence what has
+not run yet counts only if it has waveforms.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from qubitd.drivers.cluster.assembly import SequencerLoad
 from qubitd.drivers.cluster.conversation import ClusterConversation
@@ -17,12 +18,14 @@ from qubitd.drivers.cluster.wiring import SequencerAddress
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holding:
-    """What a sequencer got last, and has run since."""
+    """What a sequencer got last."""
 
     program: str
     """Digest of program, waveforms and bins."""
     waveforms: tuple[str, ...]
     """Names of waveforms and weights, which are digests of their contents, by index."""
+    has_run: bool
+    """Whether the sequencer has run since it was seen IDLE."""
 
 
 class Holdings:
@@ -38,22 +41,56 @@ class Holdings:
 
     def was_reset(self, states: Mapping[SequencerAddress, SequencerState]) -> bool:
         """Tell whether a sequencer that ran has been reset since."""
-        return any(address in self._held and state.state == "IDLE" for address, state in states.items())
+        ran = {address for address, held in self._held.items() if held.has_run}
+        return any(address in ran and state.state == "IDLE" for address, state in states.items())
 
     def note_run(self, loads: tuple[SequencerLoad, ...]) -> None:
         """Note what has been uploaded and run: from now on a reset would show."""
         for load in loads:
-            self._held[load.wired.address] = _holding(load)
+            self._held[load.wired.address] = _holding(load, has_run=True)
+
+    def note_ahead(self, load: SequencerLoad, *, has_run: bool) -> None:
+        """Note what has been uploaded and not run yet.
+
+        Args:
+            load: what was uploaded.
+            has_run: whether the sequencer had run before.
+        """
+        self._held[load.wired.address] = _holding(load, has_run=has_run)
+
+    def has_run(self, address: SequencerAddress) -> bool:
+        """Tell whether a sequencer is known to have run."""
+        held = self._held.get(address)
+        return held is not None and held.has_run
+
+    def placed(self, load: SequencerLoad) -> SequencerLoad:
+        """Give a load on that one of its sequencers which lacks least of it."""
+        return _moved(load, max(load.wired.addresses, key=lambda address: self._share(load, address)))
+
+    def ahead(self, load: SequencerLoad, running: Mapping[SequencerAddress, str]) -> SequencerLoad | None:
+        """Give a load on a sequencer to which it can be brought ahead; None if there is none, or if one holds it.
+
+        Args:
+            load: what comes next.
+            running: digests of what is being played.
+        """
+        addresses = load.wired.addresses
+        idle = next((address for address in addresses if address not in running), None)
+        is_held = any(running.get(address) == load.digest or self._share(load, address)[0] for address in addresses)
+        return None if idle is None or is_held or not load.waveforms else _moved(load, idle)
+
+    def _share(self, load: SequencerLoad, address: SequencerAddress) -> tuple[bool, bool]:
+        held = self._held.get(address)
+        return held is not None and held.program == load.digest, held is not None and held.waveforms == _names(load)
 
     def bring(self, load: SequencerLoad) -> int:
         """Upload what a sequencer lacks; give how many bytes that were."""
         held = self._held.pop(load.wired.address, None)
-        wanted = _holding(load)
-        if held is None or held.waveforms != wanted.waveforms or not self._confirm(load):
+        if held is None or held.waveforms != _names(load) or not self._confirm(load):
             self._conversation.upload_waveforms(load)
             self._conversation.upload_program(load)
             return load.waveform_bytes + len(load.program)
-        if held.program != wanted.program:
+        if held.program != load.digest:
             self._conversation.upload_program(load)
             return len(load.program)
         return 0
@@ -62,5 +99,16 @@ class Holdings:
         return self._conversation.holds_waveforms(load)
 
 
-def _holding(load: SequencerLoad) -> Holding:
-    return Holding(program=load.digest, waveforms=tuple(waveform.name for waveform in (*load.waveforms, *load.weights)))
+def _holding(load: SequencerLoad, *, has_run: bool) -> Holding:
+    return Holding(program=load.digest, waveforms=_names(load), has_run=has_run)
+
+
+def _names(load: SequencerLoad) -> tuple[str, ...]:
+    return tuple(waveform.name for waveform in (*load.waveforms, *load.weights))
+
+
+def _moved(load: SequencerLoad, address: SequencerAddress) -> SequencerLoad:
+    wired = load.wired
+    if address == wired.address:
+        return load
+    return replace(load, wired=replace(wired, address=address, spare=wired.address))

@@ -51,7 +51,8 @@ def connection_settings(lines: Iterable[WiredLine]) -> Mapping[str, Setting]:
     """Give which channels each wired sequencer's paths are connected to."""
     settings: dict[str, Setting] = {}
     for wired in lines:
-        settings[sequencer(wired.address, "CHANnelmap")] = JsonValue([list(path) for path in wired.port.paths])
+        for address in wired.addresses:
+            settings[sequencer(address, "CHANnelmap")] = JsonValue([list(path) for path in wired.port.paths])
         if wired.module.inputs:
             settings[sequencer(wired.address, "ACQ:CHANnelmap")] = JsonValue([[0], [1]])
     return settings

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from qubitd.drivers.cluster.modules import KINDS, ModuleKind, OutputKind
-from qubitd.drivers.rack import Ceiling, ClusterInstrument, Rack
+from qubitd.drivers.cluster.modules import KINDS, SEQUENCERS, ModuleKind, OutputKind
+from qubitd.drivers.rack import Ceiling, ClusterInstrument, LineWiring, Rack
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -26,11 +26,18 @@ class WiredLine:
 
     line: str
     address: SequencerAddress
+    spare: SequencerAddress | None
+    """A sequencer of the same module that no line has, to take turns with; None if the line has only its own."""
     output: int
     module: ModuleKind
     lo: float
     """Hz; 0 on a baseband module."""
     ceiling: Ceiling
+
+    @property
+    def addresses(self) -> tuple[SequencerAddress, ...]:
+        """The sequencers that can play it."""
+        return (self.address,) if self.spare is None else (self.address, self.spare)
 
     @property
     def name(self) -> str:
@@ -58,18 +65,31 @@ Wiring = Mapping[str, WiredLine]
 
 
 def cluster_wiring(rack: Rack, instrument: ClusterInstrument) -> Wiring:
-    """Give the lines of a rack that one Cluster plays."""
+    """Give the lines of a rack that one Cluster plays. Those that only play have a spare as far as there are any."""
+    lines = {line: wiring for line, wiring in rack.lines.items() if wiring.instrument == instrument.name}
+    spares = _spares(lines.values())
     wired = {}
-    for line, wiring in rack.lines.items():
+    for line, wiring in lines.items():
         slot = instrument.slot(wiring.slot)
-        if wiring.instrument != instrument.name or slot is None:
+        if slot is None:
             continue
+        kind = KINDS[slot.kind]
         wired[line] = WiredLine(
             line=line,
             address=SequencerAddress(slot=wiring.slot, sequencer=wiring.sequencer),
+            spare=next(spares[wiring.slot], None) if not kind.inputs else None,
             output=wiring.output,
-            module=KINDS[slot.kind],
+            module=kind,
             lo=next((output.lo for output in slot.outputs if output.output == wiring.output), 0.0),
             ceiling=wiring.ceiling,
         )
     return wired
+
+
+def _spares(lines: Collection[LineWiring]) -> Mapping[int, Iterator[SequencerAddress]]:
+    """Give the sequencers that no line has, by slot."""
+    taken = {(wiring.slot, wiring.sequencer) for wiring in lines}
+    return {
+        slot: iter([SequencerAddress(slot=slot, sequencer=n) for n in range(SEQUENCERS) if (slot, n) not in taken])
+        for slot in {wiring.slot for wiring in lines}
+    }
