@@ -59,8 +59,10 @@ def unpack(version: int, folder: Path) -> AgedStore:
     """Make the store of a schema in a folder, as it was."""
     folder.mkdir(parents=True, exist_ok=True)
     with tarfile.open(ARCHIVES / f"schema-{version}.tar.gz") as archive:
-        blobs = [name for name in archive.getnames() if f"/{BLOBS}/" in name]
-        archive.extractall(folder, [archive.getmember(name) for name in blobs], filter="data")
+        for name in archive.getnames():
+            if f"/{BLOBS}/" in name and archive.getmember(name).isfile():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                (folder / name).write_bytes(_read(archive, name.removeprefix("./")))
         story = json.loads(_read(archive, STORY))
     with closing(sqlite3.connect(folder / DATABASE)) as connection:
         connection.executescript(tables_of(version))
