@@ -117,9 +117,10 @@ def test_parts_of_a_result_come_while_the_job_runs_and_add_up_to_it(
 ) -> None:
     idle = QuantumCircuit(1, 1, name="idle")
     idle.measure(0, 0)
-    job = backend.run([flip, idle], shots=100_000)
+    flips = [flip.copy(name=f"flip {n}") for n in range(10)]
+    job = backend.run([*flips, idle], shots=100_000)
     seen: list[JobStatus] = []
-    counts: dict[str, Counter[str]] = {"flip": Counter(), "idle": Counter()}
+    counts: dict[str, Counter[str]] = {circuit.name: Counter() for circuit in (*flips, idle)}
     for part in job.stream(timeout=60):
         seen.append(job.status())
         counts[part.name].update(part.counts)
