@@ -13,6 +13,8 @@ from qubitd.wire.errors import decode_problems, encode_problem, malformed
 from qubitd.wire.parsing import check_finite
 
 MAX_LISTED_PROBLEMS = 100
+MAX_WATCHED = 1000
+"""Jobs of one watch."""
 
 STATUS_NUMBER = {
     JobStatus.INITIALIZING: jobs_pb2.STATUS_INITIALIZING,

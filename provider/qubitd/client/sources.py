@@ -32,8 +32,7 @@ class JobEvents:
 
     def read(self, message: jobs_pb2.JobsWatchResponse) -> Sequence[JobEvent]:
         """Decode the events that are new, or are never kept."""
-        events = [event for event in decode_events(message) if event.sequence > self._last or not _is_kept(event)]
-        self._last = max((self._last, *(event.sequence for event in events)))
+        events, self._last = _unseen(message, self._last)
         return events
 
 
@@ -51,9 +50,9 @@ class EventsOfSome:
 
     def read(self, message: jobs_pb2.JobsWatchResponse) -> Sequence[JobEvent]:
         """Decode the events that are new, or are never kept."""
-        last = self._last.get(message.job_id, 0)
-        events = [event for event in decode_events(message) if event.sequence > last or not _is_kept(event)]
-        self._last[message.job_id] = max((last, *(event.sequence for event in events)))
+        events, last = _unseen(message, self._last.get(message.job_id, 0))
+        if message.job_id in self._last:
+            self._last[message.job_id] = last
         return events
 
 
@@ -116,6 +115,12 @@ class CalibrationRevisions:
             return ()
         self._last = revision.revision
         return (RevisionChange(revision=revision, changed=tuple(message.changed)),)
+
+
+def _unseen(message: jobs_pb2.JobsWatchResponse, last: int) -> tuple[list[JobEvent], int]:
+    """Decode the events that came after a cursor, or are never kept; and give where the cursor stands now."""
+    events = [event for event in decode_events(message) if event.sequence > last or not _is_kept(event)]
+    return events, max((last, *(event.sequence for event in events)))
 
 
 def _is_kept(event: JobEvent) -> bool:

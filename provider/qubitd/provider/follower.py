@@ -76,7 +76,7 @@ class Follower:
         """Take in an event."""
         with self._changed:
             self._story.apply(event)
-            self._is_fed = not self.is_over
+            self._is_fed = self._is_fed and not self.is_over
             self._changed.notify_all()
 
     def fail(self, failure: QubitdError) -> None:

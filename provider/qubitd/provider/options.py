@@ -15,12 +15,10 @@ from qiskit.providers import Options
 from qubitd.client import Limits, RevisionPolicy, Urgency
 from qubitd.core.errors import Problem
 from qubitd.core.job import MAX_RESET_ROUNDS, RESET_ROUNDS, Decoupling, InitialReset, MeasLevel, MeasReturn, Scheduling
+from qubitd.wire.terms import MAX_EQUIVALENTS, MAX_PRIORITY
 
 MAX_TAGS = 32
 MAX_TAG = 128
-MAX_PRIORITY = 100
-MAX_EQUIVALENTS = 8
-"""Backends that may run a job instead of its own."""
 MAX_ITERATIONS = 1000
 """Highest bound of a while loop."""
 

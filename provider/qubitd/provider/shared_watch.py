@@ -1,20 +1,22 @@
 """One stream for all jobs of a client that somebody follows, in one thread, however many they are.
 
+Beyond `MAX_WATCHED` they wait until one of those has ended.
 A job that joins has the stream opened again behind what each job has told so far, so nothing is missed or told twice.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from qubitd.client import ClientError, ClosedError, DaemonFaultError, JobEvent, NotFoundError, QubitdClient, Stream
 from qubitd.core.errors import QubitdError
+from qubitd.wire.jobs import MAX_WATCHED
 
-_MOST = 1000
-"""Jobs of one watch, which is the daemon's limit; more wait until one of them has ended."""
+log = logging.getLogger(__name__)
 
 
 class Reader(Protocol):
@@ -59,23 +61,39 @@ class SharedWatch:
     def join(self, reader: Reader) -> None:
         """Feed a reader until its job has ended or it leaves."""
         with self._lock:
-            self._readers = (*self._readers, reader)
+            self._readers = (*(one for one in self._readers if not one.is_over), reader)
             stream, was_running = self._stream, self._is_running
             self._is_running = True
-        if stream is not None:
+            has_place = len(self._readers) <= MAX_WATCHED
+        if stream is not None and has_place:
             stream.cancel()
         if not was_running:
             threading.Thread(target=self._run, name="qubitd-jobs", daemon=True).start()
 
     def leave(self, reader: Reader) -> None:
-        """Feed a reader no longer; the stream ends with the last one."""
+        """Feed a reader no longer; the stream ends with the last one, and one that waits takes the place of another."""
         with self._lock:
-            self._readers = tuple(one for one in self._readers if one is not reader)
-            stream = None if self._readers else self._stream
+            others = tuple(one for one in self._readers if one is not reader)
+            gives_place = len(others) < len(self._readers) and len(self._readers) > MAX_WATCHED
+            self._readers = others
+            stream = self._stream if gives_place or _are_over(others) else None
         if stream is not None:
             stream.cancel()
 
     def _run(self) -> None:
+        try:
+            self._follow()
+        except Exception as error:
+            log.exception("jobs are no longer followed")
+            with self._lock:
+                readers, stream = self._readers, self._stream
+                self._readers, self._stream, self._is_running = (), None, False
+            if stream is not None:
+                stream.cancel()
+            for one in readers:
+                one.fail(DaemonFaultError(f"the events of jobs cannot be followed: {error!r}; ask for the job again"))
+
+    def _follow(self) -> None:
         while readers := self._next():
             try:
                 self._feed(self._open(readers), readers)
@@ -90,7 +108,7 @@ class SharedWatch:
             self._stream = None
             self._readers = tuple(one for one in self._readers if not one.is_over)
             self._is_running = bool(self._readers)
-            return self._readers[:_MOST]
+            return self._readers[:MAX_WATCHED]
 
     def _open(self, readers: Sequence[Reader]) -> Stream[JobEvent]:
         """Open the stream behind what the jobs have told so far.
@@ -106,7 +124,7 @@ class SharedWatch:
             after[one.job_id] = min(one.cursor, after.get(one.job_id, one.cursor))
         with self._lock:
             self._stream = client.watch_some(after)
-            if self._readers[:_MOST] != readers:  # somebody joined or left just now
+            if self._readers[:MAX_WATCHED] != readers:  # somebody joined or left just now
                 self._stream.cancel()
             return self._stream
 
@@ -121,10 +139,12 @@ class SharedWatch:
             by_job.setdefault(one.job_id, []).append(one)
         for event in stream:
             for one in by_job.get(event.job_id, ()):
+                if one not in self._readers:
+                    continue
                 one.take(event)
-                if one.is_over and len(self._readers) > len(readers):
+                if one.is_over and (len(self._readers) > MAX_WATCHED or _are_over(self._readers)):
                     stream.cancel()
-        if not stream.is_cancelled and not all(one.is_over for one in readers):
+        if not stream.is_cancelled and not _are_over(readers):
             raise DaemonFaultError("the events of a job stopped before it ended; ask for the job again")
 
     def _drop_missing(self, readers: Sequence[Reader], failure: NotFoundError) -> None:
@@ -138,6 +158,10 @@ class SharedWatch:
         for one in readers:
             self.leave(one)
             one.fail(failure)
+
+
+def _are_over(readers: Iterable[Reader]) -> bool:
+    return all(one.is_over for one in readers)
 
 
 def _is_there(client: QubitdClient, job_id: str) -> bool:

@@ -32,7 +32,7 @@ from qubitd.server.store.store import Store
 from qubitd.server.uploads import Uploads
 from qubitd.server.watched import Watch, Watched
 from qubitd.v1 import jobs_pb2
-from qubitd.wire.jobs import STATUS_NUMBER, Bookmark, JobEvent, encode_events, encode_job
+from qubitd.wire.jobs import MAX_WATCHED, STATUS_NUMBER, Bookmark, JobEvent, encode_events, encode_job
 from qubitd.wire.parsing import check_count, parse
 from qubitd.wire.plans import encode_plan
 from qubitd.wire.specs import decode_spec
@@ -54,8 +54,6 @@ _MOST_RESULT_BYTES = 2**18
 """Of small pieces of a result that are sent in one message."""
 _MOST_WATCHERS = 64
 """Watches of one project, unless it is the machine's own."""
-_MOST_WATCHED = 1_000
-"""Jobs of one watch."""
 _MOST_BEHIND = 100_000
 """Events of everybody's jobs that a watch of a backend goes through to catch up."""
 _BOOKMARK_PERIOD = 10.0
@@ -234,7 +232,7 @@ class JobsService:
 
     def _some(self, request: jobs_pb2.JobsWatchRequest) -> AsyncGenerator[bytes]:
         owner = caller().project
-        check_count(len(request.jobs), where="jobs", most=_MOST_WATCHED)
+        check_count(len(request.jobs), where="jobs", most=MAX_WATCHED)
         after = {cursor.job_id: cursor.after_sequence for cursor in request.jobs}
         if request.job_id:
             after = {request.job_id: request.after_sequence}
