@@ -129,7 +129,7 @@ def test_everything_wrong_is_reported_at_once() -> None:
 
 
 def test_both_kinds_of_tags_travel() -> None:
-    assert checked(tags=["a"], job_tags=("b",), rep_delay=1e-4, seed_simulator=7).tags == ("a", "b")
+    assert checked(tags=["a"], job_tags=("b",), rep_delay=np.float32(1e-4), seed_simulator=7).tags == ("a", "b")
     assert checked(tags=None).tags == ()
 
 

@@ -12,7 +12,7 @@ class Deadline:
     """A point in time, or none."""
 
     def __init__(self, timeout: float | None) -> None:
-        self.timeout = None if timeout is None else _seconds(timeout)
+        self.timeout = None if timeout is None else _timeout(timeout)
         self._end = None if self.timeout is None else time.monotonic() + self.timeout
 
     def left(self) -> float | None:
@@ -20,9 +20,14 @@ class Deadline:
         return None if self._end is None else min(max(0.0, self._end - time.monotonic()), 1e6)
 
 
-def _seconds(timeout: object) -> float:
-    seconds = float(timeout) if isinstance(timeout, Real) else -1.0
-    if not seconds >= 0:  # NaN is not
+def seconds_of(value: object) -> float | None:
+    """Read a number of seconds of any real type, such as NumPy's; None if it is none, is negative, or not a number."""
+    seconds = -1.0 if isinstance(value, bool) or not isinstance(value, Real) else float(value)
+    return seconds if seconds >= 0 else None  # NaN is not
+
+
+def _timeout(timeout: object) -> float:
+    if (seconds := seconds_of(timeout)) is None:
         raise ProviderError(
             f"timeout is {timeout!r}; give seconds of 0 or more, or None to wait for as long as it takes"
         )

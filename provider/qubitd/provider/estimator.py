@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-import operator
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, SupportsIndex
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,7 @@ from qiskit.primitives.containers.estimator_pub import EstimatorPub
 from qubitd.provider.backend import QubitdBackend
 from qubitd.provider.errors import ProviderError
 from qubitd.provider.observables import Group, Term, grouped, term_of, values, with_measurement
+from qubitd.provider.options import whole_of
 from qubitd.provider.primitive_job import QubitdPrimitiveJob
 from qubitd.provider.runner import Batch, Runner, Work, work_of
 
@@ -155,9 +155,9 @@ class QubitdEstimator(BaseEstimatorV2):
 
 
 def _checked_shots(most: object) -> int:
-    if isinstance(most, bool) or not isinstance(most, SupportsIndex) or operator.index(most) < 1:
+    if (number := whole_of(most)) is None or number < 1:
         raise ProviderError(f"max_shots is {most!r}; give a whole number of 1 or more, or None")
-    return operator.index(most)
+    return number
 
 
 def _task(pub: EstimatorPub) -> _Task:

@@ -15,6 +15,7 @@ from qiskit.providers import Options
 from qubitd.client import Limits, RevisionPolicy, Urgency
 from qubitd.core.errors import Problem
 from qubitd.core.job import MAX_RESET_ROUNDS, RESET_ROUNDS, Decoupling, InitialReset, MeasLevel, MeasReturn, Scheduling
+from qubitd.provider.deadline import seconds_of
 from qubitd.wire.terms import MAX_EQUIVALENTS, MAX_PRIORITY
 
 MAX_TAGS = 32
@@ -126,6 +127,13 @@ def read_max_iterations(values: Mapping[str, Any]) -> int | None:
     return bound
 
 
+def whole_of(value: object) -> int | None:
+    """Read a whole number of any type, such as NumPy's; None if it is none. True and False are none."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, SupportsIndex):
+        return None
+    return operator.index(value)
+
+
 class _RefusedError(Exception):
     """Why a value is not taken."""
 
@@ -178,9 +186,9 @@ def _raw(options: RunOptions) -> list[Problem]:
 
 
 def _whole(value: object, least: int, most: int) -> int:
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, SupportsIndex):
+    number = whole_of(value)
+    if number is None:
         raise _RefusedError(f"give a whole number from {least} to {most}")
-    number = operator.index(value)
     if not least <= number <= most:
         raise _RefusedError(f"the limits are {least} and {most}")
     return number
@@ -197,8 +205,8 @@ def _truth(value: object) -> bool:
 
 
 def _level(value: object) -> MeasLevel:
-    if isinstance(value, SupportsIndex) and not isinstance(value, bool) and operator.index(value) in (0, 1, 2):
-        return MeasLevel(operator.index(value))
+    if (number := whole_of(value)) in (0, 1, 2):
+        return MeasLevel(number)
     if isinstance(value, str) and value == "both":
         return MeasLevel.BOTH
     raise _RefusedError("give 0 (traces), 1 (IQ points), 2 (bits) or 'both'")
@@ -255,7 +263,7 @@ def _equivalents(value: object) -> tuple[str, ...]:
 def _rep_delay(value: object) -> None:
     if value is None:
         return
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not (math.isfinite(value) and value >= 0):
+    if (seconds := seconds_of(value)) is None or not math.isfinite(seconds):
         raise _RefusedError("give seconds of 0 or more")
 
 

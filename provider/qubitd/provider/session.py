@@ -30,6 +30,7 @@ from qubitd.client import (
     UnreachableError,
 )
 from qubitd.provider.backend import QubitdBackend
+from qubitd.provider.deadline import seconds_of
 from qubitd.provider.errors import ProviderError, SessionClosedError
 from qubitd.provider.job import QubitdJob
 
@@ -254,8 +255,8 @@ def _max_seconds(time: float | str) -> float:
 
 
 def _seconds(time: object) -> float:
-    if isinstance(time, int | float):
-        return float(time)
+    if (given := seconds_of(time)) is not None:
+        return given
     match = _TIME.fullmatch(time.strip()) if isinstance(time, str) else None
     if match is None or not any(match.groups()):
         raise ProviderError(f"{time!r} is no time; give seconds, or a text such as '2h 30m'")
