@@ -13,11 +13,13 @@ import sys
 import tarfile
 import tempfile
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tests.followed import flip, until
+
 from qubitd.cli.daemon_process import start_daemon
-from qubitd.client import QubitdClient, StatusChange
+from qubitd.client import QubitdClient
 from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.job import JobSpec, JobStatus
 from qubitd.core.snapshot import Parameter
@@ -75,30 +77,23 @@ def _read(archive: tarfile.TarFile, name: str) -> bytes:
     return file.read()
 
 
-def _flip(shots: int, *, client_data: bytes = b"") -> JobSpec:
-    circuit = CircuitBuilder(name="flip", num_qubits=5, num_clbits=2).add("x", 0).measure(0, 0)
-    return JobSpec(batch=pack([circuit]), sweep=Sweep(), shots=shots, client_data=client_data)
-
-
 def _lived(client: QubitdClient) -> dict[str, object]:
     """Leave jobs in every state, with content in files too."""
 
-    def watched(key: str, spec: JobSpec, *, until: JobStatus | None = None) -> str:
+    def watched(key: str, spec: JobSpec, status: JobStatus) -> str:
         job_id = client.submit(spec, "line5", key)
-        for event in client.watch(job_id):
-            if isinstance(event.what, StatusChange) and event.what.status is until:
-                break
+        until(client, job_id, status)
         return job_id
 
     faulty = CircuitBuilder(name="faulty", num_qubits=5, num_clbits=1).add("cz", 0, 4).measure(0, 0)
     jobs = {
-        "done": watched("done", _flip(100, client_data=b"names and registers" * 4000)),
-        "error": watched("error", JobSpec(batch=pack([faulty]), sweep=Sweep(), shots=10)),
-        "running": watched("running", _flip(100_000), until=JobStatus.RUNNING),
+        "done": watched("done", replace(flip(), client_data=b"names and registers" * 4000), JobStatus.DONE),
+        "error": watched("error", JobSpec(batch=pack([faulty]), sweep=Sweep(), shots=10), JobStatus.ERROR),
+        "running": watched("running", flip(100_000), JobStatus.RUNNING),
     }
-    jobs["cancelled"] = client.submit(_flip(100), "line5", "cancelled")
+    jobs["cancelled"] = client.submit(flip(), "line5", "cancelled")
     client.cancel(jobs["cancelled"])
-    jobs["waiting"] = client.submit(_flip(7), "line5", "waiting")
+    jobs["waiting"] = client.submit(flip(7), "line5", "waiting")
     t1 = Parameter(name="q0.t1", value=21e-6, unit="s")
     client.commit("line5", base_revision=1, parameters=[t1], message="remeasured")
     client.slots.reserve(

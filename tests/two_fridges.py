@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+from tests.followed import end_of
+
 from qubitd.cli.daemon_process import DaemonProcess, start_daemon
 from qubitd.cli.rack_process import Emulator
 from qubitd.client.client import QubitdClient
 from qubitd.core.circuit import CircuitBuilder, pack
-from qubitd.core.job import JobSpec, JobStatus
+from qubitd.core.job import JobSpec
 from qubitd.core.sweep import Sweep
-from qubitd.wire.jobs import StatusChange
 from qubitd.wire.terms import JobTerms
 
 SHOTS = 200
@@ -84,21 +85,14 @@ class Lab:
 
 def until_operational(client: QubitdClient, name: str, *, wanted: bool) -> str:
     """Follow a backend until it is as wanted, and say what its trouble is then."""
-    for info in client.watch_backend(name):
-        if info.operational is wanted:
-            return info.trouble
+    with client.watch_backend(name) as descriptions:
+        for info in descriptions:
+            if info.operational is wanted:
+                return info.trouble
     raise AssertionError(f"the watch of {name} ended")
 
 
-def end_of(client: QubitdClient, job_id: str) -> tuple[str, str]:
+def ended_on(client: QubitdClient, job_id: str) -> tuple[str, str]:
     """Follow a job to its end: its state and the backend that ran it."""
-    for _ in client.watch(job_id):
-        pass
-    job = client.get_job(job_id)
+    job = end_of(client, job_id)
     return job.status.value, job.backend
-
-
-def until_running(client: QubitdClient, job_id: str) -> None:
-    for event in client.watch(job_id):
-        if isinstance(event.what, StatusChange) and event.what.status is JobStatus.RUNNING:
-            return

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
+from tests.followed import end_of
 from tests.left_open import leave_open
 
 from qubitd.cli.daemon_process import DaemonProcess, start_daemon
@@ -44,8 +45,7 @@ def bell(*, shots: int = 200, seed: int | None = None) -> JobSpec:
 
 def run_to_end(client: QubitdClient, spec: JobSpec) -> str:
     job_id = client.submit(spec, "line5")
-    for _ in client.watch(job_id):
-        pass
+    end_of(client, job_id)
     return job_id
 
 
@@ -96,10 +96,7 @@ def test_a_job_whose_id_was_returned_survives_kill_9(tmp_path: Path) -> None:
         accepted = [client.submit(bell(shots=20_000), "line5") for _ in range(5)]
         first.kill()
     with start_daemon(data_dir=tmp_path / "data") as second, QubitdClient(second.address) as client:
-        for job_id in accepted:
-            for _ in client.watch(job_id):
-                pass
-        ends = [client.get_job(job_id) for job_id in accepted]
+        ends = [end_of(client, job_id) for job_id in accepted]
         assert client.get_job(done).status is JobStatus.DONE
         assert len(bits_of(client, done)) == 200
     interrupted = [job for job in ends if job.status is JobStatus.ERROR]

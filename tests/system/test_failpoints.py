@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.followed import end_of, flip
 from tests.system.kill_soak import rack_file
 
 from qubitd.cli.child import ChildError
@@ -33,11 +34,6 @@ BEFORE_SERVING = ("recovery.begun", "recovery.done")
 WHEN_STOPPED = ("drain.begun", "drain.done")
 DEATH = 20.0
 """Seconds for a daemon to reach its point."""
-
-
-def flip(shots: int = 100) -> JobSpec:
-    circuit = CircuitBuilder(name="flip", num_qubits=5, num_clbits=1).add("x", 0).measure(0, 0)
-    return JobSpec(batch=pack([circuit]), sweep=Sweep(), shots=shots)
 
 
 def in_a_file() -> JobSpec:
@@ -77,8 +73,7 @@ def everything(client: Client, accepted: Accepted) -> None:
     base = client.backend("line5").revision
     client.commit("line5", base_revision=base, parameters=[t1], message="remeasured")
     done = accepted.send(client, in_a_file())
-    for _ in client.watch(done):
-        pass
+    end_of(client, done)
     list(client.results(done))
     waiting = accepted.send(client, flip(50_000))
     client.cancel(waiting)
@@ -118,13 +113,10 @@ def died(daemon: DaemonProcess) -> bool:
 def check_all(accepted: Accepted, data: Path, rack: Path) -> None:
     """Ask for every job that was accepted."""
     with start_daemon(data_dir=data, rack=rack) as daemon, QubitdClient(daemon.address) as client:
-        for key, job_id in accepted.jobs.items():
+        for job_id in accepted.jobs.values():
             if job_id in accepted.deleted:
                 continue
-            for _ in client.watch(job_id):
-                pass
-            job = client.get_job(job_id)
-            assert job.status.is_final, key
+            job = end_of(client, job_id)
             if job.status is JobStatus.ERROR:
                 assert job.message.startswith("interrupted at program"), job.message
             if job.status is JobStatus.DONE:

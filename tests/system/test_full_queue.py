@@ -6,30 +6,18 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from tests.followed import flip, until
 from tests.memory_disk import memory_folder
 from tests.watched import Watched
 
 from qubitd.cli.daemon_process import start_daemon
-from qubitd.client import QubitdClient, StatusChange
-from qubitd.core.circuit import CircuitBuilder, pack
-from qubitd.core.job import JobSpec, JobStatus
-from qubitd.core.sweep import Sweep
+from qubitd.client import QubitdClient
+from qubitd.core.job import JobStatus
 from qubitd.server.store.sqlite_store import DATABASE
 
 WAITING = 100_000
 SOON = 15.0
 """Seconds of work until it serves: three times what was promised, since this machine may be slow or count its lines."""
-
-
-def flip(shots: int) -> JobSpec:
-    circuit = CircuitBuilder(name="flip", num_qubits=5, num_clbits=1).add("x", 0).measure(0, 0)
-    return JobSpec(batch=pack([circuit]), sweep=Sweep(), shots=shots)
-
-
-def reaches(client: QubitdClient, job_id: str, status: JobStatus) -> None:
-    for event in client.watch(job_id):
-        if isinstance(event.what, StatusChange) and event.what.status is status:
-            return
 
 
 def multiply(database: Path, job_id: str) -> None:
@@ -57,15 +45,15 @@ def test_a_daemon_that_died_with_a_hundred_thousand_jobs_serves_again_soon() -> 
     with memory_folder() as folder:
         with start_daemon(data_dir=folder) as first, QubitdClient(first.address) as client:
             running = client.submit(flip(100_000), "line5")
-            reaches(client, running, JobStatus.RUNNING)
+            until(client, running, JobStatus.RUNNING)
             waiting = client.submit(flip(1), "line5")
-            reaches(client, waiting, JobStatus.QUEUED)
+            until(client, waiting, JobStatus.QUEUED)
             first.kill()
         multiply(folder / DATABASE, waiting)
         with start_daemon(data_dir=folder) as second, QubitdClient(second.address) as client:
             worked = Watched(second).worked()
             assert client.get_job(running).message.startswith("interrupted at program 0")
             assert client.lab.health().queued > WAITING - 1_000
-            reaches(client, waiting, JobStatus.DONE)
+            until(client, waiting, JobStatus.DONE)
             second.kill()
     assert worked < SOON

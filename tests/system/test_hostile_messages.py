@@ -20,6 +20,7 @@ from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import DecodeError, Message
 from tests.broken_requests import broken, rich_request
+from tests.followed import end_of
 from tests.rpcs import every_method, filled, rpc_of
 from tests.watched import Watched
 
@@ -45,7 +46,7 @@ MOST_SECONDS = 1.0
 """Of work for one request that is refused."""
 HANG = 60.0
 OPEN = 0.2
-"""Seconds after which a stream that says nothing counts as taken."""
+"""Seconds after which a stream that says nothing counts as taken, if what asked for it is a message."""
 FINE = {
     grpc.StatusCode.OK,
     grpc.StatusCode.INVALID_ARGUMENT,
@@ -97,13 +98,14 @@ def requests_of(method: MethodDescriptor, names: dict[str, str]) -> Message:
 
 
 def answered(channel: grpc.Channel, method: MethodDescriptor, messages: Sequence[bytes]) -> grpc.RpcError | None:
-    """Send bytes; None if they were taken."""
+    """Send bytes; None if they were taken. A stream that was asked for with what is no message is to be refused."""
     path = f"/{rpc_of(method)}"
     try:
         if method.client_streaming:
             channel.stream_unary(path, bytes, bytes)(iter(messages), timeout=HANG)
         elif method.server_streaming:
-            stream: Any = channel.unary_stream(path, bytes, bytes)(messages[0], timeout=OPEN)
+            patience = HANG if is_malformed(method, messages[0]) else OPEN
+            stream: Any = channel.unary_stream(path, bytes, bytes)(messages[0], timeout=patience)
             next(stream, None)
             stream.cancel()
         else:
@@ -166,12 +168,6 @@ def strike(
             record.faults.append(f"took {work:.1f} s: {told}")
 
 
-def ended(client: QubitdClient, job_id: str) -> JobStatus:
-    for _ in client.watch(job_id):
-        pass
-    return client.get_job(job_id).status
-
-
 def put_in_order(client: QubitdClient) -> None:
     """Undo what mutants were allowed to do; nothing that they sent is to run."""
     client.lab.resume()
@@ -187,7 +183,7 @@ def test_a_request_with_one_thing_wrong_is_refused_by_the_name_of_it(daemon: Dae
     others = (1 - sum(SHARES.values())) / (len(methods) - len(SHARES))
     with QubitdClient(daemon.address) as client, grpc.insecure_channel(daemon.address) as channel:
         job_id = client.submit(decode_spec(rich_request(key="first").spec), "line5")
-        assert ended(client, job_id) is JobStatus.DONE
+        assert end_of(client, job_id).status is JobStatus.DONE
         session = client.sessions.open(SessionTerms(key="s", backend="line5"))
         names = {"backend": "line5", "name": "line5", "job_id": job_id, "session_id": session.session_id}
         put_in_order(client)
@@ -201,7 +197,8 @@ def test_a_request_with_one_thing_wrong_is_refused_by_the_name_of_it(daemon: Dae
             put_in_order(client)
         grown = watched.resident() - begun
         client.lab.resume()
-        assert ended(client, client.submit(decode_spec(rich_request(key="last").spec), "line5")) is JobStatus.DONE
+        last = client.submit(decode_spec(rich_request(key="last").spec), "line5")
+        assert end_of(client, last).status is JobStatus.DONE
     assert record.faults == []
     assert sum(codes.total() for codes in record.codes.values()) >= count
     assert grown < MOST_GROWTH

@@ -15,16 +15,15 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from tests.followed import end_of, flip, until
 from tests.store_life import STORY, one_job
 from tests.system.kill_soak import rack_file
 from tests.system.powercut import Connection, Disk, Operation, Refusal, Rename, Sync, Write, recorded
 
 from qubitd.cli.daemon_process import start_daemon
 from qubitd.cli.rack_process import start_emulator
-from qubitd.client import ClientError, QubitdClient, StatusChange
-from qubitd.core.circuit import CircuitBuilder, pack
-from qubitd.core.job import JobSpec, JobStatus
-from qubitd.core.sweep import Sweep
+from qubitd.client import ClientError, QubitdClient
+from qubitd.core.job import JobStatus
 from qubitd.server.errors import StoreBrokenError, StoreError
 from qubitd.server.meters import Meters
 from qubitd.server.store.audit import AuditWrites
@@ -138,36 +137,22 @@ def test_nothing_is_acknowledged_after_the_disk_refused_once(
     assert seen["opening"] > 0 or kind is Rename
 
 
-def flip(shots: int) -> JobSpec:
-    circuit = CircuitBuilder(name="flip", num_qubits=5, num_clbits=1).add("x", 0).measure(0, 0)
-    return JobSpec(batch=pack([circuit]), sweep=Sweep(), shots=shots)
-
-
-def wait_for(client: QubitdClient, job_id: str, status: JobStatus) -> None:
-    for event in client.watch(job_id):
-        if isinstance(event.what, StatusChange) and event.what.status is status:
-            return
-
-
 def test_a_daemon_whose_disk_refuses_acknowledges_nothing_more_and_ends(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with start_emulator() as emulator:
         rack = rack_file(tmp_path, emulator.address)
         with start_daemon(data_dir=data, rack=rack) as daemon, QubitdClient(daemon.address, patience=0.0) as client:
             accepted = [client.submit(flip(1000), "line5") for _ in range(3)]
-            wait_for(client, accepted[0], JobStatus.DONE)
+            until(client, accepted[0], JobStatus.DONE)
             accepted.append(client.submit(flip(100_000), "line5"))
-            wait_for(client, accepted[-1], JobStatus.RUNNING)
+            until(client, accepted[-1], JobStatus.RUNNING)
             resource.prlimit(daemon.process_id, resource.RLIMIT_FSIZE, (0, 0))
             with pytest.raises(ClientError):
                 client.submit(flip(1), "line5", "too late")
             # 120 is the interpreter that cannot write its last words at the exit either, as under coverage.
             assert daemon.wait(END_SECONDS) in (1, 120)
         with start_daemon(data_dir=data, rack=rack) as daemon, QubitdClient(daemon.address) as client:
-            for job_id in accepted:
-                for _ in client.watch(job_id):
-                    pass
-            ends = [client.get_job(job_id) for job_id in accepted]
+            ends = [end_of(client, job_id) for job_id in accepted]
             again = client.submit(flip(1), "line5", "too late")
     assert [job.status for job in ends[:3]] == [JobStatus.DONE] * 3
     assert ends[3].status in (JobStatus.DONE, JobStatus.ERROR)

@@ -12,10 +12,10 @@ import sys
 import urllib.request
 from pathlib import Path
 
+from tests.followed import end_of, flip
+
 from qubitd.client import QubitdClient
-from qubitd.core.circuit import CircuitBuilder, pack
-from qubitd.core.job import JobSpec
-from qubitd.core.sweep import Sweep
+from qubitd.core.job import JobStatus
 
 
 def free_port() -> int:
@@ -24,12 +24,9 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def ran_bell(address: str) -> None:
-    circuit = CircuitBuilder(name="flip", num_qubits=5, num_clbits=1).add("x", 0).measure(0, 0)
+def run_flip(address: str) -> None:
     with QubitdClient(address) as client:
-        job = client.submit(JobSpec(batch=pack([circuit]), sweep=Sweep(), shots=100), "line5")
-        for _ in client.watch(job):
-            pass
+        assert end_of(client, client.submit(flip(), "line5")).status is JobStatus.DONE
 
 
 def test_what_an_operator_sees_of_a_daemon(tmp_path: Path) -> None:
@@ -48,7 +45,7 @@ def test_what_an_operator_sees_of_a_daemon(tmp_path: Path) -> None:
             assert said is not None
             assert ear.recv(200).startswith(b"READY=1\nSTATUS=serving line5 on port ")
             assert ear.recv(200) == ear.recv(200) == b"WATCHDOG=1"
-            ran_bell(said[1])
+            run_flip(said[1])
             with urllib.request.urlopen(f"http://127.0.0.1:{metrics}/metrics", timeout=5) as answer:
                 text = answer.read().decode()
             daemon.send_signal(signal.SIGTERM)

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import socket
 import subprocess
 import sys
@@ -20,12 +19,12 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
+from tests.followed import end_of, flip
+from tests.watched import Watched
 
 from qubitd.cli.daemon_process import DaemonProcess, start_daemon
 from qubitd.client import QubitdClient
-from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.job import JobSpec, JobStatus, MeasLevel
-from qubitd.core.sweep import Sweep
 from qubitd.v1 import jobs_pb2, jobs_pb2_grpc
 from qubitd.wire.jobs import StatusChange, decode_events
 from qubitd.wire.terms import JobTerms, Urgency
@@ -35,8 +34,8 @@ SENDERS, MANY_SENDERS = 16, 64
 WATCHERS = 400
 SLOW_READERS = 20
 IDLE = 1_500
-MOST_RESIDENT, MOST_WITH_FEW = 512 * 2**10, 320 * 2**10
-"""KiB that the daemon ever had in memory; fewer senders would hide that it reads them all at once."""
+MOST_RESIDENT, MOST_WITH_FEW = 512 * 2**20, 320 * 2**20
+"""Bytes that the daemon ever had in memory; fewer senders would hide that it reads them all at once."""
 LATE = 50.0
 """ms: 99 of 100 status calls are faster. Held with --soak alone, on a machine that does nothing else."""
 FLOOD, AT_ONCE = 10_000, 500
@@ -50,27 +49,14 @@ def daemon(tmp_path: Path) -> Iterator[DaemonProcess]:
         running.kill()
 
 
-def flip(shots: int) -> JobSpec:
-    circuit = CircuitBuilder(name="flip", num_qubits=5, num_clbits=1).add("x", 0).measure(0, 0)
-    return JobSpec(batch=pack([circuit]), sweep=Sweep(), shots=shots)
-
-
 def started(module: str, *arguments: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", f"tests.system.{module}", *arguments]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
 
 
-def most_resident(daemon: DaemonProcess) -> int:
-    status = Path(f"/proc/{daemon.process_id}/status").read_text()
-    (most,) = map(int, re.findall(r"VmHWM:\s+(\d+) kB", status))
-    return most
-
-
 def done(client: QubitdClient, spec: JobSpec, **how: Any) -> str:
     job_id = client.submit(spec, "line5", **how)
-    for _ in client.watch(job_id):
-        pass
-    assert client.get_job(job_id).status is JobStatus.DONE
+    assert end_of(client, job_id).status is JobStatus.DONE
     return job_id
 
 
@@ -132,12 +118,13 @@ def test_many_who_send_much_take_little_memory_and_keep_nobody_waiting(daemon: D
         told, _ = prober.communicate()
         asked, jobs = json.loads(told), json.loads(sent)
         listed = {job.job_id for job in client.list_jobs(limit=1000)}
-    report = f"{count} senders: at most {most_resident(daemon) >> 10} MB resident; status calls {asked}"
+    most = Watched(daemon).most_resident()
+    report = f"{count} senders: at most {most >> 20} MB resident; status calls {asked}"
     sys.stdout.write(f"{report}\n")
     assert len(set(jobs)) == count
     assert set(jobs) <= listed
     assert seen == [["INITIALIZING", "VALIDATING", "QUEUED", "RUNNING", "DONE"]] * WATCHERS
-    assert most_resident(daemon) < (MOST_RESIDENT if soak else MOST_WITH_FEW)
+    assert most < (MOST_RESIDENT if soak else MOST_WITH_FEW)
     assert not soak or asked["p99"] <= LATE, report
 
 
@@ -146,4 +133,4 @@ def test_a_flood_of_status_calls_is_answered_to_the_last(daemon: DaemonProcess) 
         job_id = done(client, flip(10))
         assert asyncio.run(flooded(daemon.address, job_id)) == {grpc.StatusCode.OK: FLOOD}
         done(client, flip(10))
-    assert most_resident(daemon) < MOST_RESIDENT
+    assert Watched(daemon).most_resident() < MOST_RESIDENT

@@ -9,9 +9,11 @@ import random
 import signal
 import threading
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 
 import pytest
-from tests.two_fridges import MOVES, Fridge, Lab, bell, end_of, until_operational
+from tests.two_fridges import MOVES, Fridge, Lab, bell, ended_on, until_operational
 
 from qubitd.cli.child import ChildError
 from qubitd.cli.daemon_process import DaemonProcess
@@ -32,7 +34,7 @@ def test_a_daemon_that_dies_as_it_takes_its_backend_takes_it_again(lab: Lab, mon
     with pytest.raises(ChildError):
         die_at("backend.owned", lab.south, monkeypatch)
     with lab.south.serve() as south, QubitdClient(south.address) as client:
-        assert end_of(client, client.submit(bell(), "south")) == ("DONE", "south")
+        assert ended_on(client, client.submit(bell(), "south")) == ("DONE", "south")
 
 
 @pytest.mark.parametrize("point", ["errands.run", "errands.done"])
@@ -44,7 +46,7 @@ def test_a_daemon_that_dies_over_its_errands_runs_what_was_handed_to_it_once(
             job_id = client.submit(bell(), "south")
             assert south.wait(20) == -signal.SIGKILL
         with lab.south.serve():
-            assert end_of(client, job_id) == ("DONE", "south")
+            assert ended_on(client, job_id) == ("DONE", "south")
     assert lab.attempts() == {job_id: 1}
 
 
@@ -59,7 +61,7 @@ def test_a_daemon_that_dies_before_it_answers_for_another_has_handed_the_job_ove
             assert north.wait(20) == -signal.SIGKILL
         with lab.north.serve() as again, QubitdClient(again.address) as client:
             job_id = client.submit(bell(), "south", "key")
-            assert end_of(client, job_id) == ("DONE", "south")
+            assert ended_on(client, job_id) == ("DONE", "south")
             assert [job.job_id for job in client.list_jobs()] == [job_id]
     assert lab.attempts() == {job_id: 1}
 
@@ -72,9 +74,44 @@ def test_a_daemon_that_dies_as_it_takes_a_job_over_has_it_and_runs_it_once(
         job_id = client.submit(bell(), "south", terms=MOVES)
         assert north.wait(30) == -signal.SIGKILL
     with lab.south.serve(), lab.north.serve() as again, QubitdClient(again.address) as client:
-        assert end_of(client, job_id) == ("DONE", "north")
+        assert ended_on(client, job_id) == ("DONE", "north")
     assert lab.attempts() == {job_id: 1}
     assert lab.south.played_ns == 0
+
+
+@dataclass(slots=True, kw_only=True)
+class Crowd:
+    """One client that submits without end, to either backend."""
+
+    accepted: dict[str, str] = field(default_factory=dict[str, str])
+    """Backend by job."""
+    over: threading.Event = field(default_factory=threading.Event)
+    """Set to end it; it is set, too, when the client failed."""
+    news: threading.Condition = field(default_factory=threading.Condition)
+
+    def submit_for_ever(self, address: str) -> None:
+        chance = random.Random(6)
+        try:
+            with QubitdClient(address) as client:
+                while not self.over.is_set():
+                    backend = chance.choice(("north", "south"))
+                    job_id = client.submit(bell(), backend)
+                    with self.news:
+                        self.accepted[job_id] = backend
+                        self.news.notify_all()
+                    if backend == "north":
+                        ended_on(client, job_id)
+        finally:
+            with self.news:
+                self.over.set()
+                self.news.notify_all()
+
+    def wait_for(self, count: int) -> None:
+        """Wait until so many more jobs were accepted."""
+        with self.news:
+            goal = len(self.accepted) + count
+            self.news.wait_for(lambda: len(self.accepted) >= goal or self.over.is_set())
+            assert not self.over.is_set(), "the crowd is gone"
 
 
 @pytest.mark.timeout(900)
@@ -82,34 +119,23 @@ def test_random_kills_of_one_daemon_lose_and_double_no_job_of_either(lab: Lab, *
     kills = 100 if soak else 4
     north, south = lab.north, lab.south
     chance = random.Random(5)
-    accepted: dict[str, str] = {}
-    over = threading.Event()
-
-    def submit_for_ever(address: str) -> None:
-        with QubitdClient(address) as client:
-            while not over.is_set():
-                backend = chance.choice(("north", "south"))
-                job_id = client.submit(bell(), backend)
-                accepted[job_id] = backend
-                if backend == "north":
-                    end_of(client, job_id)
+    crowd = Crowd()
 
     with north.serve() as stays, QubitdClient(stays.address) as client:
         south.serve().stop()
-        crowd = threading.Thread(target=submit_for_ever, args=(stays.address,))
-        crowd.start()
-        try:
-            for _ in range(kills):
-                with south.serve() as doomed:
-                    before = len(accepted)
-                    while len(accepted) < before + chance.randrange(1, 12):
-                        next(iter(client.watch_backend("north")))
-                    doomed.kill()
-        finally:
-            over.set()
-            crowd.join()
+        with ThreadPoolExecutor(1) as threads:
+            submits = threads.submit(crowd.submit_for_ever, stays.address)
+            try:
+                for _ in range(kills):
+                    with south.serve() as doomed:
+                        crowd.wait_for(chance.randrange(1, 12))
+                        doomed.kill()
+            finally:
+                crowd.over.set()
+                submits.result()
+        accepted = crowd.accepted
         with south.serve():
-            ends = {job_id: end_of(client, job_id) for job_id in accepted}
+            ends = {job_id: ended_on(client, job_id) for job_id in accepted}
     assert {job_id: backend for job_id, (_, backend) in ends.items()} == accepted
     states = Counter((backend, status) for status, backend in ends.values())
     assert set(states) <= {("north", "DONE"), ("south", "DONE"), ("south", "ERROR")}
