@@ -12,13 +12,14 @@ import sys
 import tempfile
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from qubitd.server.store.postgres import PostgresConnection
 from qubitd.server.store.postgres_store import PostgresStore
-from qubitd.server.store.rows import NewJob
+from qubitd.server.store.rows import Accepted, NewJob
 from qubitd.server.store.sqlite_store import SqliteStore
-from qubitd.server.store.store import Store
+from qubitd.server.store.store import Store, Writes
 
 WAITING = 64
 ROUNDS = 20
@@ -48,10 +49,14 @@ def submits(store: Store, name: str) -> float:
     for number in range(ROUNDS):
         ids = [f"{name}-{number}-{n}" for n in range(WAITING)]
         news = [replace(NEW, job_id=job_id, key=job_id, spec=job_id.encode() * 100) for job_id in ids]
-        futures = [store.write(lambda w, new=new: w.jobs.accept(new)) for new in news]  # type: ignore[misc]
+        futures = [store.write(partial(_accept, new)) for new in news]
         for future in futures:
             future.result()
     return ROUNDS * WAITING / (time.perf_counter() - began)
+
+
+def _accept(new: NewJob, writes: Writes) -> Accepted:
+    return writes.jobs.accept(new)
 
 
 def claims(url: str) -> float:

@@ -25,6 +25,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from tests.memory_disk import memory_folder
+from tests.store_life import NEW
 
 from qubitd.core.errors import QubitdError
 from qubitd.core.job import JobStatus
@@ -114,19 +115,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(target=jobs, spec=st.sampled_from([b"small", BIG]))
     def submit(self, spec: bytes) -> str:
         job_id = f"job-{len(self.models)}"
-        new = NewJob(
-            job_id=job_id,
-            owner="local",
-            key=f"key of {job_id}",
-            backend="line5",
-            request_digest="one",
-            spec=spec,
-            shots=10,
-            circuits=1,
-            programs=1,
-            tags=("tag",),
-            created_ns=1,
-        )
+        new = replace(NEW, job_id=job_id, owner="local", key=f"key of {job_id}", request_digest="one", spec=spec)
         assert self.store.write(lambda w: w.jobs.accept(new)).result().is_new
         self.models[job_id] = Model(new=new, life=Lifecycle(job_id=job_id))
         self.done["submit"] += 1
@@ -361,4 +350,5 @@ def test_the_store_agrees_with_the_model_for_ten_thousand_steps(soak: bool) -> N
     walks = (STEPS * (10 if soak else 1)) // 30
     run_state_machine_as_test(StoreMachine, settings=settings(max_examples=walks, stateful_step_count=60))
     assert StoreMachine.taken.total() >= STEPS
-    assert set(StoreMachine.taken) == {trigger.value for trigger in Trigger} | OTHER_STEPS
+    taken = {name for name, times in StoreMachine.taken.items() if times}
+    assert taken == {trigger.value for trigger in Trigger} | OTHER_STEPS

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from qiskit import QuantumCircuit
 from tests.postgres_server import PostgresServer
 from tests.two_fridges import SHOTS, Fridge, Lab
 
@@ -18,6 +19,15 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
     """A daemon that serves line5 with its first values. Commit nothing to it, and do not stop it."""
     with start_daemon(data_dir=tmp_path_factory.mktemp("daemon") / "data") as process:
         yield process
+
+
+@pytest.fixture
+def flip() -> QuantumCircuit:
+    """A user's circuit: one qubit, turned over and measured."""
+    circuit = QuantumCircuit(1, 1, name="flip")
+    circuit.x(0)
+    circuit.measure(0, 0)
+    return circuit
 
 
 @pytest.fixture

@@ -26,6 +26,9 @@ TIMES, MANY_TIMES = 5, 40
 MOST_GROWTH = 128 * 2**20
 """Bytes, after all of them: a heap keeps what tens of thousands of calls given up at once have needed."""
 AT_ONCE = 8
+HEAD = 9
+"""Bytes before the body of a frame: its length, kind, flags and stream."""
+HANG = 60.0
 QUIET = 0.2
 """Seconds after which a connection on which nothing more comes is closed."""
 
@@ -99,19 +102,31 @@ def daemon(tmp_path: Path) -> Iterator[DaemonProcess]:
         yield running
 
 
-def tell(address: str, story: bytes, *, quiet: float = QUIET) -> bytes:
-    """Send bytes, and give what comes back until the daemon hangs up or says nothing more."""
+def tell(address: str, story: bytes) -> None:
+    """Send bytes, and read until the daemon hangs up or says nothing more."""
     host, _, port = address.rpartition(":")
-    answer = bytearray()
-    with socket.create_connection((host, int(port)), timeout=quiet) as connection, suppress(OSError):
+    with socket.create_connection((host, int(port)), timeout=QUIET) as connection, suppress(OSError):
         connection.sendall(story)
-        while piece := connection.recv(65_536):
-            answer += piece
-    return bytes(answer)
+        while connection.recv(65_536):
+            pass
+
+
+def answer_to(address: str, story: bytes) -> bytes:
+    """Send a call, and give the bodies of all frames that come back until its trailers."""
+    host, _, port = address.rpartition(":")
+    answer, is_over = b"", False
+    with socket.create_connection((host, int(port)), timeout=HANG) as connection, connection.makefile("rb") as incoming:
+        connection.sendall(story)
+        while not is_over:
+            head = incoming.read(HEAD)
+            assert len(head) == HEAD, "the daemon hung up"
+            is_over = head[3] == HEADERS and bool(head[4] & END_STREAM)
+            answer += incoming.read(int.from_bytes(head[:3], "big"))
+    return answer
 
 
 def test_a_call_made_by_hand_is_a_call(daemon: DaemonProcess) -> None:
-    answer = tell(daemon.address, BEGUN + call() + sent(message(REAL)), quiet=1.0)
+    answer = answer_to(daemon.address, BEGUN + call() + sent(message(REAL)))
     with QubitdClient(daemon.address) as client:
         (job,) = client.list_jobs()
     assert job.job_id.encode() in answer

@@ -64,7 +64,7 @@ def bell(backend: QubitdBackend) -> QuantumCircuit:
 
 
 @pytest.fixture
-def flip() -> QuantumCircuit:
+def pair() -> QuantumCircuit:
     """The first qubit is 1, the second 0."""
     circuit = QuantumCircuit(2, 2, name="flip")
     circuit.x(0)
@@ -161,19 +161,19 @@ def test_options_are_validated_when_they_are_set(backend: QubitdBackend) -> None
         backend.set_options(shots=100_001)
 
 
-def test_options_hold_until_they_are_changed(backend: QubitdBackend, flip: QuantumCircuit) -> None:
+def test_options_hold_until_they_are_changed(backend: QubitdBackend, pair: QuantumCircuit) -> None:
     backend.set_options(shots=7)
-    assert backend.run(flip).result().results[0].shots == 7
-    assert backend.run(flip, shots=8).result().results[0].shots == 8
+    assert backend.run(pair).result().results[0].shots == 7
+    assert backend.run(pair, shots=8).result().results[0].shots == 8
 
 
-def test_an_unknown_option_warns_where_it_was_given(backend: QubitdBackend, flip: QuantumCircuit) -> None:
+def test_an_unknown_option_warns_where_it_was_given(backend: QubitdBackend, pair: QuantumCircuit) -> None:
     with pytest.warns(UserWarning, match="line5 has no option items, validators, which is ignored") as caught:
-        backend.run(flip, shots=1, items=3, validators=4)
+        backend.run(pair, shots=1, items=3, validators=4)
     assert [warning.filename for warning in caught] == [__file__]
 
 
-def test_options_that_clients_of_qiskit_pass_warn_of_nothing(backend: QubitdBackend, flip: QuantumCircuit) -> None:
+def test_options_that_clients_of_qiskit_pass_warn_of_nothing(backend: QubitdBackend, pair: QuantumCircuit) -> None:
     options: dict[str, Any] = {
         "seed_simulator": 1,
         "memory": True,
@@ -183,7 +183,7 @@ def test_options_that_clients_of_qiskit_pass_warn_of_nothing(backend: QubitdBack
     }
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        job = backend.run(flip, **options, rep_delay=1e-4, init_qubits=True, job_tags=["m3"], tags=["mine"])
+        job = backend.run(pair, **options, rep_delay=1e-4, init_qubits=True, job_tags=["m3"], tags=["mine"])
     assert job.result().success
 
 
@@ -218,12 +218,12 @@ def test_what_is_no_list_of_circuits_is_refused(backend: QubitdBackend, run_inpu
 
 
 def test_a_job_that_takes_too_many_bytes_is_refused_with_both_numbers(
-    backend: QubitdBackend, flip: QuantumCircuit
+    backend: QubitdBackend, pair: QuantumCircuit
 ) -> None:
     limits = replace(backend.info.limits, max_job_bytes=10)
     backend.update(replace(backend.info, limits=limits))
     with pytest.raises(JobRefusedError, match="run_input: takes 20 bytes, and a job may have 10; send several jobs"):
-        backend.run(flip)
+        backend.run(pair)
 
 
 def test_what_only_the_daemon_refuses_is_refused_in_its_words(backend: QubitdBackend) -> None:
@@ -289,21 +289,21 @@ def test_of_two_measurements_into_one_bit_the_later_wins(backend: QubitdBackend)
     assert backend.run(circuit, shots=200).result().get_counts()["0"] > 180
 
 
-def test_iq_points_of_every_shot_have_two_clouds(backend: QubitdBackend, flip: QuantumCircuit) -> None:
-    result = backend.run(flip, shots=400, meas_level=1).result()
+def test_iq_points_of_every_shot_have_two_clouds(backend: QubitdBackend, pair: QuantumCircuit) -> None:
+    result = backend.run(pair, shots=400, meas_level=1).result()
     points = result.get_memory()
     assert points.shape == (400, 2)
     assert np.isfinite(points).all()
-    averaged = backend.run(flip, shots=400, meas_level=1, meas_return="avg").result().get_memory()
+    averaged = backend.run(pair, shots=400, meas_level=1, meas_return="avg").result().get_memory()
     assert averaged.shape == (2,)
     spread = points.std(axis=0) / np.sqrt(200)
     assert_allclose(np.abs(averaged - points.mean(axis=0)) < 5 * spread, [True, True])
 
 
-def test_circuits_of_one_job_are_told_apart(backend: QubitdBackend, flip: QuantumCircuit) -> None:
+def test_circuits_of_one_job_are_told_apart(backend: QubitdBackend, pair: QuantumCircuit) -> None:
     idle = QuantumCircuit(1, 1, name="idle")
     idle.measure(0, 0)
-    result = backend.run([idle, flip], shots=100).result()
+    result = backend.run([idle, pair], shots=100).result()
     assert result.get_counts("idle")["0"] > 90
     assert result.get_counts("flip")["01"] > 85
 
@@ -311,8 +311,8 @@ def test_circuits_of_one_job_are_told_apart(backend: QubitdBackend, flip: Quantu
 # Jobs
 
 
-def test_every_change_of_status_is_seen_once_and_in_order(backend: QubitdBackend, flip: QuantumCircuit) -> None:
-    job = backend.run(flip, shots=10)
+def test_every_change_of_status_is_seen_once_and_in_order(backend: QubitdBackend, pair: QuantumCircuit) -> None:
+    job = backend.run(pair, shots=10)
     seen: list[tuple[str, JobStatus]] = []
     job.wait_for_final_state(callback=lambda job_id, status, _: seen.append((job_id, status)))
     assert seen == [(job.job_id(), status) for status in STORY]
@@ -320,7 +320,7 @@ def test_every_change_of_status_is_seen_once_and_in_order(backend: QubitdBackend
     assert job.status() is JobStatus.DONE
 
 
-def test_a_callback_is_told_every_change_of_status(backend: QubitdBackend, flip: QuantumCircuit) -> None:
+def test_a_callback_is_told_every_change_of_status(backend: QubitdBackend, pair: QuantumCircuit) -> None:
     told: list[JobStatus] = []
     ended = threading.Event()
 
@@ -329,7 +329,7 @@ def test_a_callback_is_told_every_change_of_status(backend: QubitdBackend, flip:
         if status is JobStatus.DONE:
             ended.set()
 
-    backend.run(flip, shots=10).on_status(tell)
+    backend.run(pair, shots=10).on_status(tell)
     assert ended.wait(60)
     assert told == STORY
 
@@ -347,8 +347,8 @@ def test_no_time_is_a_timeout_and_the_error_is_both_qiskits_and_pythons(backend:
 
 
 @pytest.mark.parametrize("timeout", [-1, float("nan"), "a"])
-def test_a_timeout_that_is_no_time_is_refused(backend: QubitdBackend, flip: QuantumCircuit, timeout: float) -> None:
-    job = backend.run(flip, shots=1)
+def test_a_timeout_that_is_no_time_is_refused(backend: QubitdBackend, pair: QuantumCircuit, timeout: float) -> None:
+    job = backend.run(pair, shots=1)
     with pytest.raises(ProviderError, match=f"timeout is {timeout!r}; give seconds of 0 or more"):
         job.result(timeout=timeout)
 
@@ -365,8 +365,8 @@ def test_cancelling_is_idempotent_and_the_error_says_so(backend: QubitdBackend) 
     assert job.error_message() is not None
 
 
-def test_cancelling_a_job_that_is_done_changes_nothing(backend: QubitdBackend, flip: QuantumCircuit) -> None:
-    job = backend.run(flip, shots=10)
+def test_cancelling_a_job_that_is_done_changes_nothing(backend: QubitdBackend, pair: QuantumCircuit) -> None:
+    job = backend.run(pair, shots=10)
     counts = job.result().get_counts()
     assert not job.cancel()
     assert job.result().get_counts() == counts
@@ -387,8 +387,8 @@ def test_a_failed_job_gives_the_daemons_own_text(backend: QubitdBackend) -> None
     assert "delay" in (job.error_message() or "")
 
 
-def test_a_job_cannot_be_submitted_again(backend: QubitdBackend, flip: QuantumCircuit) -> None:
-    job = backend.run(flip, shots=1)
+def test_a_job_cannot_be_submitted_again(backend: QubitdBackend, pair: QuantumCircuit) -> None:
+    job = backend.run(pair, shots=1)
     with pytest.raises(JobError, match="already submitted"):
         job.submit()
 
@@ -410,8 +410,8 @@ def test_another_client_reads_the_whole_result_by_id(
     assert (here.date, here.revision, here.time_taken) == (there.date, there.revision, there.time_taken)
 
 
-def test_a_job_tells_its_times(backend: QubitdBackend, flip: QuantumCircuit) -> None:
-    job = backend.run(flip, shots=10)
+def test_a_job_tells_its_times(backend: QubitdBackend, pair: QuantumCircuit) -> None:
+    job = backend.run(pair, shots=10)
     job.result()
     times = job.metrics()["timestamps"]
     assert times["created"] <= times["running"] <= times["finished"]
@@ -430,12 +430,12 @@ def test_a_rounded_delay_is_told_to_the_jobs_owner(backend: QubitdBackend) -> No
     assert "from 1.04e-08 s to 1e-08 s" in line
 
 
-def test_fifty_jobs_leave_no_thread_and_no_descriptor_behind(backend: QubitdBackend, flip: QuantumCircuit) -> None:
-    backend.run(flip, shots=1).result()
+def test_fifty_jobs_leave_no_thread_and_no_descriptor_behind(backend: QubitdBackend, pair: QuantumCircuit) -> None:
+    backend.run(pair, shots=1).result()
     process = psutil.Process()
     before = threading.active_count(), process.num_fds()
     for _ in range(50):
-        backend.run(flip, shots=1).result()
+        backend.run(pair, shots=1).result()
     ours = [thread.name for thread in threading.enumerate() if thread.name == "qubitd-jobs"]
     for thread in threading.enumerate():
         if thread.name in ours:

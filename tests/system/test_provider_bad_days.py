@@ -19,14 +19,6 @@ from qubitd.server.auth.accounts import Account, Accounts, new_token, token_dige
 from qubitd.server.auth.identity import Role
 
 
-@pytest.fixture
-def flip() -> QuantumCircuit:
-    circuit = QuantumCircuit(1, 1)
-    circuit.x(0)
-    circuit.measure(0, 0)
-    return circuit
-
-
 @contextmanager
 def held(provider: QubitdProvider, flip: QuantumCircuit) -> Generator[None]:
     """Keep the rack for a session, so that a job outside it waits for as long as a test wants."""

@@ -35,14 +35,6 @@ def backend(provider: QubitdProvider) -> QubitdBackend:
     return provider.get_backend()
 
 
-@pytest.fixture
-def flip() -> QuantumCircuit:
-    circuit = QuantumCircuit(1, 1, name="flip")
-    circuit.x(0)
-    circuit.measure(0, 0)
-    return circuit
-
-
 def test_jobs_are_listed_newest_first_by_state_tag_and_time(backend: QubitdBackend, flip: QuantumCircuit) -> None:
     provider, tag = backend.provider, uuid.uuid4().hex
     jobs = [backend.run(flip, shots=10, tags=[tag, str(i)]) for i in range(3)]

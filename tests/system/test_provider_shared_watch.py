@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,19 +13,23 @@ from qiskit.providers import JobStatus
 
 from qubitd.cli.daemon_process import DaemonProcess, start_daemon
 from qubitd.client import NotFoundError, QubitdClient
-from qubitd.provider import QubitdJob, QubitdProvider
+from qubitd.provider import QubitdJob, QubitdProvider, QubitdSession
 from qubitd.provider.errors import JobFailedError
 from qubitd.server.access import DIRECTORY
 from qubitd.server.auth.accounts import Account, Accounts, new_token, token_digest, write_accounts
 from qubitd.server.auth.identity import Role
 
+STORY = [JobStatus.INITIALIZING, JobStatus.VALIDATING, JobStatus.QUEUED, JobStatus.RUNNING, JobStatus.DONE]
 
-@pytest.fixture
-def flip() -> QuantumCircuit:
-    circuit = QuantumCircuit(1, 1)
-    circuit.x(0)
-    circuit.measure(0, 0)
-    return circuit
+
+def told(job: QubitdJob, reached: JobStatus, then: Callable[[], object]) -> list[JobStatus]:
+    """Wait for a job's end, and give the states that were told; as soon as one of them is reached, do something."""
+    statuses: list[JobStatus] = []
+    for status in job.statuses(timeout=60):
+        statuses.append(status)
+        if status is reached:
+            then()
+    return statuses
 
 
 def shots_of(job: QubitdJob) -> int:
@@ -45,17 +51,20 @@ def test_a_hundred_jobs_are_waited_for_at_once_though_a_project_may_hold_64_stre
         jobs = list(threads.map(lambda shots: backend.run(flip, shots=shots), range(1, 101)))
         assert list(threads.map(shots_of, jobs)) == list(range(1, 101))
         for job in jobs:
-            told = list(job.statuses(timeout=0))
-            assert told == sorted(set(told), key=told.index)
-            assert (told[0], told[-1]) == (JobStatus.INITIALIZING, JobStatus.DONE)
+            assert list(job.statuses(timeout=0)) == STORY
 
 
 def test_two_who_wait_for_one_job_hear_all_of_it(daemon: DaemonProcess, flip: QuantumCircuit) -> None:
-    with QubitdProvider(daemon.address) as provider:
-        job = provider.get_backend().run([flip] * 5, shots=20_000)
-        assert JobStatus.RUNNING in iter(job.statuses(timeout=60))
-        again = provider.job(job.job_id())
-        assert list(again.statuses(timeout=60)) == list(job.statuses(timeout=60))
+    """A session keeps the rack until both wait."""
+    both = threading.Barrier(3)
+    with QubitdProvider(daemon.address) as provider, ThreadPoolExecutor(2) as threads:
+        with QubitdSession(provider.get_backend()) as session:
+            session.run(flip, shots=1).result(timeout=60)
+            job = provider.get_backend().run(flip, shots=20)
+            same = (job, provider.job(job.job_id()))
+            waits = [threads.submit(told, one, JobStatus.QUEUED, lambda: both.wait(60)) for one in same]
+            both.wait(60)
+        assert [wait.result() for wait in waits] == [STORY, STORY]
 
 
 def test_a_job_that_was_deleted_does_not_end_the_wait_for_others(daemon: DaemonProcess, flip: QuantumCircuit) -> None:
@@ -75,9 +84,14 @@ def test_a_job_that_was_deleted_does_not_end_the_wait_for_others(daemon: DaemonP
 
 
 def test_whoever_waits_is_told_when_the_provider_is_closed(daemon: DaemonProcess, flip: QuantumCircuit) -> None:
-    with QubitdProvider(daemon.address) as provider:
-        job = provider.get_backend().run([flip] * 20, shots=50_000)
-        assert JobStatus.RUNNING in iter(job.statuses(timeout=60))
+    running = threading.Event()
+    with ThreadPoolExecutor(1) as threads:
+        with QubitdProvider(daemon.address) as provider:
+            job = provider.get_backend().run([flip] * 20, shots=50_000)
+            wait = threads.submit(told, job, JobStatus.RUNNING, running.set)
+            assert running.wait(60)
+        with pytest.raises(JobFailedError, match="was closed"):
+            wait.result(timeout=60)
     with pytest.raises(JobFailedError, match="was closed"):
         job.wait_for_final_state(timeout=60)
     with QubitdClient(daemon.address) as client:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from tests import store_life
 
 from qubitd.core.job import JobStatus
 from qubitd.server.errors import BackendTakenError, FencedError
@@ -18,7 +19,7 @@ from qubitd.server.store.database import Database
 from qubitd.server.store.group_jobs import GroupJobReads, Held
 from qubitd.server.store.job_reads import JobReads
 from qubitd.server.store.members import ErrandKind, check_fence
-from qubitd.server.store.rows import Change, NewJob
+from qubitd.server.store.rows import Change
 from qubitd.server.store.schema import migrate
 from qubitd.server.store.store import Writes, writes_on
 from qubitd.wire.jobs import LogLine
@@ -26,19 +27,7 @@ from qubitd.wire.lab import LabState
 from qubitd.wire.terms import JobTerms
 
 MOVES = JobTerms(equivalents=("east", "north"))
-NEW = NewJob(
-    job_id="job-1",
-    owner="me",
-    key="key-1",
-    backend="south",
-    request_digest="aa",
-    spec=b"spec",
-    shots=100,
-    circuits=1,
-    programs=1,
-    tags=(),
-    created_ns=1,
-)
+NEW = replace(store_life.NEW, owner="me", backend="south", spec=b"spec", shots=100)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

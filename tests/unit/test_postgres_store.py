@@ -2,50 +2,47 @@
 
 from __future__ import annotations
 
-import dataclasses
+from concurrent.futures import Future
+from dataclasses import replace
+from typing import LiteralString
 
 import pytest
+from tests import store_life
 from tests.postgres_server import PostgresServer
 
 from qubitd.core.job import JobStatus
 from qubitd.server.errors import StaleWriteError, StoreBrokenError, StoreError, StoreTooNewError
 from qubitd.server.store.audit import verify
-from qubitd.server.store.rows import Change, NewJob
+from qubitd.server.store.rows import Accepted, Change, NewJob
 
-psycopg = pytest.importorskip("psycopg")
-from qubitd.server.store.postgres import PostgresConnection, check_version  # noqa: E402
-from qubitd.server.store.postgres_blobs import PIECE_BYTES  # noqa: E402
-from qubitd.server.store.postgres_store import PostgresStore  # noqa: E402
+pytest.importorskip("psycopg")
+import psycopg
 
-NEW = NewJob(
-    job_id="job-1",
-    owner="local",
-    key="key-1",
-    backend="line5",
-    request_digest="aa",
-    spec=b"spec",
-    shots=1,
-    circuits=1,
-    programs=1,
-    tags=(),
-    created_ns=1,
-)
+from qubitd.server.store.postgres import PostgresConnection, check_version
+from qubitd.server.store.postgres_blobs import PIECE_BYTES
+from qubitd.server.store.postgres_store import PostgresStore
+
+NEW = replace(store_life.NEW, job_id="job-1", owner="local", key="key-1", spec=b"spec")
 STEP = Change(
     job_id="job-1", before=JobStatus.INITIALIZING, version=0, after=JobStatus.VALIDATING, time_ns=2, message=""
 )
+
+
+def submitted(store: PostgresStore, new: NewJob) -> Future[Accepted]:
+    return store.write(lambda w: w.jobs.accept(new))
 
 
 def test_what_was_acknowledged_survives_a_writer_that_is_killed(postgres: PostgresServer) -> None:
     url = postgres.new_schema()
     told: list[StoreBrokenError] = []
     first = PostgresStore(url, on_broken=told.append)
-    first.write(lambda w: w.jobs.accept(NEW)).result()
+    submitted(first, NEW).result()
     with psycopg.connect(url, autocommit=True) as other:
         other.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE pid <> pg_backend_pid() AND datname = current_database()"
         )
-    lost = first.write(lambda w: w.jobs.accept(dataclasses.replace(NEW, job_id="job-2", key="key-2")))
+    lost = submitted(first, replace(NEW, job_id="job-2", key="key-2"))
     assert isinstance(lost.exception(), StoreBrokenError)
     assert len(told) == 1
     first.close()
@@ -57,7 +54,7 @@ def test_what_was_acknowledged_survives_a_writer_that_is_killed(postgres: Postgr
 def test_of_two_daemons_that_move_one_job_one_is_refused(postgres: PostgresServer) -> None:
     url = postgres.new_schema()
     one, two = PostgresStore(url), PostgresStore(url)
-    one.write(lambda w: w.jobs.accept(NEW)).result()
+    submitted(one, NEW).result()
     moves = [store.write(lambda w: w.jobs.change(STEP)) for store in (one, two)]
     refused = [move.exception() for move in moves if move.exception() is not None]
     assert [type(error) for error in refused] == [StaleWriteError]
@@ -70,7 +67,7 @@ def test_two_daemons_that_write_at_once_keep_one_whole_audit_chain(postgres: Pos
     url = postgres.new_schema()
     stores = (PostgresStore(url), PostgresStore(url))
     futures = [
-        store.write(lambda w, name=f"{who}-{n}": w.jobs.accept(dataclasses.replace(NEW, job_id=name, key=name)))  # type: ignore[misc]
+        submitted(store, replace(NEW, job_id=f"{who}-{n}", key=f"{who}-{n}"))
         for n in range(50)
         for who, store in enumerate(stores)
     ]
@@ -87,12 +84,12 @@ def test_a_blob_lies_in_rows_of_at_most_a_megabyte_and_goes_with_its_job(postgre
     url = postgres.new_schema()
     store = PostgresStore(url)
     big = bytes(range(256)) * (PIECE_BYTES // 100)
-    store.write(lambda w: w.jobs.accept(dataclasses.replace(NEW, spec=big))).result()
+    submitted(store, replace(NEW, spec=big)).result()
     assert store.blob(store.jobs.spec_digest("job-1")) == big
     with psycopg.connect(url, autocommit=True) as other:
         sizes = [row[0] for row in other.execute("SELECT length(data) FROM blob_piece ORDER BY digest, n")]
         assert max(sizes) == PIECE_BYTES
-        store.write(lambda w: w.jobs.change(dataclasses.replace(STEP, after=JobStatus.CANCELLED))).result()
+        store.write(lambda w: w.jobs.change(replace(STEP, after=JobStatus.CANCELLED))).result()
         store.write(lambda w: w.jobs.delete(owner="local", job_id="job-1")).result()
         assert other.execute("SELECT count(*) FROM blob_piece").fetchone() == (0,)
     store.close()
@@ -117,19 +114,21 @@ def test_a_server_that_would_lose_commits_is_refused(postgres: PostgresServer) -
     url = postgres.new_schema()
     with pytest.raises(StoreError, match="does not answer"):
         PostgresStore(f"{url}&port=1")
-    with psycopg.connect(url, autocommit=True) as other:
-        other.execute("ALTER SYSTEM SET full_page_writes = off")
-        other.execute("SELECT pg_reload_conf()")
     try:
+        set_full_page_writes(url, "SET full_page_writes = off", then="off")
         with pytest.raises(StoreError, match="full_page_writes = off"):
-            _until_refused(url)
+            PostgresStore(url)
     finally:
-        with psycopg.connect(url, autocommit=True) as other:
-            other.execute("ALTER SYSTEM RESET full_page_writes")
-            other.execute("SELECT pg_reload_conf()")
+        set_full_page_writes(url, "RESET full_page_writes", then="on")
+    PostgresStore(url).close()
 
 
-def _until_refused(url: str) -> None:
-    """The server reads its settings anew in its own time."""
-    for _ in range(200):
-        PostgresStore(url).close()
+def set_full_page_writes(url: str, how: LiteralString, *, then: str) -> None:
+    """Change the setting for the whole server, which reads its settings anew in its own time, and wait until it has."""
+    with psycopg.connect(url, autocommit=True) as other:
+        other.execute(f"ALTER SYSTEM {how}")
+        other.execute("SELECT pg_reload_conf()")
+    found: tuple[str] | None = None
+    while found != (then,):
+        with psycopg.connect(url, autocommit=True) as new:
+            found = new.execute("SHOW full_page_writes").fetchone()

@@ -6,9 +6,11 @@ import dataclasses
 import itertools
 import sqlite3
 import threading
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
+from tests import store_life
 
 from qubitd.core.errors import Problem, QubitdError
 from qubitd.core.job import JobStatus
@@ -32,12 +34,11 @@ from qubitd.server.store.sqlite_store import BLOBS, DATABASE, SqliteStore
 from qubitd.server.store.store import Store, Writes
 from qubitd.wire.jobs import LogLine, Progress, StageTime, StatusChange
 
-NEW = NewJob(
+NEW = dataclasses.replace(
+    store_life.NEW,
     job_id="job-1",
     owner="local",
     key="key-1",
-    backend="line5",
-    request_digest="aa",
     spec=b"spec",
     shots=100,
     circuits=2,
@@ -49,21 +50,27 @@ SPAN = Span(first_program=0, programs=4, first_shot=0, shots=100)
 CHUNK = NewChunk(n=0, span=SPAN, pieces=(b"one", b"", b"three"), instrument_ns=2_000_000_000)
 
 
+def submitted(store: Store, new: NewJob = NEW) -> Future[Accepted]:
+    return store.write(lambda w: w.jobs.accept(new))
+
+
 def accept(store: Store, new: NewJob = NEW) -> Accepted:
-    return store.write(lambda w: w.jobs.accept(new)).result()
+    return submitted(store, new).result()
 
 
 def change(before: JobStatus, after: JobStatus, *, version: int, job_id: str = "job-1", message: str = "") -> Change:
     return Change(job_id=job_id, before=before, version=version, after=after, time_ns=2_000, message=message)
 
 
+def stepped(store: Store, step: Change) -> Future[None]:
+    if step.after is JobStatus.RUNNING:
+        return store.write(lambda w: w.jobs.start(step, attempt=1))
+    return store.write(lambda w: w.jobs.change(step))
+
+
 def walk(store: Store, *path: JobStatus, job_id: str = "job-1") -> None:
     for version, (before, after) in enumerate(itertools.pairwise(path)):
-        step = change(before, after, version=version, job_id=job_id)
-        if after is JobStatus.RUNNING:
-            store.write(lambda w, step=step: w.jobs.start(step, attempt=1)).result()  # type: ignore[misc]
-        else:
-            store.write(lambda w, step=step: w.jobs.change(step)).result()  # type: ignore[misc]
+        stepped(store, change(before, after, version=version, job_id=job_id)).result()
 
 
 TO_RUNNING = (JobStatus.INITIALIZING, JobStatus.VALIDATING, JobStatus.QUEUED, JobStatus.RUNNING)
@@ -156,12 +163,7 @@ def test_two_jobs_never_run_on_one_backend(store: Store) -> None:
         accept(store, dataclasses.replace(NEW, job_id=f"job-{n}", key=f"key-{n}"))
         walk(store, *TO_RUNNING[:3], job_id=f"job-{n}")
     running = [
-        store.write(
-            lambda w, n=n: w.jobs.start(  # type: ignore[misc]
-                change(JobStatus.QUEUED, JobStatus.RUNNING, version=2, job_id=f"job-{n}"), attempt=1
-            )
-        )
-        for n in (1, 2)
+        stepped(store, change(JobStatus.QUEUED, JobStatus.RUNNING, version=2, job_id=f"job-{n}")) for n in (1, 2)
     ]
     assert running[0].exception() is None
     assert "unique" in str(running[1].exception()).lower()
@@ -324,10 +326,7 @@ def test_a_cancelled_write_is_left_out_and_its_neighbours_are_kept(store: Store)
 
 
 def test_many_waiting_writes_are_all_durable_in_order(store: Store) -> None:
-    futures = [
-        store.write(lambda w, n=n: w.jobs.accept(dataclasses.replace(NEW, job_id=f"job-{n}", key=f"key-{n}")))  # type: ignore[misc]
-        for n in range(600)
-    ]
+    futures = [submitted(store, dataclasses.replace(NEW, job_id=f"job-{n}", key=f"key-{n}")) for n in range(600)]
     assert [future.result().number for future in futures] == list(range(1, 601))
 
 

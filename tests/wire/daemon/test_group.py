@@ -39,11 +39,14 @@ async def standings(daemon: Served) -> dict[str, backends_pb2.BackendStanding]:
 
 
 async def until_both_are_online(daemon: Served) -> None:
-    """Watch the backend of the other until it is there."""
-    while (
-        not all(standing.online for standing in (await standings(daemon)).values()) or len(await standings(daemon)) < 2
-    ):
-        await asyncio.sleep(0.05)
+    """Watch either backend until it is there."""
+    for name in ("north", "south"):
+        watch = daemon.backends.Watch(backends_pb2.BackendsWatchRequest(name=name))
+        async for told in watch:
+            if told.backend.operational:
+                break
+        watch.cancel()
+    assert {name: one.online for name, one in (await standings(daemon)).items()} == {"north": True, "south": True}
 
 
 def as_pairs(metadata: Any) -> list[tuple[str, str | bytes]]:

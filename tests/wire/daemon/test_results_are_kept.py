@@ -42,9 +42,12 @@ async def test_the_result_before_the_last_is_kept_when_a_chunk_begins(
     async with serve(rack=rack) as daemon:
         job_id = await daemon.submit(request_of(shots=6_000))
         watch = daemon.jobs.Watch(jobs_pb2.JobsWatchRequest(job_id=job_id))
-        async for message in watch:
-            if any(event.status.status == jobs_pb2.STATUS_DONE for event in message.events):
-                assert count(database, "chunk") == 6
+        kept_when_done = [
+            count(database, "chunk")
+            async for message in watch
+            if any(event.status.status == jobs_pb2.STATUS_DONE for event in message.events)
+        ]
+    assert kept_when_done == [6]
     assert len(kept_at_start) == 6
     assert [kept >= number - 1 for number, kept in enumerate(kept_at_start)] == [True] * 6
     assert recorded_attempts == [1] * 6

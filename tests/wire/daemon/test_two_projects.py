@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, ExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -90,33 +91,60 @@ def blows(bob: QubitdClient, spec: JobSpec, other: JobSpec) -> Strike:
     return strike
 
 
-async def test_what_a_project_sees_is_the_same_alone_and_beside_a_hostile_one(
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Projects:
+    """A daemon, the tokens of two projects and what they submit; what the one saw while it was alone."""
+
+    address: str
+    hers: str
+    """As new as that of the project that was alone."""
+    theirs: str
+    spec: JobSpec
+    other: JobSpec
+    quiet: list[object]
+
+
+@pytest.fixture
+async def projects(
     serve: Serve, open_rack_of: Callable[..., Any], request_of: Callable[..., jobs_pb2.SubmitRequest], tmp_path: Path
-) -> None:
+) -> AsyncGenerator[Projects]:
+    """A user who was alone, one who will not be, and those who see to that."""
     directory = tmp_path / "data" / DIRECTORY
-    mine, again, theirs = (add_account(directory, name) for name in ("alice", "alice again", "bob"))
+    alone, hers, theirs = (add_account(directory, name) for name in ("alice", "alice again", "bob"))
     spec, other = decode_spec(request_of().spec), decode_spec(request_of(shots=7).spec)
 
-    def alone(address: str) -> list[object]:
-        with QubitdClient(address, mine) as alice:
+    def quiet(address: str) -> list[object]:
+        with QubitdClient(address, alone) as alice:
             return list(story(alice, spec, lambda _: None))
 
-    def beside(address: str) -> list[object]:
-        with QubitdClient(address, again) as alice, QubitdClient(address, theirs) as bob:
-            return list(story(alice, spec, blows(bob, spec, other)))
-
     async with serve(rack=open_rack_of()) as daemon:
-        quiet = await asyncio.to_thread(alone, daemon.address)
-        loud = await asyncio.to_thread(beside, daemon.address)
-    assert loud == quiet
+        yield Projects(
+            address=daemon.address,
+            hers=hers,
+            theirs=theirs,
+            spec=spec,
+            other=other,
+            quiet=await asyncio.to_thread(quiet, daemon.address),
+        )
+
+
+async def test_what_a_project_sees_is_the_same_alone_and_beside_a_hostile_one(projects: Projects) -> None:
+    def beside() -> list[object]:
+        with (
+            QubitdClient(projects.address, projects.hers) as alice,
+            QubitdClient(projects.address, projects.theirs) as bob,
+        ):
+            return list(story(alice, projects.spec, blows(bob, projects.spec, projects.other)))
+
+    assert await asyncio.to_thread(beside) == projects.quiet
 
 
 def riot(bob: QubitdClient, spec: JobSpec, number: int, over: threading.Event) -> int:
     """Be one of a project that is never quiet: submit, cancel, delete, list, open sessions and fill in the wrong names.
 
-    Gives how many calls were answered, be it by a refusal.
+    Gives how many calls did what was asked; those that were refused do not count.
     """
-    calls = 0
+    done = calls = 0
     while not over.is_set():
         calls += 1
         with suppress(QubitdError):
@@ -135,34 +163,23 @@ def riot(bob: QubitdClient, spec: JobSpec, number: int, over: threading.Event) -
                     bob.explain(spec, "line5")
                 case _:
                     bob.submit(spec, "line5", terms=JobTerms(session_id="hers"))
-    return calls
+            done += 1
+    return done
 
 
-async def test_what_a_project_sees_is_the_same_while_another_is_never_quiet(
-    serve: Serve, open_rack_of: Callable[..., Any], request_of: Callable[..., jobs_pb2.SubmitRequest], tmp_path: Path
-) -> None:
-    directory = tmp_path / "data" / DIRECTORY
-    mine, again, theirs = (add_account(directory, name) for name in ("alice", "alice again", "bob"))
-    spec, other = decode_spec(request_of().spec), decode_spec(request_of(shots=7).spec)
-
-    def alone(address: str) -> list[object]:
-        with QubitdClient(address, mine) as alice:
-            return list(story(alice, spec, lambda _: None))
-
-    def amid(address: str) -> tuple[list[object], int]:
+async def test_what_a_project_sees_is_the_same_while_another_is_never_quiet(projects: Projects) -> None:
+    def amid() -> tuple[list[object], int]:
         over = threading.Event()
         with ExitStack() as stack:
             rioters = stack.enter_context(ThreadPoolExecutor(4))
             stack.callback(over.set)
-            alice = stack.enter_context(QubitdClient(address, again))
-            bobs = [stack.enter_context(QubitdClient(address, theirs)) for _ in range(4)]
-            calls = [rioters.submit(riot, bob, other, number, over) for number, bob in enumerate(bobs)]
-            seen = list(story(alice, spec, lambda _: None))
+            alice = stack.enter_context(QubitdClient(projects.address, projects.hers))
+            bobs = [stack.enter_context(QubitdClient(projects.address, projects.theirs)) for _ in range(4)]
+            calls = [rioters.submit(riot, bob, projects.other, number, over) for number, bob in enumerate(bobs)]
+            seen = list(story(alice, projects.spec, lambda _: None))
             over.set()
             return seen, min(done.result() for done in calls)
 
-    async with serve(rack=open_rack_of()) as daemon:
-        quiet = await asyncio.to_thread(alone, daemon.address)
-        loud, calls = await asyncio.to_thread(amid, daemon.address)
-    assert loud == quiet
-    assert calls > 3
+    loud, done = await asyncio.to_thread(amid)
+    assert loud == projects.quiet
+    assert done > 3
