@@ -31,6 +31,12 @@ def flip() -> QuantumCircuit:
 
 
 @pytest.fixture
+def uncounted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes of the test run as in a lab: nobody counts their lines, which takes time and memory of their own."""
+    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+
+
+@pytest.fixture
 def own_data(tmp_path: Path) -> Path:
     """A data directory for a daemon of one test."""
     return tmp_path / "own-data"

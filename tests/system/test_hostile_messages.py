@@ -38,7 +38,7 @@ from qubitd.wire.uploads import MAX_UNARY_BYTES
 MUTANTS, MANY_MUTANTS = 1_200, 6_000
 SHARES = {"qubitd.v1.Jobs/Submit": 0.5, "qubitd.v1.Jobs/Explain": 0.1, "qubitd.v1.Jobs/Upload": 0.1}
 """Of all mutants; the other RPCs have the rest in equal parts."""
-SLACK = 10 * 2**20
+SLACK = 5 * 2**20
 """Bytes that a process may gain whatever it is sent: a heap grows in blocks, and gRPC reads into buffers of its own."""
 MOST_GROWTH = 48 * 2**20
 """Bytes, after all."""
@@ -76,7 +76,7 @@ class Record:
 
 
 @pytest.fixture
-def daemon(tmp_path: Path) -> Iterator[DaemonProcess]:
+def daemon(tmp_path: Path, uncounted: None) -> Iterator[DaemonProcess]:
     with start_daemon(data_dir=tmp_path / "data") as running:
         yield running
 

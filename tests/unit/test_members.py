@@ -145,7 +145,7 @@ def test_an_errand_is_for_one_backend_and_is_there_until_it_is_done(table: Table
     table.accept("job-1")
     table.accept("job-1")
     table.accept("job-2", backend="north")
-    table.writes.members.send("south", "job-1", ErrandKind.BREAK_OFF)
+    table.writes.members.send("job-1", ErrandKind.BREAK_OFF)
     errands = table.writes.members.reads.errands("south")
     assert [(e.job_id, e.kind) for e in errands] == [("job-1", ErrandKind.ADOPT), ("job-1", ErrandKind.BREAK_OFF)]
     table.writes.members.done(errands[:1])
@@ -194,16 +194,28 @@ def test_a_cancel_for_an_abandoned_backend_ends_what_waits_and_marks_what_ran(ta
     table.take("south", "one")
     for name in ("waits", "runs", "gone"):
         table.accept(name)
-        table.writes.members.send("south", name, ErrandKind.CANCEL)
+        table.writes.members.send(name, ErrandKind.CANCEL)
     table.step("runs", JobStatus.INITIALIZING, JobStatus.VALIDATING, JobStatus.QUEUED, JobStatus.RUNNING)
     table.step("gone", JobStatus.INITIALIZING, JobStatus.CANCELLED)
-    errands = [e for e in table.writes.members.reads.errands("south") if e.kind is ErrandKind.CANCEL]
     table.now += ABANDONED
-    table.writes.group_jobs.cancel("south", errands, time_ns=7)
+    table.writes.group_jobs.cancel("south", time_ns=7)
     assert table.jobs.get(owner="me", job_id="waits").status is JobStatus.CANCELLED
     assert table.jobs.get(owner="me", job_id="runs").status is JobStatus.RUNNING
     assert [job.cancelling for job in table.jobs.alive("south")] == [True]
     assert {e.kind for e in table.writes.members.reads.errands("south")} == {ErrandKind.ADOPT}
+
+
+def test_a_cancel_that_was_on_its_way_goes_with_a_job_that_moves(table: Table) -> None:
+    table.take("south", "one")
+    table.accept("moves", terms=MOVES)
+    table.now += ABANDONED
+    [job] = table.group_jobs.movable("south", to="north")
+    table.writes.members.send("moves", ErrandKind.CANCEL)
+    assert table.writes.group_jobs.move(job, to="north", because="of a test", time_ns=5)
+    table.writes.members.send("moves", ErrandKind.BREAK_OFF)
+    table.writes.group_jobs.cancel("south", time_ns=7)
+    kinds = [e.kind for e in table.writes.members.reads.cancels("north")]
+    assert kinds == [ErrandKind.CANCEL, ErrandKind.BREAK_OFF]
 
 
 def test_recovery_sees_the_jobs_of_its_own_backend_alone(table: Table) -> None:

@@ -360,11 +360,11 @@ class _Daemon:
             asyncio.create_task(supervisor.watch(self._engine.wake), name="watchdog"),
             asyncio.create_task(self._caretaker.serve(), name="caretaker"),
         ]
-        if self._group is not None:
-            await self._group.start(address_of(self._settings.host, front.port))
-        on_serving(front.port)
-        supervisor.serving(f"serving {self._settings.device.device.name} on port {front.port}")
         try:
+            if self._group is not None:
+                await self._group.start(address_of(self._settings.host, front.port))
+            on_serving(front.port)
+            supervisor.serving(f"serving {self._settings.device.device.name} on port {front.port}")
             await _first_end(stop, self._broken, tasks)
         finally:
             supervisor.stopping()

@@ -149,7 +149,10 @@ class Engine:
     async def can_run(self, job_id: str) -> bool:
         """Say whether a job could run here, within the limits and under the calibration that is in force."""
         looked_at = await settled(self._look_at(job_id))
-        return looked_at.exception() is None
+        error = looked_at.exception()
+        if error is not None:
+            _log.info("a job stays where it is", extra={"job": job_id, "cause": str(error) or repr(error)})
+        return error is None
 
     async def submit(self, new: NewJob, *, to: Member | None = None) -> str:
         """Take a job; it is durable on return. Gives its id.

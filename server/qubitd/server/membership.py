@@ -86,6 +86,6 @@ class Claim:
     """Its id: the same for every daemon on one data directory, whose lock proves that the one before is dead."""
 
 
-def may_take(claim: Claim, member: Member | None) -> bool:
+def may_take(claim: Claim, member: Member) -> bool:
     """Say whether a daemon may take a backend: it is free, or its own, or abandoned."""
-    return member is None or member.daemon in ("", claim.daemon) or member.is_abandoned
+    return member.daemon in ("", claim.daemon) or member.is_abandoned

@@ -11,6 +11,8 @@ from qubitd.server.auth.errors import DeniedError, UnauthenticatedError
 from qubitd.server.auth.identity import LOCAL, Identity
 from qubitd.server.auth.rights import RIGHTS, allows
 
+PASSED_ON = "qubitd-passed-on"
+"""Metadata of a call that came through another daemon."""
 _BEARER = "bearer "
 Remember = Callable[[str, str], None]
 """Who, what."""
@@ -23,14 +25,18 @@ class Shown:
     token: str | None = None
     certificate: str | None = None
     """Name in the certificate that TLS has checked."""
+    is_passed_on: bool = False
+    """Whether the call came through another daemon, which let its caller in."""
 
 
 def shown(metadata: Iterable[tuple[str, str | bytes]], tls: Mapping[str, Iterable[bytes]]) -> Shown:
     """Read what came with a call: the header `authorization: Bearer TOKEN`, and what TLS proved."""
+    metadata = tuple(metadata)
     headers = (value for key, value in metadata if key == "authorization" and isinstance(value, str))
     tokens = (value[len(_BEARER) :].strip() for value in headers if value.lower().startswith(_BEARER))
     names = (name.decode(errors="replace") for name in tls.get("x509_common_name", ()))
-    return Shown(token=next(tokens, None), certificate=next(names, None))
+    is_passed_on = any(key == PASSED_ON for key, _ in metadata)
+    return Shown(token=next(tokens, None), certificate=next(names, None), is_passed_on=is_passed_on)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +57,7 @@ class Gate:
             DeniedError: they may not call it.
             AccountsError: the file of accounts cannot be read.
         """
-        identity = LOCAL if self.accounts is None else self._identify(self.accounts.current, proof)
+        identity = self._identify(proof)
         if identity is None:
             self.remember("unknown", f"refused at {rpc}")
             raise UnauthenticatedError(_why(proof))
@@ -61,7 +67,13 @@ class Gate:
             raise DeniedError(identity=identity, what=rpc, wanted=wanted)
         return identity
 
-    def _identify(self, accounts: Accounts, proof: Shown) -> Identity | None:
+    def _identify(self, proof: Shown) -> Identity | None:
+        if self.accounts is None:
+            # Whoever has an account elsewhere has no more rights here than there, where nobody can look.
+            return None if proof.is_passed_on and proof.token is not None else LOCAL
+        return self._known(self.accounts.current, proof)
+
+    def _known(self, accounts: Accounts, proof: Shown) -> Identity | None:
         now = self.now()
         if proof.token is not None:
             return accounts.by_token(proof.token, now_ns=now)
@@ -71,6 +83,6 @@ class Gate:
 
 
 def _why(proof: Shown) -> str:
-    if proof == Shown():
+    if proof.token is None and proof.certificate is None:
         return "this daemon wants a token"
     return f"the {'certificate' if proof.token is None else 'token'} is unknown, expired or revoked"

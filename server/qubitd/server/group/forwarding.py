@@ -11,13 +11,14 @@ from typing import Any
 import grpc
 import grpc.aio
 
+from qubitd.server.auth.gate import PASSED_ON
 from qubitd.server.errors import ServedElsewhereError
 from qubitd.server.rpc import Call, PassedOnError
 from qubitd.server.serving import is_loopback
 from qubitd.wire.errors import DETAILS_KEY
 
-_MARK = ("qubitd-passed-on", "1")
-"""Metadata of a call that came through another daemon: it goes no further."""
+_MARK = (PASSED_ON, "1")
+"""What came with it goes no further."""
 _OPTIONS = [("grpc.max_receive_message_length", 64 * 2**20), ("grpc.max_send_message_length", 64 * 2**20)]
 _AS_BYTES = (None, None)
 """Serialise nothing and parse nothing."""
@@ -91,13 +92,13 @@ def _metadata(call: Call) -> tuple[tuple[str, str | bytes], ...]:
 
 
 def _passed_on(error: grpc.aio.AioRpcError, elsewhere: ServedElsewhereError) -> Exception:
-    if error.code() is grpc.StatusCode.UNAVAILABLE:
+    trailing: Any = error.trailing_metadata() or ()
+    details = tuple((key, value) for key, value in trailing if key == DETAILS_KEY)
+    if error.code() is grpc.StatusCode.UNAVAILABLE and not details:  # what a daemon refuses, it says why
         return ServedElsewhereError(
             backend=elsewhere.backend,
             address=elsewhere.address,
             what=elsewhere.what,
             trouble=elsewhere.trouble or "that daemon does not answer now",
         )
-    trailing: Any = error.trailing_metadata() or ()
-    details = tuple((key, value) for key, value in trailing if key == DETAILS_KEY)
     return PassedOnError(code=error.code(), message=error.details() or "", details=details)

@@ -73,13 +73,20 @@ class Group:
         self._news = 0
         self._written = asyncio.Event()
         self._unfit: set[tuple[str, int]] = set()
+        self._told: Notice | None = None
+        """What the others know of this daemon's backend."""
 
     @property
     def _own(self) -> str:
         return self._roster.own
 
     async def recovered(self) -> None:
-        """Forget errands about jobs that recovery has found by itself; before any of these takes a step."""
+        """Begin to see the others, and forget errands about jobs that recovery has found by itself; before any of these
+        takes a step, and before anybody asks for the others' backends.
+        """
+        self._roster.look_again = self._look_at_members
+        self._news = self._store.jobs.newest_sequence()
+        self._look_at_members()
         errands = self._store.members.errands(self._own)
         known = [e for e in errands if e.kind is ErrandKind.ADOPT and self._engine.knows(e.job_id)]
         await durable(self._store.write(lambda w: w.members.done(known)))
@@ -87,12 +94,10 @@ class Group:
     async def start(self, address: str) -> None:
         """Serve the others, too, and be served by them; they know of this daemon on return."""
         self._roster.address = address
-        self._roster.look_again = self._look_at_members
-        self._news = self._store.jobs.newest_sequence()
-        self._look_at_members()
         loop = asyncio.get_running_loop()
-        self._sharing.on_written = lambda: _in_loop(loop, self._written.set)
-        await self._publish(self._notice)
+        self._sharing.on_written = lambda: None if self._written.is_set() else _in_loop(loop, self._written.set)
+        self._told = self._notice
+        await self._publish(self._told)
         for life in (self._tell, self._look_for_ever, self._publish_for_ever, self._rescue_for_ever):
             self._live(life)
 
@@ -103,17 +108,19 @@ class Group:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def cancel(self, member: Member, *, owner: str, job_id: str, force: bool) -> JobStatus:
-        """Have another daemon end a job, and wait a moment for it; durable on return. Gives its state."""
+    async def cancel(self, backend: str, *, owner: str, job_id: str, force: bool) -> JobStatus:
+        """Have the daemon of a backend end a job, and wait a moment for it; durable on return. Gives its state."""
         kind = ErrandKind.BREAK_OFF if force else ErrandKind.CANCEL
-        await durable(self._store.write(lambda w: w.members.send(member.backend, job_id, kind)))
-        if any(member.backend == one.backend for one in self._roster.abandoned()):
-            await self._cancel_for(member)
+        await durable(self._store.write(lambda w: w.members.send(job_id, kind)))
+        for member in self._roster.abandoned():
+            if member.backend == backend:
+                with contextlib.suppress(BackendTakenError):  # it is back, and will do it
+                    await self._cancel_for(member)
         until = self._clocks.steady() + _PATIENCE
         with self._announcer.listen(ERRANDS, job_id) as listener:
             while (left := until - self._clocks.steady()) > 0:
                 listener.clear()
-                if all(errand.job_id != job_id for errand in self._store.members.errands(member.backend)):
+                if all(errand.job_id != job_id for errand in self._store.members.errands(backend)):
                     break
                 await listener.wait(left)
         return self._store.jobs.get(owner=owner, job_id=job_id).status
@@ -177,14 +184,13 @@ class Group:
 
     async def _publish_for_ever(self) -> None:
         """Tell the others of this daemon's backend, and of each change of it."""
-        told = self._notice
         with self._announcer.listen(CALIBRATION, RACK) as listener:
             while True:
                 listener.clear()
                 notice = self._notice
-                if notice != told:
+                if notice != self._told:
                     await self._publish(notice)
-                told = notice
+                self._told = notice
                 await listener.wait(BEAT)
 
     @property
@@ -208,10 +214,9 @@ class Group:
                     _log.info("a backend is back", extra={"backend": member.backend})
 
     async def _cancel_for(self, member: Member) -> None:
-        errands = [e for e in self._store.members.errands(member.backend) if e.kind is not ErrandKind.ADOPT]
-        if errands:
+        if self._store.members.cancels(member.backend):
             now = self._clocks.wall()
-            await durable(self._store.write(lambda w: w.group_jobs.cancel(member.backend, errands, time_ns=now)))
+            await durable(self._store.write(lambda w: w.group_jobs.cancel(member.backend, time_ns=now)))
 
     async def _take_from(self, member: Member) -> None:
         """Take the jobs that may run here instead, and can."""

@@ -72,3 +72,7 @@ async def _beat(pulse: Pulse, backend: str, fence: int, on_broken: Callable[[Sto
             await asyncio.sleep(BEAT)
     except StoreError as error:
         on_broken(error)
+    except Exception as error:
+        # Without signs of life others would act for this daemon, so it must end, whatever the reason.
+        on_broken(StoreError(f"no sign of life can be given: {error!r}"))
+        raise

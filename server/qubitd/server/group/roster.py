@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from qubitd.server.announcer import Announcer
 from qubitd.server.errors import ServedElsewhereError, UnknownBackendError
@@ -99,7 +100,7 @@ class Roster:
 
     def described(self, member: Member) -> BackendInfo:
         """Describe another daemon's backend, as that one did last."""
-        info = decode_backend(parse(backends_pb2.BackendsWatchResponse, member.notice.description).backend)
+        info = _decoded(member.notice.description)
         if member.is_online:
             return info
         return replace(info, operational=False, trouble=member.trouble)
@@ -112,6 +113,11 @@ class Roster:
 
     def _aged(self, seen: _Seen) -> Member:
         return replace(seen.member, age=seen.member.age + self._steady() - seen.at)
+
+
+@lru_cache(maxsize=64)
+def _decoded(description: bytes) -> BackendInfo:
+    return decode_backend(parse(backends_pb2.BackendsWatchResponse, description).backend)
 
 
 def _nobody_else() -> None:

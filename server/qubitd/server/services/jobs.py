@@ -118,6 +118,8 @@ class JobsService:
 
     async def Submit(self, request: jobs_pb2.SubmitRequest) -> jobs_pb2.SubmitResponse:
         """Take a job."""
+        if request.backend:  # what was uploaded names it later
+            self._roster.find(request.backend)
         new = await self._decoded(request, self._admitted)
         job_id = await self._engine.submit(new, to=self._roster.find(new.backend))
         if request.HasField("upload"):
@@ -125,12 +127,12 @@ class JobsService:
         return jobs_pb2.SubmitResponse(job_id=job_id)
 
     def _admitted(self, request: jobs_pb2.SubmitRequest) -> NewJob:
+        _check_role(request)
         member = self._roster.known(request.backend)
         if member is not None and decode_terms(request.terms).is_bound:
             self._roster.check_own(request.backend, "a job of a session, a slot or a fixed calibration")
         for name in request.terms.equivalent_backends:
             self._roster.known(name)
-        _check_role(request)
         newcomer = Newcomer(
             job_id=str(uuid.uuid4()), owner=caller().project, author=caller().name, time_ns=self._book.now()
         )
@@ -268,8 +270,7 @@ class JobsService:
             if skip >= chunk.pieces:
                 skip -= chunk.pieces
                 continue
-            await asyncio.to_thread(self._store.check_blob, chunk.digest)
-            with closing(self._store.pieces(chunk.digest)) as pieces:
+            with closing(await asyncio.to_thread(self._store.pieces, chunk.digest)) as pieces:
                 for message in merged(itertools.islice(pieces, skip, None), most=_MOST_RESULT_BYTES):
                     yield message
             skip = 0
@@ -282,10 +283,10 @@ class JobsService:
 
     async def _cancel(self, *, owner: str, job_id: str, force: bool) -> JobStatus:
         job = self._store.jobs.get(owner=owner, job_id=job_id)
-        member = None if self._group is None else self._roster.find(job.backend)
-        if self._group is None or member is None or job.status.is_final:
+        if self._group is None or job.status.is_final or self._engine.knows(job_id):
             return await self._engine.cancel(owner=owner, job_id=job_id, force=force)
-        return await self._group.cancel(member, owner=owner, job_id=job_id, force=force)
+        # Another daemon's, or one that another daemon took for this one just now.
+        return await self._group.cancel(job.backend, owner=owner, job_id=job_id, force=force)
 
     async def Explain(self, request: jobs_pb2.ExplainRequest) -> jobs_pb2.ExplainResponse:
         """Say what a job would take."""

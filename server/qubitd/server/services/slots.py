@@ -33,9 +33,9 @@ class SlotsService:
 
     async def Reserve(self, request: slots_pb2.ReserveRequest) -> slots_pb2.ReserveResponse:
         """Reserve time."""
-        self._roster.check_own(request.backend, "a slot")
         if request.kind == slots_pb2.SLOT_KIND_MAINTENANCE:
             require(Role.OPERATOR, "a maintenance slot")
+        self._roster.check_own(request.backend, "a slot")
         slot = await self._slots.reserve(request, owner=caller().project)
         self._engine.wake()
         return slots_pb2.ReserveResponse(slot=encode_slot(slot))

@@ -38,7 +38,8 @@ class AccountWrites:
     def put(self, account: Account, *, time_ns: int) -> None:
         """Let somebody in, or by another token, into another project or role."""
         self._connection.execute(
-            f"INSERT INTO account ({_COLUMNS}) VALUES (?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET"  # noqa: S608
+            f"INSERT INTO account ({_COLUMNS}) VALUES (?, ?, ?, ?, ?)"  # noqa: S608 (constants)
+            " ON CONFLICT (name) DO UPDATE SET"
             " project = excluded.project, role = excluded.role, token_sha256 = excluded.token_sha256,"
             " expires_ns = excluded.expires_ns",
             astuple(account),

@@ -10,7 +10,7 @@ from qubitd.server.store.audit import AuditWrites
 from qubitd.server.store.database import Database
 from qubitd.server.store.job_reads import ALIVE, alive_job
 from qubitd.server.store.job_writes import JobWrites
-from qubitd.server.store.members import Errand, ErrandKind, MemberWrites
+from qubitd.server.store.members import ErrandKind, MemberWrites
 from qubitd.server.store.rows import Accepted, AliveJob, Change, NewJob
 from qubitd.wire.jobs import LogLine
 
@@ -77,8 +77,8 @@ class GroupJobReads:
     def held(self, *, owner: str, besides: str) -> Held:
         """Add up what a project has on other backends than one."""
         row = self._connection.execute(
-            "SELECT count(*), coalesce(sum(blob.size), 0) FROM job LEFT JOIN blob ON blob.digest = job.spec_digest"  # noqa: S608
-            f" WHERE owner = ? AND backend <> ? AND {_LIVES}",
+            "SELECT count(*), coalesce(sum(blob.size), 0)"  # noqa: S608 (constants)
+            f" FROM job LEFT JOIN blob ON blob.digest = job.spec_digest WHERE owner = ? AND backend <> ? AND {_LIVES}",
             (owner, besides),
         ).fetchone()
         return Held(jobs=int(row[0]), bytes=int(row[1]))
@@ -103,7 +103,7 @@ class GroupJobWrites:
         """
         accepted = self._jobs.accept(new)
         if accepted.is_new:
-            self._members.send(new.backend, accepted.job_id, ErrandKind.ADOPT)
+            self._members.send(accepted.job_id, ErrandKind.ADOPT)
         return accepted
 
     def move(self, job: AliveJob, *, to: str, because: str, time_ns: int) -> bool:
@@ -121,18 +121,20 @@ class GroupJobWrites:
         ).fetchone()
         if row is None:
             return False
+        self._members.hand_on(job.job_id, to=to)
         text = f"goes to {to}, as was allowed: {because}"
         self._audit.append(time_ns=time_ns, who="daemon", what=f"job {job.job_id}: from {job.backend} to {to}")
         self._jobs.append(job.job_id, [Dated(time_ns=time_ns, what=LogLine(text=text))])
         return True
 
-    def cancel(self, backend: str, errands: list[Errand], *, time_ns: int) -> None:
-        """Do what an abandoned backend was asked to cancel: what waits ends, what ran ends when its daemon is back.
+    def cancel(self, backend: str, *, time_ns: int) -> None:
+        """Do what an abandoned backend is asked to cancel: what waits ends, what ran ends when its daemon is back.
 
         Raises:
             BackendTakenError: its daemon is there after all.
         """
         self._members.evict(backend)
+        errands = self._members.reads.cancels(backend)
         for errand in errands:
             row = self._connection.execute(
                 f"SELECT status, version FROM job WHERE id = ? AND backend = ? AND {_LIVES}",  # noqa: S608 (constants)

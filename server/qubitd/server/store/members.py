@@ -74,6 +74,10 @@ class MemberReads:
         )
         return [Errand(number=number, job_id=job, kind=ErrandKind(kind)) for number, job, kind in rows]
 
+    def cancels(self, backend: str) -> list[Errand]:
+        """Give those of them that are to end a job."""
+        return [errand for errand in self.errands(backend) if errand.kind is not ErrandKind.ADOPT]
+
 
 class MemberWrites:
     """What the writer's thread can do to the group."""
@@ -132,20 +136,23 @@ class MemberWrites:
             self._note(f"daemon {member.daemon} owns backend {backend} no longer, since it was silent")
         return member
 
-    def send(self, backend: str, job_id: str, kind: ErrandKind) -> int:
-        """Ask the owner of a backend for something."""
-        row = self._connection.execute(
-            "INSERT INTO errand (backend, job, kind) VALUES (?, ?, ?) RETURNING number", (backend, job_id, kind.value)
-        ).fetchone()
-        return int(row[0])
+    def send(self, job_id: str, kind: ErrandKind) -> None:
+        """Ask the owner of the backend that has a job by now for something."""
+        self._connection.execute(
+            "INSERT INTO errand (backend, job, kind) SELECT backend, id, ? FROM job WHERE id = ?", (kind.value, job_id)
+        )
 
-    def _note(self, what: str) -> None:
-        self._audit.append(time_ns=self._now(), who="daemon", what=what)
+    def hand_on(self, job_id: str, *, to: str) -> None:
+        """Let what is to be done about a job go with it."""
+        self._connection.execute("UPDATE errand SET backend = ? WHERE job = ?", (to, job_id))
 
     def done(self, errands: Sequence[Errand]) -> None:
         """Forget what was done."""
         for errand in errands:
             self._connection.execute("DELETE FROM errand WHERE number = ?", (errand.number,))
+
+    def _note(self, what: str) -> None:
+        self._audit.append(time_ns=self._now(), who="daemon", what=what)
 
 
 def check_fence(connection: Database, backend: str, fence: int) -> None:

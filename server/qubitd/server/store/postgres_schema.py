@@ -61,10 +61,11 @@ def migrate(connection: PostgresConnection, *, steps: tuple[str, ...] = MIGRATIO
     if version > len(steps):
         connection.execute("ROLLBACK")
         raise StoreTooNewError(path=Path(connection.place), found=version, known=len(steps))
-    for step in steps[version:]:
-        connection.script(in_postgres(step))
-    connection.script(_FOR_GROUPS)
-    connection.execute("UPDATE meta SET steps = ?", (len(steps),))
+    if version < len(steps):
+        for step in steps[version:]:
+            connection.script(in_postgres(step))
+        connection.script(_FOR_GROUPS)
+        connection.execute("UPDATE meta SET steps = ?", (len(steps),))
     connection.execute("COMMIT")
 
 

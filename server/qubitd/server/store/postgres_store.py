@@ -9,26 +9,19 @@ from typing import TypeVar, cast
 
 from qubitd.server.errors import StoreBrokenError
 from qubitd.server.meters import Meters
-from qubitd.server.store.accounts import AccountReads
 from qubitd.server.store.database import Database
 from qubitd.server.store.frames import split
-from qubitd.server.store.group_jobs import GroupJobReads
-from qubitd.server.store.job_reads import JobReads
-from qubitd.server.store.members import MemberReads
 from qubitd.server.store.postgres import PostgresConnection, PostgresReader, postgres_engine
 from qubitd.server.store.postgres_blobs import BlobRows
 from qubitd.server.store.postgres_schema import migrate
 from qubitd.server.store.postgres_sharing import PostgresSharing, database_time
-from qubitd.server.store.revisions import RevisionReads
-from qubitd.server.store.sessions import SessionReads
-from qubitd.server.store.slots import SlotReads
-from qubitd.server.store.store import Writes, writes_on
+from qubitd.server.store.store import StoreReads, Writes, writes_on
 from qubitd.server.store.writer import Writer
 
 Result = TypeVar("Result")
 
 
-class PostgresStore:
+class PostgresStore(StoreReads):
     """One database, open. Reads belong to the thread that opened it; blobs may be read from any."""
 
     def __init__(
@@ -49,7 +42,6 @@ class PostgresStore:
             StoreTooNewError: a newer version wrote it.
             StoreError: it does not answer, is too old, or commits would not be durable.
         """
-        self._url = url
         on_broken = on_broken or (lambda _: None)
         self._blobs = BlobRows()
         self.sharing = PostgresSharing(url)
@@ -60,22 +52,13 @@ class PostgresStore:
             meters=meters or Meters(),
         )
         try:
-            self._connection = PostgresReader(url, on_lost=on_broken)
+            reader = PostgresReader(url, on_lost=on_broken)
             self._blob_connection = PostgresReader(url, on_lost=on_broken)
         except BaseException:
             self._writer.close()
             raise
         self._blob_lock = threading.Lock()
-        self.jobs = JobReads(self._connection)
-        self.sessions = SessionReads(self._connection)
-        self.slots = SlotReads(self._connection)
-        self.members = MemberReads(self._connection, lambda: database_time(self._connection))
-        self.group_jobs = GroupJobReads(self._connection)
-        self.accounts = AccountReads(self._connection)
-
-    def revisions(self, backend: str) -> RevisionReads:
-        """Ask about a backend's revisions."""
-        return RevisionReads(self._connection, backend)
+        super().__init__(reader, lambda: database_time(reader))
 
     def blob(self, digest: str) -> bytes:
         """Read a blob and check it, from any thread.
@@ -86,19 +69,11 @@ class PostgresStore:
         with self._blob_lock:
             return self._blobs.get(self._blob_connection, digest)
 
-    def check_blob(self, digest: str) -> None:
-        """Read a blob through, from any thread.
+    def pieces(self, digest: str) -> Generator[bytes]:
+        """Check a blob and give its messages one after another, from any thread.
 
         Raises:
             StoreCorruptError: it is gone or changed.
-        """
-        self.blob(digest)
-
-    def pieces(self, digest: str) -> Generator[bytes]:
-        """Read a checked blob's messages one after another.
-
-        Raises:
-            StoreCorruptError: it is gone.
         """
         return split(self.blob(digest))
 

@@ -169,17 +169,6 @@ class SessionReads:
         of_one = "" if backend is None else " AND backend = ?"
         return self._rows("closed_ns = 0" + of_one, () if backend is None else (backend,), limit=_ALL)
 
-    def backend_of(self, session_id: str) -> str:
-        """Give the backend that a session is for.
-
-        Raises:
-            UnknownSessionError: there is none.
-        """
-        row = self._connection.execute("SELECT backend FROM session WHERE id = ?", (session_id,)).fetchone()
-        if row is None:
-            raise UnknownSessionError(session_id=session_id)
-        return str(row[0])
-
     def jobs(self, session_id: str) -> int:
         """Count the jobs that were submitted to a session."""
         row = self._connection.execute("SELECT count(*) FROM job WHERE session = ?", (session_id,)).fetchone()

@@ -14,19 +14,12 @@ from typing import TypeVar, cast
 from qubitd.server.errors import DiskFullError, StoreBrokenError
 from qubitd.server.limits import LEAST_FREE_BYTES
 from qubitd.server.meters import Meters
-from qubitd.server.store.accounts import AccountReads
 from qubitd.server.store.blobs import BlobFolder
 from qubitd.server.store.connections import assert_sound, open_reader, sqlite_engine
 from qubitd.server.store.database import Database
 from qubitd.server.store.frames import split
-from qubitd.server.store.group_jobs import GroupJobReads
-from qubitd.server.store.job_reads import JobReads
-from qubitd.server.store.members import MemberReads
-from qubitd.server.store.revisions import RevisionReads
 from qubitd.server.store.schema import migrate
-from qubitd.server.store.sessions import SessionReads
-from qubitd.server.store.slots import SlotReads
-from qubitd.server.store.store import Writes, writes_on
+from qubitd.server.store.store import StoreReads, Writes, writes_on
 from qubitd.server.store.writer import Writer
 
 Result = TypeVar("Result")
@@ -37,7 +30,7 @@ BLOBS = "blobs"
 """Name of the folder of big blobs."""
 
 
-class SqliteStore:
+class SqliteStore(StoreReads):
     """One data directory, open. Reads belong to the thread that opened it; blobs may be read from any."""
 
     def __init__(
@@ -62,26 +55,16 @@ class SqliteStore:
             on_broken=on_broken or _nobody_told,
             meters=meters or Meters(),
         )
-        self._connection = open_reader(self.path)
+        super().__init__(open_reader(self.path), time.time_ns)
         self._blob_connection = sqlite3.connect(
             f"{self.path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
         )
         self._blob_lock = threading.Lock()
-        self.jobs = JobReads(self._connection)
-        self.sessions = SessionReads(self._connection)
-        self.slots = SlotReads(self._connection)
-        self.members = MemberReads(self._connection, time.time_ns)
-        self.group_jobs = GroupJobReads(self._connection)
-        self.accounts = AccountReads(self._connection)
 
     @property
     def sharing(self) -> None:
         """A directory is one daemon's alone."""
         return None
-
-    def revisions(self, backend: str) -> RevisionReads:
-        """Ask about a backend's revisions."""
-        return RevisionReads(self._connection, backend)
 
     def blob(self, digest: str) -> bytes:
         """Read a blob and check it, from any thread.
@@ -92,23 +75,17 @@ class SqliteStore:
         with self._blob_lock:
             return self._folder.get(self._blob_connection, digest)
 
-    def check_blob(self, digest: str) -> None:
-        """Read a blob through, from any thread.
+    def pieces(self, digest: str) -> Generator[bytes]:
+        """Check a blob, and give its messages one after another without holding them all; from any thread.
 
         Raises:
             StoreCorruptError: it is gone or changed.
         """
-        if self._row(digest) is None:
-            self._folder.check_file(digest)
-
-    def pieces(self, digest: str) -> Generator[bytes]:
-        """Read a checked blob's messages one after another, without holding them all.
-
-        Raises:
-            StoreCorruptError: it is gone.
-        """
         data = self._row(digest)
-        return self._folder.pieces(digest) if data is None else split(data)
+        if data is not None:
+            return split(data)
+        self._folder.check_file(digest)
+        return self._folder.pieces(digest)
 
     def check_room(self, needed: int) -> None:
         """Make sure that the disk takes so many bytes and a reserve.

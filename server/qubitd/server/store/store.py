@@ -53,6 +53,29 @@ def writes_on(connection: Database, blobs: Blobs, clock: Clock) -> Writes:
     )
 
 
+class StoreReads:
+    """What a store of either kind reads in the same way, on a connection of its own."""
+
+    def __init__(self, connection: Database, now: Clock) -> None:
+        """Read on a connection, in the thread that opened it.
+
+        Args:
+            connection: only for reading.
+            now: the database's time, ns since 1970-01-01 UTC.
+        """
+        self._connection = connection
+        self.jobs = JobReads(connection)
+        self.sessions = SessionReads(connection)
+        self.slots = SlotReads(connection)
+        self.members = MemberReads(connection, now)
+        self.group_jobs = GroupJobReads(connection)
+        self.accounts = AccountReads(connection)
+
+    def revisions(self, backend: str) -> RevisionReads:
+        """Ask about a backend's revisions."""
+        return RevisionReads(self._connection, backend)
+
+
 class Store(Protocol):
     """An open store: reads at once, writes as futures that are durable when they give their result."""
 
@@ -76,12 +99,8 @@ class Store(Protocol):
         """Read a blob and check it, from any thread."""
         ...
 
-    def check_blob(self, digest: str) -> None:
-        """Read a blob through, from any thread."""
-        ...
-
     def pieces(self, digest: str) -> Generator[bytes]:
-        """Read a checked blob's messages one after another."""
+        """Check a blob, which may take a while, and give its messages one after another; from any thread."""
         ...
 
     def check_room(self, needed: int) -> None:

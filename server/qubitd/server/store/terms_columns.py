@@ -36,5 +36,5 @@ def terms_of(columns: Sequence[Any]) -> JobTerms:
         revision_policy=RevisionPolicy(policy),
         revision=revision,
         rerun_on_interrupt=bool(rerun),
-        equivalents=tuple(equivalents.splitlines()),
+        equivalents=tuple(equivalents.split("\n")) if equivalents else (),
     )
