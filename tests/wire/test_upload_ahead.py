@@ -22,7 +22,8 @@ from tests.wire.test_cluster_driver import (
 from qubitd.core.program import Chunk
 from qubitd.drivers.cluster.assembly import ClusterAssembly
 from qubitd.drivers.controller import Controller, LoadReport
-from qubitd.drivers.errors import InstrumentFaultError, NotReadyError
+from qubitd.drivers.errors import InstrumentFaultError, NotReadyError, SequencerBusyError
+from qubitd.drivers.families import open_rack
 
 if TYPE_CHECKING:
     from tests.conftest import ProgramBuilder
@@ -148,6 +149,20 @@ def test_what_somebody_took_away_meanwhile_is_sent_again(
     emulator.say(f'{SPARE}:AWG:WLISt:WAVeform:DELete "all"')
     assert start(controller, chunks[1]).upload_bytes == drive_bytes(following)
     finish(controller)
+
+
+def test_a_spare_that_somebody_armed_is_not_connected_anew(
+    emulator: Emulator, controller: Controller, chunks: list[Chunk]
+) -> None:
+    start(controller, chunks[0])
+    assert controller.load_ahead(assembled(controller, chunks[1])) is not None
+    finish(controller)
+    emulator.say(f"{SPARE}:CHANnelmap #17[[],[]]", f"{SPARE}:ARM")
+    other = open_rack(emulator.rack)
+    other.connect()
+    with pytest.raises(SequencerBusyError, match=r"slot1\.seq2 is ARMED"):
+        other.load(other.assemble(chunks[0]))
+    other.close()
 
 
 def test_after_a_reset_nothing_counts_as_brought(

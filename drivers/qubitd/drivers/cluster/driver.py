@@ -185,10 +185,9 @@ class ClusterController:
             load = next((load for load in found if load is not None), None)
             if load is None or any(map(_is_active, connected.conversation.states([load.wired.address]).values())):
                 return None
-            has_run = holdings.has_run(load.wired.address)
             sent = holdings.bring(load)
             connected.conversation.refuse_errors("take a part of the next chunk", uploaded=[load])
-            holdings.note_ahead(load, has_run=has_run)
+            holdings.note_ahead(load)
         return LoadReport(upload_bytes=sent, reused_bytes=load.upload_bytes - sent)
 
     def start(self) -> None:
@@ -230,21 +229,22 @@ class ClusterController:
         names = {load.wired.address: load.wired.name for load in self._chunk().sequencers}
         if self._stage is _Stage.LOADED:
             raise NotReadyError("what was loaded has not been started; call start first")
-        pending, pause, end = list(names), FIRST_PAUSE, time.monotonic() + deadline
+        pending, end = list(names), time.monotonic() + deadline
         due = self._started + self._chunk().duration
         with self._doubting() as connected:
             while pending:
                 states = connected.conversation.states(pending)
+                looked = time.monotonic()
                 self._refuse_faults(states, names)
                 pending = [address for address in pending if states[address].state in ACTIVE_STATES]
                 if pending and give_up():
                     raise RunBrokenOffError(resource=self._instrument.resource)
-                if pending and time.monotonic() >= end:
+                if pending and looked >= end:
                     unfinished = [f"{names[address]} is {states[address].state}" for address in pending]
                     raise RunTimeoutError(resource=self._instrument.resource, deadline=deadline, unfinished=unfinished)
                 if pending:
                     meanwhile()
-                    pause = _rest(pause, due - time.monotonic())
+                    time.sleep(max(0.0, _next_look(looked, self._started, due) - time.monotonic()))
         self._stage = _Stage.ENDED
 
     def fetch(self) -> Readings:
@@ -375,9 +375,12 @@ class ClusterController:
         return settings.missing({**resting, **self._front_end, **running, **tracing})
 
     def _touched(self, assembly: ClusterAssembly, wanted: Mapping[str, Setting]) -> list[SequencerAddress]:
+        """Give the sequencers that take part, and those of which any setting is wanted."""
         taking_part = {load.wired.address for load in assembly.sequencers}
         return [
-            address for address in self._addresses if address in taking_part or configuration_header(address) in wanted
+            address
+            for address in self._addresses
+            if address in taking_part or any(header.startswith(sequencer(address, "")) for header in wanted)
         ]
 
     def _run_headers(self, loaded: ClusterAssembly) -> list[str]:
@@ -408,13 +411,17 @@ def _is_active(state: SequencerState) -> bool:
     return state.state in ACTIVE_STATES
 
 
-def _rest(pause: float, left: float) -> float:
-    """Sleep between two looks at a run, but not past the moment at which it should end; gives the next pause."""
-    if 0 < left <= pause:
-        time.sleep(left)
-        return FIRST_PAUSE
-    time.sleep(pause)
-    return min(1.5 * pause, LONGEST_PAUSE)
+def _next_look(looked: float, started: float, due: float) -> float:
+    """Say when to look at a run again: ever later after its start, when it should end, and ever later after that.
+
+    Args:
+        looked: when it was looked at last; all times are in seconds of one clock.
+        started: when it began.
+        due: when it should end.
+    """
+    is_late = looked >= due
+    pause = min(max((looked - (due if is_late else started)) / 2, FIRST_PAUSE), LONGEST_PAUSE)
+    return looked + pause if is_late else min(looked + pause, due)
 
 
 def _deletions(loaded: ClusterAssembly) -> list[str]:

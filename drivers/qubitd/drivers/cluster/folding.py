@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qubitd.drivers.cluster.line_program import Fold, LineProgram
-from qubitd.drivers.cluster.modules import REGISTERS
-from qubitd.drivers.cluster.q1asm_loops import FIRST_REGISTER
+from qubitd.drivers.cluster.modules import FIRST_REGISTER, REGISTERS
 from qubitd.drivers.cluster.registers import TURN
 from qubitd.drivers.cluster.series import Series, bends_of, nest_of, solve
 from qubitd.drivers.cluster.timeline import Kind

@@ -24,8 +24,6 @@ class Holding:
     """Digest of program, waveforms and bins."""
     waveforms: tuple[str, ...]
     """Names of waveforms and weights, which are digests of their contents, by index."""
-    has_run: bool
-    """Whether the sequencer has run since it was seen IDLE."""
 
 
 class Holdings:
@@ -34,34 +32,27 @@ class Holdings:
     def __init__(self, conversation: ClusterConversation) -> None:
         self._conversation = conversation
         self._held: dict[SequencerAddress, Holding] = {}
+        self._ran: set[SequencerAddress] = set()
+        """Sequencers that have run since they were seen IDLE."""
 
     def forget(self) -> None:
         """Count on nothing any more."""
         self._held.clear()
+        self._ran.clear()
 
     def was_reset(self, states: Mapping[SequencerAddress, SequencerState]) -> bool:
         """Tell whether a sequencer that ran has been reset since."""
-        ran = {address for address, held in self._held.items() if held.has_run}
-        return any(address in ran and state.state == "IDLE" for address, state in states.items())
+        return any(address in self._ran and state.state == "IDLE" for address, state in states.items())
 
     def note_run(self, loads: tuple[SequencerLoad, ...]) -> None:
         """Note what has been uploaded and run: from now on a reset would show."""
         for load in loads:
-            self._held[load.wired.address] = _holding(load, has_run=True)
+            self._held[load.wired.address] = _holding(load)
+            self._ran.add(load.wired.address)
 
-    def note_ahead(self, load: SequencerLoad, *, has_run: bool) -> None:
-        """Note what has been uploaded and not run yet.
-
-        Args:
-            load: what was uploaded.
-            has_run: whether the sequencer had run before.
-        """
-        self._held[load.wired.address] = _holding(load, has_run=has_run)
-
-    def has_run(self, address: SequencerAddress) -> bool:
-        """Tell whether a sequencer is known to have run."""
-        held = self._held.get(address)
-        return held is not None and held.has_run
+    def note_ahead(self, load: SequencerLoad) -> None:
+        """Note what has been uploaded and not run yet."""
+        self._held[load.wired.address] = _holding(load)
 
     def placed(self, load: SequencerLoad) -> SequencerLoad:
         """Give a load on that one of its sequencers which lacks least of it."""
@@ -99,8 +90,8 @@ class Holdings:
         return self._conversation.holds_waveforms(load)
 
 
-def _holding(load: SequencerLoad, *, has_run: bool) -> Holding:
-    return Holding(program=load.digest, waveforms=_names(load), has_run=has_run)
+def _holding(load: SequencerLoad) -> Holding:
+    return Holding(program=load.digest, waveforms=_names(load))
 
 
 def _names(load: SequencerLoad) -> tuple[str, ...]:

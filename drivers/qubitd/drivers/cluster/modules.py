@@ -9,6 +9,8 @@ SEQUENCERS = 6
 """Sequencers per module."""
 REGISTERS = 64
 """Of a sequencer's processor."""
+FIRST_REGISTER = 4
+"""Of those for loops; the ones before are a program's own."""
 MAX_WAVEFORMS = 1024
 MAX_WAVEFORM_SAMPLES = 16384
 MAX_WEIGHTS = 64

@@ -9,10 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from qubitd.drivers.cluster.line_program import Fold
+from qubitd.drivers.cluster.modules import FIRST_REGISTER
 from qubitd.drivers.cluster.series import Series
 
-FIRST_REGISTER = 4
-"""Those before are a program's own."""
 _WORD = 0xFFFFFFFF
 
 
