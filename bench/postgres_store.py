@@ -1,8 +1,8 @@
-"""Durable submits and claims per second: the store on SQLite beside the store on a PostgreSQL, in one run.
+"""Durable submits per second: the store on SQLite beside the store on a PostgreSQL, in one run.
 
     python bench/postgres_store.py "host=/run/postgresql dbname=bench"
 
-A submit is a future that came back durable, 64 waiting at once. A claim is SKIP LOCKED's: one row taken, one commit.
+A submit is a future that came back durable, 64 waiting at once.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from qubitd.server.store.postgres import PostgresConnection
 from qubitd.server.store.postgres_store import PostgresStore
 from qubitd.server.store.rows import Accepted, NewJob
 from qubitd.server.store.sqlite_store import SqliteStore
@@ -23,7 +22,6 @@ from qubitd.server.store.store import Store, Writes
 
 WAITING = 64
 ROUNDS = 20
-CLAIMS = 500
 NEW = NewJob(
     job_id="",
     owner="bench",
@@ -36,10 +34,6 @@ NEW = NewJob(
     programs=1,
     tags=(),
     created_ns=1,
-)
-CLAIM = (
-    "UPDATE job SET attempt = attempt + 1 WHERE number ="
-    " (SELECT number FROM job WHERE attempt = 0 ORDER BY number LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING number"
 )
 
 
@@ -59,18 +53,6 @@ def _accept(new: NewJob, writes: Writes) -> Accepted:
     return writes.jobs.accept(new)
 
 
-def claims(url: str) -> float:
-    """Take jobs one by one, each in a commit of its own; per second."""
-    connection = PostgresConnection(url, read_only=False)
-    began = time.perf_counter()
-    for _ in range(CLAIMS):
-        if connection.execute(CLAIM).fetchone() is None:
-            raise RuntimeError("the queue ran empty")
-    took = time.perf_counter() - began
-    connection.close()
-    return CLAIMS / took
-
-
 def main() -> None:
     """Measure and write one line of JSON."""
     url, name = sys.argv[1], str(time.time_ns())
@@ -81,7 +63,7 @@ def main() -> None:
     postgres: Store = PostgresStore(url)
     on_postgres = submits(postgres, name)
     postgres.close()
-    figures = {"sqlite_submits": on_sqlite, "postgres_submits": on_postgres, "postgres_claims": claims(url)}
+    figures = {"sqlite_submits": on_sqlite, "postgres_submits": on_postgres}
     print(json.dumps({key: round(value) for key, value in figures.items()}))
 
 
