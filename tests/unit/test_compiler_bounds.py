@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import ArrayLike
 
-from qubitd.compiler import check, chunk, flatten, numbers
+from qubitd.compiler import check, chunk, envelope_table, flatten
 from qubitd.compiler.chunk import Pack
 from qubitd.compiler.compile import compile_circuits
 from qubitd.compiler.device_file import load_device
@@ -68,7 +68,7 @@ def test_a_calibrated_duration_is_held_against_it_too() -> None:
 
 
 def test_a_full_table_of_envelopes_gives_way_to_a_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(numbers, "MAX_ENVELOPES", 6)
+    monkeypatch.setattr(envelope_table, "MAX_ENVELOPES", 6)
     job = compile_circuits(FILE.device, SNAPSHOT, pack([flip()]), sweep("q0.x.beta", np.linspace(0, 1e-9, 20)))
     made = list(job.programs())
     assert max(len(program.tables.envelopes) for program in made) == 6
@@ -85,7 +85,7 @@ def test_a_new_table_gives_the_same_pulses(monkeypatch: pytest.MonkeyPatch) -> N
 
     job = compile_circuits(FILE.device, SNAPSHOT, pack([flip()]), sweep("q0.x.beta", np.linspace(0, 1e-9, 9)))
     whole = list(map(samples, job.programs()))
-    monkeypatch.setattr(numbers, "MAX_SAMPLES", 1)
+    monkeypatch.setattr(envelope_table, "MAX_SAMPLES", 1)
     assert list(map(samples, job.programs())) == whole
 
 

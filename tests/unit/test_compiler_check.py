@@ -233,3 +233,9 @@ def test_sound_circuits_are_checked_beside_those_whose_columns_do_not_fit() -> N
     cut = replace(batch.circuits[1], clbits=np.zeros(0, dtype=np.uint32))
     found = problems(replace(batch, circuits=(batch.circuits[0], cut, batch.circuits[2])))
     assert [(problem.circuit, problem.operation) for problem in found] == [(0, 0), (1, None), (2, 0)]
+
+
+def test_an_operation_of_an_empty_table_is_refused() -> None:
+    whole = pack([circuit("a").add("x", 0)])
+    (found,) = problems(replace(whole, operations=()))
+    assert found.what == "has opcode 0; the table of operations has 0 rows"

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from qubitd.compiler.batch_columns import BatchColumns
 from qubitd.compiler.calibrated import CalibratedGates
-from qubitd.compiler.check import check_batch
+from qubitd.compiler.check import Findings, check_batch
 from qubitd.compiler.compile import compile_circuits
 from qubitd.compiler.device_file import load_device
 from qubitd.compiler.memory import MOST_ENTRIES, Memory, entries_of, structure_of
@@ -67,10 +67,34 @@ def test_the_same_circuit_is_prepared_and_checked_once_at_a_calibration() -> Non
     gates = CalibratedGates(FILE.device, FILE.snapshot())
     first, second = batch(FromColumn(column=0), values=1.0), batch(FromColumn(column=0), values=2.0)
     prepared = Pipeline(gates, columns(first)).prepare_cases(0)
-    assert Pipeline(gates, columns(second)).prepare_cases(0) is prepared
+    assert Pipeline(gates, columns(second)).prepare_cases(0).columns is prepared.columns
     assert prepared.circuits[0].bindings is None
     other = columns(batch(FromColumn(column=0), values=-1.0))
     assert check_batch(gates, columns(second)) is not check_batch(gates, other)
+
+
+def test_a_circuit_that_comes_again_under_another_name_is_checked_once_unless_there_is_something_to_say() -> None:
+    gates = CalibratedGates(FILE.device, FILE.snapshot())
+
+    def found(name: str, seconds: float) -> Findings:
+        builder = CircuitBuilder(name=name, num_qubits=1, num_clbits=1).delay(0, seconds).measure(0, 0)
+        return check_batch(gates, columns(pack([builder])))
+
+    assert found("a", 1e-6) is found("b", 1e-6)
+    assert [found(name, 1.4e-9).log[0][:15] for name in "aba"] == [
+        "circuit 0 ('a')",
+        "circuit 0 ('b')",
+        "circuit 0 ('a')",
+    ]
+    assert [found(name, 2.0).problems[0].where[:15] for name in "ab"] == ["circuit 0 ('a')", "circuit 0 ('b')"]
+
+
+def test_what_was_prepared_goes_by_the_name_that_asks() -> None:
+    gates = CalibratedGates(FILE.device, FILE.snapshot())
+    known = batch(FromColumn(column=0), values=1.0)
+    other = replace(known, circuits=(replace(known.circuits[0], name="d"),))
+    names = [Pipeline(gates, columns(one)).prepare_cases(0).circuits[0].name for one in (known, other)]
+    assert names == ["c", "d"]
 
 
 def test_a_large_table_counts_although_the_circuit_is_small() -> None:

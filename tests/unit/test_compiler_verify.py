@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from qubitd.compiler.block import Cases
 from qubitd.compiler.compile import compile_circuits
 from qubitd.compiler.device_file import load_device
 from qubitd.compiler.errors import InvalidProgramError
@@ -161,3 +162,18 @@ def test_a_long_list_of_offences_is_cut() -> None:
     with pytest.raises(InvalidProgramError) as refused:
         Verify()(*[late] * 200)
     assert len(refused.value.problems) == MAX_PROBLEMS
+
+
+def test_cases_that_differ_in_more_than_how_large_numbers_are_are_looked_at_one_by_one() -> None:
+    program = made()
+    cases = Cases(
+        lines=program.lines,
+        tables=program.tables,
+        name=program.name,
+        num_clbits=5,
+        durations=np.full(2, program.duration),
+        plays=program.plays,
+        acquisitions=replace(program.acquisitions, clbit=np.array([[0, -4], [0, 1]], dtype=np.int32)),
+    )
+    with pytest.raises(InvalidProgramError, match="writes classical bit -4 of 5"):
+        Verify(ceilings=RACK).check(cases)

@@ -17,6 +17,9 @@ from qubitd.core.program import Acquisitions, Plays, Program, ProgramTables
 
 _Rows = TypeVar("_Rows", Plays, Acquisitions)
 
+LARGER_IS_WORSE = frozenset({"amplitude", "phase", "frequency"})
+"""Columns of which `worst` takes the largest number, in size."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SideBySide:
@@ -108,9 +111,10 @@ class Cases:
             )
 
     def worst(self) -> SideBySide | None:
-        """Give one program whose numbers are as large as those of any; None unless all play at the same times."""
-        timed = (self.plays.start, self.plays.length, self.acquisitions.start, self.acquisitions.length)
-        if any(column.ndim == 2 for column in timed) or (self.durations != self.durations[0]).any():
+        """Give one program whose numbers are as large as those of any; None if others than `LARGER_IS_WORSE` differ."""
+        columns = ((name, getattr(rows, name)) for rows in (self.plays, self.acquisitions) for name in rows.__slots__)
+        differ = {name for name, column in columns if column.ndim == 2}
+        if differ - LARGER_IS_WORSE or (self.durations != self.durations[0]).any():
             return None
         return SideBySide(
             lines=self.lines,

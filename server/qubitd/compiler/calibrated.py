@@ -75,11 +75,10 @@ class CalibratedGates:
         Raises:
             InvalidCalibrationError: as `get`.
         """
-        gates = self.at(keys, fixed)
-        if any(gate is not self.get(key) for gate, key in zip(gates, keys, strict=True)):
-            return tabulate(gates, self.lines, self.snapshot)
+        if fixed and any(not self.get(key).shaping.isdisjoint(fixed) for key in keys):
+            return tabulate(self.at(keys, fixed), self.lines, self.snapshot)
         return self.memory.recall(
-            (tabulate, keys), 16 * len(keys) + 16, lambda: tabulate(gates, self.lines, self.snapshot)
+            (tabulate, keys), 16 * len(keys) + 16, lambda: tabulate(self.at(keys, {}), self.lines, self.snapshot)
         )
 
     def pulse_gates(self, key: GateKey) -> tuple[GateKey, ...]:

@@ -6,9 +6,7 @@ differ in numbers only; a parameter that shapes a gate (a duration, a width) sta
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -31,7 +29,7 @@ def program_blocks(pipeline: Pipeline, sweep: Sweep, dynamic: DynamicCircuits, *
     is_single = [not sweep.names and c.bindings is None and i not in dynamic for i, c in enumerate(circuits)]
     while index < len(circuits):
         if is_single[index]:
-            stop = index + sum(1 for _ in itertools.takewhile(bool, itertools.islice(is_single, index, None)))
+            stop = next((i for i in range(index, len(circuits)) if not is_single[i]), len(circuits))
             yield from _side_by_side(pipeline, range(index, stop))
             index = stop
         elif index in dynamic:
@@ -74,8 +72,7 @@ class _Maker:
     def __init__(self, pipeline: Pipeline, index: int) -> None:
         self._pipeline = pipeline
         self._circuit = pipeline.batch.circuits[index]
-        unbound = replace(self._circuit, bindings=None)
-        self._prepared = replace(pipeline.prepare_cases(index), circuits=(unbound,))
+        self._prepared = pipeline.prepare_cases(index)
         self._unswept: Numbers | None = None
         self.shaping = pipeline.shaping(self._prepared)
         self.most = cases_at_once(len(self._prepared.columns), lines=len(pipeline.gates.lines))

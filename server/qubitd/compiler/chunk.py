@@ -1,7 +1,7 @@
 """Pass: packs programs into chunks that fit the controller's memories and run for about a second.
 
-A chunk holds as many circuits as all memories allow, and then as many shots; it is cut between circuits or between
-shots, never inside one. A capacity must count more, or the same, for more programs or shots.
+A chunk holds as many circuits as all memories allow, or up to 1 in 64 fewer, and then as many shots; it is cut between
+circuits or between shots, never inside one. A capacity must count more, or the same, for more programs or shots.
 """
 
 from __future__ import annotations

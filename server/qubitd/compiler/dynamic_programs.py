@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 
-from qubitd.compiler.columns import gather
 from qubitd.compiler.dynamic_circuits import DynamicCircuit, DynamicCircuits
 from qubitd.compiler.dynamics import Place, staggered, timed_circuit, with_dynamics
 from qubitd.compiler.expand import Expand
@@ -43,7 +41,7 @@ class DynamicMaker:
         self._index = index
         self.circuit = pipeline.batch.circuits[index]
         device = pipeline.gates.device
-        written = gather([replace(self.circuit, bindings=None)], pipeline.batch.operations, device.num_qubits)
+        written = pipeline.gathered.of(range(index, index + 1)).columns
         self.prepared = pipeline.prepare(range(index, index + 1))
         count = Expand(gates=device.gates).counts(written)
         self.traffic = traffic_of(dynamic.guards, dynamic.facts, self.prepared.columns, count)

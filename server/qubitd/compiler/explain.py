@@ -8,12 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qubitd.compiler.columns import gather
 from qubitd.compiler.compile import Compiled
-from qubitd.compiler.gate_table import GateKey, distinct_gates, gate_operations
+from qubitd.compiler.gate_table import NOT_GATES, GateKey
 from qubitd.compiler.survey import Survey
 from qubitd.core.capacity import Capacity, Usage
-from qubitd.core.circuit import Circuit
 from qubitd.core.plan import ProgramPlan
 from qubitd.core.program import Program
 from qubitd.core.properties import gate_properties
@@ -66,16 +64,15 @@ def _successes(compiled: Compiled) -> Iterator[float]:
     errors = {
         GateKey(name=row.name, operands=row.operands): row.error
         for row in gate_properties(compiled.gates.device, compiled.gates.snapshot)
-        if row.error is not None
+        if row.error is not None and row.name not in NOT_GATES
     }
-    for circuit in compiled.batch.circuits:
+    for index, circuit in enumerate(compiled.batch.circuits):
         times = circuit.num_bindings * compiled.sweep.num_points
-        yield from itertools.repeat(_success(compiled, circuit, errors), times)
+        yield from itertools.repeat(_success(compiled, index, errors), times)
 
 
-def _success(compiled: Compiled, circuit: Circuit, errors: dict[GateKey, float]) -> float:
-    columns = gather([circuit], compiled.batch.operations, compiled.gates.device.num_qubits)
-    kinds = distinct_gates(columns, gate_operations(columns))
+def _success(compiled: Compiled, index: int, errors: dict[GateKey, float]) -> float:
+    kinds = compiled.gathered.of(range(index, index + 1)).kinds
     times = np.bincount(kinds.of, minlength=len(kinds.gates))
     good = np.array([1 - errors.get(gate, 0.0) for gate in kinds.gates])
     return float(np.prod(good**times))

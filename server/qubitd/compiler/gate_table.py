@@ -24,7 +24,7 @@ NOT_GATES = ("barrier", "delay", "reset", *CONTROL_ARITY)
 _DENSE = 2**20
 """Most codes that are told apart by a table instead of by sorting."""
 _FEW = 1024
-"""Gates that are remembered from job to job."""
+"""Gates, and rows of a table of operations, that are remembered from job to job."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,12 +64,6 @@ class GateTable:
         return NO_GATE if key.name in NOT_GATES else self._rows.setdefault(key, len(self._rows) + 1)
 
 
-def gate_operations(columns: Columns) -> Ints:
-    """Find the operations that are gates."""
-    is_gate = np.array([row.name not in NOT_GATES for row in columns.operations], dtype=bool)
-    return np.flatnonzero(is_gate[columns.opcode]) if len(columns) else np.zeros(0, dtype=np.int64)
-
-
 def gate_key(columns: Columns, op: int) -> GateKey:
     """Write out which gate an operation is, and on what."""
     begin, end = columns.qubit_start[op], columns.qubit_start[op + 1]
@@ -102,7 +96,8 @@ def _kinds(codes: _Codes, code: Ints) -> Kinds:
         place = np.zeros(codes.size, dtype=np.int64)
         place[found] = np.arange(len(found))
         of = place.take(code)
-    name = _gates_of if len(found) <= _FEW else _gates_of.__wrapped__
+    is_small = max(len(found), len(codes.operations)) <= _FEW
+    name = _gates_of if is_small else _gates_of.__wrapped__
     return Kinds(gates=name(codes, tuple(found.tolist())), of=of)
 
 

@@ -1,4 +1,4 @@
-"""What was worked out about a circuit at one calibration, kept for the next job with the same circuit.
+"""What was worked out about a circuit, or some gates, at one calibration, kept for the next job that has the same.
 
 A key holds all that went in, so nothing kept is ever wrong; what was not asked for lately is forgotten.
 """
@@ -13,12 +13,12 @@ from typing import Any, TypeVar
 from qubitd.core.circuit import Circuit, Operation
 
 MOST_ENTRIES = 100_000
-"""Entries of all circuits that are kept (`entries_of`); a circuit of more is not kept at all."""
+"""Entries of all that is kept (`entries_of` for a circuit); what has more is not kept at all."""
 _T = TypeVar("_T")
 
 
 class Memory:
-    """Remembers answers about circuits. Threads may share it."""
+    """Remembers answers about circuits and gates. Threads may share it."""
 
     def __init__(self, *, most: int = MOST_ENTRIES) -> None:
         self._most = most
@@ -31,7 +31,7 @@ class Memory:
 
         Args:
             question: all that the answer depends on.
-            entries: of the circuit that it is about.
+            entries: of what it is about.
             answer: works it out.
         """
         with self._lock:

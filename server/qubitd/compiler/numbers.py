@@ -6,7 +6,6 @@ Columns that a sweep reaches have an axis in front, with an entry for each of so
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
@@ -15,65 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qubitd.compiler.columns import Floats, Ints
+from qubitd.compiler.envelope_table import EnvelopeTable
 from qubitd.compiler.resolve import ResolvedGate
 from qubitd.core.device import Affine
-from qubitd.core.envelope import Envelope, sample_envelope, samples_digest
-from qubitd.core.program import BOXCAR, ProgramTables, SampledEnvelope
+from qubitd.core.envelope import Envelope
+from qubitd.core.program import BOXCAR
 from qubitd.core.snapshot import Values
-
-MAX_SAMPLES = 2**20
-"""Samples (16 MiB) after which a job's table of envelopes is full and the next program begins a new one."""
-_SHORT = 2**12
-"""Samples of an envelope that is remembered from job to job."""
-MAX_ENVELOPES = 2**13
-"""Envelopes after which it is full."""
-
-
-class EnvelopeTable:
-    """The envelopes of a job, by content. It only grows, so an index stays good; a full one has a successor."""
-
-    def __init__(self, *, generation: int = 0) -> None:
-        self._generation = generation
-        self._samples = 0
-        self._index: dict[Envelope, int] = {}
-        self._by_digest: dict[str, int] = {}
-        self._sampled: list[SampledEnvelope] = []
-        self._tables = ProgramTables(envelopes=(), generation=generation)
-
-    def with_room(self) -> EnvelopeTable:
-        """Give the table that the next program should use: this one, or an empty one if it is full."""
-        is_full = self._samples >= MAX_SAMPLES or len(self._index) >= MAX_ENVELOPES
-        return EnvelopeTable(generation=self._generation + 1) if is_full else self
-
-    def index_of(self, envelope: Envelope) -> int:
-        """Give an envelope's index, sampling it the first time."""
-        if envelope not in self._index:
-            sampled = _sampled_short(envelope) if envelope.length <= _SHORT else _sampled(envelope)
-            if sampled.digest not in self._by_digest:
-                self._by_digest[sampled.digest] = len(self._sampled)
-                self._sampled.append(sampled)
-                self._samples += len(sampled.samples)
-            self._index[envelope] = self._by_digest[sampled.digest]
-        return self._index[envelope]
-
-    def tables(self) -> ProgramTables:
-        """Give the envelopes so far; tables given later begin with the same."""
-        if len(self._tables.envelopes) != len(self._sampled):
-            self._tables = ProgramTables(envelopes=tuple(self._sampled), generation=self._generation)
-        return self._tables
-
-
-def _sampled(envelope: Envelope) -> SampledEnvelope:
-    samples = sample_envelope(envelope)
-    samples.flags.writeable = False
-    return SampledEnvelope(samples=samples, digest=samples_digest(samples))
-
-
-@functools.lru_cache(maxsize=256)
-def _sampled_short(envelope: Envelope) -> SampledEnvelope:
-    """The same, remembered from job to job: 16 MiB at most."""
-    return _sampled(envelope)
-
 
 Point: TypeAlias = Mapping[str, float | Floats]
 """Values of swept parameters: one number each, or one for each case, shape (cases,)."""
@@ -220,22 +166,23 @@ def tabulate(gates: Sequence[ResolvedGate], lines: Sequence[str], values: Values
     frequency = _sums([((), play.frequency) for _, play in plays], values)
     acquisition_frequency = _sums([((), acquisition.frequency) for acquisition in acquisitions], values)
     found = (*(play.envelope for _, play in plays), *(kernel for kernel in kernels if kernel is not None))
-    index = {envelope: i for i, envelope in enumerate(dict.fromkeys(found))}
-    play_count = np.array([0, *(len(gate.plays) for gate in gates)], dtype=np.int64)
-    acquisition_count = np.array([0, *(len(gate.acquisitions) for gate in gates)], dtype=np.int64)
+    envelopes = tuple(dict.fromkeys(found))
+    index: dict[Envelope | None, int] = {None: BOXCAR, **{envelope: i for i, envelope in enumerate(envelopes)}}
+    play_count = _ints(0, *(len(gate.plays) for gate in gates))
+    acquisition_count = _ints(0, *(len(gate.acquisitions) for gate in gates))
     plain = Numbers(
-        length=np.array([0, *(gate.length for gate in gates)], dtype=np.int64),
+        length=_ints(0, *(gate.length for gate in gates)),
         shift=shift.known,
         has_shift=_has_any(shift.known),
         width=width,
         play_first=np.cumsum(play_count) - play_count,
         play_count=play_count,
         plays=PlayNumbers(
-            line=np.array([line_index[play.line] for _, play in plays], dtype=np.int64),
-            position=np.array([play.position for _, play in plays], dtype=np.int64),
-            frame=np.array([play.frame for _, play in plays], dtype=np.int64),
-            envelope=np.array([index[play.envelope] for _, play in plays], dtype=np.int64),
-            length=np.array([play.envelope.length for _, play in plays], dtype=np.int64),
+            line=_ints(*(line_index[play.line] for _, play in plays)),
+            position=_ints(*(play.position for _, play in plays)),
+            frame=_ints(*(play.frame for _, play in plays)),
+            envelope=_ints(*(index[play.envelope] for _, play in plays)),
+            length=_ints(*(play.envelope.length for _, play in plays)),
             amplitude=amplitude.known,
             phase=phase.known,
             frequency=frequency.known.constant,
@@ -243,16 +190,16 @@ def tabulate(gates: Sequence[ResolvedGate], lines: Sequence[str], values: Values
         acquisition_first=np.cumsum(acquisition_count) - acquisition_count,
         acquisition_count=acquisition_count,
         acquisitions=AcquisitionNumbers(
-            line=np.array([line_index[a.line] for a in acquisitions], dtype=np.int64),
-            qubit=np.array([a.qubit for a in acquisitions], dtype=np.int64),
-            delay=np.array([a.delay for a in acquisitions], dtype=np.int64),
-            length=np.array([a.length for a in acquisitions], dtype=np.int64),
+            line=_ints(*(line_index[a.line] for a in acquisitions)),
+            qubit=_ints(*(a.qubit for a in acquisitions)),
+            delay=_ints(*(a.delay for a in acquisitions)),
+            length=_ints(*(a.length for a in acquisitions)),
             frequency=acquisition_frequency.known.constant,
-            kernel=np.array([BOXCAR if kernel is None else index[kernel] for kernel in kernels], dtype=np.int64),
+            kernel=_ints(*(index[kernel] for kernel in kernels)),
         ),
     )
     return GateNumbers(
-        envelopes=tuple(index),
+        envelopes=envelopes,
         plain=plain,
         shift=shift,
         amplitude=amplitude,
@@ -260,6 +207,10 @@ def tabulate(gates: Sequence[ResolvedGate], lines: Sequence[str], values: Values
         frequency=frequency,
         acquisition_frequency=acquisition_frequency,
     )
+
+
+def _ints(*values: int) -> Ints:
+    return np.array(values, dtype=np.int64)
 
 
 _ZERO = Affine(constant=0.0)

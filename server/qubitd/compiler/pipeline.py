@@ -16,12 +16,13 @@ from qubitd.compiler.batch_columns import BatchColumns
 from qubitd.compiler.block import Cases, SideBySide
 from qubitd.compiler.calibrated import CalibratedGates
 from qubitd.compiler.columns import Columns, Floats, Ints, Wires, wires_of
+from qubitd.compiler.envelope_table import EnvelopeTable
 from qubitd.compiler.expand import Expand, Expanded
 from qubitd.compiler.frames import Frames, advance_frames
 from qubitd.compiler.gate_table import GateKey, GateTable, kinds_of, where_named
 from qubitd.compiler.lower import Lower
 from qubitd.compiler.memory import entries_of, structure_of
-from qubitd.compiler.numbers import EnvelopeTable, Numbers, Point
+from qubitd.compiler.numbers import Numbers, Point
 from qubitd.compiler.schedule import Schedule, schedule_each, schedule_early, schedule_late
 from qubitd.core.circuit import Circuit
 from qubitd.core.job import Scheduling
@@ -70,17 +71,17 @@ class Pipeline:
         return self._prepared(block, self.table)
 
     def prepare_cases(self, index: int) -> Prepared:
-        """Do what is the same for all bindings of one circuit and at all points of a sweep, whatever its name."""
+        """Do what is the same for all bindings of one circuit and at all points of a sweep, once whatever its name."""
         circuit = self.batch.circuits[index]
         structure = structure_of(circuit, self.batch.operations)
         entries = entries_of(circuit, self.batch.operations)
 
         def prepare() -> Prepared:
             prepared = self._prepared(range(index, index + 1), GateTable())
-            unbound = replace(circuit, bindings=None)
-            return replace(prepared, circuits=(unbound,), structure=structure, entries=entries)
+            return replace(prepared, circuits=(), structure=structure, entries=entries)
 
-        return self.gates.memory.recall((Prepared, structure), entries, prepare)
+        known = self.gates.memory.recall((Prepared, structure), entries, prepare)
+        return replace(known, circuits=(replace(circuit, bindings=None),))
 
     def _prepared(self, block: range, table: GateTable) -> Prepared:
         gathered = self.gathered.of(block)

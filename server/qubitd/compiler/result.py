@@ -88,11 +88,10 @@ def program_results(
         results = [replace(one, bits=bits[i], assignment=wanted.assignment) for i, one in enumerate(results)]
     if wanted.level is MeasLevel.CLASSIFIED:
         return results
-    is_mean = wanted.meas_return is MeasReturn.AVERAGE
-    return [
-        _with_points(one, program, averaged(part) if is_mean else part)
-        for one, part in zip(results, _split(iq, kept), strict=True)
-    ]
+    parts = _split(iq, kept)
+    if wanted.meas_return is MeasReturn.AVERAGE:
+        parts = [averaged(part) for part in parts]
+    return _with_points(results, program, parts)
 
 
 def _split(rows: NDArray[_Scalar], lengths: Sequence[int]) -> list[NDArray[_Scalar]]:
@@ -147,14 +146,13 @@ def _assignment(device: Device, snapshot: Snapshot, clbit: int, qubit: int) -> A
     )
 
 
-def _with_points(result: ProgramResult, program: Program, iq: Points) -> ProgramResult:
+def _with_points(results: list[ProgramResult], program: Program, points: list[Points]) -> list[ProgramResult]:
     """Add points in the order of the measurements; those without a classical bit, such as a herald's, are nobody's."""
     rows = program.acquisitions
     order = np.argsort(rows.order, kind="stable")
     order = order[rows.clbit[order] >= 0]
-    return replace(
-        result,
-        iq=iq[:, order].astype(np.complex64),
-        iq_qubits=tuple(rows.qubit[order].tolist()),
-        iq_clbits=tuple(rows.clbit[order].tolist()),
-    )
+    qubits, clbits = tuple(rows.qubit[order].tolist()), tuple(rows.clbit[order].tolist())
+    return [
+        replace(one, iq=iq[:, order].astype(np.complex64), iq_qubits=qubits, iq_clbits=clbits)
+        for one, iq in zip(results, points, strict=True)
+    ]

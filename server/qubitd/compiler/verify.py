@@ -87,6 +87,7 @@ class Verify:
         if worst is None or next(self._of_columns(worst), None) is not None:
             yield from self._of_columns(SideBySide.of(tuple(block)))
 
+    # `_of_cases` counts on this: what breaks a rule here breaks it, too, with more in any column of `LARGER_IS_WORSE`.
     def _of_columns(self, block: SideBySide) -> Iterator[Problem]:
         together = _Together.of(block)
         yield from _malformed(together)
