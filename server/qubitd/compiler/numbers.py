@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from qubitd.compiler.columns import Floats, Ints
 from qubitd.compiler.envelope_table import EnvelopeTable
-from qubitd.compiler.resolve import ResolvedGate
+from qubitd.compiler.resolve import ResolvedAcquisition, ResolvedGate
 from qubitd.core.device import Affine
 from qubitd.core.envelope import Envelope
 from qubitd.core.program import BOXCAR
@@ -158,15 +158,14 @@ def tabulate(gates: Sequence[ResolvedGate], lines: Sequence[str], values: Values
     width = max((len(gate.operands) for gate in gates), default=1)
     plays = [(gate, play) for gate in gates for play in gate.plays]
     acquisitions = [acquisition for gate in gates for acquisition in gate.acquisitions]
-    kernels = [acquisition.kernel for acquisition in acquisitions]
     shifts = [(gate, gate.shifts[i] if i < len(gate.shifts) else _ZERO) for gate in gates for i in range(width)]
     shift = _sums([((), _ZERO)] * width + [(gate.angles, angle) for gate, angle in shifts], values)
     amplitude = _sums([(gate.angles, play.amplitude) for gate, play in plays], values)
     phase = _sums([(gate.angles, play.phase) for gate, play in plays], values)
     frequency = _sums([((), play.frequency) for _, play in plays], values)
     acquisition_frequency = _sums([((), acquisition.frequency) for acquisition in acquisitions], values)
-    found = (*(play.envelope for _, play in plays), *(kernel for kernel in kernels if kernel is not None))
-    envelopes = tuple(dict.fromkeys(found))
+    kernels = (acquisition.kernel for acquisition in acquisitions if acquisition.kernel is not None)
+    envelopes = tuple(dict.fromkeys((*(play.envelope for _, play in plays), *kernels)))
     index: dict[Envelope | None, int] = {None: BOXCAR, **{envelope: i for i, envelope in enumerate(envelopes)}}
     play_count = _ints(0, *(len(gate.plays) for gate in gates))
     acquisition_count = _ints(0, *(len(gate.acquisitions) for gate in gates))
@@ -189,14 +188,7 @@ def tabulate(gates: Sequence[ResolvedGate], lines: Sequence[str], values: Values
         ),
         acquisition_first=np.cumsum(acquisition_count) - acquisition_count,
         acquisition_count=acquisition_count,
-        acquisitions=AcquisitionNumbers(
-            line=_ints(*(line_index[a.line] for a in acquisitions)),
-            qubit=_ints(*(a.qubit for a in acquisitions)),
-            delay=_ints(*(a.delay for a in acquisitions)),
-            length=_ints(*(a.length for a in acquisitions)),
-            frequency=acquisition_frequency.known.constant,
-            kernel=_ints(*(index[kernel] for kernel in kernels)),
-        ),
+        acquisitions=_acquisition_numbers(acquisitions, line_index, index, acquisition_frequency.known.constant),
     )
     return GateNumbers(
         envelopes=envelopes,
@@ -206,6 +198,22 @@ def tabulate(gates: Sequence[ResolvedGate], lines: Sequence[str], values: Values
         phase=phase,
         frequency=frequency,
         acquisition_frequency=acquisition_frequency,
+    )
+
+
+def _acquisition_numbers(
+    acquisitions: Sequence[ResolvedAcquisition],
+    line_index: Mapping[str, int],
+    index: Mapping[Envelope | None, int],
+    frequency: Floats,
+) -> AcquisitionNumbers:
+    return AcquisitionNumbers(
+        line=_ints(*(line_index[one.line] for one in acquisitions)),
+        qubit=_ints(*(one.qubit for one in acquisitions)),
+        delay=_ints(*(one.delay for one in acquisitions)),
+        length=_ints(*(one.length for one in acquisitions)),
+        frequency=frequency,
+        kernel=_ints(*(index[one.kernel] for one in acquisitions)),
     )
 
 
