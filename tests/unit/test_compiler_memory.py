@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from qubitd.compiler import gate_table
 from qubitd.compiler.batch_columns import BatchColumns
 from qubitd.compiler.calibrated import CalibratedGates
 from qubitd.compiler.check import Findings, check_batch
@@ -102,6 +103,15 @@ def test_a_large_table_counts_although_the_circuit_is_small() -> None:
     rows = tuple(replace(small.operations[0], name=f"g{i}") for i in range(MOST_ENTRIES // 16))
     assert entries_of(small.circuits[0], small.operations) < 100
     assert entries_of(small.circuits[0], rows) > MOST_ENTRIES
+
+
+def test_the_gates_of_a_large_table_are_not_kept_although_few_occur() -> None:
+    small = batch(0.25)
+    kept = gate_table._gates_of.cache_info()
+    rows = tuple(replace(small.operations[0], name=f"g{i}") for i in range(4096))
+    kinds = columns(replace(small, operations=(*small.operations, *rows))).of(range(1)).kinds
+    assert kinds.gates == columns(small).of(range(1)).kinds.gates
+    assert gate_table._gates_of.cache_info().misses <= kept.misses + 1  # of the small one
 
 
 def test_a_circuit_that_is_known_under_another_name_keeps_its_own() -> None:
