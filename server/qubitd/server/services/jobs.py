@@ -118,8 +118,6 @@ class JobsService:
 
     async def Submit(self, request: jobs_pb2.SubmitRequest) -> jobs_pb2.SubmitResponse:
         """Take a job."""
-        if request.backend:  # what was uploaded names it later
-            self._roster.find(request.backend)
         new = await self._decoded(request, self._admitted)
         job_id = await self._engine.submit(new, to=self._roster.find(new.backend))
         if request.HasField("upload"):
@@ -142,6 +140,7 @@ class JobsService:
     async def _decoded(self, request: _Request, work: Callable[[_Request], _Result]) -> _Result:
         """Do the work for a request, or for the one that went ahead under the name that it gives."""
         if not request.HasField("upload"):
+            self._roster.find(request.backend)  # looks again for one that is new; threads ask what is known
             return await self._decoding.run(request.ByteSize(), lambda: work(request))
         upload = decode_upload(request.upload)
         # Read and decoded in one go, or all that wait for their turn would be in memory.
