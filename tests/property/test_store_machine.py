@@ -157,6 +157,15 @@ class StoreMachine(RuleBasedStateMachine):
             if onward:
                 self.take(model, onward[0])
 
+    @precondition(lambda self: self.running() is None or self.queued() is None)
+    @rule()
+    def fill_the_rack(self) -> None:
+        """One runs and the rest wait, which seldom comes about by itself."""
+        for model in self.models.values():
+            for trigger in (Trigger.VALIDATE, Trigger.QUEUE, Trigger.START):
+                if trigger in self.legal(model):
+                    self.take(model, trigger)
+
     def legal(self, model: Model) -> list[Trigger]:
         free = self.running() is None
         return [t for t in Trigger if model.life.allows(t) and (free or t is not Trigger.START)]
