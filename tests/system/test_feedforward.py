@@ -19,7 +19,7 @@ from qubitd.compiler.result import Wanted, program_results
 from qubitd.compiler.verify import Verify
 from qubitd.core.circuit import CircuitBatch, CircuitBuilder, pack
 from qubitd.core.control import Condition
-from qubitd.core.job import JobSpec, MeasLevel, MeasReturn
+from qubitd.core.job import InitialReset, JobSpec, MeasLevel, MeasReturn
 from qubitd.core.sweep import Sweep
 from qubitd.drivers.controller import Controller
 from qubitd.drivers.families import open_rack
@@ -101,12 +101,18 @@ def conditional_pair() -> CircuitBuilder:
     return hadamard(builder, 1).measure(0, 0).measure(1, 1)
 
 
-def run(controller: Controller, batch: CircuitBatch) -> list[dict[str, int]]:
+def run(
+    controller: Controller,
+    batch: CircuitBatch,
+    *,
+    shots: int = SHOTS,
+    initial_reset: InitialReset = InitialReset.PASSIVE,
+) -> list[dict[str, int]]:
     snapshot = FILE.snapshot()
-    spec = JobSpec(batch=batch, sweep=Sweep(), shots=SHOTS)
+    spec = JobSpec(batch=batch, sweep=Sweep(), shots=shots, initial_reset=initial_reset)
     job = compile_job(FILE.device, snapshot, spec, feedforward=controller.feedforward)
     found: dict[int, dict[str, int]] = {}
-    for chunk in Pack(capacity=controller.capacity, reset=job.reset)(job.programs(), shots=SHOTS):
+    for chunk in Pack(capacity=controller.capacity, reset=job.reset)(job.programs(), shots=shots):
         Verify(feedforward=controller.feedforward)(*chunk.programs)
         controller.load(controller.assemble(chunk))
         controller.start()
@@ -148,3 +154,19 @@ def test_counts_are_as_predicted(controller: Controller) -> None:
     }
     assert all(chance >= LEAST_P / len(CIRCUITS) for chance in chances.values()), chances
     assert np.median(list(chances.values())) > 0.01, chances
+
+
+@pytest.mark.parametrize("prepared", ["0", "1"])
+def test_what_an_active_reset_before_each_shot_leaves_is_predicted(controller: Controller, prepared: str) -> None:
+    """It leaves more than a passive one: 20 standard deviations on q0 at this number of shots."""
+    builder = circuit(f"from {prepared}", 1)
+    if prepared == "1":
+        builder.add("x", 0)
+    batch, shots = pack([builder.measure(0, 0)]), 100_000
+    (seen,) = run(controller, batch, shots=shots, initial_reset=InitialReset.ACTIVE)
+    (active,), (passive,) = (
+        expected(FILE.device, FILE.snapshot(), batch, initial_reset=kind, feedforward=controller.feedforward)
+        for kind in (InitialReset.ACTIVE, InitialReset.PASSIVE)
+    )
+    assert agrees(seen, active) >= LEAST_P / 2
+    assert agrees(seen, passive) < LEAST_P / 2

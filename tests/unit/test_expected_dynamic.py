@@ -13,6 +13,7 @@ from qubitd.core.bindings import FromColumn
 from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.control import Condition
 from qubitd.core.feedforward import FeedForward
+from qubitd.core.job import InitialReset
 
 FILE = load_device("line5")
 FACTS = FeedForward(latency=388, travel=376, spacing=252, addresses=15, step=16, shift=4)
@@ -116,3 +117,26 @@ def test_every_binding_is_predicted() -> None:
     first, second = ideal(FILE.device, FILE.snapshot(), batch, feedforward=FACTS)
     assert first == pytest.approx({"11": 1.0})
     assert second == pytest.approx({"01": 1.0})
+
+
+def test_an_active_reset_before_each_shot_begins_where_the_last_shot_ended() -> None:
+    """A readout that never errs leaves of a 1 only what decays between reading it and flipping it."""
+    names = [f"q0.measure.prob_meas{a}_prep{1 - a}" for a in (0, 1)]
+    snapshot = FILE.snapshot().with_values(dict.fromkeys(names, 0.0))
+    batch = pack([circuit().add("x", 0).measure(0, 0)])
+    found = [
+        expected(
+            FILE.device,
+            snapshot,
+            batch,
+            reset_rounds=rounds,
+            initial_reset=InitialReset.ACTIVE,
+            feedforward=FACTS,
+        )[0]["0"]
+        for rounds in (1, 2)
+    ]
+    (passive,) = expected(FILE.device, snapshot, batch, initial_reset=InitialReset.PASSIVE)
+    read = sum(snapshot.value(f"q0.readout.{name}") for name in ("delay", "integration"))
+    late = read + (FACTS.latency + 20) * 1e-9 - snapshot.value("q0.measure.duration") / 2
+    assert found[0] == pytest.approx(-math.expm1(-late / snapshot.value("q0.t1")), rel=0.1)
+    assert passive["0"] < found[1] < found[0] / 5

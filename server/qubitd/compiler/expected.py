@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from qubitd.compiler.batch_columns import BatchColumns
 from qubitd.compiler.channels import Channel, decay_channel, depolarising_channel, operator_channel, readout_channel
 from qubitd.compiler.columns import Ints
-from qubitd.compiler.compile import compile_job, passive_reset
+from qubitd.compiler.compile import Compiled, compile_job
 from qubitd.compiler.density import Branch, Density, Where, everywhere, excited_populations
 from qubitd.compiler.dynamic_programs import DynamicMaker
 from qubitd.compiler.gate_table import GateKey, gate_key
@@ -33,10 +33,10 @@ from qubitd.core.circuit import HIDDEN_CLBIT, CircuitBatch
 from qubitd.core.device import Device
 from qubitd.core.errors import InvalidCircuitError, Problem
 from qubitd.core.feedforward import ALWAYS, FeedForward
-from qubitd.core.job import Decoupling, JobSpec, Scheduling
+from qubitd.core.job import RESET_ROUNDS, Decoupling, InitialReset, JobSpec, Scheduling
 from qubitd.core.snapshot import Snapshot
 from qubitd.core.sweep import Sweep
-from qubitd.core.ticks import TICK, to_seconds
+from qubitd.core.ticks import TICK
 
 Distribution = dict[str, float]
 """Probability by bit string, classical bit 0 last; what is left out is impossible."""
@@ -78,19 +78,30 @@ def expected(
     *,
     scheduling: Scheduling = Scheduling.ALAP,
     dd: Decoupling | None = None,
+    reset_rounds: int = RESET_ROUNDS,
+    initial_reset: InitialReset = InitialReset.PASSIVE,
     feedforward: FeedForward | None = None,
 ) -> tuple[Distribution, ...]:
     """Give the distribution of classical bits that the snapshot predicts for each circuit, once for each binding, as it
-    is scheduled. Circuits that look at outcomes need to be told how fast they travel.
+    is scheduled. Circuits that look at outcomes, and active resets, need to be told how fast outcomes travel.
 
     Raises:
         InvalidCircuitError: a circuit cannot run, or holds a gate whose meaning is not known.
     """
-    reset = passive_reset(device, snapshot)
+    asked = JobSpec(
+        batch=batch,
+        sweep=Sweep(),
+        shots=1,
+        scheduling=scheduling,
+        dd=dd,
+        reset_rounds=reset_rounds,
+        initial_reset=initial_reset,
+    )
+    compiled = compile_job(device, snapshot, asked, feedforward=feedforward)
     found: list[Distribution] = []
-    for num_clbits, events in _scheduled(device, snapshot, batch, scheduling, dd, feedforward):
+    for num_clbits, events in _scheduled(compiled):
         noise = stated_noise(device, snapshot, {event.key: event.length for event in events})
-        found.append(_stationary(events, noise, reset, num_clbits))
+        found.append(_stationary(events, noise, compiled.reset, num_clbits))
     return tuple(found)
 
 
@@ -103,23 +114,16 @@ def ideal(
         InvalidCircuitError: as `expected`.
     """
     noise = no_noise(device)
+    compiled = compile_job(device, snapshot, JobSpec(batch=batch, sweep=Sweep(), shots=1), feedforward=feedforward)
     return tuple(
-        _distribution(_run(events, noise, [0.0] * device.num_qubits), events, noise, num_clbits)
-        for num_clbits, events in _scheduled(device, snapshot, batch, Scheduling.ALAP, feedforward=feedforward)
+        _distribution(_run(events, noise, [0.0] * device.num_qubits).state, events, noise, num_clbits)
+        for num_clbits, events in _scheduled(compiled)
     )
 
 
-def _scheduled(
-    device: Device,
-    snapshot: Snapshot,
-    batch: CircuitBatch,
-    scheduling: Scheduling,
-    dd: Decoupling | None = None,
-    feedforward: FeedForward | None = None,
-) -> Iterator[tuple[int, list[Event]]]:
+def _scheduled(compiled: Compiled) -> Iterator[tuple[int, list[Event]]]:
     """Give (classical bits, events in program order) of each binding of each circuit."""
-    spec = JobSpec(batch=batch, sweep=Sweep(), shots=1, scheduling=scheduling, dd=dd)
-    compiled = compile_job(device, snapshot, spec, feedforward=feedforward)
+    device, scheduling = compiled.gates.device, compiled.scheduling
     pipeline = Pipeline(compiled.gates, compiled.gathered, scheduling)
     for i, circuit in enumerate(compiled.batch.circuits):
         if i in compiled.dynamic:
@@ -217,18 +221,28 @@ def _span(column: NDArray[_T], start: Ints, op: np.int64) -> NDArray[_T]:
 
 
 def _stationary(events: Sequence[Event], noise: Noise, reset: int, num_clbits: int) -> Distribution:
-    """Run from the mixture that shots leave behind: what one leaves, relaxed over the reset, starts the next."""
+    """Run from the mixture that shots leave behind: what one leaves, relaxed until the next begins, starts it.
+
+    Args:
+        events: of one shot; with those of an active reset, if it begins with one.
+        noise: of the chip.
+        reset: ticks of waiting between two shots.
+        num_clbits: of the circuit.
+    """
     thermal = [qubit.thermal_population for qubit in noise.qubits]
-    final = _run(events, noise, thermal)
-    for _ in range(_ROUNDS if any(thermal) else 0):
-        left = excited_populations(dict(final.populations()), len(thermal))
-        kept = [math.exp(-to_seconds(reset) / qubit.t1) for qubit in noise.qubits]
-        start = [th + (end - th) * part for th, end, part in zip(thermal, left, kept, strict=True)]
-        final = _run(events, noise, start)
-    return _distribution(final, events, noise, num_clbits)
+    begins_excited = any(thermal) or not reset
+    end = max((event.start + event.length for event in events), default=0) + reset
+    chip = _run(events, noise, thermal)
+    for _ in range(_ROUNDS if begins_excited else 0):
+        left = excited_populations(dict(chip.state.populations()), len(thermal))
+        waits = [(end - clock) * TICK for clock in chip.clock]
+        kept = [math.exp(-wait / qubit.t1) for wait, qubit in zip(waits, noise.qubits, strict=True)]
+        start = [th + (was - th) * part for th, was, part in zip(thermal, left, kept, strict=True)]
+        chip = _run(events, noise, start)
+    return _distribution(chip.state, events, noise, num_clbits)
 
 
-def _run(events: Sequence[Event], noise: Noise, excited: list[float]) -> Density:
+def _run(events: Sequence[Event], noise: Noise, excited: list[float]) -> _Chip:
     """Evolve through a schedule; a qubit whose last operation is a measurement stops at the start of it."""
     chip = _Chip(noise, excited)
     for event in events:
@@ -238,7 +252,7 @@ def _run(events: Sequence[Event], noise: Noise, excited: list[float]) -> Density
             chip.gate(event)
         for outcome in event.forgets:
             chip.state.forget(outcome)
-    return chip.state
+    return chip
 
 
 class _Chip:
