@@ -25,7 +25,9 @@ from qubitd.provider import (
     QubitdEstimator,
     QubitdProvider,
     QubitdSampler,
+    QubitdSession,
 )
+from qubitd.provider.errors import SessionClosedError
 
 ANGLES = np.array([[0.0, math.pi / 2, math.pi]])
 
@@ -214,3 +216,32 @@ def test_an_observable_without_a_letter_needs_no_job(backend: QubitdBackend, pai
 def test_a_number_of_shots_that_is_none_is_refused_with_what_to_give(backend: QubitdBackend, shots: Any) -> None:
     with pytest.raises(ProviderError, match=f"max_shots is {shots!r}; give a whole number of 1 or more"):
         QubitdEstimator(backend, max_shots=shots)
+
+
+def test_primitives_in_a_session_send_its_jobs(backend: QubitdBackend, pair: QuantumCircuit) -> None:
+    measured = pair.copy(name="measured")
+    measured.measure_all()
+    with QubitdSession(backend) as session:
+        sampled = QubitdSampler(session, seed_simulator=1).run([measured], shots=100)
+        observable = SparsePauliOp("ZZ").apply_layout(pair.layout)
+        estimated = QubitdEstimator(session).run([(pair, observable)], precision=0.1)
+        assert sum(sampled.result()[0].data.meas.get_counts().values()) == 100
+        assert estimated.result()[0].data.evs > 0.5
+        jobs = {job.job_id for job in backend.provider.client.list_jobs(session_id=session.session_id)}
+    assert jobs == {job.job_id() for job in (*sampled.jobs, *estimated.jobs)}
+    with pytest.raises(SessionClosedError):
+        QubitdSampler(session).run([measured])
+
+
+def test_an_unknown_option_warns_where_the_primitive_is_run_and_once(
+    backend: QubitdBackend, pair: QuantumCircuit
+) -> None:
+    measured = pair.copy(name="measured")
+    measured.measure_all()
+    sampler = QubitdSampler(backend, colour="blue")
+    with pytest.warns(UserWarning, match="line5 has no option colour") as caught:
+        sampler.run([measured, (measured, None, 7)], shots=5).result()
+    assert [warning.filename for warning in caught] == [__file__]
+    with QubitdSession(backend) as session, pytest.warns(UserWarning, match="line5 has no option colour") as caught:
+        session.run(measured, shots=5, colour="blue").result()
+    assert [warning.filename for warning in caught] == [__file__]

@@ -173,6 +173,13 @@ def test_an_unknown_option_warns_where_it_was_given(backend: QubitdBackend, pair
     assert [warning.filename for warning in caught] == [__file__]
 
 
+def test_a_misspelt_option_is_told_what_was_meant(backend: QubitdBackend, pair: QuantumCircuit) -> None:
+    with pytest.warns(UserWarning, match=r"no option memry, shot, which is ignored; did you mean memory and shots\?$"):
+        backend.run(pair, shot=1, memry=True)
+    with pytest.warns(UserWarning, match="no option colour, which is ignored; it has shots, memory, "):
+        backend.run(pair, shots=1, colour="blue")
+
+
 def test_options_that_clients_of_qiskit_pass_warn_of_nothing(backend: QubitdBackend, pair: QuantumCircuit) -> None:
     options: dict[str, Any] = {
         "seed_simulator": 1,

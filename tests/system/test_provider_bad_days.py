@@ -109,6 +109,31 @@ def test_a_token_that_is_revoked_while_a_job_runs_ends_the_wait(own_data: Path, 
             provider.jobs()
 
 
+def test_a_project_with_as_many_watches_as_it_may_have_waits_for_its_turn(
+    own_data: Path, flip: QuantumCircuit, caplog: pytest.LogCaptureFixture
+) -> None:
+    token = new_token()
+    account = Account(name="ann", project="ann", role=Role.USER.name.lower(), token_sha256=token_digest(token))
+    write_accounts(own_data / DIRECTORY, Accounts().with_account(account))
+    with (
+        start_daemon(data_dir=own_data) as daemon,
+        QubitdProvider(daemon.address, token) as other,
+        QubitdProvider(daemon.address, token) as provider,
+    ):
+        with held(other, flip):
+            job = provider.get_backend().run(flip, shots=10)
+            watches = [other.client.watch(job.job_id()) for _ in range(64)]
+            assert all(next(watch).sequence > 0 for watch in watches)
+            with caplog.at_level("INFO", logger="qubitd.client.streams"):
+                while not caplog.records:
+                    with pytest.raises(TimeoutError):
+                        job.result(timeout=0.1)
+            assert caplog.records[0].message == "the daemon has too much to send; asking again"
+            for watch in watches:
+                watch.cancel()
+        assert job.result(timeout=60).success
+
+
 def test_results_that_were_kept_long_enough_are_gone_and_the_error_says_so(
     own_data: Path, tmp_path: Path, flip: QuantumCircuit
 ) -> None:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from mqt.bench import BenchmarkLevel, get_benchmark
-from qiskit import qasm3, transpile
+from qiskit import transpile
 from qiskit.circuit import ClassicalRegister, Parameter, QuantumCircuit, QuantumRegister
 from qiskit.circuit.classical import expr
 
-from qubitd.cli.__main__ import main
 from qubitd.cli.daemon_process import DaemonProcess
 from qubitd.compiler.agreement import agrees
 from qubitd.compiler.device_file import load_device
@@ -22,7 +18,6 @@ from qubitd.drivers.cluster.feedforward import FEEDFORWARD
 from qubitd.provider import QubitdBackend, QubitdProvider
 from qubitd.provider.encode import Encoder
 from qubitd.provider.errors import JobFailedError
-from qubitd.provider.qasm import read_circuit
 
 FILE = load_device("line5")
 SHOTS = 2000
@@ -93,18 +88,7 @@ def until_success() -> QuantumCircuit:
     return circuit
 
 
-def benchmark(name: str, size: int) -> QuantumCircuit:
-    return get_benchmark(name, level=BenchmarkLevel.ALG, circuit_size=size)
-
-
-CIRCUITS = (
-    teleportation(),
-    everything(),
-    until_success(),
-    benchmark("dynamic_qft", 3),
-    benchmark("iqpe", 3),
-    benchmark("ghz_dynamic", 3),
-)
+CIRCUITS = (teleportation(), everything(), until_success())
 
 
 def test_dynamic_circuits_give_counts_as_expected(backend: QubitdBackend) -> None:
@@ -128,20 +112,6 @@ def test_what_the_rack_cannot_tell_is_refused_with_the_operation(backend: Qubitd
         circuit.x(0)
     with pytest.raises(JobFailedError, match=r"c\[0\], c\[1\] == 1\) is none of OR, NOR, AND"):
         backend.run(circuit).result(timeout=20)
-
-
-@pytest.mark.parametrize("name", ["dynamic_qft", "iqpe"])
-def test_a_dynamic_benchmark_runs_from_its_file(
-    name: str, daemon: DaemonProcess, backend: QubitdBackend, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    file = tmp_path / f"{name}.qasm"
-    file.write_text(qasm3.dumps(benchmark(name, 3)))
-    assert main(["run", str(file), "--shots", str(SHOTS), "--seed", "7", "--server", daemon.address, "--json"]) == 0
-    counts = json.loads(capsys.readouterr().out)["counts"]
-    native = transpile(read_circuit(file), backend, optimization_level=2, seed_transpiler=7)
-    batch = Encoder(backend.info).encode([native]).batch
-    (predicted,) = expected(FILE.device, FILE.snapshot(), batch, feedforward=FEEDFORWARD)
-    assert agrees({text.replace(" ", ""): n for text, n in counts.items()}, predicted) >= 1e-3 / 2
 
 
 def test_shots_that_begin_with_an_active_reset_take_little_time_and_give_the_same(backend: QubitdBackend) -> None:

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import grpc
 import numpy as np
 import pytest
+from tests.quick_clock import QuickClock
 
 from qubitd.client import (
     BusyError,
@@ -220,20 +221,19 @@ class Calibrations(calibrations_pb2_grpc.CalibrationsServicer):
         yield from self.daemon.stream(request, answers, context)
 
 
-class QuickClock:
-    """Time that passes only while somebody waits for it, and then at once."""
+class MendingClock(QuickClock):
+    """After so many waits the daemon is well again."""
 
-    def __init__(self) -> None:
-        self.time = 0.0
-        self.waits: list[float] = []
-
-    def now(self) -> float:
-        return self.time
+    def __init__(self, daemon: Daemon, waits: int) -> None:
+        super().__init__()
+        self.daemon = daemon
+        self.bad_waits = waits
 
     def wait(self, event: threading.Event, seconds: float) -> bool:
-        self.waits.append(seconds)
-        self.time += seconds
-        return event.is_set()
+        stopped = super().wait(event, seconds)
+        if len(self.waits) == self.bad_waits:
+            self.daemon.refuse = None
+        return stopped
 
 
 def serve(daemon: Daemon, port: int = 0) -> tuple[grpc.Server, int]:
@@ -285,14 +285,7 @@ def test_submitting_gives_the_servers_id_and_makes_a_key(client: QubitdClient, d
 
 
 def test_a_submission_whose_answer_was_lost_is_sent_again_with_its_key(address: str, daemon: Daemon) -> None:
-    class Mending(QuickClock):
-        """The daemon is well again when the client has waited."""
-
-        def wait(self, event: threading.Event, seconds: float) -> bool:
-            daemon.refuse = None
-            return super().wait(event, seconds)
-
-    with QubitdClient(address, clock=Mending()) as client:
+    with QubitdClient(address, clock=MendingClock(daemon, 1)) as client:
         client.backends()
         daemon.refuse = Refusal(code=14, message="draining")
         assert client.submit(bell(), "line5") == "j1"
@@ -476,6 +469,17 @@ def test_a_full_daemon_says_when_to_try_again(client: QubitdClient, daemon: Daem
     daemon.refuse = Refusal(code=8, message="the queue is full", retry_after=2.5)
     with pytest.raises(BusyError, match=r"the queue is full; try again in 2\.5 s"):
         client.submit(bell(), "line5")
+
+
+def test_a_stream_for_which_there_is_no_room_asks_again_for_as_long_as_it_takes(address: str, daemon: Daemon) -> None:
+    clock = MendingClock(daemon, 100)
+    with QubitdClient(address, patience=10, clock=clock) as client:
+        daemon.refuse = Refusal(code=8, message="64 watches are open already", retry_after=1.5)
+        assert list(client.watch("j1")) == EVENTS
+        assert clock.waits == [1.5] * 100
+        daemon.refuse = Refusal(code=8, message="larger than it takes")
+        with pytest.raises(BusyError, match="larger than it takes"):
+            list(client.watch("j1"))
 
 
 def test_a_cancelled_stream_ends_and_wakes_the_thread_that_waits(client: QubitdClient, daemon: Daemon) -> None:

@@ -29,6 +29,11 @@ def is_passing(error: grpc.RpcError) -> bool:
     return code_of(error) in _PASSING
 
 
+def asked_to_wait(error: grpc.RpcError) -> float | None:
+    """Give the seconds after which a daemon that has too much to do wants to be asked again; None if it said none."""
+    return _refusal(error).retry_after if code_of(error) is grpc.StatusCode.RESOURCE_EXHAUSTED else None
+
+
 def code_of(error: grpc.RpcError) -> grpc.StatusCode:
     """Give the status code of a call that ended."""
     return _call(error).code()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -11,6 +12,9 @@ from typing import Any, Protocol, Self, TypeVar
 import grpc
 
 from qubitd.client.link import Link, Metadata, Patience
+from qubitd.client.refusals import asked_to_wait
+
+log = logging.getLogger(__name__)
 
 MessageT = TypeVar("MessageT")
 ValueT = TypeVar("ValueT")
@@ -33,7 +37,8 @@ class Stream(Iterator[ValueT]):
     """Values as the daemon pushes them. Ends when the daemon has sent the last one, or when it is cancelled.
 
     Iterating blocks; `cancel` may be called from any thread. A cut connection is opened again for as long as the
-    client's patience lasts.
+    client's patience lasts. A daemon that sends to as many as it can, and says when to ask again, is asked until it has
+    room.
     """
 
     def __init__(self, link: Link, source: Source[Any, ValueT], *, doing: str, patience: float) -> None:
@@ -100,5 +105,10 @@ class Stream(Iterator[ValueT]):
     def _interrupted(self, error: grpc.RpcError) -> None:
         with self._lock:
             self._call = None
-        if not self._cancelled.is_set():
+        if self._cancelled.is_set():
+            return
+        if (seconds := asked_to_wait(error)) is None:
             self._patience.pause(error, self._cancelled)
+            return
+        log.info("the daemon has too much to send; asking again", extra={"seconds": seconds})
+        self._link.clock.wait(self._cancelled, seconds)

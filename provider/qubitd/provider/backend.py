@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
+import inspect
 import threading
 import warnings
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -319,13 +321,31 @@ class QubitdBackend(BackendV2):
         except RefusedError as error:
             raise JobRefusedError(error.problems or [Problem(where=self.name, what=error.message)]) from error
 
-    def _merged(self, options: dict[str, Any]) -> dict[str, Any]:
+    def known_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Leave out what is no option of this backend, and warn of it at the line outside this package."""
         known = dict(self.options)
         unknown = sorted(name for name in options if name not in known)
         if unknown:
-            text = f"{self.name} has no option {', '.join(unknown)}, which is ignored; it has {', '.join(known)}"
-            warnings.warn(text, UserWarning, stacklevel=3)
-        return known | {name: value for name, value in options.items() if name in known}
+            warnings.warn(_unknown_options(self.name, unknown, known), UserWarning, stacklevel=_outside())
+        return {name: value for name, value in options.items() if name in known}
+
+    def _merged(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        return dict(self.options) | self.known_options(options)
+
+
+def _outside() -> int:
+    """Give the `stacklevel`, as the caller has to give it, of the first frame that is not of this package."""
+    package = f"{__name__.rpartition('.')[0]}."
+    level, frame = 1, inspect.currentframe()
+    while (frame := frame.f_back if frame else None) and frame.f_globals.get("__name__", "").startswith(package):
+        level += 1
+    return level
+
+
+def _unknown_options(backend: str, unknown: Sequence[str], known: Collection[str]) -> str:
+    near = list(dict.fromkeys(name for word in unknown for name in difflib.get_close_matches(word, known, n=1)))
+    hint = f"did you mean {' and '.join(near)}?" if near else f"it has {', '.join(known)}"
+    return f"{backend} has no option {', '.join(unknown)}, which is ignored; {hint}"
 
 
 def _too_big(batch: CircuitBatch, most: int) -> list[Problem]:

@@ -18,7 +18,8 @@ from qubitd.provider.errors import ProviderError
 from qubitd.provider.observables import Group, Term, grouped, term_of, values, with_measurement
 from qubitd.provider.options import whole_of
 from qubitd.provider.primitive_job import QubitdPrimitiveJob
-from qubitd.provider.runner import Batch, Runner, Work, work_of
+from qubitd.provider.runner import Batch, Runner, Work, device_of, work_of
+from qubitd.provider.session import QubitdSession
 
 _DEFAULT_PRECISION = 1 / 64
 _PILOT = 256
@@ -84,7 +85,7 @@ class QubitdEstimator(BaseEstimatorV2):
     distribution with parameters 1 and n + 1, about 1/n), times what two outcomes can differ by.
 
     Args:
-        backend: the backend.
+        backend: the backend, or a session whose jobs they are to be.
         default_precision: standard error to aim at for what comes without one.
         max_shots: of each circuit; also makes the precision decide how many are taken.
         **options: options of `backend.run` for every job, such as `seed_simulator` or `tags`.
@@ -92,13 +93,14 @@ class QubitdEstimator(BaseEstimatorV2):
 
     def __init__(
         self,
-        backend: QubitdBackend,
+        backend: QubitdBackend | QubitdSession,
         *,
         default_precision: float = _DEFAULT_PRECISION,
         max_shots: int | None = None,
         **options: Any,
     ) -> None:
-        self._backend = backend
+        self._backend = device_of(backend)
+        self._where = backend
         self._default_precision = default_precision
         self._max_shots = None if max_shots is None else _checked_shots(max_shots)
         self._options = options
@@ -121,7 +123,7 @@ class QubitdEstimator(BaseEstimatorV2):
         """
         usual = self._default_precision if precision is None else precision
         tasks = [_task(EstimatorPub.coerce(pub, usual)) for pub in pubs]
-        runner = Runner(self._backend, self._options)
+        runner = Runner(self._where, self._options)
         batches = [self._send(runner, task, self._first_shots(task)) for task in tasks]
         return QubitdPrimitiveJob(runner, lambda: self._finish(runner, tasks, batches))
 

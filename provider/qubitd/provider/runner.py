@@ -15,6 +15,7 @@ from qubitd.core.errors import Problem
 from qubitd.provider.backend import QubitdBackend
 from qubitd.provider.errors import JobFailedError, JobRefusedError
 from qubitd.provider.job import QubitdJob
+from qubitd.provider.session import QubitdSession
 
 _MOST_PARTS = 1000
 """Jobs that one circuit's shots may take; a precision of 1e-9 would otherwise be sent until memory is full."""
@@ -59,12 +60,19 @@ class Batch:
         return [rows[0] if len(rows) == 1 else np.concatenate(rows) for rows in zip(*parts, strict=True)]
 
 
+def device_of(where: QubitdBackend | QubitdSession) -> QubitdBackend:
+    """Give the backend of a primitive that runs on one, or in a session."""
+    return where.device if isinstance(where, QubitdSession) else where
+
+
 class Runner:
     """Sends batches of work, and can give all of them up at once."""
 
-    def __init__(self, backend: QubitdBackend, options: dict[str, Any]) -> None:
-        self._backend = backend
-        self._options = options
+    def __init__(self, where: QubitdBackend | QubitdSession, options: dict[str, Any]) -> None:
+        backend = device_of(where)
+        self._where = where
+        self._limits = backend.info.limits
+        self._options = backend.known_options(options)
         self._lock = threading.Lock()
         self._is_cancelled = False
         self._jobs: list[QubitdJob] = []
@@ -81,7 +89,7 @@ class Runner:
             JobRefusedError: circuits or options cannot run.
             JobFailedError: all was cancelled before.
         """
-        limits = self._backend.info.limits
+        limits = self._limits
         if shots > _MOST_PARTS * limits.max_shots:
             raise JobRefusedError(_too_many(shots, _MOST_PARTS * limits.max_shots))
         sent: list[tuple[QubitdJob, ...]] = []
@@ -103,7 +111,7 @@ class Runner:
             if self._is_cancelled:
                 raise JobFailedError("was cancelled before all of its jobs were sent", job_id=self._jobs[0].job_id())
             circuits, values = [work.circuit for work in works], [work.values for work in works]
-            job = self._backend.run(circuits, parameter_values=values, shots=shots, **self._seeded())
+            job = self._where.run(circuits, parameter_values=values, shots=shots, **self._seeded())
             self._jobs.append(job)
             return job
 

@@ -15,7 +15,8 @@ from qiskit.primitives.containers.sampler_pub import SamplerPub
 from qubitd.provider.backend import QubitdBackend
 from qubitd.provider.errors import ProviderError
 from qubitd.provider.primitive_job import QubitdPrimitiveJob
-from qubitd.provider.runner import Batch, Runner, work_of
+from qubitd.provider.runner import Batch, Runner, device_of, work_of
+from qubitd.provider.session import QubitdSession
 
 _DEFAULT_SHOTS = 1024
 
@@ -24,13 +25,16 @@ class QubitdSampler(BaseSamplerV2):
     """Samples circuits on a backend; jobs keep their ids and states.
 
     Args:
-        backend: the backend.
+        backend: the backend, or a session whose jobs they are to be.
         default_shots: for circuits that come without a number of shots.
         **options: options of `backend.run` for every job, such as `seed_simulator` or `tags`.
     """
 
-    def __init__(self, backend: QubitdBackend, *, default_shots: int = _DEFAULT_SHOTS, **options: Any) -> None:
-        self._backend = backend
+    def __init__(
+        self, backend: QubitdBackend | QubitdSession, *, default_shots: int = _DEFAULT_SHOTS, **options: Any
+    ) -> None:
+        self._backend = device_of(backend)
+        self._where = backend
         self._default_shots = default_shots
         self._options = options
 
@@ -50,7 +54,7 @@ class QubitdSampler(BaseSamplerV2):
             JobRefusedError: circuits or options cannot run; nothing was sent.
         """
         coerced = [SamplerPub.coerce(pub, self._default_shots if shots is None else shots) for pub in pubs]
-        runner = Runner(self._backend, self._options)
+        runner = Runner(self._where, self._options)
         groups: dict[int, list[int]] = defaultdict(list)
         for index, pub in enumerate(coerced):
             groups[pub.shots].append(index)

@@ -156,6 +156,11 @@ class QubitdSession:
         """Give the name of its backend."""
         return str(self._backend.name)
 
+    @property
+    def device(self) -> QubitdBackend:
+        """The backend itself: its Target, for the transpiler, and its limits."""
+        return self._backend
+
     def run(
         self,
         run_input: QuantumCircuit | Iterable[QuantumCircuit],
