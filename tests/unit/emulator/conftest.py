@@ -63,6 +63,7 @@ class Bench:
         digitiser: Digitiser | None = None,
         profile: Profile | None = None,
         clock: InstrumentClock | None = None,
+        patience: float = 60.0,
     ) -> None:
         self.cluster = Cluster(
             slots,
@@ -70,6 +71,7 @@ class Bench:
             clock=clock or VirtualClock(),
             rng=np.random.default_rng(1),
             profile=profile,
+            patience=patience,
         )
         modules = {slot: module_commands(self.cluster, module) for slot, module in self.cluster.modules.items()}
         self._frame = Session(

@@ -8,7 +8,7 @@ length.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,6 +74,10 @@ class AcquisitionList:
         if used + bins > self._bins:
             raise ScpiError(-225, f"{bins} bins on top of {used}; the memory holds {self._bins}")
         self.entries.new(name, lambda index: Acquisition(np.zeros(bins, dtype=BIN), index))
+
+    def part(self) -> None:
+        """Keep copies of all entries instead of them: somebody else may still write into those."""
+        self.entries.replace(lambda entry: replace(entry, bins=entry.bins.copy(), out_of_range=[*entry.out_of_range]))
 
     def encoded(self) -> bytes:
         """Give the whole list as it is downloaded: a count, then name, index and data of each."""

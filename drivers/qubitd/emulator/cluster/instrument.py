@@ -1,7 +1,7 @@
 """The Cluster as a whole: modules, one time, one digitiser behind all connectors.
 
-Sequencers are started one by one; what they do together is worked out when somebody asks for it. Until then they count
-as running.
+Sequencers are started one by one; what they do together is worked out from when somebody asks for it. Until that is
+known they count as running.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 
 from qubitd.emulator.clock import InstrumentClock
 from qubitd.emulator.cluster.bins import Acquisition
+from qubitd.emulator.cluster.calculation import Calculation
 from qubitd.emulator.cluster.module import Module
 from qubitd.emulator.cluster.performance import perform
 from qubitd.emulator.cluster.player import SEQUENCERS_IN_SLOT
@@ -27,6 +28,9 @@ from qubitd.emulator.scpi.status import Status
 
 log = logging.getLogger(__name__)
 
+PATIENCE = 1.0
+"""Seconds for which instruments that are asked keep their answers back during a run: most runs are known by then."""
+
 
 class Cluster:
     """A frame with modules in some of its slots."""
@@ -39,8 +43,10 @@ class Cluster:
         clock: InstrumentClock,
         rng: np.random.Generator,
         profile: Profile | None = None,
+        patience: float = PATIENCE,
     ) -> None:
         """Populate slots with kinds of module, keys of `MODULE_KINDS`."""
+        self._patience = patience
         self.profile = profile or Profile()
         self.modules = {
             slot: Module(slot=slot, kind=MODULE_KINDS[kind], profile=self.profile)
@@ -52,6 +58,7 @@ class Cluster:
         self.played: tuple[EventTable, ...] = ()
         """Tables of the last run."""
         self._digitiser = digitiser
+        self._calculation: Calculation | None = None
 
     def module(self, slot: int) -> Module:
         """Find the module in a slot."""
@@ -65,18 +72,27 @@ class Cluster:
 
     def reset(self) -> None:
         """Do `*RST`."""
+        for sequencer in self.sequencers():
+            self._release(sequencer)
         for module in self.modules.values():
             module.reset()
         self.played = ()
 
     def settle(self) -> None:
-        """Work out what the sequencers that were started have done by now."""
-        ready = self._ready()
-        if ready:
-            self._perform(ready)
+        """Find out what the sequencers that were started have done by now."""
+        if self._calculation is None and (ready := self._ready()):
+            self._begin(ready)
+        if self._calculation is not None:
+            self._take(self._calculation)
         now = self.clock.now()
         for sequencer in self.sequencers():
             sequencer.stop_if_over(now)
+
+    def stop(self, sequencer: Sequencer) -> None:
+        """Stop a sequencer by force."""
+        self.settle()
+        self._release(sequencer)
+        sequencer.stop()
 
     def store_scope(self, module: Module, acquisition: Acquisition) -> None:
         """Give an acquisition what the scope of its module recorded during the last run.
@@ -87,6 +103,10 @@ class Cluster:
         self.settle()
         sequencer = module.slot * SEQUENCERS_IN_SLOT + module.scope.trigger
         acquisition.scope = record(self.played, sequencer, self._digitiser, self.rng)
+
+    def _release(self, sequencer: Sequencer) -> None:
+        if self._calculation is not None:
+            self._calculation.leave(sequencer)
 
     def _ready(self) -> list[Sequencer]:
         """Sequencers that were started and wait for nobody.
@@ -99,25 +119,38 @@ class Cluster:
         absent = any(each.state is not State.RUNNING or each.is_played for each in members)
         return [each for each in started if not (absent and each.configuration.is_synchronised)]
 
-    def _perform(self, ready: list[Sequencer]) -> None:
+    def _begin(self, ready: list[Sequencer]) -> None:
         players = [
             player
             for sequencer in ready
             if (player := sequencer.player(self.modules[sequencer.slot].front_end.settings())) is not None
         ]
+        held, rng = self._held_markers(ready), self.rng
+        self._calculation = Calculation(
+            ready, lambda: perform(players, self._digitiser, rng, held_markers=held), patience=self._patience
+        )
+
+    def _take(self, calculation: Calculation) -> None:
+        """Take over what a run did, if that is known."""
         try:
-            outcome = perform(players, self._digitiser, self.rng, held_markers=self._held_markers(ready))
+            outcome = calculation.outcome()
         except EmulatorError as error:
-            self._fail(ready, error)
+            self._calculation = None
+            self._fail(calculation.sequencers, error)
             return
-        start = min(sequencer.started_at for sequencer in ready)
-        over = self.clock.play(outcome.duration, since=start)
-        by_identity = {(each.slot, each.number): each for each in ready}
+        if outcome is None:
+            return
+        self._calculation = None
+        if not calculation.sequencers:
+            return
+        over = self.clock.play(outcome.duration, since=calculation.start)
+        by_identity = {(each.slot, each.number): each for each in calculation.sequencers}
         for ending in outcome.endings:
-            sequencer = by_identity[ending.player.slot, ending.player.number]
-            sequencer.finish(flags=ending.flags, marker=ending.marker, ends_at=over if ending.ends else None)
+            sequencer = by_identity.get((ending.player.slot, ending.player.number))
+            if sequencer is not None:
+                sequencer.finish(flags=ending.flags, marker=ending.marker, ends_at=over if ending.ends else None)
         self.played = outcome.tables
-        log.info("run", extra={"sequencers": len(ready), "duration_ns": outcome.duration})
+        log.info("run", extra={"sequencers": len(by_identity), "duration_ns": outcome.duration})
 
     def _fail(self, ready: list[Sequencer], error: EmulatorError) -> None:
         """End a run that the emulator could not follow: a fault of its own, which must not look like data."""

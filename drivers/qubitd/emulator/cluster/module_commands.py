@@ -54,8 +54,7 @@ def _add_running(sequencers: SequencerCommands, cluster: Cluster) -> None:
 
     def stop(sequencer: Sequencer, call: Call) -> None:
         call.expect(0)
-        cluster.settle()
-        sequencer.stop()
+        cluster.stop(sequencer)
 
     def state(sequencer: Sequencer, _: Call) -> str:
         cluster.settle()

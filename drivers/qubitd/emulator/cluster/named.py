@@ -75,6 +75,10 @@ class NamedList(Generic[Entry]):
         """Give the entries by index."""
         return {entry.index: entry for entry in self._entries.values()}
 
+    def replace(self, other: Callable[[Entry], Entry]) -> None:
+        """Put another entry in the place of each."""
+        self._entries = {name: other(entry) for name, entry in self._entries.items()}
+
     def delete(self, name: str) -> None:
         """Remove an entry, or all of them."""
         if name.lower() == ALL:
