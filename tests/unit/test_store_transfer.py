@@ -22,7 +22,7 @@ pytest.importorskip("psycopg")
 from qubitd.server.store.opening import check_address
 from qubitd.server.store.postgres import PostgresConnection
 from qubitd.server.store.postgres_store import PostgresStore
-from qubitd.server.store.transfer import TABLES, back_up_postgres, check_postgres, move_to_postgres
+from qubitd.server.store.transfer import PASSING, TABLES, back_up_postgres, check_postgres, move_to_postgres
 
 
 def rows(directory: Path) -> dict[str, list[Any]]:
@@ -45,7 +45,7 @@ def test_every_table_is_copied(tmp_path: Path) -> None:
     SqliteStore(tmp_path).close()
     with closing(sqlite3.connect(tmp_path / DATABASE)) as connection:
         found = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    assert found == {*TABLES, "blob", "sqlite_sequence"}
+    assert found == {*TABLES, *PASSING, "blob", "sqlite_sequence"}
 
 
 def test_a_store_that_moves_into_a_database_and_back_is_the_same(tmp_path: Path, postgres: PostgresServer) -> None:

@@ -44,14 +44,26 @@ def load_rack(path: Path | None = None) -> Rack:
     Raises:
         RackFileError: it cannot be read, or says something that is unknown, missing, out of range or contradictory.
     """
-    name = BUILT_IN if path is None else str(path)
-    if path is None or name in packaged_racks():
-        return parse_rack((_PACKAGED / f"{name}.toml").read_text(encoding="utf-8"), source=f"{name}.toml")
+    name = _name(path)
+    return parse_rack(rack_text(path), source=f"{name}.toml" if name in packaged_racks() else name)
+
+
+def rack_text(path: Path | None = None) -> str:
+    """Give a rack's file, chosen as by `load_rack`, as it is.
+
+    Raises:
+        RackFileError: it cannot be read.
+    """
+    name = _name(path)
+    file = _PACKAGED / f"{name}.toml" if name in packaged_racks() else Path(name)
     try:
-        text = path.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise RackFileError([Problem(where=str(path), what=f"cannot be read: {error}")]) from error
-    return parse_rack(text, source=str(path))
+        raise RackFileError([Problem(where=name, what=f"cannot be read: {error}")]) from error
+
+
+def _name(path: Path | None) -> str:
+    return BUILT_IN if path is None else str(path)
 
 
 def parse_rack(text: str, *, source: str) -> Rack:

@@ -5,6 +5,7 @@ What is given on the command line goes before the file, and the file before the 
 
 from __future__ import annotations
 
+import argparse
 import tomllib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -61,6 +62,17 @@ def load_config(path: Path) -> DaemonConfig:
     if problems:
         raise InvalidInputError([Problem(where=f"{path}: {one.where}", what=one.what) for one in problems])
     return config
+
+
+def port_number(text: str) -> int:
+    """Read a TCP port from the command line; 0 is any free one.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    if not text.isdecimal() or int(text) > HIGHEST_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is no TCP port; give 0 to {HIGHEST_PORT}")
+    return int(text)
 
 
 def _config(root: TomlTable, folder: Path) -> DaemonConfig:

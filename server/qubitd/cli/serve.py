@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
-import signal
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -13,20 +11,21 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from qubitd.cli.config import failpoint_to_arm, state_directory
-from qubitd.cli.daemon_config import HIGHEST_PORT, LEVELS, DaemonConfig, load_config
+from qubitd.cli.daemon_config import LEVELS, DaemonConfig, load_config, port_number
 from qubitd.cli.kept_emulator import LINGER, kept_emulator
 from qubitd.cli.supervision import find_supervisor
-from qubitd.compiler.device_file import load_device
+from qubitd.cli.until_told import stop_when_told
+from qubitd.compiler.device_file import device_bytes, read_device
 from qubitd.drivers.families import open_rack
 from qubitd.drivers.rack import EmulatorSettings, Rack, with_address
-from qubitd.drivers.rack_file import load_rack, packaged_racks
+from qubitd.drivers.rack_file import BUILT_IN, packaged_racks, parse_rack, rack_text
 from qubitd.server.daemon import DaemonSettings, RunningRack, run_daemon
 from qubitd.server.failpoints import arm
 from qubitd.server.logs import FORMS, configure
 from qubitd.server.posix import return_big_blocks
 from qubitd.server.simulator import Simulator
+from qubitd.server.workers.papers import KitFiles
 
-_ABORTED = 1
 _TURN = 0.0005
 """Seconds after which a thread that computes lets another one go on: who waits is the one that answers calls."""
 _WITH_US = 10.0
@@ -41,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rack", type=Path, metavar="NAME|FILE", help="packaged rack, or a rack file (the device's own emulated one)"
     )
-    parser.add_argument("--port", type=_port, help=f"TCP port, 0 for any free one ({usual.port})")
+    parser.add_argument("--port", type=port_number, help=f"TCP port, 0 for any free one ({usual.port})")
     parser.add_argument(
         "--host", help=f"address to serve on; any but loopback needs `qubitd auth init` and accounts ({usual.host})"
     )
@@ -62,7 +61,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--log-level", choices=LEVELS, help=f"what is logged to stderr ({usual.log_level})")
     parser.add_argument("--log-form", choices=FORMS, help=f"lines for people, or of JSON ({usual.log_form})")
     parser.add_argument(
-        "--metrics-port", type=_port, metavar="PORT", help="loopback port for Prometheus, 0 for any free one (none)"
+        "--metrics-port",
+        type=port_number,
+        metavar="PORT",
+        help="loopback port for Prometheus, 0 for any free (none)",
     )
     parser.add_argument(
         "--emulator",
@@ -81,10 +83,12 @@ def run(arguments: argparse.Namespace) -> int:
         arm(point)
     config = _config(arguments)
     configure(config.log_level, config.log_form)
-    device = load_device(config.device)
+    device_file = device_bytes(config.device)
+    device = read_device(device_file, where=config.device)
     name = device.device.name
     rack_file = config.rack or _rack_of(name)
-    rack = load_rack(rack_file)
+    files = KitFiles(device=device_file, rack=rack_text(rack_file))
+    rack = parse_rack(files.rack, source=str(rack_file or BUILT_IN))
     data_dir = config.data_dir or state_directory() / name
     # Whoever started us to end with him wants nothing to stay behind.
     linger = _WITH_US if arguments.stop_at_eof else LINGER
@@ -95,6 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
         host=config.host,
         port=config.port,
         store=config.store,
+        files=files,
         wants_certificates=config.client_certificates,
         metrics_port=config.metrics_port,
         supervisor=find_supervisor(),
@@ -117,31 +122,8 @@ def _config(arguments: argparse.Namespace) -> DaemonConfig:
 
 
 async def _serve(settings: DaemonSettings, *, announce_port: Callable[[int], None], stop_at_eof: bool) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def end() -> None:
-        if stop.is_set():
-            os._exit(_ABORTED)
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, end)
-    if stop_at_eof:
-        _stop_at_eof(loop, stop)
+    stop = stop_when_told(stop_at_eof=stop_at_eof)
     await run_daemon(settings, stop=stop, on_serving=announce_port)
-
-
-def _stop_at_eof(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
-    """Whoever started us holds the other end; when it is gone, however it went, so are we."""
-    descriptor = sys.stdin.fileno()
-
-    def look() -> None:
-        if not os.read(descriptor, 4096):
-            loop.remove_reader(descriptor)
-            stop.set()
-
-    loop.add_reader(descriptor, look)
 
 
 @contextmanager
@@ -181,10 +163,4 @@ def _host_in_address(host: str) -> str:
 
 def _control_socket(text: str) -> tuple[str, int]:
     address, _, port = text.rpartition(":")
-    return address, _port(port)
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or int(text) > HIGHEST_PORT:
-        raise argparse.ArgumentTypeError(f"{text!r} is no TCP port; give 0 to {HIGHEST_PORT}")
-    return int(text)
+    return address, port_number(port)

@@ -55,18 +55,26 @@ def load_device(name_or_path: str) -> DeviceFile:
     Raises:
         InvalidDeviceError: there is no such device, or the file has problems; all of them are named.
     """
+    is_packaged = name_or_path in packaged_devices()
+    return read_device(device_bytes(name_or_path), where=f"{name_or_path}.toml" if is_packaged else name_or_path)
+
+
+def device_bytes(name_or_path: str) -> bytes:
+    """Give the file of a packaged device, or a device file, as it is.
+
+    Raises:
+        InvalidDeviceError: there is none, or it cannot be read.
+    """
     if name_or_path in packaged_devices():
-        data = resources.files("qubitd.compiler").joinpath(f"{name_or_path}.toml").read_bytes()
-        return read_device(data, where=f"{name_or_path}.toml")
+        return resources.files("qubitd.compiler").joinpath(f"{name_or_path}.toml").read_bytes()
     path = Path(name_or_path)
     if not path.exists():
         known = ", ".join(packaged_devices())
         raise _refused(name_or_path, f"no such device or file; packaged devices are {known}")
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise _refused(name_or_path, f"cannot be read: {error.strerror}") from error
-    return read_device(data, where=str(path))
 
 
 def read_device(data: bytes, *, where: str) -> DeviceFile:

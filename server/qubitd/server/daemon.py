@@ -54,6 +54,8 @@ from qubitd.server.supervisor import Supervisor, unsupervised
 from qubitd.server.toolchain import Toolchain
 from qubitd.server.uploads import DIRECTORY as UPLOADS
 from qubitd.server.uploads import Uploads
+from qubitd.server.workers.crew import Crew
+from qubitd.server.workers.papers import KitFiles
 from qubitd.server.workshop import Helpers, Workshop
 
 _log = logging.getLogger(__name__)
@@ -84,6 +86,8 @@ class DaemonSettings:
     """0 for any free one."""
     store: str = ""
     """Address of the PostgreSQL database that keeps jobs; empty for one in the data directory."""
+    files: KitFiles | None = None
+    """What workers are told of the device and the rack; None has nothing done by workers."""
     wants_certificates: bool = False
     """Whether every caller must come with a certificate of the lab's authority."""
     metrics_port: int | None = None
@@ -191,7 +195,7 @@ class _Parts:
     """ns since 1970-01-01 UTC."""
 
 
-def _workshop(device: DeviceFile, store: Store, rack: RackThread, meters: Meters) -> Workshop:
+def _workshop(device: DeviceFile, store: Store, rack: RackThread, meters: Meters, crew: Crew | None) -> Workshop:
     toolchain = Toolchain(
         device.device,
         rack.controller,
@@ -202,7 +206,7 @@ def _workshop(device: DeviceFile, store: Store, rack: RackThread, meters: Meters
         meters=meters,
     )
     kit = Kit(device=device.device, rack=rack.file)
-    helpers = Helpers(waiting=CompileProcess(kit), running=CompileProcess(kit))
+    helpers = Helpers(waiting=CompileProcess(kit), running=CompileProcess(kit), crew=crew)
     return Workshop(store=store, toolchain=toolchain, helpers=helpers)
 
 
@@ -214,6 +218,12 @@ class _Held:
     ownership: Ownership | None
     """Of its backend; None for a daemon that shares its store with no other."""
     rack: RackThread
+
+
+def _crew(settings: DaemonSettings, held: _Held, clocks: Clocks, meters: Meters) -> Crew | None:
+    if held.ownership is None or settings.files is None:
+        return None
+    return Crew(store=held.store, files=settings.files, clocks=clocks, meters=meters)
 
 
 def _forwarding(settings: DaemonSettings, access: Access) -> Forwarding | None:
@@ -244,8 +254,9 @@ class _Daemon:
         self._calibrations = Calibrations(
             store=store, device=settings.device.device, announcer=announcer, now=time.time_ns
         )
-        self._workshop = _workshop(settings.device, store, rack, self._meters)
         clocks = Clocks()
+        self._crew = _crew(settings, held, clocks, self._meters)
+        self._workshop = _workshop(settings.device, store, rack, self._meters, self._crew)
         name = settings.device.device.name
         kept = None if held.ownership is None else name
         self._roster = Roster(own=name, announcer=announcer, steady=clocks.steady)
@@ -292,6 +303,7 @@ class _Daemon:
             roster=self._roster,
             announcer=self._announcer,
             clocks=clocks,
+            crew=self._crew,
             on_broken=lambda error: _tell(self._broken, error),
         )
         return Group(parts)

@@ -40,6 +40,7 @@ COUNTERS: Mapping[str, Family] = {
     "jobs": Family(help="Jobs that ended, by state.", label="status"),
     "compiled": Family(help="Jobs that were compiled, by whether the compiler knew them.", label="known"),
     "faults": Family(help="Faults of the rack and its links.", label="kind"),
+    "work": Family(help="Pieces of work between daemons and workers, by who did it or how it ended.", label="outcome"),
     "refused": Family(help="Submissions that were refused, by reason.", label="reason"),
 }
 SPREADS: Mapping[str, Family] = {

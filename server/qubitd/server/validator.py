@@ -1,4 +1,7 @@
-"""Looks at jobs before they queue, one after another: decode, check, schedule. What cannot run ends here, early."""
+"""Looks at jobs before they queue: decode, check, schedule. What cannot run ends here, early.
+
+One after another, but for those that workers look at meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -40,10 +43,21 @@ class Validator:
 
     async def serve(self) -> None:
         """Look at jobs for ever."""
-        while True:
-            entry = await self._waiting.get()
-            if entry.status in (JobStatus.INITIALIZING, JobStatus.VALIDATING):
-                await self.validate(entry)
+        try:
+            async with asyncio.TaskGroup() as elsewhere:
+                while True:
+                    await self._next(elsewhere)
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from None
+
+    async def _next(self, elsewhere: asyncio.TaskGroup) -> None:
+        entry = await self._waiting.get()
+        if entry.status not in (JobStatus.INITIALIZING, JobStatus.VALIDATING):
+            return
+        if self._workshop.is_for_others(entry.job_id):
+            elsewhere.create_task(self.validate(entry))
+        else:
+            await self.validate(entry)
 
     async def validate(self, entry: Entry) -> None:
         """Look at a job now; it ends up QUEUED, or at an end."""

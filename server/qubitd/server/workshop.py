@@ -10,7 +10,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from qubitd.core.job import JobSpec
@@ -19,6 +19,7 @@ from qubitd.core.snapshot import Snapshot
 from qubitd.server.compile_process import CompileProcess
 from qubitd.server.store.store import Store
 from qubitd.server.toolchain import MOST_REMEMBERED_BYTES, Compiled, Toolchain, Validated
+from qubitd.server.workers.crew import Crew
 
 _Result = TypeVar("_Result")
 BIG_PROGRAMS = 2_000
@@ -41,6 +42,8 @@ class Helpers:
     """For jobs that do not run yet."""
     running: CompileProcess
     """For the job that does: it makes and assembles the next chunk while one runs."""
+    crew: Crew | None = None
+    """Workers on other machines, for jobs that do not run yet; None for a daemon that shares its store with nobody."""
 
 
 class Workshop:
@@ -74,9 +77,16 @@ class Workshop:
         Raises:
             QubitdError: the job cannot run, or the store has lost it.
         """
-        spec, programs = self._spec(job_id), self._store.jobs.num_programs(job_id)
-        validated = await self.for_waiting(lambda: self._validate(spec(), programs, snapshot))
+        validated = await self._validate_elsewhere(job_id, snapshot)
+        if validated is None:
+            spec, compiler = self._spec(job_id), self._helpers.waiting if self._is_big(job_id) else self.toolchain
+            validated = await self.for_waiting(lambda: compiler.validate(spec(), snapshot))
         return self._keep(job_id, snapshot, validated)
+
+    def is_for_others(self, job_id: str) -> bool:
+        """Whether workers are there who could look at a job: one that is big."""
+        crew = self._helpers.crew
+        return crew is not None and crew.is_there and self._is_big(job_id)
 
     def kept(self, job_id: str, snapshot: Snapshot) -> Compiled | None:
         """Give a job that was looked at lately for its start, and keep it no longer."""
@@ -89,6 +99,11 @@ class Workshop:
             QubitdError: the job cannot run.
         """
         is_big = spec.num_programs > BIG_PROGRAMS or sum(map(len, spec.batch.circuits)) > BIG_OPERATIONS
+        crew = self._helpers.crew
+        if is_big and crew is not None and crew.is_there:
+            plan = await crew.explain(spec, snapshot)
+            if plan is not None:
+                return replace(plan, queue_length=queue_length)
         compiler = self._helpers.waiting if is_big else self.toolchain
         return await self.for_waiting(lambda: compiler.explain(spec, snapshot, queue_length=queue_length))
 
@@ -101,8 +116,8 @@ class Workshop:
         kept = self.kept(job_id, snapshot)
         if kept is not None:
             return kept
-        spec, programs = self._spec(job_id), self._store.jobs.num_programs(job_id)
-        return await self.for_running(lambda: self._compile(spec(), programs, snapshot))
+        spec, compiler = self._spec(job_id), self._helpers.running if self._is_big(job_id) else self.toolchain
+        return await self.for_running(lambda: compiler.compile(spec(), snapshot))
 
     async def for_waiting(self, work: Callable[[], _Result]) -> _Result:
         """Do something for a job that does not run."""
@@ -121,11 +136,14 @@ class Workshop:
         self._helpers.waiting.close()
         self._helpers.running.close()
 
-    def _validate(self, spec: bytes, programs: int, snapshot: Snapshot) -> Validated:
-        return (self._helpers.waiting if _is_big(spec, programs) else self.toolchain).validate(spec, snapshot)
+    async def _validate_elsewhere(self, job_id: str, snapshot: Snapshot) -> Validated | None:
+        if self._helpers.crew is None or not self.is_for_others(job_id):
+            return None
+        return await self._helpers.crew.validate(self._store.jobs.spec_digest(job_id), snapshot)
 
-    def _compile(self, spec: bytes, programs: int, snapshot: Snapshot) -> Compiled:
-        return (self._helpers.running if _is_big(spec, programs) else self.toolchain).compile(spec, snapshot)
+    def _is_big(self, job_id: str) -> bool:
+        extent = self._store.jobs.extent(job_id)
+        return extent.programs > BIG_PROGRAMS or extent.bytes > BIG_BYTES
 
     def _keep(self, job_id: str, snapshot: Snapshot, validated: Validated) -> Validated:
         self._brought.pop(job_id, None)
@@ -141,7 +159,3 @@ class Workshop:
             return lambda: brought
         digest = self._store.jobs.spec_digest(job_id)
         return lambda: self._store.blob(digest)
-
-
-def _is_big(spec: bytes, programs: int) -> bool:
-    return programs > BIG_PROGRAMS or len(spec) > BIG_BYTES

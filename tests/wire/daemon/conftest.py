@@ -38,6 +38,7 @@ from qubitd.drivers.errors import RunBrokenOffError
 from qubitd.drivers.rack_file import load_rack
 from qubitd.server.daemon import DaemonSettings, RunningRack, run_daemon
 from qubitd.server.quotas import Quotas
+from qubitd.server.workers.papers import KitFiles
 from qubitd.v1 import backends_pb2_grpc, calibrations_pb2_grpc, jobs_pb2, jobs_pb2_grpc
 from qubitd.wire.jobs import Job, JobEvent, QueuePlace, StatusChange, decode_events, decode_job
 from qubitd.wire.results import decode_results
@@ -226,6 +227,7 @@ async def served(
     host: str = "127.0.0.1",
     wants_certificates: bool = False,
     store: str = "",
+    files: KitFiles | None = None,
     quotas: Quotas | None = None,
 ) -> AsyncGenerator[Served]:
     """Serve in this process until the block ends."""
@@ -239,6 +241,7 @@ async def served(
         port=0,
         wants_certificates=wants_certificates,
         store=store,
+        files=files,
         quotas=quotas or Quotas(),
     )
     stop = asyncio.Event()

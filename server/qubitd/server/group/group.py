@@ -30,6 +30,7 @@ from qubitd.server.rack import TOPIC as RACK
 from qubitd.server.store.members import Errand, ErrandKind
 from qubitd.server.store.rows import AliveJob
 from qubitd.server.store.store import Store
+from qubitd.server.workers.crew import Crew
 
 _log = logging.getLogger(__name__)
 _SPACING = 0.005
@@ -52,6 +53,7 @@ class GroupParts:
     announcer: Announcer
     clocks: Clocks
     backend: Backend
+    crew: Crew | None
     on_broken: Callable[[StoreError], None]
     """Told why this daemon must end."""
 
@@ -67,6 +69,7 @@ class Group:
         self._announcer = parts.announcer
         self._clocks = parts.clocks
         self._backend = parts.backend
+        self._crew = parts.crew
         self._on_broken = parts.on_broken
         self._tasks: list[asyncio.Task[None]] = []
         self._pulse = parts.ownership.pulse
@@ -87,6 +90,8 @@ class Group:
         self._roster.look_again = self._look_at_members
         self._news = self._store.jobs.newest_sequence()
         self._look_at_members()
+        if self._crew is not None:
+            self._crew.look()
         errands = self._store.members.errands(self._own)
         known = [e for e in errands if e.kind is ErrandKind.ADOPT and self._engine.knows(e.job_id)]
         await durable(self._store.write(lambda w: w.members.done(known)))
@@ -154,6 +159,8 @@ class Group:
         """See what is new."""
         self._look_at_members()
         self._announce_news()
+        if self._crew is not None:
+            self._crew.look()
         await self._run_errands()
         self._announcer.announce(ERRANDS)
 

@@ -12,7 +12,7 @@ from qubitd.server.errors import ExpiredJobError, UnknownJobError
 from qubitd.server.store.database import Database
 from qubitd.server.store.event_rows import COLUMNS, event_of
 from qubitd.server.store.problem_text import problems_of
-from qubitd.server.store.rows import AliveJob, ChunkRow, JobPage, JobQuery, ListedJob, Span
+from qubitd.server.store.rows import AliveJob, ChunkRow, Extent, JobPage, JobQuery, ListedJob, Span
 from qubitd.server.store.terms_columns import TERMS_COLUMNS, terms_of
 from qubitd.wire.jobs import Job, JobEvent, StageTime, TimeSpent
 
@@ -180,16 +180,19 @@ class JobReads:
             for n, first_program, programs, first_shot, shots, pieces, digest in rows
         ]
 
-    def num_programs(self, job_id: str) -> int:
-        """Give how many programs a job has.
+    def extent(self, job_id: str) -> Extent:
+        """Say how big a job is.
 
         Raises:
             UnknownJobError: there is none.
         """
-        row = self._connection.execute("SELECT programs FROM job WHERE id = ? AND deleted = 0", (job_id,)).fetchone()
+        row = self._connection.execute(
+            f"SELECT programs, {_SIZE} FROM job WHERE id = ? AND deleted = 0",  # noqa: S608 (constant)
+            (job_id,),
+        ).fetchone()
         if row is None:
             raise UnknownJobError(job_id=job_id)
-        return int(row[0])
+        return Extent(programs=row[0], bytes=row[1])
 
     def spec_digest(self, job_id: str) -> str:
         """Give the digest of the blob that holds what a job asks for."""

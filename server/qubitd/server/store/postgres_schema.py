@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from qubitd.server.errors import StoreTooNewError
+from qubitd.server.errors import StoreError, StoreTooNewError
 from qubitd.server.store.postgres import PostgresConnection
 from qubitd.server.store.schema import MIGRATIONS
 
@@ -67,6 +67,31 @@ def migrate(connection: PostgresConnection, *, steps: tuple[str, ...] = MIGRATIO
         connection.script(_FOR_GROUPS)
         connection.execute("UPDATE meta SET steps = ?", (len(steps),))
     connection.execute("COMMIT")
+
+
+def check_steps(connection: PostgresConnection) -> None:
+    """Make sure that there is a store of this version, and change nothing.
+
+    Raises:
+        StoreError: there is none, or another version wrote it.
+    """
+    found = steps_of(connection)
+    if found == 0:
+        raise StoreError(f"there is no store in {connection.place}; a daemon makes one when it is given --store")
+    check_version(found, connection.place)
+
+
+def check_version(found: int, place: str) -> None:
+    """Make sure that a store went through all steps that are known here.
+
+    Raises:
+        StoreError: it is of another version.
+    """
+    if found != len(MIGRATIONS):
+        raise StoreError(
+            f"the store in {place} has schema version {found}, this program {len(MIGRATIONS)}; "
+            "bring both to one version: qubitd store migrate, or the newer qubitd"
+        )
 
 
 def steps_of(connection: PostgresConnection) -> int:

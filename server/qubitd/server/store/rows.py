@@ -145,6 +145,15 @@ class AliveJob:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Extent:
+    """How big a job is."""
+
+    programs: int
+    bytes: int
+    """As it was sent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobQuery:
     """Which jobs of an owner a page shows, newest first."""
 

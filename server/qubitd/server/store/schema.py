@@ -246,7 +246,29 @@ CREATE TABLE errand (
 CREATE INDEX errand_by_backend ON errand (backend, number);
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _SESSIONS_AND_SLOTS, _AUDIT, _SPENT, _RETENTION, _GROUP)
+_WORK = """
+CREATE TABLE work (
+    key TEXT PRIMARY KEY,
+    kind TEXT NOT NULL CHECK (kind IN ('validate', 'explain')),
+    version TEXT NOT NULL,
+    spec_digest TEXT NOT NULL,
+    content BLOB NOT NULL,
+    asked_ns INTEGER NOT NULL,
+    worker TEXT NOT NULL DEFAULT '',
+    fence INTEGER NOT NULL DEFAULT 0,
+    lease_ns INTEGER NOT NULL DEFAULT 0,
+    answer BLOB
+) STRICT;
+CREATE INDEX work_open ON work (asked_ns) WHERE answer IS NULL;
+
+CREATE TABLE worker (
+    id TEXT PRIMARY KEY,
+    version TEXT NOT NULL,
+    beat_ns INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SESSIONS_AND_SLOTS, _AUDIT, _SPENT, _RETENTION, _GROUP, _WORK)
 """Step n takes a store from user_version n to n + 1."""
 
 

@@ -19,6 +19,7 @@ from qubitd.server.store.revisions import RevisionReads, RevisionWrites
 from qubitd.server.store.sessions import SessionReads, SessionWrites
 from qubitd.server.store.sharing import Sharing
 from qubitd.server.store.slots import SlotReads, SlotWrites
+from qubitd.server.store.work import WorkReads, WorkWrites
 
 Result = TypeVar("Result")
 
@@ -35,6 +36,7 @@ class Writes:
     members: MemberWrites
     group_jobs: GroupJobWrites
     accounts: AccountWrites
+    work: WorkWrites
 
 
 def writes_on(connection: Database, blobs: Blobs, clock: Clock) -> Writes:
@@ -50,6 +52,7 @@ def writes_on(connection: Database, blobs: Blobs, clock: Clock) -> Writes:
         members=members,
         group_jobs=GroupJobWrites(connection, jobs, members, audit),
         accounts=AccountWrites(connection, audit),
+        work=WorkWrites(connection, clock),
     )
 
 
@@ -70,6 +73,7 @@ class StoreReads:
         self.members = MemberReads(connection, now)
         self.group_jobs = GroupJobReads(connection)
         self.accounts = AccountReads(connection)
+        self.work = WorkReads(connection, now)
 
     def revisions(self, backend: str) -> RevisionReads:
         """Ask about a backend's revisions."""
@@ -85,6 +89,7 @@ class Store(Protocol):
     members: MemberReads
     group_jobs: GroupJobReads
     accounts: AccountReads
+    work: WorkReads
 
     @property
     def sharing(self) -> Sharing | None:

@@ -19,8 +19,8 @@ from qubitd.server.store.connections import open_writer
 from qubitd.server.store.database import Database
 from qubitd.server.store.postgres import PostgresConnection, begin_turn
 from qubitd.server.store.postgres_blobs import BlobRows
+from qubitd.server.store.postgres_schema import check_steps, check_version, steps_of
 from qubitd.server.store.postgres_schema import migrate as migrate_postgres
-from qubitd.server.store.postgres_schema import steps_of
 from qubitd.server.store.schema import MIGRATIONS
 from qubitd.server.store.schema import migrate as migrate_sqlite
 from qubitd.server.store.sqlite_store import BLOBS, DATABASE
@@ -44,6 +44,8 @@ TABLES = (
     "errand",
 )
 """All but the blobs', each after those that it refers to."""
+PASSING = ("work", "worker")
+"""Tables that are not copied: what workers had in hand is asked for again."""
 _COUNTERS = (("job", "number"), ("event", "sequence"), ("session", "number"), ("slot", "number"), ("errand", "number"))
 _AT_ONCE = 1000
 """Rows of one statement."""
@@ -91,7 +93,7 @@ def back_up_postgres(url: str, target: Path) -> None:
     empty_target(target)
     with closing(PostgresConnection(url, read_only=True)) as source:
         _snapshot(source)
-        _check_version(steps_of(source), source.place)
+        check_steps(source)
         with closing(open_writer(target / DATABASE)) as copy:
             migrate_sqlite(copy, path=target / DATABASE)
             copy.execute("BEGIN IMMEDIATE")
@@ -117,7 +119,7 @@ def move_to_postgres(directory: Path, url: str) -> None:
         StoreCorruptError: a blob is not what was written.
     """
     with closing(open_source(directory)) as source, closing(PostgresConnection(url, read_only=False)) as target:
-        _check_version(source.execute("PRAGMA user_version").fetchone()[0], str(directory))
+        check_version(source.execute("PRAGMA user_version").fetchone()[0], str(directory))
         migrate_postgres(target)
         begin_turn(target)
         if any(_count(target, table) for table in (*TABLES, "blob")):
@@ -137,14 +139,6 @@ def _snapshot(connection: PostgresConnection) -> None:
     connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
     # A copy takes as long as it takes.
     connection.execute("SET idle_in_transaction_session_timeout = 0")
-
-
-def _check_version(found: int, place: str) -> None:
-    if found != len(MIGRATIONS):
-        raise StoreError(
-            f"the store in {place} has schema version {found}, this program {len(MIGRATIONS)}; "
-            "bring it to this version first: qubitd store migrate"
-        )
 
 
 def _copy_blobs(

@@ -1,0 +1,191 @@
+"""Work that daemons give away, as rows: asked for by a daemon, claimed by a worker for a while and under a number.
+
+A piece is known by the SHA-256 of all that goes into it, and nothing else goes in: done twice it gives the same. Each
+claim counts its number up, and an answer under an older one changes nothing. The time is the database's.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from qubitd.server.membership import ABANDONED, OFFLINE
+from qubitd.server.store.database import Database
+from qubitd.server.store.members import Clock
+
+LEASE = 5.0
+"""Seconds without a sign of life of the worker that has a piece, after which another may take it."""
+MOST_CLAIMS = 3
+"""Claims of one piece; what three workers did not survive is left alone."""
+SKIP_LOCKED = " FOR UPDATE SKIP LOCKED"
+"""What a claim says to PostgreSQL, so that workers do not wait for each other."""
+_KEPT = 86_400 * 10**9
+"""ns after which nobody waits for an answer any more."""
+
+
+class WorkKind(enum.Enum):
+    """What a worker can do for a daemon."""
+
+    VALIDATE = "validate"
+    EXPLAIN = "explain"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewWork:
+    """Something to be done."""
+
+    kind: WorkKind
+    version: str
+    """Of qubitd: another one may come to another answer."""
+    content: bytes
+    """All that it takes, but the job."""
+    spec_digest: str = ""
+    """The blob that holds the job; empty for one that is in the content."""
+
+    @property
+    def key(self) -> str:
+        """What it is known by."""
+        head = f"{self.kind.value}\x1f{self.version}\x1f{self.spec_digest}\x1f"
+        return hashlib.sha256(head.encode() + self.content).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """Something that a worker has in hand."""
+
+    key: str
+    kind: WorkKind
+    spec_digest: str
+    content: bytes
+    worker: str
+    """That claimed it."""
+    fence: int
+    """Of the claim."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How far a piece is."""
+
+    fence: int
+    """Counts its claims."""
+    lease_ns: int
+    """Until when it is claimed, ns since 1970-01-01 UTC."""
+    is_given_up: bool
+    """Whether nobody will claim it any more."""
+    answer: bytes | None
+
+
+class WorkReads:
+    """What a daemon can ask about work."""
+
+    def __init__(self, connection: Database, now: Clock) -> None:
+        self._connection = connection
+        self._now = now
+
+    def standings(self, keys: Sequence[str]) -> dict[str, Standing]:
+        """Say how far some pieces are, by key; those that are gone are not among them."""
+        now = self._now()
+        rows = self._connection.execute(
+            "SELECT key, fence, lease_ns, answer FROM work"  # noqa: S608 (question marks)
+            f" WHERE key IN ({', '.join('?' * len(keys)) or 'NULL'})",
+            tuple(keys),
+        )
+        return {
+            key: Standing(
+                fence=fence,
+                lease_ns=lease_ns,
+                is_given_up=fence >= MOST_CLAIMS and lease_ns < now,
+                answer=None if answer is None else bytes(answer),
+            )
+            for key, fence, lease_ns, answer in rows
+        }
+
+    def workers(self, version: str) -> int:
+        """Give how many workers of a version are there."""
+        silent = self._now() - round(OFFLINE * 1e9)
+        row = self._connection.execute(
+            "SELECT count(*) FROM worker WHERE version = ? AND beat_ns > ?", (version, silent)
+        ).fetchone()
+        return int(row[0])
+
+
+class WorkWrites:
+    """What can be done to work: by a daemon in its writer's turn, or by a worker on a connection of its own.
+
+    Nobody relies on the order of these rows, so a worker need not wait for a turn.
+    """
+
+    def __init__(self, connection: Database, now: Clock, *, locking: str = "") -> None:
+        """Write on a connection; `locking` is what a claim says to the database."""
+        self._connection = connection
+        self._now = now
+        self._locking = locking
+
+    def ask(self, new: NewWork) -> None:
+        """Have something done, unless it is asked for already."""
+        now = self._now()
+        self._connection.execute("DELETE FROM work WHERE asked_ns < ?", (now - _KEPT,))
+        self._connection.execute(
+            "INSERT INTO work (key, kind, version, spec_digest, content, asked_ns) VALUES (?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT DO NOTHING",
+            (new.key, new.kind.value, new.version, new.spec_digest, new.content, now),
+        )
+
+    def withdraw(self, key: str) -> None:
+        """Ask for it no longer; an answer that comes late changes nothing."""
+        self._connection.execute("DELETE FROM work WHERE key = ?", (key,))
+
+    def beat(self, worker: str, version: str) -> None:
+        """Give a worker's sign of life, for all that it has in hand too."""
+        now = self._now()
+        self._connection.execute(
+            "INSERT INTO worker VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET beat_ns = excluded.beat_ns",
+            (worker, version, now),
+        )
+        self._connection.execute(
+            "UPDATE work SET lease_ns = ? WHERE worker = ? AND answer IS NULL", (_lease(now), worker)
+        )
+        self._connection.execute("DELETE FROM worker WHERE beat_ns < ?", (now - round(ABANDONED * 1e9),))
+
+    def leave(self, worker: str) -> None:
+        """Be there no longer; what the worker still has in hand is another's at once."""
+        self._connection.execute("DELETE FROM worker WHERE id = ?", (worker,))
+        self._connection.execute(
+            "UPDATE work SET lease_ns = 0, worker = '' WHERE worker = ? AND answer IS NULL", (worker,)
+        )
+
+    def claim(self, worker: str, version: str) -> Piece | None:
+        """Take what was asked for first and nobody has in hand; None if there is nothing."""
+        now = self._now()
+        row = self._connection.execute(
+            "UPDATE work SET worker = ?, fence = fence + 1, lease_ns = ? WHERE key ="  # noqa: S608 (constant)
+            " (SELECT key FROM work WHERE answer IS NULL AND version = ? AND lease_ns < ? AND fence < ?"
+            f" ORDER BY asked_ns LIMIT 1{self._locking}) RETURNING key, kind, spec_digest, content, fence",
+            (worker, _lease(now), version, now, MOST_CLAIMS),
+        ).fetchone()
+        if row is None:
+            return None
+        key, kind, spec_digest, content, fence = row
+        return Piece(
+            key=key,
+            kind=WorkKind(kind),
+            spec_digest=spec_digest,
+            content=bytes(content),
+            worker=worker,
+            fence=fence,
+        )
+
+    def answer(self, piece: Piece, answer: bytes) -> bool:
+        """Give what came of a piece; False if it came too late, and was dropped."""
+        done = self._connection.execute(
+            "UPDATE work SET answer = ? WHERE key = ? AND worker = ? AND fence = ? AND answer IS NULL",
+            (answer, piece.key, piece.worker, piece.fence),
+        )
+        return done.rowcount == 1
+
+
+def _lease(now: int) -> int:
+    return now + round(LEASE * 1e9)
