@@ -217,9 +217,3 @@ def test_program_memory_is_met_at_the_limit_and_refused_above_it(refusal: Refusa
     CONTROLLER.assemble(chunk(limit - others))
     with pytest.raises(CapacityError, match=f"needs {limit + 1} instructions, it holds {limit}"):
         CONTROLLER.assemble(chunk(limit - others + 1))
-
-
-def test_two_lengths_of_integration_do_not_fit_one_chunk(refusal: Refusal) -> None:
-    acquisitions = [(READOUT, 8, 400, READ, 0.0), (READOUT, 1000, 404, READ, 0.0)]
-    with pytest.raises(CapacityError, match="needs 2 integration lengths, it holds 1"):
-        CONTROLLER.assemble(refusal.chunk(acquisitions=acquisitions))

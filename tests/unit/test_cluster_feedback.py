@@ -21,7 +21,7 @@ from qubitd.core.feedforward import (
     OutcomeCondition,
     PhaseShifts,
 )
-from qubitd.core.program import Chunk, Program
+from qubitd.core.program import BOXCAR, Chunk, Program
 from qubitd.core.threshold import integer_threshold
 from qubitd.drivers.cluster.assembly import ClusterAssembly, SequencerLoad
 from qubitd.drivers.cluster.settings import run_changes
@@ -270,16 +270,24 @@ def test_one_rotation_serves_all_acquisitions_of_a_qubit_that_feeds(make_program
     assert "another qubit is read by a sequencer that sends triggers" in refusal(dynamics(other))
 
 
-def test_a_qubit_that_feeds_is_read_without_weights(make_program: ProgramBuilder) -> None:
+def test_windows_of_a_qubit_that_feeds_are_weighed_to_one_sum(make_program: ProgramBuilder) -> None:
+    """There is one threshold: it holds for the shortest window, and the others are scaled down to it."""
+    starts, lengths = (200, 1200, 2200), (400, 200, 400)
+    kernel = np.linspace(0.25, 1, 400)
     program = make_program(
         lines=LINES,
-        envelopes=[*ENVELOPES, np.ones(400, dtype=np.complex128)],
-        plays=[("q0.readout", 0, 1, 0.1, 0.0, R0)],
-        acquisitions=[("q0.readout", 200, 400, R0, 0.0)],
-        duration=2000,
+        envelopes=[*ENVELOPES, kernel.astype(np.complex128)],
+        plays=[("q0.readout", start - 200, 1, 0.1, 0.0, R0) for start in starts],
+        acquisitions=[("q0.readout", *row, R0, 0.0) for row in zip(starts, lengths, strict=True)],
+        duration=3000,
     )
-    kernel = np.array([len(ENVELOPES)], dtype=np.int32)
-    weighed = replace(program, acquisitions=replace(program.acquisitions, kernel=kernel))
-    assert "is weighed by a kernel, but the threshold is that of the plain sum; use a boxcar" in refusal(
-        dynamics(weighed)
-    )
+    kernels = np.array([BOXCAR, BOXCAR, len(ENVELOPES)], dtype=np.int32)
+    mixed = dynamics(replace(program, acquisitions=replace(program.acquisitions, kernel=kernels)))
+    load = assembled(mixed)["q0.readout"]
+    assert load.integration == 200
+    assert [weight.samples.sum() for weight in load.weights] == pytest.approx([200, 200])
+    assert load.weights[0].samples.tolist() == [0.5] * 400
+    assert load.trigger is not None
+    assert mixed.dynamics is not None
+    (feed,) = mixed.dynamics.feeds
+    assert load.trigger.threshold.level == round(feed.discriminator.threshold * 200 * 2**22 * 2**14)

@@ -224,13 +224,15 @@ def test_shots_are_cut_where_the_bins_end_and_never_inside_a_shot(make_program: 
     assert [part.first_shot for part in cut] == [0, 43_690, 87_380]
 
 
-def test_programs_with_other_windows_go_into_another_chunk(make_program: ProgramBuilder) -> None:
+def test_programs_with_other_windows_share_a_chunk_as_long_as_there_is_room_for_weights(
+    make_program: ProgramBuilder,
+) -> None:
     def program(length: int) -> Chunk:
         return chunk(make_program, acquisitions=[(READOUT, 0, length, TONE, 0.0)])
 
-    programs = [program(length).programs[0] for length in (400, 400, 480, 400)]
+    programs = [program(length).programs[0] for length in (400, 8000, 480, 8400, 9000, 400)]
     cut = list(Pack(capacity=CONTROLLER.capacity, reset=0)(programs, shots=10))
-    assert [len(part.programs) for part in cut] == [2, 1, 1]
+    assert [len(part.programs) for part in cut] == [4, 2]
 
 
 def counted_gains(make: ProgramBuilder, series: int) -> Chunk:

@@ -15,6 +15,7 @@ from qubitd.compiler.device_file import load_device
 from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.control import Condition
 from qubitd.core.discriminator import discriminator_of
+from qubitd.core.envelope import samples_digest
 from qubitd.core.feedforward import (
     ALWAYS,
     Dynamics,
@@ -25,7 +26,7 @@ from qubitd.core.feedforward import (
     OutcomeCondition,
     PhaseShifts,
 )
-from qubitd.core.program import Chunk, Program
+from qubitd.core.program import BOXCAR, Chunk, Program, SampledEnvelope
 from qubitd.drivers.controller import NOT_TAKEN, UNTOLD, Controller, Readings
 from qubitd.drivers.families import open_rack
 from qubitd.drivers.rack import with_address
@@ -101,6 +102,11 @@ def dynamic(
             ),
         ),
     )
+
+
+def sampled(samples: np.ndarray[tuple[int], np.dtype[np.float64]]) -> SampledEnvelope:
+    weights = samples.astype(np.complex128)
+    return SampledEnvelope(samples=weights, digest=samples_digest(weights))
 
 
 def run(controller: Controller, *programs: Program, shots: int = SHOTS) -> Readings:
@@ -183,6 +189,29 @@ def test_outcomes_agree_with_the_points_and_those_of_others_are_not_told(control
     (outcomes,), (points,) = readings.outcomes, readings.points
     assert np.array_equal(outcomes[:, 0] == 1, discriminator_of(SNAPSHOT, "q0")(points[:, 0]))
     assert (outcomes[:, 1] == UNTOLD).all()
+
+
+def test_outcomes_of_windows_of_several_lengths_agree_with_their_points(controller: Controller) -> None:
+    """The hardware's threshold is one for all of them: none is off by the ratio of their lengths."""
+    builder = CircuitBuilder(name="a", num_qubits=5, num_clbits=3).add("sx", 0)
+    for clbit in range(3):
+        builder.measure(0, clbit).add("delay", 0, params=(600e-9,))
+    program = compiled(builder)
+    lengths = np.array([480, 240, 360])
+    envelopes = (*program.tables.envelopes, sampled(np.linspace(0.2, 1, 360)))
+    program = replace(
+        program,
+        tables=replace(program.tables, envelopes=envelopes),
+        acquisitions=replace(
+            program.acquisitions,
+            length=lengths,
+            kernel=np.array([BOXCAR, BOXCAR, len(envelopes) - 1], dtype=np.int32),
+        ),
+    )
+    readings = run(controller, dynamic(program, feeds=[0], conditions=[]))
+    (outcomes,), (points,) = readings.outcomes, readings.points
+    assert np.array_equal(outcomes == 1, discriminator_of(SNAPSHOT, "q0")(points))
+    assert np.all(np.abs((outcomes == 1).mean(axis=0) - 0.5) < 0.1)
 
 
 def test_a_phase_by_an_outcome_decides_between_x_and_nothing(controller: Controller) -> None:

@@ -34,12 +34,12 @@ class IntegerThreshold:
         return np.asarray(self.real * real + self.imag * imag > self.level)
 
 
-def integer_threshold(discriminator: Discriminator, *, full_scale: int, turn: complex = 1) -> IntegerThreshold:
+def integer_threshold(discriminator: Discriminator, *, full_scale: float, turn: complex = 1) -> IntegerThreshold:
     """Round a discriminator to what hardware compares.
 
     Args:
         discriminator: for means as fractions of full scale.
-        full_scale: sum over the window of samples at full scale.
+        full_scale: weighed sum over the window of samples at full scale.
         turn: factor of length 1 that the discriminator expects points to have been multiplied by.
     """
     turned = turn * cmath.exp(1j * discriminator.rotation)

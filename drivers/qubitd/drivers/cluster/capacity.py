@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from qubitd.core.capacity import Usage
-from qubitd.core.program import BOXCAR, Chunk
+from qubitd.core.program import Chunk
 from qubitd.drivers.cluster.line_program import LineProgram
 from qubitd.drivers.cluster.modules import (
     MAX_ACQUISITIONS,
@@ -55,13 +55,11 @@ def line_usage(part: LineProgram, shots: int, *, instructions: int) -> list[Usag
     ]
     acquisitions = len(part.acquisitions.start)
     if acquisitions:
-        weights, plain = part.weights.weights, part.weights.index == BOXCAR
+        weights = part.weights.weights
         counts += [
             ("bins", shots * acquisitions, MAX_BINS),
             ("acquisitions", 1, MAX_ACQUISITIONS),
             ("weights", len(weights), MAX_WEIGHTS),
             ("weight samples", sum(len(weight.samples) for weight in weights), MAX_WEIGHT_SAMPLES),
-            # The length of a window without weights is a setting of the sequencer, not of the instruction.
-            ("integration lengths", len(set(part.acquisitions.length[plain].tolist())), 1),
         ]
     return [Usage(sequencer=part.wired.name, memory=memory, used=used, limit=limit) for memory, used, limit in counts]

@@ -22,7 +22,7 @@ from qubitd.drivers.cluster.checks import (
 from qubitd.drivers.cluster.columns import AcquisitionColumns, ChunkColumns, PlayColumns
 from qubitd.drivers.cluster.feedback_checks import feedback_problems, line_feedback_problems
 from qubitd.drivers.cluster.folding import folded
-from qubitd.drivers.cluster.line_feedback import line_feedback
+from qubitd.drivers.cluster.line_feedback import line_feedback, line_feeds
 from qubitd.drivers.cluster.line_program import LineProgram
 from qubitd.drivers.cluster.q1asm import instruction_count
 from qubitd.drivers.cluster.registers import gain_registers
@@ -64,7 +64,8 @@ def _line_program(columns: ChunkColumns, line: int, wired: WiredLine, problems: 
     if found:
         return None
     tones = _tones(columns, wired, plays, acquisitions)
-    feedback = line_feedback(columns, line, plays, acquisitions, tones)
+    weights = weight_table(columns, acquisitions, alike=line_feeds(columns, acquisitions))
+    feedback = line_feedback(columns, line, plays, acquisitions, tones, weights)
     timeline = make_timeline(plays, acquisitions, columns.layout, rf=wired.is_rf, feedback=feedback)
     found = list(timeline_problems(columns, line, timeline))
     if tones is not None:
@@ -83,7 +84,7 @@ def _line_program(columns: ChunkColumns, line: int, wired: WiredLine, problems: 
         plays=plays,
         acquisitions=acquisitions,
         waveforms=waveforms,
-        weights=weight_table(columns, acquisitions),
+        weights=weights,
         gain_real=real,
         gain_imag=imag,
         sets_gain=_changes(real, imag),

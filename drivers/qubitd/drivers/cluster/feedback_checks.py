@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from qubitd.core.errors import Problem
 from qubitd.core.feedforward import ALWAYS
-from qubitd.core.program import BOXCAR
 from qubitd.drivers.cluster.checks import first_offender
 from qubitd.drivers.cluster.columns import AcquisitionColumns, ChunkColumns, PlayColumns
 from qubitd.drivers.cluster.feedforward import FEEDFORWARD
@@ -95,9 +94,6 @@ def _trigger_problems(
     other = acquisitions.qubit != acquisitions.qubit[0]
     what = "another qubit is read by a sequencer that sends triggers"
     yield from first_offender(columns, line, acquisitions.program, acquisitions.start, other, what)
-    what = "sends triggers and is weighed by a kernel, but the threshold is that of the plain sum; use a boxcar"
-    weighed = acquisitions.kernel != BOXCAR
-    yield from first_offender(columns, line, acquisitions.program, acquisitions.start, weighed, what)
     turns: NDArray[np.complex128] = (
         np.ones(len(other), dtype=np.complex128) if tones is None else tones.acquisition_rotation
     )

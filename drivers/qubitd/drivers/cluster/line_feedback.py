@@ -13,6 +13,7 @@ from qubitd.drivers.cluster.columns import AcquisitionColumns, ChunkColumns, Pla
 from qubitd.drivers.cluster.feedback import Feedback, LatchColumns, ShiftColumns
 from qubitd.drivers.cluster.registers import phase_registers
 from qubitd.drivers.cluster.tones import Tones
+from qubitd.drivers.cluster.weights import WeightTable
 
 FULL_SCALE = 1 << 22
 """What a sample at full scale adds to a sum."""
@@ -54,7 +55,12 @@ class LineFeedback:
 
 
 def line_feedback(
-    columns: ChunkColumns, line: int, plays: PlayColumns, acquisitions: AcquisitionColumns, tones: Tones | None
+    columns: ChunkColumns,
+    line: int,
+    plays: PlayColumns,
+    acquisitions: AcquisitionColumns,
+    tones: Tones | None,
+    weights: WeightTable,
 ) -> LineFeedback | None:
     """Work out one line's part; None if nothing in the chunk depends on an outcome."""
     feedback = columns.feedback
@@ -69,13 +75,24 @@ def line_feedback(
         acquisition_guard=acquisitions.condition,
         shift_guard=shifts.condition,
         guards=tuple(feedback.masks()),
-        trigger=_trigger(feedback, acquisitions, tones),
+        trigger=_trigger(feedback, acquisitions, tones, weights),
     )
 
 
-def _trigger(feedback: Feedback, acquisitions: AcquisitionColumns, tones: Tones | None) -> Trigger | None:
+def line_feeds(columns: ChunkColumns, acquisitions: AcquisitionColumns) -> bool:
+    """Whether a line's acquisitions send triggers."""
+    return columns.feedback is not None and len(_feeding(columns.feedback, acquisitions)) > 0
+
+
+def _feeding(feedback: Feedback, acquisitions: AcquisitionColumns) -> NDArray[np.intp]:
+    return np.flatnonzero(np.isin(acquisitions.qubit, [feed.qubit for feed in feedback.feeds]))
+
+
+def _trigger(
+    feedback: Feedback, acquisitions: AcquisitionColumns, tones: Tones | None, weights: WeightTable
+) -> Trigger | None:
     feeds = {feed.qubit: feed for feed in feedback.feeds}
-    feeding = np.flatnonzero(np.isin(acquisitions.qubit, list(feeds)))
+    feeding = _feeding(feedback, acquisitions)
     if not len(feeding):
         return None
     first = int(feeding[0])
@@ -84,6 +101,6 @@ def _trigger(feedback: Feedback, acquisitions: AcquisitionColumns, tones: Tones 
     return Trigger(
         address=feedback.addresses[qubit],
         threshold=integer_threshold(
-            feeds[qubit].discriminator, full_scale=int(acquisitions.length[first]) * FULL_SCALE, turn=turn
+            feeds[qubit].discriminator, full_scale=float(weights.norm[first]) * FULL_SCALE, turn=turn
         ),
     )

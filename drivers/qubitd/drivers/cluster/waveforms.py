@@ -58,7 +58,7 @@ def waveform_table(tables: ProgramTables, envelopes: Ints) -> WaveformTable:
             is_complex[envelope] = True
             imag[envelope] = _index(indices, samples.imag)
     return WaveformTable(
-        waveforms=tuple(_waveform(content) for content in indices), real=real, imag=imag, is_complex=is_complex
+        waveforms=tuple(waveform(content) for content in indices), real=real, imag=imag, is_complex=is_complex
     )
 
 
@@ -66,5 +66,12 @@ def _index(indices: dict[bytes, int], samples: NDArray[np.float64]) -> int:
     return indices.setdefault(samples.astype("<f4").tobytes(), len(indices))
 
 
-def _waveform(content: bytes) -> Waveform:
+def waveform(content: bytes) -> Waveform:
+    """Name some samples of four bytes each by their content."""
     return Waveform(name=hashlib.sha256(content).hexdigest()[:16], samples=np.frombuffer(content, dtype="<f4"))
+
+
+def constant(value: float, length: int) -> Waveform:
+    """Give samples that are all the same, in no more memory than one of them."""
+    name = hashlib.sha256(f"{length} times {value.hex()}".encode("ascii")).hexdigest()[:16]
+    return Waveform(name=name, samples=np.broadcast_to(np.float32(value), length))

@@ -1,11 +1,16 @@
 """Integration kernels as the weights of one sequencer: each distinct content held once, both quadratures weighed alike.
 
+A sequencer has one length for all windows without weights. That is the longest; shorter ones are weighed with ones. A
+sequencer that sends triggers holds all sums against one threshold, so there every window is weighed to the smallest sum
+of any: one of twice the length with halves.
+
 The processor takes a weight's number from a register, since it takes the bin's from one. Where all weights are one the
 register is set once; otherwise before each acquisition that needs another, the first of an iteration included.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,7 +18,7 @@ from numpy.typing import NDArray
 
 from qubitd.core.program import BOXCAR
 from qubitd.drivers.cluster.columns import AcquisitionColumns, ChunkColumns
-from qubitd.drivers.cluster.waveforms import Waveform, waveform_table
+from qubitd.drivers.cluster.waveforms import Waveform, constant, waveform
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -48,16 +53,59 @@ class WeightTable:
         return int(plain[0]) if len(plain) else 0
 
 
-def weight_table(columns: ChunkColumns, acquisitions: AcquisitionColumns) -> WeightTable:
-    """Collect the weights that some acquisitions need."""
-    weighed = acquisitions.kernel != BOXCAR
-    table = waveform_table(columns.tables, acquisitions.kernel[weighed])
-    index = np.full(len(weighed), BOXCAR, dtype=np.int64)
-    index[weighed] = table.real[acquisitions.kernel[weighed]]
-    sums = np.array([waveform.samples.sum(dtype=np.float64) for waveform in table.waveforms])
-    norm = acquisitions.length.astype(np.float64)
-    norm[weighed] = sums[index[weighed]]
-    return WeightTable(weights=table.waveforms, index=index, sets=_sets(index, len(sums)), norm=norm)
+def weight_table(columns: ChunkColumns, acquisitions: AcquisitionColumns, *, alike: bool = False) -> WeightTable:
+    """Collect the weights that some acquisitions need.
+
+    Args:
+        columns: of the chunk.
+        acquisitions: of one sequencer.
+        alike: whether all their sums are to mean the same.
+    """
+    kinds, of = _kinds(acquisitions)
+    sums = np.array([_sum(columns, *kind) for kind in kinds])
+    plain = _plain(kinds, sums, alike=alike)
+    scale = sums[np.abs(sums).argmin()] / sums if alike and kinds else np.ones(len(sums))
+    table: dict[str, Waveform] = {}
+    index, norm = np.full(len(kinds), BOXCAR, dtype=np.int64), sums.copy()
+    for row, (kernel, length) in enumerate(kinds):
+        if row != plain:
+            weights = _weights(columns, kernel, length, scale[row])
+            table.setdefault(weights.name, weights)
+            index[row] = list(table).index(weights.name)
+            norm[row] = weights.samples.sum(dtype=np.float64)
+    return WeightTable(
+        weights=tuple(table.values()),
+        index=index[of],
+        sets=_sets(index[of], len(table)),
+        norm=norm[of],
+    )
+
+
+def _kinds(acquisitions: AcquisitionColumns) -> tuple[list[tuple[int, int]], NDArray[np.intp]]:
+    """Give each kernel and length that occur together, and which of these every acquisition has."""
+    kernel, length = acquisitions.kernel, acquisitions.length
+    if not len(kernel):
+        return [], np.zeros(0, dtype=np.intp)
+    span = int(length.max()) + 1
+    keys, of = np.unique(kernel * span + length, return_inverse=True)
+    return [divmod(key, span) for key in keys.tolist()], of
+
+
+def _weights(columns: ChunkColumns, kernel: int, length: int, scale: float) -> Waveform:
+    if kernel == BOXCAR:
+        return constant(scale, length)
+    return waveform((columns.tables.envelopes[kernel].samples.real * scale).astype("<f4").tobytes())
+
+
+def _sum(columns: ChunkColumns, kernel: int, length: int) -> float:
+    return float(length if kernel == BOXCAR else columns.tables.envelopes[kernel].samples.real.sum())
+
+
+def _plain(kinds: Sequence[tuple[int, int]], sums: NDArray[np.float64], *, alike: bool) -> int:
+    """Find the kind of window that goes without weights; -1 if there is none."""
+    least = np.abs(sums).min(initial=np.inf)
+    boxcars = [row for row, (kernel, _) in enumerate(kinds) if kernel == BOXCAR and (sums[row] == least or not alike)]
+    return max(boxcars, key=sums.__getitem__, default=-1)
 
 
 def _sets(index: Ints, count: int) -> Bools:
