@@ -41,5 +41,16 @@ class AssemblyError(EmulatorError):
         super().__init__(log)
 
 
+class UnfollowedProgramError(EmulatorError):
+    """A program is too long for the emulator; the instrument would run it."""
+
+    def __init__(self, *, instructions: int) -> None:
+        self.instructions = instructions
+        super().__init__(
+            f"the emulator gave a program up after {instructions} instructions that no loop sums up; "
+            "an instrument would run on. Make its loops shorter"
+        )
+
+
 class NoFreeAddressError(EmulatorError):
     """The instruments' ports are taken on every address that was tried."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from qubitd.emulator.errors import UnfollowedProgramError
 from qubitd.emulator.q1.assembler import assemble
 from qubitd.emulator.q1.core import Core, Halt, prepare
 from qubitd.emulator.q1.isa import WORD, Op
@@ -119,9 +120,29 @@ def test_register_operands_are_cut_to_their_fields() -> None:
         ("a: nop\njmp @a", Halt.ENDLESS),
     ],
 )
-def test_the_core_says_why_it_stopped(text: str, halt: Halt, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("qubitd.emulator.q1.core._BUDGET", 1000)
+def test_the_core_says_why_it_stopped(text: str, halt: Halt) -> None:
     assert execute(text)[1] is halt
+
+
+def test_a_state_that_comes_back_after_some_turns_is_a_program_without_end() -> None:
+    cycle = "add R0,1,R0\nnop\njlt R0,7,@a\nmove 0,R0\nnop\njge R1,3,@out"
+    assert execute(f"a: {cycle}\njmp @a\nout: stop")[1] is Halt.ENDLESS
+    counted = f"a: {cycle}\nadd R1,1,R1\njmp @a\nout: stop"
+    assert execute(counted)[1] is Halt.STOPPED
+
+
+def test_many_turns_that_differ_in_a_counter_alone_come_to_an_end() -> None:
+    core, halt = execute("move 100000,R0\na: loop R0,@a\nwait 8\nstop")
+    assert halt is Halt.STOPPED
+    assert core.registers[0] == 0
+
+
+def test_a_program_that_is_too_long_to_follow_is_given_up_and_not_called_endless(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("qubitd.emulator.q1.core._BUDGET", 1000)
+    with pytest.raises(UnfollowedProgramError, match="gave a program up after 1000 instructions"):
+        execute("move 2000,R0\na: loop R0,@a\nstop")
 
 
 def test_cycles_count_instructions_arithmetic_and_taken_jumps() -> None:

@@ -15,12 +15,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from qubitd.emulator.errors import UnfollowedProgramError
 from qubitd.emulator.q1.alu import ARITHMETIC, NOTHING, Computed, compute, holds
 from qubitd.emulator.q1.assembler import Program
 from qubitd.emulator.q1.isa import FIRST_REAL_TIME, REGISTERS, WORD, Op
 
-_BUDGET = 3_000_000
-"""Interpreted instructions after which a program counts as one that never ends."""
+_BUDGET = 2**23
+"""Interpreted instructions after which a program that neither ends nor comes back to where it was is given up."""
 
 
 class Halt(Enum):
@@ -31,7 +32,7 @@ class Halt(Enum):
     STOPPED = auto()
     """It executed `stop`."""
     ENDLESS = auto()
-    """It shows no sign of stopping."""
+    """It came back to where it was, registers and all, so it goes on for ever, or for longer than anybody waits."""
     ILLEGAL = auto()
     """It met `illegal`, or ran past the end of the program."""
     UNSUPPORTED = auto()
@@ -113,9 +114,17 @@ class Core:
     _computed: Computed = NOTHING
     """The last computation, which jumps on flags look at."""
     _spent: int = 0
+    _backward: int = 0
+    """Jumps backward so far."""
+    _remembered: tuple[int, list[int], tuple[int, ...], Computed] = (-1, [], (), NOTHING)
+    """State after one of them: the first, the second, the fourth and so on."""
 
     def advance(self, stop_at: int = -1) -> Halt:
-        """Run until the instruction at `stop_at` is next, or to the end; at least one instruction is executed."""
+        """Run until the instruction at `stop_at` is next, or to the end; at least one instruction is executed.
+
+        Raises:
+            UnfollowedProgramError: it takes more instructions than can be interpreted one by one.
+        """
         first = True
         while self._spent < _BUDGET:
             at = self.code.next_interpreted[self.pc] if self.pc < len(self.code.interpreted) else self.pc
@@ -127,7 +136,7 @@ class Core:
             halt = self.step()
             if halt is not None:
                 return halt
-        return Halt.ENDLESS
+        raise UnfollowedProgramError(instructions=_BUDGET)
 
     def step(self) -> Halt | None:
         """Execute the instruction at the program counter."""
@@ -187,8 +196,7 @@ class Core:
         if op in ARITHMETIC:
             self._compute(op, values, operands, position)
             return None
-        self._jump(op, values, operands, position)
-        return None
+        return self._jump(op, values, operands, position)
 
     def _compute(self, op: int, values: tuple[int, ...], operands: tuple[int, ...], position: int) -> None:
         self.pc += 1
@@ -202,7 +210,7 @@ class Core:
         if op not in (Op.CMP, Op.TEST):
             self._late = (position, operands[2], result)
 
-    def _jump(self, op: int, values: tuple[int, ...], operands: tuple[int, ...], position: int) -> None:
+    def _jump(self, op: int, values: tuple[int, ...], operands: tuple[int, ...], position: int) -> Halt | None:
         target = values[0]
         taken = True
         if op == Op.LOOP:
@@ -215,5 +223,22 @@ class Core:
         elif op != Op.JMP:
             taken = holds(op, self._computed)
         self.pc += 1
-        if taken:
-            self._close(target, jumped=True)
+        if not taken:
+            return None
+        is_backward = target < self.pc
+        self._close(target, jumped=True)
+        return Halt.ENDLESS if is_backward and self._has_been_here() else None
+
+    def _has_been_here(self) -> bool:
+        """Whether all that decides what follows is as after an earlier jump: by R. P. Brent, BIT 20 (1980) 176."""
+        pc, registers, late, computed = self._remembered
+        if self.pc == pc and self.registers == registers and self._computed == computed and self._lateness() == late:
+            return True
+        self._backward += 1
+        if self._backward & (self._backward - 1) == 0:
+            self._remembered = (self.pc, list(self.registers), self._lateness(), self._computed)
+        return False
+
+    def _lateness(self) -> tuple[int, ...]:
+        """The write that is not visible yet, counted from here."""
+        return () if self._late is None else (self._base - self._late[0], *self._late[1:])

@@ -15,12 +15,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from qubitd.emulator.q1.alu import ARITHMETIC
 from qubitd.emulator.q1.core import Code, Core, Halt, Interpreted, Mark, Range
-from qubitd.emulator.q1.isa import WORD, Op
+from qubitd.emulator.q1.isa import FIRST_REAL_TIME, WORD, Op
 from qubitd.emulator.q1.trace import Trace, collect
 
 MOST_SHOTS = 10**9
-"""A loop that runs longer counts as one that never ends."""
+"""Nobody waits for the end of a loop that runs more often: it counts as one that has none."""
+_FOR_EVER = -1
+"""Iterations of a loop that has no end."""
 _CANDIDATES = 8
 _BIN_OPERAND = 1
 CONCRETE = 3
@@ -99,7 +102,7 @@ def _run_loop(code: Code, edge: _Edge) -> Run | None:
             shots = _leap(core, edge, marks, first)
             if shots == 0:
                 return None
-            if shots > MOST_SHOTS:
+            if shots == _FOR_EVER or shots > MOST_SHOTS:
                 return Run(trace=collect(core, Halt.ENDLESS, [])[0], shots=1, bounds=())
         elif len(marks) > CONCRETE + 1:
             return None
@@ -115,18 +118,22 @@ def _iterate(core: Core, edge: _Edge) -> bool:
 
 def _leap(core: Core, edge: _Edge, marks: list[Mark], first: int) -> int:
     """Prove that the second iteration repeats and put the registers where the last one begins; gives the number of
-    iterations, 0 if in vain."""
+    iterations, 0 if in vain and -1 if there is no last one."""
     _, begin, end = marks
     steps = tuple((after - before) & WORD for before, after in zip(begin.registers, end.registers, strict=True))
     shots = _iterations(core, edge, first, steps)
-    if shots < CONCRETE or not _repeats(core.code, edge, core.ranges[begin.ranges : end.ranges], steps):
+    ranges = core.ranges[begin.ranges : end.ranges]
+    if shots == _FOR_EVER:
+        return shots if _decides_nothing(core.code, ranges) else 0
+    if shots < CONCRETE or not _repeats(core.code, edge, ranges, steps):
         return 0
     core.add_to_registers(tuple(step * (shots - CONCRETE) & WORD for step in steps))
     return shots
 
 
 def _iterations(core: Core, edge: _Edge, first: int, steps: tuple[int, ...]) -> int:
-    """How often the loop runs, from what its jump looked at in the first two iterations; 0 if that does not tell."""
+    """How often the loop runs, from what its jump looked at in the first two iterations; 0 if that does not tell, -1 if
+    it has no end."""
     instruction = core.code.interpreted[edge.at]
     step = core.compared - first
     if instruction is None or (instruction.op != Op.JMP and step & WORD != steps[instruction.operands[0]]):
@@ -134,7 +141,7 @@ def _iterations(core: Core, edge: _Edge, first: int, steps: tuple[int, ...]) -> 
     limit = instruction.operands[1]
     match instruction.op:
         case Op.JMP:
-            return MOST_SHOTS + 1
+            return _FOR_EVER
         case Op.LOOP if step == -1:
             return first + 1
         case Op.JLT_IMMEDIATE if step > 0:
@@ -145,6 +152,15 @@ def _iterations(core: Core, edge: _Edge, first: int, steps: tuple[int, ...]) -> 
             return shots if first + (shots - 1) * step >= 0 else 0
         case _:
             return 0
+
+
+def _decides_nothing(code: Code, ranges: Sequence[Range]) -> bool:
+    """Whether an iteration holds no jump that a register could change, so that every one goes the same way."""
+    executed = [code.interpreted[address] for address in _addresses(ranges)]
+    return all(
+        one is None or one.op >= FIRST_REAL_TIME or one.op in ARITHMETIC or (one.op == Op.JMP and not one.registers)
+        for one in executed
+    )
 
 
 def _repeats(code: Code, edge: _Edge, ranges: Sequence[Range], steps: tuple[int, ...]) -> bool:
