@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
+from qubitd.compiler.compile import compile_circuits
 from qubitd.compiler.device_file import load_device
 from qubitd.core.bindings import FromColumn
 from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.job import JobSpec
 from qubitd.core.plan import LoopPlan
+from qubitd.core.program import Chunk
 from qubitd.core.sweep import Sweep
+from qubitd.drivers.cluster.assembly import ClusterAssembly
 from qubitd.drivers.families import open_rack
 from qubitd.drivers.rack_file import load_rack
+from qubitd.emulator.q1.assembler import assemble
+from qubitd.emulator.q1.core import prepare
+from qubitd.emulator.q1.isa import Op
+from qubitd.emulator.q1.shotloop import run_fully
 from qubitd.server.ceilings import ceilings_of
 from qubitd.server.toolchain import Toolchain
 
@@ -49,3 +57,22 @@ def test_random_numbers_are_all_written_out() -> None:
     loops = drive_loops(np.random.default_rng(6).uniform(0, 3, 64).tolist())
     assert (list(loops.nests), loops.written_out) == ([], 64)
     assert loops.reason == "their numbers lie on no line once they are rounded"
+
+
+@pytest.mark.parametrize("angle", [0.1, 1.0, -0.3, 2 * np.pi / 3])
+def test_a_long_loop_in_a_circuit_counts_a_virtual_z_of_any_size(angle: float) -> None:
+    """No register holds a billionth of a turn times the number of turns and a fraction: what is whole is carried."""
+    turns = 20_000
+    circuit = CircuitBuilder(name="c", num_qubits=1, num_clbits=1).for_(turns)
+    circuit.add("rz", 0, params=(angle,)).add("sx", 0).delay(0, 300e-9).end().measure(0, 0)
+    (program,) = compile_circuits(FILE.device, FILE.snapshot(), pack([circuit])).programs()
+    chunk = Chunk(programs=(program,), first_program=0, first_shot=0, shots=1, reset=0)
+    assembly = open_rack(load_rack()).assemble(chunk)
+    assert isinstance(assembly, ClusterAssembly)
+    (load,) = (load for load in assembly.sequencers if load.wired.line == "q0.drive")
+    assert load.program.count(b"\n") < 60
+    trace = run_fully(prepare(assemble(load.program.decode(), memory=16_384))).trace
+    played = trace.operands[trace.op == Op.SET_PH, 0]
+    wanted = np.rint(program.plays.phase[program.plays.line == program.lines.index("q0.drive")] / (2 * np.pi) * 1e9)
+    assert len(played) == turns
+    assert np.array_equal(played, wanted % 1_000_000_000)

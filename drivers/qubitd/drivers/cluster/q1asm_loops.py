@@ -1,7 +1,7 @@
 """Q1ASM of a fold: a nest of loops around one program, whose registers count.
 
 A register is set where its first loop is entered and stepped at the end of each turn. What rounding adds is gathered in
-a second register, and both are summed where the innermost loop that changes them begins. Nothing here takes time.
+a second register, which adds one to the first where it is whole. Nothing here takes time.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from qubitd.drivers.cluster.line_program import Fold
 from qubitd.drivers.cluster.modules import FIRST_REGISTER
-from qubitd.drivers.cluster.series import Series
+from qubitd.drivers.cluster.series import WHOLE, Series
 
 _WORD = 0xFFFFFFFF
 
@@ -23,7 +23,7 @@ class _Counted:
     registers: tuple[str, ...]
     """By the level that steps it; empty where none does."""
     gathered: str
-    """Register of what rounding adds; empty if it adds nothing."""
+    """Register of what rounding gathers; empty if it adds nothing."""
     operand: str
     """Register that holds the value."""
 
@@ -47,14 +47,14 @@ def loop_text(fold: Fold, body: str, counters: tuple[str, ...], counted: list[_C
     text = body
     for level in reversed(range(len(fold.turns))):
         entry = "".join(_entry(one, level) for one in counted)
-        head = "".join(_sum(one, f"{label}m{i}") for i, one in enumerate(counted) if one.series.depth == level)
         tail = "".join(_step(one, level) for one in counted)
-        wraps = "".join(_wrap(one, level, f"{label}v{i}l{level}", fold) for i, one in enumerate(counted))
-        tail += f"nop\n{wraps}" if wraps else ""
+        checks = "".join(_carry(one, level, f"{label}m{i}") for i, one in enumerate(counted))
+        checks += "".join(_wrap(one, level, f"{label}v{i}l{level}", fold) for i, one in enumerate(counted))
+        tail += f"nop\n{checks}" if checks else ""
         name = f"{label}l{level}"
         text = (
             f"{entry}move {fold.turns[level]},{counters[level]}\nnop\n"
-            f"{name}: {head}{text}{tail}loop {counters[level]},@{name}\n"
+            f"{name}: {text}{tail}loop {counters[level]},@{name}\n"
         )
     return text
 
@@ -73,34 +73,33 @@ def _entry(one: _Counted, level: int) -> str:
     return text
 
 
-def _sum(one: _Counted, label: str) -> str:
-    """Add what rounding adds, if anything."""
-    series = one.series
-    if series.fraction is None:
-        return ""
-    base = next((name for name in reversed(one.registers) if name), None)
-    text = f"asr {one.gathered},{series.fraction.bits},{one.operand}\nnop\n"
-    text += f"add {one.operand},{base or series.start & _WORD},{one.operand}\nnop\n"
-    if series.modulus:
-        text += f"jlt {one.operand},{series.modulus},@{label}\nsub {one.operand},{series.modulus},{one.operand}\n"
-        text += f"{label}: nop\n"
-    return text
-
-
 def _step(one: _Counted, level: int) -> str:
     text = ""
     series = one.series
-    if one.registers[level]:
+    if series.strides[level]:
         text += f"add {one.registers[level]},{series.strides[level] & _WORD},{one.registers[level]}\n"
     if series.fraction is not None and series.fraction.level == level:
         text += f"add {one.gathered},{series.fraction.step},{one.gathered}\n"
     return text
 
 
+def _carry(one: _Counted, level: int, label: str) -> str:
+    """Add one where what rounding gathers is whole."""
+    fraction, register = one.series.fraction, one.registers[level]
+    if fraction is None or fraction.level != level:
+        return ""
+    return (
+        f"jlt {one.gathered},{WHOLE},@{label}\nsub {one.gathered},{WHOLE},{one.gathered}\n"
+        f"add {register},1,{register}\n{label}: nop\n"
+    )
+
+
 def _wrap(one: _Counted, level: int, label: str, fold: Fold) -> str:
     """Take a register modulo, if it ever comes that far."""
     series, register = one.series, one.registers[level]
     reach = series.start + sum(s * turns for s, turns in zip(series.strides, fold.turns, strict=True))
+    if series.fraction is not None:
+        reach += int(series.fraction.gathered(fold.turns[series.fraction.level])) // WHOLE
     if not register or not series.modulus or reach < series.modulus:
         return ""
     return f"jlt {register},{series.modulus},@{label}\nsub {register},{series.modulus},{register}\n{label}: nop\n"

@@ -1,7 +1,8 @@
 """Values that registers take by counting: a start, a stride for each loop of a nest, and what rounding adds.
 
-A straight line that was rounded to whole numbers is `start + i * stride + ((offset + i * step) >> bits)`: the second
-part is a fraction that a register of its own gathers. Whether values are such a line is decided in exact integers.
+A straight line that was rounded to whole numbers is `start + i * stride + (offset + i * step) // 2^30`: the second part
+is a fraction that a register of its own gathers and that adds one to the value when it is whole. So a line may have any
+slope and be of any length. Whether values are such a line is decided in exact integers.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
 
-_WORD_BITS = 31
-"""Of a fraction's register: an arithmetic shift must not see a sign."""
+WHOLE = 1 << 30
+"""What a fraction's register gathers until it adds one; with one step more it is still below where a sign would be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,8 +26,13 @@ class Fraction:
     level: int
     """Position of the loop in its nest, outermost first."""
     offset: int
+    """Below `WHOLE`."""
     step: int
-    bits: int
+    """At most `WHOLE`."""
+
+    def gathered(self, turns: Ints | int) -> Ints:
+        """Give what comes together in some turns, `WHOLE` for one."""
+        return np.asarray(self.offset + turns * self.step)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,22 +49,24 @@ class Series:
     @property
     def depth(self) -> int:
         """Position of the innermost loop in which the value changes; -1 if it never does."""
-        levels = [level for level, stride in enumerate(self.strides) if stride]
-        return max([*levels, self.fraction.level if self.fraction else -1], default=-1)
+        return max((level for level in range(len(self.strides)) if self.steps(level)), default=-1)
 
     @property
     def needs(self) -> tuple[bool, ...]:
-        """Which registers it takes: one for each loop that steps it, one to gather what rounding adds, and one for the
-        value where that is in none of these."""
-        gathers = self.fraction is not None
-        return (*(stride != 0 for stride in self.strides), gathers, gathers or self.depth < 0)
+        """Which registers it takes: one for each loop that steps it, one to gather what rounding adds, and one for a
+        value that no loop steps."""
+        levels = range(len(self.strides))
+        return (*(self.steps(level) for level in levels), self.fraction is not None, self.depth < 0)
 
     @property
     def work(self) -> int:
         """Instructions at most between two turns: registers set anew, stepped, taken modulo, summed."""
         wrap = 3 if self.modulus else 0
-        steps = sum(stride != 0 for stride in self.strides)
-        return steps * (2 + wrap) + (6 + wrap if self.fraction is not None else 0)
+        return sum(self.needs[: len(self.strides)]) * (2 + wrap) + (6 if self.fraction is not None else 0)
+
+    def steps(self, level: int) -> bool:
+        """Whether the value changes from turn to turn of a loop."""
+        return self.strides[level] != 0 or (self.fraction is not None and self.fraction.level == level)
 
     def values(self, turns: tuple[int, ...]) -> Ints:
         """Give the value at each turn, shape `turns`."""
@@ -66,8 +74,8 @@ class Series:
         for level, (stride, count) in enumerate(zip(self.strides, turns, strict=True)):
             found += _along(np.arange(count, dtype=np.int64) * stride, level, len(turns))
         if self.fraction is not None:
-            gathered = self.fraction.offset + np.arange(turns[self.fraction.level]) * self.fraction.step
-            found += _along(gathered >> self.fraction.bits, self.fraction.level, len(turns))
+            whole = self.fraction.gathered(np.arange(turns[self.fraction.level])) // WHOLE
+            found += _along(whole, self.fraction.level, len(turns))
         return found % self.modulus if self.modulus else found
 
 
@@ -148,21 +156,20 @@ def _straight(line: Ints, modulus: int) -> tuple[int, Ints]:
 
 
 def _fraction(level: int, rest: Ints) -> Fraction | None:
-    """Find an offset and a step whose sums, shifted, are the given numbers."""
-    bits = _WORD_BITS - int(rest[-1]).bit_length() - 1
-    if bits < 1:
+    """Find an offset and a step whose sums, rounded down, are the given numbers."""
+    if np.diff(rest).max() > 1:
         return None
-    index, low = np.arange(len(rest), dtype=np.int64), rest << bits
-    high = low + (1 << bits) - 1
+    index, low = np.arange(len(rest), dtype=np.int64), rest * WHOLE
+    high = low + WHOLE - 1
 
     def room(step: int) -> tuple[int, int]:
         return int((low - index * step).max()), int((high - index * step).min())
 
     # From the first number to each other one, a line rises by less than one more or less than they differ.
     rise, run = rest[1:], index[1:]
-    least, most = int(np.max(((rise - 1) << bits) // run)), int(np.min(((rise + 1) << bits) // run)) + 1
-    step, (first, last) = _fitting(room, max(0, least), most)
-    return Fraction(level=level, offset=(first + last) // 2, step=step, bits=bits) if first <= last else None
+    least, most = int(np.max((rise - 1) * WHOLE // run)), int(np.min((rise + 1) * WHOLE // run)) + 1
+    step, (first, last) = _fitting(room, max(0, least), min(most, WHOLE))
+    return Fraction(level=level, offset=(first + last) // 2, step=step) if first <= last else None
 
 
 def _fitting(room: Callable[[int], tuple[int, int]], low: int, high: int) -> tuple[int, tuple[int, int]]:
