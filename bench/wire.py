@@ -27,7 +27,7 @@ from qubitd.core.circuit import Circuit, CircuitBatch, Operation
 from qubitd.provider.encode import Encoder
 from qubitd.provider.reader import Reader, load_reader
 from qubitd.server.limits import limits_of
-from qubitd.v1 import circuits_pb2
+from qubitd.v1 import circuits_pb2, jobs_pb2
 from qubitd.wire.backends import backend_info
 from qubitd.wire.circuits import decode_batch, encode_batch
 from qubitd.wire.parsing import parse
@@ -99,11 +99,12 @@ def measured(batch: CircuitBatch, rounds: int) -> Figures:
     if any((a.params != b.params).any() for a, b in zip(batch.circuits, back.circuits, strict=True)):
         raise AssertionError("an angle came back as another")
     known = KnownTables()
-    known.note(known.name(message))
-    known.name(message)
+    spec = jobs_pb2.JobSpec(batch=message)
+    known.note(known.name(spec))
+    known.name(spec)
     return Figures(
         bytes_per_pulse=len(data) / pulses,
-        bytes_when_known=message.ByteSize() / pulses,
+        bytes_when_known=spec.batch.ByteSize() / pulses,
         encode=microseconds(lambda: encode_batch(batch).SerializeToString(), rounds) / (2 * pulses),
         decode=microseconds(lambda: decode_batch(parse(circuits_pb2.CircuitBatch, data)), rounds) / (2 * pulses),
     )

@@ -3,39 +3,43 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 import pytest
 
-from qubitd.v1 import circuits_pb2
+from qubitd.v1 import circuits_pb2, jobs_pb2
 from qubitd.wire.errors import MalformedMessageError
-from qubitd.wire.tables import MAX_KNOWN, KnownTables, MissingTablesError, TableStore, restore
+from qubitd.wire.tables import MAX_KNOWN, MAX_TABLE_BYTES, KnownTables, MissingTablesError, TableStore, restore
 
 BIG = bytes(1_000)
 
 
-def batch(steps: bytes = BIG, values: bytes | None = None) -> circuits_pb2.CircuitBatch:
+def spec(steps: bytes = BIG, values: bytes | None = None, envelopes: Sequence[bytes] = ()) -> jobs_pb2.JobSpec:
     table = None if values is None else circuits_pb2.Table(content=values)
-    return circuits_pb2.CircuitBatch(step_table=circuits_pb2.Table(content=steps), value_table=table)
+    batch = circuits_pb2.CircuitBatch(step_table=circuits_pb2.Table(content=steps), value_table=table)
+    tables = (circuits_pb2.Table(content=content) for content in envelopes)
+    return jobs_pb2.JobSpec(batch=batch, envelopes=(circuits_pb2.Envelope(name="e", samples=t) for t in tables))
 
 
-def named(*contents: bytes) -> circuits_pb2.CircuitBatch:
+def named(*contents: bytes) -> jobs_pb2.JobSpec:
     tables = [circuits_pb2.Table(sha256=hashlib.sha256(content).digest()) for content in contents]
-    return circuits_pb2.CircuitBatch(step_table=tables[0], value_table=tables[1] if len(tables) > 1 else None)
+    batch = circuits_pb2.CircuitBatch(step_table=tables[0], value_table=tables[1] if len(tables) > 1 else None)
+    return jobs_pb2.JobSpec(batch=batch, envelopes=(circuits_pb2.Envelope(name="e", samples=t) for t in tables[2:]))
 
 
 def test_a_table_that_came_once_is_filled_in_by_its_hash() -> None:
     store = TableStore()
-    store.fill_in(batch())
+    store.fill_in(spec())
     later = named(BIG)
     store.fill_in(later)
-    assert later == batch()
+    assert later == spec()
 
 
 def test_a_hash_beside_its_content_changes_nothing() -> None:
-    sent = batch()
-    sent.step_table.sha256 = hashlib.sha256(BIG).digest()
+    sent = spec()
+    sent.batch.step_table.sha256 = hashlib.sha256(BIG).digest()
     TableStore().fill_in(sent)
-    assert sent == batch()
+    assert sent == spec()
 
 
 def test_all_tables_that_are_missing_are_named() -> None:
@@ -48,7 +52,7 @@ def test_the_table_that_was_used_longest_ago_goes_first() -> None:
     store = TableStore(most=2_500)
     first, second, third = (bytes([i]) * 1_000 for i in range(3))
     for content in (first, second, first, third):
-        store.fill_in(batch(content))
+        store.fill_in(spec(content))
     store.fill_in(named(first, third))
     with pytest.raises(MissingTablesError):
         store.fill_in(named(second))
@@ -65,36 +69,56 @@ def test_the_table_that_was_used_longest_ago_goes_first() -> None:
 )
 def test_a_damaged_table_is_refused(table: circuits_pb2.Table, what: str) -> None:
     with pytest.raises(MalformedMessageError, match=what):
-        TableStore().fill_in(circuits_pb2.CircuitBatch(value_table=table))
+        TableStore().fill_in(jobs_pb2.JobSpec(batch=circuits_pb2.CircuitBatch(value_table=table)))
 
 
 def test_a_client_names_what_its_daemon_has_taken() -> None:
     known = KnownTables()
-    first = batch(BIG, b"small")
+    first = spec(BIG, b"small")
     known.note(known.name(first))
-    assert first == batch(BIG, b"small")
-    second = batch(BIG, b"small")
+    assert first == spec(BIG, b"small")
+    second = spec(BIG, b"small")
     contents = known.name(second)
-    assert second.step_table == named(BIG).step_table
-    assert second.value_table.content == b"small"
+    assert second.batch.step_table == named(BIG).batch.step_table
+    assert second.batch.value_table.content == b"small"
     restore(second, contents)
-    assert second == batch(BIG, b"small")
+    assert second == spec(BIG, b"small")
 
 
 def test_a_client_sends_again_what_it_was_told_is_gone() -> None:
     known = KnownTables()
-    contents = known.name(batch())
+    contents = known.name(spec())
     known.note(contents)
     known.forget(contents)
-    again = batch()
+    again = spec()
     known.name(again)
-    assert again == batch()
+    assert again == spec()
 
 
 def test_a_client_remembers_the_last_tables_only() -> None:
     known = KnownTables()
-    known.note(known.name(batch()))
+    known.note(known.name(spec()))
     known.note(i.to_bytes(32, "big") for i in range(MAX_KNOWN))
-    again = batch()
+    again = spec()
     known.name(again)
-    assert again == batch()
+    assert again == spec()
+
+
+def test_envelopes_are_tables_too() -> None:
+    store, known = TableStore(), KnownTables()
+    first = spec(BIG, b"small", [bytes([7]) * 1_000])
+    known.note(known.name(first))
+    store.fill_in(first)
+    second = spec(BIG, b"small", [bytes([7]) * 1_000])
+    known.name(second)
+    assert second.envelopes[0].samples == named(bytes([7]) * 1_000).batch.step_table
+    store.fill_in(second)
+    assert second == spec(BIG, b"small", [bytes([7]) * 1_000])
+
+
+def test_a_few_hashes_do_not_become_more_than_one_message_may_stand_for() -> None:
+    store, content = TableStore(), bytes(MAX_TABLE_BYTES)
+    store.fill_in(spec(content))
+    store.fill_in(named(content, content, content))
+    with pytest.raises(MalformedMessageError, match="all tables, bytes: is 67108864; the limits are 0 and 50331648"):
+        store.fill_in(named(content, content, content, content))

@@ -91,6 +91,16 @@ MAX_RESET_ROUNDS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class OwnEnvelope:
+    """An envelope or a kernel that a job brings for a gate, in place of the device's."""
+
+    name: str
+    """Operands, gate and what it is for: `q0.x.envelope`, `q0_q1.cz.envelope`, `q0.measure.kernel`."""
+    samples: NDArray[np.complex128]
+    """Shape (length,), 1 tick apart, at most 1; those of a kernel are real."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class JobSpec:
     """Circuits, each with its bindings, x a grid of calibration parameters x shots."""
 
@@ -107,6 +117,8 @@ class JobSpec:
     reset_rounds: int = RESET_ROUNDS
     """Times that a reset of a used qubit measures it, and flips it if that gave 1; 1 to MAX_RESET_ROUNDS."""
     initial_reset: InitialReset = InitialReset.AUTO
+    envelopes: tuple[OwnEnvelope, ...] = ()
+    """In place of the device's, as long as its pulses and windows are; one for a name."""
     seed_simulator: int | None = None
     """Makes an emulated chip repeatable; a real rack ignores it."""
     tags: tuple[str, ...] = ()

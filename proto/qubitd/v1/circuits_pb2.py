@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18qubitd/v1/circuits.proto\x12\tqubitd.v1\"U\n\tOperation\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nnum_qubits\x18\x02 \x01(\r\x12\x12\n\nnum_params\x18\x03 \x01(\r\x12\x12\n\nnum_clbits\x18\x04 \x01(\r\"g\n\tStepTable\x12(\n\noperations\x18\x01 \x03(\x0b\x32\x14.qubitd.v1.Operation\x12\x0f\n\x07lengths\x18\x02 \x01(\x0c\x12\x0f\n\x07opcodes\x18\x03 \x01(\x0c\x12\x0e\n\x06qubits\x18\x04 \x01(\x0c\"9\n\x05Table\x12\x0e\n\x06sha256\x18\x01 \x01(\x0c\x12\x14\n\x07\x63ontent\x18\x02 \x01(\x0cH\x00\x88\x01\x01\x42\n\n\x08_content\"\x1f\n\rMissingTables\x12\x0e\n\x06sha256\x18\x01 \x03(\x0c\"S\n\x08\x42indings\x12\x11\n\tpositions\x18\x01 \x01(\x0c\x12\x0f\n\x07\x63olumns\x18\x02 \x01(\x0c\x12\x13\n\x0bnum_columns\x18\x03 \x01(\r\x12\x0e\n\x06values\x18\x04 \x01(\x0c\"\xbb\x01\n\x07\x43ircuit\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nnum_qubits\x18\x02 \x01(\r\x12\x12\n\nnum_clbits\x18\x03 \x01(\r\x12\x10\n\x08\x63ontrols\x18\x08 \x01(\x0c\x12(\n\nconditions\x18\t \x03(\x0b\x32\x14.qubitd.v1.Condition\x12\x11\n\tnum_steps\x18\n \x01(\r\x12%\n\x08\x62indings\x18\x14 \x01(\x0b\x32\x13.qubitd.v1.BindingsJ\x04\x08\x04\x10\x08\"8\n\tCondition\x12\x0e\n\x06\x63lbits\x18\x01 \x03(\r\x12\r\n\x05truth\x18\x02 \x01(\x0c\x12\x0c\n\x04text\x18\x03 \x01(\t\"\xb6\x01\n\x0c\x43ircuitBatch\x12$\n\x08\x63ircuits\x18\x02 \x03(\x0b\x32\x12.qubitd.v1.Circuit\x12$\n\nstep_table\x18\x03 \x01(\x0b\x32\x10.qubitd.v1.Table\x12%\n\x0bvalue_table\x18\x04 \x01(\x0b\x32\x10.qubitd.v1.Table\x12\r\n\x05steps\x18\x05 \x01(\x0c\x12\x0e\n\x06params\x18\x06 \x01(\x0c\x12\x0e\n\x06\x63lbits\x18\x07 \x01(\x0cJ\x04\x08\x01\x10\x02\"*\n\tSweepAxis\x12\r\n\x05names\x18\x01 \x03(\t\x12\x0e\n\x06values\x18\x02 \x01(\x0c\"P\n\x05Sweep\x12\"\n\x04\x61xes\x18\x01 \x03(\x0b\x32\x14.qubitd.v1.SweepAxis\x12#\n\x05\x61long\x18\x02 \x01(\x0b\x32\x14.qubitd.v1.SweepAxisb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18qubitd/v1/circuits.proto\x12\tqubitd.v1\"U\n\tOperation\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nnum_qubits\x18\x02 \x01(\r\x12\x12\n\nnum_params\x18\x03 \x01(\r\x12\x12\n\nnum_clbits\x18\x04 \x01(\r\"g\n\tStepTable\x12(\n\noperations\x18\x01 \x03(\x0b\x32\x14.qubitd.v1.Operation\x12\x0f\n\x07lengths\x18\x02 \x01(\x0c\x12\x0f\n\x07opcodes\x18\x03 \x01(\x0c\x12\x0e\n\x06qubits\x18\x04 \x01(\x0c\"9\n\x05Table\x12\x0e\n\x06sha256\x18\x01 \x01(\x0c\x12\x14\n\x07\x63ontent\x18\x02 \x01(\x0cH\x00\x88\x01\x01\x42\n\n\x08_content\";\n\x08\x45nvelope\x12\x0c\n\x04name\x18\x01 \x01(\t\x12!\n\x07samples\x18\x02 \x01(\x0b\x32\x10.qubitd.v1.Table\"\x1f\n\rMissingTables\x12\x0e\n\x06sha256\x18\x01 \x03(\x0c\"S\n\x08\x42indings\x12\x11\n\tpositions\x18\x01 \x01(\x0c\x12\x0f\n\x07\x63olumns\x18\x02 \x01(\x0c\x12\x13\n\x0bnum_columns\x18\x03 \x01(\r\x12\x0e\n\x06values\x18\x04 \x01(\x0c\"\xbb\x01\n\x07\x43ircuit\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nnum_qubits\x18\x02 \x01(\r\x12\x12\n\nnum_clbits\x18\x03 \x01(\r\x12\x10\n\x08\x63ontrols\x18\x08 \x01(\x0c\x12(\n\nconditions\x18\t \x03(\x0b\x32\x14.qubitd.v1.Condition\x12\x11\n\tnum_steps\x18\n \x01(\r\x12%\n\x08\x62indings\x18\x14 \x01(\x0b\x32\x13.qubitd.v1.BindingsJ\x04\x08\x04\x10\x08\"8\n\tCondition\x12\x0e\n\x06\x63lbits\x18\x01 \x03(\r\x12\r\n\x05truth\x18\x02 \x01(\x0c\x12\x0c\n\x04text\x18\x03 \x01(\t\"\xb6\x01\n\x0c\x43ircuitBatch\x12$\n\x08\x63ircuits\x18\x02 \x03(\x0b\x32\x12.qubitd.v1.Circuit\x12$\n\nstep_table\x18\x03 \x01(\x0b\x32\x10.qubitd.v1.Table\x12%\n\x0bvalue_table\x18\x04 \x01(\x0b\x32\x10.qubitd.v1.Table\x12\r\n\x05steps\x18\x05 \x01(\x0c\x12\x0e\n\x06params\x18\x06 \x01(\x0c\x12\x0e\n\x06\x63lbits\x18\x07 \x01(\x0cJ\x04\x08\x01\x10\x02\"*\n\tSweepAxis\x12\r\n\x05names\x18\x01 \x03(\t\x12\x0e\n\x06values\x18\x02 \x01(\x0c\"P\n\x05Sweep\x12\"\n\x04\x61xes\x18\x01 \x03(\x0b\x32\x14.qubitd.v1.SweepAxis\x12#\n\x05\x61long\x18\x02 \x01(\x0b\x32\x14.qubitd.v1.SweepAxisb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,18 +37,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STEPTABLE']._serialized_end=229
   _globals['_TABLE']._serialized_start=231
   _globals['_TABLE']._serialized_end=288
-  _globals['_MISSINGTABLES']._serialized_start=290
-  _globals['_MISSINGTABLES']._serialized_end=321
-  _globals['_BINDINGS']._serialized_start=323
-  _globals['_BINDINGS']._serialized_end=406
-  _globals['_CIRCUIT']._serialized_start=409
-  _globals['_CIRCUIT']._serialized_end=596
-  _globals['_CONDITION']._serialized_start=598
-  _globals['_CONDITION']._serialized_end=654
-  _globals['_CIRCUITBATCH']._serialized_start=657
-  _globals['_CIRCUITBATCH']._serialized_end=839
-  _globals['_SWEEPAXIS']._serialized_start=841
-  _globals['_SWEEPAXIS']._serialized_end=883
-  _globals['_SWEEP']._serialized_start=885
-  _globals['_SWEEP']._serialized_end=965
+  _globals['_ENVELOPE']._serialized_start=290
+  _globals['_ENVELOPE']._serialized_end=349
+  _globals['_MISSINGTABLES']._serialized_start=351
+  _globals['_MISSINGTABLES']._serialized_end=382
+  _globals['_BINDINGS']._serialized_start=384
+  _globals['_BINDINGS']._serialized_end=467
+  _globals['_CIRCUIT']._serialized_start=470
+  _globals['_CIRCUIT']._serialized_end=657
+  _globals['_CONDITION']._serialized_start=659
+  _globals['_CONDITION']._serialized_end=715
+  _globals['_CIRCUITBATCH']._serialized_start=718
+  _globals['_CIRCUITBATCH']._serialized_end=900
+  _globals['_SWEEPAXIS']._serialized_start=902
+  _globals['_SWEEPAXIS']._serialized_end=944
+  _globals['_SWEEP']._serialized_start=946
+  _globals['_SWEEP']._serialized_end=1026
 # @@protoc_insertion_point(module_scope)

@@ -114,6 +114,33 @@ class Table(google.protobuf.message.Message):
 Global___Table: typing_extensions.TypeAlias = Table
 
 @typing.final
+class Envelope(google.protobuf.message.Message):
+    """An envelope or a kernel of a job's own, in place of the device's."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    SAMPLES_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """Operands, gate, and what it is for: `q0.x.envelope`, `q0_q1.cz.envelope`, `q0.measure.kernel`. The gate has one play, or
+    one acquisition, and that is as long as this is. At most 128 bytes.
+    """
+    @property
+    def samples(self) -> Global___Table:
+        """float64 pairs (real, imaginary) 1 ns apart, of magnitude 1 at most; those of a kernel are real. At most 131 072 pairs."""
+
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        samples: Global___Table | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["samples", b"samples"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["name", b"name", "samples", b"samples"]) -> None: ...
+
+Global___Envelope: typing_extensions.TypeAlias = Envelope
+
+@typing.final
 class MissingTables(google.protobuf.message.Message):
     """Hashes of tables that the daemon does not have: a detail of FAILED_PRECONDITION in google.rpc.Status."""
 

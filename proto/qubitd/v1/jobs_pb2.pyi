@@ -272,6 +272,7 @@ class JobSpec(google.protobuf.message.Message):
     DD_FIELD_NUMBER: builtins.int
     RESET_ROUNDS_FIELD_NUMBER: builtins.int
     INITIAL_RESET_FIELD_NUMBER: builtins.int
+    ENVELOPES_FIELD_NUMBER: builtins.int
     wire_version: builtins.int
     """Version of the circuit columns: 2."""
     shots: builtins.int
@@ -310,6 +311,12 @@ class JobSpec(google.protobuf.message.Message):
     def tags(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """For the owner's own use. At most 32 tags of at most 128 bytes."""
 
+    @property
+    def envelopes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[qubitd.v1.circuits_pb2.Envelope]:
+        """Envelopes and kernels in place of the device's; they need the calibrator's role. At most 1 024, with 16 MiB of samples in
+        all, one for each name.
+        """
+
     def __init__(
         self,
         *,
@@ -327,9 +334,10 @@ class JobSpec(google.protobuf.message.Message):
         dd: Global___Decoupling.ValueType = ...,
         reset_rounds: builtins.int = ...,
         initial_reset: Global___InitialReset.ValueType = ...,
+        envelopes: collections.abc.Iterable[qubitd.v1.circuits_pb2.Envelope] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_seed_simulator", b"_seed_simulator", "batch", b"batch", "seed_simulator", b"seed_simulator", "sweep", b"sweep"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_seed_simulator", b"_seed_simulator", "batch", b"batch", "client_data", b"client_data", "dd", b"dd", "herald", b"herald", "initial_reset", b"initial_reset", "meas_level", b"meas_level", "meas_return", b"meas_return", "reset_rounds", b"reset_rounds", "scheduling", b"scheduling", "seed_simulator", b"seed_simulator", "shots", b"shots", "sweep", b"sweep", "tags", b"tags", "wire_version", b"wire_version"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_seed_simulator", b"_seed_simulator", "batch", b"batch", "client_data", b"client_data", "dd", b"dd", "envelopes", b"envelopes", "herald", b"herald", "initial_reset", b"initial_reset", "meas_level", b"meas_level", "meas_return", b"meas_return", "reset_rounds", b"reset_rounds", "scheduling", b"scheduling", "seed_simulator", b"seed_simulator", "shots", b"shots", "sweep", b"sweep", "tags", b"tags", "wire_version", b"wire_version"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_seed_simulator", b"_seed_simulator"]) -> typing.Literal["seed_simulator"] | None: ...
 
 Global___JobSpec: typing_extensions.TypeAlias = JobSpec

@@ -16,6 +16,7 @@ from qubitd.core.job import (
 )
 from qubitd.v1 import jobs_pb2
 from qubitd.wire.circuits import WIRE_VERSION, decode_batch, encode_batch
+from qubitd.wire.envelopes import decode_envelopes, encode_envelopes
 from qubitd.wire.errors import malformed
 from qubitd.wire.parsing import check_count, check_text
 from qubitd.wire.sweeps import decode_sweep, encode_sweep
@@ -107,6 +108,7 @@ def encode_spec(spec: JobSpec) -> jobs_pb2.JobSpec:
         dd=jobs_pb2.DECOUPLING_UNSPECIFIED if spec.dd is None else _DECOUPLINGS[spec.dd],
         reset_rounds=spec.reset_rounds,
         initial_reset=_INITIAL_RESETS[spec.initial_reset],
+        envelopes=encode_envelopes(spec.envelopes),
     )
 
 
@@ -135,6 +137,7 @@ def decode_spec(message: jobs_pb2.JobSpec) -> JobSpec:
         dd=_decode_decoupling(message),
         reset_rounds=check_count(message.reset_rounds, where="reset_rounds", most=MAX_RESET_ROUNDS) or RESET_ROUNDS,
         initial_reset=_decode_initial_reset(message),
+        envelopes=decode_envelopes(message.envelopes),
     )
 
 

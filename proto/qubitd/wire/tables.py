@@ -8,15 +8,17 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from qubitd.core.errors import QubitdError
-from qubitd.v1 import circuits_pb2
+from qubitd.v1 import circuits_pb2, jobs_pb2
 from qubitd.wire.errors import malformed
 from qubitd.wire.parsing import check_count
 
 MAX_TABLE_BYTES = 16 * 1024 * 1024
 """Content of one table."""
+MAX_FILLED_BYTES = 48 * 1024 * 1024
+"""Content of all tables of one message."""
 MAX_KEPT_BYTES = 64 * 1024 * 1024
 """Content that a daemon keeps."""
 MAX_KNOWN = 1_024
@@ -44,14 +46,15 @@ class TableStore:
         self._contents: OrderedDict[bytes, bytes] = OrderedDict()
         self._lock = threading.Lock()
 
-    def fill_in(self, batch: circuits_pb2.CircuitBatch) -> None:
+    def fill_in(self, spec: jobs_pb2.JobSpec) -> None:
         """Put content in place of bare hashes, and keep what came with content.
 
         Raises:
             MissingTablesError: a hash is unknown here; all such are named.
-            MalformedMessageError: a table has neither hash nor content, is too big, or has another table's hash.
+            MalformedMessageError: a table has neither hash nor content, is too big, or has another table's hash; or all
+                together are too big.
         """
-        tables = list(_tables(batch))
+        tables = list(_tables(spec))
         for table in tables:
             _check(table)
         with self._lock:
@@ -63,6 +66,8 @@ class TableStore:
         )
         if missing:
             raise MissingTablesError(tuple(missing))
+        sizes = (len(t.content if t.HasField("content") else self._contents[t.sha256]) for t in tables)
+        check_count(sum(sizes), where="all tables, bytes", most=MAX_FILLED_BYTES)
         for table in tables:
             if not table.HasField("content"):
                 table.content = self._contents[table.sha256]
@@ -85,10 +90,10 @@ class KnownTables:
     def __init__(self) -> None:
         self._hashes: OrderedDict[bytes, None] = OrderedDict()
 
-    def name(self, batch: circuits_pb2.CircuitBatch) -> dict[bytes, bytes]:
+    def name(self, spec: jobs_pb2.JobSpec) -> dict[bytes, bytes]:
         """Put hashes in place of contents that were sent before; give the contents of all big tables by hash."""
         contents: dict[bytes, bytes] = {}
-        for table in _tables(batch):
+        for table in _tables(spec):
             if len(table.content) < WORTH_NAMING:
                 continue
             name = hashlib.sha256(table.content).digest()
@@ -112,9 +117,9 @@ class KnownTables:
             self._hashes.pop(name, None)
 
 
-def restore(batch: circuits_pb2.CircuitBatch, contents: Mapping[bytes, bytes]) -> None:
+def restore(spec: jobs_pb2.JobSpec, contents: Mapping[bytes, bytes]) -> None:
     """Put contents back in place of hashes."""
-    for table in _tables(batch):
+    for table in _tables(spec):
         if table.sha256 in contents:
             table.content = contents[table.sha256]
             table.ClearField("sha256")
@@ -132,11 +137,14 @@ def content_of(table: circuits_pb2.Table, *, where: str) -> bytes:
     return table.content
 
 
-def _tables(batch: circuits_pb2.CircuitBatch) -> Iterable[circuits_pb2.Table]:
+def _tables(spec: jobs_pb2.JobSpec) -> Iterator[circuits_pb2.Table]:
+    batch = spec.batch
     if batch.HasField("step_table"):
         yield batch.step_table
     if batch.HasField("value_table"):
         yield batch.value_table
+    for envelope in spec.envelopes:
+        yield envelope.samples
 
 
 def _check(table: circuits_pb2.Table) -> None:

@@ -36,13 +36,12 @@ class TabledCalls:
         Raises:
             ClientError: the kind that fits.
         """
-        batch = request.spec.batch
-        contents = self._known.name(batch)
+        contents = self._known.name(request.spec)
         try:
             answer = self._send(method, request, doing)
         except ForgottenTablesError:
             self._known.forget(contents)
-            restore(batch, contents)
+            restore(request.spec, contents)
             answer = self._send(method, request, doing)
         self._known.note(contents)
         return answer

@@ -9,9 +9,10 @@ from qubitd.compiler.composites import flatten
 from qubitd.compiler.gate_table import NOT_GATES, GateKey
 from qubitd.compiler.memory import Memory
 from qubitd.compiler.numbers import GateNumbers, tabulate
-from qubitd.compiler.resolve import ResolvedGate, SweptValues, resolve_gate
+from qubitd.compiler.resolve import NOTHING_OWN, ResolvedGate, SweptValues, resolve_gate
 from qubitd.compiler.templates import lines_of
 from qubitd.core.device import CompositeGate, Device
+from qubitd.core.envelope import Envelope
 from qubitd.core.errors import InvalidCalibrationError, Problem
 from qubitd.core.snapshot import Snapshot
 
@@ -34,7 +35,8 @@ def calibrated_gates(device: Device, snapshot: Snapshot) -> CalibratedGates:
 class CalibratedGates:
     """The pulse gates of a device at one snapshot, resolved when first asked for."""
 
-    def __init__(self, device: Device, snapshot: Snapshot) -> None:
+    def __init__(self, device: Device, snapshot: Snapshot, own: Mapping[str, Envelope] = NOTHING_OWN) -> None:
+        """Take a device at a snapshot, with a job's own envelopes by the names of what they are for."""
         self.device = device
         self.snapshot = snapshot
         self.lines = lines_of(device)
@@ -42,6 +44,7 @@ class CalibratedGates:
         """What is known of circuits at this calibration."""
         self.sound: set[GateKey] = set()
         """Operations on which a check found nothing wrong."""
+        self._own = own
         self._resolved: dict[GateKey, ResolvedGate] = {}
 
     def get(self, key: GateKey) -> ResolvedGate:
@@ -106,4 +109,5 @@ class CalibratedGates:
         gate = self.device.gates[key.name]
         if isinstance(gate, CompositeGate):
             raise TypeError(f"{key.name} is a composite gate; it has no numbers of its own")
-        return resolve_gate(self.device, SweptValues(snapshot=self.snapshot, point=point), gate, key.operands)
+        values = SweptValues(snapshot=self.snapshot, point=point)
+        return resolve_gate(self.device, values, gate, key.operands, self._own)

@@ -24,6 +24,7 @@ from qubitd.compiler.dynamic_circuits import DynamicCircuits, dynamic_circuits, 
 from qubitd.compiler.dynamic_programs import dynamic_problems
 from qubitd.compiler.flatten import Flattened, flatten_batch
 from qubitd.compiler.herald import herald_problems, heralded
+from qubitd.compiler.own_envelopes import own_envelopes
 from qubitd.compiler.pipeline import Pipeline
 from qubitd.compiler.raw import raw_problems
 from qubitd.compiler.swept import check_sweep
@@ -142,7 +143,7 @@ def _compile(
     feedforward: FeedForward | None,
     grid: RegisterGrid,
 ) -> Compiled:
-    gates = calibrated_gates(device, snapshot)
+    gates = _gates(device, snapshot, spec)
     gathered = BatchColumns(spec.batch, device.num_qubits)
     found = check_batch(gates, gathered)
     problems += found.problems
@@ -173,6 +174,13 @@ def _compile(
         gates=gates,
         dynamic=dynamic,
     )
+
+
+def _gates(device: Device, snapshot: Snapshot, spec: JobSpec) -> CalibratedGates:
+    """Give the gates as the job plays them: those of everybody, unless it brings envelopes of its own."""
+    if not spec.envelopes:
+        return calibrated_gates(device, snapshot)
+    return CalibratedGates(device, snapshot, own_envelopes(device, spec.envelopes))
 
 
 def _decoupling_problems(gates: CalibratedGates, spec: JobSpec, flat: Flattened) -> tuple[Problem, ...]:

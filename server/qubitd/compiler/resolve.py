@@ -32,6 +32,8 @@ from qubitd.core.ticks import to_ticks
 
 NO_FRAME = -1
 """Frame of a play whose phase follows no qubit."""
+NOTHING_OWN: Mapping[str, Envelope] = {}
+"""Of a job that brings no envelopes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,8 +105,21 @@ class SweptValues:
         return self.point[name] if name in self.point else self.snapshot.value(name)
 
 
-def resolve_gate(device: Device, values: Values, gate: PulseGate, operands: tuple[int, ...]) -> ResolvedGate:
+def resolve_gate(
+    device: Device,
+    values: Values,
+    gate: PulseGate,
+    operands: tuple[int, ...],
+    own: Mapping[str, Envelope] = NOTHING_OWN,
+) -> ResolvedGate:
     """Fill in the numbers of a pulse gate.
+
+    Args:
+        device: that has the gate.
+        values: of the calibration's parameters.
+        gate: the template.
+        operands: as the circuit gives them.
+        own: envelopes and kernels in place of the template's, by names such as `q0.x.envelope`.
 
     Raises:
         InvalidCalibrationError: values are missing, implausible, off the grid or contradict each other; all are named.
@@ -112,7 +127,7 @@ def resolve_gate(device: Device, values: Values, gate: PulseGate, operands: tupl
     missing = [name for name in sorted(gate_parameters(device, gate, operands)) if name not in values]
     if missing:
         raise InvalidCalibrationError([Problem(where=name, what="has no value; calibrate it") for name in missing])
-    return _Resolver(device, values, gate, operands).resolve()
+    return _Resolver(device, values, gate, operands, own).resolve()
 
 
 def calibration_problems(device: Device, values: Values) -> tuple[Problem, ...]:
@@ -127,7 +142,15 @@ def calibration_problems(device: Device, values: Values) -> tuple[Problem, ...]:
 class _Resolver:
     """One gate on its operands, with the problems met so far."""
 
-    def __init__(self, device: Device, values: Values, gate: PulseGate, operands: tuple[int, ...]) -> None:
+    def __init__(
+        self,
+        device: Device,
+        values: Values,
+        gate: PulseGate,
+        operands: tuple[int, ...],
+        own: Mapping[str, Envelope],
+    ) -> None:
+        self.own = own
         self.device = device
         self.values = values
         self.gate = gate
@@ -193,6 +216,9 @@ class _Resolver:
         )
 
     def _envelope(self, step: PlayStep, length: int) -> Envelope | None:
+        own = self._own("envelope", length)
+        if own is not None:
+            return own
         where = self._name(step.length)
         try:
             if step.envelope == "sampled":
@@ -205,6 +231,9 @@ class _Resolver:
 
     def _kernel(self, step: AcquireStep, length: int) -> Envelope | None:
         """Give the weights of an acquisition; None for a boxcar, or if they cannot be made."""
+        own = self._own("kernel", length)
+        if own is not None:
+            return own
         if step.kernel == "boxcar":
             return None
         shape = {field: self._fixed(step.shape[field]) for field in KERNEL_FIELDS[step.kernel]}
@@ -213,6 +242,16 @@ class _Resolver:
         except InvalidInputError as error:
             self.problems.extend(error.problems)
             return None
+
+    def _own(self, kind: str, length: int) -> Envelope | None:
+        """Give what the job brings for a step of so many ticks, if anything."""
+        name = f"{self.device.operand_name(self.operands)}.{self.gate.name}.{kind}"
+        found = self.own.get(name)
+        if found is not None and found.length != length:
+            self.problems.append(
+                Problem(where=name, what=f"has {found.length} samples; what it is for takes {length} ns")
+            )
+        return found
 
     def _acquisition(self, step: AcquireStep, slot: int) -> ResolvedAcquisition:
         name = self.device.qubits[self.view[step.operand]]

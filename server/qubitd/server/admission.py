@@ -40,7 +40,7 @@ def admit(request: jobs_pb2.SubmitRequest, newcomer: Newcomer, limits: Limits, t
         MalformedMessageError: the request breaks the wire contract.
         InvalidRequestError: it exceeds a limit.
     """
-    tables.fill_in(request.spec.batch)
+    tables.fill_in(request.spec)
     submission = decode_submission(request)
     check_limits(submission.spec, limits)
     spec = request.spec.SerializeToString(deterministic=True)

@@ -8,19 +8,20 @@ import sqlite3
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import grpc
 import grpc.aio
+import numpy as np
 import pytest
 from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor
 from tests.rpcs import every_method, rpc_of
 
 from qubitd.client import DeniedError, NotFoundError, QubitdClient, UnreachableError
-from qubitd.core.job import JobStatus
+from qubitd.core.job import JobStatus, OwnEnvelope
 from qubitd.server.access import DIRECTORY
 from qubitd.server.auth.accounts import Account, new_token, read_accounts, token_digest, write_accounts
 from qubitd.server.auth.certificates import (
@@ -211,9 +212,13 @@ async def test_what_a_job_asks_for_may_ask_for_a_role(
 ) -> None:
     tokens = [let_in("user"), let_in("calibrator", Role.CALIBRATOR)]
     spec = decode_spec(request_of().spec)
+    shaped = replace(spec, envelopes=(OwnEnvelope(name="q0.sx.envelope", samples=np.ones(40, dtype=np.complex128)),))
 
     def story(address: str) -> None:
         with QubitdClient(address, tokens[0]) as user, QubitdClient(address, tokens[1]) as calibrator:
+            with pytest.raises(DeniedError, match="a job with envelopes of its own asks for the role calibrator"):
+                user.submit(shaped, "line5")
+            calibrator.submit(shaped, "line5")
             with pytest.raises(DeniedError, match="a job of the class safety asks for the role operator"):
                 calibrator.submit(spec, "line5", terms=JobTerms(urgency=Urgency.SAFETY))
             with pytest.raises(DeniedError, match="user has the role user, and a job in a slot asks for the role cal"):

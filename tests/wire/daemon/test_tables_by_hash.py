@@ -9,9 +9,11 @@ from typing import Any
 
 import grpc
 import grpc.aio
+import numpy as np
 import pytest
 
 from qubitd.core.circuit import CircuitBuilder, pack
+from qubitd.core.job import OwnEnvelope
 from qubitd.v1 import circuits_pb2, jobs_pb2
 from qubitd.wire.errors import DETAILS_KEY, Refusal, decode_refusal
 
@@ -75,3 +77,19 @@ async def test_a_table_that_is_not_there_is_asked_for_by_its_hash(
         assert code is grpc.StatusCode.FAILED_PRECONDITION
         assert refusal.missing_tables == (short.spec.batch.value_table.sha256,)
         assert short.spec.batch.value_table.sha256.hex() in refusal.message
+
+
+async def test_an_envelope_that_was_sent_once_may_be_named(
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest
+) -> None:
+    own = OwnEnvelope(name="q0.sx.envelope", samples=np.linspace(0, 1, 40).astype(np.complex128))
+    async with serve(rack=open_rack_of()) as daemon:
+        short = request_of(envelopes=(own,))
+        content = short.spec.envelopes[0].samples.content
+        short.spec.envelopes[0].samples.CopyFrom(circuits_pb2.Table(sha256=hashlib.sha256(content).digest()))
+        code, refusal = await refusal_of(daemon.jobs.Submit(short))
+        assert code is grpc.StatusCode.FAILED_PRECONDITION
+        assert refusal.missing_tables == (hashlib.sha256(content).digest(),)
+        await daemon.submit(request_of(envelopes=(own,)))
+        job_id = await daemon.submit(short)
+        assert (await daemon.statuses(job_id))[-1] == "DONE"

@@ -296,7 +296,7 @@ class JobsService:
     def _spec_of(self, request: jobs_pb2.ExplainRequest) -> JobSpec:
         self._roster.known(request.backend)
         self._roster.check_own(request.backend, "an explanation")
-        self._tables.fill_in(request.spec.batch)
+        self._tables.fill_in(request.spec)
         return decode_spec(request.spec)
 
     async def Delete(self, request: jobs_pb2.JobsDeleteRequest) -> jobs_pb2.JobsDeleteResponse:
@@ -334,6 +334,8 @@ def _check_role(request: jobs_pb2.SubmitRequest) -> None:
     """What a job asks for may ask for a role."""
     if request.spec.sweep.axes or request.spec.sweep.HasField("along"):
         require(Role.CALIBRATOR, "a sweep of calibration parameters")
+    if request.spec.envelopes:
+        require(Role.CALIBRATOR, "a job with envelopes of its own")
     if request.terms.slot_id:
         require(Role.CALIBRATOR, "a job in a slot")
     if request.terms.job_class == jobs_pb2.JOB_CLASS_SAFETY:
