@@ -308,7 +308,8 @@ class _Finder:
         unit = instruction.operation.unit
         scale = self._info.dt if unit == "dt" else _SECONDS.get(unit)
         if scale is None:
-            self.refuse(position, f"has a length that is not known yet (unit {unit!r}); {_transpile()}")
+            what = f"is as long as a stretch or an expression says, which {self._info.name} does not work out"
+            self.refuse(position, f"{what}; give a number and a unit")
             return 0.0
         if not isinstance(duration, (int, float, np.number, ParameterExpression)):
             return duration
