@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from qubitd.compiler import columns
+from qubitd.compiler import chunk, columns
 from qubitd.compiler.compile import compile_circuits
 from qubitd.compiler.device_file import load_device
 from qubitd.compiler.verify import Verify
 from qubitd.core.circuit import Circuit, CircuitBatch, CircuitBuilder, pack
+from qubitd.drivers.families import open_rack
+from qubitd.drivers.rack_file import load_rack
 
 FILE = load_device("line5")
 
@@ -61,3 +64,24 @@ def test_many_circuits_take_no_more_memory_than_a_block_of_them(monkeypatch: pyt
     (short, _), (long, plays) = peak(batch(100, circuits=100)), peak(batch(100, circuits=1_000))
     assert plays == 1_000 * 51
     assert long < 1.5 * short
+
+
+def test_ten_thousand_circuits_are_cut_into_chunks_in_the_memory_of_a_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunk, "MAX_PROGRAMS", 256)
+    device, controller = replace(FILE.device, max_circuits=10_000), open_rack(load_rack())
+
+    def cut(circuits: int) -> tuple[int, int]:
+        made = batch(10, circuits=circuits)
+        tracemalloc.start()
+        try:
+            job = compile_circuits(device, FILE.snapshot(), made)
+            chunks = chunk.Pack(capacity=controller.capacity, reset=job.reset)(job.programs(), shots=1)
+            played = sum(len(one.programs) * one.shots for one in chunks)
+            return tracemalloc.get_traced_memory()[1], played
+        finally:
+            tracemalloc.stop()
+
+    (few, _), (many, played) = cut(1_000), cut(10_000)
+    assert played == 10_000
+    own_columns = 9_000 * 1_000  # of the circuits that are more; their programs take five times as much
+    assert many < few + own_columns
