@@ -3,7 +3,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .SUFFIXES:
 .NOTPARALLEL:
-.PHONY: help demo test setup lint types lowest clients proto soak bench clean
+.PHONY: help demo test setup lint types lowest clients cover proto soak bench clean
 
 export PYTHON ?= python3
 BIN := .venv/bin
@@ -22,7 +22,7 @@ demo: environment-base ## set up, then run a Bell pair and a GHZ circuit through
 	$(call need,base)@$(BIN)/qubitd demo
 
 test: lint types lowest clients ## set up, then run everything that CI runs
-	$(BIN)/python -m pytest $(PARALLEL) --cov
+	$(BIN)/python -m pytest $(PARALLEL)
 
 setup: environment-test ## make .venv with all that development needs
 	$(call need,test)@echo ".venv is ready"
@@ -44,6 +44,9 @@ lowest: environment-lowest ## unit tests and a Bell job with the lowest versions
 
 clients: environment-clients ## let other people's clients talk to our backend, and the makers' to our instruments
 	$(call need,clients).venv-clients/bin/python -m pytest -q -c tests/clients/pytest.ini tests/clients
+
+cover: environment-test ## run the main suite once more and print which lines no test reached; fails below 90 %
+	$(call need,test)$(BIN)/python -m pytest $(PARALLEL) --cov
 
 proto: environment-gen ## write the Python of proto/qubitd/v1 anew
 	$(call need,gen)$(PYTHON) tools/generate_proto.py
