@@ -52,6 +52,8 @@ def test_a_text_that_cannot_be_encoded_gets_a_question_mark() -> None:
         ("meas_return", 9, "meas_return: is 9; give 1 (every shot) or 2 (the mean)"),
         ("dd", 4, "dd: is 4; give 0 (none), 1 (X2), 2 (XY4) or 3 (XY8)"),
         ("reset_rounds", 9, "reset_rounds: is 9; the limits are 0 and 8"),
+        ("rep_delay", 1.5, "rep_delay: is 1.5 s; the limits are 0 and 1 s"),
+        ("rep_delay", float("nan"), "rep_delay: is nan s; the limits are 0 and 1 s"),
         ("scheduling", 3, "scheduling: is 3; give 1 (as late) or 2 (as soon as possible)"),
         ("client_data", bytes((1 << 20) + 1), "client_data, bytes: is 1048577; the limits are 0 and 1048576"),
     ],

@@ -88,6 +88,8 @@ class InitialReset(enum.Enum):
 RESET_ROUNDS = 2
 """The first flips a qubit that was 1; it may have decayed before that, which the second sets right."""
 MAX_RESET_ROUNDS = 8
+MAX_REP_DELAY = 1.0
+"""Seconds; as long as the longest delay of a circuit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -119,6 +121,8 @@ class JobSpec:
     initial_reset: InitialReset = InitialReset.AUTO
     envelopes: tuple[OwnEnvelope, ...] = ()
     """In place of the device's, as long as its pulses and windows are; one for a name."""
+    rep_delay: float = 0.0
+    """Seconds from the end of one program to the beginning of the next, at least; 0 to MAX_REP_DELAY."""
     seed_simulator: int | None = None
     """Makes an emulated chip repeatable; a real rack ignores it."""
     tags: tuple[str, ...] = ()

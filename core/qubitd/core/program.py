@@ -129,6 +129,6 @@ class Chunk:
     shots: int
     """Times that all programs are run, one after another inside each shot."""
     reset: int
-    """Ticks of passive reset before each program."""
+    """Ticks of waiting before each program, for a passive reset or because it was asked for."""
     raw: bool = False
     """Whether the digitisers' averaged traces are wanted; then there is one program."""

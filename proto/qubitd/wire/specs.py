@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from qubitd.core.job import (
+    MAX_REP_DELAY,
     MAX_RESET_ROUNDS,
     RESET_ROUNDS,
     Decoupling,
@@ -109,6 +110,7 @@ def encode_spec(spec: JobSpec) -> jobs_pb2.JobSpec:
         reset_rounds=spec.reset_rounds,
         initial_reset=_INITIAL_RESETS[spec.initial_reset],
         envelopes=encode_envelopes(spec.envelopes),
+        rep_delay=spec.rep_delay,
     )
 
 
@@ -138,6 +140,7 @@ def decode_spec(message: jobs_pb2.JobSpec) -> JobSpec:
         reset_rounds=check_count(message.reset_rounds, where="reset_rounds", most=MAX_RESET_ROUNDS) or RESET_ROUNDS,
         initial_reset=_decode_initial_reset(message),
         envelopes=decode_envelopes(message.envelopes),
+        rep_delay=_decode_rep_delay(message),
     )
 
 
@@ -177,6 +180,12 @@ def _decode_initial_reset(message: jobs_pb2.JobSpec) -> InitialReset:
     if kind is None:
         raise malformed("initial_reset", f"is {message.initial_reset}; give 0 (auto), 1 (passive) or 2 (active)")
     return kind
+
+
+def _decode_rep_delay(message: jobs_pb2.JobSpec) -> float:
+    if not 0 <= message.rep_delay <= MAX_REP_DELAY:  # NaN is not
+        raise malformed("rep_delay", f"is {message.rep_delay:g} s; the limits are 0 and {MAX_REP_DELAY:g} s")
+    return message.rep_delay
 
 
 def _decode_tags(message: jobs_pb2.JobSpec) -> tuple[str, ...]:

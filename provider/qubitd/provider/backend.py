@@ -307,6 +307,7 @@ class QubitdBackend(BackendV2):
             dd=checked.dd,
             reset_rounds=checked.reset_rounds,
             initial_reset=checked.initial_reset,
+            rep_delay=checked.rep_delay,
             seed_simulator=checked.seed_simulator,
             tags=checked.tags,
             client_data=write_header(header),

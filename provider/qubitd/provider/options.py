@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import math
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,7 +13,16 @@ from qiskit.providers import Options
 
 from qubitd.client import Limits, RevisionPolicy, Urgency
 from qubitd.core.errors import Problem
-from qubitd.core.job import MAX_RESET_ROUNDS, RESET_ROUNDS, Decoupling, InitialReset, MeasLevel, MeasReturn, Scheduling
+from qubitd.core.job import (
+    MAX_REP_DELAY,
+    MAX_RESET_ROUNDS,
+    RESET_ROUNDS,
+    Decoupling,
+    InitialReset,
+    MeasLevel,
+    MeasReturn,
+    Scheduling,
+)
 from qubitd.provider.deadline import seconds_of
 from qubitd.wire.terms import MAX_EQUIVALENTS, MAX_PRIORITY
 
@@ -37,6 +45,7 @@ class RunOptions:
     dd: Decoupling | None
     reset_rounds: int
     initial_reset: InitialReset
+    rep_delay: float
     seed_simulator: int | None
     tags: tuple[str, ...]
 
@@ -48,7 +57,8 @@ def default_options() -> Options:
     qubit measures it, and flips it if that gave 1; `initial_reset` is how every shot begins: `passive` waits, `active`
     resets each used qubit so, `auto` does what is quicker where that is by much.
 
-    `rep_delay` is taken and unused: a shot begins when the lab's own reset has ended.
+    `rep_delay` is Qiskit's: seconds from the end of a shot to the beginning of the next, up to 1. The wait of a passive
+    reset counts towards it and is never cut short; an active one comes behind it. `init_qubits` is always True here.
     """
     return Options(
         shots=1024,
@@ -105,13 +115,13 @@ def check_options(values: Mapping[str, Any], limits: Limits, *, num_circuits: in
         initial_reset=InitialReset(
             check("initial_reset", InitialReset.AUTO.value, lambda value: _word(value, InitialReset))
         ),
+        rep_delay=check("rep_delay", 0.0, _rep_delay),
         seed_simulator=check(
             "seed_simulator", None, lambda value: None if value is None else _whole(value, 0, 2**64 - 1)
         ),
         tags=(*check("tags", (), _tags), *check("job_tags", (), _tags)),
     )
     check("max_iterations", None, _bound)
-    check("rep_delay", None, _rep_delay)
     check("init_qubits", True, _init_qubits)
     check("priority", 0, lambda value: _whole(value, -MAX_PRIORITY, MAX_PRIORITY))
     check("urgency", Urgency.NORMAL.value, lambda value: _word(value, Urgency))
@@ -260,11 +270,12 @@ def _equivalents(value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _rep_delay(value: object) -> None:
+def _rep_delay(value: object) -> float:
     if value is None:
-        return
-    if (seconds := seconds_of(value)) is None or not math.isfinite(seconds):
-        raise _RefusedError("give seconds of 0 or more")
+        return 0.0
+    if (seconds := seconds_of(value)) is None or seconds > MAX_REP_DELAY:
+        raise _RefusedError(f"give seconds from 0 to {MAX_REP_DELAY:g}")
+    return seconds
 
 
 def _init_qubits(value: object) -> None:

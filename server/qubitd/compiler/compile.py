@@ -38,7 +38,7 @@ from qubitd.core.properties import gate_ticks
 from qubitd.core.register_grid import EXACT, RegisterGrid
 from qubitd.core.snapshot import Snapshot
 from qubitd.core.sweep import Sweep
-from qubitd.core.ticks import to_ticks
+from qubitd.core.ticks import NEAREST, to_seconds, to_ticks
 
 MAX_DECOUPLED = 4_000_000
 """Operations of a job with its decoupling pulses: they are held until it ends."""
@@ -54,7 +54,8 @@ class Compiled:
     sweep: Sweep
     """With the values that are played."""
     reset: int
-    """Ticks of passive reset before each program: the longest of any qubit; 0 where the reset is active."""
+    """Ticks of waiting before each program: the longest passive reset of any qubit, unless the reset is active, or the
+    delay between shots that was asked for."""
     log: tuple[str, ...]
     """What the job's owner should know, such as rounded delays."""
     gates: CalibratedGates = field(repr=False)
@@ -165,12 +166,14 @@ def _compile(
     problems = swept.problems + dynamic_problems(Pipeline(gates, gathered, spec.scheduling), dynamic)
     if problems:
         raise InvalidCircuitError(problems)
+    reset = 0 if is_active else passive_reset(device, snapshot)
+    rep_delay = to_ticks(spec.rep_delay, what="rep_delay", tolerance=NEAREST)
     return Compiled(
         gathered=_decoupled(gates, gathered, spec.dd, spec.scheduling),
         scheduling=spec.scheduling,
         sweep=swept.sweep,
-        reset=0 if is_active else passive_reset(device, snapshot),
-        log=(*found.log, *swept.log),
+        reset=max(rep_delay, reset),
+        log=(*found.log, *swept.log, *_unused_delay(rep_delay, reset)),
         gates=gates,
         dynamic=dynamic,
     )
@@ -181,6 +184,13 @@ def _gates(device: Device, snapshot: Snapshot, spec: JobSpec) -> CalibratedGates
     if not spec.envelopes:
         return calibrated_gates(device, snapshot)
     return CalibratedGates(device, snapshot, own_envelopes(device, spec.envelopes))
+
+
+def _unused_delay(rep_delay: int, reset: int) -> tuple[str, ...]:
+    if not 0 < rep_delay < reset:
+        return ()
+    wait = f"the passive reset of {to_seconds(reset):g} s, for which every shot waits"
+    return (f"rep_delay: {to_seconds(rep_delay):g} s is within {wait}; an active one does without that wait",)
 
 
 def _decoupling_problems(gates: CalibratedGates, spec: JobSpec, flat: Flattened) -> tuple[Problem, ...]:
