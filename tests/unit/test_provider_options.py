@@ -40,6 +40,7 @@ def test_defaults_are_taken() -> None:
         initial_reset=InitialReset.AUTO,
         rep_delay=0.0,
         seed_simulator=None,
+        revision=None,
         tags=(),
     )
 
@@ -105,6 +106,11 @@ def test_averages_of_iq_points_can_be_asked_for(kind: Any) -> None:
         ({"rep_delay": float("nan")}, "option rep_delay: is nan; give seconds from 0 to 1"),
         ({"rep_delay": 250.0}, "option rep_delay: is 250.0; give seconds from 0 to 1"),
         ({"init_qubits": False}, "option init_qubits: is False; each shot begins with a reset here; leave it True"),
+        ({"revision": 0, "revision_policy": "exact"},
+         "option revision: is 0; the limits are 1 and 9223372036854775807"),
+        ({"revision": 3},
+         "option revision: is given, but a job of policy 'latest' takes any; "
+         "choose revision_policy 'pinned' or 'exact'"),
         ({"tags": "one"}, "option tags: is 'one'; give a list of texts"),
         ({"tags": ["ok", 1]}, "option tags: is ['ok', 1]; each tag is a text of 1 to 128 bytes"),
         ({"equivalent_backends": "b"}, "option equivalent_backends: is 'b'; give a list of names of backends"),

@@ -36,6 +36,7 @@ from qubitd.provider.errors import JobRefusedError
 from qubitd.provider.headers import JobHeader, write_header
 from qubitd.provider.job import QubitdJob
 from qubitd.provider.lab_names import misnamed_gates
+from qubitd.provider.of_qiskit import raises_qiskit_errors
 from qubitd.provider.options import add_validators, check_options, default_options, read_max_iterations
 from qubitd.provider.reader import load_reader
 from qubitd.provider.revisions import follow_revisions
@@ -44,6 +45,7 @@ from qubitd.provider.target import build_target
 from qubitd.provider.twin import build_noise_model, without_lab_gates
 
 
+@raises_qiskit_errors
 class QubitdBackend(BackendV2):
     """A device behind a daemon.
 
@@ -203,7 +205,10 @@ class QubitdBackend(BackendV2):
 
         Raises:
             JobRefusedError: with everything that is wrong with circuits and options.
-            ClientError: the daemon cannot be reached, or refuses the job for a reason of its own.
+            ClientError: the daemon cannot be reached, or refuses the job for a reason of its own; also a QiskitError.
+
+        Warns:
+            UserWarning: the rack does not answer now, so the job will wait; or an option is none of this backend.
         """
         return self._submit(run_input, parameter_values, self._merged(options), JobTerms(), sweep)
 
@@ -233,9 +238,12 @@ class QubitdBackend(BackendV2):
             priority=values["priority"],
             urgency=Urgency(values["urgency"]) if not terms.session_id else Urgency.NORMAL,
             revision_policy=RevisionPolicy(values["revision_policy"]),
-            revision=self.revision,
+            revision=self.revision if values["revision"] is None else values["revision"],
             equivalents=tuple(values["equivalent_backends"]),
         )
+        if not self.operational:
+            text = f"{self.name} runs no jobs now ({self.trouble}); this one waits until it does"
+            warnings.warn(text, UserWarning, stacklevel=_outside())
         with self._refusals():
             job_id = self._client.submit(spec, self.name, terms=asked)
         return QubitdJob(self, job_id, self._client, header)

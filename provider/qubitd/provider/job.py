@@ -24,6 +24,7 @@ from qubitd.provider.errors import JobFailedError, JobUnfinishedError, ProviderE
 from qubitd.provider.follower import Follower
 from qubitd.provider.headers import JobHeader, read_header
 from qubitd.provider.job_table import as_html
+from qubitd.provider.of_qiskit import raises_qiskit_errors
 from qubitd.provider.partial import PartialResult, PartialResults
 from qubitd.provider.results import build_result, packed_rows
 from qubitd.provider.story import StatusTime
@@ -35,6 +36,7 @@ StatusCallback = Callable[[str, JobStatus, "QubitdJob"], object]
 """Takes the job's id, its state and the job, as Qiskit's own callbacks do."""
 
 
+@raises_qiskit_errors
 class QubitdJob(JobV1):
     """A job that a daemon has taken. It survives this object, this process, and a crash of the daemon."""
 
@@ -303,9 +305,10 @@ class QubitdJob(JobV1):
         return story.ended is not None, story.progress
 
     def _unfinished(self, deadline: Deadline) -> JobUnfinishedError:
-        return JobUnfinishedError(
-            f"job {self.job_id()} has not ended within {deadline.timeout:g} s; it goes on, ask again"
-        )
+        trouble = "" if self._backend is None else self._backend.trouble
+        why = f" ({self._backend_name} runs no jobs now: {trouble})" if trouble else ""
+        text = f"job {self.job_id()} has not ended within {deadline.timeout:g} s{why}; it goes on, ask again"
+        return JobUnfinishedError(text)
 
     def _headers(self) -> JobHeader:
         if self._header is None:

@@ -47,6 +47,7 @@ class RunOptions:
     initial_reset: InitialReset
     rep_delay: float
     seed_simulator: int | None
+    revision: int | None
     tags: tuple[str, ...]
 
 
@@ -59,6 +60,10 @@ def default_options() -> Options:
 
     `rep_delay` is Qiskit's: seconds from the end of a shot to the beginning of the next, up to 1. The wait of a passive
     reset counts towards it and is never cut short; an active one comes behind it. `init_qubits` is always True here.
+
+    `revision` is the calibration that circuits were transpiled for, the Target's unless given. What becomes of a job
+    when another is in force says `revision_policy`: it runs under that one (`latest`), under its own (`pinned`), or
+    fails (`exact`).
     """
     return Options(
         shots=1024,
@@ -79,6 +84,7 @@ def default_options() -> Options:
         priority=0,
         urgency="normal",
         revision_policy="latest",
+        revision=None,
         equivalent_backends=(),
     )
 
@@ -119,6 +125,7 @@ def check_options(values: Mapping[str, Any], limits: Limits, *, num_circuits: in
         seed_simulator=check(
             "seed_simulator", None, lambda value: None if value is None else _whole(value, 0, 2**64 - 1)
         ),
+        revision=check("revision", None, lambda value: None if value is None else _whole(value, 1, 2**63 - 1)),
         tags=(*check("tags", (), _tags), *check("job_tags", (), _tags)),
     )
     check("max_iterations", None, _bound)
@@ -127,6 +134,9 @@ def check_options(values: Mapping[str, Any], limits: Limits, *, num_circuits: in
     check("urgency", Urgency.NORMAL.value, lambda value: _word(value, Urgency))
     check("revision_policy", RevisionPolicy.LATEST.value, lambda value: _word(value, RevisionPolicy))
     check("equivalent_backends", (), _equivalents)
+    if options.revision is not None and values.get("revision_policy") == RevisionPolicy.LATEST.value:
+        what = "is given, but a job of policy 'latest' takes any; choose revision_policy 'pinned' or 'exact'"
+        check.problems.append(Problem(where="option revision", what=what))
     problems = [*check.problems, *_together(options, limits, num_circuits)]
     return options, problems
 

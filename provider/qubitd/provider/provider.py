@@ -15,9 +15,11 @@ from qubitd.core import job as core
 from qubitd.provider.backend import QubitdBackend
 from qubitd.provider.errors import BackendNotFoundError, JobFailedError, ProviderError, SessionNotFoundError
 from qubitd.provider.job import QubitdJob
+from qubitd.provider.of_qiskit import raises_qiskit_errors
 from qubitd.provider.session import QubitdBatch, QubitdSession
 
 
+@raises_qiskit_errors
 class QubitdProvider:
     """Access to one daemon.
 

@@ -33,6 +33,7 @@ from qubitd.provider.backend import QubitdBackend
 from qubitd.provider.deadline import seconds_of
 from qubitd.provider.errors import ProviderError, SessionClosedError
 from qubitd.provider.job import QubitdJob
+from qubitd.provider.of_qiskit import raises_qiskit_errors
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +67,7 @@ class SessionService(Protocol):
         ...
 
 
+@raises_qiskit_errors
 class QubitdSession:
     """The rack for oneself between jobs.
 
