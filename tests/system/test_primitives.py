@@ -245,3 +245,9 @@ def test_an_unknown_option_warns_where_the_primitive_is_run_and_once(
     with QubitdSession(backend) as session, pytest.warns(UserWarning, match="line5 has no option colour") as caught:
         session.run(measured, shots=5, colour="blue").result()
     assert [warning.filename for warning in caught] == [__file__]
+
+
+@pytest.mark.parametrize("kind", [QubitdSampler, QubitdEstimator])
+def test_shots_are_no_option_of_a_primitive(backend: QubitdBackend, kind: Any) -> None:
+    with pytest.raises(ProviderError, match=r"default_shots, or run\(..., shots=n\); an estimator's are max_shots"):
+        kind(backend, shots=100)

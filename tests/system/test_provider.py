@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 import subprocess
 import sys
 import textwrap
@@ -36,6 +37,7 @@ from qubitd.provider import (
     QubitdBackend,
     QubitdJob,
     QubitdProvider,
+    QubitdSession,
 )
 from qubitd.provider.encode import Encoder
 from qubitd.provider.revisions import follow_revisions
@@ -154,6 +156,16 @@ def test_a_backend_describes_itself(backend: QubitdBackend, daemon: DaemonProces
 def test_a_copy_of_a_backend_is_that_backend(backend: QubitdBackend) -> None:
     assert copy.deepcopy(backend) is backend
     assert copy.copy(backend) is backend
+
+
+def test_what_holds_a_connection_is_copied_as_it_is_and_does_not_cross_processes(
+    provider: QubitdProvider, backend: QubitdBackend, pair: QuantumCircuit
+) -> None:
+    with QubitdSession(backend) as session:
+        for one in (provider, backend, session, session.run(pair, shots=1)):
+            assert copy.deepcopy({"one": one})["one"] is one
+            with pytest.raises(TypeError, match=f"{type(one).__name__} holds a connection .* cannot be pickled"):
+                pickle.dumps(one)
 
 
 def test_options_are_validated_when_they_are_set(backend: QubitdBackend) -> None:

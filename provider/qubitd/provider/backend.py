@@ -10,7 +10,7 @@ from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Any
 
 from qiskit.circuit import QuantumCircuit
 from qiskit.providers import BackendV2, Options
@@ -31,6 +31,7 @@ from qubitd.core.job import JobSpec, MeasReturn
 from qubitd.core.snapshot import Snapshot
 from qubitd.provider import translation
 from qubitd.provider.configuration import BackendConfiguration, build_configuration
+from qubitd.provider.connected import Connected
 from qubitd.provider.encode import Encoder, listed
 from qubitd.provider.errors import JobRefusedError
 from qubitd.provider.headers import JobHeader, write_header
@@ -46,7 +47,7 @@ from qubitd.provider.twin import build_noise_model, without_lab_gates
 
 
 @raises_qiskit_errors
-class QubitdBackend(BackendV2):
+class QubitdBackend(Connected, BackendV2):
     """A device behind a daemon.
 
     Its Target is replaced when the lab commits a new calibration; a circuit that was transpiled before still runs, and
@@ -73,13 +74,6 @@ class QubitdBackend(BackendV2):
 
     def __repr__(self) -> str:
         return f"<QubitdBackend({self.name!r}, revision={self._info.revision}, daemon={self._client.address!r})>"
-
-    def __copy__(self) -> Self:
-        return self
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        """Give the same backend: a connection cannot be copied, and clients that copy want the same device."""
-        return self
 
     @property
     def target(self) -> Target:

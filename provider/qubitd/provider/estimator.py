@@ -18,7 +18,7 @@ from qubitd.provider.errors import ProviderError
 from qubitd.provider.observables import Group, Term, grouped, term_of, values, with_measurement
 from qubitd.provider.options import whole_of
 from qubitd.provider.primitive_job import QubitdPrimitiveJob
-from qubitd.provider.runner import Batch, Runner, Work, device_of, work_of
+from qubitd.provider.runner import Batch, Runner, Work, device_of, options_of_primitive, work_of
 from qubitd.provider.session import QubitdSession
 
 _DEFAULT_PRECISION = 1 / 64
@@ -89,6 +89,9 @@ class QubitdEstimator(BaseEstimatorV2):
         default_precision: standard error to aim at for what comes without one.
         max_shots: of each circuit; also makes the precision decide how many are taken.
         **options: options of `backend.run` for every job, such as `seed_simulator` or `tags`.
+
+    Raises:
+        ProviderError: `shots` are among the options.
     """
 
     def __init__(
@@ -103,7 +106,7 @@ class QubitdEstimator(BaseEstimatorV2):
         self._where = backend
         self._default_precision = default_precision
         self._max_shots = None if max_shots is None else _checked_shots(max_shots)
-        self._options = options
+        self._options = options_of_primitive(options)
 
     @property
     def backend(self) -> QubitdBackend:

@@ -19,6 +19,7 @@ from qubitd.client import Job, Progress, QubitdClient, StageTime
 from qubitd.core import job as core
 from qubitd.core.errors import Problem, QubitdError
 from qubitd.core.snapshot import Snapshot
+from qubitd.provider.connected import Connected
 from qubitd.provider.deadline import Deadline
 from qubitd.provider.errors import JobFailedError, JobUnfinishedError, ProviderError
 from qubitd.provider.follower import Follower
@@ -37,7 +38,7 @@ StatusCallback = Callable[[str, JobStatus, "QubitdJob"], object]
 
 
 @raises_qiskit_errors
-class QubitdJob(JobV1):
+class QubitdJob(Connected, JobV1):
     """A job that a daemon has taken. It survives this object, this process, and a crash of the daemon."""
 
     def __init__(

@@ -13,6 +13,7 @@ from qiskit.providers import JobStatus
 from qubitd.client import PATIENCE, NotFoundError, QubitdClient, SessionInfo, SessionMode, find_access
 from qubitd.core import job as core
 from qubitd.provider.backend import QubitdBackend
+from qubitd.provider.connected import Connected
 from qubitd.provider.errors import BackendNotFoundError, JobFailedError, ProviderError, SessionNotFoundError
 from qubitd.provider.job import QubitdJob
 from qubitd.provider.of_qiskit import raises_qiskit_errors
@@ -20,7 +21,7 @@ from qubitd.provider.session import QubitdBatch, QubitdSession
 
 
 @raises_qiskit_errors
-class QubitdProvider:
+class QubitdProvider(Connected):
     """Access to one daemon.
 
     Without an address it is found as `qubitd.client.find_access` says: by the profile, by the environment's

@@ -13,7 +13,7 @@ from qiskit.circuit import QuantumCircuit
 
 from qubitd.core.errors import Problem
 from qubitd.provider.backend import QubitdBackend
-from qubitd.provider.errors import JobFailedError, JobRefusedError
+from qubitd.provider.errors import JobFailedError, JobRefusedError, ProviderError
 from qubitd.provider.job import QubitdJob
 from qubitd.provider.session import QubitdSession
 
@@ -58,6 +58,17 @@ class Batch:
         """
         parts = [[rows for job in jobs for rows in job.packed_bits()] for jobs in self.jobs]
         return [rows[0] if len(rows) == 1 else np.concatenate(rows) for rows in zip(*parts, strict=True)]
+
+
+def options_of_primitive(options: dict[str, Any]) -> dict[str, Any]:
+    """Refuse what the primitive decides itself.
+
+    Raises:
+        ProviderError: `shots` are among the options.
+    """
+    if "shots" in options:
+        raise ProviderError("a sampler's shots are default_shots, or run(..., shots=n); an estimator's are max_shots")
+    return options
 
 
 def device_of(where: QubitdBackend | QubitdSession) -> QubitdBackend:

@@ -15,7 +15,7 @@ from qiskit.primitives.containers.sampler_pub import SamplerPub
 from qubitd.provider.backend import QubitdBackend
 from qubitd.provider.errors import ProviderError
 from qubitd.provider.primitive_job import QubitdPrimitiveJob
-from qubitd.provider.runner import Batch, Runner, device_of, work_of
+from qubitd.provider.runner import Batch, Runner, device_of, options_of_primitive, work_of
 from qubitd.provider.session import QubitdSession
 
 _DEFAULT_SHOTS = 1024
@@ -28,6 +28,9 @@ class QubitdSampler(BaseSamplerV2):
         backend: the backend, or a session whose jobs they are to be.
         default_shots: for circuits that come without a number of shots.
         **options: options of `backend.run` for every job, such as `seed_simulator` or `tags`.
+
+    Raises:
+        ProviderError: `shots` are among the options.
     """
 
     def __init__(
@@ -36,7 +39,7 @@ class QubitdSampler(BaseSamplerV2):
         self._backend = device_of(backend)
         self._where = backend
         self._default_shots = default_shots
-        self._options = options
+        self._options = options_of_primitive(options)
 
     @property
     def backend(self) -> QubitdBackend:

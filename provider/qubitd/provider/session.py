@@ -30,6 +30,7 @@ from qubitd.client import (
     UnreachableError,
 )
 from qubitd.provider.backend import QubitdBackend
+from qubitd.provider.connected import Connected
 from qubitd.provider.deadline import seconds_of
 from qubitd.provider.errors import ProviderError, SessionClosedError
 from qubitd.provider.job import QubitdJob
@@ -68,7 +69,7 @@ class SessionService(Protocol):
 
 
 @raises_qiskit_errors
-class QubitdSession:
+class QubitdSession(Connected):
     """The rack for oneself between jobs.
 
     It is open at once, its time runs from the start of its first job, and a context manager closes it at its end. While
