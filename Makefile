@@ -38,9 +38,9 @@ types: environment-test ## mypy and basedpyright
 	$(call need,test)$(BIN)/mypy
 	$(BIN)/basedpyright
 
-lowest: environment-lowest ## unit tests and a Bell job with the lowest versions of our dependencies
+lowest: environment-lowest ## unit tests and what a Qiskit user does with the lowest versions of our dependencies
 	$(call need,lowest).venv-lowest/bin/python -m pytest $(PARALLEL) -q -W default --disable-warnings tests/unit
-	.venv-lowest/bin/python -m pytest -q -W default --disable-warnings -m lowest $$(grep -rl 'pytest.mark.lowest' tests)
+	.venv-lowest/bin/python -m pytest $(PARALLEL) -q -W default --disable-warnings -m lowest $$(grep -rl 'pytest.mark.lowest' tests)
 
 clients: environment-clients ## let other people's clients talk to our backend, and the makers' to our instruments
 	$(call need,clients).venv-clients/bin/python -m pytest -q -c tests/clients/pytest.ini tests/clients

@@ -18,6 +18,8 @@ from qiskit import QuantumCircuit
 from qubitd.cli.daemon_process import DaemonProcess
 from qubitd.provider import JobRefusedError, QubitdBackend, QubitdProvider, QubitdSession
 
+pytestmark = pytest.mark.lowest
+
 PASSIVE_RESET = 210e-6
 SHOTS = 200
 

@@ -13,6 +13,8 @@ from qiskit.circuit import Parameter
 from qubitd.cli.daemon_process import DaemonProcess
 from qubitd.provider import JobRefusedError, QubitdBackend, QubitdProvider
 
+pytestmark = pytest.mark.lowest
+
 THETA, TAU = Parameter("theta"), Parameter("tau")
 SHOTS = 400
 

@@ -29,6 +29,8 @@ from qubitd.provider import (
 )
 from qubitd.provider.errors import SessionClosedError
 
+pytestmark = pytest.mark.lowest
+
 ANGLES = np.array([[0.0, math.pi / 2, math.pi]])
 
 

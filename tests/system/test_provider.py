@@ -42,6 +42,8 @@ from qubitd.provider import (
 from qubitd.provider.encode import Encoder
 from qubitd.provider.revisions import follow_revisions
 
+pytestmark = pytest.mark.lowest
+
 STORY = [JobStatus.INITIALIZING, JobStatus.VALIDATING, JobStatus.QUEUED, JobStatus.RUNNING, JobStatus.DONE]
 
 

@@ -19,6 +19,8 @@ from qubitd.provider import QubitdBackend, QubitdProvider
 from qubitd.provider.encode import Encoder
 from qubitd.provider.errors import JobFailedError
 
+pytestmark = pytest.mark.lowest
+
 FILE = load_device("line5")
 SHOTS = 2000
 MAX_ITERATIONS = 4

@@ -22,6 +22,8 @@ from qubitd.provider import (
     QubitdProvider,
 )
 
+pytestmark = pytest.mark.lowest
+
 
 @pytest.fixture
 def provider(daemon: DaemonProcess, monkeypatch: pytest.MonkeyPatch) -> Iterator[QubitdProvider]:

@@ -13,6 +13,8 @@ from qiskit.circuit.library import IGate, XGate
 from qubitd.cli.daemon_process import DaemonProcess
 from qubitd.provider import JobFailedError, JobRefusedError, QubitdBackend, QubitdProvider
 
+pytestmark = pytest.mark.lowest
+
 
 @pytest.fixture
 def backend(daemon: DaemonProcess) -> Iterator[QubitdBackend]:

@@ -23,7 +23,8 @@ class ProgressLine:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._shown.stop()
+        if not self._shown.disable:  # rich before 13.8 ends even what it did not show with an empty line
+            self._shown.stop()
 
     def show(self, status: str, shots: Shots | None) -> None:
         """Move the bar."""
