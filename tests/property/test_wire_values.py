@@ -31,6 +31,7 @@ POSITIVE = st.floats(0, 1e12)
 TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
 NAME = st.text(st.characters(codec="ascii"), min_size=1, max_size=20)
 COUNT = st.integers(0, 2**31 - 1)
+SPAN = ("first_program", "programs", "first_shot", "shots", "began_ns", "ended_ns")
 TIME = st.integers(-(2**63), 2**63 - 1)
 STATUSES = st.sampled_from(JobStatus)
 
@@ -63,7 +64,12 @@ EVENTS = st.builds(
     what=st.one_of(
         st.builds(jobs.StatusChange, status=STATUSES, message=TEXT),
         STAGES,
-        st.builds(jobs.Progress, done=COUNT, total=COUNT),
+        st.builds(
+            jobs.Progress,
+            done=COUNT,
+            total=COUNT,
+            span=st.none() | st.builds(jobs.ExecutionSpan, **dict.fromkeys(SPAN, COUNT)),
+        ),
         st.builds(jobs.LogLine, text=TEXT),
     ),
 )

@@ -176,3 +176,19 @@ def test_a_notebook_shows_a_table(backend: QubitdBackend, flip: QuantumCircuit) 
     failed.cancel()
     failed.wait_for_final_state()
     assert "reason" in failed._repr_html_()
+
+
+def test_a_result_says_which_shots_were_played_when(
+    backend: QubitdBackend, flip: QuantumCircuit, daemon: DaemonProcess
+) -> None:
+    before = datetime.now(tz=UTC).timestamp() * 1e9
+    job = backend.run([flip] * 3, shots=100_000)
+    result = job.result()
+    spans = result.execution_spans
+    assert sum(span["programs"] * span["shots"] for span in spans) == 300_000
+    assert [span["first_shot"] for span in spans] == sorted({span["first_shot"] for span in spans})
+    times = [time for span in spans for time in (span["began_ns"], span["ended_ns"])]
+    assert [before, *times] == sorted([before, *times])
+    assert len(spans) == len(job.execution_spans) > 1
+    with QubitdProvider(daemon.address) as other:
+        assert other.job(job.job_id()).result().execution_spans == spans

@@ -32,7 +32,7 @@ from qubitd.server.store.frames import join, split
 from qubitd.server.store.rows import Accepted, Change, JobQuery, NewChunk, NewJob, Span
 from qubitd.server.store.sqlite_store import BLOBS, DATABASE, SqliteStore
 from qubitd.server.store.store import Store, Writes
-from qubitd.wire.jobs import LogLine, Progress, StageTime, StatusChange
+from qubitd.wire.jobs import ExecutionSpan, LogLine, Progress, StageTime, StatusChange
 
 NEW = dataclasses.replace(
     store_life.NEW,
@@ -47,6 +47,7 @@ NEW = dataclasses.replace(
     created_ns=1_000,
 )
 SPAN = Span(first_program=0, programs=4, first_shot=0, shots=100)
+PLAYED = ExecutionSpan(first_program=0, programs=4, first_shot=0, shots=100, began_ns=1_000, ended_ns=2_000)
 CHUNK = NewChunk(n=0, span=SPAN, pieces=(b"one", b"", b"three"), instrument_ns=2_000_000_000)
 
 
@@ -172,13 +173,13 @@ def test_two_jobs_never_run_on_one_backend(store: Store) -> None:
 def test_a_chunk_is_kept_with_its_pieces_progress_and_instrument_time(store: Store) -> None:
     accept(store)
     walk(store, *TO_RUNNING)
-    events = (Dated(time_ns=3_000, what=Progress(done=400, total=400)),)
+    events = (Dated(time_ns=3_000, what=Progress(done=400, total=400, span=PLAYED)),)
     store.write(lambda w: w.jobs.record_chunk("job-1", CHUNK, attempt=1, events=events)).result()
     (row,) = store.jobs.chunks(1)
     assert (row.span, row.pieces) == (SPAN, 3)
     assert list(split(store.blob(row.digest))) == [b"one", b"", b"three"]
     assert store.jobs.get(owner="local", job_id="job-1").instrument_seconds == 2.0
-    assert store.jobs.events(1, after=0)[-1].what == Progress(done=400, total=400)
+    assert store.jobs.events(1, after=0)[-1].what == Progress(done=400, total=400, span=PLAYED)
 
 
 def test_a_chunk_of_an_earlier_attempt_is_dropped(store: Store) -> None:

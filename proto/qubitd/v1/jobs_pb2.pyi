@@ -1076,19 +1076,64 @@ class Progress(google.protobuf.message.Message):
 
     DONE_FIELD_NUMBER: builtins.int
     TOTAL_FIELD_NUMBER: builtins.int
+    SPAN_FIELD_NUMBER: builtins.int
     done: builtins.int
     """Programs x shots that are durable."""
     total: builtins.int
     """Programs x shots in all."""
+    @property
+    def span(self) -> Global___ExecutionSpan:
+        """What was played last, and when."""
+
     def __init__(
         self,
         *,
         done: builtins.int = ...,
         total: builtins.int = ...,
+        span: Global___ExecutionSpan | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["done", b"done", "total", b"total"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["span", b"span"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["done", b"done", "span", b"span", "total", b"total"]) -> None: ...
 
 Global___Progress: typing_extensions.TypeAlias = Progress
+
+@typing.final
+class ExecutionSpan(google.protobuf.message.Message):
+    """Some shots of some programs of a job, and when they were played: together, one program after another in each shot."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    FIRST_PROGRAM_FIELD_NUMBER: builtins.int
+    PROGRAMS_FIELD_NUMBER: builtins.int
+    FIRST_SHOT_FIELD_NUMBER: builtins.int
+    SHOTS_FIELD_NUMBER: builtins.int
+    BEGAN_NS_FIELD_NUMBER: builtins.int
+    ENDED_NS_FIELD_NUMBER: builtins.int
+    first_program: builtins.int
+    """(Circuits and bindings before the first) * grid points + point."""
+    programs: builtins.int
+    """How many."""
+    first_shot: builtins.int
+    """Index of the first shot."""
+    shots: builtins.int
+    """Of each program."""
+    began_ns: builtins.int
+    """When the instruments were started, ns since 1970-01-01 UTC."""
+    ended_ns: builtins.int
+    """When their end was seen, ns since 1970-01-01 UTC."""
+    def __init__(
+        self,
+        *,
+        first_program: builtins.int = ...,
+        programs: builtins.int = ...,
+        first_shot: builtins.int = ...,
+        shots: builtins.int = ...,
+        began_ns: builtins.int = ...,
+        ended_ns: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["began_ns", b"began_ns", "ended_ns", b"ended_ns", "first_program", b"first_program", "first_shot", b"first_shot", "programs", b"programs", "shots", b"shots"]) -> None: ...
+
+Global___ExecutionSpan: typing_extensions.TypeAlias = ExecutionSpan
 
 @typing.final
 class LogLine(google.protobuf.message.Message):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import assert_never
 
 from qubitd.core.errors import Problem
@@ -105,6 +105,24 @@ class StatusChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionSpan:
+    """Some shots of some programs of a job, and when they were played: together, one program after another in each
+    shot.
+    """
+
+    first_program: int
+    """(Circuits and bindings before it) * grid points + point."""
+    programs: int
+    first_shot: int
+    shots: int
+    """Of each program."""
+    began_ns: int
+    """When the instruments were started, ns since 1970-01-01 UTC."""
+    ended_ns: int
+    """When their end was seen, ns since 1970-01-01 UTC."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
     """A part of the result became durable."""
 
@@ -112,6 +130,8 @@ class Progress:
     """Programs x shots that are durable."""
     total: int
     """Programs x shots in all."""
+    span: ExecutionSpan | None = None
+    """What became durable; None of jobs that ran before this was told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,8 +266,8 @@ def encode_event(event: JobEvent) -> jobs_pb2.JobEvent:
             message.status.CopyFrom(jobs_pb2.StatusChange(status=STATUS_NUMBER[status], message=text))
         case StageTime(stage=stage, time_ns=time_ns):
             message.stage.CopyFrom(jobs_pb2.StageTime(stage=stage, time_ns=time_ns))
-        case Progress(done=done, total=total):
-            message.progress.CopyFrom(jobs_pb2.Progress(done=done, total=total))
+        case Progress() as progress:
+            message.progress.CopyFrom(_encode_progress(progress))
         case LogLine(text=text):
             message.log.CopyFrom(jobs_pb2.LogLine(text=text))
         case QueuePlace() as place:
@@ -276,7 +296,7 @@ def _decode_happening(message: jobs_pb2.JobEvent) -> Happening | QueuePlace | Bo
         case "stage":
             return StageTime(stage=message.stage.stage, time_ns=message.stage.time_ns)
         case "progress":
-            return Progress(done=message.progress.done, total=message.progress.total)
+            return _decode_progress(message.progress)
         case "log":
             return LogLine(text=message.log.text)
         case "queue":
@@ -285,6 +305,26 @@ def _decode_happening(message: jobs_pb2.JobEvent) -> Happening | QueuePlace | Bo
             return Bookmark()
         case None:
             raise malformed(f"event {message.sequence}", "says nothing that this end knows; the other end may be newer")
+
+
+def _encode_progress(progress: Progress) -> jobs_pb2.Progress:
+    message = jobs_pb2.Progress(done=progress.done, total=progress.total)
+    if progress.span is not None:
+        message.span.CopyFrom(jobs_pb2.ExecutionSpan(**asdict(progress.span)))
+    return message
+
+
+def _decode_progress(message: jobs_pb2.Progress) -> Progress:
+    span = message.span
+    played = ExecutionSpan(
+        first_program=span.first_program,
+        programs=span.programs,
+        first_shot=span.first_shot,
+        shots=span.shots,
+        began_ns=span.began_ns,
+        ended_ns=span.ended_ns,
+    )
+    return Progress(done=message.done, total=message.total, span=played if message.HasField("span") else None)
 
 
 def _encode_place(place: QueuePlace) -> jobs_pb2.QueuePlace:

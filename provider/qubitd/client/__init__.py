@@ -25,7 +25,18 @@ from qubitd.client.streams import Stream
 from qubitd.core.plan import JobPlan, ProgramPlan
 from qubitd.wire.backends import BackendInfo, BackendStanding, GateSignature, Limits
 from qubitd.wire.calibrations import HistoryEntry, ParameterChange, Revision, RevisionChange
-from qubitd.wire.jobs import Bookmark, Job, JobEvent, LogLine, Progress, QueuePlace, StageTime, StatusChange, TimeSpent
+from qubitd.wire.jobs import (
+    Bookmark,
+    ExecutionSpan,
+    Job,
+    JobEvent,
+    LogLine,
+    Progress,
+    QueuePlace,
+    StageTime,
+    StatusChange,
+    TimeSpent,
+)
 from qubitd.wire.lab import InstrumentInfo, LabHealth, LabState
 from qubitd.wire.sessions import AtExpiry, SessionInfo, SessionMode, SessionState, SessionTerms, SessionUsage
 from qubitd.wire.slots import Reservation, SlotInfo, SlotKind
@@ -46,6 +57,7 @@ __all__ = [
     "ConflictError",
     "DaemonFaultError",
     "DeniedError",
+    "ExecutionSpan",
     "GateSignature",
     "HistoryEntry",
     "InstrumentInfo",

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from qiskit.providers import JobStatus, JobV1
 from qiskit.result import Result
 
-from qubitd.client import Job, Progress, QubitdClient, StageTime
+from qubitd.client import ExecutionSpan, Job, Progress, QubitdClient, StageTime
 from qubitd.core import job as core
 from qubitd.core.errors import Problem, QubitdError
 from qubitd.core.snapshot import Snapshot
@@ -268,6 +268,11 @@ class QubitdJob(Connected, JobV1):
         self.wait_for_final_state()
         return tuple(self._follower.story.log)
 
+    @property
+    def execution_spans(self) -> tuple[ExecutionSpan, ...]:
+        """Which shots of which circuits were played when, as far as they are durable and were pushed."""
+        return tuple(self._follower.story.spans)
+
     def metrics(self) -> dict[str, Any]:
         """Give times as clients of Qiskit ask for them: `timestamps` with `created`, `running` and `finished`.
 
@@ -346,6 +351,7 @@ class QubitdJob(Connected, JobV1):
                 backend_version="" if self._backend is None else self._backend.backend_version,
                 finished_ns=finished,
                 time_taken=(finished - began) * 1e-9,
+                spans=tuple(story.spans),
             )
 
     def _done_job(self) -> Job:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +13,7 @@ from qiskit.result import Result
 from qiskit.result.models import ExperimentResult, ExperimentResultData
 from qiskit.result.postprocess import format_counts
 
-from qubitd.client import Job
+from qubitd.client import ExecutionSpan, Job
 from qubitd.core.job import Assignment, ProgramResult
 from qubitd.provider.errors import JobFailedError
 from qubitd.provider.headers import CircuitHeader, JobHeader
@@ -26,8 +27,11 @@ def build_result(
     backend_version: str,
     finished_ns: int,
     time_taken: float,
+    spans: tuple[ExecutionSpan, ...] = (),
 ) -> Result:
     """Put a finished job's pieces together, one experiment for each circuit.
+
+    `execution_spans` says which shots of which experiments were played when.
 
     Raises:
         JobFailedError: a piece is missing.
@@ -47,6 +51,7 @@ def build_result(
         revision=job.revision,
         time_taken=time_taken,
         instrument_time=job.instrument_seconds,
+        execution_spans=[asdict(span) for span in spans],
     )
 
 

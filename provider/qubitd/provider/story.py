@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import assert_never
 
-from qubitd.client import Bookmark, Job, JobEvent, LogLine, Progress, QueuePlace, StageTime, StatusChange
+from qubitd.client import Bookmark, ExecutionSpan, Job, JobEvent, LogLine, Progress, QueuePlace, StageTime, StatusChange
 from qubitd.core.job import JobStatus
 
 
@@ -29,6 +29,8 @@ class JobStory:
     timeline: list[StageTime] = field(default_factory=list[StageTime])
     log: list[str] = field(default_factory=list[str])
     progress: Progress | None = None
+    spans: list[ExecutionSpan] = field(default_factory=list[ExecutionSpan])
+    """What was played when, in order."""
     place: QueuePlace | None = None
     """In the queue, as it was told last."""
     last_sequence: int = 0
@@ -68,6 +70,8 @@ class JobStory:
                 self.timeline.append(stage)
             case Progress() as progress:
                 self.progress = progress
+                if progress.span is not None:
+                    self.spans.append(progress.span)
             case LogLine(text=text):
                 self.log.append(text)
             case QueuePlace() as place:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from qubitd.server.spending import Activity, Spending
 from qubitd.server.store.rows import ChunkRow, NewChunk, Span
 from qubitd.server.toolchain import Compiled, Part
 from qubitd.server.workshop import Workshop
-from qubitd.wire.jobs import Progress
+from qubitd.wire.jobs import ExecutionSpan, Progress
 
 _log = logging.getLogger(__name__)
 _SEED_STEP = 0x9E3779B97F4A7C15
@@ -189,7 +190,8 @@ class JobRun:
     def _story(self, assembled: Assembled, run: Run, *, ending: Move | None) -> tuple[Dated, ...]:
         """Stages are told of the first chunk; those that follow tell their progress."""
         now = self._book.now()
-        progress = Dated(time_ns=now, what=Progress(done=self._done, total=self._total))
+        played = executed(assembled.span, run, now)
+        progress = Dated(time_ns=now, what=Progress(done=self._done, total=self._total, span=played))
         stages: tuple[Dated, ...] = ()
         if assembled.n == 0:
             stages = (assembled.event, *run.events, reached(Stage.DISCRIMINATED, now))
@@ -205,6 +207,19 @@ def span_of(chunk: Chunk) -> Span:
         programs=len(chunk.programs),
         first_shot=chunk.first_shot,
         shots=chunk.shots,
+    )
+
+
+def executed(span: Span, run: Run, now_ns: int) -> ExecutionSpan:
+    """Give what a run played and when, told some time after its end."""
+    since = time.monotonic()
+    return ExecutionSpan(
+        first_program=span.first_program,
+        programs=span.programs,
+        first_shot=span.first_shot,
+        shots=span.shots,
+        began_ns=now_ns - round((since - run.started) * 1e9),
+        ended_ns=now_ns - round((since - run.ended) * 1e9),
     )
 
 

@@ -169,9 +169,16 @@ async def test_a_long_job_runs_in_chunks_and_tells_its_progress(
         events = await daemon.events(job_id)
         results = await daemon.results(job_id)
         rest = await daemon.results(job_id, skip=2)
-    assert [e.what for e in events if isinstance(e.what, Progress)] == [
-        Progress(done=done, total=2500) for done in (1000, 2000, 2500)
+    told = [e.what for e in events if isinstance(e.what, Progress)]
+    assert [(progress.done, progress.total) for progress in told] == [(1000, 2500), (2000, 2500), (2500, 2500)]
+    played = [progress.span for progress in told if progress.span is not None]
+    assert [(s.first_program, s.programs, s.first_shot, s.shots) for s in played] == [
+        (0, 1, 0, 1000),
+        (0, 1, 1000, 1000),
+        (0, 1, 2000, 500),
     ]
+    times = [time for span in played for time in (span.began_ns, span.ended_ns)]
+    assert times == sorted(times)
     assert [(r.first_shot, r.shots) for r in results] == [(0, 1000), (1000, 1000), (2000, 500)]
     assert [(r.first_shot, r.shots) for r in rest] == [(2000, 500)]
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import astuple
 from typing import Any, assert_never
 
 from qubitd.core.job import JobStatus
 from qubitd.server.events import Dated
 from qubitd.server.store.database import Database
-from qubitd.wire.jobs import Happening, JobEvent, LogLine, Progress, StageTime, StatusChange
+from qubitd.wire.jobs import ExecutionSpan, Happening, JobEvent, LogLine, Progress, StageTime, StatusChange
 
 _Columns = tuple[str, str, str, int, int]
 COLUMNS = "sequence, time_ns, kind, name, text, done, total"
@@ -34,8 +35,8 @@ def _columns(what: Happening) -> _Columns:
             return "status", status.value, message, 0, 0
         case StageTime(stage=stage):
             return "stage", stage, "", 0, 0
-        case Progress(done=done, total=total):
-            return "progress", "", "", done, total
+        case Progress(done=done, total=total, span=span):
+            return "progress", "", _span_text(span), done, total
         case LogLine(text=text):
             return "log", "", text, 0, 0
     assert_never(what)
@@ -47,5 +48,24 @@ def _happening(kind: str, time_ns: int, name: str, text: str, done: int, total: 
     if kind == "stage":
         return StageTime(stage=name, time_ns=time_ns)
     if kind == "progress":
-        return Progress(done=done, total=total)
+        return Progress(done=done, total=total, span=_span_of(text))
     return LogLine(text=text)
+
+
+def _span_text(span: ExecutionSpan | None) -> str:
+    """Six numbers; nothing for none, as in rows that were written before there were any."""
+    return "" if span is None else " ".join(map(str, astuple(span)))
+
+
+def _span_of(text: str) -> ExecutionSpan | None:
+    if not text:
+        return None
+    first_program, programs, first_shot, shots, began_ns, ended_ns = map(int, text.split())
+    return ExecutionSpan(
+        first_program=first_program,
+        programs=programs,
+        first_shot=first_shot,
+        shots=shots,
+        began_ns=began_ns,
+        ended_ns=ended_ns,
+    )
