@@ -1,34 +1,56 @@
-"""A run that is being worked out, in a thread of its own, so that the instruments answer meanwhile."""
+"""A run that is being worked out, in a thread beside the instruments, so that these answer meanwhile."""
 
 from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from queue import SimpleQueue
+from typing import TypeAlias
 
 from qubitd.emulator.cluster.performance import Outcome
 from qubitd.emulator.cluster.sequencer import Sequencer
 
+_Task: TypeAlias = tuple[Callable[[], Outcome], Future[Outcome]]
+
+
+class Calculator:
+    """Works runs out, one after another; its thread begins with the first, and ends with this object or the process."""
+
+    def __init__(self) -> None:
+        self._tasks: SimpleQueue[_Task | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def submit(self, work: Callable[[], Outcome]) -> Future[Outcome]:
+        """Begin to work something out."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=_work, args=(self._tasks,), name="emulator-runs", daemon=True)
+            self._thread.start()
+            weakref.finalize(self, self._tasks.put, None)
+        outcome: Future[Outcome] = Future()
+        self._tasks.put((work, outcome))
+        return outcome
+
 
 class Calculation:
-    """Begins when it is made."""
+    """What some sequencers that were started do."""
 
-    def __init__(self, sequencers: Sequence[Sequencer], work: Callable[[], Outcome], *, patience: float) -> None:
+    def __init__(self, sequencers: Sequence[Sequencer], outcome: Future[Outcome], *, patience: float) -> None:
         """Begin.
 
         Args:
             sequencers: that were started.
-            work: finds out what they do.
+            outcome: what they do, once it is known.
             patience: seconds for which all questions together wait for it.
         """
         self.sequencers = list(sequencers)
         """That take part and were not stopped since."""
         self.start = min(sequencer.started_at for sequencer in sequencers)
         """Instrument time at which they were started, ns."""
-        self._outcome: Future[Outcome] = Future()
+        self._outcome = outcome
         self._patience = patience
-        threading.Thread(target=self._run, args=(work,), name="emulator-run", daemon=True).start()
 
     def outcome(self) -> Outcome | None:
         """Give what the run did; None while that is not known.
@@ -49,8 +71,12 @@ class Calculation:
             self.sequencers.remove(sequencer)
             sequencer.acquisitions.part()
 
-    def _run(self, work: Callable[[], Outcome]) -> None:
+
+def _work(tasks: SimpleQueue[_Task | None]) -> None:
+    while (task := tasks.get()) is not None:
+        work, outcome = task
         try:
-            self._outcome.set_result(work())
+            outcome.set_result(work())
         except BaseException as error:  # noqa: BLE001  # raised again where the outcome is asked for
-            self._outcome.set_exception(error)
+            outcome.set_exception(error)
+        del task, work, outcome

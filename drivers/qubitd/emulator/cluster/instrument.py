@@ -13,7 +13,7 @@ import numpy as np
 
 from qubitd.emulator.clock import InstrumentClock
 from qubitd.emulator.cluster.bins import Acquisition
-from qubitd.emulator.cluster.calculation import Calculation
+from qubitd.emulator.cluster.calculation import Calculation, Calculator
 from qubitd.emulator.cluster.module import Module
 from qubitd.emulator.cluster.performance import perform
 from qubitd.emulator.cluster.player import SEQUENCERS_IN_SLOT
@@ -59,6 +59,7 @@ class Cluster:
         """Tables of the last run."""
         self._digitiser = digitiser
         self._calculation: Calculation | None = None
+        self._calculator = Calculator()
 
     def module(self, slot: int) -> Module:
         """Find the module in a slot."""
@@ -126,9 +127,8 @@ class Cluster:
             if (player := sequencer.player(self.modules[sequencer.slot].front_end.settings())) is not None
         ]
         held, rng = self._held_markers(ready), self.rng
-        self._calculation = Calculation(
-            ready, lambda: perform(players, self._digitiser, rng, held_markers=held), patience=self._patience
-        )
+        outcome = self._calculator.submit(lambda: perform(players, self._digitiser, rng, held_markers=held))
+        self._calculation = Calculation(ready, outcome, patience=self._patience)
 
     def _take(self, calculation: Calculation) -> None:
         """Take over what a run did, if that is known."""
