@@ -182,9 +182,7 @@ def test_a_stretch_is_refused() -> None:
 
 def test_a_circuit_that_is_too_wide_is_refused_with_both_numbers() -> None:
     found = problems(circuit_of(lambda c: c.x(6), qubits=7))
-    assert str(found[0]) == (
-        "circuit 0 ('c'): has 7 qubits and line5 5; transpile the circuit first: transpile(circuit, backend)"
-    )
+    assert str(found[0]) == ("circuit 0 ('c'): has 7 qubits and line5 5; leave out those that are idle")
     assert found[1].what == "qubit 6 is not on line5, which has qubits 0 to 4"
     assert (found[1].circuit, found[1].operation) == (0, 0)
 
@@ -192,7 +190,7 @@ def test_a_circuit_that_is_too_wide_is_refused_with_both_numbers() -> None:
 def test_a_real_time_variable_is_refused_by_name() -> None:
     circuit = QuantumCircuit(1)
     circuit.add_var("v", expr.lift(True))
-    assert "(store on ): line5 has no real-time variables" in only(circuit)
+    assert "operation 0 (store): line5 has no real-time variables" in only(circuit)
 
 
 def test_a_gate_with_another_number_of_qubits_or_angles_is_refused() -> None:

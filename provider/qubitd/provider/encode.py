@@ -275,7 +275,7 @@ class _Finder:
         """Look at what concerns the circuit as a whole."""
         have, need = len(self._info.qubits), self._circuit.num_qubits
         if need > have:
-            self._whole(f"has {need} qubits and {self._info.name} {have}; {_transpile()}")
+            self._whole(f"has {need} qubits and {self._info.name} {have}; leave out those that are idle")
         if self._free and self._values is None:
             names = ", ".join(sorted(parameter.name for parameter in self._free))
             self._whole(
@@ -293,8 +293,8 @@ class _Finder:
         """Note a problem of one operation."""
         if len(self.problems) >= _PER_CIRCUIT:
             return
-        on = ", ".join(f"q{qubit}" for qubit in operands)
-        where = f"{self._where}, operation {position} ({name} on {on})"
+        on = f" on {', '.join(f'q{qubit}' for qubit in operands)}" if operands else ""
+        where = f"{self._where}, operation {position} ({name}{on})"
         self.problems.append(Problem(where=where, what=what, circuit=self._index, operation=position))
 
     def refuse(self, position: int, what: str) -> None:
