@@ -47,7 +47,7 @@ from qubitd.provider.twin import build_noise_model, without_lab_gates
 
 
 @raises_qiskit_errors
-class QubitdBackend(Connected, BackendV2):
+class QubitdBackend(BackendV2, Connected):
     """A device behind a daemon.
 
     Its Target is replaced when the lab commits a new calibration; a circuit that was transpiled before still runs, and

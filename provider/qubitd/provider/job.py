@@ -38,7 +38,7 @@ StatusCallback = Callable[[str, JobStatus, "QubitdJob"], object]
 
 
 @raises_qiskit_errors
-class QubitdJob(Connected, JobV1):
+class QubitdJob(JobV1, Connected):
     """A job that a daemon has taken. It survives this object, this process, and a crash of the daemon."""
 
     def __init__(

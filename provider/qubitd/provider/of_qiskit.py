@@ -60,14 +60,17 @@ def translation(error: ClientError) -> ClientError:
 
 
 def _revived(kind: type[ClientError], arguments: tuple[Any, ...], attributes: dict[str, Any]) -> ClientError:
-    both = _both(kind)
+    both = _kinds.get(kind) or _kinds.setdefault(kind, _both(kind))
     error: ClientError = both.__new__(both, *arguments)
     error.args = arguments
     error.__dict__.update(attributes)
     return error
 
 
-@functools.cache
+_kinds: dict[type[ClientError], type[ClientError]] = {}
+"""Made once, so that errors of one kind stay of one kind."""
+
+
 def _both(kind: type[ClientError]) -> type[ClientError]:
     def reduce(self: ClientError) -> tuple[Any, ...]:
         return _revived, (kind, self.args, self.__dict__)
