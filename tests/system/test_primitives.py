@@ -250,6 +250,8 @@ def test_an_unknown_option_warns_where_the_primitive_is_run_and_once(
 
 
 @pytest.mark.parametrize("kind", [QubitdSampler, QubitdEstimator])
-def test_shots_are_no_option_of_a_primitive(backend: QubitdBackend, kind: Any) -> None:
+def test_what_a_primitive_cannot_use_is_refused_at_once(backend: QubitdBackend, kind: Any) -> None:
+    with pytest.raises(ProviderError, match="primitives work with bits"):
+        kind(backend, meas_level=1)
     with pytest.raises(ProviderError, match=r"default_shots, or run\(..., shots=n\); an estimator's are max_shots"):
         kind(backend, shots=100)

@@ -91,7 +91,7 @@ class QubitdEstimator(BaseEstimatorV2):
         **options: options of `backend.run` for every job, such as `seed_simulator` or `tags`.
 
     Raises:
-        ProviderError: `shots` are among the options.
+        ProviderError: `shots` are among the options, or a `meas_level` without bits.
     """
 
     def __init__(

@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from qiskit.circuit import QuantumCircuit
 
 from qubitd.core.errors import Problem
+from qubitd.core.job import MeasLevel
 from qubitd.provider.backend import QubitdBackend
 from qubitd.provider.errors import JobFailedError, JobRefusedError, ProviderError
 from qubitd.provider.job import QubitdJob
+from qubitd.provider.options import whole_of
 from qubitd.provider.session import QubitdSession
 
 _MOST_PARTS = 1000
@@ -61,11 +63,13 @@ class Batch:
 
 
 def options_of_primitive(options: dict[str, Any]) -> dict[str, Any]:
-    """Refuse what the primitive decides itself.
+    """Refuse what the primitive decides itself, and what it could not use.
 
     Raises:
-        ProviderError: `shots` are among the options.
+        ProviderError: `shots` are among the options, or a `meas_level` without bits.
     """
+    if whole_of(options.get("meas_level")) in (MeasLevel.RAW, MeasLevel.KERNELED):
+        raise ProviderError("primitives work with bits; for IQ points take backend.run(..., meas_level=1)")
     if "shots" in options:
         raise ProviderError("a sampler's shots are default_shots, or run(..., shots=n); an estimator's are max_shots")
     return options

@@ -30,7 +30,7 @@ class QubitdSampler(BaseSamplerV2):
         **options: options of `backend.run` for every job, such as `seed_simulator` or `tags`.
 
     Raises:
-        ProviderError: `shots` are among the options.
+        ProviderError: `shots` are among the options, or a `meas_level` without bits.
     """
 
     def __init__(
