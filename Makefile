@@ -34,9 +34,8 @@ lint: environment-test environment-gen ## style, import rules, the wire contract
 	$(BIN)/buf lint
 	$(BIN)/python tools/generate_proto.py --check
 
-types: environment-test ## mypy and basedpyright
-	$(call need,test)$(BIN)/mypy
-	$(BIN)/basedpyright
+types: environment-test ## mypy and basedpyright, at the same time
+	$(call need,test)$(BIN)/mypy & mypy=$$!; $(BIN)/basedpyright; right=$$?; wait $$mypy && exit $$right
 
 lowest: environment-lowest ## unit tests and what a Qiskit user does with the lowest versions of our dependencies
 	$(call need,lowest).venv-lowest/bin/python -m pytest $(PARALLEL) -q -W default --disable-warnings tests/unit
