@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
-from qiskit import QuantumCircuit, qasm2, qasm3, transpile
+from qiskit import QuantumCircuit, qasm2, qasm3, qpy, transpile
 from qiskit.circuit import Clbit
 from qiskit.circuit.exceptions import CircuitError
 from qiskit.circuit.random import random_circuit
@@ -46,6 +47,44 @@ def same(left: QuantumCircuit, right: QuantumCircuit) -> bool:
 def test_what_qiskit_writes_is_read_with_its_meaning(file: Path, dumps, seed: int) -> None:  # type: ignore[no-untyped-def]
     circuit = random_circuit(4, 6, max_operands=3, seed=seed)
     assert same(read(file, dumps(circuit)), circuit)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_qiskit_dumps_as_qpy_is_the_circuit(file: Path, seed: int) -> None:
+    circuit = random_circuit(4, 6, max_operands=3, seed=seed)
+    with file.open("wb") as stream:
+        qpy.dump(circuit, stream)
+    read = read_circuit(file)
+    assert read == circuit
+    assert read.name == "mine"
+
+
+def qpy_bytes(*circuits: QuantumCircuit) -> bytes:
+    stream = io.BytesIO()
+    qpy.dump(list(circuits), stream)
+    return stream.getvalue()
+
+
+BELL = QuantumCircuit(2, 2)
+BELL.h(0)
+BELL.cx(0, 1)
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (qpy_bytes(BELL, BELL), "FILE: holds 2 circuits; write one into a file"),
+        (qpy_bytes(BELL)[:-7], "FILE: cannot be read as QPY: "),
+        (b"QISKIT", "FILE: cannot be read as QPY: "),
+        (qpy_bytes(QuantumCircuit(4_097)), "FILE: has 4097 qubits; the limit is 4096"),
+        (qpy_bytes(QuantumCircuit()), "FILE: declares no qubits"),
+    ],
+)
+def test_a_qpy_file_that_is_not_one_circuit_is_refused(file: Path, data: bytes, what: str) -> None:
+    file.write_bytes(data)
+    with pytest.raises(CircuitFileError) as caught:
+        read_circuit(file)
+    assert str(caught.value).replace(str(file), "FILE").startswith(what)
 
 
 def test_a_circuit_is_named_for_its_file(file: Path) -> None:

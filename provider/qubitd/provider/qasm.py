@@ -1,10 +1,12 @@
-"""OpenQASM 2 and 3 files to circuits: a file is read as it is meant, or refused by file, line and construct."""
+"""OpenQASM 2, OpenQASM 3 and QPY files to circuits: read as they are meant, or refused by file, line and construct."""
 
 from __future__ import annotations
 
+import io
 import re
 from pathlib import Path
 
+from qiskit import qpy
 from qiskit.circuit import QuantumCircuit
 
 from qubitd.provider import qasm2, qasm3
@@ -13,11 +15,13 @@ from qubitd.provider.qasm_source import QasmSource, refused
 
 MAX_BYTES = 16 << 20
 MAX_QUBITS = 4_096
+_QPY = b"QISKIT"
+"""What every QPY file begins with."""
 _VERSION = re.compile(r"\s*OPENQASM\s+(?P<major>\d+)(?:\.(?P<minor>\d+))?\s*;")
 
 
 def read_circuit(path: Path | str) -> QuantumCircuit:
-    """Read an OpenQASM 2 or 3 file; the circuit is named for the file.
+    """Read an OpenQASM 2 or 3 file, or a QPY file of one circuit; the circuit is named for the file.
 
     A gate that the file defines keeps the file's meaning, whatever gate Qiskit knows by that name.
 
@@ -25,10 +29,13 @@ def read_circuit(path: Path | str) -> QuantumCircuit:
         CircuitFileError: the file cannot be read, with line and construct.
     """
     path = Path(path)
-    source = QasmSource(where=str(path), text=_text(path))
-    circuit = _read(source)
+    data = _bytes(path)
+    if data.startswith(_QPY):
+        circuit = _read_qpy(str(path), data)
+    else:
+        circuit = _read(QasmSource(where=str(path), text=_text(path, data)))
     if circuit.num_qubits == 0:
-        raise refused(source, None, "declares no qubits; add a qreg or a qubit")
+        raise refused(str(path), None, "declares no qubits; add a qreg or a qubit")
     circuit.name = path.stem
     return circuit
 
@@ -50,13 +57,31 @@ def _read(source: QasmSource) -> QuantumCircuit:
             raise refused(source, source.line_of(version), f"is OpenQASM {other}; versions 2 and 3 are read")
 
 
-def _text(path: Path) -> str:
+def _read_qpy(where: str, data: bytes) -> QuantumCircuit:
+    try:
+        found = qpy.load(io.BytesIO(data))
+    except Exception as error:  # damaged bytes raise whatever their reader stumbles over
+        what = f"cannot be read as QPY: {error or type(error).__name__}; write it again with qpy.dump of this Qiskit"
+        raise refused(where, None, what) from error
+    circuits = [one for one in found if isinstance(one, QuantumCircuit)]
+    if len(circuits) != 1:
+        raise refused(where, None, f"holds {len(circuits)} circuits; write one into a file")
+    if circuits[0].num_qubits > MAX_QUBITS:
+        raise refused(where, None, f"has {circuits[0].num_qubits} qubits; the limit is {MAX_QUBITS}")
+    return circuits[0]
+
+
+def _bytes(path: Path) -> bytes:
     try:
         data = path.read_bytes()
     except OSError as error:
         raise refused(str(path), None, f"cannot be read: {error.strerror}") from error
     if len(data) > MAX_BYTES:
         raise refused(str(path), None, f"has {len(data)} bytes; the limit is {MAX_BYTES}")
+    return data
+
+
+def _text(path: Path, data: bytes) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -12,7 +12,7 @@ from qubitd.core.errors import InvalidInputError, QubitdError
 COMMANDS = {
     "serve": "keep a daemon running for one device",
     "worker": "compile for the daemons of a group",
-    "run": "run an OpenQASM file and print its counts",
+    "run": "run an OpenQASM or QPY file and print its counts",
     "explain": "say what a circuit would take, without running it",
     "pulses": "draw what a circuit plays on each line",
     "jobs": "list your jobs",

@@ -26,7 +26,7 @@ _TRANSPILE_FAULTS = (QiskitError, ArithmeticError, LookupError, RuntimeError, Ty
 
 def add_circuit(parser: argparse.ArgumentParser) -> None:
     """Declare the file, the backend that it is for, and how it is made native."""
-    parser.add_argument("file", type=Path, metavar="FILE", help="circuit in OpenQASM 2 or 3")
+    parser.add_argument("file", type=Path, metavar="FILE", help="circuit in OpenQASM 2 or 3, or QPY")
     add_choice(parser)
     parser.add_argument("--seed", type=_seed, metavar="N", help="makes transpiling and an emulated chip repeatable")
     parser.add_argument("--measure-all", action="store_true", help="measure every qubit at the end")
