@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -144,6 +145,16 @@ def test_every_line_that_played_has_a_row_and_idle_ones_are_named() -> None:
     left, right = figure.axes[0].get_xlim()
     assert left < 10
     assert right > 730
+
+
+def test_a_pulse_that_outcomes_decide_about_is_dotted_and_explained() -> None:
+    kept, maybe = DRIVE.pulses
+    figure = draw_pulses([replace(DRIVE, pulses=(kept, replace(maybe, conditional=True)))], title="One shot")
+    styles = {patch.get_linestyle() for patch in figure.axes[0].patches if not patch.get_fill()}
+    assert styles == {"solid", "dotted"}
+    assert "if outcomes say so" in [text.get_text() for text in figure.legends[0].get_texts()]
+    plain = draw_pulses([DRIVE], title="One shot")
+    assert "if outcomes say so" not in [text.get_text() for text in plain.legends[0].get_texts()]
 
 
 def test_nothing_played_is_nothing_to_draw() -> None:

@@ -10,6 +10,7 @@ from qubitd.cli.planned import planned_lines
 from qubitd.compiler.compile import compile_circuits
 from qubitd.compiler.device_file import load_device
 from qubitd.core.circuit import CircuitBuilder, pack
+from qubitd.drivers.families import open_rack
 from qubitd.drivers.rack_file import load_rack
 
 FILE = load_device("line5")
@@ -42,6 +43,15 @@ def test_flux_and_readout_show_no_phase(lines: dict[str, PlayedLine]) -> None:
 def test_lines_without_pulses_are_idle(lines: dict[str, PlayedLine]) -> None:
     assert lines["q4.drive"].is_idle
     assert len(lines) == 14  # no gate plays on q2.flux
+
+
+def test_pulses_that_outcomes_decide_about_are_marked() -> None:
+    circuit = CircuitBuilder(name="a", num_qubits=5, num_clbits=0).add("sx", 0).add("reset", 0)
+    rack = load_rack()
+    job = compile_circuits(FILE.device, FILE.snapshot(), pack([circuit]), feedforward=open_rack(rack).feedforward)
+    (program,) = job.programs()
+    drive = {line.name: line for line in planned_lines(program, rack)}["q0.drive"]
+    assert [pulse.conditional for pulse in drive.pulses] == [False, True, True]
 
 
 def test_a_line_that_no_rack_wires_is_shown_all_the_same() -> None:

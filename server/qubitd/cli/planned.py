@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from qubitd.cli.pictures.pulses import PlayedLine, PlayedPulse, Window
+from qubitd.core.feedforward import ALWAYS
 from qubitd.core.program import Program
 from qubitd.drivers.rack import Rack
 
@@ -20,11 +21,13 @@ def _line(program: Program, index: int, port: str, first: int) -> PlayedLine:
     rows = np.flatnonzero(plays.line == index)
     acquired = np.flatnonzero(windows.line == index)
     name = program.lines[index]
+    dynamics = program.dynamics
     pulses = tuple(
         PlayedPulse(
             start=int(plays.start[row]) - first,
             samples=plays.amplitude[row] * program.tables.envelopes[int(plays.envelope[row])].samples,
             phase=_degrees(float(plays.phase[row] - plays.phase[rows[0]])) if name.endswith(".drive") else None,
+            conditional=dynamics is not None and int(dynamics.play_condition[row]) != ALWAYS,
         )
         for row in rows
     )

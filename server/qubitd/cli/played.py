@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from qubitd.cli.pictures.pulses import PlayedLine, PlayedPulse, Window
 from qubitd.drivers.rack import LineWiring, Rack
-from qubitd.emulator.events import EventTable
+from qubitd.emulator.events import EVERY_SHOT, EventTable
 
 _SEQUENCERS = 8
 """How an event table counts sequencers: slot * 8 + sequencer."""
@@ -59,6 +59,7 @@ def _pulses(table: EventTable, rows: list[int], first: int, *, shows_phase: bool
             start=int(table.plays.start[row]) - first,
             samples=_samples(table, row),
             phase=_degrees(phase - phases[0]) if shows_phase else None,
+            conditional=int(table.plays.condition[row]) != EVERY_SHOT,
         )
         for row, phase in zip(rows, phases, strict=True)
     )

@@ -16,6 +16,8 @@ from qubitd.calibration.palette import BLUE, GREEN, INK, ORANGE, PALE, PURPLE
 
 _MARGIN = 0.04
 """Blank time before and after, as a fraction of the shot."""
+_IF = "dotted"
+"""Line of a pulse that may not be played."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -28,6 +30,8 @@ class PlayedPulse:
     """I + 1j Q, 1 ns apart, fraction of the output's full scale."""
     phase: float | None
     """Of its carrier against the line's first pulse, degrees in (-180, 180]; None where none is shown."""
+    conditional: bool = False
+    """Whether outcomes decide if it is played."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,8 +114,10 @@ def _scale_to_pulses(axes: Axes, pulses: Sequence[PlayedPulse]) -> None:
 def _draw_pulse(axes: Axes, line: PlayedLine, pulse: PlayedPulse) -> None:
     time = pulse.start + np.arange(len(pulse.samples) + 1)
     colour = _colour(line)
-    axes.stairs(pulse.samples.real, time, color=colour, fill=True, alpha=0.25)
-    axes.stairs(pulse.samples.real, time, color=colour, linewidth=1.4)
+    if not pulse.conditional:
+        axes.stairs(pulse.samples.real, time, color=colour, fill=True, alpha=0.25)
+    style = _IF if pulse.conditional else "solid"
+    axes.stairs(pulse.samples.real, time, color=colour, linewidth=1.4, linestyle=style)
     if np.any(pulse.samples.imag):
         axes.stairs(pulse.samples.imag, time, color=ORANGE, linewidth=1.2)
     if pulse.phase is not None:
@@ -159,6 +165,8 @@ def _legend(lines: Sequence[PlayedLine]) -> list[Line2D | Patch]:
     handles: list[Line2D | Patch] = [Line2D([], [], color=c, label=labels[c]) for c in labels if c in present]
     if any(np.any(pulse.samples.imag) for line in lines for pulse in line.pulses):
         handles.append(Line2D([], [], color=ORANGE, label="Q"))
+    if any(pulse.conditional for line in lines for pulse in line.pulses):
+        handles.append(Line2D([], [], color=INK, linestyle=_IF, label="if outcomes say so"))
     if any(line.windows for line in lines):
         handles.append(Patch(color=PALE, label="integration window"))
     return handles
