@@ -199,11 +199,11 @@ def test_the_phase_of_a_million_small_turns_is_exact() -> None:
     assert column(made, "q0.drive", "phase")[0] == pytest.approx(10_000 % (2 * pi), abs=1e-9)
 
 
-@pytest.mark.parametrize("angle", [0.0, 2 * pi, -2 * pi, 1e6, -1e6, 7.0, -1e-300, 1e15])
+@pytest.mark.parametrize("angle", [0.0, 2 * pi, -2 * pi, 1e6, -1e6, 7.0, -1e-300, 1e9, -1e15, 1e300])
 def test_phases_of_any_size_end_up_within_a_turn(angle: float) -> None:
     (phase,) = column(program(circuit().add("rz", 0, params=(angle,)).add("sx", 0)), "q0.drive", "phase")
     assert 0 <= phase < 2 * pi
-    assert np.exp(1j * phase) == pytest.approx(np.exp(1j * angle), abs=max(1e-12, 1e-15 * abs(angle)))
+    assert np.exp(1j * phase) == pytest.approx(np.exp(1j * angle), abs=2e-12)
 
 
 def test_a_measurement_plays_a_tone_and_acquires_after_the_time_of_flight() -> None:

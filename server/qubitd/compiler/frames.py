@@ -17,6 +17,8 @@ from qubitd.compiler.numbers import Numbers
 
 _TURN = 2**53
 """Steps of a turn."""
+_MANY = 2**12
+"""Turns from which on dividing by 2 pi as a float would be off by more than 1e-12 rad."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -55,6 +57,8 @@ def advance_frames(columns: Columns, wires: Wires, rows: Ints, numbers: Numbers)
 def to_steps(radians: Floats) -> Ints:
     """Round to whole multiples of 2^-53 turn, whole turns left out."""
     turns = radians / (2 * np.pi)
+    if turns.max(initial=0) > _MANY or turns.min(initial=0) < -_MANY:
+        turns = np.arctan2(np.sin(radians), np.cos(radians)) / (2 * np.pi)
     turns -= np.rint(turns)
     turns *= _TURN
     return np.rint(turns, out=turns).astype(np.int64)
