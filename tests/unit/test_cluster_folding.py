@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from qubitd.compiler.chunk import Pack
 from qubitd.compiler.compile import compile_circuits
 from qubitd.compiler.device_file import load_device
+from qubitd.compiler.errors import ProgramTooLargeError
 from qubitd.core.bindings import FromColumn
 from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.job import JobSpec
@@ -57,6 +59,18 @@ def test_random_numbers_are_all_written_out() -> None:
     loops = drive_loops(np.random.default_rng(6).uniform(0, 3, 64).tolist())
     assert (list(loops.nests), loops.written_out) == ([], 64)
     assert loops.reason == "their numbers lie on no line once they are rounded"
+
+
+def test_a_loop_that_the_processor_has_no_time_to_count_is_refused_with_that_reason() -> None:
+    circuit = CircuitBuilder(name="c", num_qubits=1, num_clbits=1).for_(20_000)
+    circuit.add("rz", 0, params=(0.1,)).add("sx", 0).end().measure(0, 0)
+    job = compile_circuits(FILE.device, FILE.snapshot(), pack([circuit]))
+    with pytest.raises(ProgramTooLargeError) as caught:
+        list(Pack(capacity=open_rack(load_rack()).capacity, reset=0)(job.programs(), shots=1))
+    assert str(caught.value).endswith(
+        "one shot takes 40013 instructions of slot1.seq0 (q0.drive), which holds 16384 (turns that repeat are written "
+        "out, since the processor has too little time between them); split the circuit"
+    )
 
 
 @pytest.mark.parametrize("angle", [0.1, 1.0, -0.3, 2 * np.pi / 3])

@@ -19,6 +19,8 @@ class Usage:
     """`instructions`, `waveforms`, `waveform samples`, `weights`, `weight samples`, `bins` or `acquisitions`."""
     used: int
     limit: int
+    written_out: str = ""
+    """Why what repeats in it is not played as loops, where these would have been needed; else empty."""
 
     @property
     def fits(self) -> bool:

@@ -61,7 +61,9 @@ def _read_qpy(where: str, data: bytes) -> QuantumCircuit:
     try:
         found = qpy.load(io.BytesIO(data))
     except Exception as error:  # damaged bytes raise whatever their reader stumbles over
-        what = f"cannot be read as QPY: {error or type(error).__name__}; write it again with qpy.dump of this Qiskit"
+        what = (
+            f"cannot be read as QPY: {str(error) or type(error).__name__}; write it again with qpy.dump of this Qiskit"
+        )
         raise refused(where, None, what) from error
     circuits = [one for one in found if isinstance(one, QuantumCircuit)]
     if len(circuits) != 1:

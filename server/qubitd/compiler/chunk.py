@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from qubitd.compiler.errors import ProgramTooLargeError
-from qubitd.core.capacity import Capacity
+from qubitd.core.capacity import Capacity, Usage
 from qubitd.core.errors import Problem
 from qubitd.core.feedforward import Feed
 from qubitd.core.program import Chunk, Program
@@ -188,11 +188,15 @@ class Pack:
         return ProgramTooLargeError(
             Problem(
                 where=where,
-                what=f"one shot takes {usage.used} {usage.memory} of {usage.sequencer}, which holds {usage.limit}; "
-                "split the circuit",
+                what=f"one shot takes {usage.used} {usage.memory} of {usage.sequencer}, which holds {usage.limit}"
+                f"{_no_loops(usage)}; split the circuit",
             )
             for usage in over
         )
+
+
+def _no_loops(usage: Usage) -> str:
+    return f" (turns that repeat are written out, since {usage.written_out})" if usage.written_out else ""
 
 
 def _feeds(program: Program) -> tuple[Feed, ...]:

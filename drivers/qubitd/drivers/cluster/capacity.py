@@ -62,4 +62,13 @@ def line_usage(part: LineProgram, shots: int, *, instructions: int) -> list[Usag
             ("weights", len(weights), MAX_WEIGHTS),
             ("weight samples", sum(len(weight.samples) for weight in weights), MAX_WEIGHT_SAMPLES),
         ]
-    return [Usage(sequencer=part.wired.name, memory=memory, used=used, limit=limit) for memory, used, limit in counts]
+    return [
+        Usage(
+            sequencer=part.wired.name,
+            memory=memory,
+            used=used,
+            limit=limit,
+            written_out=part.written_out if memory == "instructions" and used > limit else "",
+        )
+        for memory, used, limit in counts
+    ]

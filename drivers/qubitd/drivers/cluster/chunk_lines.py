@@ -101,10 +101,10 @@ def _shortened(part: LineProgram) -> LineProgram:
     """Play what a line repeats as loops, with as few turns together as leave the processor time."""
     if part.feedback is not None:
         return part
-    tried = (folded(cut_at_repeats(part, together=together)) for together in _TOGETHER)
+    tried = [folded(cut_at_repeats(part, together=together)) for together in _TOGETHER]
     best = min((one for one in tried if one.folds), key=instruction_count, default=None)
     if best is None or instruction_count(best) >= instruction_count(part):
-        return part
+        return replace(part, written_out=next((one.written_out for one in tried if one.written_out), ""))
     return replace(part, turns=best, written_out=best.written_out)
 
 

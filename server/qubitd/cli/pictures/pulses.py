@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,7 +17,7 @@ from qubitd.calibration.palette import BLUE, GREEN, INK, ORANGE, PALE, PURPLE
 
 _MARGIN = 0.04
 """Blank time before and after, as a fraction of the shot."""
-_IF = "dotted"
+_IF: Literal["dotted"] = "dotted"
 """Line of a pulse that may not be played."""
 
 
