@@ -78,6 +78,17 @@ def test_a_wait_bears_a_daemon_that_is_killed_and_comes_back(own_data: Path) -> 
             assert job.status() is JobStatus.ERROR
 
 
+def test_a_job_that_was_told_to_goes_on_when_the_daemon_comes_back(own_data: Path) -> None:
+    with start_daemon(data_dir=own_data) as daemon, QubitdProvider(daemon.address, patience=60) as provider:
+        backend = provider.get_backend("line5")
+        job = backend.run(busy_circuits(), shots=100_000, rerun_on_interrupt=True)
+        assert next(job.stream()).progress is not None
+        daemon.kill()
+        with start_daemon(data_dir=own_data, port=port_of(daemon)):
+            result = job.result(timeout=100)
+        assert [each.shots for each in result.results] == [100_000] * 50
+
+
 def test_a_daemon_that_stays_away_ends_the_wait_with_address_and_time(own_data: Path) -> None:
     with start_daemon(data_dir=own_data) as daemon, QubitdProvider(daemon.address, patience=0.2) as provider:
         job = running_job(provider.get_backend("line5"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,16 @@ def checked(num_circuits: int = 1, **values: Any) -> RunOptions:
 def refused(num_circuits: int = 1, **values: Any) -> list[str]:
     _, problems = check_options(dict(default_options()) | values, LIMITS, num_circuits=num_circuits)
     return [str(problem) for problem in problems]
+
+
+def test_the_reference_lists_every_option_with_its_default() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "reference" / "run-options.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1:3] for line in text.splitlines() if line.startswith("| `")]
+    listed = {
+        name: default.strip().strip("`").strip('"') for names, default in rows for name in re.findall(r"`(\w+)`", names)
+    }
+    known = dict(default_options())
+    assert listed == {name: "none" if value == () else str(value) for name, value in known.items()}
 
 
 def test_defaults_are_taken() -> None:
@@ -90,6 +102,7 @@ def test_averages_of_iq_points_can_be_asked_for(kind: Any) -> None:
         ({"meas_level": "all"}, "option meas_level: is 'all'; give 0 (traces), 1 (IQ points), 2 (bits) or 'both'"),
         ({"meas_level": 0, "meas_return": "avg", "herald": True},
          "option herald: is True, and a trace (meas_level 0) is the mean over all shots; ask for meas_level=1"),
+        ({"rerun_on_interrupt": 1}, "option rerun_on_interrupt: is 1; give True or False"),
         ({"herald": 1}, "option herald: is 1; give True or False"),
         ({"dd": "cpmg"}, "option dd: is 'cpmg'; give None, 'x2', 'xy4' or 'xy8'"),
         ({"scheduling": "late"},

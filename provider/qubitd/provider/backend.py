@@ -233,6 +233,7 @@ class QubitdBackend(BackendV2, Connected):
             urgency=Urgency(values["urgency"]) if not terms.session_id else Urgency.NORMAL,
             revision_policy=RevisionPolicy(values["revision_policy"]),
             revision=self.revision if values["revision"] is None else values["revision"],
+            rerun_on_interrupt=bool(values["rerun_on_interrupt"]),
             equivalents=tuple(values["equivalent_backends"]),
         )
         if not self.operational:

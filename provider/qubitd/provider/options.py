@@ -61,6 +61,8 @@ def default_options() -> Options:
     `rep_delay` is Qiskit's: seconds from the end of a shot to the beginning of the next, up to 1. The wait of a passive
     reset counts towards it and is never cut short; an active one comes behind it. `init_qubits` is always True here.
 
+    `rerun_on_interrupt` lets a job go on by itself, at most three times, when the daemon died while it ran.
+
     `revision` is the calibration that circuits were transpiled for, the Target's unless given. What becomes of a job
     when another is in force says `revision_policy`: it runs under that one (`latest`), under its own (`pinned`), or
     fails (`exact`).
@@ -85,6 +87,7 @@ def default_options() -> Options:
         urgency="normal",
         revision_policy="latest",
         revision=None,
+        rerun_on_interrupt=False,
         equivalent_backends=(),
     )
 
@@ -101,6 +104,7 @@ def add_validators(options: Options, limits: Limits) -> None:
     options.set_validator("reset_rounds", (1, MAX_RESET_ROUNDS))
     options.set_validator("initial_reset", [kind.value for kind in InitialReset])
     options.set_validator("init_qubits", [True])
+    options.set_validator("rerun_on_interrupt", bool)
     options.set_validator("priority", (-MAX_PRIORITY, MAX_PRIORITY))
     options.set_validator("urgency", [kind.value for kind in Urgency])
     options.set_validator("revision_policy", [policy.value for policy in RevisionPolicy])
@@ -133,6 +137,7 @@ def check_options(values: Mapping[str, Any], limits: Limits, *, num_circuits: in
     check("priority", 0, lambda value: _whole(value, -MAX_PRIORITY, MAX_PRIORITY))
     check("urgency", Urgency.NORMAL.value, lambda value: _word(value, Urgency))
     check("revision_policy", RevisionPolicy.LATEST.value, lambda value: _word(value, RevisionPolicy))
+    check("rerun_on_interrupt", False, _truth)
     check("equivalent_backends", (), _equivalents)
     if options.revision is not None and values.get("revision_policy") == RevisionPolicy.LATEST.value:
         what = "is given, but a job of policy 'latest' takes any; choose revision_policy 'pinned' or 'exact'"
