@@ -29,7 +29,7 @@ from qubitd.drivers.families import open_rack
 from qubitd.drivers.rack_file import load_rack
 from qubitd.emulator.cluster.bins import BIN, Acquisition
 from qubitd.emulator.cluster.configuration import default_document, interpret, merge
-from qubitd.emulator.cluster.performance import Outcome, play, score_in_short
+from qubitd.emulator.cluster.performance import Outcome, play, score_in_short, sheet_of
 from qubitd.emulator.cluster.player import ModuleSettings, Player
 from qubitd.emulator.cluster.profile import MODULE_KINDS
 from qubitd.emulator.cluster.waves import HeldWaves, WaveList
@@ -116,7 +116,7 @@ def played(chunk: Chunk) -> tuple[ClusterAssembly, list[Player], Outcome]:
     players = [player(load) for load in assembly.sequencers]
     score = score_in_short(players, [run(each.code) for each in players], {})
     assert score is not None
-    return assembly, players, play(score, Loopback(), np.random.default_rng(0))
+    return assembly, players, play(sheet_of(score), players, Loopback(), np.random.default_rng(0))
 
 
 def rows_on(table: EventTable, load: SequencerLoad, frequencies: set[float]) -> np.ndarray[Any, Any]:

@@ -16,7 +16,7 @@ from qubitd.emulator.cluster.bins import BIN, Acquisition
 from qubitd.emulator.cluster.configuration import default_document, interpret
 from qubitd.emulator.cluster.iterations import Section, bins_of
 from qubitd.emulator.cluster.outputs import Rows
-from qubitd.emulator.cluster.performance import Score, play, score_in_full, score_in_short
+from qubitd.emulator.cluster.performance import Score, play, score_in_full, score_in_short, sheet_of
 from qubitd.emulator.cluster.player import ModuleSettings, Player
 from qubitd.emulator.cluster.profile import MODULE_KINDS
 from qubitd.emulator.cluster.waves import WaveList
@@ -228,7 +228,7 @@ def test_a_shot_loop_played_once_and_multiplied_is_every_shot_played(players: li
 
 
 def _bins(score: Score) -> tuple[NDArray[np.void], list[frozenset[object]]]:
-    outcome = play(score, Loopback(), np.random.default_rng(0))
+    outcome = play(sheet_of(score), [part.player for part in score.parts], Loopback(), np.random.default_rng(0))
     bins = [a.bins for part in score.parts for a in part.player.acquisitions.values()]
     return np.concatenate(bins), [frozenset(ending.flags) for ending in outcome.endings]
 
@@ -269,7 +269,7 @@ def test_slow_binning_is_noticed_after_as_many_shots_both_ways(shots: int) -> No
         players = [player(6, 0, "QRM-RF", text, sync=False)]
         score = way(players, [run(each.code) for each in players], {})
         assert score is not None
-        outcome = play(score, Loopback(), np.random.default_rng(0))
+        outcome = play(sheet_of(score), players, Loopback(), np.random.default_rng(0))
         flagged.append(Flag.BINNING_FIFO in outcome.endings[0].flags)
     assert flagged == [shots > 526] * 2
 

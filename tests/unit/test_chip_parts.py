@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from scipy.special import mathieu_a, mathieu_b
 
 from qubitd.emulator.cabling import load_cabling
+from qubitd.emulator.cache import Cache
 from qubitd.emulator.chip import Chip
-from qubitd.emulator.chip.cache import Cache
 from qubitd.emulator.chip.density import density_matrix
 from qubitd.emulator.chip.first_values import readout_amplitude, readout_frequency
 from qubitd.emulator.chip.intervals import chains
@@ -139,7 +139,7 @@ def test_a_chain_is_left_only_after_a_marked_row() -> None:
     assert chains(start, start + 1, gap=50, full=full).tolist() == [0, 0, 1, 1]
 
 
-def test_a_cache_forgets_the_oldest() -> None:
+def test_a_cache_forgets_what_was_asked_for_longest_ago() -> None:
     cache: Cache[int, int] = Cache(2)
     made: list[int] = []
 
@@ -147,10 +147,16 @@ def test_a_cache_forgets_the_oldest() -> None:
         made.append(key)
         return key
 
-    for key in (1, 2, 1, 3, 1):
+    for key in (1, 2, 1, 3, 1, 2):
         assert cache.get(key, partial(make, key)) == key
-    assert made == [1, 2, 3, 1]
+    assert made == [1, 2, 3, 2]
     assert len(cache) == 2
+
+
+def test_a_cache_keeps_only_what_is_worth_it() -> None:
+    cache: Cache[int, int] = Cache(2)
+    assert [cache.get(key, partial(int, key), is_kept=lambda value: value < 2) for key in (1, 2)] == [1, 2]
+    assert len(cache) == 1
 
 
 def one_pulse() -> EventTable:

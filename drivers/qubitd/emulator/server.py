@@ -15,6 +15,9 @@ from qubitd.emulator.scpi.session import Session
 
 log = logging.getLogger(__name__)
 
+_SHORT = 1 << 14
+"""Bytes of an answer that may wait for the next one."""
+
 # Closing a socket with this linger setting resets the connection.
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
@@ -48,24 +51,31 @@ class ScpiConnection(asyncio.BufferedProtocol):
         return self._reader.get_buffer()
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Execute what is complete."""
+        """Execute what is complete; short answers go out together."""
         self._reader.buffer_updated(nbytes)
+        together: list[bytes] = []
         while (message := self._reader.take()) is not None:
             answer = self._session.execute(message)
-            if answer:
-                self._send(answer)
+            fault = self._faults.take(self._port) if answer else None
+            if fault is None:
+                together.append(answer)
+                if len(answer) <= _SHORT:
+                    continue
+            self._send(together)
+            together.clear()
+            if fault is not None:
+                self._spoil(answer, fault)
+        self._send(together)
 
-    def _send(self, answer: bytes) -> None:
-        if self._transport is None:
+    def _send(self, answers: list[bytes]) -> None:
+        if self._transport is not None and any(answers):
+            self._transport.write(b"".join(answers))
+
+    def _spoil(self, answer: bytes, fault: Fault) -> None:
+        log.info("fault", extra={"port": self._port, "kind": fault.kind.value})
+        transport = self._transport
+        if transport is None:
             return
-        fault = self._faults.take(self._port)
-        if fault is None:
-            self._transport.write(answer)
-        else:
-            log.info("fault", extra={"port": self._port, "kind": fault.kind.value})
-            self._spoil(answer, fault, self._transport)
-
-    def _spoil(self, answer: bytes, fault: Fault, transport: asyncio.Transport) -> None:
         match fault.kind:
             case FaultKind.STALL:
                 return

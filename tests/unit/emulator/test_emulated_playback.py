@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -316,3 +317,38 @@ def test_a_gain_set_under_way_splits_the_waveform(bench: Bench) -> None:
     assert (plays.start.tolist(), plays.length.tolist()) == ([0, 40], [40, 36])
     assert np.allclose(plays.gain_i, [32_767 / 32_768, 0.25])
     assert np.allclose(bench.table.waveforms[plays.waveform[1]].samples[:36], wave[40:76])
+
+
+def test_a_run_that_comes_again_is_laid_out_once(bench: Bench) -> None:
+    bench.readout()
+    bench.run("6.0")
+    (first,) = bench.cluster.played
+    before = bench.bins("6.0")
+    bench.ask(f'{S}AWG:WLIS:WAV:DEL "all";:{S}ACQ:ALIS:ACQ:DEL "all"')
+    bench.readout()
+    assert bench.errors() == '0,"No error"'
+    assert bench.run("6.0") == ["OKAY;STOPPED;ACQ BINNING DONE,;;;"]
+    assert bench.cluster.played == (first,)
+    assert (bench.bins("6.0") == before).all()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda bench: bench.configure("6.0", {"awg.0.gain_path": [0.5, 0.5]}),
+        lambda bench: bench.ask("SLOT6:AFE:ATT:OUT0 6"),
+        lambda bench: bench.upload("6.0", bench.READ.format(shots=4)),
+        lambda bench: bench.ask(f'{S}AWG:WLIS:WAV:DATA "w0",', (HALF[0] * ONES).astype("<f4").tobytes()),
+        lambda bench: bench.ask(f"{S}CHAN ", b"[[], []]"),
+        lambda bench: bench.ask(f'{S}ACQ:ALIS:ACQ:IND "acq",1'),
+    ],
+    ids=["gain", "attenuation", "program", "samples", "connection", "acquisition"],
+)
+def test_a_run_of_which_anything_changed_is_laid_out_anew(bench: Bench, change: Callable[[Bench], object]) -> None:
+    bench.readout()
+    bench.run("6.0")
+    before = bench.cluster.played
+    change(bench)
+    assert bench.errors() == '0,"No error"'
+    bench.run("6.0")
+    assert bench.cluster.played != before

@@ -5,8 +5,8 @@ A table normally holds many circuits, one after another: it is cut into shot bod
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TypeVar
 
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qubitd.emulator.cabling import FEEDLINE, Cabling, ChipTruth
+from qubitd.emulator.cache import Cache
 from qubitd.emulator.chip.basis import SIZE
 from qubitd.emulator.chip.body import BodyRun, Ending, Event, Pulse, Script
 from qubitd.emulator.chip.choice import Choice, choices
@@ -30,6 +31,10 @@ from qubitd.emulator.outcomes import Decide, Outcomes, needs_no_decision
 MOST_NUMBERS = 1 << 24
 """Of all branches together, where a shot may become a branch of its own: 128 MiB."""
 _END = np.iinfo(np.int64).max
+_HELD = 8
+"""Tables whose script is remembered."""
+_MOST_HELD = 5_000
+"""Plays and windows of such a table."""
 Started = TypeVar("Started", Event, Choice)
 
 
@@ -46,6 +51,7 @@ class Chip:
         """ns, by qubit."""
         self.t2 = [qubit.t2 * 1e9 for qubit in cabling.chip.qubits]
         """ns, by qubit."""
+        self._scripts: Cache[Hashable, TableScript] = Cache(_HELD)
 
     @property
     def truth(self) -> ChipTruth:
@@ -68,7 +74,7 @@ class Chip:
         Raises:
             InvalidTableError: the table breaks its contract.
         """
-        played = _Played(self, arrive(table, self.cabling), rng)
+        played = _Played(self, self._script(table), rng)
         at_once = table.shots
         if table.conditions:  # each shot may become a branch of its own
             at_once = max(1, MOST_NUMBERS // SIZE ** len(self.truth.qubits))
@@ -91,7 +97,13 @@ class Chip:
         """
         window = arrive(_listening(table, row, length), self.cabling).windows
         outcomes = Outcomes(table, needs_no_decision, shots=table.shots)
-        return _Played(self, arrive(table, self.cabling), rng).trace(window, outcomes)
+        return _Played(self, self._script(table), rng).trace(window, outcomes)
+
+    def _script(self, table: EventTable) -> TableScript:
+        rows = (table.plays, table.acquisitions, *table.conditions)
+        key = (rows, table.outputs, table.inputs, tuple(wave.digest for wave in table.waveforms))
+        is_kept = len(table.plays.start) + len(table.acquisitions.start) <= _MOST_HELD
+        return self._scripts.get(key, lambda: _script_of(self, table), is_kept=lambda _: is_kept)
 
     def events(self, table: EventTable) -> list[Event]:
         """Find what a table without conditions does to the qubits, sorted by start."""
@@ -112,19 +124,41 @@ class Chip:
         return sorted(pulses, key=lambda pulse: pulse.start)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TableScript:
+    """What a table does to the chip, by shot body, whatever is found on the way."""
+
+    arrivals: Arrivals
+    starts: NDArray[np.int64]
+    """ns, of the bodies."""
+    events: list[list[Event]]
+    choices: list[list[Choice]]
+
+
+def _script_of(chip: Chip, table: EventTable) -> TableScript:
+    arrivals = arrive(table, chip.cabling)
+    pairs = [(pair.pulsed, pair.partner) for pair in chip.truth.pairs]
+    found, drives, fluxes = choices(arrivals.drives, arrivals.fluxes, pairs)
+    sure = replace(arrivals, drives=arrivals.drives.take(drives), fluxes=arrivals.fluxes.take(fluxes))
+    starts = body_starts(arrivals, passive_reset=chip.truth.passive_reset)
+    return TableScript(
+        arrivals=arrivals,
+        starts=starts,
+        events=_distribute(chip.events_of(sure), starts),
+        choices=_distribute(sorted(found, key=lambda choice: choice.start), starts),
+    )
+
+
 class _Played:
     """A table on its way through the chip."""
 
-    def __init__(self, chip: Chip, arrivals: Arrivals, rng: np.random.Generator) -> None:
+    def __init__(self, chip: Chip, script: TableScript, rng: np.random.Generator) -> None:
         self._chip = chip
-        self._arrivals = arrivals
+        self._arrivals = script.arrivals
         self._rng = rng
-        pairs = [(pair.pulsed, pair.partner) for pair in chip.truth.pairs]
-        found, drives, fluxes = choices(arrivals.drives, arrivals.fluxes, pairs)
-        sure = replace(arrivals, drives=arrivals.drives.take(drives), fluxes=arrivals.fluxes.take(fluxes))
-        self._starts = body_starts(arrivals, passive_reset=chip.truth.passive_reset)
-        self._events = _distribute(chip.events_of(sure), self._starts)
-        self._choices = _distribute(sorted(found, key=lambda choice: choice.start), self._starts)
+        self._starts = script.starts
+        self._events = script.events
+        self._choices = script.choices
 
     def points(self, outcomes: Outcomes, detuning: Sequence[float] | None) -> NDArray[np.complex128]:
         """Give the points of some shots in which the qubits' frequencies are alike, shape (acquisitions, shots)."""

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qubitd.emulator.cabling import ChipTruth
+from qubitd.emulator.cache import Cache
 from qubitd.emulator.chip.basis import Map, X, rotations, turn_about_z
-from qubitd.emulator.chip.cache import Cache
 from qubitd.emulator.chip.flux import FluxPulse
 from qubitd.emulator.chip.intervals import chains
 from qubitd.emulator.chip.lines import Signals, envelope

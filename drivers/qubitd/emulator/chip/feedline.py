@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qubitd.emulator.cabling import ChipTruth
-from qubitd.emulator.chip.cache import Cache
+from qubitd.emulator.cache import Cache
 from qubitd.emulator.chip.intervals import chains
 from qubitd.emulator.chip.lines import Signals, Windows, envelope
 from qubitd.emulator.chip.resonator import Notch, jump_curve, mean_excess, seen

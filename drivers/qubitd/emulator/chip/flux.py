@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qubitd.emulator.cabling import ChipTruth
+from qubitd.emulator.cache import Cache
 from qubitd.emulator.chip.basis import Map
-from qubitd.emulator.chip.cache import Cache
 from qubitd.emulator.chip.exchange import REACH, exchange_map, return_amplitude
 from qubitd.emulator.chip.intervals import chains
 from qubitd.emulator.chip.lines import Signals, envelope

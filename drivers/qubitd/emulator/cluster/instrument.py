@@ -15,7 +15,7 @@ from qubitd.emulator.clock import InstrumentClock
 from qubitd.emulator.cluster.bins import Acquisition
 from qubitd.emulator.cluster.calculation import Calculation, Calculator
 from qubitd.emulator.cluster.module import Module
-from qubitd.emulator.cluster.performance import perform
+from qubitd.emulator.cluster.performance import Performer
 from qubitd.emulator.cluster.player import SEQUENCERS_IN_SLOT
 from qubitd.emulator.cluster.profile import MODULE_KINDS, Profile
 from qubitd.emulator.cluster.scope import record
@@ -60,6 +60,7 @@ class Cluster:
         self._digitiser = digitiser
         self._calculation: Calculation | None = None
         self._calculator = Calculator()
+        self._performer = Performer(digitiser)
 
     def module(self, slot: int) -> Module:
         """Find the module in a slot."""
@@ -127,7 +128,7 @@ class Cluster:
             if (player := sequencer.player(self.modules[sequencer.slot].front_end.settings())) is not None
         ]
         held, rng = self._held_markers(ready), self.rng
-        outcome = self._calculator.submit(lambda: perform(players, self._digitiser, rng, held_markers=held))
+        outcome = self._calculator.submit(lambda: self._performer.perform(players, rng, held_markers=held))
         self._calculation = Calculation(ready, outcome, patience=self._patience)
 
     def _take(self, calculation: Calculation) -> None:

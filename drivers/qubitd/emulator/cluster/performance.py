@@ -1,15 +1,20 @@
 """Plays what started sequencers hold: event tables go to the digitiser, its points into the bins, and what went wrong
-becomes flags."""
+becomes flags.
+
+What is started again unchanged is not laid out again.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from qubitd.emulator.cache import Cache
 from qubitd.emulator.cluster.branches import RunCondition, branches, openings
 from qubitd.emulator.cluster.ensemble import Ensemble, explore
 from qubitd.emulator.cluster.iterations import Cut, Section, common_period, sections, whole
@@ -26,6 +31,7 @@ from qubitd.emulator.cluster.windows import Windows, joined_windows, missing_acq
 from qubitd.emulator.digitiser import Digitiser
 from qubitd.emulator.events import EventTable
 from qubitd.emulator.outcomes import Decide
+from qubitd.emulator.q1.core import Code
 from qubitd.emulator.q1.flags import Flag
 from qubitd.emulator.q1.isa import Op
 from qubitd.emulator.q1.shotloop import Run, run
@@ -35,6 +41,12 @@ log = logging.getLogger(__name__)
 
 _POINTS_AT_ONCE = 1 << 22
 """Points that the digitiser is asked for at a time, to bound memory."""
+_REMEMBERED = 8
+"""Runs that need not be laid out when they are started again."""
+_MOST_REMEMBERED = 20_000
+"""Instructions that were executed in what is remembered, all sequencers together."""
+_RUNS = 64
+"""Programs that need not be executed again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,25 +90,73 @@ class Score:
     """What could have been performed instead, had acquisitions found something else."""
 
 
-def perform(
-    players: Sequence[Player], digitiser: Digitiser, rng: np.random.Generator, *, held_markers: Mapping[int, int]
-) -> Outcome:
-    """Run sequencers that were started together, from their start to their end.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Sheet:
+    """A run laid out, with all that is the same however often it is played."""
 
-    Args:
-        players: the sequencers.
-        digitiser: what their connectors lead to.
-        rng: for the digitiser's noise.
-        held_markers: for each slot the marker bits that sequencers outside this run hold.
-    """
-    runs = [run(player.code) for player in players]
-    if not any(map(uses_triggers, players, runs)):
-        score = score_in_short(players, runs, held_markers)
-        return play(score or score_in_full(players, runs, held_markers), digitiser, rng)
-    laid_out = score_with_conditions(players, runs, held_markers)
-    if laid_out is not None:
-        return play(laid_out, digitiser, rng)
-    return perform_stepwise(players, runs, digitiser, rng, held_markers)
+    score: Score
+    tables: list[EventTable]
+    """Of the sections, in the same order."""
+    flags: list[frozenset[Flag]]
+    """That are raised in any case, by part."""
+
+
+class Performer:
+    """Plays runs on one rack, and remembers how the last ones were laid out."""
+
+    def __init__(self, digitiser: Digitiser) -> None:
+        """Prepare for what the connectors lead to."""
+        self._digitiser = digitiser
+        self._runs: Cache[Code, Run] = Cache(_RUNS)
+        self._sheets: Cache[Hashable, Sheet | None] = Cache(_REMEMBERED)
+
+    def perform(
+        self, players: Sequence[Player], rng: np.random.Generator, *, held_markers: Mapping[int, int]
+    ) -> Outcome:
+        """Run sequencers that were started together, from their start to their end.
+
+        Args:
+            players: the sequencers.
+            rng: for the digitiser's noise.
+            held_markers: for each slot the marker bits that sequencers outside this run hold.
+        """
+        runs = [self._runs.get(each.code, partial(run, each.code), is_kept=_is_short) for each in players]
+        key = (tuple(player.content for player in players), tuple(sorted(held_markers.items())))
+        sheet = self._sheets.get(key, partial(laid_out, players, runs, held_markers), is_kept=_is_small)
+        if sheet is None:
+            return perform_stepwise(players, runs, self._digitiser, rng, held_markers)
+        return play(sheet, players, self._digitiser, rng)
+
+
+def _is_short(executed: Run) -> bool:
+    return len(executed.trace) <= _MOST_REMEMBERED
+
+
+def _is_small(sheet: Sheet | None) -> bool:
+    return sheet is None or sum(len(part.trace) for part in sheet.score.parts) <= _MOST_REMEMBERED
+
+
+def laid_out(players: Sequence[Player], runs: Sequence[Run], held: Mapping[int, int]) -> Sheet | None:
+    """Lay out a run; None if outcomes decide when things happen in it."""
+    if any(map(uses_triggers, players, runs)):
+        score = score_with_conditions(players, runs, held)
+    else:
+        score = score_in_short(players, runs, held) or score_in_full(players, runs, held)
+    return None if score is None else sheet_of(score)
+
+
+def sheet_of(score: Score) -> Sheet:
+    """Work out what is the same however often a run is played."""
+    players = [part.player for part in score.parts]
+    tables = [table_of(players, score.pool, section, score.conditions) for section in score.sections]
+    for table in tables:
+        _flag_overflow(table, score.parts)
+    flag_slow_binning(score.sections, score.parts)
+    for part in score.parts:
+        for performance in (*score.performances, *score.others):
+            if performance.player is part.player:
+                part.flags |= _faults(performance)
+    return Sheet(score=score, tables=tables, flags=[frozenset(part.flags) for part in score.parts])
 
 
 def perform_stepwise(
@@ -123,25 +183,22 @@ def uses_triggers(player: Player, run: Run) -> bool:
     return player.configuration.trigger is not None or bool(np.isin(run.trace.op, feeds_back).any())
 
 
-def play(score: Score, digitiser: Digitiser, rng: np.random.Generator) -> Outcome:
-    """Hand a score to the digitiser, section by section, and record what it gives."""
-    players = [part.player for part in score.parts]
+def play(sheet: Sheet, players: Sequence[Player], digitiser: Digitiser, rng: np.random.Generator) -> Outcome:
+    """Hand a run to the digitiser, section by section, and record what it gives for players of the same content."""
+    score = sheet.score
+    parts = [
+        replace(part, player=player, flags=set(flags))
+        for part, player, flags in zip(score.parts, players, sheet.flags, strict=True)
+    ]
     tables: list[EventTable] = []
-    for section in score.sections:
-        table = table_of(players, score.pool, section, score.conditions)
+    for section, table in zip(score.sections, sheet.tables, strict=True):
         if len(section.rows.start) or len(section.windows.start):
             tables.append(table)
-            _flag_overflow(table, score.parts)
-        decide = sends_trigger(section, score.parts)
+        decide = sends_trigger(section, parts)
         for shots, points in _points(table, digitiser, rng, decide):
-            record(section, points, shots, score.parts, taken(table, section, points, decide, score.parts))
-    flag_slow_binning(score.sections, score.parts)
-    for part in score.parts:
-        for performance in (*score.performances, *score.others):
-            if performance.player is part.player:
-                part.flags |= _faults(performance)
+            record(section, points, shots, parts, taken(table, section, points, decide, parts))
     log.debug("run played", extra={"duration_ns": score.duration, "tables": len(tables)})
-    endings = tuple(map(_ending, score.parts, score.performances))
+    endings = tuple(map(_ending, parts, score.performances))
     return Outcome(tables=tuple(tables), duration=score.duration, endings=endings)
 
 

@@ -7,6 +7,7 @@ the next run.
 from __future__ import annotations
 
 from enum import Enum, unique
+from functools import lru_cache
 
 from qubitd.emulator.cluster.bins import AcquisitionList
 from qubitd.emulator.cluster.configuration import SequencerConfiguration, default_document, interpret, merge
@@ -17,6 +18,9 @@ from qubitd.emulator.errors import ScpiError
 from qubitd.emulator.q1.assembler import assemble
 from qubitd.emulator.q1.core import Code, prepare
 from qubitd.emulator.q1.flags import INFORMATION, WARNINGS, Flag
+
+_SHORT = 16_384
+"""Characters of a program that is not assembled again when it comes again."""
 
 
 @unique
@@ -69,7 +73,8 @@ class Sequencer:
             AssemblyError: it does not assemble.
         """
         self._code = None
-        self._code = prepare(assemble(text, memory=self._kind.program_memory))
+        make = _remembered if len(text) <= _SHORT else _prepared
+        self._code = make(text, self._kind.program_memory)
 
     def configure(self, update: object) -> None:
         """Put a configuration, or a part of one, over what is set."""
@@ -145,6 +150,13 @@ class Sequencer:
             outputs=self.outputs,
             inputs=self.inputs,
         )
+
+
+def _prepared(text: str, memory: int) -> Code:
+    return prepare(assemble(text, memory=memory))
+
+
+_remembered = lru_cache(maxsize=256)(_prepared)
 
 
 def _default_outputs(kind: ModuleKind) -> ChannelMap:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +31,11 @@ class HeldWaves:
     lengths: NDArray[np.int64]
     """Shape (indices,), -1 where there is none."""
     by_index: Mapping[int, Wave]
+
+    @property
+    def content(self) -> Hashable:
+        """Give what they hold, by index: equal for equal samples."""
+        return tuple(sorted((index, wave.digest) for index, wave in self.by_index.items()))
 
 
 class WaveList:

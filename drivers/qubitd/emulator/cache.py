@@ -1,0 +1,34 @@
+"""Remember what was computed for equal inputs, up to a number of entries; what was asked for longest ago is forgotten
+first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class Cache(Generic[K, V]):
+    """A key must hold everything that went into its value."""
+
+    def __init__(self, limit: int) -> None:
+        """Remember at most `limit` values."""
+        self._limit = limit
+        self._values: dict[K, V] = {}
+
+    def get(self, key: K, make: Callable[[], V], *, is_kept: Callable[[V], bool] | None = None) -> V:
+        """Give the value of a key, made if it is not there; `is_kept` says whether that is worth its memory."""
+        if key in self._values:
+            value = self._values[key] = self._values.pop(key)
+            return value
+        value = make()
+        if is_kept is None or is_kept(value):
+            if len(self._values) >= self._limit:
+                del self._values[next(iter(self._values))]
+            self._values[key] = value
+        return value
+
+    def __len__(self) -> int:
+        return len(self._values)
