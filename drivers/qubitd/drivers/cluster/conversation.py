@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +24,11 @@ from qubitd.drivers.errors import (
     WrongInstrumentError,
 )
 from qubitd.drivers.rack import ClusterInstrument
-from qubitd.drivers.visa.link import Link
+from qubitd.drivers.visa.link import PIPELINE, Link
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 U32 = np.dtype("<u4")
 I32 = np.dtype("<i4")
 
@@ -116,11 +118,14 @@ class ClusterConversation:
         except ValueError as error:
             raise self._malformed(f"a setting is no number: {error}") from error
 
-    def values(self, headers: Sequence[str]) -> list[JsonValue]:
+    def texts(self, headers: Sequence[str]) -> list[bytes]:
         """Ask for settings that are JSON."""
-        answers = self.link.ask_blocks([f"{header}?" for header in headers])
+        return self.link.ask_blocks([f"{header}?" for header in headers])
+
+    def value(self, text: bytes) -> JsonValue:
+        """Read a setting that is JSON."""
         try:
-            return [JsonValue.decode(answer) for answer in answers]
+            return JsonValue.decode(text)
         except ValueError as error:
             raise self._malformed(f"a setting is no JSON: {error}") from error
 
@@ -141,12 +146,23 @@ class ClusterConversation:
             )
         self.link.write_block(sequencer(load.wired.address, "PROGram"), load.program)
 
-    def holds_waveforms(self, load: SequencerLoad) -> bool:
-        """Read a sequencer's waveforms back, and its weights if it needs any, and compare."""
-        address = load.wired.address
-        return self._holds_list(sequencer(address, "AWG:WLISt?"), load.waveforms) and (
-            not load.weights or self._holds_list(sequencer(address, "ACQ:WLISt?"), load.weights)
-        )
+    def hold_waveforms(self, loads: Sequence[SequencerLoad]) -> list[bool]:
+        """Read sequencers' waveforms back, and the weights of those that need any, and compare: for each, if it has
+        what it needs.
+        """
+        wanted = [
+            (load.wired.address, sequencer(load.wired.address, question), waveforms)
+            for load in loads
+            for question, waveforms in (("AWG:WLISt?", load.waveforms), ("ACQ:WLISt?", load.weights))
+            if waveforms or question == "AWG:WLISt?"
+        ]
+        held = self._lists([question for _, question, _ in wanted], self._named_samples)
+        lacking = {
+            address
+            for (address, _, waveforms), found in zip(wanted, held, strict=True)
+            if found != _as_listed(waveforms)
+        }
+        return [load.wired.address not in lacking for load in loads]
 
     def _upload_list(self, head: str, waveforms: Sequence[Waveform]) -> None:
         self.link.write(f'{head}:DELete "all"')
@@ -155,19 +171,21 @@ class ClusterConversation:
             self.link.write_block(f'{head}:DATA "{waveform.name}",', waveform.samples.tobytes())
             self.link.write(f'{head}:INDex "{waveform.name}",{index}')
 
-    def _holds_list(self, question: str, waveforms: Sequence[Waveform]) -> bool:
+    def _named_samples(self) -> dict[bytes, tuple[int, bytes]]:
+        """Read a list of waveforms: index and samples by name."""
+        return {bytes(self.link.next_block()): (self._u32(), bytes(self.link.next_block())) for _ in range(self._u32())}
+
+    def _lists(self, questions: Sequence[str], read: Callable[[], T]) -> list[T]:
+        """Ask for lists, several on their way at once."""
+        found: list[T] = []
         with self.link.exchange():
-            self.link.begin(question)
-            held = {}
-            for _ in range(self._u32()):
-                name = bytes(self.link.next_block())
-                held[name] = (self._u32(), bytes(self.link.next_block()))
-            self.link.end()
-        wanted = {
-            waveform.name.encode("ascii"): (index, waveform.samples.tobytes())
-            for index, waveform in enumerate(waveforms)
-        }
-        return held == wanted
+            for first in range(0, len(questions), PIPELINE):
+                some = questions[first : first + PIPELINE]
+                self.link.begin(*some)
+                for _ in some:
+                    found.append(read())
+                    self.link.end()
+        return found
 
     def store_traces(self, addresses: Sequence[SequencerAddress]) -> None:
         """Put what the scopes of sequencers' modules recorded into the sequencers' acquisitions.
@@ -180,16 +198,20 @@ class ClusterConversation:
             self.link.write(*(sequencer(address, command) for address in addresses))
             self.refuse_errors("store what its scope recorded")
 
-    def acquired(self, load: SequencerLoad) -> Acquired:
+    def acquired(self, loads: Sequence[SequencerLoad]) -> list[Acquired]:
         """Read what a run acquired: every bin filled exactly once, those of conditional acquisitions at most once.
 
         Raises:
             InstrumentChangedError: the bins are not those of one whole run.
         """
-        with self.link.exchange():
-            self.link.begin(sequencer(load.wired.address, "ACQ:ALISt?"))
-            acquisitions = [(bytes(self.link.next_block()), self._acquisition()) for _ in range(self._u32())]
-            self.link.end()
+        lists = self._lists([sequencer(load.wired.address, "ACQ:ALISt?") for load in loads], self._acquisitions)
+        return [self._of_one_run(load, found) for load, found in zip(loads, lists, strict=True)]
+
+    def _acquisitions(self) -> list[tuple[bytes, Acquired]]:
+        """Read a list of acquisitions with their names."""
+        return [(bytes(self.link.next_block()), self._acquisition()) for _ in range(self._u32())]
+
+    def _of_one_run(self, load: SequencerLoad, acquisitions: list[tuple[bytes, Acquired]]) -> Acquired:
         name, found = acquisitions[0] if len(acquisitions) == 1 else (b"", None)
         if found is None or name != protocol.ACQUISITION.encode("ascii") or len(found.bins) != load.bins:
             raise self._changed(f"{load.wired.name} does not hold the {load.bins} bins of this run")
@@ -263,6 +285,11 @@ class ClusterConversation:
 
     def _fault(self, what: str, words: Sequence[str]) -> InstrumentFaultError:
         return InstrumentFaultError(resource=self.link.resource, what=what, words=words)
+
+
+def _as_listed(waveforms: Sequence[Waveform]) -> dict[bytes, tuple[int, bytes]]:
+    """Give waveforms as a sequencer lists them."""
+    return {wave.name.encode("ascii"): (index, wave.samples.tobytes()) for index, wave in enumerate(waveforms)}
 
 
 def _is_whole(bins: NDArray[np.void], conditional: NDArray[np.bool_]) -> NDArray[np.bool_]:

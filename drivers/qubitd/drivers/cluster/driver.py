@@ -158,9 +158,11 @@ class ClusterController:
         refuse_above_ceilings((load.wired, load.exertion) for load in assembly.sequencers)
         with self._doubting() as connected:
             assembly = replace(assembly, sequencers=tuple(map(connected.holdings.placed, assembly.sequencers)))
-            connected.settings.write(self._plan(connected, assembly))
-            sent = sum(map(connected.holdings.bring, assembly.sequencers))
-            connected.conversation.refuse_errors("take a chunk", uploaded=assembly.sequencers)
+            wanted = self._plan(connected, assembly)
+            connected.settings.write(wanted)
+            sent = connected.holdings.bring(assembly.sequencers)
+            if wanted or sent:
+                connected.conversation.refuse_errors("take a chunk", uploaded=assembly.sequencers)
         self._loaded, self._stage = assembly, _Stage.LOADED
         log.info("loaded", extra={"instrument": self._instrument.resource, "bytes": sent})
         return LoadReport(upload_bytes=sent, reused_bytes=assembly.upload_bytes - sent)
@@ -185,7 +187,7 @@ class ClusterController:
             load = next((load for load in found if load is not None), None)
             if load is None or any(map(_is_active, connected.conversation.states([load.wired.address]).values())):
                 return None
-            sent = holdings.bring(load)
+            sent = holdings.bring([load])
             connected.conversation.refuse_errors("take a part of the next chunk", uploaded=[load])
             holdings.note_ahead(load)
         return LoadReport(upload_bytes=sent, reused_bytes=load.upload_bytes - sent)
@@ -260,7 +262,9 @@ class ClusterController:
         with self._doubting() as connected:
             conversation = connected.conversation
             conversation.store_traces([load.trigger for load in loaded.scopes])
-            acquired = {load.wired.address: conversation.acquired(load) for load in loaded.sequencers if load.bins}
+            acquiring = [load for load in loaded.sequencers if load.bins]
+            found = conversation.acquired(acquiring)
+            acquired = {load.wired.address: one for load, one in zip(acquiring, found, strict=True)}
             for load in loaded.scopes:
                 conversation.require_trace(acquired[load.trigger], averages=loaded.shots, load=load)
             connected.settings.verify(self._run_headers(loaded))

@@ -7,7 +7,7 @@ not run yet counts only if it has waveforms.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from qubitd.drivers.cluster.assembly import SequencerLoad
@@ -74,20 +74,25 @@ class Holdings:
         held = self._held.get(address)
         return held is not None and held.program == load.digest, held is not None and held.waveforms == _names(load)
 
-    def bring(self, load: SequencerLoad) -> int:
-        """Upload what a sequencer lacks; give how many bytes that were."""
-        held = self._held.pop(load.wired.address, None)
-        if held is None or held.waveforms != _names(load) or not self._confirm(load):
-            self._conversation.upload_waveforms(load)
-            self._conversation.upload_program(load)
-            return load.waveform_bytes + len(load.program)
-        if held.program != load.digest:
-            self._conversation.upload_program(load)
-            return len(load.program)
-        return 0
+    def bring(self, loads: Sequence[SequencerLoad]) -> int:
+        """Upload what sequencers lack; give how many bytes that were."""
+        held = {load.wired.address: self._held.pop(load.wired.address, None) for load in loads}
+        likely = [
+            load
+            for load in loads
+            if (holding := held[load.wired.address]) is not None and holding.waveforms == _names(load)
+        ]
+        confirmed = zip(likely, self._conversation.hold_waveforms(likely), strict=True)
+        sure = {load.wired.address: held[load.wired.address] for load, holds in confirmed if holds}
+        return sum(self._upload(load, sure.get(load.wired.address)) for load in loads)
 
-    def _confirm(self, load: SequencerLoad) -> bool:
-        return self._conversation.holds_waveforms(load)
+    def _upload(self, load: SequencerLoad, held: Holding | None) -> int:
+        if held is not None and held.program == load.digest:
+            return 0
+        if held is None:
+            self._conversation.upload_waveforms(load)
+        self._conversation.upload_program(load)
+        return len(load.program) + (load.waveform_bytes if held is None else 0)
 
 
 def _holding(load: SequencerLoad) -> Holding:

@@ -17,6 +17,10 @@ class KnownSettings:
     def __init__(self, conversation: ClusterConversation) -> None:
         self._conversation = conversation
         self._known: dict[str, Setting] = {}
+        self._read_before: dict[str, tuple[bytes, JsonValue]] = {}
+        """JSON as it came last, and what it says."""
+        self._fulfilled: dict[str, tuple[Setting, Mapping[str, object]]] = {}
+        """Changes that would change nothing in a setting."""
 
     def adopt(self, *, numbers: Iterable[str], values: Iterable[str]) -> None:
         """Read settings; nothing changes."""
@@ -29,10 +33,17 @@ class KnownSettings:
             MalformedAnswerError: what was read is not of the form that could be changed so.
         """
         known = self._known.get(header)
+        value = known if isinstance(known, JsonValue) else JsonValue(known)
+        before, fulfilled = self._fulfilled.get(header, (None, None))
+        if before is value and (fulfilled is changes or fulfilled == changes):
+            return value
         try:
-            return (known if isinstance(known, JsonValue) else JsonValue(known)).changed(changes)
+            changed = value.changed(changes)
         except ValueError as error:
             raise MalformedAnswerError(resource=self._conversation.link.resource, what=f"{header}: {error}") from error
+        if changed is value:
+            self._fulfilled[header] = (value, changes)
+        return changed
 
     def missing(self, wanted: Mapping[str, Setting]) -> Mapping[str, Setting]:
         """Give those of the settings that are not known to be so already."""
@@ -61,8 +72,8 @@ class KnownSettings:
         changed = [
             f"{header} is {_short(found[header])}" for header in known if not _is_same(known[header], found[header])
         ]
+        self._known |= found
         if changed:
-            self._known |= found
             raise InstrumentChangedError(
                 resource=self._conversation.link.resource,
                 what=f"{'; '.join(changed)}, which is not what was set: somebody else controls it, or it restarted",
@@ -70,7 +81,10 @@ class KnownSettings:
 
     def _read(self, numbers: list[str], values: list[str]) -> dict[str, Setting]:
         found: dict[str, Setting] = dict(zip(numbers, self._conversation.numbers(numbers), strict=True))
-        found |= dict(zip(values, self._conversation.values(values), strict=True))
+        for header, text in zip(values, self._conversation.texts(values), strict=True):
+            if self._read_before.get(header, (None, None))[0] != text:
+                self._read_before[header] = (text, self._conversation.value(text))
+            found[header] = self._read_before[header][1]
         return found
 
 

@@ -102,10 +102,10 @@ class Link(ABC):
                 answers += [self._final_block() for _ in some]
         return answers
 
-    def begin(self, question: str) -> None:
-        """Send a question whose answer is read in pieces by `next_block` and `end`, inside one `exchange`."""
+    def begin(self, *questions: str) -> None:
+        """Send at most `PIPELINE` questions, inside one `exchange`: each answer is read by `next_block` and `end`."""
         with self.exchange():
-            self._ask_only([question])
+            self._ask_only(questions)
 
     def next_block(self) -> memoryview:
         """Read one block of an answer that is made of several."""

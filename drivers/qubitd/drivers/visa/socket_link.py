@@ -76,6 +76,12 @@ class SocketLink(Link):
 
     def _receive(self, count: int) -> memoryview:
         deadline = self._deadline(count)
+        if count <= len(self._piece):
+            while len(self._received) < count:
+                self._received += self._some(deadline)
+            some = memoryview(bytes(self._received[:count]))
+            del self._received[:count]
+            return some
         whole = bytearray(count)
         ahead = min(count, len(self._received))
         whole[:ahead] = self._received[:ahead]

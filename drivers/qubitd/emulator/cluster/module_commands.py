@@ -79,7 +79,7 @@ def _add_upload(sequencers: SequencerCommands, module: Module) -> None:
 
     sequencers.add_change("PROGram", program)
     sequencers.add_change("CONFiguration", lambda sequencer, call: sequencer.configure(_json(call)))
-    sequencers.add("CONFiguration?", lambda sequencer, _: block(json.dumps(sequencer.document).encode()))
+    sequencers.add("CONFiguration?", lambda sequencer, _: block(sequencer.document_text))
     sequencers.add_change("CHANnelmap", lambda sequencer, call: _set_outputs(module, sequencer, call))
     sequencers.add("CHANnelmap?", lambda sequencer, _: _map_block(sequencer.outputs))
     sequencers.add_change("ACQ:CHANnelmap", lambda sequencer, call: _set_inputs(module, sequencer, call))

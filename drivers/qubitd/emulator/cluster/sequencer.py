@@ -6,6 +6,7 @@ the next run.
 
 from __future__ import annotations
 
+import json
 from enum import Enum, unique
 from functools import lru_cache
 
@@ -44,6 +45,7 @@ class Sequencer:
         self.weights = WaveList(indices=profile.weights, samples=profile.weight_samples)
         self.acquisitions = AcquisitionList(indices=profile.acquisitions, bins=profile.bins)
         self.document: object = default_document()
+        self.document_text = json.dumps(self.document).encode()
         self.configuration: SequencerConfiguration = interpret(default_document())
         self.outputs = _default_outputs(kind)
         self.inputs: ChannelMap = (frozenset({0}), frozenset({1})) if kind.is_readout else (frozenset(), frozenset())
@@ -81,7 +83,7 @@ class Sequencer:
         merged = merge(self.document, update)
         if isinstance(merged, dict):
             self.configuration = interpret(merged)
-            self.document = merged
+            self.document, self.document_text = merged, json.dumps(merged).encode()
 
     def arm(self) -> None:
         """Make ready to start; flags of earlier runs are cleared."""
