@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from qubitd.core.job import (
@@ -78,8 +79,10 @@ def encode_submission(submission: Submission) -> jobs_pb2.SubmitRequest:
     )
 
 
-def decode_submission(message: jobs_pb2.SubmitRequest) -> Submission:
-    """Read and check a submission.
+def decode_submission(
+    message: jobs_pb2.SubmitRequest, *, spec_of: Callable[[jobs_pb2.JobSpec], JobSpec] | None = None
+) -> Submission:
+    """Read and check a submission; `spec_of` may stand in for `decode_spec`.
 
     Raises:
         MalformedMessageError: with everything that was found wrong in the first faulty part.
@@ -87,7 +90,7 @@ def decode_submission(message: jobs_pb2.SubmitRequest) -> Submission:
     return Submission(
         key=check_text(message.key, where="key", least=1, most=MAX_KEY),
         backend=check_text(message.backend, where="backend", least=1, most=MAX_BACKEND_NAME),
-        spec=decode_spec(message.spec),
+        spec=(spec_of or decode_spec)(message.spec),
         terms=decode_terms(message.terms),
     )
 

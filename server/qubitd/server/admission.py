@@ -12,6 +12,7 @@ from qubitd.core.errors import Problem
 from qubitd.core.job import JobSpec, MeasLevel, MeasReturn
 from qubitd.server.errors import InvalidRequestError
 from qubitd.server.limits import MAX_BOUND_NUMBERS, MAX_PROGRAMS, MAX_RESULT_BYTES, TRACE_BYTES
+from qubitd.server.spec_memory import SpecMemory
 from qubitd.server.store.rows import NewJob
 from qubitd.v1 import jobs_pb2
 from qubitd.wire.backends import Limits
@@ -30,7 +31,15 @@ class Newcomer:
     """ns since 1970-01-01 UTC."""
 
 
-def admit(request: jobs_pb2.SubmitRequest, newcomer: Newcomer, limits: Limits, tables: TableStore) -> NewJob:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """What came before and need not come, or be read, again."""
+
+    tables: TableStore
+    specs: SpecMemory
+
+
+def admit(request: jobs_pb2.SubmitRequest, newcomer: Newcomer, limits: Limits, memory: Memory) -> NewJob:
     """Read a job and hold it against the limits. What it names by hash becomes a part of it, so that it stands alone.
 
     Its circuits are taken out of the request, so that they are in memory and made into bytes but once.
@@ -40,8 +49,8 @@ def admit(request: jobs_pb2.SubmitRequest, newcomer: Newcomer, limits: Limits, t
         MalformedMessageError: the request breaks the wire contract.
         InvalidRequestError: it exceeds a limit.
     """
-    tables.fill_in(request.spec)
-    submission = decode_submission(request)
+    memory.tables.fill_in(request.spec)
+    submission = decode_submission(request, spec_of=memory.specs.of_message)
     check_limits(submission.spec, limits)
     spec = request.spec.SerializeToString(deterministic=True)
     request.ClearField("spec")

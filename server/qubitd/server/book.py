@@ -162,15 +162,23 @@ class JobBook:
         self._entries[accepted.job_id] = entry
         return accepted, entry
 
-    def move(self, entry: Entry, move: Move) -> asyncio.Future[None]:
-        """Take a step.
+    def move(self, entry: Entry, move: Move, *, after: Sequence[Change] = ()) -> asyncio.Future[None]:
+        """Take a step, and write it with those that were taken by `step` just before.
 
         Raises:
             IllegalTransitionError: the job's state does not allow it.
         """
-        change = self._change(entry, move)
-        hurried = move.trigger not in _UNHURRIED
-        return self._write(entry.job_id, entry.owner, lambda w: w.jobs.change(change), hurried=hurried)
+        changes = [*after, self.step(entry, move)]
+        return self.keep(entry, changes, hurried=move.trigger not in _UNHURRIED)
+
+    def keep(self, entry: Entry, changes: Sequence[Change], *, hurried: bool = False) -> asyncio.Future[None]:
+        """Write steps that were taken by `step`, together."""
+
+        def command(writes: Writes) -> None:
+            for change in changes:
+                writes.jobs.change(change)
+
+        return self._write(entry.job_id, entry.owner, command, hurried=hurried)
 
     def start(self, entry: Entry, *, revision: int, events: tuple[Dated, ...]) -> Future[None]:
         """Give the rack to a job, under a calibration revision. The attempt must be durable before any pulse.
@@ -183,7 +191,7 @@ class JobBook:
         entry.revision = revision
         entry.attempt += 1
         attempt = entry.attempt
-        change = self._change(entry, Move(trigger=Trigger.START, events=events))
+        change = self.step(entry, Move(trigger=Trigger.START, events=events))
         written = self._store.write(lambda w: w.jobs.start(change, attempt=attempt))
         self._announced(entry.job_id, entry.owner, written)
         return written
@@ -198,7 +206,7 @@ class JobBook:
         """
         attempt = entry.attempt
         entry.instrument_ns += chunk.instrument_ns
-        change = None if then is None else self._change(entry, then)
+        change = None if then is None else self.step(entry, then)
 
         def command(writes: Writes) -> None:
             writes.jobs.record_chunk(entry.job_id, chunk, attempt=attempt, events=events)
@@ -224,7 +232,12 @@ class JobBook:
         failpoint("job.deleted")
         await self._write(job_id, owner, lambda w: w.jobs.remove_files(digests))
 
-    def _change(self, entry: Entry, move: Move) -> Change:
+    def step(self, entry: Entry, move: Move) -> Change:
+        """Take a step in memory; the caller writes it before the job's next one.
+
+        Raises:
+            IllegalTransitionError: the job's state does not allow it.
+        """
         before, version = entry.status, entry.lifecycle.version
         after = entry.lifecycle.apply(move.trigger)
         if after.is_final:

@@ -321,6 +321,7 @@ class _Daemon:
             uploads=parts.uploads,
             roster=roster,
             group=self._group,
+            specs=self._workshop.toolchain.specs,
         )
         lab = LabService(
             engine=engine,

@@ -172,8 +172,7 @@ class Engine:
         """
         self.check_taking(to)
         self._store.check_room(len(new.spec) + new.result_bytes)
-        is_new = not self._store.jobs.is_known(owner=new.owner, key=new.key)
-        if is_new:
+        if new.owner == LOCAL.project or not self._store.jobs.is_known(owner=new.owner, key=new.key):
             now, elsewhere = self._dispatch.clocks.steady(), self._held_elsewhere(new.owner)
             self._quotas.take(new.owner, new.job_id, len(new.spec), at=now, elsewhere=elsewhere)
         return await to_the_end(self._take(new) if to is None else self._pass_on(new))

@@ -47,8 +47,10 @@ class EventPages:
         return page
 
     def _read(self, number: int, cursor: int) -> EventPage:
-        is_over = self._store.jobs.is_over(number)
         events = self._store.jobs.events(number, after=cursor)
+        is_over = not events and self._store.jobs.is_over(number)
+        if is_over:  # the last ones may have come between the two looks
+            events = self._store.jobs.events(number, after=cursor)
         ends = any(isinstance(event.what, StatusChange) and event.what.status.is_final for event in events)
         return EventPage(
             message=encode_events(events).SerializeToString(),

@@ -155,7 +155,8 @@ class Runner:
         started = reached(Stage.STARTED, self._book.now())
         failpoint("job.starting")
         recorded = self._book.start(entry, revision=snapshot.revision, events=(started,))
-        await run.play(self._store.jobs.chunks(entry.number), permit=recorded)
+        kept = self._store.jobs.chunks(entry.number) if entry.attempt > 1 else []
+        await run.play(kept, permit=recorded)
 
     def _end(self, entry: Entry, error: BaseException) -> None:
         """End a job whose run ended badly: by a fault, or because somebody broke it off."""

@@ -30,17 +30,14 @@ from qubitd.drivers.controller import Assembly, Controller, Readings
 from qubitd.server.events import Dated, Stage, reached
 from qubitd.server.limits import MAX_JOB_SECONDS
 from qubitd.server.meters import Meters
+from qubitd.server.spec_memory import MOST_REMEMBERED_BYTES, SpecMemory
 from qubitd.v1 import jobs_pb2
-from qubitd.wire.parsing import parse
 from qubitd.wire.results import encode_result, pieces
-from qubitd.wire.specs import decode_spec
 
 MOST_KEPT_BYTES = 4 * 2**20
 """Bytes of a job that may stay in memory, decoded and compiled, until it starts."""
 _REMEMBERED = 32
 """Small jobs that are known when they come again."""
-MOST_REMEMBERED_BYTES = 2**14
-"""Bytes of such a job."""
 _STAGES = ("check", "schedule", "assemble", "run")
 """Of a job that is explained."""
 _LONGEST_WAIT = 1_000_000
@@ -119,6 +116,7 @@ class Toolchain:
             meters: that are told whether jobs were known; None for nobody's.
         """
         self._meters = meters or Meters()
+        self.specs = SpecMemory()
         self._device = device
         self._run_time = run_time
         self._waits_for_real = waits_for_real
@@ -140,7 +138,7 @@ class Toolchain:
         if known is not None:
             return known
         self._meters.count("compiled", "no")
-        decoded = decode_spec(parse(jobs_pb2.JobSpec, spec))
+        decoded = self.specs.of_bytes(spec)
         job = self._checked(decoded, snapshot)
         decoded = replace(decoded, sweep=job.sweep)
         checked = reached(Stage.CHECKED, self._now())
@@ -194,7 +192,7 @@ class Toolchain:
         Raises:
             InvalidInputError: with every problem of the job.
         """
-        decoded = decode_spec(parse(jobs_pb2.JobSpec, spec))
+        decoded = self.specs.of_bytes(spec)
         job = self._checked(decoded, snapshot)
         decoded = replace(decoded, sweep=job.sweep)
         chunks = self._pack(job, decoded)(self._verified(job), shots=decoded.shots)

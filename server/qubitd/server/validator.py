@@ -62,15 +62,18 @@ class Validator:
     async def validate(self, entry: Entry) -> None:
         """Look at a job now; it ends up QUEUED, or at an end."""
         with about(job=entry.job_id, session=entry.terms.session_id):
-            if entry.lifecycle.allows(Trigger.VALIDATE):
-                self._book.move(entry, Move(trigger=Trigger.VALIDATE))
             await self._look_at(entry, self._calibrations.snapshot(pinned_revision(entry)))
 
     async def _look_at(self, entry: Entry, snapshot: Snapshot) -> None:
+        is_new = entry.lifecycle.allows(Trigger.VALIDATE)
+        opening = [self._book.step(entry, Move(trigger=Trigger.VALIDATE))] if is_new else []
         began = reached(Stage.DECODING, self._book.now())
         failpoint("job.validating")
         validated = self._workshop.recall(entry.job_id, snapshot)
         if validated is None:
+            if opening:
+                self._book.keep(entry, opening)
+                opening = []
             looked = await settled(self._workshop.validate(entry.job_id, snapshot))
             error = looked.exception()
             if entry.status is not JobStatus.VALIDATING or isinstance(error, StoreBrokenError):
@@ -84,7 +87,7 @@ class Validator:
             validated = looked.result()
         entry.validated = snapshot.revision
         entry.instrument_estimate = validated.instrument_seconds
-        self._book.move(entry, Move(trigger=Trigger.QUEUE, events=self._story(began, validated)))
+        self._book.move(entry, Move(trigger=Trigger.QUEUE, events=self._story(began, validated)), after=opening)
         failpoint("job.queued")
         self._on_queued(entry)
 

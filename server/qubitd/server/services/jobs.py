@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from qubitd.core.job import JobSpec, JobStatus
-from qubitd.server.admission import Newcomer, admit, check_limits
+from qubitd.server.admission import Memory, Newcomer, admit, check_limits
 from qubitd.server.announcer import Announcer
 from qubitd.server.auth.errors import require
 from qubitd.server.auth.identity import LOCAL, Role, caller
@@ -26,6 +26,7 @@ from qubitd.server.group.group import Group
 from qubitd.server.group.roster import Roster
 from qubitd.server.pages import page_token, query_of
 from qubitd.server.rpc import Service, receive, stream, unary
+from qubitd.server.spec_memory import SpecMemory
 from qubitd.server.store.frames import merged
 from qubitd.server.store.rows import NewJob
 from qubitd.server.store.store import Store
@@ -77,6 +78,7 @@ class JobsService:
         uploads: Uploads,
         roster: Roster,
         group: Group | None,
+        specs: SpecMemory,
     ) -> None:
         """Serve; `group` is None for a daemon that shares its store with no other."""
         self._roster = roster
@@ -97,7 +99,7 @@ class JobsService:
         self._decoding = _Decoding()
         self._readers = 0
         self._watchers: Counter[str] = Counter()
-        self._tables = TableStore()
+        self._memory = Memory(tables=TableStore(), specs=specs)
 
     def service(self) -> Service:
         """Give the handlers."""
@@ -135,7 +137,7 @@ class JobsService:
             job_id=str(uuid.uuid4()), owner=caller().project, author=caller().name, time_ns=self._book.now()
         )
         limits = self._backend.limits if member is None else self._roster.described(member).limits
-        return admit(request, newcomer, limits, self._tables)
+        return admit(request, newcomer, limits, self._memory)
 
     async def _decoded(self, request: _Request, work: Callable[[_Request], _Result]) -> _Result:
         """Do the work for a request, or for the one that went ahead under the name that it gives."""
@@ -241,13 +243,19 @@ class JobsService:
             [
                 Watched(
                     job_id=job_id,
-                    number=self._store.jobs.number(owner=owner, job_id=job_id),
+                    number=self._number(owner, job_id),
                     cursor=min(last, _LAST_SEQUENCE),
                     is_named=not request.job_id,
                 )
                 for job_id, last in after.items()
             ]
         )
+
+    def _number(self, owner: str, job_id: str) -> int:
+        entry = self._book.find(job_id)
+        if entry is not None and entry.owner == owner:
+            return entry.number
+        return self._store.jobs.number(owner=owner, job_id=job_id)
 
     async def Results(self, request: jobs_pb2.ResultsRequest) -> AsyncGenerator[bytes]:
         """Send what is durable, piece by piece."""
@@ -296,7 +304,7 @@ class JobsService:
     def _spec_of(self, request: jobs_pb2.ExplainRequest) -> JobSpec:
         self._roster.known(request.backend)
         self._roster.check_own(request.backend, "an explanation")
-        self._tables.fill_in(request.spec)
+        self._memory.tables.fill_in(request.spec)
         return decode_spec(request.spec)
 
     async def Delete(self, request: jobs_pb2.JobsDeleteRequest) -> jobs_pb2.JobsDeleteResponse:
