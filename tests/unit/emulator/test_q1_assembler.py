@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from qubitd.emulator.errors import AssemblyError
+from qubitd.emulator.q1 import assembler
 from qubitd.emulator.q1.assembler import Program, assemble
 from qubitd.emulator.q1.isa import Op
 
@@ -136,3 +137,56 @@ def test_program_memory_has_a_limit() -> None:
 )
 def test_the_second_instruction_set_and_conditions_assemble(text: str) -> None:
     assert len(program(text).op)
+
+
+MIXED = """
+start: nop
+move 4294967295,R63
+  set_ph 159155
+set_awg_gain -32768,32767 # both ends
+set_awg_gain R1,R2
+here: wait 0x10
+wait 00020
+; comment 12
+acquire_weighed 0,1,2,3,100
+play 0 , 1,4
+jmp @start
+loop R0,@here
+set_freq -2000000000
+"""
+
+
+def test_a_long_program_is_read_like_a_short_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = MIXED + MIXED.replace("start", "again").replace("here", "there")
+    by_line = program(text)
+    monkeypatch.setattr(assembler, "_LONG", 0)
+    together = program(text)
+    assert len(by_line.op) == 24
+    for name in ("op", "operands", "registers"):
+        assert getattr(together, name).tolist() == getattr(by_line, name).tolist()
+        assert getattr(together, name).dtype == getattr(by_line, name).dtype
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "play 0,1,3",
+        "wait 65536",
+        "move 1,R64",
+        "set_awg_gain 32768,0",
+        "set_awg_gain 0,-32769",
+        "wait -20",
+        "move 1",
+        "play \x01,1,20",
+        "wait 99999999999999999999",
+        "wait 2 0",
+        "play 0,1,20,",
+        "wait \u0661\u0662",
+        "wait --4",
+    ],
+)
+def test_a_long_program_is_refused_like_a_short_one(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = f"wait 20\n{line}\nwait 65535"
+    words = message(text)
+    monkeypatch.setattr(assembler, "_LONG", 0)
+    assert message(text) == words

@@ -21,13 +21,19 @@ from qubitd.emulator.q1.isa import INSTRUCTIONS, OPERANDS, Form, Op
 SOURCE_NAME = "sequence.q1asm"
 SUCCESS = "assembler finished successfully\n"
 _MOST_ERRORS = 20
+_LONG = 4_096
+"""Characters from which on lines are understood together where they can be."""
 
 _LINE = re.compile(r"\s*(?:([A-Za-z_]\w*)\s*:)?\s*(?:([A-Za-z_]\w*)(?:[ \t]+([^#]*?))?)?\s*(?:[#].*)?", re.ASCII)
 _COMMENT = re.compile(r"\s*;.*")
-_REGISTER = re.compile(r"R(\d+)")
+_REGISTER = re.compile(r"R(\d+)", re.ASCII)
 _REFERENCE = re.compile(r"@([A-Za-z_]\w*)", re.ASCII)
-_SPECIAL = re.compile(r"[^-R0-9,]")
-_NUMBER = re.compile(r"-?(?:0x[0-9A-Fa-f]+|\d+)")
+_ANY = "\x01"
+"""Stands for a number in the shape of a line."""
+_PLAIN_WORDS = (_ANY, f"-{_ANY}", f"R{_ANY}")
+_MOST_DIGITS = 12
+"""Of a number that is looked at together with others."""
+_NUMBER = re.compile(r"-?(?:0x[0-9A-Fa-f]+|\d+)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -72,85 +78,136 @@ def assemble(text: str, *, memory: int) -> Program:
         AssemblyError: with one message for each fault.
     """
     lines = text.split("\n")
-    statements = [_statement(line) for line in lines]
-    faults = [
-        _located(number, fault, lines[number])
-        for number, statement in enumerate(statements)
-        for fault in statement.faults
-    ]
-    addresses, duplicates = _addresses(statements, lines)
+    plain = _plain_lines(text) if len(text) > _LONG else _unread(len(lines))
+    others = {number: _statement(lines[number]) for number in np.flatnonzero(plain.op < 0).tolist()}
+    op = plain.op.copy()
+    for number, statement in others.items():
+        op[number] = statement.op
+    address_of: NDArray[np.int64] = np.cumsum(op >= 0) - (op >= 0)
+    faults = [_located(number, fault, lines[number]) for number, each in others.items() for fault in each.faults]
+    addresses, duplicates = _addresses(others, address_of, lines)
     faults += duplicates
-    code = [(number, statement) for number, statement in enumerate(statements) if statement.op >= 0]
     faults += [
         _located(
             number,
             _Fault(s.reference_column, len(s.reference) + 1, f"Unresolved address label: {s.reference}. : "),
             lines[number],
         )
-        for number, s in code
+        for number, s in others.items()
         if s.reference and s.reference not in addresses
     ]
-    if len(code) > memory:
-        faults.append(f"Program too long ({len(code)}). Maximum {memory} instructions\n")
+    count = int(np.count_nonzero(op >= 0))
+    if count > memory:
+        faults.append(f"Program too long ({count}). Maximum {memory} instructions\n")
     if faults:
-        count = f"assembler failed with {len(faults)} errors:\n"
-        raise AssemblyError(count + "".join(faults[:_MOST_ERRORS]))
-    return _columns([statement for _, statement in code], addresses)
+        raise AssemblyError(f"assembler failed with {len(faults)} errors:\n" + "".join(faults[:_MOST_ERRORS]))
+    for number, statement in others.items():
+        plain.operands[number] = statement.operands
+        plain.registers[number] = statement.registers
+        if statement.reference:
+            plain.operands[number, statement.reference_at] = addresses[statement.reference]
+    code = op >= 0
+    return Program(op=op[code].astype(np.uint8), operands=plain.operands[code], registers=plain.registers[code])
 
 
-def _addresses(statements: list[_Statement], lines: list[str]) -> tuple[Mapping[str, int], list[str]]:
+def _addresses(
+    statements: Mapping[int, _Statement], address_of: NDArray[np.int64], lines: list[str]
+) -> tuple[Mapping[str, int], list[str]]:
     addresses: dict[str, int] = {}
     faults: list[str] = []
-    address = 0
-    for number, statement in enumerate(statements):
+    for number, statement in statements.items():
         if statement.label:
             if statement.label in addresses:
                 fault = _Fault(0, len(statement.label), f"Duplicate address label: {statement.label}. : ")
                 faults.append(_located(number, fault, lines[number]))
-            addresses[statement.label] = address
-        if statement.op >= 0:
-            address += 1
+            addresses[statement.label] = int(address_of[number])
     return addresses, faults
 
 
-def _columns(code: list[_Statement], addresses: Mapping[str, int]) -> Program:
-    operands = np.array([statement.operands for statement in code], dtype=np.int64).reshape(-1, OPERANDS)
-    for address, statement in enumerate(code):
-        if statement.reference:
-            operands[address, statement.reference_at] = addresses[statement.reference]
-    return Program(
-        op=np.array([statement.op for statement in code], dtype=np.uint8),
-        operands=operands,
-        registers=np.array([statement.registers for statement in code], dtype=np.uint8),
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Lines:
+    """Instructions by line, as columns like those of `Program`."""
+
+    op: NDArray[np.int16]
+    """-1 where a line is to be looked at by itself."""
+    operands: NDArray[np.int64]
+    registers: NDArray[np.uint8]
+
+
+class _Shape(NamedTuple):
+    """What lines have in common that differ in their numbers alone."""
+
+    op: int
+    registers: int
+    signs: tuple[int, ...]
+    """Of each operand."""
+    ranges: tuple[tuple[int, int], ...]
+
+
+def _unread(count: int) -> _Lines:
+    return _Lines(
+        op=np.full(count, -1, dtype=np.int16),
+        operands=np.zeros((count, OPERANDS), dtype=np.int64),
+        registers=np.zeros(count, dtype=np.uint8),
     )
 
 
-# Programs repeat their lines many times over, within themselves and from one upload to the next.
-@lru_cache(maxsize=1 << 16)
-def _statement(line: str) -> _Statement:
-    return _plain_statement(line) or _any_statement(line)
+def _plain_lines(text: str) -> _Lines:
+    """Understand what most lines are, all at once: a name, one space, decimal numbers and registers in range."""
+    shapes, numbers = _without_numbers(text)
+    kinds = {shape: kind for kind, shape in enumerate(dict.fromkeys(shapes))}
+    kind_of = np.array([kinds[shape] for shape in shapes], dtype=np.int64)
+    lines = _unread(len(shapes))
+    counts = np.array([shape.count(_ANY) for shape in kinds], dtype=np.int64)[kind_of]
+    if numbers is None or counts.sum() != len(numbers):
+        return lines
+    first = np.cumsum(counts) - counts
+    for kind, shape in enumerate(map(_shape, kinds)):
+        if shape is None:
+            continue
+        rows = np.flatnonzero(kind_of == kind)
+        values = numbers[first[rows, None] + np.arange(len(shape.signs))] * np.array(shape.signs)
+        low, high = np.array(shape.ranges).T
+        fits = ((values >= low) & (values <= high)).all(axis=1)
+        rows = rows[fits]
+        lines.op[rows], lines.registers[rows] = shape.op, shape.registers
+        lines.operands[rows, : len(shape.signs)] = values[fits]
+    return lines
 
 
-def _plain_statement(line: str) -> _Statement | None:
-    """Understand what most lines are: a name, one space, decimal numbers and registers in range; None for anything
-    else."""
-    name, _, data = line.strip().partition(" ")
+def _without_numbers(text: str) -> tuple[list[str], NDArray[np.int64] | None]:
+    """Give the shapes of a text's lines, and its numbers in order; None for the numbers if one has too many digits."""
+    characters = np.frombuffer(text.encode("latin-1", errors="replace"), dtype=np.uint8)
+    is_digit = (characters >= ord("0")) & (characters <= ord("9"))
+    begins = is_digit.copy()
+    begins[1:] &= ~is_digit[:-1]
+    shape = np.where(is_digit, ord(_ANY), characters)[begins | ~is_digit]
+    shapes = shape.astype(np.uint8).tobytes().decode("latin-1").split("\n")
+    ends = is_digit.copy()
+    ends[:-1] &= ~is_digit[1:]
+    if (np.flatnonzero(ends) - np.flatnonzero(begins) >= _MOST_DIGITS).any():
+        return shapes, None
+    digits = np.where(is_digit, characters, ord(" ")).astype(np.uint8).tobytes().decode("ascii")
+    return shapes, np.fromstring(digits, dtype=np.int64, sep=" ") if is_digit.any() else np.zeros(0, dtype=np.int64)
+
+
+@lru_cache(maxsize=1 << 10)
+def _shape(shape: str) -> _Shape | None:
+    """Understand a line in which `_ANY` stands for each number; None if it is not plain."""
+    name, _, data = shape.strip().partition(" ")
     words = data.split(",")
     known = _PLAIN_FORMS.get((name, tuple([word[:1] == "R" for word in words])))
-    if known is None or _SPECIAL.search(data):
-        return None
-    try:
-        values = [int(word[1:] if word[:1] == "R" else word) for word in words]
-    except ValueError:
+    if known is None or not all(word in _PLAIN_WORDS for word in words):
         return None
     op, registers, ranges = known
-    for value, (low, high) in zip(values, ranges, strict=True):
-        if not low <= value <= high:
-            return None
-    return _Statement("", op, (*values, *_PADDING[len(values)]), registers)
+    signs = tuple([-1 if word[0] == "-" else 1 for word in words])
+    return _Shape(op=op, registers=registers, signs=signs, ranges=ranges)
 
 
-def _any_statement(line: str) -> _Statement:
+# Programs repeat their lines from one upload to the next.
+@lru_cache(maxsize=1 << 12)
+def _statement(line: str) -> _Statement:
+    """Understand any line."""
     if _COMMENT.fullmatch(line):
         return _Statement()
     match = _LINE.fullmatch(line)
@@ -218,7 +275,6 @@ def _located(number: int, fault: _Fault, line: str) -> str:
     return f"{SOURCE_NAME}:{number + 1}:{fault.column}: {fault.text}\n{line}\n{marker}\n"
 
 
-_PADDING = tuple((0,) * (OPERANDS - count) for count in range(OPERANDS + 1))
 _PLAIN_FORMS = {
     (name, tuple(operand.is_register for operand in form.operands)): (
         int(form.op),
