@@ -117,7 +117,8 @@ class Pack:
         """Take programs until one more would not fit; give how many do.
 
         What some take tells how many to try next, so that few tries are needed when programs are alike. Where those
-        that fit leave too little room for half a program, one that is no shorter than they are is not tried.
+        that fit leave too little room for half a program, or for 1 in 64 more of them, one that is no shorter than
+        they are is not tried.
         """
         good, bad, ahead, is_full = 0, MAX_PROGRAMS + 1, guess, False
         before = _Taken(count=0, of={})
@@ -140,8 +141,9 @@ class Pack:
             expected = taken.expected(before)
             if expected >= bad:  # what they take does not grow evenly
                 expected = (good + bad) // 2
-            ahead = max(good + 1, min(expected, _FASTEST * ahead))
-            is_full = taken.fits and taken.fills_a_memory
+            is_nearly_full = taken.fits and 0 < good // _SLACK >= expected - good
+            ahead = good + 1 if is_nearly_full else max(good + 1, min(expected, _FASTEST * ahead))
+            is_full = is_nearly_full or (taken.fits and taken.fills_a_memory)
             before = taken
 
     def _taken(self, programs: Sequence[Program], first_program: int) -> _Taken:

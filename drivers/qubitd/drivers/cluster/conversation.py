@@ -295,5 +295,7 @@ def _as_listed(waveforms: Sequence[Waveform]) -> dict[bytes, tuple[int, bytes]]:
 def _is_whole(bins: NDArray[np.void], conditional: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Tell which bins are as one whole run leaves them."""
     filled = (bins["valid"] != 0) & (bins["count"] == 1)
+    if filled.all():
+        return np.asarray(filled)
     empty = (bins["valid"] == 0) & (bins["count"] == 0)
     return np.asarray(filled | (empty & np.tile(conditional, len(bins) // len(conditional))))

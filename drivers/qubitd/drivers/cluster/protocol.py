@@ -139,9 +139,14 @@ def acquisition_iq(bins: NDArray[np.void], norm: NDArray[np.float64]) -> NDArray
         Shape (shots, acquisitions).
     """
     bins = bins.reshape(-1, len(norm))
-    scale = np.maximum(bins["count"], 1) * (norm * 2.0**22)
-    points = (bins["real"] + 1j * bins["imag"]) / scale
-    return np.where(bins["count"] == 0, np.nan, points).astype(np.complex64)
+    scale, count = norm * 2.0**22, bins["count"]
+    points = np.empty(bins.shape, dtype=np.complex64)
+    np.divide(bins["real"], scale, out=points.real, casting="same_kind")
+    np.divide(bins["imag"], scale, out=points.imag, casting="same_kind")
+    if (count != 1).any():
+        points /= np.maximum(count, 1)
+        points[count == 0] = np.nan
+    return points
 
 
 def _flags(field: str) -> tuple[str, ...]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
+from itertools import pairwise
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,11 +26,12 @@ def program_iq(assembly: ClusterAssembly, bins: Sequence[NDArray[np.void]]) -> t
     Returns:
         per program, shape (shots, acquisitions).
     """
-    programs = tuple(np.zeros((assembly.shots, count), dtype=np.complex64) for count in assembly.acquisitions)
+    sorted_points = _Sorted(assembly, fill=np.complex64(0))
     for readout, filled in zip(assembly.readouts, bins, strict=True):
-        points = acquisition_iq(filled, readout.norm) * readout.rotation
-        _sort_into(programs, readout, points)
-    return programs
+        points = acquisition_iq(filled, readout.norm)
+        points *= readout.rotation
+        sorted_points.put(readout, points)
+    return sorted_points.programs
 
 
 def program_outcomes(assembly: ClusterAssembly, bins: Sequence[NDArray[np.void]]) -> tuple[NDArray[np.int8], ...]:
@@ -40,17 +42,27 @@ def program_outcomes(assembly: ClusterAssembly, bins: Sequence[NDArray[np.void]]
     """
     if not assembly.feeds:
         return ()
-    programs = tuple(np.full((assembly.shots, count), UNTOLD, dtype=np.int8) for count in assembly.acquisitions)
+    sorted_outcomes = _Sorted(assembly, fill=np.int8(UNTOLD))
     loads = [load for load in assembly.sequencers if load.bins]
     for readout, load, filled in zip(assembly.readouts, loads, bins, strict=True):
         told = np.full(len(filled), UNTOLD) if load.trigger is None else filled["threshold"].astype(np.int64)
         outcomes = np.where(filled["count"] == 0, NOT_TAKEN, told).astype(np.int8)
-        _sort_into(programs, readout, outcomes.reshape(assembly.shots, -1))
-    return programs
+        sorted_outcomes.put(readout, outcomes.reshape(assembly.shots, -1))
+    return sorted_outcomes.programs
 
 
-def _sort_into(programs: tuple[NDArray[T], ...], readout: ReadoutMap, points: NDArray[T]) -> None:
-    """Copy the points of one sequencer to where they belong; those of one program stand side by side."""
-    owners, first = np.unique(readout.program, return_index=True)
-    for owner, begin, end in zip(owners.tolist(), first, np.append(first[1:], len(readout.program)), strict=True):
-        programs[owner][:, readout.column[begin:end]] = points[:, begin:end]
+class _Sorted(Generic[T]):
+    """What the acquisitions of a chunk gave, by program: one row for each acquisition of each program."""
+
+    def __init__(self, assembly: ClusterAssembly, *, fill: T) -> None:
+        self._first = np.cumsum([0, *assembly.acquisitions])
+        self._rows = np.full((self._first[-1], assembly.shots), fill)
+
+    def put(self, readout: ReadoutMap, values: NDArray[T]) -> None:
+        """Take in what one sequencer gave, shape (shots, acquisitions)."""
+        self._rows[self._first[readout.program] + readout.column] = values.T
+
+    @property
+    def programs(self) -> tuple[NDArray[T], ...]:
+        """Give each program's, shape (shots, acquisitions)."""
+        return tuple(self._rows[first:last].T for first, last in pairwise(self._first.tolist()))
