@@ -84,24 +84,25 @@ class ClusterConversation:
         if status.strip() in ("ERROR", "CRITICAL"):
             raise self._fault(f"it reports {status.strip()}", [flag for flag in flags.split(",") if flag.strip()])
 
-    def drain_errors(self) -> list[str]:
-        """Empty the error queue."""
-        count = self.link.ask(protocol.ERROR_COUNT)
+    def drain_errors(self, *, after: Sequence[str] = ()) -> list[str]:
+        """Send commands, if there are any, and empty the error queue after them."""
+        count = self.link.ask_after(after, protocol.ERROR_COUNT)
         if not count.strip().isdecimal():
             raise self._malformed(f"it answers {count[:40]!r} when asked for the number of its errors")
         return self.link.ask_all([protocol.NEXT_ERROR] * int(count))
 
-    def refuse_errors(self, what: str, *, uploaded: Sequence[SequencerLoad] = ()) -> None:
+    def refuse_errors(self, what: str, *, commands: Sequence[str] = (), uploaded: Sequence[SequencerLoad] = ()) -> None:
         """End a batch of commands.
 
         Args:
             what: what the batch was for.
+            commands: the rest of the batch, sent with the question.
             uploaded: whose programs were sent in it.
 
         Raises:
             InstrumentFaultError: the instrument refused something.
         """
-        words = self.drain_errors()
+        words = self.drain_errors(after=commands)
         if words:
             raise self._fault(f"it refused to {what}", [*words, *self._assembler_words(uploaded)])
 
@@ -110,17 +111,13 @@ class ClusterConversation:
         answers = self.link.ask_all([sequencer(address, "STATE?") for address in addresses])
         return {address: self._state(answer) for address, answer in zip(addresses, answers, strict=True)}
 
-    def numbers(self, headers: Sequence[str]) -> list[float]:
-        """Ask for settings that are numbers."""
-        answers = self.link.ask_all([f"{header}?" for header in headers])
+    def settings(self, numbers: Sequence[str], values: Sequence[str]) -> tuple[list[float], list[bytes]]:
+        """Ask for settings by their headers: those that are numbers, and those that are JSON."""
+        answers, texts = self.link.ask_both([f"{header}?" for header in numbers], [f"{header}?" for header in values])
         try:
-            return [float(answer) for answer in answers]
+            return [float(answer) for answer in answers], texts
         except ValueError as error:
             raise self._malformed(f"a setting is no number: {error}") from error
-
-    def texts(self, headers: Sequence[str]) -> list[bytes]:
-        """Ask for settings that are JSON."""
-        return self.link.ask_blocks([f"{header}?" for header in headers])
 
     def value(self, text: bytes) -> JsonValue:
         """Read a setting that is JSON."""
@@ -195,8 +192,8 @@ class ClusterConversation:
         """
         if addresses:
             command = f'ACQ:ALISt:ACQuisition:DATA "{protocol.ACQUISITION}"'
-            self.link.write(*(sequencer(address, command) for address in addresses))
-            self.refuse_errors("store what its scope recorded")
+            commands = [sequencer(address, command) for address in addresses]
+            self.refuse_errors("store what its scope recorded", commands=commands)
 
     def acquired(self, loads: Sequence[SequencerLoad]) -> list[Acquired]:
         """Read what a run acquired: every bin filled exactly once, those of conditional acquisitions at most once.

@@ -205,10 +205,9 @@ class ClusterController:
         with self._doubting() as connected:
             if addresses:
                 conversation = connected.conversation
-                conversation.link.write(*_deletions(loaded), *(sequencer(address, "ARM") for address in addresses))
-                conversation.refuse_errors("arm")
-                conversation.link.write(*(sequencer(address, "START") for address in addresses))
-                conversation.refuse_errors("start")
+                arm = [*_deletions(loaded), *(sequencer(address, "ARM") for address in addresses)]
+                conversation.refuse_errors("arm", commands=arm)
+                conversation.refuse_errors("start", commands=[sequencer(address, "START") for address in addresses])
         self._stage, self._started = _Stage.STARTED, time.monotonic()
 
     def wait(

@@ -80,8 +80,9 @@ class KnownSettings:
             )
 
     def _read(self, numbers: list[str], values: list[str]) -> dict[str, Setting]:
-        found: dict[str, Setting] = dict(zip(numbers, self._conversation.numbers(numbers), strict=True))
-        for header, text in zip(values, self._conversation.texts(values), strict=True):
+        read, texts = self._conversation.settings(numbers, values)
+        found: dict[str, Setting] = dict(zip(numbers, read, strict=True))
+        for header, text in zip(values, texts, strict=True):
             if self._read_before.get(header, (None, None))[0] != text:
                 self._read_before[header] = (text, self._conversation.value(text))
             found[header] = self._read_before[header][1]

@@ -16,7 +16,7 @@ from qubitd.drivers.visa.block import MAX_BLOCK, block_count, block_header, head
 
 Bytes = bytes | bytearray | memoryview
 
-PIPELINE = 16
+PIPELINE = 64
 """Questions sent before the first answer is read: few enough that neither side's buffers fill up."""
 
 
@@ -82,6 +82,12 @@ class Link(ABC):
         """Send a question and give its one-line answer without the line end."""
         return self.ask_all([question])[0]
 
+    def ask_after(self, commands: Sequence[str], question: str) -> str:
+        """Send messages that are not answered and a question after them, in one go; give its one-line answer."""
+        with self.exchange():
+            self._ask_only([*commands, question])
+            return self._line()
+
     def ask_all(self, questions: Sequence[str]) -> list[str]:
         """Ask one-line questions, several of them on their way at once."""
         answers: list[str] = []
@@ -101,6 +107,14 @@ class Link(ABC):
                 self._ask_only(some)
                 answers += [self._final_block() for _ in some]
         return answers
+
+    def ask_both(self, lines: Sequence[str], blocks: Sequence[str]) -> tuple[list[str], list[bytes]]:
+        """Ask questions that are each answered by a line, then such that are each answered by a block."""
+        if len(lines) + len(blocks) > PIPELINE:
+            return self.ask_all(lines), self.ask_blocks(blocks)
+        with self.exchange():
+            self._ask_only([*lines, *blocks])
+            return [self._line() for _ in lines], [self._final_block() for _ in blocks]
 
     def begin(self, *questions: str) -> None:
         """Send at most `PIPELINE` questions, inside one `exchange`: each answer is read by `next_block` and `end`."""
