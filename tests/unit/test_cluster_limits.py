@@ -20,6 +20,8 @@ from qubitd.drivers.cluster.assembler import sequencer_load
 from qubitd.drivers.cluster.assembly import ClusterAssembly, SequencerLoad
 from qubitd.drivers.cluster.chunk_lines import chunk_line_programs
 from qubitd.drivers.cluster.columns import chunk_columns
+from qubitd.drivers.cluster.exertion import line_exertion
+from qubitd.drivers.cluster.line_memory import LineMemory
 from qubitd.drivers.cluster.wiring import cluster_wiring
 from qubitd.drivers.errors import CapacityError
 from qubitd.drivers.families import open_rack
@@ -119,8 +121,8 @@ def load_of(chunk: Chunk) -> SequencerLoad:
     """What the one sequencer would get, whether or not it fits."""
     (instrument,) = RACK.instruments.values()
     columns = chunk_columns(chunk)
-    (part,) = chunk_line_programs(columns, cluster_wiring(RACK, instrument))
-    return sequencer_load(part, chunk.shots, columns.layout.total)
+    (part,) = chunk_line_programs(columns, cluster_wiring(RACK, instrument), LineMemory())
+    return sequencer_load(part, chunk.shots, line_exertion(part, columns.layout.total))
 
 
 def upload(load: SequencerLoad) -> None:

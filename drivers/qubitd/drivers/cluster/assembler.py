@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from qubitd.core.feedforward import ALWAYS
 from qubitd.core.plan import LoopPlan
 from qubitd.core.program import Chunk
-from qubitd.drivers.cluster.assembly import ClusterAssembly, ReadoutMap, SequencerLoad
+from qubitd.drivers.cluster.assembly import ClusterAssembly, Exertion, ReadoutMap, SequencerLoad
 from qubitd.drivers.cluster.capacity import chunk_usage
 from qubitd.drivers.cluster.exertion import line_exertion, refuse_above_ceilings
 from qubitd.drivers.cluster.line_program import LineProgram
@@ -36,7 +36,7 @@ class ClusterAssembler:
             CeilingError: a line would carry more than the rack file allows.
         """
         work = self.workbench.work_of(chunk)
-        refuse_above_ceilings((part.wired, line_exertion(part, work.layout.total)) for part in work.parts)
+        refuse_above_ceilings((part.wired, self._exertion(part)) for part in work.parts)
 
     def assemble(self, chunk: Chunk) -> ClusterAssembly:
         """Translate a chunk.
@@ -46,20 +46,26 @@ class ClusterAssembler:
             CapacityError: the chunk does not fit.
         """
         work = self.workbench.work_of(chunk)
-        parts, total = work.parts, work.layout.total
+        parts = work.parts
         overflows = [usage for usage in chunk_usage(chunk, work) if not usage.fits]
         if overflows:
             raise CapacityError(overflows)
         return ClusterAssembly(
-            sequencers=tuple(sequencer_load(part, chunk.shots, total) for part in parts),
+            sequencers=tuple(self._load(part, chunk.shots) for part in parts),
             readouts=tuple(_readout(part) for part in parts if len(part.acquisitions.start)),
             acquisitions=tuple(len(program.acquisitions.line) for program in chunk.programs),
             feeds=any(program.dynamics is not None for program in chunk.programs),
             scopes=scope_loads(chunk, parts),
             loops=tuple(_loops(part.turns or part) for part in parts if part.folds or part.turns or part.written_out),
             shots=chunk.shots,
-            iteration=total,
+            iteration=work.layout.total,
         )
+
+    def _load(self, part: LineProgram, shots: int) -> SequencerLoad:
+        return self.workbench.memory.load(part, shots, lambda one: sequencer_load(one, shots, self._exertion(one)))
+
+    def _exertion(self, part: LineProgram) -> Exertion:
+        return self.workbench.memory.exertion(part, lambda one: line_exertion(one, one.layout.total))
 
 
 def _loops(part: LineProgram) -> LoopPlan:
@@ -72,7 +78,7 @@ def _loops(part: LineProgram) -> LoopPlan:
     )
 
 
-def sequencer_load(part: LineProgram, shots: int, iteration: int) -> SequencerLoad:
+def sequencer_load(part: LineProgram, shots: int, exertion: Exertion) -> SequencerLoad:
     """Write down what one sequencer gets, whether or not it fits."""
     program = program_text(part, shots=shots).encode("ascii")
     bins = shots * len(part.acquisitions.start)
@@ -87,7 +93,7 @@ def sequencer_load(part: LineProgram, shots: int, iteration: int) -> SequencerLo
         counts=part.counts,
         conditional=part.acquisitions.condition != ALWAYS,
         nco_frequency=part.tones.base / QUARTER_HERTZ if part.tones is not None else 0.0,
-        exertion=line_exertion(part, iteration),
+        exertion=exertion,
         digest=_digest(program, part, bins),
     )
 

@@ -23,6 +23,7 @@ from qubitd.drivers.cluster.columns import AcquisitionColumns, ChunkColumns, Pla
 from qubitd.drivers.cluster.feedback_checks import feedback_problems, line_feedback_problems
 from qubitd.drivers.cluster.folding import folded
 from qubitd.drivers.cluster.line_feedback import line_feedback, line_feeds
+from qubitd.drivers.cluster.line_memory import LineMemory, line_content
 from qubitd.drivers.cluster.line_program import LineProgram
 from qubitd.drivers.cluster.q1asm import instruction_count
 from qubitd.drivers.cluster.registers import gain_registers
@@ -41,24 +42,49 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 
-def chunk_line_programs(columns: ChunkColumns, wiring: Wiring) -> list[LineProgram]:
+def chunk_line_programs(columns: ChunkColumns, wiring: Wiring, memory: LineMemory) -> list[LineProgram]:
     """Work out what each sequencer that takes part does, in the order of their addresses.
+
+    Args:
+        columns: the chunk.
+        wiring: of the Cluster.
+        memory: of lines of this wiring.
 
     Raises:
         UnplayableProgramError: something cannot be played; all that was found is reported.
     """
     problems = wiring_problems(columns, wiring)
     used = [(line, wiring[columns.lines[line]]) for line in columns.used_lines() if columns.lines[line] in wiring]
-    made = [_line_program(columns, line, wired, problems) for line, wired in used]
+    made = [_line_program(columns, line, wired, problems, memory) for line, wired in used]
     problems += [*feedline_problems(columns, wiring), *feedback_problems(columns)]
     if problems:
         raise UnplayableProgramError(problems)
     return sorted((one for one in made if one is not None), key=lambda one: one.wired.address)
 
 
-def _line_program(columns: ChunkColumns, line: int, wired: WiredLine, problems: list[Problem]) -> LineProgram | None:
-    """Work out one line; None, with its problems noted, if it cannot be played."""
+def _line_program(
+    columns: ChunkColumns, line: int, wired: WiredLine, problems: list[Problem], memory: LineMemory
+) -> LineProgram | None:
+    """Recall or work out one line; None, with its problems noted, if it cannot be played."""
     plays, acquisitions = columns.plays_on(line), columns.acquisitions_on(line)
+    content = line_content(columns, line, plays, acquisitions)
+    known = None if content is None else memory.programs.find(content)
+    if known is not None:
+        return known
+    made = _worked_out(columns, line, wired, plays, acquisitions, problems)
+    if made is not None and content is not None:
+        memory.programs.put(content, made)
+    return made
+
+
+def _worked_out(
+    columns: ChunkColumns,
+    line: int,
+    wired: WiredLine,
+    plays: PlayColumns,
+    acquisitions: AcquisitionColumns,
+    problems: list[Problem],
+) -> LineProgram | None:
     found = [*play_problems(columns, line, wired, plays), *acquisition_problems(columns, line, wired, acquisitions)]
     problems += found
     if found:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from qubitd.core.program import Chunk, Program
 from qubitd.drivers.cluster.chunk_lines import chunk_line_programs
 from qubitd.drivers.cluster.columns import Layout, chunk_columns
+from qubitd.drivers.cluster.line_memory import LineMemory
 from qubitd.drivers.cluster.line_program import LineProgram
 from qubitd.drivers.cluster.q1asm import instruction_count
 from qubitd.drivers.cluster.wiring import Wiring
@@ -44,6 +45,7 @@ class Workbench:
 
     def __init__(self, wiring: Wiring) -> None:
         self._wiring = wiring
+        self.memory = LineMemory()
         self._kept: tuple[ChunkWork, ...] = ()
 
     def work_of(self, chunk: Chunk) -> ChunkWork:
@@ -62,11 +64,11 @@ class Workbench:
 
     def _worked_out(self, chunk: Chunk) -> ChunkWork:
         columns = chunk_columns(chunk)
-        parts = chunk_line_programs(columns, self._wiring)
+        parts = chunk_line_programs(columns, self._wiring, self.memory)
         return ChunkWork(
             programs=chunk.programs,
             reset=chunk.reset,
             layout=columns.layout,
             parts=parts,
-            instructions=[instruction_count(part) for part in parts],
+            instructions=[self.memory.instruction_count(part, instruction_count) for part in parts],
         )
