@@ -59,6 +59,14 @@ def test_only_the_lines_in_which_jobs_differ_are_worked_out_again(controller: Cl
     assert first["q1.drive"].program != second["q1.drive"].program
 
 
+def told(made: dict[str, SequencerLoad]) -> dict[str, tuple[object, ...]]:
+    return {line: (load.digest, load.exertion, load.nco_frequency, load.integration) for line, load in made.items()}
+
+
+def drive_detuned(frequency: NDArray[Any]) -> NDArray[Any]:
+    return np.where((frequency > 0) & (frequency < 7e9), frequency + 1e6, frequency)
+
+
 def with_plays(column: str, change: Callable[[NDArray[Any]], NDArray[Any]]) -> Callable[[Chunk], Chunk]:
     def changed(made: Chunk) -> Chunk:
         (program,) = made.programs
@@ -82,7 +90,7 @@ def with_other_samples(made: Chunk) -> Chunk:
     [
         with_plays("amplitude", lambda amplitude: amplitude * 0.9),
         with_plays("phase", lambda phase: phase + 0.1),
-        with_plays("frequency", lambda frequency: np.where((frequency > 0) & (frequency < 7e9), frequency + 1e6, frequency)),
+        with_plays("frequency", drive_detuned),
         with_plays("start", lambda start: start + 4),
         with_other_samples,
         lambda made: replace(made, reset=2000),
@@ -95,10 +103,7 @@ def test_what_changed_becomes_what_it_would_in_a_new_controller(
     controller: ClusterController, change: Callable[[Chunk], Chunk]
 ) -> None:
     made = chunk(bell(0.1))
-    before = loads(controller, made)
+    before = told(loads(controller, made))
     found, expected = loads(controller, change(made)), loads(new(), change(made))
-    assert {line: load.digest for line, load in found.items()} == {line: load.digest for line, load in expected.items()}
-    assert {line: load.exertion for line, load in found.items()} == {
-        line: load.exertion for line, load in expected.items()
-    }
-    assert {line: load.digest for line, load in found.items()} != {line: load.digest for line, load in before.items()}
+    assert told(found) == told(expected)
+    assert told(found) != before
