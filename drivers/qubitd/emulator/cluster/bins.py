@@ -52,13 +52,17 @@ class Acquisition:
 
     def encoded(self) -> bytes:
         """Give the blocks of a download: two scope paths, empty unless one was stored, then the bins."""
-        scopes = (
+        return b"".join(self.parts())
+
+    def parts(self) -> list[bytes | memoryview]:
+        """Give the same in pieces that are not copied yet."""
+        scopes = [
             block(trace.sums.astype("<i4").tobytes())
             + block(struct.pack("?", clipped or trace.out_of_range))
             + block(struct.pack("<I", trace.averages))
             for trace, clipped in zip(self.scope, self.out_of_range, strict=True)
-        )
-        return b"".join((*scopes, block(self.bins.tobytes())))
+        ]
+        return [*scopes, _block_head(self.bins.nbytes), self.bins.view(np.uint8).data]
 
 
 class AcquisitionList:
@@ -81,13 +85,17 @@ class AcquisitionList:
 
     def encoded(self) -> bytes:
         """Give the whole list as it is downloaded: a count, then name, index and data of each."""
-        parts = [block(struct.pack("<I", len(self.entries)))]
+        parts: list[bytes | memoryview] = [block(struct.pack("<I", len(self.entries)))]
         for name, acquisition in self.entries.items():
-            parts += [block(name.encode("latin-1")), block(struct.pack("<I", acquisition.index)), acquisition.encoded()]
+            parts += [block(name.encode("latin-1")), block(struct.pack("<I", acquisition.index)), *acquisition.parts()]
         return b"".join(parts)
 
 
 def block(data: bytes) -> bytes:
     """Wrap data in a definite-length block (IEEE 488.2 section 8.7.9)."""
-    count = str(len(data))
-    return f"#{len(count)}{count}".encode() + data
+    return _block_head(len(data)) + data
+
+
+def _block_head(size: int) -> bytes:
+    count = str(size)
+    return f"#{len(count)}{count}".encode()
