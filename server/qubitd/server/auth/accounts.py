@@ -176,6 +176,9 @@ class GroupAccounts:
         self._steady = steady
         self._shared = Accounts()
         self._looked_at = -math.inf
+        self._joined = Accounts()
+        self._joined_of: tuple[Accounts, ...] = ()
+        """Own and shared ones that were put together last."""
 
     @property
     def current(self) -> Accounts:
@@ -187,7 +190,11 @@ class GroupAccounts:
         now = self._steady()
         if now - self._looked_at >= _FRESH:
             self._shared, self._looked_at = self._look(), now
-        return Accounts(accounts=(*self._own.current.accounts, *self._shared.accounts))
+        parts = (self._own.current, self._shared)
+        if self._joined_of != parts:
+            self._joined = Accounts(accounts=tuple(account for part in parts for account in part.accounts))
+            self._joined_of = parts
+        return self._joined
 
 
 def _account(entry: dict[str, Any]) -> Account:

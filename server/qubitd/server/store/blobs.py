@@ -50,10 +50,17 @@ class BlobFolder:
             StoreCorruptError: they are gone or changed.
         """
         data = self.row(connection, digest)
-        if data is None:
-            with self._open(digest) as file:
-                data = file.read()
-            self._compare(digest, hashlib.sha256(data).hexdigest())
+        return self.file(digest) if data is None else data
+
+    def file(self, digest: str) -> bytes:
+        """Read and check bytes that are a file.
+
+        Raises:
+            StoreCorruptError: it is gone or changed.
+        """
+        with self._open(digest) as file:
+            data = file.read()
+        self._compare(digest, hashlib.sha256(data).hexdigest())
         return data
 
     def row(self, connection: Database, digest: str) -> bytes | None:

@@ -72,8 +72,8 @@ class SqliteStore(StoreReads):
         Raises:
             StoreCorruptError: it is gone or changed.
         """
-        with self._blob_lock:
-            return self._folder.get(self._blob_connection, digest)
+        data = self._row(digest)
+        return self._folder.file(digest) if data is None else data
 
     def pieces(self, digest: str) -> Generator[bytes]:
         """Check a blob, and give its messages one after another without holding them all; from any thread.
