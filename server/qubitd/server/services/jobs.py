@@ -59,6 +59,8 @@ _MOST_BEHIND = 100_000
 """Events of everybody's jobs that a watch of a backend goes through to catch up."""
 _BOOKMARK_PERIOD = 10.0
 """Seconds of silence after which a watch of many jobs tells where it stands."""
+_UNHURRIED = 0.5
+"""Seconds for which the note that a result was read may wait for another commit."""
 _LAST_SEQUENCE = 2**63 - 1
 """The highest that a store can give."""
 
@@ -270,7 +272,8 @@ class JobsService:
         finally:
             self._readers -= 1
         if self._store.jobs.is_unread(number):
-            self._store.write(lambda w: w.jobs.mark_read(number, time_ns=self._book.now()))
+            self._store.write(lambda w: w.jobs.mark_read(number, time_ns=self._book.now()), hurried=False)
+            asyncio.get_running_loop().call_later(_UNHURRIED, self._store.hurry)
 
     async def _pieces(self, number: int, skip: int) -> AsyncGenerator[bytes]:
         for chunk in self._store.jobs.chunks(number):
