@@ -82,6 +82,9 @@ class Cluster:
 
     def settle(self) -> None:
         """Find out what the sequencers that were started have done by now."""
+        is_quiet = self._calculation is None and all(each.state is not State.RUNNING for each in self.sequencers())
+        if is_quiet:
+            return
         if self._calculation is None and (ready := self._ready()):
             self._begin(ready)
         if self._calculation is not None:
