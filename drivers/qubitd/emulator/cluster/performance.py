@@ -41,6 +41,8 @@ log = logging.getLogger(__name__)
 
 _POINTS_AT_ONCE = 1 << 22
 """Points that the digitiser is asked for at a time, to bound memory."""
+_FEEDS_BACK = np.zeros(256, dtype=np.bool_)
+_FEEDS_BACK[[Op.SET_COND, Op.SET_LATCH_EN, Op.LATCH_RST, Op.WAIT_TRIGGER]] = True
 _REMEMBERED = 8
 """Runs that need not be laid out when they are started again."""
 _MOST_REMEMBERED = 20_000
@@ -179,8 +181,7 @@ def perform_stepwise(
 
 def uses_triggers(player: Player, run: Run) -> bool:
     """Whether a sequencer sends triggers or may depend on them."""
-    feeds_back = (Op.SET_COND, Op.SET_LATCH_EN, Op.LATCH_RST, Op.WAIT_TRIGGER)
-    return player.configuration.trigger is not None or bool(np.isin(run.trace.op, feeds_back).any())
+    return player.configuration.trigger is not None or bool(_FEEDS_BACK[run.trace.op].any())
 
 
 def play(sheet: Sheet, players: Sequence[Player], digitiser: Digitiser, rng: np.random.Generator) -> Outcome:

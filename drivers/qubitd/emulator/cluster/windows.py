@@ -114,15 +114,15 @@ def missing_weights(performance: Performance) -> tuple[bool, bool]:
     """Tell for each path whether it was to integrate with a weight that is not there."""
     trace = performance.trace
     asked = trace.operands[trace.op == Op.ACQUIRE_WEIGHED]
-    held = list(performance.player.weights.by_index)
-    return bool((~np.isin(asked[:, 2], held)).any()), bool((~np.isin(asked[:, 3], held)).any())
+    held = performance.player.weights.by_index.keys()
+    return not held >= set(asked[:, 2].tolist()), not held >= set(asked[:, 3].tolist())
 
 
 def missing_acquisition(performance: Performance) -> bool:
     """Whether an acquisition was named that is not there."""
     trace = performance.trace
     asked = trace.operands[(trace.op == Op.ACQUIRE) | (trace.op == Op.ACQUIRE_WEIGHED), 0]
-    return bool((~np.isin(asked, list(performance.player.acquisitions))).any())
+    return not performance.player.acquisitions.keys() >= set(asked.tolist())
 
 
 def binning_period(acquiring: int) -> int:

@@ -21,7 +21,8 @@ FREQUENCY_STEP = 0.25
 PHASE_STEP = 4
 """Units of phase per unit of `set_ph`: 1e9 are a turn."""
 
-_LATCHING = (Op.UPD_PARAM, Op.PLAY, Op.ACQUIRE, Op.ACQUIRE_WEIGHED)
+_IS_LATCHING = np.zeros(256, dtype=np.bool_)
+_IS_LATCHING[[Op.UPD_PARAM, Op.PLAY, Op.ACQUIRE, Op.ACQUIRE_WEIGHED]] = True
 Column = NDArray[np.int64]
 
 
@@ -73,7 +74,7 @@ class Latches:
 
 def latch(trace: Trace, timeline: Timeline, initial: Initial) -> Latches:
     """Work out the parameters at every latching instruction."""
-    latching = np.flatnonzero(np.isin(trace.op, _LATCHING))
+    latching = np.flatnonzero(_IS_LATCHING[trace.op])
     time = np.concatenate([[0], timeline.start[latching]])
     pending = _Pending(trace, latching)
     gain0, gain1 = (pending.held(Op.SET_AWG_GAIN, path, initial.gain[path]) for path in (0, 1))
@@ -100,6 +101,7 @@ class _Pending:
     def __init__(self, trace: Trace, latching: Column) -> None:
         self._trace = trace
         self._latching = latching
+        self._occurs = np.bincount(trace.op, minlength=256) > 0
 
     def held(self, op: Op, operand: int, initial: int) -> Column:
         """The value at each latch, which stays until it is set again."""
@@ -111,6 +113,8 @@ class _Pending:
         return self._last(op, operand, 0)
 
     def _last(self, op: Op, operand: int, initial: int) -> tuple[Column, NDArray[np.bool_]]:
+        if not self._occurs[op]:
+            return np.full(len(self._latching) + 1, initial), np.zeros(len(self._latching) + 1, dtype=np.bool_)
         setting = np.flatnonzero(self._trace.op == op)
         values = np.concatenate([[initial], self._trace.operands[setting, operand]])
         count = np.concatenate([[0], np.searchsorted(setting, self._latching)])
