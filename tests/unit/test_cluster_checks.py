@@ -118,6 +118,10 @@ def test_tone_at_the_edge_of_reach_is_played(refusal: Refusal, tone: float) -> N
     CONTROLLER.assemble(refusal.chunk([(DRIVE, 8, DRAG, 0.1, 0, tone)]))
 
 
+def test_phase_on_a_flux_line(refusal: Refusal) -> None:
+    assert "a phase on a baseband output" in refusal((FLUX, 8, SQUARE, 0.1, 0.5, 0.0))
+
+
 def test_tone_or_complex_envelope_on_a_flux_line(refusal: Refusal) -> None:
     assert "a tone on a baseband output (5000000 Hz)" in refusal((FLUX, 8, SQUARE, 0.1, 0, 5e6))
     assert "a complex envelope on a baseband output" in refusal((FLUX, 8, DRAG, 0.1, 0, 0))

@@ -88,6 +88,12 @@ def test_numbers_are_finite(column: str) -> None:
     assert "not finite" in problems(plays(made(), **{column: {0: np.nan}}))[0]
 
 
+def test_a_phase_without_a_carrier_is_found() -> None:
+    assert problems(plays(made(), frequency={1: 0.0}, phase={1: 0.5}))[0] == (
+        "program 'bell', q0.drive at 40 ns: has a phase of 0.5 rad and no carrier that could have it"
+    )
+
+
 def test_a_classical_bit_out_of_range_is_found() -> None:
     assert "writes classical bit 1 of 1" in problems(replace(made(), num_clbits=1))[0]
 

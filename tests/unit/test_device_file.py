@@ -264,6 +264,7 @@ def test_all_problems_are_reported_at_once() -> None:
         ("error = 0.0", "", "gates.rz.error", "is missing"),
         ('line = "drive"', 'line = "dc"', "gates.sx.steps[0].line", "known are drive, flux, readout"),
         ('play = "cosine"', 'play = "drag"', "gates.sx.steps[0].sigma", "is missing"),
+        ('line = "flux"', 'line = "flux", phase = "pi"', "gates.cz.steps[0].phase", "has no carrier"),
         ('line = "drive"', 'line = "drive", colour = 1', "gates.sx.steps[0].colour", "unknown key"),
         ('line = "drive"', 'line = "drive", qubit = "pulsed"', "gates.sx.steps[0].qubit", "coupled pair"),
         ("symmetric = true", "symmetric = 1", "gates.cz.symmetric", "true or false"),

@@ -162,6 +162,8 @@ def _read_play(section: Section, frame: _Frame) -> PlayStep:
     line = section.text("line") or ""
     if line not in _LINES:
         section.refuse("line", f"unknown line {line!r}; known are {', '.join(_LINES)}")
+    if line == "flux" and "phase" in section:
+        section.refuse("phase", "a flux line has no carrier that could have one; turn the amplitude's sign")
     samples = _read_samples(section) if envelope == "sampled" else ()
     return PlayStep(
         line=_LINES.get(line, "drive"),

@@ -185,6 +185,10 @@ def _malformed(together: _Together) -> Iterator[Problem]:
     for i in _first_rows(~np.isfinite(plays.amplitude + plays.phase + plays.frequency)):
         what = "has an amplitude, phase or frequency that is not finite"
         yield Problem(where=together.place(together.plays, i), what=what)
+    # Larger is worse: what is played without a carrier has none at any point of a sweep.
+    for i in _first_rows((plays.phase != 0) & (plays.frequency == 0)):
+        what = f"has a phase of {plays.phase[i]:.6g} rad and no carrier that could have it"
+        yield Problem(where=together.place(together.plays, i), what=what)
     acquisitions = together.acquisitions
     yield from _kernel_problems(together)
     clbit = acquisitions.rows.clbit

@@ -54,6 +54,7 @@ def play_problems(columns: ChunkColumns, line: int, wired: WiredLine, plays: Pla
     yield from _frequency_problems(columns, line, wired, plays)
     if not wired.is_rf:
         yield from rule(envelopes.is_complex[plays.envelope], "a complex envelope on a baseband output")
+        yield from rule(plays.phase != 0, "a phase on a baseband output")
 
 
 def acquisition_problems(
