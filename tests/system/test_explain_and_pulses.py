@@ -90,6 +90,35 @@ def test_explain_counts_the_pulses_of_decoupling(
     assert plays[1] == plays[0] + 4
 
 
+def test_explain_says_how_a_sweep_is_played(
+    bell: Path, daemon: DaemonProcess, capsys: pytest.CaptureFixture[str]
+) -> None:
+    axis = "q1.sx.amplitude=0:0.3:41"
+    assert (
+        main(["explain", str(bell), "--server", daemon.address, "--seed", "1", "--shots", "10", "--sweep", axis]) == 0
+    )
+    out = capsys.readouterr().out
+    assert out.startswith("line5, revision 1: 41 programs of 10 shots\n")
+    assert out.count("bell: 9") == 10
+    assert "\nand 31 more\n" in out
+    assert "q1.drive): 41\n" in out
+
+
+@pytest.mark.parametrize(
+    ("sweep", "what"),
+    [
+        ("q0.x.amplitude=0:0.4", "is no sweep; write NAME=FIRST:LAST:POINTS"),
+        ("q0.x.amplitude=0:x:3", "is no sweep; write NAME=FIRST:LAST:POINTS"),
+        ("q0.x.amplitude=0:nan:3", "in 1 to 1000000 points"),
+        ("q0.x.amplitude=0:1:1000000000000", "in 1 to 1000000 points"),
+    ],
+)
+def test_what_is_no_sweep_is_told(bell: Path, capsys: pytest.CaptureFixture[str], sweep: str, what: str) -> None:
+    with pytest.raises(SystemExit):
+        main(["explain", str(bell), "--sweep", sweep])
+    assert what in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("suffix", "begins"), [(".svg", b"<?xml"), (".png", b"\x89PNG")])
 def test_pulses_are_drawn(
     bell: Path, daemon: DaemonProcess, capsys: pytest.CaptureFixture[str], suffix: str, begins: bytes

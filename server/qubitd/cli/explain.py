@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import asdict
+
+import numpy as np
+from numpy.typing import NDArray
 
 from qubitd.cli.chosen_daemon import chosen_backend, note
 from qubitd.cli.circuit_file import add_circuit, add_timing, native_circuit
@@ -13,6 +17,9 @@ from qubitd.client import JobPlan
 from qubitd.core.plan import LoopPlan, StagePlan
 from qubitd.provider.qasm import read_circuit
 
+_MOST_PROGRAMS = 10
+"""That are listed for people."""
+_MOST_POINTS = 1_000_000
 _UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))
 
 
@@ -21,6 +28,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_circuit(parser)
     add_timing(parser)
     parser.add_argument("--shots", type=int, default=1024, metavar="N", help="times it would be run (%(default)s)")
+    parser.add_argument(
+        "--sweep",
+        type=_axis,
+        action="append",
+        default=[],
+        metavar="NAME=FIRST:LAST:POINTS",
+        help="values of a parameter of the calibration on a line; each is an axis of a grid (none)",
+    )
     parser.add_argument("--json", action="store_true", help="one line of JSON on stdout")
 
 
@@ -31,7 +46,13 @@ def run(arguments: argparse.Namespace) -> int:
         native = native_circuit(
             circuit, backend, arguments.file, measures_all=arguments.measure_all, seed=arguments.seed
         )
-        plan = backend.explain(native, shots=arguments.shots, scheduling=arguments.scheduling, dd=arguments.dd)
+        plan = backend.explain(
+            native,
+            shots=arguments.shots,
+            scheduling=arguments.scheduling,
+            dd=arguments.dd,
+            sweep=dict(arguments.sweep) or None,
+        )
         name = backend.name
     for line in plan.log:
         note(line)
@@ -46,11 +67,13 @@ def plan_lines(plan: JobPlan, *, name: str, shots: int) -> Iterator[str]:
     """Write a plan for people."""
     count = len(plan.programs)
     yield f"{name}, revision {plan.revision}: {count} {'program' if count == 1 else 'programs'} of {shots} shots"
-    for program in plan.programs:
+    for program in plan.programs[:_MOST_PROGRAMS]:
         yield (
             f"{program.name}: {duration(program.duration)} in each shot, {program.num_plays} pulses; "
             f"fidelity {program.success:.4f} by the Target's errors"
         )
+    if count > _MOST_PROGRAMS:
+        yield f"and {count - _MOST_PROGRAMS} more"
     if plan.stages:
         yield f"stages: {', '.join(map(_stage, plan.stages))}"
     yield f"upload: {plan.upload_bytes} bytes for the first chunk"
@@ -63,6 +86,21 @@ def plan_lines(plan: JobPlan, *, name: str, shots: int) -> Iterator[str]:
     for usage in plan.memories:
         part = usage.used / usage.limit if usage.limit else 0.0
         yield f"  {usage.sequencer:<{width}}  {usage.memory:<19} {usage.used:>8} of {usage.limit:>8}  {part:>6.1%}"
+
+
+def _axis(text: str) -> tuple[str, NDArray[np.float64]]:
+    """Read an axis of a sweep."""
+    name, _, line = text.partition("=")
+    try:
+        first, last, points = line.split(":")
+        begin, end, count = float(first), float(last), int(points)
+    except ValueError:
+        what = f"{text!r} is no sweep; write NAME=FIRST:LAST:POINTS, such as q0.x.amplitude=0:0.4:101"
+        raise argparse.ArgumentTypeError(what) from None
+    if not (math.isfinite(begin) and math.isfinite(end) and 1 <= count <= _MOST_POINTS):
+        what = f"{text!r} does not go from one number to another in 1 to {_MOST_POINTS} points"
+        raise argparse.ArgumentTypeError(what)
+    return name, np.linspace(begin, end, count)
 
 
 def _loops(plan: LoopPlan) -> str:
