@@ -82,6 +82,9 @@ def test_a_lab_that_began_anew_knows_the_old_calibrations_no_more(
             with pytest.raises(ProviderError, match="there is no calibration revision 2"):
                 backend.run(flip, shots=1, revision_policy="exact")
             assert backend.run(flip, shots=1).result(timeout=60).revision == 1
+            backend.refresh()
+            assert backend.revision == 1
+            assert backend.run(flip, shots=1, revision_policy="exact").result(timeout=60).revision == 1
 
 
 def test_a_backend_that_is_offered_no_longer_is_refused_by_name(own_data: Path, flip: QuantumCircuit) -> None:

@@ -170,7 +170,7 @@ class QubitdBackend(BackendV2, Connected):
     def update(self, info: BackendInfo) -> None:
         """Take in a description; an older one than that in hand changes nothing."""
         with self._lock:
-            if info == self._info or info.revision < self._info.revision:
+            if info == self._info or _is_older(info, self._info):
                 return
             self._info = info
             self._built = None
@@ -335,6 +335,11 @@ class QubitdBackend(BackendV2, Connected):
 
     def _merged(self, options: Mapping[str, Any]) -> dict[str, Any]:
         return dict(self.options) | self.known_options(options)
+
+
+def _is_older(info: BackendInfo, known: BackendInfo) -> bool:
+    """Whether a description came late; a lab that began anew counts its revisions from 1 again."""
+    return info.revision < known.revision and info.revision_time_ns <= known.revision_time_ns
 
 
 def _outside() -> int:
