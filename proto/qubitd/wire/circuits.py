@@ -20,7 +20,7 @@ from qubitd.wire.bindings import decode_bindings, encode_bindings
 from qubitd.wire.control import control_problems, decode_conditions, encode_conditions
 from qubitd.wire.errors import MalformedMessageError, clip, malformed
 from qubitd.wire.parsing import UINT32, check_count, check_text, column, pack_column, refuse_if_any
-from qubitd.wire.steps import StepTable, decode_table, encode_table, index_type, write_steps
+from qubitd.wire.steps import StepTable, decode_table, encode_table, entries_of, index_type, write_steps
 from qubitd.wire.tables import content_of
 from qubitd.wire.values import decode_params, encode_params
 
@@ -147,15 +147,13 @@ def _read_columns(message: circuits_pb2.CircuitBatch, table: StepTable, steps: I
         ("bits", table.num_clbits),
     ):
         check_count(int(times @ count), where=f"number of {what} in all", most=MAX_IN_ALL)
-    ops, op_bounds = _spread(table.length, steps, bounds)
-    alike = np.array_equal(table.num_qubits, table.length)
-    qubits, qubit_bounds = (ops, op_bounds) if alike else _spread(table.num_qubits, steps, bounds)
+    op_bounds, qubit_bounds = _bounds(table.length, steps, bounds), _bounds(table.num_qubits, steps, bounds)
     param_bounds, clbit_bounds = _bounds(table.num_params, steps, bounds), _bounds(table.num_clbits, steps, bounds)
     clbits = column(message.clbits, _clbit_type(message.circuits), where="clbits", length=int(clbit_bounds[-1]))
     return _Columns(
-        opcodes=table.opcodes.take(ops),
+        opcodes=entries_of(table.opcodes, table.length, steps),
         op_bounds=op_bounds.tolist(),
-        qubits=table.qubits.take(qubits),
+        qubits=entries_of(table.qubits, table.num_qubits, steps),
         qubit_bounds=qubit_bounds.tolist(),
         params=decode_params(message, int(param_bounds[-1])),
         param_bounds=param_bounds.tolist(),
@@ -164,22 +162,12 @@ def _read_columns(message: circuits_pb2.CircuitBatch, table: StepTable, steps: I
     )
 
 
-def _spread(count: Ints, steps: Ints, bounds: Ints) -> tuple[Ints, Ints]:
-    """Give the places of what the steps stand for, `count` entries each, and where each circuit's begin among them."""
-    stop = np.cumsum(count)
-    if len(count) and count.min() == count.max() == 1:
-        return steps, bounds
-    times = count.take(steps) if len(steps) else steps
-    end = np.cumsum(times)
-    places = np.repeat(stop.take(steps) - end, times) if len(steps) else steps
-    places += np.arange(len(places))
-    return places, np.concatenate(([0], end))[bounds]
-
-
 def _bounds(count: Ints, steps: Ints, bounds: Ints) -> Ints:
     """Find where each circuit's entries begin, if each step has `count` of them."""
-    if not len(steps) or not count.any():
+    if not len(steps):
         return np.zeros(len(bounds), dtype=np.int64)
+    if count.min() == count.max():
+        return bounds * int(count[0])
     owning = np.flatnonzero(bounds[1:] > bounds[:-1])
     found = np.zeros(len(bounds), dtype=np.int64)
     found[owning + 1] = np.add.reduceat(count.take(steps), bounds.take(owning))

@@ -33,6 +33,8 @@ _SMALL = 4_096
 Ints = NDArray[np.int64]
 _DENSE = 2**20
 """Most keys that are told apart by a table instead of by sorting."""
+_WORDS = (np.dtype("<u2"), np.dtype("<u4"), np.dtype("<u8"))
+"""Of one, two and four entries."""
 _PLACE = 2**16
 """More than any index of a qubit."""
 
@@ -94,6 +96,27 @@ def expand(first: Ints, count: Ints, index: Ints) -> Ints:
     places = np.repeat(first.take(index) + times - end, times)
     places += np.arange(len(places))
     return places
+
+
+def entries_of(entries: NDArray[np.uint16], count: Ints, steps: Ints) -> NDArray[np.uint16]:
+    """Give the entries of some steps one after another, as copied from a table that has `count` for each of its steps.
+
+    Rows of up to four entries are copied as one word each, and what they are filled up with is dropped.
+    """
+    widest = int(count.max(initial=0))
+    if not len(steps) or not widest:
+        return entries[:0]
+    word = next((word for word in _WORDS if 2 * widest <= word.itemsize), None)
+    if word is None:
+        return entries.take(expand(np.cumsum(count) - count, count, steps))
+    filled = np.arange(word.itemsize // 2) < count[:, np.newaxis]
+    rows = np.zeros(filled.shape, dtype=np.uint16)
+    rows[filled] = entries
+    found = rows.view(word).ravel().take(steps).view(np.uint16)
+    if filled.all():
+        return found
+    keeps = filled.view(f"<u{filled.shape[1]}").ravel().take(steps).view(np.bool_)
+    return found.take(np.flatnonzero(keeps))
 
 
 def encode_table(table: StepTable) -> circuits_pb2.StepTable:
