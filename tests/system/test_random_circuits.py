@@ -10,6 +10,7 @@ from itertools import pairwise
 from math import pi
 
 import numpy as np
+import pytest
 from qiskit import QuantumCircuit
 from qiskit.circuit.library import RZGate
 from scipy import stats
@@ -62,6 +63,7 @@ def uniformity(p_values: Sequence[float]) -> float:
     return float(stats.kstest(p_values, "uniform").pvalue)
 
 
+@pytest.mark.timeout(600)
 def test_counts_of_random_circuits_are_as_expected_and_one_reversed_phase_is_seen(
     daemon: DaemonProcess, soak: bool
 ) -> None:
