@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from qubitd.cli.__main__ import main
-from qubitd.cli.daemon_process import DaemonProcess
+from qubitd.cli.daemon_process import DaemonProcess, start_daemon
 from qubitd.cli.explain import duration, plan_lines
 from qubitd.core.capacity import Usage
 from qubitd.core.plan import JobPlan, LoopPlan, ProgramPlan, StagePlan
 
+ROOT = Path(__file__).parents[2]
 BELL = 'OPENQASM 2.0; include "qelib1.inc"; qreg q[2]; creg c[2]; h q[0]; cx q[0], q[1]; measure q -> c;'
 WAITING = (
     'OPENQASM 3.0; include "stdgates.inc"; qubit[1] q; bit[1] c; '
@@ -145,6 +146,19 @@ def test_what_cannot_be_drawn_is_told(
     monkeypatch.setattr("qubitd.cli.pulses.MOST_PULSES", 3)
     assert main(["pulses", str(bell), "--server", daemon.address, "--output", str(bell.parent / "a.svg")]) == 1
     assert "pulses, and a picture shows 1 to 3; use --text" in capsys.readouterr().err
+
+
+def test_pulses_of_a_labs_own_device_are_drawn_with_its_file(
+    bell: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lab = tmp_path / "lab5.toml"
+    lab.write_text((ROOT / "server/qubitd/compiler/line5.toml").read_text().replace('"line5"', '"lab5"'))
+    with start_daemon(device=str(lab), data_dir=tmp_path / "data") as daemon:
+        asked = ["pulses", str(bell), "--server", daemon.address, "--text"]
+        assert main(asked) == 1
+        assert "lab5: is a device of the lab's own" in capsys.readouterr().err
+        assert main([*asked, "--device-file", str(lab)]) == 0
+    assert capsys.readouterr().out.startswith("program 'bell': 9")
 
 
 def test_pulses_that_depend_on_an_outcome_are_written_too(

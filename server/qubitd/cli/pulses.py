@@ -13,7 +13,7 @@ from qubitd.cli.circuit_file import add_circuit, add_timing, native_circuit
 from qubitd.cli.pictures.pulses import draw_pulses
 from qubitd.cli.planned import planned_lines
 from qubitd.compiler.compile import compile_job
-from qubitd.compiler.device_file import DeviceFile, load_device
+from qubitd.compiler.device_file import DeviceFile, load_device, packaged_devices
 from qubitd.compiler.text import program_text
 from qubitd.core.errors import Problem
 from qubitd.core.job import Decoupling, JobSpec, Scheduling
@@ -39,6 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", type=Path, metavar="FILE", help="picture: .svg, .png or .pdf (build/pulses/NAME.svg)"
     )
+    parser.add_argument(
+        "--device-file", metavar="FILE", help="of the daemon's device, if that is no packaged one: it holds the gates"
+    )
     parser.add_argument("--text", action="store_true", help="print the program instead of drawing it")
 
 
@@ -53,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
         native = native_circuit(
             circuit, backend, arguments.file, measures_all=arguments.measure_all, seed=arguments.seed
         )
-        device = load_device(arguments.device or backend.name)
+        device = _device(backend.name, arguments.device or arguments.device_file)
         program = _compiled(native, backend, device, backend.calibration(), arguments)
         title = f"{native.name} on {backend.name}, calibration revision {backend.revision}"
     if arguments.text:
@@ -62,6 +65,14 @@ def run(arguments: argparse.Namespace) -> int:
     _draw(program, device, output, title)
     print(output)
     return 0
+
+
+def _device(name: str, given: str | None) -> DeviceFile:
+    """Read the gates of a device, which no daemon tells."""
+    if given is None and name not in packaged_devices():
+        what = "is a device of the lab's own, and its daemon does not tell its gates; give its file with --device-file"
+        raise CircuitFileError([Problem(where=name, what=what)])
+    return load_device(given or name)
 
 
 def _compiled(
