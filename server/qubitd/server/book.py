@@ -27,7 +27,7 @@ from qubitd.server.store.store import Store, Writes
 from qubitd.wire.terms import JobTerms
 
 Result = TypeVar("Result")
-_COMPANY = 0.002
+_COMPANY = 0.005
 """Seconds for which a step that nobody waits for may wait for one that somebody does."""
 _UNHURRIED = (Trigger.VALIDATE, Trigger.QUEUE)
 

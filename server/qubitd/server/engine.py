@@ -337,6 +337,8 @@ class Engine:
         is_placed = new.terms.is_bound and not self._store.jobs.is_known(owner=new.owner, key=new.key)
         if is_placed:
             new = self._placed(new)
+        if new.terms.revision_policy is RevisionPolicy.LATEST:
+            self._workshop.begin(new.spec, new.programs, self._calibrations.current)
         accepted, entry = await self._book.accept(new)
         if entry is not None:
             self._workshop.bring(entry.job_id, new.spec)

@@ -175,6 +175,11 @@ class Toolchain:
                 self._known.popitem(last=False)
         return known
 
+    def knows(self, spec: bytes, snapshot: Snapshot) -> bool:
+        """Whether a job of the same bytes came before."""
+        with self._lock:
+            return (spec, snapshot.digest) in self._known
+
     def recall(self, spec: bytes, snapshot: Snapshot) -> Validated | None:
         """Say at once what `validate` would, if a job of the same bytes came before; None if it did not."""
         key = (spec, snapshot.digest)

@@ -7,12 +7,14 @@ programs.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import OrderedDict
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from qubitd.core.errors import QubitdError
 from qubitd.core.job import JobSpec
 from qubitd.core.plan import JobPlan
 from qubitd.core.snapshot import Snapshot
@@ -31,6 +33,8 @@ BIG_OPERATIONS = 100_000
 """Operations of such a job."""
 _KEPT = 4
 """Compiled jobs that are kept for their start; any other is compiled again then."""
+_FEW_PROGRAMS = 8
+"""Programs of a job that is compiled while it is being taken."""
 _BROUGHT = 256
 """Small jobs whose bytes are kept from their acceptance until they are looked at."""
 
@@ -58,6 +62,14 @@ class Workshop:
         self._running_job = ThreadPoolExecutor(max_workers=1, thread_name_prefix="prepare")
         self._kept: OrderedDict[tuple[str, int], Compiled] = OrderedDict()
         self._brought: OrderedDict[str, bytes] = OrderedDict()
+        self._ahead: Future[None] = Future()
+        self._ahead.set_result(None)
+
+    def begin(self, spec: bytes, programs: int, snapshot: Snapshot) -> None:
+        """Compile a small job while it is being taken, unless another is; it is known then when it is looked at."""
+        is_small = len(spec) <= MOST_REMEMBERED_BYTES and programs <= _FEW_PROGRAMS
+        if is_small and self._ahead.done() and not self.toolchain.knows(spec, snapshot):
+            self._ahead = self._waiting_jobs.submit(self._compile_ahead, spec, snapshot)
 
     def bring(self, job_id: str, spec: bytes) -> None:
         """Hand over a job that was just taken; a small one need not be read from the store to be looked at."""
@@ -136,6 +148,10 @@ class Workshop:
             thread.shutdown(wait=False, cancel_futures=True)
         self._helpers.waiting.close()
         self._helpers.running.close()
+
+    def _compile_ahead(self, spec: bytes, snapshot: Snapshot) -> None:
+        with contextlib.suppress(QubitdError):  # its owner is told when the job is looked at
+            self.toolchain.validate(spec, snapshot)
 
     async def _validate_elsewhere(self, job_id: str, snapshot: Snapshot) -> Validated | None:
         if self._helpers.crew is None or not self.is_for_others(job_id):
