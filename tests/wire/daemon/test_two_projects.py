@@ -8,7 +8,7 @@ import threading
 from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from qubitd.core.job import JobSpec
 from qubitd.server.access import DIRECTORY
 from qubitd.server.auth.accounts import Account, new_token, read_accounts, token_digest, write_accounts
 from qubitd.v1 import jobs_pb2
-from qubitd.wire.jobs import JobEvent, Progress, StageTime, StatusChange
+from qubitd.wire.jobs import ExecutionSpan, JobEvent, Progress, StageTime, StatusChange
 from qubitd.wire.sessions import SessionTerms
 from qubitd.wire.specs import decode_spec
 from qubitd.wire.terms import JobTerms
@@ -39,7 +39,13 @@ def add_account(directory: Path, name: str) -> str:
 
 def told(event: JobEvent) -> object:
     """Give an event without numbers and times, which differ from run to run."""
-    return event.what.stage if isinstance(event.what, StageTime) else event.what
+    match event.what:
+        case StageTime(stage=stage):
+            return stage
+        case Progress(span=ExecutionSpan() as span) as progress:
+            return replace(progress, span=replace(span, began_ns=0, ended_ns=0))
+        case other:
+            return other
 
 
 def story(alice: QubitdClient, spec: JobSpec, strike: Strike) -> Iterator[object]:
