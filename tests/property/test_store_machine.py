@@ -311,7 +311,7 @@ class StoreMachine(RuleBasedStateMachine):
     @invariant()
     def the_store_agrees_with_the_model(self) -> None:
         page = self.store.jobs.page(JobQuery(owner="local", limit=1000)).jobs
-        there = {row.job.job_id: row.job.status for row in page}
+        there = {job.job_id: job.status for job in page}
         assert there == {job_id: model.life.status for job_id, model in self.models.items() if model.is_kept}
         alive = [(job.job_id, job.version, job.attempt, job.cancelling) for job in self.store.jobs.alive()]
         assert alive == [

@@ -19,14 +19,15 @@ from qubitd.drivers.rack_file import load_rack
 from qubitd.server import errors
 from qubitd.server.announcer import Announcer
 from qubitd.server.error_codes import CODES, code_of, problems_of, refusal_of
-from qubitd.server.errors import DataDirError, DataDirInUseError, DrainingError, InvalidRequestError, SimulatorError
+from qubitd.server.errors import DataDirError, DataDirInUseError, DrainingError, SimulatorError
 from qubitd.server.failure import failure_of
 from qubitd.server.lock import locked
 from qubitd.server.logs import about, configure
-from qubitd.server.pages import page_token, query_of
+from qubitd.server.pages import query_of
 from qubitd.server.rack import chunk_time
 from qubitd.server.simulator import Simulator
 from qubitd.v1 import jobs_pb2
+from qubitd.wire.errors import MalformedMessageError
 
 
 async def test_a_listener_misses_nothing_that_is_announced_after_it_cleared() -> None:
@@ -116,14 +117,13 @@ def test_a_data_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 
 
 def test_a_page_goes_on_where_the_one_before_ended() -> None:
-    query = query_of(jobs_pb2.JobsListRequest(page_token=page_token(17), page_size=5), owner="me")
-    assert (query.below, query.limit, query.owner) == (17, 5, "me")
+    query = query_of(jobs_pb2.JobsListRequest(page_token="a job", page_size=5), owner="me")
+    assert (query.below, query.limit, query.owner) == ("a job", 5, "me")
 
 
-@pytest.mark.parametrize("token", ["17", "below-0", "below--1", "below-1x", "x" * 1000])
-def test_a_token_that_was_never_given_is_refused(token: str) -> None:
-    with pytest.raises(InvalidRequestError, match="page_token"):
-        query_of(jobs_pb2.JobsListRequest(page_token=token), owner="me")
+def test_a_token_that_is_too_long_is_refused() -> None:
+    with pytest.raises(MalformedMessageError, match="page_token"):
+        query_of(jobs_pb2.JobsListRequest(page_token="x" * 1000), owner="me")
 
 
 def test_log_lines_name_the_job_they_are_about(capsys: pytest.CaptureFixture[str]) -> None:

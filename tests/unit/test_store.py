@@ -190,6 +190,21 @@ def test_a_chunk_of_an_earlier_attempt_is_dropped(store: Store) -> None:
     assert store.jobs.chunks(1) == []
 
 
+def test_events_are_counted_within_their_project_and_no_number_comes_twice(store: Store) -> None:
+    accept(store)
+    accept(store, dataclasses.replace(NEW, job_id="job-2", owner="loud"))
+    walk(store, JobStatus.INITIALIZING, JobStatus.VALIDATING, JobStatus.CANCELLED, job_id="job-2")
+    walk(store, JobStatus.INITIALIZING, JobStatus.CANCELLED)
+    number = store.jobs.number(owner="local", job_id="job-1")
+    assert [event.sequence for event in store.jobs.events(number, after=0)] == [1, 2, 3]
+    assert store.jobs.get(owner="local", job_id="job-1").last_sequence == 3
+    assert [store.jobs.newest_of(owner) for owner in ("local", "loud", "silent")] == [3, 4, 0]
+    store.write(lambda w: w.jobs.delete(owner="local", job_id="job-1")).result()
+    accept(store, dataclasses.replace(NEW, job_id="job-3", key="key-3"))
+    seen = store.jobs.events_of_many(owner="local", session_id="", backend=NEW.backend, after=3)
+    assert [(event.sequence, event.job_id) for event in seen] == [(4, "job-3"), (5, "job-3")]
+
+
 def test_pages_go_from_the_newest_job_down_and_filter(store: Store) -> None:
     for n in range(1, 6):
         accept(store, dataclasses.replace(NEW, job_id=f"job-{n}", key=f"key-{n}", tags=(f"parity-{n % 2}", "all")))
@@ -197,10 +212,12 @@ def test_pages_go_from_the_newest_job_down_and_filter(store: Store) -> None:
 
     def page(**conditions: object) -> list[str]:
         query = JobQuery(owner="local", limit=2)
-        return [row.job.job_id for row in store.jobs.page(dataclasses.replace(query, **conditions)).jobs]  # type: ignore[arg-type]
+        return [job.job_id for job in store.jobs.page(dataclasses.replace(query, **conditions)).jobs]  # type: ignore[arg-type]
 
     assert page() == ["job-5", "job-4"]
-    assert page(below=4) == ["job-3", "job-2"]
+    assert page(below="job-4") == ["job-3", "job-2"]
+    assert store.jobs.had(owner="local", job_id="job-4")
+    assert not store.jobs.had(owner="another", job_id="job-4")
     assert page(statuses=(JobStatus.CANCELLED,)) == ["job-3"]
     assert page(tags=("parity-1", "all")) == ["job-5", "job-3"]
     assert page(backend="other") == []

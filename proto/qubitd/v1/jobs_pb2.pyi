@@ -986,7 +986,7 @@ class JobEvent(google.protobuf.message.Message):
     BOOKMARK_FIELD_NUMBER: builtins.int
     JOB_ID_FIELD_NUMBER: builtins.int
     sequence: builtins.int
-    """Counts up within the daemon's store; an event has one for ever."""
+    """Counts up within the job's project; an event has one for ever."""
     time_ns: builtins.int
     """When it happened, ns since 1970-01-01 UTC."""
     job_id: builtins.str

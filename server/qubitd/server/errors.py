@@ -266,6 +266,14 @@ class OldCursorError(InvalidInputError):
         super().__init__([Problem(where="after_sequence", what=what)])
 
 
+class UnknownCursorError(InvalidInputError):
+    """A watch would go on from an event that was never there: the store is an earlier one than the client knew."""
+
+    def __init__(self, *, cursor: int, newest: int) -> None:
+        what = f"is {cursor}, and {newest} is the newest; the store may be an earlier copy: watch from 0 on"
+        super().__init__([Problem(where="after_sequence", what=what)])
+
+
 class UnknownUploadError(QubitdError):
     """A request names an upload that is not here, or not whole."""
 

@@ -1,8 +1,6 @@
-"""Pages of a list: a token says where the next page goes on, and holds nothing else."""
+"""Pages of a list: a token is the id of the last job of the page before, and tells nothing of anybody else's jobs."""
 
 from __future__ import annotations
-
-import re
 
 from qubitd.core.errors import Problem
 from qubitd.server.errors import InvalidRequestError
@@ -16,12 +14,6 @@ from qubitd.wire.terms import MAX_ID
 _USUAL_PAGE = 100
 _LARGEST_PAGE = 1_000
 _STATUSES = 7
-_TOKEN = re.compile(r"below-([1-9][0-9]{0,17})")
-
-
-def page_token(number: int) -> str:
-    """Give the token of the page after the job that was accepted as the n-th."""
-    return f"below-{number}"
 
 
 def query_of(request: jobs_pb2.JobsListRequest, *, owner: str) -> JobQuery:
@@ -29,14 +21,13 @@ def query_of(request: jobs_pb2.JobsListRequest, *, owner: str) -> JobQuery:
 
     Raises:
         MalformedMessageError: a field is outside its limits.
-        InvalidRequestError: the token is none that this daemon gave.
     """
     check_count(len(request.statuses), where="statuses", most=_STATUSES)
     check_count(len(request.tags), where="tags", most=MAX_TAGS)
     return JobQuery(
         owner=owner,
         limit=check_count(request.page_size, where="page_size", most=_LARGEST_PAGE) or _USUAL_PAGE,
-        below=_number_of(request.page_token),
+        below=check_text(request.page_token, where="page_token", most=MAX_ID),
         statuses=tuple(decode_status(number) for number in request.statuses),
         tags=tuple(check_text(tag, where="tag", most=MAX_TAG) for tag in request.tags),
         backend=check_text(request.backend, where="backend", most=MAX_BACKEND_NAME),
@@ -45,11 +36,7 @@ def query_of(request: jobs_pb2.JobsListRequest, *, owner: str) -> JobQuery:
     )
 
 
-def _number_of(token: str) -> int | None:
-    if not token:
-        return None
-    match = _TOKEN.fullmatch(token)
-    if match is None:
-        what = f"{token[:64]!r} is none that this daemon gave; take it from the page before, or leave it empty"
-        raise InvalidRequestError([Problem(where="page_token", what=what)])
-    return int(match[1])
+def unknown_token(token: str) -> InvalidRequestError:
+    """Say that a page cannot go on from there: the project has no such job, or has none any more."""
+    what = f"{token!r} is none that this daemon gave; take it from the page before, or leave it empty"
+    return InvalidRequestError([Problem(where="page_token", what=what)])

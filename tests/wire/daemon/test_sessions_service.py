@@ -425,3 +425,15 @@ async def test_a_cursor_that_is_far_behind_is_refused_with_where_to_go_on(
         await table.ended(await table.submit())
         with pytest.raises(RefusedError, match=r"after_sequence: is 1, and \d+ is the newest; the limit is 3 behind"):
             await table(table.client.watch_jobs("line5", after=1).__next__)
+
+
+async def test_a_cursor_that_nobody_can_have_is_refused_and_says_where_to_go_on(desk: OpenDesk) -> None:
+    async with desk() as table:
+        table.rack.gate.set()
+        job = await table.submit()
+        await table.ended(job)
+        beyond = 2**63
+        what = rf"after_sequence: is {beyond}, and \d+ is the newest; the store may be an earlier copy: watch from 0 on"
+        for watch in (table.client.watch(job, beyond), table.client.watch_jobs("line5", after=beyond)):
+            with pytest.raises(RefusedError, match=what):
+                await table(watch.__next__)

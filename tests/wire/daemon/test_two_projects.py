@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import grpc
+import grpc.aio
 import pytest
 
 from qubitd.client import NotFoundError, QubitdClient
@@ -19,7 +21,7 @@ from qubitd.core.errors import QubitdError
 from qubitd.core.job import JobSpec
 from qubitd.server.access import DIRECTORY
 from qubitd.server.auth.accounts import Account, new_token, read_accounts, token_digest, write_accounts
-from qubitd.v1 import jobs_pb2
+from qubitd.v1 import jobs_pb2, jobs_pb2_grpc
 from qubitd.wire.jobs import ExecutionSpan, JobEvent, Progress, StageTime, StatusChange
 from qubitd.wire.sessions import SessionTerms
 from qubitd.wire.specs import decode_spec
@@ -38,14 +40,14 @@ def add_account(directory: Path, name: str) -> str:
 
 
 def told(event: JobEvent) -> object:
-    """Give an event without numbers and times, which differ from run to run."""
+    """Give an event without its times, which differ from run to run."""
     match event.what:
         case StageTime(stage=stage):
-            return stage
+            return event.sequence, stage
         case Progress(span=ExecutionSpan() as span) as progress:
-            return replace(progress, span=replace(span, began_ns=0, ended_ns=0))
+            return event.sequence, replace(progress, span=replace(span, began_ns=0, ended_ns=0))
         case other:
-            return other
+            return event.sequence, other
 
 
 def story(alice: QubitdClient, spec: JobSpec, strike: Strike) -> Iterator[object]:
@@ -58,7 +60,7 @@ def story(alice: QubitdClient, spec: JobSpec, strike: Strike) -> Iterator[object
         yield [told(event) for event in kept]
         yield [(result.shots, result.bits.tobytes()) for result in alice.results(ids[-1]) if result.bits is not None]
         job = alice.get_job(ids[-1])
-        yield job.status, job.message, job.revision, job.shots, job.tags, job.client_data
+        yield job.status, job.message, job.revision, job.shots, job.tags, job.client_data, job.last_sequence
         strike(ids[-1])
         yield alice.submit(spec, "line5", f"key {number}") == ids[-1]
         yield [ids.index(listed.job_id) for listed in alice.list_jobs()]
@@ -143,6 +145,27 @@ async def test_what_a_project_sees_is_the_same_alone_and_beside_a_hostile_one(pr
             return list(story(alice, projects.spec, blows(bob, projects.spec, projects.other)))
 
     assert await asyncio.to_thread(beside) == projects.quiet
+
+
+async def test_a_page_goes_on_from_ones_own_jobs_alone(projects: Projects) -> None:
+    with QubitdClient(projects.address, projects.hers) as alice:
+        job_id = await asyncio.to_thread(alice.submit, projects.spec, "line5")
+    async with grpc.aio.insecure_channel(projects.address) as channel:
+        jobs = jobs_pb2_grpc.JobsStub(channel)
+        refusals = set()
+        for token in (job_id, "no-such-job"):
+            with pytest.raises(grpc.aio.AioRpcError) as refusal:
+                await jobs.List(
+                    jobs_pb2.JobsListRequest(page_token=token),
+                    metadata=(("authorization", f"Bearer {projects.theirs}"),),
+                )
+            refusals.add((refusal.value.code(), str(refusal.value.details()).replace(token, "X")))
+    assert refusals == {
+        (
+            grpc.StatusCode.INVALID_ARGUMENT,
+            "page_token: 'X' is none that this daemon gave; take it from the page before, or leave it empty",
+        )
+    }
 
 
 def riot(bob: QubitdClient, spec: JobSpec, number: int, over: threading.Event) -> int:

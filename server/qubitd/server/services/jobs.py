@@ -20,11 +20,11 @@ from qubitd.server.backend import Backend
 from qubitd.server.book import JobBook, jobs_of
 from qubitd.server.dispatch import Dispatch
 from qubitd.server.engine import Engine
-from qubitd.server.errors import OldCursorError, ServedElsewhereError, TooBusyError
+from qubitd.server.errors import OldCursorError, ServedElsewhereError, TooBusyError, UnknownCursorError
 from qubitd.server.event_pages import EventPages
 from qubitd.server.group.group import Group
 from qubitd.server.group.roster import Roster
-from qubitd.server.pages import page_token, query_of
+from qubitd.server.pages import query_of, unknown_token
 from qubitd.server.rpc import Service, receive, stream, unary
 from qubitd.server.spec_memory import SpecMemory
 from qubitd.server.store.frames import merged
@@ -56,13 +56,11 @@ _MOST_RESULT_BYTES = 2**18
 _MOST_WATCHERS = 64
 """Watches of one project, unless it is the machine's own."""
 _MOST_BEHIND = 100_000
-"""Events of everybody's jobs that a watch of a backend goes through to catch up."""
+"""Events of a project's jobs that a watch of a backend goes through to catch up."""
 _BOOKMARK_PERIOD = 10.0
 """Seconds of silence after which a watch of many jobs tells where it stands."""
 _UNHURRIED = 0.5
 """Seconds for which the note that a result was read may wait for another commit."""
-_LAST_SEQUENCE = 2**63 - 1
-"""The highest that a store can give."""
 
 
 class JobsService:
@@ -185,10 +183,12 @@ class JobsService:
     async def List(self, request: jobs_pb2.JobsListRequest) -> jobs_pb2.JobsListResponse:
         """List jobs, newest first."""
         query = query_of(request, owner=caller().project)
+        if query.below and not self._store.jobs.had(owner=query.owner, job_id=query.below):
+            raise unknown_token(query.below)
         page = self._store.jobs.page(query)
         return jobs_pb2.JobsListResponse(
-            jobs=[encode_job(row.job) for row in page.jobs],
-            next_page_token="" if page.is_last else page_token(page.jobs[-1].number),
+            jobs=[encode_job(job) for job in page.jobs],
+            next_page_token="" if page.is_last else page.jobs[-1].job_id,
         )
 
     async def Watch(self, request: jobs_pb2.JobsWatchRequest) -> AsyncGenerator[bytes]:
@@ -212,15 +212,16 @@ class JobsService:
             self._dispatch.sessions.info(session_id, owner=owner)
         else:
             self._roster.find(request.backend)
-        newest = self._store.jobs.newest_sequence()
-        cursor = min(request.after_sequence or (0 if session_id else newest), _LAST_SEQUENCE)
+        newest = self._store.jobs.newest_of(owner)
+        cursor = request.after_sequence or (0 if session_id else newest)
+        _check_cursor(cursor, newest=newest)
         if not session_id and newest - cursor > _MOST_BEHIND:
             raise OldCursorError(cursor=cursor, newest=newest, most=_MOST_BEHIND)
         is_marked = False
         with self._announcer.listen(jobs_of(owner)) as listener:
             while True:
                 listener.clear()
-                newest = self._store.jobs.newest_sequence()
+                newest = self._store.jobs.newest_of(owner)
                 events = self._store.jobs.events_of_many(
                     owner=owner, session_id=session_id, backend=request.backend, after=cursor
                 )
@@ -241,12 +242,13 @@ class JobsService:
         after = {cursor.job_id: cursor.after_sequence for cursor in request.jobs}
         if request.job_id:
             after = {request.job_id: request.after_sequence}
+        _check_cursor(max(after.values(), default=0), newest=self._store.jobs.newest_of(owner))
         return self._watch.events(
             [
                 Watched(
                     job_id=job_id,
                     number=self._number(owner, job_id),
-                    cursor=min(last, _LAST_SEQUENCE),
+                    cursor=last,
                     is_named=not request.job_id,
                 )
                 for job_id, last in after.items()
@@ -314,6 +316,16 @@ class JobsService:
         """Remove an ended job."""
         await self._engine.delete(owner=caller().project, job_id=request.job_id)
         return jobs_pb2.JobsDeleteResponse()
+
+
+def _check_cursor(cursor: int, *, newest: int) -> None:
+    """Make sure that a watch goes on from what a project has seen.
+
+    Raises:
+        UnknownCursorError: it never came so far.
+    """
+    if cursor > newest:
+        raise UnknownCursorError(cursor=cursor, newest=newest)
 
 
 class _Decoding:

@@ -1,8 +1,10 @@
-"""Events <-> rows. The autoincrement key is the sequence number: never reused, and in the order of the commits."""
+"""Events <-> rows. Two numbers count them, both never reused and in the order of the commits: the table's key, for the
+daemons of a group, and one within the project, which is all that its people see.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import astuple
 from typing import Any, assert_never
 
@@ -12,14 +14,23 @@ from qubitd.server.store.database import Database
 from qubitd.wire.jobs import ExecutionSpan, Happening, JobEvent, LogLine, Progress, StageTime, StatusChange
 
 _Columns = tuple[str, str, str, int, int]
-COLUMNS = "sequence, time_ns, kind, name, text, done, total"
+COLUMNS = "event.own, time_ns, kind, name, text, done, total"
 
 
-def insert_events(connection: Database, job: int, events: Iterable[Dated]) -> None:
+def insert_events(connection: Database, job: int, events: Sequence[Dated]) -> None:
     """Append events of a job."""
+    if not events:
+        return
+    project, last = connection.execute(
+        "INSERT INTO project (name, events) SELECT owner, ? FROM job WHERE number = ?"
+        " ON CONFLICT (name) DO UPDATE SET events = project.events + excluded.events RETURNING number, events",
+        (len(events), job),
+    ).fetchone()
+    first = last - len(events) + 1
     connection.executemany(
-        "INSERT INTO event (job, time_ns, kind, name, text, done, total) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        [(job, dated.time_ns, *_columns(dated.what)) for dated in events],
+        "INSERT INTO event (job, project, own, time_ns, kind, name, text, done, total)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [(job, project, own, dated.time_ns, *_columns(dated.what)) for own, dated in enumerate(events, start=first)],
     )
 
 

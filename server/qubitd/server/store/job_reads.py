@@ -12,13 +12,13 @@ from qubitd.server.errors import ExpiredJobError, UnknownJobError
 from qubitd.server.store.database import Database
 from qubitd.server.store.event_rows import COLUMNS, event_of
 from qubitd.server.store.problem_text import problems_of
-from qubitd.server.store.rows import AliveJob, ChunkRow, Extent, JobPage, JobQuery, ListedJob, Span
+from qubitd.server.store.rows import AliveJob, ChunkRow, Extent, JobPage, JobQuery, Span
 from qubitd.server.store.terms_columns import TERMS_COLUMNS, terms_of
 from qubitd.wire.jobs import Job, JobEvent, StageTime, TimeSpent
 
 _JOB = (
     "number, id, backend, status, revision, shots, circuits, programs, created_ns, instrument_ns, message, problems,"
-    " (SELECT coalesce(max(sequence), 0) FROM event WHERE job = number), session, submitted_to"
+    " (SELECT coalesce(max(own), 0) FROM event WHERE job = job.number), session, submitted_to"
 )
 _SIZE = "(SELECT coalesce(max(size), 0) FROM blob WHERE digest = spec_digest)"
 ALIVE = (
@@ -50,7 +50,7 @@ class JobReads:
         ).fetchone()
         if row is None:
             raise self._missing(owner, job_id)
-        return self._with_details([row])[0].job
+        return self._with_details([row])[0]
 
     def owner_of(self, job_id: str) -> str:
         """Give whose a job is.
@@ -62,6 +62,11 @@ class JobReads:
         if row is None:
             raise UnknownJobError(job_id=job_id)
         return str(row[0])
+
+    def had(self, *, owner: str, job_id: str) -> bool:
+        """Whether an owner has a job, or had it and its id is still taken."""
+        row = self._connection.execute("SELECT 1 FROM job WHERE id = ? AND owner = ?", (job_id, owner)).fetchone()
+        return row is not None
 
     def is_known(self, *, owner: str, key: str) -> bool:
         """Whether an owner's key stands for a job already."""
@@ -107,9 +112,9 @@ class JobReads:
         """List jobs, newest first: as many as are asked for, or fewer if they have much to say."""
         conditions = ["owner = ?", "deleted = 0"]
         values: list[Any] = [query.owner]
-        if query.below is not None:
-            conditions.append("number < ?")
-            values.append(query.below)
+        if query.below:
+            conditions.append("number < (SELECT number FROM job WHERE id = ? AND owner = ?)")
+            values += [query.below, query.owner]
         if query.statuses:
             conditions.append(f"status IN ({_marks(query.statuses)})")
             values.extend(status.value for status in query.statuses)
@@ -134,24 +139,30 @@ class JobReads:
         return JobPage(jobs=tuple(self._with_details(taken)), is_last=is_last)
 
     def events(self, number: int, *, after: int) -> list[JobEvent]:
-        """Give a job's events after a sequence number, in order, at most `EVENTS_AT_ONCE`."""
+        """Give a job's events after a number within its project, in order, at most `EVENTS_AT_ONCE`."""
         rows = self._connection.execute(
-            f"SELECT {COLUMNS} FROM event WHERE job = ? AND sequence > ? ORDER BY sequence LIMIT ?",  # noqa: S608
+            f"SELECT {COLUMNS} FROM event WHERE job = ? AND own > ? ORDER BY own LIMIT ?",  # noqa: S608 (constant)
             (number, after, EVENTS_AT_ONCE),
         )
         return [event_of(row) for row in rows]
 
     def newest_sequence(self) -> int:
-        """Give the number of the newest event of any job; 0 before the first."""
+        """Give the number of the newest event of any job, for other daemons; 0 before the first."""
         return int(self._connection.execute("SELECT coalesce(max(sequence), 0) FROM event").fetchone()[0])
 
+    def newest_of(self, owner: str) -> int:
+        """Give the number within a project of its newest event; 0 before the first."""
+        row = self._connection.execute("SELECT events FROM project WHERE name = ?", (owner,)).fetchone()
+        return 0 if row is None else int(row[0])
+
     def events_of_many(self, *, owner: str, session_id: str, backend: str, after: int) -> list[JobEvent]:
-        """Give the events of an owner's jobs in a session, or on a backend, after a sequence number, in order."""
+        """Give the events of an owner's jobs in a session, or on a backend, after a number, in order."""
         which = "job.session = ?" if session_id else "(job.backend = ? OR job.submitted_to = ?)"
         values = (session_id,) if session_id else (backend, backend)
         rows = self._connection.execute(
             f"SELECT job.id, {COLUMNS} FROM event JOIN job ON job.number = event.job"  # noqa: S608 (constants)
-            f" WHERE job.owner = ? AND {which} AND sequence > ? ORDER BY sequence LIMIT ?",
+            " WHERE event.project = (SELECT number FROM project WHERE name = ?)"
+            f" AND {which} AND own > ? ORDER BY own LIMIT ?",
             (owner, *values, after, EVENTS_AT_ONCE),
         )
         return [replace(event_of(row[1:]), job_id=row[0]) for row in rows]
@@ -221,13 +232,13 @@ class JobReads:
             raise UnknownJobError(job_id=job_id)
         return str(row[0])
 
-    def _with_details(self, rows: Sequence[tuple[Any, ...]]) -> list[ListedJob]:
+    def _with_details(self, rows: Sequence[tuple[Any, ...]]) -> list[Job]:
         numbers = [row[0] for row in rows]
         stages: dict[int, list[StageTime]] = {number: [] for number in numbers}
         tags: dict[int, list[str]] = {number: [] for number in numbers}
         for job, time_ns, name in self._connection.execute(
             "SELECT job, time_ns, name FROM event"  # noqa: S608 (question marks)
-            f" WHERE job IN ({_marks(numbers)}) AND kind = 'stage' ORDER BY sequence",
+            f" WHERE job IN ({_marks(numbers)}) AND kind = 'stage' ORDER BY own",
             numbers,
         ):
             stages[job].append(StageTime(stage=name, time_ns=time_ns))
@@ -243,14 +254,11 @@ class JobReads:
         ):
             spent[job].append(TimeSpent(activity=activity, seconds=seconds))
         return [
-            ListedJob(
-                number=row[0],
-                job=replace(
-                    _job(row),
-                    timeline=tuple(stages[row[0]]),
-                    tags=tuple(tags[row[0]]),
-                    spent=tuple(spent[row[0]]),
-                ),
+            replace(
+                _job(row),
+                timeline=tuple(stages[row[0]]),
+                tags=tuple(tags[row[0]]),
+                spent=tuple(spent[row[0]]),
             )
             for row in rows
         ]

@@ -105,19 +105,10 @@ class ChunkRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ListedJob:
-    """A job of a page."""
-
-    number: int
-    """Order of acceptance: where the next page goes on."""
-    job: Job
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class JobPage:
     """Some jobs of a list."""
 
-    jobs: tuple[ListedJob, ...]
+    jobs: tuple[Job, ...]
     is_last: bool
     """Whether none follows."""
 
@@ -159,8 +150,8 @@ class JobQuery:
 
     owner: str
     limit: int
-    below: int | None = None
-    """Only jobs accepted before this number."""
+    below: str = ""
+    """Only jobs accepted before this one of the owner's; empty for all."""
     statuses: tuple[JobStatus, ...] = ()
     tags: tuple[str, ...] = ()
     """All of them."""

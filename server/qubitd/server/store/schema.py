@@ -268,7 +268,24 @@ CREATE TABLE worker (
 ) STRICT, WITHOUT ROWID;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _SESSIONS_AND_SLOTS, _AUDIT, _SPENT, _RETENTION, _GROUP, _WORK)
+_OWN_NUMBERS = """
+CREATE TABLE project (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL UNIQUE,
+    events INTEGER NOT NULL
+) STRICT;
+INSERT INTO project (name, events) SELECT job.owner, coalesce(max(event.sequence), 0)
+FROM job LEFT JOIN event ON event.job = job.number GROUP BY job.owner;
+ALTER TABLE event ADD COLUMN project INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE event ADD COLUMN own INTEGER NOT NULL DEFAULT 0;
+UPDATE event SET own = sequence,
+project = (SELECT project.number FROM project JOIN job ON job.owner = project.name WHERE job.number = event.job);
+DROP INDEX event_by_job;
+CREATE INDEX event_by_job ON event (job, own);
+CREATE INDEX event_by_project ON event (project, own);
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SESSIONS_AND_SLOTS, _AUDIT, _SPENT, _RETENTION, _GROUP, _WORK, _OWN_NUMBERS)
 """Step n takes a store from user_version n to n + 1."""
 
 

@@ -26,6 +26,7 @@ from qubitd.server.store.schema import migrate as migrate_sqlite
 from qubitd.server.store.sqlite_store import BLOBS, DATABASE
 
 TABLES = (
+    "project",
     "job",
     "tag",
     "attempt",
@@ -46,7 +47,14 @@ TABLES = (
 """All but the blobs', each after those that it refers to."""
 PASSING = ("work", "worker")
 """Tables that are not copied: what workers had in hand is asked for again."""
-_COUNTERS = (("job", "number"), ("event", "sequence"), ("session", "number"), ("slot", "number"), ("errand", "number"))
+_COUNTERS = (
+    ("project", "number"),
+    ("job", "number"),
+    ("event", "sequence"),
+    ("session", "number"),
+    ("slot", "number"),
+    ("errand", "number"),
+)
 _AT_ONCE = 1000
 """Rows of one statement."""
 
