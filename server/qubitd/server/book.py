@@ -22,6 +22,7 @@ from qubitd.server.errors import BookDisagreesError, ImpossibleWriteError, Stale
 from qubitd.server.events import Dated
 from qubitd.server.failpoints import failpoint
 from qubitd.server.lifecycle import Lifecycle, Trigger
+from qubitd.server.served import ServedTime
 from qubitd.server.store.rows import Accepted, AliveJob, Change, NewChunk, NewJob
 from qubitd.server.store.store import Store, Writes
 from qubitd.wire.terms import JobTerms
@@ -96,12 +97,14 @@ class JobBook:
         store: Store,
         announcer: Announcer,
         clocks: Clocks,
+        served: ServedTime,
         on_disagreement: Callable[[BookDisagreesError], None],
     ) -> None:
         """Keep jobs; `on_disagreement` is told if the store holds one otherwise than the book: then end the daemon."""
         self.now = clocks.wall
         self.on_move: Callable[[Entry, JobStatus], None] = _nobody_told
         self._clocks = clocks
+        self._served = served
         self._on_disagreement = on_disagreement
         self._store = store
         self._announcer = announcer
@@ -125,7 +128,7 @@ class JobBook:
                 shots=job.shots,
                 owner=job.owner,
                 terms=job.terms,
-                since=self._clocks.steady() - (self.now() - job.created_ns) * 1e-9,
+                since=self._clocks.steady() - self._age(job),
                 attempt=job.attempt,
                 revision=job.revision,
                 cancelling=job.cancelling,
@@ -134,6 +137,12 @@ class JobBook:
         ]
         self._entries.update((entry.job_id, entry) for entry in entries)
         return entries
+
+    def _age(self, job: AliveJob) -> float:
+        """Seconds for which it was served, not those on the wall: that may have stepped meanwhile."""
+        if job.served is None:
+            return max(0.0, (self.now() - job.created_ns) * 1e-9)
+        return max(0.0, self._served.now() - job.served)
 
     def announce_job(self, job_id: str, owner: str) -> None:
         """Wake those who watch a job."""

@@ -38,6 +38,7 @@ from qubitd.server.quotas import QuotaBook, Quotas
 from qubitd.server.rack import RackThread, chunk_time
 from qubitd.server.retention import Caretaker, Retention
 from qubitd.server.rpc import Door, Service
+from qubitd.server.served import ServedTime
 from qubitd.server.services.backends import BackendsService
 from qubitd.server.services.calibrations import CalibrationsService
 from qubitd.server.services.jobs import JobsService
@@ -262,8 +263,13 @@ class _Daemon:
         self._roster = Roster(own=name, announcer=announcer, steady=clocks.steady)
         self._backend = Backend(calibrations=self._calibrations, rack=rack)
         self._broken = broken
+        self._served = ServedTime(store=store, clocks=clocks, backend=name)
         book = JobBook(
-            store=store, announcer=announcer, clocks=clocks, on_disagreement=lambda error: _tell(broken, error)
+            store=store,
+            announcer=announcer,
+            clocks=clocks,
+            served=self._served,
+            on_disagreement=lambda error: _tell(broken, error),
         )
         self._sessions = SessionBook(store=store, clocks=clocks, backend=kept)
         self._dispatch = dispatch = Dispatch(
@@ -372,6 +378,7 @@ class _Daemon:
             *self._engine.start(),
             asyncio.create_task(supervisor.watch(self._engine.wake), name="watchdog"),
             asyncio.create_task(self._caretaker.serve(), name="caretaker"),
+            asyncio.create_task(self._served.serve(), name="served time"),
         ]
         try:
             if self._group is not None:
@@ -381,7 +388,7 @@ class _Daemon:
             await _first_end(stop, self._broken, tasks)
         finally:
             supervisor.stopping()
-            for task in tasks[-2:]:
+            for task in tasks[-3:]:
                 task.cancel()
             await self._end(front)
         _raise_broken(self._broken)
@@ -396,6 +403,7 @@ class _Daemon:
         if self._forwarding is not None:
             await self._forwarding.close()
         try:
+            self._served.note()
             await self._sessions.settle_all()
         finally:
             self._announcer.close()

@@ -6,17 +6,22 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.store_life import NEW
 
 from qubitd.server import daemon as daemon_module
+from qubitd.server.announcer import Announcer
+from qubitd.server.book import JobBook
 from qubitd.server.clocks import Clocks
 from qubitd.server.errors import SlotTakenError, UnknownSlotError
+from qubitd.server.served import ServedTime
 from qubitd.server.slots import SlotBook
 from qubitd.server.store.sqlite_store import SqliteStore
+from qubitd.server.store.store import Store
 from qubitd.v1 import jobs_pb2
 from qubitd.wire.jobs import StatusChange
 from qubitd.wire.slots import Reservation, SlotKind, encode_reservation
@@ -102,6 +107,40 @@ async def test_jobs_keep_their_order_though_the_machine_was_booted_anew_and_its_
     ends = [told[-1] for told in events]
     assert [event.what.status.value for event in ends] == ["DONE"] * 4
     assert [event.sequence for event in ends] == sorted(event.sequence for event in ends)
+
+
+@pytest.mark.parametrize("step", [0, HOUR, -HOUR], ids=["none", "hour on", "hour back"])
+async def test_a_waiting_job_is_as_old_after_a_restart_as_before_whatever_the_wall_clock_says(
+    store: Store, step: int
+) -> None:
+    wall = Stepping()
+
+    def begin(steady: Callable[[], float]) -> tuple[JobBook, ServedTime]:
+        clocks = Clocks(wall=wall, steady=steady)
+        served = ServedTime(store=store, clocks=clocks, backend=NEW.backend)
+        book = JobBook(
+            store=store,
+            announcer=Announcer(),
+            clocks=clocks,
+            served=served,
+            on_disagreement=lambda error: pytest.fail(str(error)),
+        )
+        return book, served
+
+    at = 50_000.0
+    first, served = begin(lambda: at)
+    for job_id, wait in (("old", 3000.0), ("young", 500.0)):
+        served.note()
+        await first.accept(replace(NEW, job_id=job_id, key=job_id, created_ns=wall()))
+        at += wait
+    ages = {job_id: at - entry.since for job_id in ("old", "young") if (entry := first.find(job_id))}
+    assert ages == {"old": 3500.0, "young": 500.0}
+    served.note()
+    store.write(lambda w: w.jobs).result()
+    wall.offset += step + 5 * HOUR
+    again, _ = begin(lambda: 7.0)
+    entries = again.take_over(store.jobs.alive())
+    assert {entry.job_id: 7.0 - entry.since for entry in entries} == ages
 
 
 @pytest.mark.parametrize("step", [HOUR, -HOUR])

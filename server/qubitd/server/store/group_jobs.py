@@ -114,7 +114,7 @@ class GroupJobWrites:
         """
         self._members.evict(job.backend)
         row = self._connection.execute(
-            "UPDATE job SET backend = ?, version = version + 1,"  # noqa: S608 (constants)
+            "UPDATE job SET backend = ?, version = version + 1, served = NULL,"  # noqa: S608 (constants)
             " submitted_to = CASE WHEN submitted_to = '' THEN backend ELSE submitted_to END"
             f" WHERE id = ? AND backend = ? AND {_WAITS} AND attempt = 0 AND cancelling = 0 RETURNING 1",
             (to, job.job_id, job.backend),

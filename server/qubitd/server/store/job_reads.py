@@ -22,7 +22,7 @@ _JOB = (
 )
 _SIZE = "(SELECT coalesce(max(size), 0) FROM blob WHERE digest = spec_digest)"
 ALIVE = (
-    "number, id, backend, status, version, attempt, revision, cancelling, shots, owner, created_ns,"
+    "number, id, backend, status, version, attempt, revision, cancelling, shots, owner, created_ns, served,"
     f" {_SIZE}, {TERMS_COLUMNS}"
 )
 """Columns of `alive_job`."""
@@ -223,6 +223,11 @@ class JobReads:
         )
         return [alive_job(*row) for row in rows]
 
+    def served(self, backend: str) -> float:
+        """Give the seconds for which a backend had been served at the last note; 0 before the first."""
+        row = self._connection.execute("SELECT seconds FROM served WHERE backend = ?", (backend,)).fetchone()
+        return 0.0 if row is None else float(row[0])
+
     def _digest(self, column: str, job_id: str) -> str:
         row = self._connection.execute(
             f"SELECT {column} FROM job WHERE id = ? AND deleted = 0",  # noqa: S608 (names above)
@@ -266,9 +271,8 @@ class JobReads:
 
 def alive_job(*columns: Any) -> AliveJob:
     """Read a row of `ALIVE`."""
-    number, job_id, backend, status, version, attempt, revision, cancelling, shots, owner, created_ns, size, *terms = (
-        columns
-    )
+    number, job_id, backend, status, version, attempt, revision, cancelling, shots, owner, *further = columns
+    created_ns, served, size, *terms = further
     return AliveJob(
         number=number,
         job_id=job_id,
@@ -281,6 +285,7 @@ def alive_job(*columns: Any) -> AliveJob:
         shots=shots,
         owner=owner,
         created_ns=created_ns,
+        served=served,
         size=size,
         terms=terms_of(terms),
     )

@@ -175,6 +175,13 @@ class JobWrites:
         self._blobs.drop_unused(self._connection, digests)
         return digests
 
+    def note_served(self, backend: str, seconds: float) -> None:
+        """Note for how long a backend has been served."""
+        self._connection.execute(
+            "INSERT INTO served VALUES (?, ?) ON CONFLICT (backend) DO UPDATE SET seconds = excluded.seconds",
+            (backend, seconds),
+        )
+
     def remove_files(self, digests: list[str]) -> None:
         """Remove the files of deleted blobs; a command of its own, after the one that deleted their rows."""
         self._blobs.remove_files(self._connection, digests)
@@ -185,8 +192,9 @@ class JobWrites:
         row = self._connection.execute(
             "INSERT INTO job (id, owner, key, backend, request_digest, spec_digest, client_digest, shots, circuits,"
             " programs, created_ns, status, session, slot, urgency, priority, revision_policy, wanted_revision, rerun,"
-            " equivalents)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING number",
+            " equivalents, served)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
+            " (SELECT coalesce(max(seconds), 0) FROM served WHERE backend = ?)) RETURNING number",
             (
                 new.job_id,
                 new.owner,
@@ -201,6 +209,7 @@ class JobWrites:
                 new.created_ns,
                 JobStatus.INITIALIZING.value,
                 *terms_columns(new.terms),
+                new.backend,
             ),
         ).fetchone()
         number = int(row[0])

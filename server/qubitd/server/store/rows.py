@@ -130,6 +130,8 @@ class AliveJob:
     owner: str
     created_ns: int
     """When it was accepted, ns since 1970-01-01 UTC."""
+    served: float | None
+    """Seconds for which its backend had been served then; None if that is not known."""
     size: int
     """Bytes, as it was sent."""
     terms: JobTerms

@@ -268,7 +268,7 @@ CREATE TABLE worker (
 ) STRICT, WITHOUT ROWID;
 """
 
-_OWN_NUMBERS = """
+_OWN_NUMBERS_AND_AGES = """
 CREATE TABLE project (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     name TEXT NOT NULL UNIQUE,
@@ -283,9 +283,24 @@ project = (SELECT project.number FROM project JOIN job ON job.owner = project.na
 DROP INDEX event_by_job;
 CREATE INDEX event_by_job ON event (job, own);
 CREATE INDEX event_by_project ON event (project, own);
+
+CREATE TABLE served (
+    backend TEXT PRIMARY KEY,
+    seconds REAL NOT NULL
+) STRICT, WITHOUT ROWID;
+ALTER TABLE job ADD COLUMN served REAL;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _SESSIONS_AND_SLOTS, _AUDIT, _SPENT, _RETENTION, _GROUP, _WORK, _OWN_NUMBERS)
+MIGRATIONS: tuple[str, ...] = (
+    _FIRST,
+    _SESSIONS_AND_SLOTS,
+    _AUDIT,
+    _SPENT,
+    _RETENTION,
+    _GROUP,
+    _WORK,
+    _OWN_NUMBERS_AND_AGES,
+)
 """Step n takes a store from user_version n to n + 1."""
 
 

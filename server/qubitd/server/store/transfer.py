@@ -43,6 +43,7 @@ TABLES = (
     "member",
     "account",
     "errand",
+    "served",
 )
 """All but the blobs', each after those that it refers to."""
 PASSING = ("work", "worker")
