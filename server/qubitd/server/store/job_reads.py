@@ -287,7 +287,7 @@ def alive_job(*columns: Any) -> AliveJob:
         created_ns=created_ns,
         served=served,
         size=size,
-        terms=terms_of(terms),
+        terms=terms_of(tuple(terms)),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from qubitd.wire.terms import JobTerms, RevisionPolicy, Urgency
@@ -25,8 +25,9 @@ def terms_columns(terms: JobTerms) -> tuple[str | int, ...]:
     )
 
 
-def terms_of(columns: Sequence[Any]) -> JobTerms:
-    """Read the columns."""
+@lru_cache(maxsize=1024)
+def terms_of(columns: tuple[Any, ...]) -> JobTerms:
+    """Read the columns. Of a long queue most jobs have the same terms."""
     session, slot, urgency, priority, policy, revision, rerun, equivalents = columns
     return JobTerms(
         session_id=session,
