@@ -1,15 +1,16 @@
-"""A daemon dies at every named point, one after another on the same data directory; nothing that was accepted is lost.
+"""A daemon dies at every named point, one after another on the same store; nothing that was accepted is lost.
 
-One emulated rack outlives them all, as real instruments would. About half a minute.
+One emulated rack outlives them all, as real instruments would. About half a minute with SQLite, and with PostgreSQL.
 """
 
 from __future__ import annotations
 
 import sqlite3
 import subprocess
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,11 +28,14 @@ from qubitd.core.job import JobSpec, JobStatus, MeasLevel
 from qubitd.core.snapshot import Parameter
 from qubitd.core.sweep import Sweep
 from qubitd.server.failpoints import POINTS
+from qubitd.server.store.backup import Report, check_store
 from qubitd.server.store.sqlite_store import BLOBS, DATABASE
 from qubitd.wire.sessions import SessionTerms
 
 BEFORE_SERVING = ("recovery.begun", "recovery.done")
 WHEN_STOPPED = ("drain.begun", "drain.done")
+OF_FILES = "blob."
+"""Points of blobs that are files: PostgreSQL has none."""
 DEATH = 20.0
 """Seconds for a daemon to reach its point."""
 
@@ -85,9 +89,41 @@ def everything(client: Client, accepted: Accepted) -> None:
             client.cancel(big)
 
 
-def lives_and_dies(point: str, accepted: Accepted, data: Path, rack: Path) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where the daemons live, one after another."""
+
+    data: Path
+    rack: Path
+    store: str
+    """Address of a PostgreSQL database; empty for SQLite."""
+
+    def start(self) -> DaemonProcess:
+        options = ["--store", self.store] if self.store else []
+        return start_daemon(data_dir=self.data, rack=self.rack, options=options)
+
+    def asked(self, sql: str) -> list[Any]:
+        """Ask the database itself."""
+        if not self.store:
+            with closing(sqlite3.connect(f"{(self.data / DATABASE).as_uri()}?mode=ro", uri=True)) as connection:
+                return connection.execute(sql).fetchall()
+        import psycopg
+
+        with psycopg.connect(self.store, autocommit=True) as connection:
+            return connection.execute(sql.encode()).fetchall()
+
+    def report(self) -> Report:
+        """Look for damage in tables, blobs and log."""
+        if not self.store:
+            return check_store(self.data)
+        from qubitd.server.store.transfer import check_postgres
+
+        return check_postgres(self.store)
+
+
+def lives_and_dies(point: str, accepted: Accepted, place: Place) -> None:
     try:
-        daemon = start_daemon(data_dir=data, rack=rack)
+        daemon = place.start()
     except ChildError as error:
         # What the daemon before it left can bring it there, too, while it recovers.
         if "exit code -9" not in str(error):
@@ -110,9 +146,9 @@ def died(daemon: DaemonProcess) -> bool:
         return False
 
 
-def check_all(accepted: Accepted, data: Path, rack: Path) -> None:
+def check_all(accepted: Accepted, place: Place) -> None:
     """Ask for every job that was accepted."""
-    with start_daemon(data_dir=data, rack=rack) as daemon, QubitdClient(daemon.address) as client:
+    with place.start() as daemon, QubitdClient(daemon.address) as client:
         for job_id in accepted.jobs.values():
             if job_id in accepted.deleted:
                 continue
@@ -122,30 +158,36 @@ def check_all(accepted: Accepted, data: Path, rack: Path) -> None:
             if job.status is JobStatus.DONE:
                 pieces = list(client.results(job_id))
                 assert sum(piece.shots for piece in pieces) == job.shots * job.num_programs
-    connection = sqlite3.connect(f"{(data / DATABASE).as_uri()}?mode=ro", uri=True)
-    assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-    assert connection.execute("SELECT job FROM attempt GROUP BY job HAVING count(*) > 1").fetchall() == []
+    assert place.report().problems == ()
+    assert place.asked("SELECT job FROM attempt GROUP BY job HAVING count(*) > 1") == []
     unrecorded = "SELECT id FROM job WHERE status = 'DONE' AND deleted = 0 AND number NOT IN (SELECT job FROM attempt)"
-    assert connection.execute(unrecorded).fetchall() == []
-    rows = {row[0] for row in connection.execute("SELECT digest FROM blob WHERE data IS NULL")}
-    connection.close()
-    assert {path.name for path in (data / BLOBS).iterdir()} == rows
+    assert place.asked(unrecorded) == []
+    if place.store:
+        without = "SELECT digest FROM blob WHERE digest NOT IN (SELECT digest FROM blob_piece)"
+        orphans = "SELECT digest FROM blob_piece WHERE digest NOT IN (SELECT digest FROM blob)"
+        assert place.asked(without) == place.asked(orphans) == []
+    else:
+        rows = {row[0] for row in place.asked("SELECT digest FROM blob WHERE data IS NULL")}
+        assert {path.name for path in (place.data / BLOBS).iterdir()} == rows
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
 def test_whatever_the_point_of_its_death_nothing_accepted_is_lost(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
-    accepted, data = Accepted(), tmp_path / "data"
+    store = request.getfixturevalue("postgres").new_schema() if kind == "postgres" else ""
+    points = [point for point in POINTS if not (store and point.startswith(OF_FILES))]
+    accepted = Accepted()
     with start_emulator() as emulator:
-        rack = rack_file(tmp_path, emulator.address)
-        for point in POINTS:
+        place = Place(data=tmp_path / "data", rack=rack_file(tmp_path, emulator.address), store=store)
+        for point in points:
             # A daemon commits a few times before it serves.
             monkeypatch.setenv("QUBITD_FAILPOINT", f"{point}@8" if point.startswith("commit") else point)
-            lives_and_dies(point, accepted, data, rack)
+            lives_and_dies(point, accepted, place)
         monkeypatch.delenv("QUBITD_FAILPOINT")
-        check_all(accepted, data, rack)
-    assert len(accepted.jobs) > len(POINTS) / 2
+        check_all(accepted, place)
+    assert len(accepted.jobs) > len(points) / 2
 
 
 def test_a_point_that_is_nowhere_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

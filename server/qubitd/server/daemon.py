@@ -264,13 +264,7 @@ class _Daemon:
         self._backend = Backend(calibrations=self._calibrations, rack=rack)
         self._broken = broken
         self._served = ServedTime(store=store, clocks=clocks, backend=name)
-        book = JobBook(
-            store=store,
-            announcer=announcer,
-            clocks=clocks,
-            served=self._served,
-            on_disagreement=lambda error: _tell(broken, error),
-        )
+        book = self._make_book(store, clocks)
         self._sessions = SessionBook(store=store, clocks=clocks, backend=kept)
         self._dispatch = dispatch = Dispatch(
             clocks=clocks,
@@ -299,6 +293,15 @@ class _Daemon:
         self._caretaker = Caretaker(store=store, uploads=uploads, clocks=clocks, retention=settings.retention)
         parts = _Parts(store=store, uploads=uploads, book=book, dispatch=dispatch, rack=rack, started_ns=clocks.wall())
         self._services = self._make_services(parts)
+
+    def _make_book(self, store: Store, clocks: Clocks) -> JobBook:
+        return JobBook(
+            store=store,
+            announcer=self._announcer,
+            clocks=clocks,
+            served=self._served,
+            on_disagreement=lambda error: _tell(self._broken, error),
+        )
 
     def _make_group(self, store: Store, ownership: Ownership, clocks: Clocks) -> Group:
         parts = GroupParts(
