@@ -122,6 +122,30 @@ def test_a_store_of_an_earlier_schema_is_brought_up_to_date_with_its_rows(postgr
         assert store.jobs.read_before(1, limit=1) == []
 
 
+def test_accounts_of_a_group_are_listed_without_changing_its_store(
+    postgres: PostgresServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from qubitd.server.store.postgres_schema import migrate, steps_of
+
+    url = postgres.new_schema()
+    with closing(PostgresConnection(url, read_only=False)) as connection:
+        assert main(["auth", "list", "--store", url]) == 1
+        assert "there is no store in postgres at" in capsys.readouterr().err
+        assert steps_of(connection) == 0
+        migrate(connection, steps=MIGRATIONS[:-1])
+        assert main(["auth", "list", "--store", url]) == 1
+        assert f"has schema version {len(MIGRATIONS) - 1}, this program {len(MIGRATIONS)}" in capsys.readouterr().err
+        assert steps_of(connection) == len(MIGRATIONS) - 1
+        migrate(connection)
+    assert main(["auth", "token", "alice", "--project", "chemistry", "--store", url]) == 0
+    token = capsys.readouterr().out.strip()
+    assert main(["auth", "list", "--store", url]) == 0
+    listed = capsys.readouterr().out
+    assert listed.startswith("alice")
+    assert "project chemistry" in listed
+    assert token not in listed
+
+
 def test_an_address_of_another_kind_is_refused() -> None:
     with pytest.raises(StoreError, match="'mysql://db' is no address of a store"):
         check_address("mysql://db")

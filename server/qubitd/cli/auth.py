@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 
 from qubitd.cli.config import state_directory
-from qubitd.cli.ledger import Ledger, open_ledger
+from qubitd.cli.ledger import Ledger, open_ledger, read_accounts_of
 from qubitd.server.access import DIRECTORY
-from qubitd.server.auth.accounts import Account, new_token, token_digest
+from qubitd.server.auth.accounts import Account, Accounts, new_token, token_digest
 from qubitd.server.auth.certificates import (
     CA_CERTIFICATE,
     issue_client_certificate,
@@ -65,14 +65,15 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.what == "init":
         _init(directory, arguments.host)
         return 0
+    if arguments.what == "list":
+        _list(read_accounts_of(arguments.store, directory))
+        return 0
     with open_ledger(arguments.store, directory) as ledger:
         match arguments.what:
             case "token":
                 _token(ledger, arguments)
             case "cert":
                 _certificate(ledger, directory, arguments)
-            case "list":
-                _list(ledger)
             case _:
                 ledger.remove(arguments.name)
                 print(f"{arguments.name} is let in no longer")
@@ -105,8 +106,8 @@ def _certificate(ledger: Ledger, directory: Path, arguments: argparse.Namespace)
         print(path)
 
 
-def _list(ledger: Ledger) -> None:
-    for account in ledger.read().accounts:
+def _list(accounts: Accounts) -> None:
+    for account in accounts.accounts:
         by = "token" if account.token_sha256 else "certificate"
         print(f"{account.name:20} {account.role:10} project {account.project:20} {by:11} expires {_until(account)}")
 

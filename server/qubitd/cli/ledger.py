@@ -9,17 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from qubitd.server.auth.accounts import Account, Accounts, read_accounts, write_accounts
+from qubitd.server.store.opening import check_address, open_store
 
 if TYPE_CHECKING:
     from qubitd.server.store.store import Store
 
 
 class Ledger(Protocol):
-    """A place of accounts."""
-
-    def read(self) -> Accounts:
-        """Give everybody who may come in."""
-        ...
+    """A place of accounts that change."""
 
     def put(self, account: Account) -> None:
         """Let somebody in."""
@@ -36,21 +33,13 @@ class FileLedger:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
-    def read(self) -> Accounts:
-        """Give everybody who may come in.
-
-        Raises:
-            AccountsError: the file cannot be read.
-        """
-        return read_accounts(self._directory)
-
     def put(self, account: Account) -> None:
         """Let somebody in.
 
         Raises:
             AccountsError: the file cannot be read or written.
         """
-        write_accounts(self._directory, self.read().with_account(account))
+        write_accounts(self._directory, read_accounts(self._directory).with_account(account))
 
     def remove(self, name: str) -> None:
         """Let somebody in no longer.
@@ -58,7 +47,7 @@ class FileLedger:
         Raises:
             AccountsError: there is nobody of this name, or the file cannot be read or written.
         """
-        write_accounts(self._directory, self.read().without(name))
+        write_accounts(self._directory, read_accounts(self._directory).without(name))
 
 
 class StoreLedger:
@@ -66,10 +55,6 @@ class StoreLedger:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-
-    def read(self) -> Accounts:
-        """Give everybody who may come in."""
-        return self._store.accounts.all()
 
     def put(self, account: Account) -> None:
         """Let somebody in.
@@ -91,9 +76,28 @@ class StoreLedger:
         self._store.write(lambda w: w.accounts.remove(name, time_ns=now)).result()
 
 
+def read_accounts_of(store: str, directory: Path) -> Accounts:
+    """Give everybody who may come in: to the group whose store's address is given, or else to one daemon.
+
+    Raises:
+        AccountsError: the daemon's file cannot be read.
+        StoreError: the address leads to no store, or to one of another version, which is left as it is.
+    """
+    if not store:
+        return read_accounts(directory)
+    check_address(store)
+    from qubitd.server.store.accounts import AccountReads
+    from qubitd.server.store.postgres import PostgresConnection
+    from qubitd.server.store.postgres_schema import check_steps
+
+    with closing(PostgresConnection(store, read_only=True)) as connection:
+        check_steps(connection)
+        return AccountReads(connection).all()
+
+
 @contextmanager
 def open_ledger(store: str, directory: Path) -> Generator[Ledger]:
-    """Open the accounts of a group, given its store's address, or else those of one daemon.
+    """Open the accounts of a group to change them, given its store's address, or else those of one daemon.
 
     Raises:
         StoreError: the address leads to no store.
@@ -102,7 +106,6 @@ def open_ledger(store: str, directory: Path) -> Generator[Ledger]:
         yield FileLedger(directory)
         return
     from qubitd.server.meters import Meters
-    from qubitd.server.store.opening import open_store
 
     with closing(open_store(store, directory, on_broken=lambda _: None, meters=Meters())) as opened:
         yield StoreLedger(opened)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
@@ -26,8 +26,8 @@ class Access:
     """None: everybody on loopback is `local`."""
     credentials: grpc.ServerCredentials | None
     """None for a plain port."""
-    authority: bytes | None = None
-    """The lab's, in PEM form; None if there is none here."""
+    calling: grpc.ChannelCredentials = field(default_factory=grpc.ssl_channel_credentials)
+    """To call other daemons with: the lab's authority and this daemon's certificate, if there are any here."""
 
 
 def find_access(
@@ -58,7 +58,7 @@ def find_access(
         credentials=_credentials(directory, wants_certificates)
         if wants_certificates or not is_loopback(host)
         else None,
-        authority=(directory / CA_CERTIFICATE).read_bytes() if has_certificate else None,
+        calling=_calling(directory) if has_certificate else grpc.ssl_channel_credentials(),
     )
 
 
@@ -67,13 +67,26 @@ def _source(own: KnownAccounts, shared: Callable[[], Accounts] | None) -> Accoun
 
 
 def _credentials(directory: Path, wants_certificates: bool) -> grpc.ServerCredentials:
+    authority, key, certificate = _files(directory)
+    return grpc.ssl_server_credentials(
+        [(key, certificate)],
+        root_certificates=authority if wants_certificates else None,
+        require_client_auth=wants_certificates,
+    )
+
+
+def _calling(directory: Path) -> grpc.ChannelCredentials:
+    return grpc.ssl_channel_credentials(*_files(directory))
+
+
+def _files(directory: Path) -> tuple[bytes, bytes, bytes]:
+    """The lab's authority, this daemon's key and its certificate."""
     try:
-        pair = ((directory / SERVER_KEY).read_bytes(), (directory / SERVER_CERTIFICATE).read_bytes())
-        authority = (directory / CA_CERTIFICATE).read_bytes()
+        authority, key, certificate = (
+            (directory / name).read_bytes() for name in (CA_CERTIFICATE, SERVER_KEY, SERVER_CERTIFICATE)
+        )
     except OSError as error:
         raise CertificateError(
             f"{error.filename} cannot be read; make the certificates anew: qubitd auth init"
         ) from error
-    return grpc.ssl_server_credentials(
-        [pair], root_certificates=authority if wants_certificates else None, require_client_auth=wants_certificates
-    )
+    return authority, key, certificate

@@ -227,11 +227,6 @@ def _crew(settings: DaemonSettings, held: _Held, clocks: Clocks, meters: Meters)
     return Crew(store=held.store, files=settings.files, clocks=clocks, meters=meters)
 
 
-def _forwarding(settings: DaemonSettings, access: Access) -> Forwarding | None:
-    """A caller's certificate cannot be shown to another daemon: where it is asked for, nothing is passed on."""
-    return None if settings.wants_certificates else Forwarding(authority=access.authority)
-
-
 class _Daemon:
     """The parts of a daemon, put together."""
 
@@ -288,7 +283,8 @@ class _Daemon:
             )
         )
         self._group = None if held.ownership is None else self._make_group(store, held.ownership, clocks)
-        self._forwarding = None if held.ownership is None else _forwarding(settings, access)
+        forwarding = Forwarding(access.calling, wants_certificates=settings.wants_certificates)
+        self._forwarding = None if held.ownership is None else forwarding
         uploads = Uploads(settings.data_dir / UPLOADS)
         self._caretaker = Caretaker(store=store, uploads=uploads, clocks=clocks, retention=settings.retention)
         parts = _Parts(store=store, uploads=uploads, book=book, dispatch=dispatch, rack=rack, started_ns=clocks.wall())

@@ -37,6 +37,8 @@ class Call:
     metadata: tuple[tuple[str, str | bytes], ...]
     time_left: float | None
     """Seconds; None for any time."""
+    certificate: str | None
+    """Name in the caller's; None without one."""
 
 
 class PassedOnError(Exception):
@@ -205,7 +207,13 @@ async def _read(kind: type[Request], data: bytes, most: int) -> Request:
 
 def _call(rpc: str, data: bytes, context: Context) -> Call:
     metadata: Any = context.invocation_metadata() or ()
-    return Call(rpc=rpc, data=data, metadata=tuple(map(tuple, metadata)), time_left=context.time_remaining())
+    return Call(
+        rpc=rpc,
+        data=data,
+        metadata=tuple(map(tuple, metadata)),
+        time_left=context.time_remaining(),
+        certificate=_shown(context).certificate,
+    )
 
 
 async def _refuse(context: Context, error: QubitdError | PassedOnError) -> NoReturn:

@@ -52,14 +52,13 @@ def make_authority(directory: Path, *, name: str, now: dt.datetime) -> None:
 
 
 def make_server_certificate(directory: Path, hosts: Sequence[str], *, now: dt.datetime) -> None:
-    """Make the daemon's certificate for the hosts under which clients reach it.
+    """Make the daemon's certificate for the hosts under which clients reach it, and to call other daemons with.
 
     Raises:
         CertificateError: there is no authority, or the files cannot be written.
     """
-    made = _issue(
-        directory, hosts[0], now=now, usage=ExtendedKeyUsageOID.SERVER_AUTH, names=[_host(host) for host in hosts]
-    )
+    usages = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
+    made = _issue(directory, hosts[0], now=now, usages=usages, names=[_host(host) for host in hosts])
     _write(directory, SERVER_CERTIFICATE, SERVER_KEY, made)
 
 
@@ -69,7 +68,17 @@ def issue_client_certificate(directory: Path, name: str, *, now: dt.datetime) ->
     Raises:
         CertificateError: there is no authority.
     """
-    return _issue(directory, name, now=now, usage=ExtendedKeyUsageOID.CLIENT_AUTH, names=[x509.DNSName("client")])
+    return _issue(directory, name, now=now, usages=(ExtendedKeyUsageOID.CLIENT_AUTH,), names=[x509.DNSName("client")])
+
+
+def is_daemons(certificate: bytes) -> bool:
+    """Whether a certificate, as PEM, is one to serve with: those that callers get are not."""
+    try:
+        extensions = x509.load_pem_x509_certificate(certificate).extensions
+        usages = extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except (ValueError, x509.ExtensionNotFound):
+        return False
+    return ExtendedKeyUsageOID.SERVER_AUTH in usages
 
 
 def write_private(path: Path, data: bytes) -> None:
@@ -91,7 +100,7 @@ def _issue(
     name: str,
     *,
     now: dt.datetime,
-    usage: x509.ObjectIdentifier,
+    usages: Sequence[x509.ObjectIdentifier],
     names: list[x509.GeneralName],
 ) -> Signed:
     authority, authority_key = _authority(directory)
@@ -100,7 +109,7 @@ def _issue(
         _builder(_name(name), authority.subject, key, now, days=_DAYS)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
         .sign(authority_key, hashes.SHA256())
     )
     return _signed(certificate, key)

@@ -7,12 +7,15 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from qubitd.server.auth.accounts import Accounts, AccountSource
+from qubitd.server.auth.certificates import is_daemons
 from qubitd.server.auth.errors import DeniedError, UnauthenticatedError
 from qubitd.server.auth.identity import LOCAL, Identity
 from qubitd.server.auth.rights import RIGHTS, allows
 
 PASSED_ON = "qubitd-passed-on"
 """Metadata of a call that came through another daemon."""
+SPEAKS_FOR = "qubitd-speaks-for"
+"""Metadata in which a daemon names the caller whose certificate it has seen."""
 _BEARER = "bearer "
 Remember = Callable[[str, str], None]
 """Who, what."""
@@ -27,6 +30,8 @@ class Shown:
     """Name in the certificate that TLS has checked."""
     is_passed_on: bool = False
     """Whether the call came through another daemon, which let its caller in."""
+    speaks_for: str | None = None
+    """Name in the certificate of the caller for whom another daemon asks; its own certificate says that it is one."""
 
 
 def shown(metadata: Iterable[tuple[str, str | bytes]], tls: Mapping[str, Iterable[bytes]]) -> Shown:
@@ -36,7 +41,10 @@ def shown(metadata: Iterable[tuple[str, str | bytes]], tls: Mapping[str, Iterabl
     tokens = (value[len(_BEARER) :].strip() for value in headers if value.lower().startswith(_BEARER))
     names = (name.decode(errors="replace") for name in tls.get("x509_common_name", ()))
     is_passed_on = any(key == PASSED_ON for key, _ in metadata)
-    return Shown(token=next(tokens, None), certificate=next(names, None), is_passed_on=is_passed_on)
+    meant = next((value for key, value in metadata if key == SPEAKS_FOR and isinstance(value, str)), None)
+    if meant is not None and not any(map(is_daemons, tls.get("x509_pem_cert", ()))):
+        return Shown(is_passed_on=is_passed_on)
+    return Shown(token=next(tokens, None), certificate=next(names, None), is_passed_on=is_passed_on, speaks_for=meant)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +85,8 @@ class Gate:
         now = self.now()
         if proof.token is not None:
             return accounts.by_token(proof.token, now_ns=now)
+        if proof.speaks_for is not None:
+            return accounts.by_certificate(proof.speaks_for, now_ns=now)
         if proof.certificate is not None:
             return accounts.by_certificate(proof.certificate, now_ns=now)
         return None

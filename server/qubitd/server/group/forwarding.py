@@ -1,4 +1,5 @@
-"""Passes a call on to the daemon that keeps what it is about, as the caller sent it, with the token that came with it.
+"""Passes a call on to the daemon that keeps what it is about, as the caller sent it, with the token that came with it,
+or with the name in the caller's certificate: the other daemon believes that of one with a daemon's certificate.
 
 The other daemon lets the caller in by itself. It may be away; then the caller is told where it was.
 """
@@ -11,7 +12,7 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from qubitd.server.auth.gate import PASSED_ON
+from qubitd.server.auth.gate import PASSED_ON, SPEAKS_FOR
 from qubitd.server.errors import ServedElsewhereError
 from qubitd.server.rpc import Call, PassedOnError
 from qubitd.server.serving import is_loopback
@@ -27,9 +28,15 @@ _AS_BYTES = (None, None)
 class Forwarding:
     """Connections to the other daemons, each opened when it is needed."""
 
-    def __init__(self, *, authority: bytes | None) -> None:
-        """Pass calls on; `authority` is the lab's, in PEM form, or None for the system's."""
-        self._authority = authority
+    def __init__(self, credentials: grpc.ChannelCredentials, *, wants_certificates: bool) -> None:
+        """Pass calls on.
+
+        Args:
+            credentials: for TLS.
+            wants_certificates: whether the group's callers come with certificates: then TLS is everywhere.
+        """
+        self._credentials = credentials
+        self._wants_certificates = wants_certificates
         self._channels: dict[str, grpc.aio.Channel] = {}
 
     async def unary(self, call: Call, elsewhere: ServedElsewhereError) -> bytes:
@@ -81,14 +88,15 @@ class Forwarding:
         return self._channels[address]
 
     def _open(self, address: str) -> grpc.aio.Channel:
-        if is_loopback(address.rpartition(":")[0].strip("[]")):
+        if not self._wants_certificates and is_loopback(address.rpartition(":")[0].strip("[]")):
             return grpc.aio.insecure_channel(address, options=_OPTIONS)
-        credentials = grpc.ssl_channel_credentials(self._authority)
-        return grpc.aio.secure_channel(address, credentials, options=_OPTIONS)
+        return grpc.aio.secure_channel(address, self._credentials, options=_OPTIONS)
 
 
 def _metadata(call: Call) -> tuple[tuple[str, str | bytes], ...]:
-    return (*(pair for pair in call.metadata if pair[0] == "authorization"), _MARK)
+    token = tuple(pair for pair in call.metadata if pair[0] == "authorization")
+    name = () if token or call.certificate is None else ((SPEAKS_FOR, call.certificate),)
+    return (*token, *name, _MARK)
 
 
 def _passed_on(error: grpc.aio.AioRpcError, elsewhere: ServedElsewhereError) -> Exception:
