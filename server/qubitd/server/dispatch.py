@@ -11,7 +11,7 @@ from qubitd.drivers.rack import TimeKind
 from qubitd.server.book import Entry
 from qubitd.server.clocks import Clocks
 from qubitd.server.meters import Meters
-from qubitd.server.scheduling.forecast import Place, places
+from qubitd.server.scheduling.forecast import Place, Stretch, places
 from qubitd.server.scheduling.scheduler import Decision, Scheduler
 from qubitd.server.scheduling.waiting import QueueClass, Waiting
 from qubitd.server.sessions.book import SessionBook
@@ -53,7 +53,21 @@ class _Running:
     entry: Entry
     queue_class: QueueClass
     started: float
+    instrument_ns: int
+    """That the job had taken before."""
     expected_end: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Told:
+    """What was told first of a job that waits."""
+
+    at: float
+    """s on the steady clock."""
+    rehearsed: float
+    """Seconds until its start, as rehearsed."""
+    start: float
+    """As it was told, s on the steady clock."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -69,8 +83,8 @@ class Dispatch:
     _running: _Running | None = None
     _places: dict[str, Place] = field(default_factory=dict[str, Place])
     _places_at: float = -math.inf
-    _told: dict[str, float] = field(default_factory=dict[str, float])
-    """When jobs that wait would start, as was told first; s on the steady clock."""
+    _told: dict[str, _Told] = field(default_factory=dict[str, _Told])
+    _stretch: Stretch = field(default_factory=Stretch)
 
     def __len__(self) -> int:
         return len(self.scheduler.lanes)
@@ -105,22 +119,25 @@ class Dispatch:
         now = self.clocks.steady()
         told = self._told.pop(entry.job_id, None)
         if told is not None:
-            self.meters.note("forecast_error", abs(now - told))
+            self.meters.note("forecast_error", abs(now - told.start))
+            self._stretch.learn(rehearsed=told.rehearsed, waited=now - told.at)
         self.meters.note("wait", now - entry.since)
         self._running = _Running(
             entry=entry,
             queue_class=self._waiting(entry).queue_class,
             started=now,
-            expected_end=now + self.durations.expect(entry.instrument_estimate),
+            instrument_ns=entry.instrument_ns,
+            expected_end=now + self._expected(entry),
         )
 
-    def ended(self, *, instrument_seconds: float) -> None:
+    def ended(self) -> None:
         """The job gave the rack back."""
         running = self._running
         if running is None:
             return
         now = self.clocks.steady()
         self._running = None
+        instrument_seconds = (running.entry.instrument_ns - running.instrument_ns) * 1e-9
         self.durations.learn(now - running.started, instrument_seconds)
         self.scheduler.shares.add(running.entry.owner, now - running.started, at=now)
         self._places_at = -math.inf
@@ -142,8 +159,9 @@ class Dispatch:
         place = self._places.get(job_id)
         if place is None:
             return QueuePlace(position=len(self._places), expected_start_ns=0)
-        self._told.setdefault(job_id, place.start)
-        ahead = place.start - self.clocks.steady()
+        now = self.clocks.steady()
+        ahead = (place.start - now) * self._stretch.factor
+        self._told.setdefault(job_id, _Told(at=now, rehearsed=place.start - now, start=now + ahead))
         return QueuePlace(position=place.position, expected_start_ns=self.clocks.wall() + round(ahead * 1e9))
 
     def _forecast(self) -> None:
@@ -151,9 +169,15 @@ class Dispatch:
         if now - self._places_at < _FRESH:
             return
         self._refresh()
-        busy_until = now if self._running is None else max(now, self._running.expected_end)
-        self._places = places(self.scheduler, now=now, busy_until=busy_until)
+        running = self._running
+        busy_until = now if running is None else max(now, running.expected_end)
+        session = running.entry.terms.session_id if running and running.queue_class is QueueClass.SESSION else ""
+        self._places = places(self.scheduler, now=now, busy_until=busy_until, running_session=session)
         self._places_at = now
+
+    def _expected(self, entry: Entry) -> float:
+        """Seconds that a job will hold the rack: for what it has not run yet."""
+        return self.durations.expect(max(0.0, entry.instrument_estimate - entry.instrument_ns * 1e-9))
 
     def _refresh(self) -> None:
         self.scheduler.windows = self.sessions.windows()
@@ -173,7 +197,7 @@ class Dispatch:
             queue_class=queue_class,
             priority=terms.priority,
             since=entry.since,
-            estimate=self.durations.expect(entry.instrument_estimate),
+            estimate=self._expected(entry),
             session=terms.session_id,
             slot=terms.slot_id,
         )

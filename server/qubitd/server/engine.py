@@ -391,7 +391,7 @@ class Engine:
         if entry.status is JobStatus.RUNNING:
             self._dispatch.started(entry)
         elif before is JobStatus.RUNNING:
-            self._dispatch.ended(instrument_seconds=seconds)
+            self._dispatch.ended()
 
     def _tend_sessions(self) -> None:
         """Do with the jobs of sessions whose time is over what was asked for."""

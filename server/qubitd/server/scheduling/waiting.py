@@ -75,3 +75,5 @@ class Window:
     """Seconds that must be free before the next slot for its window to begin."""
     holds_until: float = -math.inf
     """It has the rack to itself before this time, s; in the past or -inf if it does not hold it."""
+    patience: float = 0.0
+    """Seconds for which it keeps the rack once it holds it and no job of it is left."""

@@ -19,7 +19,7 @@ from qubitd.server.sessions.rules import Outcome, Session
 from qubitd.server.store.sessions import NewSession, SessionProgress, SessionRow
 from qubitd.server.store.store import Store
 from qubitd.v1 import sessions_pb2
-from qubitd.wire.sessions import SessionInfo, SessionMode, SessionState, SessionUsage, decode_terms
+from qubitd.wire.sessions import SessionInfo, SessionState, SessionUsage, decode_terms
 
 
 @dataclass(slots=True, kw_only=True)
@@ -187,15 +187,7 @@ class SessionBook:
     def windows(self) -> Sequence[Window]:
         """Give the sessions as the scheduler sees them."""
         now = self._clocks.steady()
-        return [
-            Window(
-                session=session_id,
-                opened=kept.row.number,
-                needs=_needs(kept.session, now),
-                holds_until=kept.session.holds_until(now),
-            )
-            for session_id, kept in self._kept.items()
-        ]
+        return [rules.window_of(kept.session, now, opened=kept.row.number) for kept in self._kept.values()]
 
     def next_look(self) -> float:
         """Give when a session may change by time alone, s on the steady clock."""
@@ -263,11 +255,6 @@ class SessionBook:
             qpu_seconds=session.qpu_seconds,
             holds_rack=session.holds_until(now) > now,
         )
-
-
-def _needs(session: Session, now: float) -> float:
-    """Seconds that the rest of a dedicated session's time takes."""
-    return 0.0 if session.mode is SessionMode.BATCH else session.max_seconds - session.elapsed(now)
 
 
 def _session_of(row: SessionRow) -> Session:

@@ -13,6 +13,7 @@ import math
 from dataclasses import dataclass, replace
 
 from qubitd.server.errors import SessionClosedError
+from qubitd.server.scheduling.waiting import Window
 from qubitd.wire.sessions import AtExpiry, SessionMode, SessionState
 
 LEASE = 120.0
@@ -137,6 +138,18 @@ def closed(session: Session) -> Session:
 def left(session: Session, jobs: int) -> Session:
     """Waiting jobs went to the common queue."""
     return replace(session, waiting=session.waiting - jobs)
+
+
+def window_of(session: Session, now: float, *, opened: int) -> Window:
+    """Give a session as the scheduler sees it; `opened` is its place among the sessions."""
+    is_batch = session.mode is SessionMode.BATCH
+    return Window(
+        session=session.session_id,
+        opened=opened,
+        needs=0.0 if is_batch else session.max_seconds - session.elapsed(now),
+        holds_until=session.holds_until(now),
+        patience=0.0 if is_batch or not session.accepting else session.idle_seconds,
+    )
 
 
 def look(session: Session, now: float) -> tuple[Session, Outcome]:
