@@ -108,3 +108,13 @@ async def test_an_upload_that_nobody_goes_on_with_goes_too(store: Store, tmp_pat
     os.utime(path, (1.0, path.stat().st_mtime - LIFETIME - 1))
     await caretaker(store, tmp_path, 1).tidy()
     assert not path.exists()
+
+
+async def test_a_daemon_of_a_group_keeps_to_its_own_rule_for_its_own_backend(store: Store, tmp_path: Path) -> None:
+    number = done(store, "job-1")
+    read(store, number)
+    clocks = Clocks(wall=lambda: round(200 * DAY))
+    uploads = Uploads(tmp_path / DIRECTORY)
+    for backend, expired in (("another", 0), (NEW.backend, 1)):
+        keeper = Caretaker(store=store, uploads=uploads, clocks=clocks, retention=Retention(), backend=backend)
+        assert await keeper.tidy() == expired

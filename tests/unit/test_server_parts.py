@@ -65,7 +65,7 @@ def test_every_error_of_the_daemon_has_a_code() -> None:
         (InstrumentFaultError(resource="r", what="w", words=["x"]), grpc.StatusCode.UNAVAILABLE),
         (errors.UnknownJobError(job_id="j"), grpc.StatusCode.NOT_FOUND),
         (errors.StoreCorruptError(path=Path("p"), what="w"), grpc.StatusCode.DATA_LOSS),
-        (errors.StoreBrokenError(path=Path("p"), cause="c"), grpc.StatusCode.UNAVAILABLE),
+        (errors.StoreBrokenError(place="p", cause="c"), grpc.StatusCode.UNAVAILABLE),
         (QubitdError("x"), grpc.StatusCode.INTERNAL),
     ],
 )

@@ -286,7 +286,9 @@ class _Daemon:
         forwarding = Forwarding(access.calling, wants_certificates=settings.wants_certificates)
         self._forwarding = None if held.ownership is None else forwarding
         uploads = Uploads(settings.data_dir / UPLOADS)
-        self._caretaker = Caretaker(store=store, uploads=uploads, clocks=clocks, retention=settings.retention)
+        self._caretaker = Caretaker(
+            store=store, uploads=uploads, clocks=clocks, retention=settings.retention, backend=kept
+        )
         parts = _Parts(store=store, uploads=uploads, book=book, dispatch=dispatch, rack=rack, started_ns=clocks.wall())
         self._services = self._make_services(parts)
 

@@ -202,10 +202,10 @@ class BookDisagreesError(StoreError):
 class StoreBrokenError(StoreError):
     """A write to the disk failed. Nothing is accepted after that: what failed once to reach the disk may be lost."""
 
-    def __init__(self, *, path: Path, cause: str) -> None:
-        self.path = path
+    def __init__(self, *, place: str, cause: str) -> None:
+        self.place = place
         super().__init__(
-            f"writing to {path} failed ({cause}); free space or repair the disk, then start the daemon again"
+            f"writing to {place} failed ({cause}); free space or repair the disk, then start the daemon again"
         )
 
 
@@ -213,7 +213,7 @@ class DatabaseLostError(StoreBrokenError):
     """The database server does not answer any more. Nothing is accepted after that."""
 
     def __init__(self, *, place: str, cause: str) -> None:
-        self.path = Path(place)
+        self.place = place
         StoreError.__init__(
             self,
             f"the PostgreSQL database {place} is lost ({cause}); nothing was accepted after that. Once the server "
@@ -232,7 +232,7 @@ class FencedError(StoreBrokenError):
     """Others took the backend, or acted for its jobs, while this daemon was silent: it must not write any more."""
 
     def __init__(self, *, backend: str, fence: int) -> None:
-        self.path = Path("PostgreSQL")
+        self.place = f"backend {backend!r} in PostgreSQL"
         StoreError.__init__(
             self,
             f"this daemon was silent for so long that others acted for backend {backend!r}, which it owned under "

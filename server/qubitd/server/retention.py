@@ -10,6 +10,7 @@ import logging
 from dataclasses import dataclass
 
 from qubitd.server.clocks import Clocks
+from qubitd.server.persistence import durable
 from qubitd.server.store.store import Store
 from qubitd.server.uploads import Uploads
 
@@ -35,11 +36,15 @@ class Retention:
 class Caretaker:
     """Removes what is too old."""
 
-    def __init__(self, *, store: Store, uploads: Uploads, clocks: Clocks, retention: Retention) -> None:
+    def __init__(
+        self, *, store: Store, uploads: Uploads, clocks: Clocks, retention: Retention, backend: str | None = None
+    ) -> None:
+        """Keep to `retention` for the jobs of one backend, or of all."""
         self._store = store
         self._uploads = uploads
         self._clocks = clocks
         self._retention = retention
+        self._backend = backend
 
     async def serve(self) -> None:
         """Look now and then, for ever."""
@@ -54,18 +59,22 @@ class Caretaker:
         read_before = now - round(self._retention.results_days * _DAY)
         gone_before = now - round(self._retention.tombstones_days * _DAY)
         expired = 0
-        while jobs := self._store.jobs.read_before(read_before, limit=BATCH):
+        while jobs := self._store.jobs.read_before(read_before, limit=BATCH, backend=self._backend):
             digests = await self._done(jobs, now)
             await self._remove_files(digests)
             expired += len(jobs)
-        while await asyncio.wrap_future(self._store.write(lambda w: w.jobs.forget(gone_before, limit=BATCH))):
+        while await self._forgotten(gone_before):
             pass
         if expired:
             _log.info("results expired", extra={"jobs": expired})
         return expired
 
+    async def _forgotten(self, before: int) -> int:
+        backend = self._backend
+        return await durable(self._store.write(lambda w: w.jobs.forget(before, limit=BATCH, backend=backend)))
+
     async def _remove_files(self, digests: list[str]) -> None:
-        await asyncio.wrap_future(self._store.write(lambda w: w.jobs.remove_files(digests)))
+        await durable(self._store.write(lambda w: w.jobs.remove_files(digests)))
 
     async def _done(self, numbers: list[int], now: int) -> list[str]:
-        return await asyncio.wrap_future(self._store.write(lambda w: w.jobs.expire(numbers, time_ns=now)))
+        return await durable(self._store.write(lambda w: w.jobs.expire(numbers, time_ns=now)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,7 +97,20 @@ def open_source(directory: Path) -> sqlite3.Connection:
 
 def _check(connection: sqlite3.Connection, folder: BlobFolder) -> Report:
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-    problems = [f"table: {row[0]}" for row in connection.execute("PRAGMA integrity_check(10)") if row[0] != "ok"]
+    damage = [f"table: {row[0]}" for row in connection.execute("PRAGMA integrity_check(10)") if row[0] != "ok"]
+    return report_of(connection, folder, version=version, damage=damage)
+
+
+def report_of(connection: Database, blobs: ReadableBlobs, *, version: int, damage: Sequence[str] = ()) -> Report:
+    """Read every line of the log and every blob of a store.
+
+    Args:
+        connection: to read from.
+        blobs: where its blobs are.
+        version: steps of the schema that it went through.
+        damage: what was found in its tables.
+    """
+    problems = list(damage)
     lines = 0
     if version == len(MIGRATIONS):
         verdict = verify(connection)
@@ -106,7 +119,7 @@ def _check(connection: sqlite3.Connection, folder: BlobFolder) -> Report:
             problems.append(f"log: line {verdict.broken} does not follow from the {lines} lines before it")
     else:
         problems.append(f"version: the store is at {version}, this program at {len(MIGRATIONS)}; qubitd store migrate")
-    problems += blob_problems(connection, folder)
+    problems += blob_problems(connection, blobs)
     return Report(
         version=version,
         jobs=connection.execute("SELECT count(*) FROM job").fetchone()[0],

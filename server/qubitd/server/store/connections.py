@@ -79,7 +79,7 @@ def sqlite_engine(path: Path) -> Engine:
         begin=lambda connection: connection.execute("BEGIN IMMEDIATE"),
         failures=(sqlite3.Error, OSError),
         constraints=(sqlite3.IntegrityError,),
-        broken=lambda cause: StoreBrokenError(path=path, cause=cause),
+        broken=lambda cause: StoreBrokenError(place=str(path), cause=cause),
         unopened=partial(_unopened, path),
     )
 

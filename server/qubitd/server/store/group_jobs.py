@@ -8,14 +8,13 @@ from qubitd.core.job import JobStatus
 from qubitd.server.events import Dated
 from qubitd.server.store.audit import AuditWrites
 from qubitd.server.store.database import Database
-from qubitd.server.store.job_reads import ALIVE, alive_job
+from qubitd.server.store.job_reads import ALIVE, LIVES, alive_job
 from qubitd.server.store.job_writes import JobWrites
 from qubitd.server.store.members import ErrandKind, MemberWrites
 from qubitd.server.store.rows import Accepted, AliveJob, Change, NewJob
 from qubitd.wire.jobs import LogLine
 
 _WAITS = "status IN ('INITIALIZING', 'VALIDATING', 'QUEUED')"
-_LIVES = "status NOT IN ('DONE', 'CANCELLED', 'ERROR')"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +46,7 @@ class GroupJobReads:
     def find(self, job_id: str, *, backend: str) -> AliveJob | None:
         """Give a job of a backend that has not ended; None if there is none."""
         row = self._connection.execute(
-            f"SELECT {ALIVE} FROM job WHERE id = ? AND backend = ? AND {_LIVES}",  # noqa: S608 (constants)
+            f"SELECT {ALIVE} FROM job WHERE id = ? AND backend = ? AND {LIVES}",  # noqa: S608 (constants)
             (job_id, backend),
         ).fetchone()
         return None if row is None else alive_job(*row)
@@ -68,7 +67,7 @@ class GroupJobReads:
         """Give jobs of a backend that never started and may go to another, in order."""
         rows = self._connection.execute(
             f"SELECT {ALIVE} FROM job"  # noqa: S608 (constants)
-            f" WHERE backend = ? AND {_LIVES} AND {_WAITS} AND attempt = 0 AND cancelling = 0 AND equivalents <> ''"
+            f" WHERE backend = ? AND {LIVES} AND {_WAITS} AND attempt = 0 AND cancelling = 0 AND equivalents <> ''"
             " ORDER BY number",
             (backend,),
         )
@@ -78,7 +77,7 @@ class GroupJobReads:
         """Add up what a project has on other backends than one."""
         row = self._connection.execute(
             "SELECT count(*), coalesce(sum(blob.size), 0)"  # noqa: S608 (constants)
-            f" FROM job LEFT JOIN blob ON blob.digest = job.spec_digest WHERE owner = ? AND backend <> ? AND {_LIVES}",
+            f" FROM job LEFT JOIN blob ON blob.digest = job.spec_digest WHERE owner = ? AND backend <> ? AND {LIVES}",
             (owner, besides),
         ).fetchone()
         return Held(jobs=int(row[0]), bytes=int(row[1]))
@@ -137,7 +136,7 @@ class GroupJobWrites:
         errands = self._members.reads.cancels(backend)
         for errand in errands:
             row = self._connection.execute(
-                f"SELECT status, version FROM job WHERE id = ? AND backend = ? AND {_LIVES}",  # noqa: S608 (constants)
+                f"SELECT status, version FROM job WHERE id = ? AND backend = ? AND {LIVES}",  # noqa: S608 (constants)
                 (errand.job_id, backend),
             ).fetchone()
             if row is None:

@@ -26,6 +26,8 @@ ALIVE = (
     f" {_SIZE}, {TERMS_COLUMNS}"
 )
 """Columns of `alive_job`."""
+LIVES = "status NOT IN ('DONE', 'CANCELLED', 'ERROR')"
+"""Condition of jobs that have not ended, as their partial indexes have it."""
 EVENTS_AT_ONCE = 100
 """Most events that one read gives: every watcher may hold as many."""
 PAGE_BYTES = 4 * 2**20
@@ -86,11 +88,13 @@ class JobReads:
             raise self._missing(owner, job_id)
         return int(row[0])
 
-    def read_before(self, time_ns: int, *, limit: int) -> list[int]:
-        """Give the numbers of ended jobs whose results were read first before a time, and are still here."""
+    def read_before(self, time_ns: int, *, limit: int, backend: str | None = None) -> list[int]:
+        """Give the numbers of ended jobs, of one backend or of all, that were read first before a time and are here."""
+        of_one = "" if backend is None else " AND backend = ?"
         rows = self._connection.execute(
-            "SELECT number FROM job WHERE read_ns > 0 AND read_ns < ? AND deleted = 0 ORDER BY read_ns LIMIT ?",
-            (time_ns, limit),
+            "SELECT number FROM job WHERE read_ns > 0 AND read_ns < ? AND deleted = 0"  # noqa: S608 (constants)
+            f"{of_one} ORDER BY read_ns LIMIT ?",
+            (time_ns, *(() if backend is None else (backend,)), limit),
         )
         return [int(row[0]) for row in rows]
 
@@ -170,7 +174,7 @@ class JobReads:
     def is_over(self, number: int) -> bool:
         """Whether a job has ended, or is gone: no event will follow those that are there now."""
         row = self._connection.execute(
-            "SELECT 1 FROM job WHERE number = ? AND deleted = 0 AND status NOT IN ('DONE', 'CANCELLED', 'ERROR')",
+            f"SELECT 1 FROM job WHERE number = ? AND deleted = 0 AND {LIVES}",  # noqa: S608 (constant)
             (number,),
         ).fetchone()
         return row is None
@@ -218,7 +222,7 @@ class JobReads:
         of_one = "" if backend is None else " AND backend = ?"
         rows = self._connection.execute(
             f"SELECT {ALIVE} FROM job"  # noqa: S608 (constants)
-            f" WHERE status NOT IN ('DONE', 'CANCELLED', 'ERROR'){of_one} ORDER BY number",
+            f" WHERE {LIVES}{of_one} ORDER BY number",
             () if backend is None else (backend,),
         )
         return [alive_job(*row) for row in rows]

@@ -155,12 +155,13 @@ class JobWrites:
             self._audit.append(time_ns=time_ns, who="daemon", what=f"results of job {row[2]} expired")
         return digests
 
-    def forget(self, before_ns: int, *, limit: int) -> int:
-        """Forget expired jobs altogether; gives how many."""
+    def forget(self, before_ns: int, *, limit: int, backend: str | None = None) -> int:
+        """Forget expired jobs, of one backend or of all, altogether; gives how many."""
+        of_one = "" if backend is None else " AND backend = ?"
         cursor = self._connection.execute(
-            "DELETE FROM job WHERE number IN"
-            " (SELECT number FROM job WHERE expired_ns > 0 AND expired_ns < ? ORDER BY expired_ns LIMIT ?)",
-            (before_ns, limit),
+            "DELETE FROM job WHERE number IN"  # noqa: S608 (constants)
+            f" (SELECT number FROM job WHERE expired_ns > 0 AND expired_ns < ?{of_one} ORDER BY expired_ns LIMIT ?)",
+            (before_ns, *(() if backend is None else (backend,)), limit),
         )
         return cursor.rowcount
 

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from qubitd.server.errors import StoreError
-from qubitd.server.store.audit import verify
-from qubitd.server.store.backup import Report, blob_problems, empty_target, open_source
+from qubitd.server.store.backup import Report, empty_target, open_source, report_of
 from qubitd.server.store.blobs import BlobFolder
 from qubitd.server.store.connections import open_writer
 from qubitd.server.store.database import Database
@@ -21,7 +20,6 @@ from qubitd.server.store.postgres import PostgresConnection, begin_turn
 from qubitd.server.store.postgres_blobs import BlobRows
 from qubitd.server.store.postgres_schema import check_steps, check_version, steps_of
 from qubitd.server.store.postgres_schema import migrate as migrate_postgres
-from qubitd.server.store.schema import MIGRATIONS
 from qubitd.server.store.schema import migrate as migrate_sqlite
 from qubitd.server.store.sqlite_store import BLOBS, DATABASE
 
@@ -71,25 +69,7 @@ def check_postgres(url: str) -> Report:
         version = steps_of(connection)
         if version == 0:
             raise StoreError(f"there is no store in {connection.place}; a daemon makes one when it is given --store")
-        problems: list[str] = []
-        lines = 0
-        if version == len(MIGRATIONS):
-            verdict = verify(connection)
-            lines = verdict.lines
-            if verdict.broken is not None:
-                problems.append(f"log: line {verdict.broken} does not follow from the {lines} lines before it")
-        else:
-            problems.append(
-                f"version: the store is at {version}, this program at {len(MIGRATIONS)}; qubitd store migrate"
-            )
-        problems += blob_problems(connection, BlobRows())
-        return Report(
-            version=version,
-            jobs=_count(connection, "job"),
-            blobs=_count(connection, "blob"),
-            audit_lines=lines,
-            problems=tuple(problems),
-        )
+        return report_of(connection, BlobRows(), version=version)
 
 
 def back_up_postgres(url: str, target: Path) -> None:

@@ -167,7 +167,7 @@ class Writer(Generic[State]):
         cause = str(error) or repr(error)
         with self._lock:
             self._broken = error if isinstance(error, StoreBrokenError) else self._engine.broken(cause)
-        _log.critical("the store cannot be written", extra={"path": str(self._broken.path), "cause": cause})
+        _log.critical("the store cannot be written", extra={"place": self._broken.place, "cause": cause})
         self._on_broken(self._broken)
         for command in batch:
             if not command.future.done():
