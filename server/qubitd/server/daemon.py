@@ -227,6 +227,10 @@ def _crew(settings: DaemonSettings, held: _Held, clocks: Clocks, meters: Meters)
     return Crew(store=held.store, files=settings.files, clocks=clocks, meters=meters)
 
 
+def _forwarding(settings: DaemonSettings, access: Access) -> Forwarding:
+    return Forwarding(access.calling, wants_certificates=settings.wants_certificates)
+
+
 class _Daemon:
     """The parts of a daemon, put together."""
 
@@ -283,12 +287,10 @@ class _Daemon:
             )
         )
         self._group = None if held.ownership is None else self._make_group(store, held.ownership, clocks)
-        forwarding = Forwarding(access.calling, wants_certificates=settings.wants_certificates)
-        self._forwarding = None if held.ownership is None else forwarding
+        self._forwarding = None if kept is None else _forwarding(settings, access)
         uploads = Uploads(settings.data_dir / UPLOADS)
-        self._caretaker = Caretaker(
-            store=store, uploads=uploads, clocks=clocks, retention=settings.retention, backend=kept
-        )
+        rule = settings.retention
+        self._caretaker = Caretaker(store=store, uploads=uploads, clocks=clocks, retention=rule, backend=kept)
         parts = _Parts(store=store, uploads=uploads, book=book, dispatch=dispatch, rack=rack, started_ns=clocks.wall())
         self._services = self._make_services(parts)
 
