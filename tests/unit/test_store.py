@@ -25,6 +25,7 @@ from qubitd.server.errors import (
     UnknownJobError,
 )
 from qubitd.server.events import Dated, Stage, reached
+from qubitd.server.posix import file_system_of
 from qubitd.server.store import connections
 from qubitd.server.store.blobs import FILE_THRESHOLD
 from qubitd.server.store.database import Database
@@ -454,3 +455,18 @@ def test_a_write_after_closing_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("pieces", [(), (b"",), (b"a", b"", b"c" * 1000)])
 def test_frames_come_out_as_they_went_in(pieces: tuple[bytes, ...]) -> None:
     assert tuple(split(join(pieces))) == pieces
+
+
+def test_a_directory_on_a_network_file_system_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mounts = tmp_path / "mounts"
+    share = tmp_path / "a share"
+    (share / "data").mkdir(parents=True)
+    name = str(share).replace(" ", "\\040")
+    mounts.write_text(f"/dev/sda1 / ext4 rw 0 0\nserver:/home {name} nfs4 rw 0 0\n")
+    assert [file_system_of(path, mounts) for path in (share / "data", tmp_path, share)] == ["nfs4", "ext4", "nfs4"]
+    assert file_system_of(tmp_path, tmp_path / "nowhere") == ""
+    monkeypatch.setattr(connections, "file_system_of", lambda path: file_system_of(path, mounts))
+    with pytest.raises(StoreError, match=r"a share/data is on a network file system \(nfs4\)"):
+        SqliteStore(share / "data")
+    assert list((share / "data").iterdir()) == []
+    SqliteStore(tmp_path / "mine").close()

@@ -7,6 +7,7 @@ import ctypes
 import fcntl
 import os
 import socket
+from pathlib import Path
 from typing import IO
 
 _MMAP_THRESHOLD = -3
@@ -41,3 +42,20 @@ def return_big_blocks() -> None:
     """
     with contextlib.suppress(AttributeError, OSError):
         ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, _BIG_BLOCK)
+
+
+def file_system_of(path: Path, mounts: Path = Path("/proc/self/mounts")) -> str:
+    """Give the kind of file system that a path is on, such as `ext4`; empty where that cannot be told.
+
+    Args:
+        path: of what is there.
+        mounts: as of proc(5).
+    """
+    try:
+        lines = mounts.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    where = path.resolve()
+    kinds = {Path(fields[1].replace("\\040", " ")): fields[2] for fields in map(str.split, lines) if len(fields) > 2}
+    above = (place for place in (where, *where.parents) if place in kinds)
+    return next((kinds[place] for place in above), "")

@@ -8,13 +8,16 @@ asked.
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from functools import partial
 from pathlib import Path
 
 from qubitd.server.errors import StoreBrokenError, StoreCorruptError, StoreError
+from qubitd.server.posix import file_system_of
 from qubitd.server.store.database import Database, Engine
 
+_log = logging.getLogger(__name__)
 _PRAGMAS = (
     "journal_mode = WAL",
     "synchronous = FULL",
@@ -24,6 +27,9 @@ _PRAGMAS = (
     "temp_store = MEMORY",
 )
 _FULL = 2
+_REMOTE = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "glusterfs", "lustre", "gfs2", "fuse.sshfs"}
+_MENDED = (3, 51, 3)
+"""The first version without the bug of a WAL that two connections reset at once."""
 _BUSY_SECONDS = 5.0
 
 
@@ -58,6 +64,22 @@ def assert_durable(connection: Database) -> None:
             f"the store's writer has journal_mode={journal}, synchronous={synchronous}; durable commits need wal and "
             f"{_FULL} (FULL); put the data directory on a local file system"
         )
+
+
+def assert_local(directory: Path) -> None:
+    """Make sure that a directory is on a disk of this machine; say if this SQLite had better be a newer one.
+
+    Raises:
+        StoreError: it is on a network file system.
+    """
+    kind = file_system_of(directory)
+    if kind in _REMOTE:
+        raise StoreError(
+            f"{directory} is on a network file system ({kind}), whose locks and flushes a database cannot rely on; "
+            "give a directory on a local disk with --data-dir, or a PostgreSQL with --store"
+        )
+    if sqlite3.sqlite_version_info < _MENDED:
+        _log.info("this SQLite is old; only its one writer keeps it safe", extra={"version": sqlite3.sqlite_version})
 
 
 def assert_sound(connection: sqlite3.Connection, path: Path) -> None:

@@ -15,7 +15,7 @@ from qubitd.server.errors import DiskFullError, StoreBrokenError
 from qubitd.server.limits import LEAST_FREE_BYTES
 from qubitd.server.meters import Meters
 from qubitd.server.store.blobs import BlobFolder
-from qubitd.server.store.connections import assert_sound, open_reader, sqlite_engine
+from qubitd.server.store.connections import assert_local, assert_sound, open_reader, sqlite_engine
 from qubitd.server.store.database import Database
 from qubitd.server.store.frames import split
 from qubitd.server.store.schema import migrate
@@ -47,6 +47,7 @@ class SqliteStore(StoreReads):
             StoreCorruptError: it is damaged.
             StoreError: it cannot be opened, or commits would not be durable.
         """
+        assert_local(directory)
         self.path = directory / DATABASE
         self._folder = BlobFolder(directory / BLOBS)
         self._writer = Writer(
