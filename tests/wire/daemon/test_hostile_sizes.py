@@ -130,13 +130,17 @@ async def test_what_is_kept_of_a_faulty_job_is_bounded(
     assert 100 <= len(job.problems) <= failure.MAX_KEPT
 
 
-async def test_a_cursor_beyond_every_event_gives_none(
+async def test_a_cursor_beyond_every_event_is_refused(
     serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest
 ) -> None:
     async with serve(rack=open_rack_of()) as daemon:
         job_id = await daemon.submit(request_of())
-        await daemon.events(job_id)
-        assert await daemon.events(job_id, after=2**64 - 1) == []
+        last = (await daemon.events(job_id))[-1].sequence
+        assert await daemon.events(job_id, after=last) == []
+        watch = daemon.jobs.Watch(jobs_pb2.JobsWatchRequest(job_id=job_id, after_sequence=2**64 - 1))
+        code, why = await refused(watch.read())
+    assert code is grpc.StatusCode.OUT_OF_RANGE
+    assert why.problems[0].where == "after_sequence"
 
 
 async def test_a_full_disk_takes_no_job_and_serves_what_it_has(
