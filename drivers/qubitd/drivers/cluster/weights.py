@@ -61,17 +61,25 @@ def weight_table(columns: ChunkColumns, acquisitions: AcquisitionColumns, *, ali
         acquisitions: of one sequencer.
         alike: whether all their sums are to mean the same.
     """
+    if _are_alike_and_plain(acquisitions):
+        return WeightTable(
+            weights=(),
+            index=acquisitions.kernel,
+            sets=np.zeros(len(acquisitions.kernel), dtype=np.bool_),
+            norm=acquisitions.length.astype(np.float64),
+        )
     kinds, of = _kinds(acquisitions)
     sums = np.array([_sum(columns, *kind) for kind in kinds])
     plain = _plain(kinds, sums, alike=alike)
-    scale = sums[np.abs(sums).argmin()] / sums if alike and kinds else np.ones(len(sums))
+    scale = sums[np.abs(sums).argmin()] / sums if alike else np.ones(len(sums))
     table: dict[str, Waveform] = {}
+    number: dict[str, int] = {}
     index, norm = np.full(len(kinds), BOXCAR, dtype=np.int64), sums.copy()
     for row, (kernel, length) in enumerate(kinds):
         if row != plain:
             weights = _weights(columns, kernel, length, scale[row])
             table.setdefault(weights.name, weights)
-            index[row] = list(table).index(weights.name)
+            index[row] = number.setdefault(weights.name, len(number))
             norm[row] = weights.samples.sum(dtype=np.float64)
     return WeightTable(
         weights=tuple(table.values()),
@@ -81,11 +89,15 @@ def weight_table(columns: ChunkColumns, acquisitions: AcquisitionColumns, *, ali
     )
 
 
+def _are_alike_and_plain(acquisitions: AcquisitionColumns) -> bool:
+    """Whether no window needs weights, as nearly always; so if there is no window."""
+    kernel, length = acquisitions.kernel, acquisitions.length
+    return not len(kernel) or bool((kernel == BOXCAR).all() and (length == length[0]).all())
+
+
 def _kinds(acquisitions: AcquisitionColumns) -> tuple[list[tuple[int, int]], NDArray[np.intp]]:
     """Give each kernel and length that occur together, and which of these every acquisition has."""
     kernel, length = acquisitions.kernel, acquisitions.length
-    if not len(kernel):
-        return [], np.zeros(0, dtype=np.intp)
     span = int(length.max()) + 1
     keys, of = np.unique(kernel * span + length, return_inverse=True)
     return [divmod(key, span) for key in keys.tolist()], of
@@ -103,7 +115,7 @@ def _sum(columns: ChunkColumns, kernel: int, length: int) -> float:
 
 def _plain(kinds: Sequence[tuple[int, int]], sums: NDArray[np.float64], *, alike: bool) -> int:
     """Find the kind of window that goes without weights; -1 if there is none."""
-    least = np.abs(sums).min(initial=np.inf)
+    least = np.abs(sums).min()
     boxcars = [row for row, (kernel, _) in enumerate(kinds) if kernel == BOXCAR and (sums[row] == least or not alike)]
     return max(boxcars, key=sums.__getitem__, default=-1)
 
