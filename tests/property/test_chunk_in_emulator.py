@@ -72,8 +72,11 @@ def random_program(rng: np.random.Generator, make: ProgramBuilder, name: str) ->
             time += len(ENVELOPES[envelope]) + int(rng.choice([4, 6, 300, 1_001, 70_000]))
         end = max(end, time)
     made = make(lines=LINES, envelopes=ENVELOPES, plays=plays, acquisitions=acquisitions, duration=end, name=name)
+    if not acquisitions:
+        return made
     kernel = rng.choice([BOXCAR, BOXCAR, 3, 4], len(acquisitions)).astype(np.int32)
-    return replace(made, acquisitions=replace(made.acquisitions, kernel=kernel)) if acquisitions else made
+    length = np.where(kernel == BOXCAR, rng.choice([240, 240, 120, 16], len(acquisitions)), 240)
+    return replace(made, acquisitions=replace(made.acquisitions, kernel=kernel, length=length))
 
 
 def wave_list(waveforms: tuple[Waveform, ...], *, indices: int) -> HeldWaves:
