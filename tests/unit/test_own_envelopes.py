@@ -99,6 +99,10 @@ def test_it_travels_as_it_is() -> None:
         ([own("q0.x.envelope", np.zeros(131_073, dtype=np.complex128))], "is 131073; the limits are 1 and 131072"),
         ([own(f"q{i}.x.envelope") for i in range(1025)], "number of envelopes: is 1025; the limits are 0 and 1024"),
         ([own("q" * 129)], "envelopes, name: "),
+        (
+            [own(f"q{i}.x.envelope", np.zeros(131_072, dtype=np.complex128)) for i in range(9)],
+            "envelopes, bytes of samples in all: is 18874368; the limits are 0 and 16777216",
+        ),
     ],
 )
 def test_what_is_no_envelope_is_refused_when_it_is_read(envelopes: list[OwnEnvelope], what: str) -> None:

@@ -11,7 +11,7 @@ from qubitd.core.job import OwnEnvelope
 from qubitd.v1 import circuits_pb2
 from qubitd.wire.errors import malformed
 from qubitd.wire.parsing import FLOAT64, check_count, check_text, column, pack_column
-from qubitd.wire.tables import content_of
+from qubitd.wire.tables import MAX_TABLE_BYTES, content_of
 
 MAX_ENVELOPES = 1_024
 MAX_NAME = 128
@@ -34,6 +34,8 @@ def decode_envelopes(messages: Sequence[circuits_pb2.Envelope]) -> tuple[OwnEnve
         MalformedMessageError: there are too many, or two of one name, or one has no samples, too many or a wild one.
     """
     check_count(len(messages), where="number of envelopes", most=MAX_ENVELOPES)
+    content = sum(len(message.samples.content) for message in messages)
+    check_count(content, where="envelopes, bytes of samples in all", most=MAX_TABLE_BYTES)
     found = tuple(map(_decode, messages))
     names = [one.name for one in found]
     for name in {name for name in names if names.count(name) > 1}:
