@@ -1,0 +1,108 @@
+"""A small new job is compiled while it is being taken: one at a time, and whatever becomes of it."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from qubitd.compiler.device_file import load_device
+from qubitd.core.circuit import CircuitBuilder, pack
+from qubitd.core.job import JobSpec
+from qubitd.core.snapshot import Snapshot
+from qubitd.core.sweep import Sweep
+from qubitd.drivers.families import open_rack
+from qubitd.drivers.rack_file import load_rack
+from qubitd.server.ceilings import ceilings_of
+from qubitd.server.compile_process import CompileProcess, Kit
+from qubitd.server.spec_memory import MOST_REMEMBERED_BYTES
+from qubitd.server.store.sqlite_store import SqliteStore
+from qubitd.server.toolchain import Toolchain, Validated
+from qubitd.server.workshop import Helpers, Workshop
+from qubitd.wire.specs import encode_spec
+
+FILE = load_device("line5")
+RACK = load_rack()
+SNAPSHOT = FILE.snapshot()
+
+
+def job(shots: int = 100, *, gate: str = "sx", client_data: bytes = b"") -> bytes:
+    circuit = CircuitBuilder(name="c", num_qubits=1, num_clbits=1).add("rz", 0, params=(math.pi / 2,)).add(gate, 0)
+    spec = JobSpec(batch=pack([circuit.measure(0, 0)]), sweep=Sweep(), shots=shots, client_data=client_data)
+    return encode_spec(spec).SerializeToString(deterministic=True)
+
+
+class Watched(Toolchain):
+    """Counts what it validates, and waits before it does if told to."""
+
+    def __init__(self) -> None:
+        super().__init__(FILE.device, open_rack(RACK), ceilings=ceilings_of(RACK), run_time=10**10, now=lambda: 0)
+        self.asked: list[bytes] = []
+        self.may_go_on = threading.Event()
+        self.may_go_on.set()
+
+    def validate(self, spec: bytes, snapshot: Snapshot) -> Validated:
+        self.asked.append(spec)
+        self.may_go_on.wait(60)
+        return super().validate(spec, snapshot)
+
+
+@pytest.fixture
+def toolchain() -> Watched:
+    return Watched()
+
+
+@pytest.fixture
+def workshop(tmp_path: Path, toolchain: Watched) -> Generator[Workshop]:
+    kit = Kit(device=FILE.device, rack=RACK)
+    store = SqliteStore(tmp_path)
+    shop = Workshop(
+        store=store,
+        toolchain=toolchain,
+        helpers=Helpers(waiting=CompileProcess(kit), running=CompileProcess(kit), crew=None),
+    )
+    yield shop
+    shop.close()
+    store.close()
+
+
+async def test_a_small_new_job_is_known_when_it_is_looked_at(workshop: Workshop, toolchain: Watched) -> None:
+    workshop.begin(job(), 1, SNAPSHOT)
+    await workshop.for_waiting(lambda: None)
+    workshop.bring("id", job())
+    found = workshop.recall("id", SNAPSHOT)
+    assert found is not None
+    assert found.compiled is not None
+    assert found.compiled.is_made
+    workshop.begin(job(), 1, SNAPSHOT)
+    await workshop.for_waiting(lambda: None)
+    assert toolchain.asked == [job()]
+
+
+async def test_one_is_compiled_ahead_at_a_time(workshop: Workshop, toolchain: Watched) -> None:
+    toolchain.may_go_on.clear()
+    workshop.begin(job(1), 1, SNAPSHOT)
+    workshop.begin(job(2), 1, SNAPSHOT)
+    toolchain.may_go_on.set()
+    await workshop.for_waiting(lambda: None)
+    workshop.begin(job(3), 1, SNAPSHOT)
+    await workshop.for_waiting(lambda: None)
+    assert toolchain.asked == [job(1), job(3)]
+
+
+async def test_what_is_not_small_waits_for_its_turn(workshop: Workshop, toolchain: Watched) -> None:
+    workshop.begin(job(), 9, SNAPSHOT)
+    workshop.begin(job(client_data=bytes(MOST_REMEMBERED_BYTES)), 1, SNAPSHOT)
+    await workshop.for_waiting(lambda: None)
+    assert toolchain.asked == []
+
+
+async def test_a_job_that_cannot_run_is_refused_when_it_is_looked_at(workshop: Workshop, toolchain: Watched) -> None:
+    workshop.begin(job(gate="bogus"), 1, SNAPSHOT)
+    await workshop.for_waiting(lambda: None)
+    workshop.bring("id", job(gate="bogus"))
+    assert workshop.recall("id", SNAPSHOT) is None
+    assert toolchain.asked == [job(gate="bogus")]
