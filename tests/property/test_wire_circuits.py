@@ -13,7 +13,16 @@ from numpy.testing import assert_array_equal
 from qubitd.core.bindings import FromColumn
 from qubitd.core.circuit import CircuitBatch, CircuitBuilder, instructions, pack
 from qubitd.core.control import Condition
-from qubitd.core.job import Decoupling, JobSpec, MeasLevel, MeasReturn, Scheduling
+from qubitd.core.job import (
+    MAX_RESET_ROUNDS,
+    Decoupling,
+    InitialReset,
+    JobSpec,
+    MeasLevel,
+    MeasReturn,
+    OwnEnvelope,
+    Scheduling,
+)
 from qubitd.core.sweep import Sweep, SweepAxis
 from qubitd.v1 import circuits_pb2, jobs_pb2
 from qubitd.wire.circuits import decode_batch, encode_batch
@@ -85,6 +94,13 @@ def sweeps(draw: st.DrawFn) -> Sweep:
 
 
 @st.composite
+def own_envelopes(draw: st.DrawFn) -> OwnEnvelope:
+    parts = draw(st.lists(st.floats(-0.7, 0.7), min_size=2, max_size=8).filter(lambda numbers: len(numbers) % 2 == 0))
+    samples = np.array(parts, dtype=np.float64).view(np.complex128)
+    return OwnEnvelope(name=draw(TEXT.filter(bool)), samples=samples)
+
+
+@st.composite
 def specs(draw: st.DrawFn) -> JobSpec:
     level = draw(st.sampled_from(MeasLevel))
     returns = {MeasLevel.RAW: [MeasReturn.AVERAGE], MeasLevel.KERNELED: list(MeasReturn)}
@@ -100,6 +116,9 @@ def specs(draw: st.DrawFn) -> JobSpec:
         herald=level is not MeasLevel.RAW and draw(st.booleans()),
         scheduling=draw(st.sampled_from(Scheduling)),
         dd=draw(st.none() | st.sampled_from(Decoupling)),
+        reset_rounds=draw(st.integers(1, MAX_RESET_ROUNDS)),
+        initial_reset=draw(st.sampled_from(InitialReset)),
+        envelopes=tuple(draw(st.lists(own_envelopes(), max_size=3, unique_by=lambda one: one.name))),
     )
 
 
@@ -147,9 +166,12 @@ def test_a_job_survives_the_wire(spec: JobSpec) -> None:
     decoded = decode_spec(parse(jobs_pb2.JobSpec, encode_spec(spec).SerializeToString()))
     assert_same_batch(decoded.batch, spec.batch)
     assert_same_sweep(decoded.sweep, spec.sweep)
-    options = ("herald", "scheduling", "dd")
+    options = ("herald", "scheduling", "dd", "reset_rounds", "initial_reset")
     for name in ("shots", "meas_level", "meas_return", "seed_simulator", "tags", "client_data", *options):
         assert getattr(decoded, name) == getattr(spec, name)
+    assert [one.name for one in decoded.envelopes] == [one.name for one in spec.envelopes]
+    for one, other in zip(decoded.envelopes, spec.envelopes, strict=True):
+        assert_array_equal(one.samples, other.samples)
 
 
 @given(specs(), st.data())
