@@ -122,6 +122,14 @@ def test_a_store_of_an_earlier_schema_is_brought_up_to_date_with_its_rows(postgr
         assert store.jobs.read_before(1, limit=1) == []
 
 
+def test_a_log_is_looked_for_where_no_store_is_and_the_answer_says_so(
+    postgres: PostgresServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for where in (["--store", postgres.new_schema()], ["--data-dir", str(tmp_path)]):
+        assert main(["audit", "verify", *where]) == 1
+        assert "there is no store in" in capsys.readouterr().err
+
+
 def test_accounts_of_a_group_are_listed_without_changing_its_store(
     postgres: PostgresServer, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,11 +7,11 @@ import datetime as dt
 from pathlib import Path
 
 from qubitd.cli.config import state_directory
+from qubitd.server.errors import StoreError
 from qubitd.server.store.audit import read_lines, verify
-from qubitd.server.store.connections import open_reader
+from qubitd.server.store.backup import open_source
 from qubitd.server.store.database import Database
 from qubitd.server.store.opening import check_address
-from qubitd.server.store.sqlite_store import DATABASE
 
 _BROKEN = 1
 
@@ -40,11 +40,18 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _opened(arguments: argparse.Namespace) -> Database:
     if not arguments.store:
-        return open_reader((arguments.data_dir or state_directory() / "line5") / DATABASE)
+        return open_source(arguments.data_dir or state_directory() / "line5")
     check_address(arguments.store)
     from qubitd.server.store.postgres import PostgresConnection
+    from qubitd.server.store.postgres_schema import check_steps
 
-    return PostgresConnection(arguments.store, read_only=True)
+    connection = PostgresConnection(arguments.store, read_only=True)
+    try:
+        check_steps(connection)
+    except StoreError:
+        connection.close()
+        raise
+    return connection
 
 
 def _verify(connection: Database) -> int:
