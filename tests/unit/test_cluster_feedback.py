@@ -291,3 +291,29 @@ def test_windows_of_a_qubit_that_feeds_are_weighed_to_one_sum(make_program: Prog
     assert mixed.dynamics is not None
     (feed,) = mixed.dynamics.feeds
     assert load.trigger.threshold.level == round(feed.discriminator.threshold * 200 * 2**22 * 2**14)
+
+
+@pytest.mark.parametrize("windows", [[-1], [1], [0.2, -1], [-0.2, 1], [-0.2, -1], [None, -1], [None, -0.2]])
+def test_kernels_of_either_sign_tell_the_outcomes_of_the_discriminator(
+    make_program: ProgramBuilder, windows: Sequence[float | None]
+) -> None:
+    """A kernel of negative sum turns a sum around, and its mean not; a window is weighed with a height, or not."""
+    heights = [height for height in windows if height is not None]
+    program = make_program(
+        lines=LINES,
+        envelopes=[*ENVELOPES, *[np.full(400, height, dtype=np.complex128) for height in heights]],
+        acquisitions=[("q0.readout", 1000 * i, 400, R0, 0.0) for i in range(len(windows))],
+        duration=3000,
+    )
+    of_heights = iter(range(len(ENVELOPES), len(ENVELOPES) + len(heights)))
+    kernels = [BOXCAR if height is None else next(of_heights) for height in windows]
+    rows = replace(program.acquisitions, kernel=np.array(kernels, dtype=np.int32))
+    load = assembled(dynamics(replace(program, acquisitions=rows)))["q0.readout"]
+    assert load.trigger is not None
+    means = np.exp(-1j * HALF.rotation) * (HALF.threshold + np.array([-0.2, -0.01, 0.01, 0.2]))
+    assert HALF(means.astype(np.complex64)).tolist() == [False, False, True, True]
+    totals = [weight.samples.sum(dtype=np.float64) for weight in load.weights]
+    for total in [*totals, load.integration] if load.integration else totals:
+        seen = means * total * FULL_SCALE
+        real, imag = (np.rint(part).astype(np.int64) for part in (seen.real, seen.imag))
+        assert load.trigger.threshold(real, imag).tolist() == [False, False, True, True]

@@ -2,7 +2,8 @@
 
 A sequencer has one length for all windows without weights. That is the longest; shorter ones are weighed with ones. A
 sequencer that sends triggers holds all sums against one threshold, so there every window is weighed to the smallest sum
-of any: one of twice the length with halves.
+of any, one of twice the length with halves; and to a positive one, since a sum beyond a negative level is a mean below
+the threshold.
 
 The processor takes a weight's number from a register, since it takes the bin's from one. Where all weights are one the
 register is set once; otherwise before each acquisition that needs another, the first of an iteration included.
@@ -59,7 +60,7 @@ def weight_table(columns: ChunkColumns, acquisitions: AcquisitionColumns, *, ali
     Args:
         columns: of the chunk.
         acquisitions: of one sequencer.
-        alike: whether all their sums are to mean the same.
+        alike: whether all their sums are to mean the same, and to be positive.
     """
     if _are_alike_and_plain(acquisitions):
         return WeightTable(
@@ -71,7 +72,7 @@ def weight_table(columns: ChunkColumns, acquisitions: AcquisitionColumns, *, ali
     kinds, of = _kinds(acquisitions)
     sums = np.array([_sum(columns, *kind) for kind in kinds])
     plain = _plain(kinds, sums, alike=alike)
-    scale = sums[np.abs(sums).argmin()] / sums if alike else np.ones(len(sums))
+    scale = np.abs(sums).min() / sums if alike else np.ones(len(sums))
     table: dict[str, Waveform] = {}
     number: dict[str, int] = {}
     index, norm = np.full(len(kinds), BOXCAR, dtype=np.int64), sums.copy()
