@@ -20,6 +20,7 @@ from qubitd.server.store.backup import check_store
 from qubitd.server.store.schema import MIGRATIONS, migrate
 from qubitd.server.store.sqlite_store import DATABASE
 from qubitd.v1 import calibrations_pb2, jobs_pb2, sessions_pb2, sessions_pb2_grpc, slots_pb2, slots_pb2_grpc
+from qubitd.wire.jobs import StatusChange, decode_events
 
 Serve = Callable[..., AbstractAsyncContextManager[Any]]
 MakeRack = Callable[..., Any]
@@ -28,6 +29,8 @@ WITH_SESSIONS = 2
 """The first schema that knew them, and slots."""
 WITH_STEPS = 3
 """The first schema whose jobs are written in the wire form of today; those before it were never released."""
+ONE_COUNT = 7
+"""The last schema in which the events of all projects had one count."""
 
 
 def test_there_is_a_store_of_every_schema_before_this() -> None:
@@ -70,6 +73,30 @@ async def test_a_store_of_an_earlier_schema_is_opened_with_all_that_it_holds(
         assert (await daemon.statuses(await daemon.submit(request_of())))[-1] == "DONE"
     report = check_store(tmp_path / "data")
     assert (report.version, report.problems) == (len(MIGRATIONS), ())
+
+
+async def test_a_watcher_of_a_backend_goes_on_from_a_number_of_an_earlier_schema(
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest, tmp_path: Path
+) -> None:
+    aged = unpack(ONE_COUNT, tmp_path / "data")
+    with closing(sqlite3.connect(tmp_path / "data" / DATABASE)) as connection, connection:
+        connection.execute("UPDATE job SET owner = 'another' WHERE id = ?", (aged.jobs["waiting"],))
+        bookmark, own = connection.execute(
+            "SELECT max(sequence), max(sequence) FILTER (WHERE owner = 'local')"
+            " FROM event JOIN job ON job.number = event.job"
+        ).fetchone()
+    assert bookmark > own
+    async with serve(rack=open_rack_of()) as daemon:
+        watch = daemon.jobs.Watch(jobs_pb2.JobsWatchRequest(backend="line5", after_sequence=bookmark))
+        job_id = await daemon.submit(request_of())
+        told = []
+        while "DONE" not in told:
+            events = decode_events(await watch.read())
+            told += [event.what.status.value for event in events if isinstance(event.what, StatusChange)]
+            assert {event.job_id for event in events} <= {job_id, aged.jobs["running"], ""}
+        watch.cancel()
+        kept = await daemon.statuses(job_id)
+    assert [status for status in told if status != "ERROR"] == kept
 
 
 def fingerprint(folder: Path) -> dict[str, str]:

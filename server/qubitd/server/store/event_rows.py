@@ -15,6 +15,8 @@ from qubitd.wire.jobs import ExecutionSpan, Happening, JobEvent, LogLine, Progre
 
 _Columns = tuple[str, str, str, int, int]
 COLUMNS = "event.own, time_ns, kind, name, text, done, total"
+FLOOR = "(SELECT coalesce(max(own), 0) FROM event_floor)"
+"""Number within a project before its first: not 0 in a store that counted all projects' events together once."""
 
 
 def insert_events(connection: Database, job: int, events: Sequence[Dated]) -> None:
@@ -22,9 +24,9 @@ def insert_events(connection: Database, job: int, events: Sequence[Dated]) -> No
     if not events:
         return
     project, last = connection.execute(
-        "INSERT INTO project (name, events) SELECT owner, ? FROM job WHERE number = ?"
-        " ON CONFLICT (name) DO UPDATE SET events = project.events + excluded.events RETURNING number, events",
-        (len(events), job),
+        f"INSERT INTO project (name, events) SELECT owner, ? + {FLOOR} FROM job WHERE number = ?"  # noqa: S608 (constant)
+        " ON CONFLICT (name) DO UPDATE SET events = project.events + ? RETURNING number, events",
+        (len(events), job, len(events)),
     ).fetchone()
     first = last - len(events) + 1
     connection.executemany(

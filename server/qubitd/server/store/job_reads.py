@@ -10,7 +10,7 @@ from qubitd.core.errors import QubitdError
 from qubitd.core.job import JobStatus
 from qubitd.server.errors import ExpiredJobError, UnknownJobError
 from qubitd.server.store.database import Database
-from qubitd.server.store.event_rows import COLUMNS, event_of
+from qubitd.server.store.event_rows import COLUMNS, FLOOR, event_of
 from qubitd.server.store.problem_text import problems_of
 from qubitd.server.store.rows import AliveJob, ChunkRow, Extent, JobPage, JobQuery, Span
 from qubitd.server.store.terms_columns import TERMS_COLUMNS, terms_of
@@ -155,9 +155,12 @@ class JobReads:
         return int(self._connection.execute("SELECT coalesce(max(sequence), 0) FROM event").fetchone()[0])
 
     def newest_of(self, owner: str) -> int:
-        """Give the number within a project of its newest event; 0 before the first."""
-        row = self._connection.execute("SELECT events FROM project WHERE name = ?", (owner,)).fetchone()
-        return 0 if row is None else int(row[0])
+        """Give the number within a project of its newest event; the floor of all numbers before the first."""
+        row = self._connection.execute(
+            f"SELECT coalesce((SELECT events FROM project WHERE name = ?), {FLOOR})",  # noqa: S608 (constant)
+            (owner,),
+        ).fetchone()
+        return int(row[0])
 
     def events_of_many(self, *, owner: str, session_id: str, backend: str, after: int) -> list[JobEvent]:
         """Give the events of an owner's jobs in a session, or on a backend, after a number, in order."""

@@ -33,6 +33,10 @@ _WORDS = (
     (r"\bBLOB\b", "BYTEA"),
     (r"\) STRICT(, WITHOUT ROWID)?;", ");"),
     (
+        r"\bSELECT seq FROM sqlite_sequence WHERE name = 'event'",
+        "SELECT last_value FROM event_sequence_seq WHERE is_called",
+    ),
+    (
         r"CREATE TRIGGER (\w+) BEFORE ([\w ]+?) ON (\w+)(?:\s+WHEN (.*?))?"
         r"\s+BEGIN SELECT RAISE\(ABORT, ('[^']*')\); END;",
         None,

@@ -291,6 +291,13 @@ CREATE TABLE served (
 ALTER TABLE job ADD COLUMN served REAL;
 """
 
+_FLOOR_OF_OWN_NUMBERS = """
+CREATE TABLE event_floor (own INTEGER NOT NULL) STRICT;
+INSERT INTO event_floor SELECT seq FROM sqlite_sequence WHERE name = 'event';
+UPDATE project SET events = (SELECT own FROM event_floor) WHERE events < (SELECT own FROM event_floor);
+"""
+"""Watchers remember numbers from before projects had their own: those begin above all that there were."""
+
 MIGRATIONS: tuple[str, ...] = (
     _FIRST,
     _SESSIONS_AND_SLOTS,
@@ -300,6 +307,7 @@ MIGRATIONS: tuple[str, ...] = (
     _GROUP,
     _WORK,
     _OWN_NUMBERS_AND_AGES,
+    _FLOOR_OF_OWN_NUMBERS,
 )
 """Step n takes a store from user_version n to n + 1."""
 

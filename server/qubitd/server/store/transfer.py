@@ -42,6 +42,7 @@ TABLES = (
     "account",
     "errand",
     "served",
+    "event_floor",
 )
 """All but the blobs', each after those that it refers to."""
 PASSING = ("work", "worker")
