@@ -46,6 +46,17 @@ def test_a_big_job_is_not_kept() -> None:
     assert len(memory) == 0
 
 
+def test_a_job_of_few_bytes_that_stand_for_much_is_not_kept() -> None:
+    memory = SpecMemory()
+    wide = CircuitBuilder(name="wide", num_qubits=250, num_clbits=1)
+    for _ in range(100):
+        wide.add("barrier", *range(250))
+    spec = encode_spec(JobSpec(batch=pack([wide.measure(0, 0)]), sweep=Sweep(), shots=1))
+    assert spec.ByteSize() < MOST_REMEMBERED_BYTES
+    assert len(memory.of_message(spec).batch.circuits[0]) == 101
+    assert len(memory) == 0
+
+
 def test_what_is_malformed_is_refused_each_time() -> None:
     memory = SpecMemory()
     wrong = message()

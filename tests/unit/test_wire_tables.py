@@ -29,22 +29,29 @@ def named(*contents: bytes) -> jobs_pb2.JobSpec:
 
 def test_a_table_that_came_once_is_filled_in_by_its_hash() -> None:
     store = TableStore()
-    store.fill_in(spec())
+    store.fill_in(spec(), project="a")
     later = named(BIG)
-    store.fill_in(later)
+    store.fill_in(later, project="a")
     assert later == spec()
+
+
+def test_what_one_project_sent_is_not_known_to_another() -> None:
+    store = TableStore()
+    store.fill_in(spec(), project="a")
+    with pytest.raises(MissingTablesError):
+        store.fill_in(named(BIG), project="b")
 
 
 def test_a_hash_beside_its_content_changes_nothing() -> None:
     sent = spec()
     sent.batch.step_table.sha256 = hashlib.sha256(BIG).digest()
-    TableStore().fill_in(sent)
+    TableStore().fill_in(sent, project="a")
     assert sent == spec()
 
 
 def test_all_tables_that_are_missing_are_named() -> None:
     with pytest.raises(MissingTablesError, match=r"tables [0-9a-f]{64}, [0-9a-f]{64} are not here") as caught:
-        TableStore().fill_in(named(b"one", b"two"))
+        TableStore().fill_in(named(b"one", b"two"), project="a")
     assert caught.value.hashes == (hashlib.sha256(b"one").digest(), hashlib.sha256(b"two").digest())
 
 
@@ -52,10 +59,10 @@ def test_the_table_that_was_used_longest_ago_goes_first() -> None:
     store = TableStore(most=2_500)
     first, second, third = (bytes([i]) * 1_000 for i in range(3))
     for content in (first, second, first, third):
-        store.fill_in(spec(content))
-    store.fill_in(named(first, third))
+        store.fill_in(spec(content), project="a")
+    store.fill_in(named(first, third), project="a")
     with pytest.raises(MissingTablesError):
-        store.fill_in(named(second))
+        store.fill_in(named(second), project="a")
 
 
 @pytest.mark.parametrize(
@@ -69,7 +76,7 @@ def test_the_table_that_was_used_longest_ago_goes_first() -> None:
 )
 def test_a_damaged_table_is_refused(table: circuits_pb2.Table, what: str) -> None:
     with pytest.raises(MalformedMessageError, match=what):
-        TableStore().fill_in(jobs_pb2.JobSpec(batch=circuits_pb2.CircuitBatch(value_table=table)))
+        TableStore().fill_in(jobs_pb2.JobSpec(batch=circuits_pb2.CircuitBatch(value_table=table)), project="a")
 
 
 def test_a_client_names_what_its_daemon_has_taken() -> None:
@@ -108,17 +115,17 @@ def test_envelopes_are_tables_too() -> None:
     store, known = TableStore(), KnownTables()
     first = spec(BIG, b"small", [bytes([7]) * 1_000])
     known.note(known.name(first))
-    store.fill_in(first)
+    store.fill_in(first, project="a")
     second = spec(BIG, b"small", [bytes([7]) * 1_000])
     known.name(second)
     assert second.envelopes[0].samples == named(bytes([7]) * 1_000).batch.step_table
-    store.fill_in(second)
+    store.fill_in(second, project="a")
     assert second == spec(BIG, b"small", [bytes([7]) * 1_000])
 
 
 def test_a_few_hashes_do_not_become_more_than_one_message_may_stand_for() -> None:
     store, content = TableStore(), bytes(MAX_TABLE_BYTES)
-    store.fill_in(spec(content))
-    store.fill_in(named(content, content, content))
+    store.fill_in(spec(content), project="a")
+    store.fill_in(named(content, content, content), project="a")
     with pytest.raises(MalformedMessageError, match="all tables, bytes: is 67108864; the limits are 0 and 50331648"):
-        store.fill_in(named(content, content, content, content))
+        store.fill_in(named(content, content, content, content), project="a")

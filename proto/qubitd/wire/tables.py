@@ -38,16 +38,19 @@ class MissingTablesError(QubitdError):
 
 
 class TableStore:
-    """Contents of tables by hash; the one that was used longest ago goes first."""
+    """Contents of tables by hash; the one that was used longest ago goes first.
+
+    Each project has its own: whether a hash is known tells what was sent before.
+    """
 
     def __init__(self, *, most: int = MAX_KEPT_BYTES) -> None:
         self._most = most
         self._size = 0
-        self._contents: OrderedDict[bytes, bytes] = OrderedDict()
+        self._contents: OrderedDict[tuple[str, bytes], bytes] = OrderedDict()
         self._lock = threading.Lock()
 
-    def fill_in(self, spec: jobs_pb2.JobSpec) -> None:
-        """Put content in place of bare hashes, and keep what came with content.
+    def fill_in(self, spec: jobs_pb2.JobSpec, *, project: str) -> None:
+        """Put content in place of bare hashes, and keep what came with content, for one project.
 
         Raises:
             MissingTablesError: a hash is unknown here; all such are named.
@@ -58,24 +61,24 @@ class TableStore:
         for table in tables:
             _check(table)
         with self._lock:
-            self._fill_in(tables)
+            self._fill_in(tables, project)
 
-    def _fill_in(self, tables: Sequence[circuits_pb2.Table]) -> None:
+    def _fill_in(self, tables: Sequence[circuits_pb2.Table], project: str) -> None:
         missing = dict.fromkeys(
-            t.sha256 for t in tables if not t.HasField("content") and t.sha256 not in self._contents
+            t.sha256 for t in tables if not t.HasField("content") and (project, t.sha256) not in self._contents
         )
         if missing:
             raise MissingTablesError(tuple(missing))
-        sizes = (len(t.content if t.HasField("content") else self._contents[t.sha256]) for t in tables)
+        sizes = (len(t.content if t.HasField("content") else self._contents[project, t.sha256]) for t in tables)
         check_count(sum(sizes), where="all tables, bytes", most=MAX_FILLED_BYTES)
         for table in tables:
             if not table.HasField("content"):
-                table.content = self._contents[table.sha256]
+                table.content = self._contents[project, table.sha256]
             if len(table.content) >= WORTH_NAMING:
-                self._keep(hashlib.sha256(table.content).digest(), table.content)
+                self._keep((project, hashlib.sha256(table.content).digest()), table.content)
             table.ClearField("sha256")
 
-    def _keep(self, name: bytes, content: bytes) -> None:
+    def _keep(self, name: tuple[str, bytes], content: bytes) -> None:
         if self._contents.pop(name, None) is None:
             self._size += len(content)
         self._contents[name] = content

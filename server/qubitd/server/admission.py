@@ -49,7 +49,7 @@ def admit(request: jobs_pb2.SubmitRequest, newcomer: Newcomer, limits: Limits, m
         MalformedMessageError: the request breaks the wire contract.
         InvalidRequestError: it exceeds a limit.
     """
-    memory.tables.fill_in(request.spec)
+    memory.tables.fill_in(request.spec, project=newcomer.owner)
     submission = decode_submission(request, spec_of=memory.specs.of_message)
     check_limits(submission.spec, limits)
     spec = request.spec.SerializeToString(deterministic=True)

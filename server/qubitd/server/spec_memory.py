@@ -6,6 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 
+from qubitd.compiler.memory import entries_of
 from qubitd.core.job import JobSpec
 from qubitd.v1 import jobs_pb2
 from qubitd.wire.parsing import parse
@@ -13,6 +14,8 @@ from qubitd.wire.specs import decode_spec
 
 MOST_REMEMBERED_BYTES = 2**14
 """Bytes of a job that is remembered."""
+MOST_REMEMBERED_ENTRIES = 2**14
+"""Entries of its circuits: a step of few bytes may stand for many operations on many qubits."""
 _REMEMBERED = 64
 """Jobs; the one that was asked for longest ago is forgotten first."""
 
@@ -56,6 +59,9 @@ class SpecMemory:
                 self._specs.move_to_end(data)
                 return known
         spec = decode()
+        batch = spec.batch
+        if sum(entries_of(circuit, batch.operations) for circuit in batch.circuits) > MOST_REMEMBERED_ENTRIES:
+            return spec
         with self._lock:
             self._specs[data] = spec
             if len(self._specs) > _REMEMBERED:

@@ -18,8 +18,11 @@ from qubitd.compiler.device_file import device_bytes
 from qubitd.core.bindings import FromColumn
 from qubitd.core.circuit import CircuitBatch, CircuitBuilder, pack
 from qubitd.core.job import JobSpec, JobStatus
+from qubitd.core.snapshot import Snapshot
 from qubitd.core.sweep import Sweep
 from qubitd.drivers.rack_file import rack_text
+from qubitd.server.compile_process import CompileProcess
+from qubitd.server.workers import worker
 from qubitd.server.workers.papers import KitFiles
 from qubitd.server.workshop import BIG_BYTES, BIG_OPERATIONS
 from qubitd.v1 import jobs_pb2
@@ -219,6 +222,22 @@ async def test_when_the_last_worker_dies_the_daemon_does_its_work_itself(
         await until(lambda: rows(WHO_HAS_IT))
         doomed.kill()
         assert await looked_at(daemon, job_id) == "QUEUED"
+    assert rows("SELECT * FROM work") == []
+
+
+async def test_a_mistake_of_ours_ends_no_worker_and_the_daemon_does_its_work_itself(
+    serve_busy: Serve, big_one: MakeRequest, store_url: str, rows: Rows, told: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def mistaken(self: CompileProcess, spec: bytes, snapshot: Snapshot) -> None:
+        raise KeyError(spec[:1], snapshot.revision)
+
+    class Mistaken(CompileProcess):
+        validate = mistaken  # type: ignore[assignment]
+
+    monkeypatch.setattr(worker, "CompileProcess", Mistaken)
+    async with working(store_url), serve_busy() as daemon:
+        assert await looked_at(daemon, await daemon.submit(big_one())) == "QUEUED"
+    assert told() == ["work begun", "work failed; the daemon does it", "work done", "stopping"]
     assert rows("SELECT * FROM work") == []
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 from qubitd.server.auth.accounts import Accounts, AccountSource
 from qubitd.server.auth.certificates import is_daemons
@@ -31,7 +32,9 @@ class Shown:
     is_passed_on: bool = False
     """Whether the call came through another daemon, which let its caller in."""
     speaks_for: str | None = None
-    """Name in the certificate of the caller for whom another daemon asks; its own certificate says that it is one."""
+    """Name in the certificate of the caller for whom another daemon asks."""
+    is_daemons: bool = False
+    """Whether its own certificate says that it is a daemon's: nobody else speaks for others."""
 
 
 def shown(metadata: Iterable[tuple[str, str | bytes]], tls: Mapping[str, Iterable[bytes]]) -> Shown:
@@ -41,10 +44,14 @@ def shown(metadata: Iterable[tuple[str, str | bytes]], tls: Mapping[str, Iterabl
     tokens = (value[len(_BEARER) :].strip() for value in headers if value.lower().startswith(_BEARER))
     names = (name.decode(errors="replace") for name in tls.get("x509_common_name", ()))
     is_passed_on = any(key == PASSED_ON for key, _ in metadata)
-    meant = next((value for key, value in metadata if key == SPEAKS_FOR and isinstance(value, str)), None)
-    if meant is not None and not any(map(is_daemons, tls.get("x509_pem_cert", ()))):
-        return Shown(is_passed_on=is_passed_on)
-    return Shown(token=next(tokens, None), certificate=next(names, None), is_passed_on=is_passed_on, speaks_for=meant)
+    meant = (unquote(value) for key, value in metadata if key == SPEAKS_FOR and isinstance(value, str))
+    return Shown(
+        token=next(tokens, None),
+        certificate=next(names, None),
+        is_passed_on=is_passed_on,
+        speaks_for=next(meant, None),
+        is_daemons=any(map(is_daemons, tls.get("x509_pem_cert", ()))),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,15 +85,16 @@ class Gate:
     def _identify(self, proof: Shown) -> Identity | None:
         if self.accounts is None:
             # Whoever has an account elsewhere has no more rights here than there, where nobody can look.
-            return None if proof.is_passed_on and proof.token is not None else LOCAL
+            has_account = proof.token is not None or proof.speaks_for is not None
+            return None if proof.is_passed_on and has_account else LOCAL
         return self._known(self.accounts.current, proof)
 
     def _known(self, accounts: Accounts, proof: Shown) -> Identity | None:
         now = self.now()
+        if proof.speaks_for is not None:
+            return accounts.by_certificate(proof.speaks_for, now_ns=now) if proof.is_daemons else None
         if proof.token is not None:
             return accounts.by_token(proof.token, now_ns=now)
-        if proof.speaks_for is not None:
-            return accounts.by_certificate(proof.speaks_for, now_ns=now)
         if proof.certificate is not None:
             return accounts.by_certificate(proof.certificate, now_ns=now)
         return None

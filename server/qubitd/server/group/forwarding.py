@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from typing import Any
+from urllib.parse import quote
 
 import grpc
 import grpc.aio
@@ -49,7 +50,7 @@ class Forwarding:
         channel = self._channel(call, elsewhere)
         try:
             answer = await channel.unary_unary(f"/{call.rpc}", *_AS_BYTES)(
-                call.data, metadata=_metadata(call), timeout=call.time_left
+                call.data, metadata=metadata_of(call), timeout=call.time_left
             )
         except grpc.aio.AioRpcError as error:
             raise _passed_on(error, elsewhere) from error
@@ -64,7 +65,7 @@ class Forwarding:
         """
         channel = self._channel(call, elsewhere)
         answers = channel.unary_stream(f"/{call.rpc}", *_AS_BYTES)(
-            call.data, metadata=_metadata(call), timeout=call.time_left
+            call.data, metadata=metadata_of(call), timeout=call.time_left
         )
         try:
             async for answer in answers:
@@ -93,9 +94,10 @@ class Forwarding:
         return grpc.aio.secure_channel(address, self._credentials, options=_OPTIONS)
 
 
-def _metadata(call: Call) -> tuple[tuple[str, str | bytes], ...]:
+def metadata_of(call: Call) -> tuple[tuple[str, str | bytes], ...]:
+    """Say for whom a call is passed on."""
     token = tuple(pair for pair in call.metadata if pair[0] == "authorization")
-    name = () if token or call.certificate is None else ((SPEAKS_FOR, call.certificate),)
+    name = () if token or call.certificate is None else ((SPEAKS_FOR, quote(call.certificate)),)
     return (*token, *name, _MARK)
 
 

@@ -45,6 +45,8 @@ _Result = TypeVar("_Result")
 _Request = TypeVar("_Request", jobs_pb2.SubmitRequest, jobs_pb2.ExplainRequest)
 _INLINE_BYTES = 16_384
 """Requests up to this size are decoded at once; bigger ones in a thread, so that they hold up nobody."""
+_ENTRIES_IN_BYTES = 64
+"""Entries of columns that are written by copying rows of a table in the time in which a byte is read and checked."""
 _BIG_AT_ONCE = 1
 """Bigger requests that are decoded at the same time."""
 _MOST_WAITING = 256 * 2**20
@@ -143,7 +145,7 @@ class JobsService:
         """Do the work for a request, or for the one that went ahead under the name that it gives."""
         if not request.HasField("upload"):
             self._roster.find(request.backend)  # looks again for one that is new; threads ask what is known
-            return await self._decoding.run(request.ByteSize(), lambda: work(request))
+            return await self._decoding.run(_size(request), lambda: work(request))
         upload = decode_upload(request.upload)
         # Read and decoded in one go, or all that wait for their turn would be in memory.
         try:
@@ -309,7 +311,7 @@ class JobsService:
     def _spec_of(self, request: jobs_pb2.ExplainRequest) -> JobSpec:
         self._roster.known(request.backend)
         self._roster.check_own(request.backend, "an explanation")
-        self._memory.tables.fill_in(request.spec)
+        self._memory.tables.fill_in(request.spec, project=caller().project)
         return decode_spec(request.spec)
 
     async def Delete(self, request: jobs_pb2.JobsDeleteRequest) -> jobs_pb2.JobsDeleteResponse:
@@ -326,6 +328,14 @@ def _check_cursor(cursor: int, *, newest: int) -> None:
     """
     if cursor > newest:
         raise UnknownCursorError(cursor=cursor, newest=newest)
+
+
+def _size(request: _Request) -> int:
+    """Give the bytes of a request, or what its steps may stand for, in units of which as many are read in no time."""
+    batch = request.spec.batch
+    if len(batch.step_table.sha256):
+        return max(request.ByteSize(), _INLINE_BYTES + 1)
+    return max(request.ByteSize(), len(batch.steps) * len(batch.step_table.content) // _ENTRIES_IN_BYTES)
 
 
 class _Decoding:

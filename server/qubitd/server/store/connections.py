@@ -27,7 +27,11 @@ _PRAGMAS = (
     "temp_store = MEMORY",
 )
 _FULL = 2
-_REMOTE = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "glusterfs", "lustre", "gfs2", "fuse.sshfs"}
+_REMOTE = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "ceph-fuse", "glusterfs", "lustre", "gfs2", "ocfs2", "9p"}
+    | {"beegfs", "sshfs", "s3fs", "rclone"}
+)
+"""By the names that Linux has for them, without the `fuse.` in front."""
 _MENDED = (3, 51, 3)
 """The first version without the bug of a WAL that two connections reset at once."""
 _BUSY_SECONDS = 5.0
@@ -73,7 +77,7 @@ def assert_local(directory: Path) -> None:
         StoreError: it is on a network file system.
     """
     kind = file_system_of(directory)
-    if kind in _REMOTE:
+    if kind.removeprefix("fuse.") in _REMOTE:
         raise StoreError(
             f"{directory} is on a network file system ({kind}), whose locks and flushes a database cannot rely on; "
             "give a directory on a local disk with --data-dir, or a PostgreSQL with --store"

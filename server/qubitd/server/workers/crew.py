@@ -25,6 +25,8 @@ from qubitd.server.workers.papers import KitFiles, decode_explained, decode_vali
 
 PATIENCE = 30.0
 """Seconds without a change of a piece after which the daemon does it by itself, whatever the database's clock says."""
+MOST_PATIENCE = 600.0
+"""Seconds after which it does what one worker has had in hand all the time: that may be alive and stuck."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -37,6 +39,8 @@ class _Asked:
     """When it changed last, s on the steady clock."""
     seen: tuple[int, int] = (0, 0)
     """Number and end of its claim then."""
+    claimed: float = math.inf
+    """When its claim was first seen, s on the steady clock."""
 
 
 class Crew:
@@ -101,9 +105,11 @@ class Crew:
 
 def _may_come(asked: _Asked, standing: Standing, now: float) -> bool:
     seen = (standing.fence, standing.lease_ns)
+    if standing.fence != asked.seen[0]:
+        asked.claimed = now
     if seen != asked.seen:
         asked.seen, asked.since = seen, now
-    return not standing.is_given_up and now - asked.since < PATIENCE
+    return not standing.is_given_up and now - asked.since < PATIENCE and now - asked.claimed < MOST_PATIENCE
 
 
 def _withdrawal(key: str) -> Callable[[Writes], None]:

@@ -201,6 +201,9 @@ class _Hand:
         except QubitdError as error:
             _log.info("work refused", extra={"cause": str(error)})
             return encode_failure(error)
+        except Exception:  # noqa: BLE001  # a mistake of ours, which must not end the worker's other work
+            _log.exception("work failed; the daemon does it")
+            return DECLINED
 
     def _process_of(self, files: KitFiles) -> CompileProcess:
         if self._process is None or files != self._files:
