@@ -179,6 +179,23 @@ def test_only_jobs_that_never_started_and_whose_user_allowed_it_can_move(table: 
     assert table.group_jobs.movable("south", to="north") == []
 
 
+@pytest.mark.parametrize("served_there", [None, 20.0, 9000.0])
+def test_a_job_that_moves_is_as_old_as_before(table: Table, served_there: float | None) -> None:
+    table.take("south", "one")
+    table.writes.jobs.note_served("south", 500.0)
+    table.accept("moves", terms=MOVES)
+    table.writes.jobs.note_served("south", 530.0)
+    if served_there is not None:
+        table.writes.jobs.note_served("north", served_there)
+    table.now += ABANDONED
+    [job] = table.group_jobs.movable("south", to="north")
+    assert table.writes.group_jobs.move(job, to="north", because="of a test", time_ns=5)
+    moved = table.group_jobs.find("moves", backend="north")
+    assert moved is not None
+    assert moved.served is not None
+    assert table.jobs.served("north") - moved.served == 30.0
+
+
 def test_a_watch_of_the_backend_that_a_job_was_submitted_to_goes_on_when_it_moves(table: Table) -> None:
     table.take("south", "one")
     table.accept("moves", terms=MOVES)

@@ -175,9 +175,17 @@ def test_a_silent_worker_does_not_count_and_is_forgotten(table: Table) -> None:
     assert table.reads.workers("1") == 1
 
 
-def test_two_workers_that_claim_at_the_same_moment_neither_wait_nor_get_the_same(
-    postgres: object, request: pytest.FixtureRequest
-) -> None:
+@dataclass
+class Two:
+    """Two connections to one table, as of two workers or of a worker and a daemon."""
+
+    first: Database
+    one: Table
+    two: Table
+
+
+@pytest.fixture
+def both(request: pytest.FixtureRequest) -> Iterator[Two]:
     server = request.getfixturevalue("postgres")
     from qubitd.server.store import postgres_schema
     from qubitd.server.store.postgres import PostgresConnection
@@ -188,13 +196,48 @@ def test_two_workers_that_claim_at_the_same_moment_neither_wait_nor_get_the_same
         closing(PostgresConnection(url, read_only=False)) as second,
     ):
         postgres_schema.migrate(first)
-        one, two = _table(first, SKIP_LOCKED), _table(second, SKIP_LOCKED)
-        one.writes.ask(NEW)
-        one.writes.ask(replace(NEW, content=b"another"))
         second.execute("SET lock_timeout = '5s'")
-        first.execute("BEGIN")
-        mine = one.claim()
-        theirs = two.claim("two")
-        assert two.writes.claim("two", "1") is None
-        first.execute("COMMIT")
-        assert mine.key != theirs.key
+        yield Two(first, _table(first, SKIP_LOCKED), _table(second, SKIP_LOCKED))
+
+
+def test_two_workers_that_claim_at_the_same_moment_neither_wait_nor_get_the_same(both: Two) -> None:
+    one, two = both.one, both.two
+    one.writes.ask(NEW)
+    one.writes.ask(replace(NEW, content=b"another"))
+    both.first.execute("BEGIN")
+    mine = one.claim()
+    theirs = two.claim("two")
+    assert two.writes.claim("two", "1") is None
+    both.first.execute("COMMIT")
+    assert mine.key != theirs.key
+
+
+@pytest.mark.parametrize("sign", ["beat", "leave"])
+def test_a_worker_does_not_wait_for_a_daemon_that_withdraws_what_it_has_in_hand(both: Two, sign: str) -> None:
+    daemon, worker = both.one, both.two
+    for content in (b"withdrawn", b"stays"):
+        daemon.writes.ask(replace(NEW, content=content))
+    withdrawn, stays = (worker.claim() for _ in range(2))
+    before = worker.reads.standings([stays.key])[stays.key].lease_ns
+    both.first.execute("BEGIN")
+    daemon.writes.withdraw(withdrawn.key)
+    worker.clock.seconds += 1
+    if sign == "beat":
+        worker.writes.beat("one", "1")
+    else:
+        worker.writes.leave("one")
+    lease = worker.reads.standings([stays.key])[stays.key].lease_ns
+    assert lease == (before + 10**9 if sign == "beat" else 0)
+    both.first.execute("COMMIT")
+    assert worker.reads.standings([withdrawn.key, stays.key]).keys() == {stays.key}
+
+
+def test_a_worker_does_not_wait_for_another_that_forgets_the_silent_ones_too(both: Two) -> None:
+    both.one.writes.beat("silent", "1")
+    for table in (both.one, both.two):
+        table.clock.seconds += 2 * ABANDONED
+    both.first.execute("BEGIN")
+    both.one.writes.beat("one", "1")
+    both.two.writes.beat("two", "1")
+    both.first.execute("COMMIT")
+    assert both.two.reads.workers("1") == 2

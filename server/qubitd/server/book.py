@@ -111,6 +111,11 @@ class JobBook:
         self._entries: dict[str, Entry] = {}
         self._is_hurry_due = False
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether every job has ended."""
+        return not self._entries
+
     def of_session(self, session_id: str) -> list[Entry]:
         """Give the jobs of a session that have not ended."""
         return [entry for entry in self._entries.values() if entry.terms.session_id == session_id]

@@ -263,7 +263,7 @@ class _Daemon:
         self._backend = Backend(calibrations=self._calibrations, rack=rack)
         self._broken = broken
         self._served = ServedTime(store=store, clocks=clocks, backend=name)
-        book = self._make_book(store, clocks)
+        self._book = book = self._make_book(store, clocks)
         self._sessions = SessionBook(store=store, clocks=clocks, backend=kept)
         self._dispatch = dispatch = Dispatch(
             clocks=clocks,
@@ -381,7 +381,7 @@ class _Daemon:
             *self._engine.start(),
             asyncio.create_task(supervisor.watch(self._engine.wake), name="watchdog"),
             asyncio.create_task(self._caretaker.serve(), name="caretaker"),
-            asyncio.create_task(self._served.serve(), name="served time"),
+            asyncio.create_task(self._served.serve(is_compared=self._is_served_time_compared), name="served time"),
         ]
         try:
             if self._group is not None:
@@ -395,6 +395,10 @@ class _Daemon:
                 task.cancel()
             await self._end(front)
         _raise_broken(self._broken)
+
+    def _is_served_time_compared(self) -> bool:
+        """Jobs may wait here, and in a group another daemon may take one for this one, or move one, at any time."""
+        return self._group is not None or not self._book.is_empty
 
     async def _end(self, front: Front) -> None:
         _log.info("stopping")

@@ -6,6 +6,7 @@ So neither a step of the wall clock nor the time while no daemon is there makes 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from qubitd.server.clocks import Clocks
 from qubitd.server.store.store import Store
@@ -28,13 +29,18 @@ class ServedTime:
         """Give the seconds up to now."""
         return self._before + self._clocks.steady() - self._began
 
-    def note(self) -> None:
-        """Let the store know, with its next commit: until then nothing happens that this could be compared with."""
+    def note(self, *, hurried: bool = False) -> None:
+        """Let the store know: with its next commit, or at once."""
         seconds = self.now()
-        self._store.write(lambda w: w.jobs.note_served(self._backend, seconds), hurried=False)
+        self._store.write(lambda w: w.jobs.note_served(self._backend, seconds), hurried=hurried)
 
-    async def serve(self) -> None:
-        """Note it now and then, for ever."""
+    async def serve(self, *, is_compared: Callable[[], bool]) -> None:
+        """Note it now and then, for ever.
+
+        Args:
+            is_compared: whether the store may hold a job whose age is told from this, or get one from another daemon;
+                otherwise a note waits for the commit that brings one, and a daemon that idles writes nothing.
+        """
         while True:
-            self.note()
+            self.note(hurried=is_compared())
             await asyncio.sleep(PERIOD)

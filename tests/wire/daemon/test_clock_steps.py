@@ -135,12 +135,26 @@ async def test_a_waiting_job_is_as_old_after_a_restart_as_before_whatever_the_wa
         at += wait
     ages = {job_id: at - entry.since for job_id in ("old", "young") if (entry := first.find(job_id))}
     assert ages == {"old": 3500.0, "young": 500.0}
-    served.note()
-    store.write(lambda w: w.jobs).result()
+    noting = asyncio.create_task(served.serve(is_compared=lambda: True))
+    while store.jobs.served(NEW.backend) < served.now():
+        await asyncio.sleep(0)
+    noting.cancel()
     wall.offset += step + 5 * HOUR
     again, _ = begin(lambda: 7.0)
     entries = again.take_over(store.jobs.alive())
     assert {entry.job_id: 7.0 - entry.since for entry in entries} == ages
+
+
+async def test_a_daemon_without_jobs_writes_nothing_and_a_job_is_not_older_for_it(store: Store) -> None:
+    at = 50.0
+    served = ServedTime(store=store, clocks=Clocks(steady=lambda: at), backend=NEW.backend)
+    at += 3000.0
+    noting = asyncio.create_task(served.serve(is_compared=lambda: False))
+    await asyncio.sleep(0)
+    assert store.jobs.served(NEW.backend) == 0.0
+    store.write(lambda w: w.jobs.accept(replace(NEW, job_id="new", key="new"))).result()
+    noting.cancel()
+    assert [job.served for job in store.jobs.alive()] == [3000.0]
 
 
 @pytest.mark.parametrize("step", [HOUR, -HOUR])

@@ -15,6 +15,9 @@ from qubitd.server.store.rows import Accepted, AliveJob, Change, NewJob
 from qubitd.wire.jobs import LogLine
 
 _WAITS = "status IN ('INITIALIZING', 'VALIDATING', 'QUEUED')"
+_SERVED = "(SELECT coalesce(max(seconds), 0) FROM served WHERE served.backend = {})"
+_AS_OLD_THERE = f"{_SERVED.format('?')} - ({_SERVED.format('job.backend')} - job.served)"
+"""When a job was accepted, in seconds for which another backend was served: it is as old there as it was here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,17 +109,17 @@ class GroupJobWrites:
         return accepted
 
     def move(self, job: AliveJob, *, to: str, because: str, time_ns: int) -> bool:
-        """Give a job of an abandoned backend, that never started, to another; False if it is too late.
+        """Give a job of an abandoned backend, that never started, to another, as old as it is; False if it is too late.
 
         Raises:
             BackendTakenError: its daemon is there after all.
         """
         self._members.evict(job.backend)
         row = self._connection.execute(
-            "UPDATE job SET backend = ?, version = version + 1, served = NULL,"  # noqa: S608 (constants)
+            f"UPDATE job SET backend = ?, version = version + 1, served = {_AS_OLD_THERE},"  # noqa: S608 (constants)
             " submitted_to = CASE WHEN submitted_to = '' THEN backend ELSE submitted_to END"
             f" WHERE id = ? AND backend = ? AND {_WAITS} AND attempt = 0 AND cancelling = 0 RETURNING 1",
-            (to, job.job_id, job.backend),
+            (to, to, job.job_id, job.backend),
         ).fetchone()
         if row is None:
             return False

@@ -20,7 +20,9 @@ LEASE = 5.0
 MOST_CLAIMS = 3
 """Claims of one piece; what three workers did not survive is left alone."""
 SKIP_LOCKED = " FOR UPDATE SKIP LOCKED"
-"""What a claim says to PostgreSQL, so that workers do not wait for each other."""
+"""What workers say to PostgreSQL, so that they wait neither for each other nor for a daemon's turn, which withdraws
+pieces in an order of its own. What is locked is being withdrawn, or has its lease renewed by the next sign of life.
+"""
 _KEPT = 86_400 * 10**9
 """ns after which nobody waits for an answer any more."""
 
@@ -119,10 +121,11 @@ class WorkWrites:
     """
 
     def __init__(self, connection: Database, now: Clock, *, locking: str = "") -> None:
-        """Write on a connection; `locking` is what a claim says to the database."""
+        """Write on a connection; `locking` is what is said to the database about rows that others change."""
         self._connection = connection
         self._now = now
         self._locking = locking
+        self._in_hand = f"key IN (SELECT key FROM work WHERE worker = ? AND answer IS NULL{locking})"  # noqa: S608
 
     def ask(self, new: NewWork) -> None:
         """Have something done, unless it is asked for already."""
@@ -146,15 +149,21 @@ class WorkWrites:
             (worker, version, now),
         )
         self._connection.execute(
-            "UPDATE work SET lease_ns = ? WHERE worker = ? AND answer IS NULL", (_lease(now), worker)
+            f"UPDATE work SET lease_ns = ? WHERE {self._in_hand}",  # noqa: S608 (constants)
+            (_lease(now), worker),
         )
-        self._connection.execute("DELETE FROM worker WHERE beat_ns < ?", (now - round(ABANDONED * 1e9),))
+        self._connection.execute(
+            "DELETE FROM worker WHERE id IN"  # noqa: S608 (constants)
+            f" (SELECT id FROM worker WHERE beat_ns < ?{self._locking})",
+            (now - round(ABANDONED * 1e9),),
+        )
 
     def leave(self, worker: str) -> None:
         """Be there no longer; what the worker still has in hand is another's at once."""
         self._connection.execute("DELETE FROM worker WHERE id = ?", (worker,))
         self._connection.execute(
-            "UPDATE work SET lease_ns = 0, worker = '' WHERE worker = ? AND answer IS NULL", (worker,)
+            f"UPDATE work SET lease_ns = 0, worker = '' WHERE {self._in_hand}",  # noqa: S608 (constants)
+            (worker,),
         )
 
     def claim(self, worker: str, version: str) -> Piece | None:
