@@ -70,7 +70,10 @@ def drive_detuned(frequency: NDArray[Any]) -> NDArray[Any]:
 def with_plays(column: str, change: Callable[[NDArray[Any]], NDArray[Any]]) -> Callable[[Chunk], Chunk]:
     def changed(made: Chunk) -> Chunk:
         (program,) = made.programs
-        plays = replace(program.plays, **{column: change(getattr(program.plays, column))})
+        before = getattr(program.plays, column)
+        on_baseband = program.plays.frequency == 0  # where there is no phase
+        after = np.where(on_baseband, before, change(before)) if column == "phase" else change(before)
+        plays = replace(program.plays, **{column: after})
         return replace(made, programs=(replace(program, plays=plays),))
 
     return changed
