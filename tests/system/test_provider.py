@@ -192,6 +192,10 @@ def test_a_misspelt_option_is_told_what_was_meant(backend: QubitdBackend, pair: 
         backend.run(pair, shot=1, memry=True)
     with pytest.warns(UserWarning, match="no option colour, which is ignored; it has shots, memory, "):
         backend.run(pair, shots=1, colour="blue")
+    with pytest.warns(
+        UserWarning, match=r"no option colour, shot, which .*; did you mean shots\? it has shots, memory, "
+    ):
+        backend.run(pair, shot=1, colour="blue")
 
 
 def test_options_that_clients_of_qiskit_pass_warn_of_nothing(backend: QubitdBackend, pair: QuantumCircuit) -> None:
@@ -394,18 +398,28 @@ def test_cancelling_a_job_that_is_done_changes_nothing(backend: QubitdBackend, p
     assert job.error_message() is None
 
 
-def test_a_failed_job_gives_the_daemons_own_text(backend: QubitdBackend) -> None:
+def test_an_overlong_delay_is_refused_before_anything_is_sent(backend: QubitdBackend) -> None:
     circuit = QuantumCircuit(1, 1, name="late")
-    circuit.x(0)
     circuit.delay(1.5, 0, unit="s")
     circuit.measure(0, 0)
-    job = backend.run(circuit, shots=10)
-    with pytest.raises(JobFailedError, match=r"circuit 0 \('late'\), operation 1 .*delay") as caught:
+    with pytest.raises(
+        JobRefusedError, match=r"circuit 0 \('late'\), operation 0 \(delay on q0\): .* 1.5 s .* above 1 s"
+    ):
+        backend.run(circuit, shots=10)
+
+
+def test_a_failed_job_gives_the_daemons_own_text(backend: QubitdBackend) -> None:
+    circuit = QuantumCircuit(1, 1, name="late")
+    circuit.measure(0, 0)
+    with circuit.if_test((0, 1)):
+        circuit.x(0)
+    job = backend.run(circuit, shots=10, dd="x2")
+    with pytest.raises(JobFailedError, match=r"circuit 0 \('late'\).* looks at outcomes .*leave dd out") as caught:
         job.result()
     assert isinstance(caught.value, JobError)
-    assert caught.value.problems[0].operation == 1
+    assert caught.value.problems[0].circuit == 0
     assert job.status() is JobStatus.ERROR
-    assert "delay" in (job.error_message() or "")
+    assert "leave dd out" in (job.error_message() or "")
 
 
 def test_a_job_cannot_be_submitted_again(backend: QubitdBackend, pair: QuantumCircuit) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,9 +14,9 @@ from qiskit.providers import JobError, JobTimeoutError
 
 from qubitd.cli.daemon_process import DaemonProcess, start_daemon
 from qubitd.cli.rack_process import start_emulator
-from qubitd.client import NotFoundError, UnreachableError
+from qubitd.client import BackendInfo, NotFoundError, UnreachableError
 from qubitd.core.snapshot import Parameter
-from qubitd.provider import JobFailedError, ProviderError, QubitdProvider, QubitdSession
+from qubitd.provider import JobFailedError, ProviderError, QubitdBackend, QubitdProvider, QubitdSession
 
 
 def commit(provider: QubitdProvider, *, base: int) -> int:
@@ -121,6 +124,49 @@ def test_a_rack_that_does_not_answer_is_told_of_at_once_and_the_job_waits(own_da
             assert job.cancel()
             with pytest.raises(JobError, match="was cancelled"):
                 job.result(timeout=60)
+
+
+def test_a_backend_that_was_found_while_the_rack_was_down_runs_in_silence_once_it_is_up(
+    own_data: Path, flip: QuantumCircuit
+) -> None:
+    with start_daemon(data_dir=own_data) as daemon, QubitdProvider(daemon.address) as provider:
+        info = provider.client.backend("line5")
+        backend = QubitdBackend(provider, provider.client, replace(info, operational=False, trouble="no power"))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            job = backend.run(flip, shots=1)
+        assert (backend.operational, backend.trouble) == (True, "")
+        assert job.result(timeout=60).success
+
+
+@pytest.mark.parametrize("use", ["run", "wait"])
+def test_a_backend_is_followed_from_its_first_job_on(
+    own_data: Path, flip: QuantumCircuit, use: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing asked for its Target; whoever only waits is told of a rack that came back since the job was found."""
+    with start_daemon(data_dir=own_data) as daemon, QubitdProvider(daemon.address) as provider:
+        backend = provider.get_backend()
+        if use == "run":
+            backend.run(flip, shots=1)
+        else:
+            with QubitdSession(provider.get_backend()) as session:
+                session.run(flip, shots=1).result(timeout=60)
+                job = provider.job(provider.get_backend().run(flip, shots=1).job_id())
+                with pytest.raises(JobTimeoutError):
+                    job.result(timeout=0)
+                backend = job.backend()
+        told = threading.Event()
+        take_in = backend.update
+
+        def update(info: BackendInfo) -> None:
+            take_in(info)
+            if info.revision == 2:
+                told.set()
+
+        monkeypatch.setattr(backend, "update", update)
+        commit(provider, base=1)
+        assert told.wait(60)
+        assert backend.revision == 2
 
 
 def test_a_daemon_that_is_not_there_is_qiskits_error_too(flip: QuantumCircuit) -> None:

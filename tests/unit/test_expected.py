@@ -27,7 +27,9 @@ from qubitd.core.snapshot import Parameter, Snapshot
 FILE = load_device("line5")
 PERFECT_READOUT = {f"q{i}.measure.prob_meas{a}_prep{1 - a}": 0.0 for i in range(5) for a in (0, 1)}
 NO_LEAKAGE = {f"q{i}_q{i + 1}.cz.leakage": 0.0 for i in range(4)}
-LONG = {f"q{i}.t{k}": 1.0 for i in range(5) for k in (1, 2)}
+LONG = {
+    f"q{i}.{name}": value for i in range(5) for name, value in {"t1": 1.0, "t2": 1.0, "reset.duration": 5.0}.items()
+}
 NO_ERROR = {name: 0.0 for name in FILE.snapshot().parameters if name.endswith((".sx.error", ".x.error", ".cz.error"))}
 QUIET = FILE.snapshot().with_values(PERFECT_READOUT | NO_LEAKAGE | NO_ERROR | {"q0.id.error": 0.0})
 
@@ -230,6 +232,30 @@ def test_passive_reset_leaves_a_part_of_what_a_shot_excited() -> None:
     builder = CircuitBuilder(name="a", num_qubits=5, num_clbits=1).add("x", 2).measure(2, 0)
     start = (0.01 * (1 - left) + left) / (1 + left)
     assert predicted(builder, snapshot)["1"] == pytest.approx(1 - start, abs=1e-3)
+
+
+@pytest.mark.parametrize("lifetimes", [0.1, 0.5, 2.0])
+def test_a_passive_reset_that_is_too_short_leaves_a_part_without_any_thermal_population(lifetimes: float) -> None:
+    times = {f"q{i}.reset.duration": 28e-6 * lifetimes for i in range(5)}
+    left = exp(-lifetimes)
+    flipped = predicted(circuit(1, 1).add("x", 0).measure(0, 0), QUIET.with_values(times))
+    assert flipped["0"] == pytest.approx(left / (1 + left), abs=0.01)
+
+
+def test_a_rep_delay_makes_the_wait_of_a_passive_reset_longer() -> None:
+    short = QUIET.with_values({f"q{i}.reset.duration": 10e-6 for i in range(5)})
+    batch = pack([circuit(1, 1).add("x", 0).measure(0, 0)])
+    (waited,) = expected(FILE.device, short, batch, rep_delay=50e-6)
+    (longer,) = expected(FILE.device, short.with_values({"q0.reset.duration": 50e-6}), batch)
+    assert waited == longer
+    assert waited["0"] < expected(FILE.device, short, batch)[0]["0"]
+
+
+def test_a_passive_reset_is_believed_where_no_t1_is_known() -> None:
+    short = QUIET.with_values({f"q{i}.reset.duration": 1e-6 for i in range(5)})
+    known = {name: value for name, value in short.parameters.items() if name not in ("q0.t1", "q0.t2")}
+    flipped = predicted(circuit(1, 1).add("x", 0).measure(0, 0), replace(short, parameters=known))
+    assert flipped["1"] == pytest.approx(1)
 
 
 def test_the_noise_of_a_whole_bell_pair_is_close_to_what_its_parts_add_up_to() -> None:

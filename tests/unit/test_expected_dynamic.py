@@ -140,3 +140,27 @@ def test_an_active_reset_before_each_shot_begins_where_the_last_shot_ended() -> 
     late = read + (FACTS.latency + 20) * 1e-9 - snapshot.value("q0.measure.duration") / 2
     assert found[0] == pytest.approx(-math.expm1(-late / snapshot.value("q0.t1")), rel=0.1)
     assert passive["0"] < found[1] < found[0] / 5
+
+
+def test_a_rep_delay_relaxes_what_an_active_reset_begins_with() -> None:
+    """One round leaves the part of a 1 that decays between reading it and flipping it: less 1, less of that."""
+    names = [f"q0.measure.prob_meas{a}_prep{1 - a}" for a in (0, 1)]
+    snapshot = FILE.snapshot().with_values(dict.fromkeys(names, 0.0))
+    batch = pack([circuit().add("x", 0).measure(0, 0)])
+    t1 = snapshot.value("q0.t1")
+
+    def wrong(rep_delay: float, initial_reset: InitialReset = InitialReset.ACTIVE) -> float:
+        (found,) = expected(
+            FILE.device,
+            snapshot,
+            batch,
+            reset_rounds=1,
+            initial_reset=initial_reset,
+            rep_delay=rep_delay,
+            feedforward=FACTS,
+        )
+        return found["0"]
+
+    clean = wrong(20 * t1)
+    assert wrong(t1) - clean == pytest.approx((wrong(0.0) - clean) * math.exp(-1), rel=0.02)
+    assert wrong(0.0) > 5 * clean

@@ -82,6 +82,15 @@ def test_one_row_is_one_binding_and_a_grid_is_a_row_for_each_point() -> None:
     assert columns(ramsey(wait=1), grid)[1][:, 0].tolist() == [0, 1, 2, 3, 4, 5]
 
 
+def test_a_row_that_makes_a_delay_too_long_or_negative_is_refused_with_the_limit() -> None:
+    assert refusal(ramsey(unit="s"), {THETA: [0.0, 0.0, 0.0], TAU: [1.0, 1.5, 2.0]}) == (
+        "circuit 0 ('ramsey'), operation 1 (delay): binding 1 makes it 1.5 s, which is above 1 s"
+    )
+    assert refusal(ramsey(), {THETA: [0.0], TAU: [-1.0]}).endswith(
+        "binding 0 makes it -1e-06 s, which is negative; the least is 0"
+    )
+
+
 def test_equal_expressions_share_a_column() -> None:
     circuit = ramsey(2 * THETA, 1)
     circuit.rz(2 * THETA, 0)

@@ -91,7 +91,7 @@ def test_every_native_operation_is_written_out_as_it_was_meant() -> None:
 
 @pytest.mark.parametrize(
     ("duration", "unit", "seconds"),
-    [(100, "dt", 1e-7), (2, "s", 2.0), (3, "ms", 3e-3), (4.5, "us", 4.5e-6), (7, "ns", 7e-9), (500, "ps", 5e-10)],
+    [(100, "dt", 1e-7), (1, "s", 1.0), (3, "ms", 3e-3), (4.5, "us", 4.5e-6), (7, "ns", 7e-9), (500, "ps", 5e-10)],
 )
 def test_a_delay_is_seconds_whatever_its_unit(duration: float, unit: str, seconds: float) -> None:
     (delay,) = written(circuit_of(lambda c: c.delay(duration, 0, unit=unit)))
@@ -169,6 +169,21 @@ def test_a_parameter_that_is_no_number_is_refused() -> None:
 def test_a_delay_that_is_no_time_is_refused() -> None:
     text = only(circuit_of(lambda c: c.delay(math.nan, 0, unit="ns")))
     assert text.endswith("operation 0 (delay on q0): parameter is nan; give a finite number")
+
+
+def test_an_overlong_delay_is_refused_with_the_limit_wherever_it_stands() -> None:
+    what = "a delay of 1.5 s is above 1 s, the most; was it meant in another unit?"
+    assert only(circuit_of(lambda c: (c.x(0), c.delay(1500, 0, unit="ms")), name="late")) == (
+        f"circuit 0 ('late'), operation 1 (delay on q0): {what}"
+    )
+    wait = Parameter("tau")
+    bound = circuit_of(lambda c: c.delay(3 * wait, 0, unit="s")).assign_parameters({wait: 0.5})
+    assert only(bound).endswith(f"operation 0 (delay on q0): {what}")
+    looped = QuantumCircuit(1)
+    with looped.for_loop(range(3)):
+        looped.delay(1.5, 0, unit="s")
+    assert only(looped).endswith(f"operation 0 (for_loop on q0): {what}")
+    assert only(circuit_of(lambda c: c.delay(1_500_000_000, 0, unit="dt"))).endswith(what)
 
 
 def test_a_stretch_is_refused() -> None:

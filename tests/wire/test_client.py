@@ -35,7 +35,7 @@ from qubitd.client import (
 )
 from qubitd.client.addresses import parse_address
 from qubitd.client.errors import ClientError
-from qubitd.client.link import Link
+from qubitd.client.link import FIRST_WAIT, Link
 from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.errors import Problem
 from qubitd.core.job import JobSpec, JobStatus, ProgramResult
@@ -477,6 +477,10 @@ def test_a_stream_for_which_there_is_no_room_asks_again_for_as_long_as_it_takes(
         daemon.refuse = Refusal(code=8, message="64 watches are open already", retry_after=1.5)
         assert list(client.watch("j1")) == EVENTS
         assert clock.waits == [1.5] * 100
+        clock.bad_waits = 103
+        daemon.refuse = Refusal(code=8, message="ask again", retry_after=0.0)
+        assert list(client.watch("j1")) == EVENTS
+        assert clock.waits[100:] == [FIRST_WAIT] * 3
         daemon.refuse = Refusal(code=8, message="larger than it takes")
         with pytest.raises(BusyError, match="larger than it takes"):
             list(client.watch("j1"))

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qubitd.core.circuit import CircuitBatch
+from qubitd.core.delays import MAX_DELAY
 from qubitd.core.sweep import Sweep
 
 
@@ -88,7 +89,7 @@ class InitialReset(enum.Enum):
 RESET_ROUNDS = 2
 """The first flips a qubit that was 1; it may have decayed before that, which the second sets right."""
 MAX_RESET_ROUNDS = 8
-MAX_REP_DELAY = 1.0
+MAX_REP_DELAY = MAX_DELAY
 """Seconds; as long as the longest delay of a circuit."""
 
 

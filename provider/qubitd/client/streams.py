@@ -11,7 +11,7 @@ from typing import Any, Protocol, Self, TypeVar
 
 import grpc
 
-from qubitd.client.link import Link, Metadata, Patience
+from qubitd.client.link import FIRST_WAIT, Link, Metadata, Patience
 from qubitd.client.refusals import asked_to_wait
 
 log = logging.getLogger(__name__)
@@ -110,5 +110,6 @@ class Stream(Iterator[ValueT]):
         if (seconds := asked_to_wait(error)) is None:
             self._patience.pause(error, self._cancelled)
             return
+        seconds = max(seconds, FIRST_WAIT)
         log.info("the daemon has too much to send; asking again", extra={"seconds": seconds})
         self._link.clock.wait(self._cancelled, seconds)

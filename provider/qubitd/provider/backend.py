@@ -79,12 +79,10 @@ class QubitdBackend(BackendV2, Connected):
     def target(self) -> Target:
         """What the transpiler needs to know, at the revision in force; from its first use on it follows new ones."""
         with self._lock:
-            first, self._followed = not self._followed, True
             if self._built is None:
                 self._built = build_target(self._info)
             target = self._built
-        if first:
-            follow_revisions(self._client, self, self.name)
+        self.follow()
         return target
 
     def get_translation_stage_plugin(self) -> str | None:
@@ -167,6 +165,13 @@ class QubitdBackend(BackendV2, Connected):
         """Ask the daemon for the revision in force now."""
         self.update(self._client.backend(self.name))
 
+    def follow(self) -> None:
+        """Be told of new revisions, and of whether jobs run, from now on; `target` and `run` do so themselves."""
+        with self._lock:
+            first, self._followed = not self._followed, True
+        if first:
+            follow_revisions(self._client, self, self.name)
+
     def update(self, info: BackendInfo) -> None:
         """Take in a description; an older one than that in hand changes nothing."""
         with self._lock:
@@ -236,6 +241,9 @@ class QubitdBackend(BackendV2, Connected):
             rerun_on_interrupt=bool(values["rerun_on_interrupt"]),
             equivalents=tuple(values["equivalent_backends"]),
         )
+        self.follow()
+        if not self.operational:
+            self.refresh()  # what is in hand may be from before it was followed
         if not self.operational:
             text = f"{self.name} runs no jobs now ({self.trouble}); this one waits until it does"
             warnings.warn(text, UserWarning, stacklevel=_outside())
@@ -352,9 +360,11 @@ def _outside() -> int:
 
 
 def _unknown_options(backend: str, unknown: Sequence[str], known: Collection[str]) -> str:
-    near = list(dict.fromkeys(name for word in unknown for name in difflib.get_close_matches(word, known, n=1)))
-    hint = f"did you mean {' and '.join(near)}?" if near else f"it has {', '.join(known)}"
-    return f"{backend} has no option {', '.join(unknown)}, which is ignored; {hint}"
+    meant = [difflib.get_close_matches(word, known, n=1) for word in unknown]
+    near = list(dict.fromkeys(name for names in meant for name in names))
+    hints = [f"did you mean {' and '.join(near)}?"] if near else []
+    hints += [] if all(meant) else [f"it has {', '.join(known)}"]
+    return f"{backend} has no option {', '.join(unknown)}, which is ignored; {' '.join(hints)}"
 
 
 def _too_big(batch: CircuitBatch, most: int) -> list[Problem]:

@@ -13,6 +13,7 @@ from qiskit.circuit import CircuitInstruction, Parameter, ParameterExpression, Q
 from qubitd.client import BackendInfo
 from qubitd.core.bindings import Bindings
 from qubitd.core.circuit import Circuit, CircuitBatch, Operation
+from qubitd.core.delays import binding_problems, delay_problem
 from qubitd.core.errors import Problem
 from qubitd.provider.bound import BindingError, bind, value_rows
 from qubitd.provider.control_flow import CONTROL_FLOW, Bracket, ControlFlowError, Step, Unfolding, loop_indices
@@ -73,9 +74,12 @@ class Encoder:
             columns.append(self._circuit(circuit, index, values[index] if index < len(values) else None))
             header = circuit_header(circuit, measures=len(columns[-1].clbits) > 0)
             headers += [header] * columns[-1].num_bindings
-        return Encoded(
-            batch=CircuitBatch(operations=tuple(self._table), circuits=tuple(columns)), headers=tuple(headers)
-        )
+        batch = CircuitBatch(operations=tuple(self._table), circuits=tuple(columns))
+        culprits = {problem.circuit for problem in self.problems}
+        for index, circuit in enumerate(circuits):
+            if index not in culprits:
+                self.problems += binding_problems(batch, index, where=_circuit_name(circuit, index))
+        return Encoded(batch=batch, headers=tuple(headers))
 
     def _circuit(self, circuit: QuantumCircuit, index: int, values: Any) -> Circuit:
         found = _Finder(circuit, index, self._info, values)
@@ -268,7 +272,7 @@ class _Finder:
         self._values = values
         self._index = index
         self._info = info
-        self._where = f"circuit {index} ({circuit.name!r})"
+        self._where = _circuit_name(circuit, index)
         self._free = set(circuit.parameters) - loop_indices(circuit) if circuit.num_parameters else set[Parameter]()
 
     def check_whole(self) -> None:
@@ -295,7 +299,9 @@ class _Finder:
             return
         on = f" on {', '.join(f'q{qubit}' for qubit in operands)}" if operands else ""
         where = f"{self._where}, operation {position} ({name}{on})"
-        self.problems.append(Problem(where=where, what=what, circuit=self._index, operation=position))
+        problem = Problem(where=where, what=what, circuit=self._index, operation=position)
+        if problem not in self.problems:  # as it would be for every pass of a loop
+            self.problems.append(problem)
 
     def refuse(self, position: int, what: str) -> None:
         """Note what is wrong with an operation of the circuit itself."""
@@ -313,7 +319,10 @@ class _Finder:
             return 0.0
         if not isinstance(duration, (int, float, np.number, ParameterExpression)):
             return duration
-        return duration * scale
+        seconds = duration * scale
+        if (why := delay_problem(_number(seconds))) is not None:
+            self.refuse(position, why)
+        return seconds
 
     def numbers(self, params: list[Any]) -> tuple[np.ndarray[Any, np.dtype[np.float64]], Bindings | None]:
         """Give the parameters as numbers and bindings, or note what keeps them from being so."""
@@ -353,11 +362,20 @@ def listed(problems: Sequence[Problem]) -> list[Problem]:
     return [*problems[:MAX_PROBLEMS], Problem(where="job", what=f"{len(problems) - MAX_PROBLEMS} more problems")]
 
 
+def _circuit_name(circuit: QuantumCircuit, index: int) -> str:
+    return f"circuit {index} ({circuit.name!r})"
+
+
 def _is_finite(value: Any) -> bool:
+    return math.isfinite(_number(value))
+
+
+def _number(value: Any) -> float:
+    """Give a value as a number; NaN for what is none, such as a parameter without a value."""
     try:
-        return math.isfinite(float(value))
+        return float(value)
     except (TypeError, ValueError):
-        return False
+        return math.nan
 
 
 def _transpile() -> str:

@@ -311,6 +311,8 @@ class QubitdJob(JobV1, Connected):
         return story.ended is not None, story.progress
 
     def _unfinished(self, deadline: Deadline) -> JobUnfinishedError:
+        if self._backend is not None:
+            self._backend.follow()
         trouble = "" if self._backend is None else self._backend.trouble
         why = f" ({self._backend_name} runs no jobs now: {trouble})" if trouble else ""
         text = f"job {self.job_id()} has not ended within {deadline.timeout:g} s{why}; it goes on, ask again"

@@ -56,7 +56,7 @@ def translation(error: ClientError) -> ClientError:
     """Give an error that is of the same kind and a `QiskitError`; one that is both is given as it is."""
     if isinstance(error, ProviderError):
         return error
-    return _revived(type(error), error.args, {**error.__dict__, "message": str(error)})
+    return _revived(type(error), error.args, {"message": str(error)} | error.__dict__)
 
 
 def _revived(kind: type[ClientError], arguments: tuple[Any, ...], attributes: dict[str, Any]) -> ClientError:
@@ -75,6 +75,8 @@ def _both(kind: type[ClientError]) -> type[ClientError]:
     def reduce(self: ClientError) -> tuple[Any, ...]:
         return _revived, (kind, self.args, self.__dict__)
 
-    members = {"__module__": kind.__module__, "__doc__": kind.__doc__, "__reduce__": reduce}
+    # What it says is what the plain client says: Qiskit's classes would say `message`, which may be less.
+    own = {"__str__": kind.__str__, "__reduce__": reduce}
+    members = {"__module__": kind.__module__, "__doc__": kind.__doc__, **own}
     made: type[ClientError] = type(kind.__name__, (kind, ProviderError), members)
     return made

@@ -14,19 +14,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from qubitd.compiler.batch_columns import BatchColumns, Gathered
-from qubitd.compiler.bound import binding_problems, rounded_bindings
+from qubitd.compiler.bound import rounded_bindings
 from qubitd.compiler.calibrated import CalibratedGates
 from qubitd.compiler.columns import Ints, blocks, gather, owners
 from qubitd.compiler.gate_table import GateKey, distinct_gates, mask_of
 from qubitd.compiler.memory import entries_of, structure_of
 from qubitd.core.circuit import Circuit, CircuitBatch, Operation
 from qubitd.core.control import CONTROL_ARITY
+from qubitd.core.delays import MAX_DELAY, binding_problems, delay_problem
 from qubitd.core.device import AcquireStep, CompositeGate, Device, Gate
 from qubitd.core.errors import Problem
 from qubitd.core.ticks import GRID_TOLERANCE, nearest_ticks, to_seconds
 
-MAX_DELAY = 1.0
-"""Longest delay of a circuit, seconds: a shot is never cut, and a run on the controller takes about this long."""
 MAX_PROBLEMS = 100
 """More problems than these are counted, not written out."""
 _NO_GATES = ("barrier", "delay", *CONTROL_ARITY)
@@ -78,7 +77,7 @@ def _with_bindings(batch: CircuitBatch, found: Findings) -> Findings:
     log = list(found.log)
     for i, circuit in enumerate(batch.circuits):
         where = circuit_name(i, circuit)
-        problems += binding_problems(batch, i, longest=MAX_DELAY, where=where)
+        problems += binding_problems(batch, i, where=where)
         log += rounded_bindings(batch, i, where=where)
     return Findings(problems=_limited(problems, 0), log=limited_log(log))
 
@@ -192,15 +191,8 @@ class _BlockCheck:
         wrong = np.flatnonzero(~np.isfinite(params))
         self._refuse(op[wrong], lambda i: f"a parameter is {params[wrong[i]]}; it must be a finite number")
         of_delay = mask_of(self.columns, "delay")[op]
-        negative = np.flatnonzero(of_delay & (params < 0))
-        self._refuse(op[negative], lambda i: f"a delay of {params[negative[i]]:g} s is negative; the least is 0")
-        long = np.flatnonzero(of_delay & (params > MAX_DELAY))
-        self._refuse(
-            op[long],
-            lambda i: (
-                f"a delay of {params[long[i]]:g} s is above {MAX_DELAY:g} s, the most; was it meant in another unit?"
-            ),
-        )
+        off = np.flatnonzero(of_delay & ((params < 0) | (params > MAX_DELAY)))
+        self._refuse(op[off], lambda i: delay_problem(float(params[off[i]])) or "")
 
     def _check_gates(self) -> None:
         """One look at each gate on each set of operands, however often it occurs."""

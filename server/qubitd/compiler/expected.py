@@ -42,8 +42,12 @@ Distribution = dict[str, float]
 """Probability by bit string, classical bit 0 last; what is left out is impossible."""
 
 _NEGLIGIBLE = 1e-15
-_ROUNDS = 4
-"""Shots after which the mixture at the start of one no longer changes."""
+_MOST_SHOTS = 64
+"""Shots that are followed, at most, until the mixture at the start of one no longer changes."""
+_SAME = 1e-7
+"""Populations that differ by less are the same mixture."""
+_COMPLETE_RESET = 5.0
+"""T1 of waiting that count as a complete passive reset, as they do on the emulated chip."""
 _T = TypeVar("_T", bound=np.generic)
 
 
@@ -80,10 +84,26 @@ def expected(
     dd: Decoupling | None = None,
     reset_rounds: int = RESET_ROUNDS,
     initial_reset: InitialReset = InitialReset.PASSIVE,
+    rep_delay: float = 0.0,
     feedforward: FeedForward | None = None,
 ) -> tuple[Distribution, ...]:
-    """Give the distribution of classical bits that the snapshot predicts for each circuit, once for each binding, as it
-    is scheduled. Circuits that look at outcomes, and active resets, need to be told how fast outcomes travel.
+    """Give the distribution of classical bits that the snapshot predicts for each circuit alone, once for each binding,
+    as it is scheduled.
+
+    Where a shot begins with what the one before has left, after an active reset or a passive one that is too short,
+    that was a shot of the same circuit and binding. In a job of several programs it is the program before, which is
+    not predicted.
+
+    Args:
+        device: that they run on.
+        snapshot: whose noise it is.
+        batch: the circuits.
+        scheduling: of its operations.
+        dd: decoupling of idle qubits.
+        reset_rounds: of each reset.
+        initial_reset: how a shot begins; AUTO is PASSIVE here.
+        rep_delay: seconds from the end of a shot to the beginning of the next, at least.
+        feedforward: how fast outcomes travel; circuits that look at outcomes, and active resets, need it.
 
     Raises:
         InvalidCircuitError: a circuit cannot run, or holds a gate whose meaning is not known.
@@ -96,12 +116,14 @@ def expected(
         dd=dd,
         reset_rounds=reset_rounds,
         initial_reset=initial_reset,
+        rep_delay=rep_delay,
     )
+    is_passive = initial_reset is not InitialReset.ACTIVE
     compiled = compile_job(device, snapshot, asked, feedforward=feedforward)
     found: list[Distribution] = []
     for num_clbits, events in _scheduled(compiled):
         noise = stated_noise(device, snapshot, {event.key: event.length for event in events})
-        found.append(_stationary(events, noise, compiled.reset, num_clbits))
+        found.append(_stationary(events, noise, compiled.reset, num_clbits, is_passive=is_passive))
     return tuple(found)
 
 
@@ -220,7 +242,9 @@ def _span(column: NDArray[_T], start: Ints, op: np.int64) -> NDArray[_T]:
     return column[start[op] : start[op + 1]]
 
 
-def _stationary(events: Sequence[Event], noise: Noise, reset: int, num_clbits: int) -> Distribution:
+def _stationary(
+    events: Sequence[Event], noise: Noise, reset: int, num_clbits: int, *, is_passive: bool
+) -> Distribution:
     """Run from the mixture that shots leave behind: what one leaves, relaxed until the next begins, starts it.
 
     Args:
@@ -228,18 +252,28 @@ def _stationary(events: Sequence[Event], noise: Noise, reset: int, num_clbits: i
         noise: of the chip.
         reset: ticks of waiting between two shots.
         num_clbits: of the circuit.
+        is_passive: whether that waiting is all that resets the qubits.
     """
     thermal = [qubit.thermal_population for qubit in noise.qubits]
-    begins_excited = any(thermal) or not reset
+    lifetimes = [qubit.t1 for qubit in noise.qubits if math.isfinite(qubit.t1)]
+    is_complete = is_passive and reset * TICK >= _COMPLETE_RESET * max(lifetimes, default=0.0) * (1 - _SAME)
     end = max((event.start + event.length for event in events), default=0) + reset
-    chip = _run(events, noise, thermal)
-    for _ in range(_ROUNDS if begins_excited else 0):
+    start, chip = thermal, _run(events, noise, thermal)
+    for _ in range(_MOST_SHOTS if any(thermal) or not is_complete else 0):
+        before = start
         left = excited_populations(dict(chip.state.populations()), len(thermal))
         waits = [(end - clock) * TICK for clock in chip.clock]
-        kept = [math.exp(-wait / qubit.t1) for wait, qubit in zip(waits, noise.qubits, strict=True)]
+        kept = [_kept(wait, qubit.t1, is_passive) for wait, qubit in zip(waits, noise.qubits, strict=True)]
         start = [th + (was - th) * part for th, was, part in zip(thermal, left, kept, strict=True)]
+        if np.allclose(start, before, rtol=0, atol=_SAME):
+            break
         chip = _run(events, noise, start)
     return _distribution(chip.state, events, noise, num_clbits)
+
+
+def _kept(wait: float, t1: float, is_passive: bool) -> float:
+    """Give the part of an excitation that outlives a wait; a passive reset is believed where no T1 is known."""
+    return 0.0 if is_passive and not math.isfinite(t1) else math.exp(-wait / t1)
 
 
 def _run(events: Sequence[Event], noise: Noise, excited: list[float]) -> _Chip:
