@@ -107,7 +107,7 @@ def player(load: SequencerLoad) -> Player:
         code=prepare(assemble(load.program.decode(), memory=12_288)),
         waves=wave_list(load.waveforms, indices=1024),
         weights=wave_list(load.weights, indices=64),
-        acquisitions={0: Acquisition(np.zeros(load.bins, dtype=BIN), 0)} if load.bins else {},
+        acquisitions={0: Acquisition(np.zeros(load.bins, dtype=BIN))} if load.bins else {},
         outputs=(frozenset(path0), frozenset(path1)),
         inputs=(frozenset({0}), frozenset({1})),
     )

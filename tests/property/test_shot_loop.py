@@ -59,7 +59,7 @@ def player(slot: int, number: int, kind: str, text: str, **configured: object) -
     document["acq"][0]["demod"]["en"] = True
     document["acq"][0]["th_acq"]["non_weighed_integration_len"] = 48
     held = waves().held()
-    acquisitions = {0: Acquisition(np.zeros(BINS, dtype=BIN), 0)} if kind.startswith("QRM") else {}
+    acquisitions = {0: Acquisition(np.zeros(BINS, dtype=BIN))} if kind.startswith("QRM") else {}
     return Player(
         slot=slot,
         number=number,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from importlib.resources import files
@@ -156,6 +159,25 @@ def test_a_cache_forgets_what_was_asked_for_longest_ago() -> None:
 def test_a_cache_keeps_only_what_is_worth_it() -> None:
     cache: Cache[int, int] = Cache(2)
     assert [cache.get(key, partial(int, key), is_kept=lambda value: value < 2) for key in (1, 2)] == [1, 2]
+    assert len(cache) == 1
+
+
+def test_threads_may_share_a_cache() -> None:
+    cache: Cache[int, int] = Cache(1)
+    began = threading.Barrier(4)
+
+    def ask() -> int:
+        began.wait()
+        return sum(cache.get(key % 2, partial(int, key % 2)) for key in range(20_000))
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            sums = [asked.result() for asked in [threads.submit(ask) for _ in range(4)]]
+    finally:
+        sys.setswitchinterval(interval)
+    assert sums == [10_000] * 4
     assert len(cache) == 1
 
 

@@ -92,7 +92,7 @@ def with_other_samples(made: Chunk) -> Chunk:
     "change",
     [
         with_plays("amplitude", lambda amplitude: amplitude * 0.9),
-        with_plays("phase", lambda phase: phase + 0.1),
+        with_plays("phase", lambda phase: np.where(phase != 0, phase + 0.1, phase)),
         with_plays("frequency", drive_detuned),
         with_plays("start", lambda start: start + 4),
         with_other_samples,
@@ -110,3 +110,18 @@ def test_what_changed_becomes_what_it_would_in_a_new_controller(
     found, expected = loads(controller, change(made)), loads(new(), change(made))
     assert told(found) == told(expected)
     assert told(found) != before
+
+
+@pytest.mark.parametrize(("more", "remembered"), [(0, True), (1, False)])
+def test_lines_of_jobs_with_many_samples_are_not_remembered(
+    controller: ClusterController, more: int, remembered: bool
+) -> None:
+    program = bell(0.1)
+    envelopes = program.tables.envelopes
+    rest = 16_384 - sum(len(envelope.samples) for envelope in envelopes) + more
+    long = replace(envelopes[0], samples=np.zeros(rest, dtype=np.complex128), digest="long")
+    made = chunk(replace(program, tables=ProgramTables(envelopes=(*envelopes, long))))
+    again = replace(made, programs=(replace(made.programs[0]),))
+    first, second = loads(controller, made), loads(controller, again)
+    assert [first[line] is second[line] for line in first] == [remembered] * len(first)
+    assert told(first) == told(second)

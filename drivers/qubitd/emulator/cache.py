@@ -3,6 +3,7 @@ first."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
@@ -11,24 +12,32 @@ V = TypeVar("V")
 
 
 class Cache(Generic[K, V]):
-    """A key must hold everything that went into its value."""
+    """A key must hold everything that went into its value. Threads may share it; both may make a value at once."""
 
     def __init__(self, limit: int) -> None:
         """Remember at most `limit` values."""
         self._limit = limit
+        self._lock = threading.Lock()
         self._values: dict[K, V] = {}
 
     def get(self, key: K, make: Callable[[], V], *, is_kept: Callable[[V], bool] | None = None) -> V:
         """Give the value of a key, made if it is not there; `is_kept` says whether that is worth its memory."""
-        if key in self._values:
-            value = self._values[key] = self._values.pop(key)
-            return value
+        with self._lock:
+            if key in self._values:
+                value = self._values[key] = self._values.pop(key)
+                return value
         value = make()
         if is_kept is None or is_kept(value):
-            if len(self._values) >= self._limit:
-                del self._values[next(iter(self._values))]
-            self._values[key] = value
+            with self._lock:
+                if key not in self._values and len(self._values) >= self._limit:
+                    del self._values[next(iter(self._values))]
+                self._values[key] = value
         return value
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._values.clear()
 
     def __len__(self) -> int:
         return len(self._values)

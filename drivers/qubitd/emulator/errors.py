@@ -52,5 +52,9 @@ class UnfollowedProgramError(EmulatorError):
         )
 
 
+class RunAbandonedError(EmulatorError):
+    """All sequencers of a run were stopped by force before it was known what it does; nobody waits for that."""
+
+
 class NoFreeAddressError(EmulatorError):
     """The instruments' ports are taken on every address that was tried."""

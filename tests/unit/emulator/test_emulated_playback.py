@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import gc
+import weakref
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from qubitd.emulator.cluster import performance
+from qubitd.emulator.cluster.waves import WaveList
 
 if TYPE_CHECKING:
     from tests.unit.emulator.conftest import Bench
@@ -332,22 +335,84 @@ def test_a_run_that_comes_again_is_laid_out_once(bench: Bench) -> None:
     assert (bench.bins("6.0") == before).all()
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda bench: bench.configure("6.0", {"awg.0.gain_path": [0.5, 0.5]}),
-        lambda bench: bench.ask("SLOT6:AFE:ATT:OUT0 6"),
-        lambda bench: bench.upload("6.0", bench.READ.format(shots=4)),
-        lambda bench: bench.ask(f'{S}AWG:WLIS:WAV:DATA "w0",', (HALF[0] * ONES).astype("<f4").tobytes()),
-        lambda bench: bench.ask(f"{S}CHAN ", b"[[], []]"),
-        lambda bench: bench.ask(f'{S}ACQ:ALIS:ACQ:IND "acq",1'),
-    ],
-    ids=["gain", "attenuation", "program", "samples", "connection", "acquisition"],
-)
-def test_a_run_of_which_anything_changed_is_laid_out_anew(bench: Bench, change: Callable[[Bench], object]) -> None:
+def test_a_run_that_is_remembered_holds_no_bins(bench: Bench) -> None:
+    bench.readout()
+    bench.run("6.0")
+    bins = weakref.ref(bench.cluster.module(6).sequencer(0).acquisitions.entries.get("acq").bins)
+    bench.ask(f'{S}ACQ:ALIS:ACQ:DEL "all"')
+    gc.collect()
+    assert bins() is None
+
+
+def test_a_reset_forgets_how_runs_were_laid_out(bench: Bench) -> None:
     bench.readout()
     bench.run("6.0")
     before = bench.cluster.played
+    bench.ask("*RST;SLOT6:LO1:ENA 1")
+    bench.readout()
+    bench.run("6.0")
+    assert bench.cluster.played != before
+
+
+def test_what_a_run_holds_stays_what_it_was_started_with() -> None:
+    waves = WaveList(indices=4, samples=100)
+    waves.new("a", 2)
+    waves.new("b", 3)
+    held = waves.held()
+    content, samples = held.content, held.by_index[0].samples.tolist()
+    waves.set_data("a", bytearray(np.full(2, 0.5).astype("<f4").tobytes()))
+    waves.entries.set_index("a", 1)
+    assert (held.content, held.by_index[0].samples.tolist()) == (content, samples)
+    now = waves.held()
+    assert now.content != content
+    assert {index: wave.samples.tolist() for index, wave in now.by_index.items()} == {0: [0, 0, 0], 1: [0.5, 0.5]}
+
+
+CHANGES: dict[str, Callable[[Bench], object]] = {
+    "program": lambda bench: bench.upload("6.0", bench.READ.format(shots=4)),
+    "samples": lambda bench: bench.ask(f'{S}AWG:WLIS:WAV:DATA "w0",', (HALF[0] * ONES).astype("<f4").tobytes()),
+    "weights": lambda bench: bench.ask(f'{S}ACQ:WLIS:WEI:DATA "w0",', HALF.astype("<f4").tobytes()),
+    "acquisition": lambda bench: bench.ask(f'{S}ACQ:ALIS:ACQ:IND "acq",1'),
+    "outputs": lambda bench: bench.ask(f"{S}CHAN ", b"[[], []]"),
+    "inputs": lambda bench: bench.ask(f"{S}ACQ:CHAN ", b"[[], [1]]"),
+    "attenuation": lambda bench: bench.ask("SLOT6:AFE:ATT:OUT0 6"),
+    "attenuation of the input": lambda bench: bench.ask("SLOT6:AFE:ATT:IN0 6"),
+    "oscillator": lambda bench: bench.ask("SLOT6:STAT:QUES:FREQ:LO1 6.1e9"),
+    "oscillator off": lambda bench: bench.ask("SLOT6:LO1:ENA 0"),
+    "standing by": lambda bench: bench.configure("6.1", {"awg.0.marker_ovr.en": True, "awg.0.marker_ovr.val": 2}),
+}
+SETTINGS: dict[str, Mapping[str, object]] = {
+    "gain": {"awg.0.gain_path": [0.5, 0.5]},
+    "offset": {"awg.0.offs_path": [0.1, 0.0]},
+    "frequency": {"awg.0.nco.freq_hz": 81e6},
+    "phase": {"awg.0.nco.po": 90.0},
+    "modulation": {"awg.0.mixer.en": False},
+    "demodulation": {"acq.0.demod.en": False},
+    "length": {"acq.0.th_acq.non_weighed_integration_len": 404},
+    "threshold": {"acq.0.th_acq.discr_threshold": 1.0},
+    "rotation": {"acq.0.th_acq.rotation_matrix_a11": 0.0, "acq.0.th_acq.rotation_matrix_a12": 1.0},
+    "trigger": {"acq.0.th_acq_trg_map": {"en": True, "addr": 3, "inv": False}},
+    "counter": {"seq_proc.trg.3.count_threshold": 2},
+    "marker": {"awg.0.marker_ovr.en": True},
+    "synchronisation": {"seq_proc.sync_en": False},
+}
+
+
+def _set(changes: Mapping[str, object]) -> Callable[[Bench], object]:
+    return lambda bench: bench.configure("6.0", changes)
+
+
+@pytest.mark.parametrize(
+    "change", [*CHANGES.values(), *map(_set, SETTINGS.values())], ids=[*CHANGES.keys(), *SETTINGS.keys()]
+)
+def test_a_run_of_which_anything_changed_is_laid_out_anew(bench: Bench, change: Callable[[Bench], object]) -> None:
+    bench.upload("6.0", "", weights=[ONES[:200]])
+    bench.readout()
+    bench.run("6.0")
+    before = bench.cluster.played
+    assert before
+    bench.run("6.0")
+    assert bench.cluster.played == before
     change(bench)
     assert bench.errors() == '0,"No error"'
     bench.run("6.0")

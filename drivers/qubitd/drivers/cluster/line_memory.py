@@ -15,6 +15,8 @@ _MOST_ROWS = 256
 """Plays and acquisitions of a line that is remembered."""
 _MOST_ENVELOPES = 256
 """Envelopes of its job."""
+_MOST_SAMPLES = 16_384
+"""Of the envelopes of its job, all together; so of its waveforms and weights."""
 _REMEMBERED = 256
 """Lines; the one that was asked for longest ago is forgotten first."""
 
@@ -49,7 +51,10 @@ class LineMemory:
 def is_short(part: LineProgram) -> bool:
     """Whether a line is remembered."""
     rows = len(part.plays.start) + len(part.acquisitions.start)
-    return rows <= _MOST_ROWS and len(part.layout.begin) == 1 and part.feedback is None
+    if rows > _MOST_ROWS or len(part.waveforms.real) > _MOST_ENVELOPES:
+        return False
+    samples = sum(len(wave.samples) for wave in (*part.waveforms.waveforms, *part.weights.weights))
+    return samples <= _MOST_SAMPLES and len(part.layout.begin) == 1 and part.feedback is None
 
 
 def line_content(
@@ -57,8 +62,10 @@ def line_content(
 ) -> Hashable | None:
     """Give all that decides what becomes of a line, equal for equal ones; None for one that is not remembered."""
     layout, envelopes = columns.layout, columns.tables.envelopes
-    is_single = len(layout.begin) == 1 and columns.feedback is None and len(envelopes) <= _MOST_ENVELOPES
+    is_single = len(layout.begin) == 1 and columns.feedback is None
     if not is_single or len(plays.start) + len(acquisitions.start) > _MOST_ROWS:
+        return None
+    if len(envelopes) > _MOST_ENVELOPES or sum(len(envelope.samples) for envelope in envelopes) > _MOST_SAMPLES:
         return None
     return (
         columns.lines[line],

@@ -29,8 +29,6 @@ class Acquisition:
 
     bins: NDArray[np.void]
     """Records of dtype `BIN`, shape (bins,)."""
-    index: int
-    """By which instructions name it."""
     out_of_range: list[bool] = field(default_factory=lambda: [False, False])
     """For each path, whether the digitiser clipped."""
     scope: tuple[ScopeTrace, ScopeTrace] = (NO_TRACE, NO_TRACE)
@@ -77,7 +75,7 @@ class AcquisitionList:
         used = sum(len(acquisition.bins) for acquisition in self.entries)
         if used + bins > self._bins:
             raise ScpiError(-225, f"{bins} bins on top of {used}; the memory holds {self._bins}")
-        self.entries.new(name, lambda index: Acquisition(np.zeros(bins, dtype=BIN), index))
+        self.entries.new(name, lambda: Acquisition(np.zeros(bins, dtype=BIN)))
 
     def part(self) -> None:
         """Keep copies of all entries instead of them: somebody else may still write into those."""
@@ -86,8 +84,8 @@ class AcquisitionList:
     def encoded(self) -> bytes:
         """Give the whole list as it is downloaded: a count, then name, index and data of each."""
         parts: list[bytes | memoryview] = [block(struct.pack("<I", len(self.entries)))]
-        for name, acquisition in self.entries.items():
-            parts += [block(name.encode("latin-1")), block(struct.pack("<I", acquisition.index)), *acquisition.parts()]
+        for name, index, acquisition in self.entries.rows():
+            parts += [block(name.encode("latin-1")), block(struct.pack("<I", index)), *acquisition.parts()]
         return b"".join(parts)
 
 

@@ -6,12 +6,14 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
+from functools import partial
 from queue import SimpleQueue
 from typing import TypeAlias
 
 from qubitd.emulator.cluster.performance import Outcome
 from qubitd.emulator.cluster.sequencer import Sequencer
+from qubitd.emulator.errors import RunAbandonedError
 
 _Task: TypeAlias = tuple[Callable[[], Outcome], Future[Outcome]]
 
@@ -24,7 +26,7 @@ class Calculator:
         self._thread: threading.Thread | None = None
 
     def submit(self, work: Callable[[], Outcome]) -> Future[Outcome]:
-        """Begin to work something out."""
+        """Begin to work something out, after what was begun before."""
         if self._thread is None:
             self._thread = threading.Thread(target=_work, args=(self._tasks,), name="emulator-runs", daemon=True)
             self._thread.start()
@@ -37,39 +39,58 @@ class Calculator:
 class Calculation:
     """What some sequencers that were started do."""
 
-    def __init__(self, sequencers: Sequence[Sequencer], outcome: Future[Outcome], *, patience: float) -> None:
+    def __init__(
+        self,
+        sequencers: Sequence[Sequencer],
+        calculator: Calculator,
+        perform: Callable[[Callable[[], None]], Outcome],
+        *,
+        patience: float,
+    ) -> None:
         """Begin.
 
         Args:
             sequencers: that were started.
-            outcome: what they do, once it is known.
+            calculator: that works it out.
+            perform: finds what they do; calls what it is given now and then, which ends it if nobody waits any more.
             patience: seconds for which all questions together wait for it.
         """
         self.sequencers = list(sequencers)
         """That take part and were not stopped since."""
         self.start = min(sequencer.started_at for sequencer in sequencers)
         """Instrument time at which they were started, ns."""
-        self._outcome = outcome
+        self._abandoned = threading.Event()
         self._patience = patience
+        go_on = partial(_go_on, self._abandoned)
+        self._outcome = calculator.submit(lambda: perform(go_on))
 
-    def outcome(self) -> Outcome | None:
-        """Give what the run did; None while that is not known.
+    def outcome(self, *, waits: bool = True) -> Outcome | None:
+        """Give what the run did; None while that is not known, for which it is waited unless told otherwise.
 
         Raises:
             EmulatorError: the emulator could not follow it.
+            Exception: it failed.
         """
         began = time.monotonic()
-        try:
-            return self._outcome.result(timeout=self._patience)
-        except TimeoutError:
-            self._patience = max(0.0, self._patience - (time.monotonic() - began))
-            return None
+        wait([self._outcome], timeout=self._patience if waits else 0)
+        self._patience = max(0.0, self._patience - (time.monotonic() - began))
+        return self._outcome.result() if self._outcome.done() else None
 
     def leave(self, sequencer: Sequencer) -> None:
-        """Let a sequencer go that is stopped by force: what the run adds from now on is not its own."""
+        """Let a sequencer go that is stopped by force: what the run adds from now on is not its own.
+
+        The run is abandoned with the last one.
+        """
         if sequencer in self.sequencers:
             self.sequencers.remove(sequencer)
             sequencer.acquisitions.part()
+        if not self.sequencers:
+            self._abandoned.set()
+
+
+def _go_on(abandoned: threading.Event) -> None:
+    if abandoned.is_set():
+        raise RunAbandonedError
 
 
 def _work(tasks: SimpleQueue[_Task | None]) -> None:

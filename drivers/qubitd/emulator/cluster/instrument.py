@@ -7,7 +7,7 @@ known they count as running.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from qubitd.emulator.clock import InstrumentClock
 from qubitd.emulator.cluster.bins import Acquisition
 from qubitd.emulator.cluster.calculation import Calculation, Calculator
 from qubitd.emulator.cluster.module import Module
-from qubitd.emulator.cluster.performance import Performer
+from qubitd.emulator.cluster.performance import Outcome, Performer
 from qubitd.emulator.cluster.player import SEQUENCERS_IN_SLOT
 from qubitd.emulator.cluster.profile import MODULE_KINDS, Profile
 from qubitd.emulator.cluster.scope import record
@@ -74,28 +74,34 @@ class Cluster:
 
     def reset(self) -> None:
         """Do `*RST`."""
-        for sequencer in self.sequencers():
-            self._release(sequencer)
         for module in self.modules.values():
-            module.reset()
+            self.reset_module(module)
         self.played = ()
+        self._performer.forget()
 
-    def settle(self) -> None:
-        """Find out what the sequencers that were started have done by now."""
+    def reset_module(self, module: Module) -> None:
+        """Do `*RST` of one module."""
+        for sequencer in module.sequencers:
+            self._release(sequencer)
+        module.reset()
+
+    def settle(self, *, waits: bool = True) -> None:
+        """Find out what the sequencers that were started have done by now, and wait a little for it unless told
+        otherwise."""
         is_quiet = self._calculation is None and all(each.state is not State.RUNNING for each in self.sequencers())
         if is_quiet:
             return
         if self._calculation is None and (ready := self._ready()):
             self._begin(ready)
         if self._calculation is not None:
-            self._take(self._calculation)
+            self._take(self._calculation, waits=waits)
         now = self.clock.now()
         for sequencer in self.sequencers():
             sequencer.stop_if_over(now)
 
     def stop(self, sequencer: Sequencer) -> None:
         """Stop a sequencer by force."""
-        self.settle()
+        self.settle(waits=False)
         self._release(sequencer)
         sequencer.stop()
 
@@ -112,6 +118,8 @@ class Cluster:
     def _release(self, sequencer: Sequencer) -> None:
         if self._calculation is not None:
             self._calculation.leave(sequencer)
+            if not self._calculation.sequencers:
+                self._calculation = None
 
     def _ready(self) -> list[Sequencer]:
         """Sequencers that were started and wait for nobody.
@@ -131,22 +139,23 @@ class Cluster:
             if (player := sequencer.player(self.modules[sequencer.slot].front_end.settings())) is not None
         ]
         held, rng = self._held_markers(ready), self.rng
-        outcome = self._calculator.submit(lambda: self._performer.perform(players, rng, held_markers=held))
-        self._calculation = Calculation(ready, outcome, patience=self._patience)
 
-    def _take(self, calculation: Calculation) -> None:
+        def perform(go_on: Callable[[], None]) -> Outcome:
+            return self._performer.perform(players, rng, held_markers=held, go_on=go_on)
+
+        self._calculation = Calculation(ready, self._calculator, perform, patience=self._patience)
+
+    def _take(self, calculation: Calculation, *, waits: bool) -> None:
         """Take over what a run did, if that is known."""
         try:
-            outcome = calculation.outcome()
-        except EmulatorError as error:
+            outcome = calculation.outcome(waits=waits)
+        except Exception as error:  # noqa: BLE001  # of this run alone, whatever it is: the next one must not suffer
             self._calculation = None
             self._fail(calculation.sequencers, error)
             return
         if outcome is None:
             return
         self._calculation = None
-        if not calculation.sequencers:
-            return
         over = self.clock.play(outcome.duration, since=calculation.start)
         by_identity = {(each.slot, each.number): each for each in calculation.sequencers}
         for ending in outcome.endings:
@@ -156,11 +165,12 @@ class Cluster:
         self.played = outcome.tables
         log.info("run", extra={"sequencers": len(by_identity), "duration_ns": outcome.duration})
 
-    def _fail(self, ready: list[Sequencer], error: EmulatorError) -> None:
+    def _fail(self, ready: list[Sequencer], error: Exception) -> None:
         """End a run that the emulator could not follow: a fault of its own, which must not look like data."""
         log.error("run failed", exc_info=error)
+        what = str(error) if isinstance(error, EmulatorError) else f"{type(error).__name__}: {error}"
         for status in (self.status, *(module.status for module in self.modules.values())):
-            status.report(-310, str(error))
+            status.report(-310, what)
         for sequencer in ready:
             sequencer.finish(flags=frozenset({Flag.UNKNOWN}), marker=0, ends_at=self.clock.now())
 

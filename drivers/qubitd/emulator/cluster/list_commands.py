@@ -48,8 +48,8 @@ def add_wave_commands(
 
 def _wave_list(entries: NamedList[Wave]) -> bytes:
     parts = [block(struct.pack("<I", len(entries)))]
-    for name, wave in entries.items():
-        parts += [block(name.encode("latin-1")), block(struct.pack("<I", wave.index)), block(wave.samples.tobytes())]
+    for name, index, wave in entries.rows():
+        parts += [block(name.encode("latin-1")), block(struct.pack("<I", index)), block(wave.samples.tobytes())]
     return b"".join(parts)
 
 
@@ -105,7 +105,7 @@ def _add_names(
 
     sequencers.add_change(f"{root}:{entry}:DELete", lambda s, call: entries(s).delete(_name(call)))
     sequencers.add_change(f"{root}:{entry}:INDex", set_index)
-    sequencers.add(f"{root}:{entry}:INDex?", lambda s, call: str(entries(s).get(_name(call)).index))
+    sequencers.add(f"{root}:{entry}:INDex?", lambda s, call: str(entries(s).index_of(_name(call))))
     sequencers.add(
         f"{root}:{entry}:NAME?", lambda s, call: f'"{entries(s).name_at(call.argument(0).integer(0, _MOST))}"'
     )

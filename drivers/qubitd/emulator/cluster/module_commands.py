@@ -23,7 +23,10 @@ def module_commands(cluster: Cluster, module: Module) -> CommandTable:
     """Make the table of one module."""
     table = CommandTable()
     add_common_commands(
-        table, module.status, identity=lambda: module_identity(module, cluster.profile), reset=module.reset
+        table,
+        module.status,
+        identity=lambda: module_identity(module, cluster.profile),
+        reset=lambda: cluster.reset_module(module),
     )
     table.add("*DESCribe?", lambda _: block(module_description(module, cluster.profile)))
     table.add("STATus:GENeral:STATE?", lambda _: "OKAY;")

@@ -7,7 +7,7 @@ What is started again unchanged is not laid out again.
 from __future__ import annotations
 
 import logging
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -96,11 +96,21 @@ class Score:
 class Sheet:
     """A run laid out, with all that is the same however often it is played."""
 
-    score: Score
+    parts: list[Part]
+    """Their players without acquisitions, which belong to whoever plays."""
+    sections: list[Section]
     tables: list[EventTable]
     """Of the sections, in the same order."""
     flags: list[frozenset[Flag]]
     """That are raised in any case, by part."""
+    markers: list[int]
+    """That are left on the marker outputs, by part."""
+    duration: int
+    """ns."""
+
+
+def nothing() -> None:
+    """Do nothing; for runs that are always waited for."""
 
 
 class Performer:
@@ -113,7 +123,12 @@ class Performer:
         self._sheets: Cache[Hashable, Sheet | None] = Cache(_REMEMBERED)
 
     def perform(
-        self, players: Sequence[Player], rng: np.random.Generator, *, held_markers: Mapping[int, int]
+        self,
+        players: Sequence[Player],
+        rng: np.random.Generator,
+        *,
+        held_markers: Mapping[int, int],
+        go_on: Callable[[], None] = nothing,
     ) -> Outcome:
         """Run sequencers that were started together, from their start to their end.
 
@@ -121,13 +136,19 @@ class Performer:
             players: the sequencers.
             rng: for the digitiser's noise.
             held_markers: for each slot the marker bits that sequencers outside this run hold.
+            go_on: called now and then; raises what ends the run if nobody waits for it any more.
         """
+        go_on()
         runs = [self._runs.get(each.code, partial(run, each.code), is_kept=_is_short) for each in players]
         key = (tuple(player.content for player in players), tuple(sorted(held_markers.items())))
         sheet = self._sheets.get(key, partial(laid_out, players, runs, held_markers), is_kept=_is_small)
         if sheet is None:
-            return perform_stepwise(players, runs, self._digitiser, rng, held_markers)
-        return play(sheet, players, self._digitiser, rng)
+            return perform_stepwise(players, runs, self._digitiser, rng, held_markers, go_on)
+        return play(sheet, players, self._digitiser, rng, go_on)
+
+    def forget(self) -> None:
+        """Lay everything out anew from now on."""
+        self._sheets.clear()
 
 
 def _is_short(executed: Run) -> bool:
@@ -135,7 +156,7 @@ def _is_short(executed: Run) -> bool:
 
 
 def _is_small(sheet: Sheet | None) -> bool:
-    return sheet is None or sum(len(part.trace) for part in sheet.score.parts) <= _MOST_REMEMBERED
+    return sheet is None or sum(len(part.trace) for part in sheet.parts) <= _MOST_REMEMBERED
 
 
 def laid_out(players: Sequence[Player], runs: Sequence[Run], held: Mapping[int, int]) -> Sheet | None:
@@ -158,7 +179,14 @@ def sheet_of(score: Score) -> Sheet:
         for performance in (*score.performances, *score.others):
             if performance.player is part.player:
                 part.flags |= _faults(performance)
-    return Sheet(score=score, tables=tables, flags=[frozenset(part.flags) for part in score.parts])
+    return Sheet(
+        parts=[replace(part, player=replace(part.player, acquisitions={})) for part in score.parts],
+        sections=score.sections,
+        tables=tables,
+        flags=[frozenset(part.flags) for part in score.parts],
+        markers=list(map(_left_marker, score.performances)),
+        duration=score.duration,
+    )
 
 
 def perform_stepwise(
@@ -167,15 +195,16 @@ def perform_stepwise(
     digitiser: Digitiser,
     rng: np.random.Generator,
     held: Mapping[int, int],
+    go_on: Callable[[], None],
 ) -> Outcome:
     """Run sequencers shot by shot: for runs in which outcomes decide when things happen."""
-    played = play_stepwise(players, runs, digitiser, rng, held)
+    played = play_stepwise(players, runs, digitiser, rng, held, go_on)
     for table in played.tables:
         _flag_overflow(table, played.parts)
     flag_slow_binning([played.section], played.parts)
     for part, performance in zip(played.parts, played.performances, strict=True):
         part.flags |= _faults(performance)
-    endings = tuple(map(_ending, played.parts, played.performances))
+    endings = tuple(map(_ending, played.parts, map(_left_marker, played.performances)))
     return Outcome(tables=tuple(played.tables), duration=played.section.duration, endings=endings)
 
 
@@ -184,27 +213,35 @@ def uses_triggers(player: Player, run: Run) -> bool:
     return player.configuration.trigger is not None or bool(_FEEDS_BACK[run.trace.op].any())
 
 
-def play(sheet: Sheet, players: Sequence[Player], digitiser: Digitiser, rng: np.random.Generator) -> Outcome:
+def play(
+    sheet: Sheet,
+    players: Sequence[Player],
+    digitiser: Digitiser,
+    rng: np.random.Generator,
+    go_on: Callable[[], None] = nothing,
+) -> Outcome:
     """Hand a run to the digitiser, section by section, and record what it gives for players of the same content."""
-    score = sheet.score
     parts = [
         replace(part, player=player, flags=set(flags))
-        for part, player, flags in zip(score.parts, players, sheet.flags, strict=True)
+        for part, player, flags in zip(sheet.parts, players, sheet.flags, strict=True)
     ]
     tables: list[EventTable] = []
-    for section, table in zip(score.sections, sheet.tables, strict=True):
+    for section, table in zip(sheet.sections, sheet.tables, strict=True):
         if len(section.rows.start) or len(section.windows.start):
             tables.append(table)
         decide = sends_trigger(section, parts)
-        for shots, points in _points(table, digitiser, rng, decide):
+        for shots, points in _points(table, digitiser, rng, decide, go_on):
             record(section, points, shots, parts, taken(table, section, points, decide, parts))
-    log.debug("run played", extra={"duration_ns": score.duration, "tables": len(tables)})
-    endings = tuple(map(_ending, parts, score.performances))
-    return Outcome(tables=tuple(tables), duration=score.duration, endings=endings)
+    log.debug("run played", extra={"duration_ns": sheet.duration, "tables": len(tables)})
+    endings = tuple(map(_ending, parts, sheet.markers))
+    return Outcome(tables=tuple(tables), duration=sheet.duration, endings=endings)
 
 
-def _ending(part: Part, performance: Performance) -> Ending:
-    marker = int(performance.latches.marker[-1])
+def _left_marker(performance: Performance) -> int:
+    return int(performance.latches.marker[-1])
+
+
+def _ending(part: Part, marker: int) -> Ending:
     return Ending(player=part.player, flags=frozenset(part.flags), ends=part.ends, marker=marker)
 
 
@@ -290,7 +327,7 @@ def _played(
 
 
 def _points(
-    table: EventTable, digitiser: Digitiser, rng: np.random.Generator, decide: Decide
+    table: EventTable, digitiser: Digitiser, rng: np.random.Generator, decide: Decide, go_on: Callable[[], None]
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.complex128]]]:
     """Ask for the points of some shots at a time; gives the numbers of the shots and their points, shape (windows,
     shots)."""
@@ -299,6 +336,7 @@ def _points(
         return
     at_once = max(1, _POINTS_AT_ONCE // windows)
     for begin in range(0, table.shots, at_once):
+        go_on()
         shots = np.arange(begin, min(begin + at_once, table.shots))
         yield shots, digitiser.run(replace(table, shots=len(shots)), rng, decide)
 

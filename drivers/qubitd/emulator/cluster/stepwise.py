@@ -7,7 +7,7 @@ played with the same random numbers: all before that acquisition comes out the s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 
@@ -55,12 +55,13 @@ def play_stepwise(
     digitiser: Digitiser,
     rng: np.random.Generator,
     held: Mapping[int, int],
+    go_on: Callable[[], None],
 ) -> Played:
-    """Play a run."""
+    """Play a run; `go_on` is called whenever something is played."""
     parts = [full_part(player, run) for player, run in zip(players, runs, strict=True)]
     steps = _Steps(parts, digitiser, rng, held)
     for ends in _iterations(parts, runs):
-        steps.play(ends)
+        steps.play(ends, go_on)
     return steps.finish()
 
 
@@ -95,10 +96,11 @@ class _Steps:
         """Where the iteration begins on each sequencer, ns."""
         self._tables: list[EventTable] = []
 
-    def play(self, ends: Sequence[int]) -> None:
+    def play(self, ends: Sequence[int], go_on: Callable[[], None]) -> None:
         """Play up to an instruction of each sequencer."""
+        go_on()
         while not self._try(ends):
-            continue
+            go_on()
 
     def finish(self) -> Played:
         """Give the whole run."""

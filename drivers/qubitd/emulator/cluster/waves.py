@@ -13,15 +13,13 @@ from qubitd.emulator.cluster.named import NamedList
 from qubitd.emulator.errors import ScpiError
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Wave:
-    """One entry."""
+    """What an entry holds; new data are another wave, so that a run keeps those it was started with."""
 
     samples: NDArray[np.float32]
     """From -1 to 1."""
     digest: str
-    index: int
-    """By which instructions name it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,17 +50,17 @@ class WaveList:
         if used + length > self._samples:
             raise ScpiError(-225, f"{length} samples on top of {used}; the memory holds {self._samples}")
         samples = np.zeros(length, dtype=np.float32)
-        self.entries.new(name, lambda index: Wave(samples, _digest(samples), index))
+        self.entries.new(name, lambda: Wave(samples, _digest(samples)))
 
     def set_data(self, name: str, data: bytearray) -> None:
         """Fill an entry with little-endian float32 samples from -1 to 1, as many as it was created with."""
-        wave = self.entries.get(name)
-        if len(data) != 4 * len(wave.samples):
-            raise ScpiError(-220, f"{name!r} takes {4 * len(wave.samples)} bytes, got {len(data)}")
+        size = 4 * len(self.entries.get(name).samples)
+        if len(data) != size:
+            raise ScpiError(-220, f"{name!r} takes {size} bytes, got {len(data)}")
         samples = np.frombuffer(data, dtype="<f4")
         if not (np.abs(samples) <= 1).all():
             raise ScpiError(-222, f"{name!r} has samples outside -1 to 1")
-        wave.samples, wave.digest = samples, _digest(samples)
+        self.entries.put(name, Wave(samples, _digest(samples)))
 
     def held(self) -> HeldWaves:
         """Give what a run sees."""
