@@ -13,7 +13,7 @@ from tests import store_life
 
 from qubitd.core.job import JobStatus
 from qubitd.server.errors import BackendTakenError, FencedError
-from qubitd.server.membership import ABANDONED, OFFLINE, Claim, Notice
+from qubitd.server.membership import ABANDONED, FORSAKEN, OFFLINE, Claim, Notice
 from qubitd.server.store.blobs import BlobFolder
 from qubitd.server.store.database import Database
 from qubitd.server.store.group_jobs import GroupJobReads, Held
@@ -125,6 +125,16 @@ def test_a_silent_backend_is_offline_soon_and_says_since_when(table: Table) -> N
     assert not member.is_online
     assert not member.is_abandoned
     assert member.trouble == "its daemon at 127.0.0.1:5 was heard of last at 1970-01-01 00:16:40 UTC; jobs for it wait"
+
+
+def test_a_backend_is_forsaken_after_a_month_however_its_daemon_left(table: Table) -> None:
+    for backend in ("south", "north"):
+        table.take(backend, "one")
+    table.writes.members.leave("north", "was stopped")
+    table.now += FORSAKEN - 1
+    assert not any(member.is_forsaken for member in table.writes.members.reads.all())
+    table.now += 1
+    assert all(member.is_forsaken for member in table.writes.members.reads.all())
 
 
 def test_who_acts_for_an_abandoned_backend_takes_its_number_away_once(table: Table) -> None:

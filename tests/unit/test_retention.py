@@ -12,8 +12,10 @@ import pytest
 from tests.store_life import NEW, one_job
 
 from qubitd.core.job import JobStatus
+from qubitd.server import membership
 from qubitd.server.clocks import Clocks
 from qubitd.server.errors import ExpiredJobError, KeyReusedError, StoreCorruptError, UnknownJobError
+from qubitd.server.membership import Claim
 from qubitd.server.retention import BATCH, Caretaker, Retention
 from qubitd.server.store.job_writes import JobWrites
 from qubitd.server.store.sqlite_store import BLOBS, SqliteStore
@@ -110,11 +112,44 @@ async def test_an_upload_that_nobody_goes_on_with_goes_too(store: Store, tmp_pat
     assert not path.exists()
 
 
+def serve(store: Store, backend: str) -> None:
+    """Give a sign of life for a backend."""
+    store.write(lambda w: w.members.take(Claim(backend=backend, daemon=backend))).result()
+
+
+async def tidied_by(store: Store, folder: Path, backend: str, days: float) -> int:
+    """Let the daemon of a backend of the group tidy."""
+    clocks = Clocks(wall=lambda: round(days * DAY))
+    uploads = Uploads(folder / DIRECTORY)
+    keeper = Caretaker(store=store, uploads=uploads, clocks=clocks, retention=Retention(), backend=backend)
+    return await keeper.tidy()
+
+
 async def test_a_daemon_of_a_group_keeps_to_its_own_rule_for_its_own_backend(store: Store, tmp_path: Path) -> None:
+    for backend in ("another", NEW.backend):
+        serve(store, backend)
+    read(store, done(store, "job-1"))
+    assert await tidied_by(store, tmp_path, "another", 40) == 0
+    assert await tidied_by(store, tmp_path, NEW.backend, 40) == 1
+    await tidied_by(store, tmp_path, "another", 200)
+    assert store.jobs.is_known(owner="ann", key="job-1")
+    await tidied_by(store, tmp_path, NEW.backend, 200)
+    assert not store.jobs.is_known(owner="ann", key="job-1")
+
+
+@pytest.mark.parametrize("was_served", [True, False], ids=["silent for long", "never seen by the group"])
+async def test_what_is_left_of_a_backend_that_nobody_serves_is_tidied_by_any_daemon_of_the_group(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, was_served: bool
+) -> None:
+    serve(store, "another")
+    if was_served:
+        serve(store, NEW.backend)
+        monkeypatch.setattr(membership, "FORSAKEN", 0.0)
     number = done(store, "job-1")
+    (result,) = store.jobs.chunks(number)
     read(store, number)
-    clocks = Clocks(wall=lambda: round(200 * DAY))
-    uploads = Uploads(tmp_path / DIRECTORY)
-    for backend, expired in (("another", 0), (NEW.backend, 1)):
-        keeper = Caretaker(store=store, uploads=uploads, clocks=clocks, retention=Retention(), backend=backend)
-        assert await keeper.tidy() == expired
+    assert await tidied_by(store, tmp_path, "another", 40) == 1
+    with pytest.raises(StoreCorruptError):
+        store.blob(result.digest)
+    await tidied_by(store, tmp_path, "another", 131)
+    assert not store.jobs.is_known(owner="ann", key="job-1")

@@ -19,6 +19,10 @@ OFFLINE = 3.0
 ABANDONED = 10.0
 """Seconds without one after which others may take its backend, or act on the jobs that wait for it."""
 
+FORSAKEN = 30 * 86_400.0
+"""Seconds without one after which others remove what is too old of it: more than a cryostat is warm for usually, since
+its daemon may keep results for longer than they do."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
@@ -58,6 +62,11 @@ class Member:
     def is_abandoned(self) -> bool:
         """Whether others may act for it."""
         return self.age >= ABANDONED
+
+    @property
+    def is_forsaken(self) -> bool:
+        """Whether nobody may come back to it: it was renamed, or its cryostat is no more."""
+        return self.age >= FORSAKEN
 
     @property
     def trouble(self) -> str:

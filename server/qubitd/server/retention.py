@@ -1,6 +1,7 @@
 """How long the daemon keeps what nobody needs any more: results from their first reading on, then a trace of the job.
 
-Work is done in small batches, so that nobody waits for it; a job that was never read is kept.
+Work is done in small batches, so that nobody waits for it; a job that was never read is kept. In a group each daemon
+does it for its own backend, by its own rule, and for those that no daemon serves any more.
 """
 
 from __future__ import annotations
@@ -39,7 +40,15 @@ class Caretaker:
     def __init__(
         self, *, store: Store, uploads: Uploads, clocks: Clocks, retention: Retention, backend: str | None = None
     ) -> None:
-        """Keep to `retention` for the jobs of one backend, or of all."""
+        """Keep to `retention` for the jobs of all backends.
+
+        Args:
+            store: that holds them.
+            uploads: of this daemon.
+            clocks: of this daemon.
+            retention: for how long.
+            backend: this daemon's own in a group, where those that others serve are theirs; None for a daemon alone.
+        """
         self._store = store
         self._uploads = uploads
         self._clocks = clocks
@@ -58,20 +67,25 @@ class Caretaker:
         now = self._clocks.wall()
         read_before = now - round(self._retention.results_days * _DAY)
         gone_before = now - round(self._retention.tombstones_days * _DAY)
-        expired = 0
-        while jobs := self._store.jobs.read_before(read_before, limit=BATCH, backend=self._backend):
+        expired, besides = 0, self._served_by_others()
+        while jobs := self._store.jobs.read_before(read_before, limit=BATCH, besides=besides):
             digests = await self._done(jobs, now)
             await self._remove_files(digests)
             expired += len(jobs)
-        while await self._forgotten(gone_before):
+        while await self._forgotten(gone_before, besides):
             pass
         if expired:
             _log.info("results expired", extra={"jobs": expired})
         return expired
 
-    async def _forgotten(self, before: int) -> int:
-        backend = self._backend
-        return await durable(self._store.write(lambda w: w.jobs.forget(before, limit=BATCH, backend=backend)))
+    def _served_by_others(self) -> list[str]:
+        if self._backend is None:
+            return []
+        members = self._store.members.all()
+        return [member.backend for member in members if member.backend != self._backend and not member.is_forsaken]
+
+    async def _forgotten(self, before: int, besides: list[str]) -> int:
+        return await durable(self._store.write(lambda w: w.jobs.forget(before, limit=BATCH, besides=besides)))
 
     async def _remove_files(self, digests: list[str]) -> None:
         await durable(self._store.write(lambda w: w.jobs.remove_files(digests)))

@@ -88,13 +88,12 @@ class JobReads:
             raise self._missing(owner, job_id)
         return int(row[0])
 
-    def read_before(self, time_ns: int, *, limit: int, backend: str | None = None) -> list[int]:
-        """Give the numbers of ended jobs, of one backend or of all, that were read first before a time and are here."""
-        of_one = "" if backend is None else " AND backend = ?"
+    def read_before(self, time_ns: int, *, limit: int, besides: Sequence[str] = ()) -> list[int]:
+        """Give the numbers of ended jobs, save of some backends, that were read first before a time and are here."""
         rows = self._connection.execute(
             "SELECT number FROM job WHERE read_ns > 0 AND read_ns < ? AND deleted = 0"  # noqa: S608 (constants)
-            f"{of_one} ORDER BY read_ns LIMIT ?",
-            (time_ns, *(() if backend is None else (backend,)), limit),
+            f"{of_others(besides)} ORDER BY read_ns LIMIT ?",
+            (time_ns, *besides, limit),
         )
         return [int(row[0]) for row in rows]
 
@@ -325,6 +324,11 @@ def _job(row: tuple[Any, ...]) -> Job:
         session_id=row[13],
         submitted_to=row[14],
     )
+
+
+def of_others(backends: Sequence[str]) -> str:
+    """Condition, after others, of jobs of none of some backends, which are its values."""
+    return f" AND backend NOT IN ({_marks(backends)})" if backends else ""
 
 
 def _marks(values: Sequence[object]) -> str:

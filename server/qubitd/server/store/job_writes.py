@@ -11,6 +11,7 @@ from qubitd.server.store.audit import AuditWrites
 from qubitd.server.store.database import Blobs, Database
 from qubitd.server.store.event_rows import insert_events
 from qubitd.server.store.frames import join
+from qubitd.server.store.job_reads import of_others
 from qubitd.server.store.problem_text import problems_text
 from qubitd.server.store.rows import Accepted, Change, NewChunk, NewJob
 from qubitd.server.store.terms_columns import terms_columns
@@ -155,13 +156,13 @@ class JobWrites:
             self._audit.append(time_ns=time_ns, who="daemon", what=f"results of job {row[2]} expired")
         return digests
 
-    def forget(self, before_ns: int, *, limit: int, backend: str | None = None) -> int:
-        """Forget expired jobs, of one backend or of all, altogether; gives how many."""
-        of_one = "" if backend is None else " AND backend = ?"
+    def forget(self, before_ns: int, *, limit: int, besides: Sequence[str] = ()) -> int:
+        """Forget expired jobs altogether, save those of some backends; gives how many."""
         cursor = self._connection.execute(
             "DELETE FROM job WHERE number IN"  # noqa: S608 (constants)
-            f" (SELECT number FROM job WHERE expired_ns > 0 AND expired_ns < ?{of_one} ORDER BY expired_ns LIMIT ?)",
-            (before_ns, *(() if backend is None else (backend,)), limit),
+            " (SELECT number FROM job WHERE expired_ns > 0 AND expired_ns < ?"
+            f"{of_others(besides)} ORDER BY expired_ns LIMIT ?)",
+            (before_ns, *besides, limit),
         )
         return cursor.rowcount
 
