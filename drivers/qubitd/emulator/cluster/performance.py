@@ -39,8 +39,8 @@ from qubitd.emulator.q1.stretches import invalid_plays
 
 log = logging.getLogger(__name__)
 
-_POINTS_AT_ONCE = 1 << 22
-"""Points that the digitiser is asked for at a time, to bound memory."""
+_POINTS_AT_ONCE = 1 << 19
+"""Points that the digitiser is asked for at a time, to bound memory and how long a run goes on that nobody wants."""
 _FEEDS_BACK = np.zeros(256, dtype=np.bool_)
 _FEEDS_BACK[[Op.SET_COND, Op.SET_LATCH_EN, Op.LATCH_RST, Op.WAIT_TRIGGER]] = True
 _REMEMBERED = 8
