@@ -191,14 +191,15 @@ def test_outcomes_agree_with_the_points_and_those_of_others_are_not_told(control
     assert (outcomes[:, 1] == UNTOLD).all()
 
 
-def test_outcomes_of_windows_of_several_lengths_agree_with_their_points(controller: Controller) -> None:
+@pytest.mark.parametrize("sign", [1, -1])
+def test_outcomes_of_windows_of_several_lengths_agree_with_their_points(controller: Controller, sign: int) -> None:
     """The hardware's threshold is one for all of them: none is off by the ratio of their lengths."""
     builder = CircuitBuilder(name="a", num_qubits=5, num_clbits=3).add("sx", 0)
     for clbit in range(3):
         builder.measure(0, clbit).add("delay", 0, params=(600e-9,))
     program = compiled(builder)
     lengths = np.array([480, 240, 360])
-    envelopes = (*program.tables.envelopes, sampled(np.linspace(0.2, 1, 360)))
+    envelopes = (*program.tables.envelopes, sampled(sign * np.linspace(0.2, 1, 360)))
     program = replace(
         program,
         tables=replace(program.tables, envelopes=envelopes),
