@@ -71,15 +71,16 @@ class _Reader:
 
     def read(self, statements: Sequence[Statement]) -> None:
         for statement in statements:
+            self._check_size(statement, 1)
             self.size += 1
-            if self.size > MAX_EXPANDED:
-                raise self._refusal(
-                    statement, f"is beyond {MAX_EXPANDED} operations with loops written out; repeat less"
-                )
             try:
                 self._statement(statement)
             except CannotEvaluate as error:
                 raise self._refusal(statement, f"holds {error}") from error
+
+    def _check_size(self, statement: Statement, more: int) -> None:
+        if self.size + more > MAX_EXPANDED:
+            raise self._refusal(statement, f"is beyond {MAX_EXPANDED} operations with loops written out; repeat less")
 
     def finished(self) -> CircuitBuilder:
         self.circuit.num_clbits = sum(map(len, self.bits.values()))
@@ -165,6 +166,7 @@ class _Reader:
             self.read(block)
             self.circuit.end()
             return
+        self._check_size(statement, len(found) * len(block))
         outer = self.numbers.get(name)
         for value in found:
             self.numbers[name] = value
