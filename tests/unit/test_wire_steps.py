@@ -17,5 +17,7 @@ def test_entries_of_steps_are_those_of_the_table_one_after_another(least: int, m
     steps = rng.integers(0, 30, 200)
     parts = np.split(entries, np.cumsum(count)[:-1])
     wanted = [value for step in steps for value in parts[step].tolist()]
-    assert entries_of(entries, count, steps).tolist() == wanted
-    assert entries_of(entries, count, steps[:0]).tolist() == []
+    found, doubled = entries_of((entries, entries * 2), count, steps)
+    assert found.tolist() == wanted
+    assert doubled.tolist() == [2 * value % 2**16 for value in wanted]
+    assert [column.tolist() for column in entries_of((entries,), count, steps[:0])] == [[]]

@@ -147,13 +147,20 @@ def _read_columns(message: circuits_pb2.CircuitBatch, table: StepTable, steps: I
         ("bits", table.num_clbits),
     ):
         check_count(int(times @ count), where=f"number of {what} in all", most=MAX_IN_ALL)
-    op_bounds, qubit_bounds = _bounds(table.length, steps, bounds), _bounds(table.num_qubits, steps, bounds)
+    op_bounds = _bounds(table.length, steps, bounds)
+    if np.array_equal(table.num_qubits, table.length):
+        qubit_bounds = op_bounds
+        opcodes, qubits = entries_of((table.opcodes, table.qubits), table.length, steps)
+    else:
+        qubit_bounds = _bounds(table.num_qubits, steps, bounds)
+        (opcodes,) = entries_of((table.opcodes,), table.length, steps)
+        (qubits,) = entries_of((table.qubits,), table.num_qubits, steps)
     param_bounds, clbit_bounds = _bounds(table.num_params, steps, bounds), _bounds(table.num_clbits, steps, bounds)
     clbits = column(message.clbits, _clbit_type(message.circuits), where="clbits", length=int(clbit_bounds[-1]))
     return _Columns(
-        opcodes=entries_of(table.opcodes, table.length, steps),
+        opcodes=opcodes,
         op_bounds=op_bounds.tolist(),
-        qubits=entries_of(table.qubits, table.num_qubits, steps),
+        qubits=qubits,
         qubit_bounds=qubit_bounds.tolist(),
         params=decode_params(message, int(param_bounds[-1])),
         param_bounds=param_bounds.tolist(),

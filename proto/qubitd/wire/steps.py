@@ -98,25 +98,37 @@ def expand(first: Ints, count: Ints, index: Ints) -> Ints:
     return places
 
 
-def entries_of(entries: NDArray[np.uint16], count: Ints, steps: Ints) -> NDArray[np.uint16]:
-    """Give the entries of some steps one after another, as copied from a table that has `count` for each of its steps.
+def entries_of(columns: Sequence[NDArray[np.uint16]], count: Ints, steps: Ints) -> Sequence[NDArray[np.uint16]]:
+    """Give the entries of some steps one after another, as copied from columns of a table.
 
     Rows of up to four entries are copied as one word each, and what they are filled up with is dropped.
+
+    Args:
+        columns: that have `count` entries for each step of the table.
+        count: shape (steps of the table,).
+        steps: indices into the table.
     """
     widest = int(count.max(initial=0))
     if not len(steps) or not widest:
-        return entries[:0]
+        return [column[:0] for column in columns]
     word = next((word for word in _WORDS if 2 * widest <= word.itemsize), None)
     if word is None:
-        return entries.take(expand(np.cumsum(count) - count, count, steps))
+        places = expand(np.cumsum(count) - count, count, steps)
+        return [column.take(places) for column in columns]
     filled = np.arange(word.itemsize // 2) < count[:, np.newaxis]
-    rows = np.zeros(filled.shape, dtype=np.uint16)
-    rows[filled] = entries
-    found = rows.view(word).ravel().take(steps).view(np.uint16)
+    found = [_rows(column, filled).view(word).ravel().take(steps).view(np.uint16) for column in columns]
     if filled.all():
         return found
     keeps = filled.view(f"<u{filled.shape[1]}").ravel().take(steps).view(np.bool_)
-    return found.take(np.flatnonzero(keeps))
+    places = np.flatnonzero(keeps)
+    return [column.take(places) for column in found]
+
+
+def _rows(column: NDArray[np.uint16], filled: NDArray[np.bool_]) -> NDArray[np.uint16]:
+    """Lay the entries of a column out in rows, one for each step of a table."""
+    rows = np.zeros(filled.shape, dtype=np.uint16)
+    rows[filled] = column
+    return rows
 
 
 def encode_table(table: StepTable) -> circuits_pb2.StepTable:

@@ -26,7 +26,8 @@ def program_blocks(pipeline: Pipeline, sweep: Sweep, dynamic: DynamicCircuits, *
     ends = np.cumsum([circuit.num_bindings * points for circuit in circuits])
     index = int(np.searchsorted(ends, first, side="right"))
     skipped = first - int(ends[index - 1]) if index else first
-    is_single = [not sweep.names and c.bindings is None and i not in dynamic for i, c in enumerate(circuits)]
+    is_swept = bool(sweep.names)
+    is_single = [not is_swept and c.bindings is None and i not in dynamic for i, c in enumerate(circuits)]
     while index < len(circuits):
         if is_single[index]:
             stop = next((i for i in range(index, len(circuits)) if not is_single[i]), len(circuits))

@@ -299,7 +299,8 @@ def _have_rows(device: Device, batch: CircuitBatch, circuits: Sequence[Circuit])
     """Whether all operations of some circuits are in the table, and their wires on the device."""
     if max(circuit.num_qubits for circuit in circuits) > device.num_qubits:
         return False
-    return all(not len(circuit) or circuit.opcodes.max() < len(batch.operations) for circuit in circuits)
+    opcodes = np.concatenate([circuit.opcodes for circuit in circuits])
+    return not len(opcodes) or bool(opcodes.max() < len(batch.operations))
 
 
 def _fit(gathered: Gathered, circuits: Sequence[Circuit]) -> bool:
