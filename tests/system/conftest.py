@@ -12,6 +12,7 @@ from tests.two_fridges import SHOTS, Fridge, Lab
 
 from qubitd.cli.daemon_process import DaemonProcess, start_daemon
 from qubitd.cli.rack_process import start_emulator
+from qubitd.provider import QubitdBackend, QubitdProvider
 
 
 @pytest.fixture(scope="session")
@@ -19,6 +20,19 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
     """A daemon that serves line5 with its first values. Commit nothing to it, and do not stop it."""
     with start_daemon(data_dir=tmp_path_factory.mktemp("daemon") / "data") as process:
         yield process
+
+
+@pytest.fixture
+def provider(daemon: DaemonProcess) -> Iterator[QubitdProvider]:
+    """A user's way to it."""
+    with QubitdProvider(daemon.address) as provider:
+        yield provider
+
+
+@pytest.fixture
+def backend(provider: QubitdProvider) -> QubitdBackend:
+    """What a user runs circuits on."""
+    return provider.get_backend("line5")
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ test_sessions_service.py; `equivalent_backends` in test_two_fridges.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -22,17 +21,6 @@ pytestmark = pytest.mark.lowest
 
 PASSIVE_RESET = 210e-6
 SHOTS = 200
-
-
-@pytest.fixture
-def provider(daemon: DaemonProcess) -> Iterator[QubitdProvider]:
-    with QubitdProvider(daemon.address) as provider:
-        yield provider
-
-
-@pytest.fixture
-def backend(provider: QubitdProvider) -> QubitdBackend:
-    return provider.get_backend("line5")
 
 
 def seconds_per_shot(backend: QubitdBackend, circuit: QuantumCircuit, **options: Any) -> float:

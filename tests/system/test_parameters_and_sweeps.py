@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from qiskit import QuantumCircuit, transpile
 from qiskit.circuit import Parameter
 
-from qubitd.cli.daemon_process import DaemonProcess
 from qubitd.provider import JobRefusedError, QubitdBackend, QubitdProvider
 
 pytestmark = pytest.mark.lowest
 
 THETA, TAU = Parameter("theta"), Parameter("tau")
 SHOTS = 400
-
-
-@pytest.fixture
-def provider(daemon: DaemonProcess) -> Iterator[QubitdProvider]:
-    with QubitdProvider(daemon.address) as provider:
-        yield provider
-
-
-@pytest.fixture
-def backend(provider: QubitdProvider) -> QubitdBackend:
-    return provider.get_backend("line5")
 
 
 def turn(backend: QubitdBackend) -> QuantumCircuit:

@@ -9,7 +9,6 @@ import sys
 import textwrap
 import threading
 import warnings
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -45,17 +44,6 @@ from qubitd.provider.revisions import follow_revisions
 pytestmark = pytest.mark.lowest
 
 STORY = [JobStatus.INITIALIZING, JobStatus.VALIDATING, JobStatus.QUEUED, JobStatus.RUNNING, JobStatus.DONE]
-
-
-@pytest.fixture
-def provider(daemon: DaemonProcess) -> Iterator[QubitdProvider]:
-    with QubitdProvider(daemon.address) as provider:
-        yield provider
-
-
-@pytest.fixture
-def backend(provider: QubitdProvider) -> QubitdBackend:
-    return provider.get_backend("line5")
 
 
 @pytest.fixture

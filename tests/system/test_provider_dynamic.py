@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 import pytest
 from qiskit import transpile
 from qiskit.circuit import ClassicalRegister, Parameter, QuantumCircuit, QuantumRegister
 from qiskit.circuit.classical import expr
 
-from qubitd.cli.daemon_process import DaemonProcess
 from qubitd.compiler.agreement import agrees
 from qubitd.compiler.device_file import load_device
 from qubitd.compiler.expected import expected
 from qubitd.drivers.cluster.feedforward import FEEDFORWARD
-from qubitd.provider import QubitdBackend, QubitdProvider
+from qubitd.provider import QubitdBackend
 from qubitd.provider.encode import Encoder
 from qubitd.provider.errors import JobFailedError
 
@@ -24,12 +22,6 @@ pytestmark = pytest.mark.lowest
 FILE = load_device("line5")
 SHOTS = 2000
 MAX_ITERATIONS = 4
-
-
-@pytest.fixture
-def backend(daemon: DaemonProcess) -> Iterator[QubitdBackend]:
-    with QubitdProvider(daemon.address) as provider:
-        yield provider.get_backend("line5")
 
 
 def blank(name: str, qubits: int, clbits: int) -> QuantumCircuit:

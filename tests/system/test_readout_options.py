@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 from qiskit import QuantumCircuit
 from qiskit.circuit import ClassicalRegister, Clbit, QuantumRegister
 from qiskit.circuit.library import IGate, XGate
 
-from qubitd.cli.daemon_process import DaemonProcess
-from qubitd.provider import JobFailedError, JobRefusedError, QubitdBackend, QubitdProvider
+from qubitd.provider import JobFailedError, JobRefusedError, QubitdBackend
 
 pytestmark = pytest.mark.lowest
-
-
-@pytest.fixture
-def backend(daemon: DaemonProcess) -> Iterator[QubitdBackend]:
-    with QubitdProvider(daemon.address) as provider:
-        yield provider.get_backend("line5")
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ class Shown:
     speaks_for: str | None = None
     """Name in the certificate of the caller for whom another daemon asks."""
     is_daemons: bool = False
-    """Whether its own certificate says that it is a daemon's: nobody else speaks for others."""
+    """Whether who speaks for another has a daemon's certificate: nobody else may."""
 
 
 def shown(metadata: Iterable[tuple[str, str | bytes]], tls: Mapping[str, Iterable[bytes]]) -> Shown:
@@ -44,13 +44,13 @@ def shown(metadata: Iterable[tuple[str, str | bytes]], tls: Mapping[str, Iterabl
     tokens = (value[len(_BEARER) :].strip() for value in headers if value.lower().startswith(_BEARER))
     names = (name.decode(errors="replace") for name in tls.get("x509_common_name", ()))
     is_passed_on = any(key == PASSED_ON for key, _ in metadata)
-    meant = (unquote(value) for key, value in metadata if key == SPEAKS_FOR and isinstance(value, str))
+    meant = next((unquote(value) for key, value in metadata if key == SPEAKS_FOR and isinstance(value, str)), None)
     return Shown(
         token=next(tokens, None),
         certificate=next(names, None),
         is_passed_on=is_passed_on,
-        speaks_for=next(meant, None),
-        is_daemons=any(map(is_daemons, tls.get("x509_pem_cert", ()))),
+        speaks_for=meant,
+        is_daemons=meant is not None and any(map(is_daemons, tls.get("x509_pem_cert", ()))),
     )
 
 
