@@ -23,7 +23,7 @@ MakeRequest = Callable[..., jobs_pb2.SubmitRequest]
 
 MUTANTS = 23
 """Of each RPC: more than 600 in all."""
-OPEN = 0.3
+OPEN = 3.0
 """Seconds after which a stream that says nothing counts as taken."""
 BROKEN = {grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.CANCELLED}
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
