@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias, TypeVar
 
 import numpy as np
@@ -112,9 +112,8 @@ class Cases:
 
     def worst(self) -> SideBySide | None:
         """Give one program whose numbers are as large as those of any; None if others than `LARGER_IS_WORSE` differ."""
-        columns = ((name, getattr(rows, name)) for rows in (self.plays, self.acquisitions) for name in rows.__slots__)
-        differ = {name for name, column in columns if column.ndim == 2}
-        if differ - LARGER_IS_WORSE or (self.durations != self.durations[0]).any():
+        plays, acquisitions = _largest(self.plays), _largest(self.acquisitions)
+        if plays is None or acquisitions is None or not (self.durations == self.durations[0]).all():
             return None
         return SideBySide(
             lines=self.lines,
@@ -122,9 +121,9 @@ class Cases:
             names=[self.name],
             num_clbits=[self.num_clbits],
             durations=self.durations[:1],
-            plays=_largest(self.plays),
+            plays=plays,
             play_bounds=np.array([0, len(self.plays.line)]),
-            acquisitions=_largest(self.acquisitions),
+            acquisitions=acquisitions,
             acquisition_bounds=np.array([0, len(self.acquisitions.line)]),
         )
 
@@ -160,8 +159,9 @@ def _stacked(parts: Sequence[_Rows]) -> _Rows:
     return kind(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in kind.__slots__})
 
 
-def _largest(rows: _Rows) -> _Rows:
+def _largest(rows: _Rows) -> _Rows | None:
     """Give rows whose numbers are the largest, in size, of those of any case; NaN is larger than all."""
-    columns = {name: getattr(rows, name) for name in rows.__slots__}
-    kind = type(rows)
-    return kind(**{name: c if c.ndim == 1 else np.abs(c).max(axis=0) for name, c in columns.items()})
+    differ = [name for name in rows.__slots__ if getattr(rows, name).ndim == 2]
+    if not LARGER_IS_WORSE.issuperset(differ):
+        return None
+    return replace(rows, **{name: np.abs(getattr(rows, name)).max(axis=0) for name in differ}) if differ else rows

@@ -30,7 +30,6 @@ MAX_PROBLEMS = 100
 """More problems than these are not listed."""
 _ROUNDING = 1e-9
 """Amplitudes may exceed a limit by this much, which no output resolves."""
-_NONE = np.zeros(0, dtype=np.intp)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,12 +90,21 @@ class Verify:
     def _of_columns(self, block: SideBySide) -> Iterator[Problem]:
         together = _Together.of(block)
         yield from _malformed(together)
-        yield from _span_problems(together, together.plays, "play")
-        yield from _span_problems(together, together.acquisitions, "acquisition")
+        overlaps = [
+            *_span_problems(together, together.plays, "play"),
+            *_span_problems(together, together.acquisitions, "acquisition"),
+        ]
+        yield from overlaps
         loudness = _loudness(together)
-        yield from self._loud_lines(together, loudness)
+        peaks = np.zeros(len(together.lines))
+        with np.errstate(invalid="ignore"):  # what is no number was told above
+            np.maximum.at(peaks, together.plays.rows.line, loudness)
+        yield from self._loud_lines(together, loudness, peaks)
+        # Plays that follow each other on each line never sum to more than the loudest of each line do.
+        loudest = dict(zip(together.lines, peaks.tolist(), strict=True))
         for feedline in self.ceilings.feedlines:
-            yield from _loud_feedline(together, loudness, feedline)
+            if overlaps or not sum(loudest.get(line, 0.0) for line in feedline) <= 1:
+                yield from _loud_feedline(together, loudness, feedline)
 
     def _dynamics(self, programs: Sequence[Program]) -> Iterator[Problem]:
         for program in programs:
@@ -106,9 +114,11 @@ class Verify:
                 what = "looks at outcomes, and the controller has no feed-forward"
                 yield Problem(where=f"program {program.name!r}", what=what)
 
-    def _loud_lines(self, together: _Together, loudness: Floats) -> Iterator[Problem]:
+    def _loud_lines(self, together: _Together, loudness: Floats, peaks: Floats) -> Iterator[Problem]:
         spans = together.plays
         limits = np.array([min(1.0, self.ceilings.amplitude.get(line, 1.0)) for line in together.lines])
+        if (peaks <= limits + _ROUNDING).all():
+            return
         limit = limits.take(spans.rows.line)
         for i in _first_per_line(spans.key, loudness > limit + _ROUNDING):
             what = f"amplitude {loudness[i]:.6g} is above the line's limit of {limit[i]:g}; lower the gate's amplitude"
@@ -129,7 +139,7 @@ class _Spans(Generic[_Rows]):
 
     @classmethod
     def of(cls, rows: _Rows, bounds: Ints, *, lines: int) -> _Spans[_Rows]:
-        program = np.repeat(np.arange(len(bounds) - 1), bounds[1:] - bounds[:-1])
+        program = np.arange(len(bounds) - 1).repeat(bounds[1:] - bounds[:-1])
         return cls(rows=rows, program=program, key=program * lines + rows.line, end=rows.start + rows.length)
 
 
@@ -200,7 +210,9 @@ def _malformed(together: _Together) -> Iterator[Problem]:
 
 def _kernel_problems(together: _Together) -> Iterator[Problem]:
     rows = together.acquisitions.rows
-    weighted = np.flatnonzero(rows.kernel != BOXCAR)
+    weighted = (rows.kernel != BOXCAR).nonzero()[0]
+    if not len(weighted):
+        return
     kernels: list[int] = rows.kernel.take(weighted).tolist()
     lengths = [len(together.envelopes[kernel].samples) for kernel in kernels]
     for i in _first_rows(rows.length.take(weighted) != lengths):
@@ -250,12 +262,12 @@ def _loud_feedline(together: _Together, loudness: Floats, feedline: tuple[str, .
 
 
 def _first_per_line(key: Ints, wrong: NDArray[np.bool_]) -> NDArray[np.intp]:
-    if not wrong.any():
-        return _NONE
-    rows = np.flatnonzero(wrong)
+    rows = wrong.nonzero()[0]
+    if not len(rows):
+        return rows
     _, first = np.unique(key[rows], return_index=True)
     return rows[first]
 
 
 def _first_rows(wrong: NDArray[np.bool_]) -> NDArray[np.intp]:
-    return np.flatnonzero(wrong)[:1] if wrong.any() else _NONE
+    return wrong.nonzero()[0][:1]
