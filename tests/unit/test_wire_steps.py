@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qubitd.wire.steps import entries_of
+from qubitd.wire.steps import Copies
 
 
 @pytest.mark.parametrize("least", [0, 1, 2])
@@ -17,7 +17,8 @@ def test_entries_of_steps_are_those_of_the_table_one_after_another(least: int, m
     steps = rng.integers(0, 30, 200)
     parts = np.split(entries, np.cumsum(count)[:-1])
     wanted = [value for step in steps for value in parts[step].tolist()]
-    found, doubled = entries_of((entries, entries * 2), count, steps)
+    copies = Copies((entries, entries * 2), count)
+    found, doubled = copies.of(steps)
     assert found.tolist() == wanted
     assert doubled.tolist() == [2 * value % 2**16 for value in wanted]
-    assert [column.tolist() for column in entries_of((entries,), count, steps[:0])] == [[]]
+    assert [column.tolist() for column in copies.of(steps[:0])] == [[], []]

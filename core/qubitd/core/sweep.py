@@ -28,7 +28,7 @@ class SweepAxis:
             raise _invalid(where, f"values have shape {self.values.shape}; expected ({len(self.names)}, points)")
         if self.values.shape[1] == 0:
             raise _invalid(where, "has no points; the least is 1")
-        if not np.all(np.isfinite(self.values)):
+        if not np.isfinite(self.values).all():
             raise _invalid(where, "holds a value that is not finite")
 
 
@@ -44,9 +44,9 @@ class Sweep:
     """Parameters that step together with the bindings of the job's one circuit, a column for each binding."""
 
     def __post_init__(self) -> None:
-        times = Counter(self.names)
-        twice = sorted(name for name, count in times.items() if count > 1)
-        if twice:
+        names = self.names
+        if len(set(names)) < len(names):
+            twice = sorted(name for name, count in Counter(names).items() if count > 1)
             raise _invalid("sweep", f"{', '.join(twice)} stands on more than one axis")
 
     @property

@@ -6,6 +6,7 @@ The checks are those that need no device: whether a gate exists, and on which qu
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -20,7 +21,7 @@ from qubitd.wire.bindings import decode_bindings, encode_bindings
 from qubitd.wire.control import control_problems, decode_conditions, encode_conditions
 from qubitd.wire.errors import MalformedMessageError, clip, malformed
 from qubitd.wire.parsing import UINT32, check_count, check_text, column, pack_column, refuse_if_any
-from qubitd.wire.steps import StepTable, decode_table, encode_table, entries_of, index_type, write_steps
+from qubitd.wire.steps import StepReader, decode_table, encode_table, index_type, write_steps
 from qubitd.wire.tables import content_of
 from qubitd.wire.values import decode_params, encode_params
 
@@ -73,13 +74,12 @@ def decode_batch(message: circuits_pb2.CircuitBatch) -> CircuitBatch:
     own = [check_count(c.num_steps, where="num_steps of a circuit", most=MAX_LENGTH) for c in message.circuits]
     if sum(own) != len(steps):
         raise malformed("steps", f"holds {len(steps)} entries; the circuits have {sum(own)} in all")
-    columns = _read_columns(message, table, steps, np.cumsum([0, *own]))
-    are_small = columns.are_small
+    columns = _read_columns(message, table, steps, list(itertools.accumulate(own, initial=0)))
     circuits: list[Circuit] = []
     problems: list[Problem] = []
     for index, circuit in enumerate(message.circuits):
         try:
-            if not are_small:
+            if not columns.are_small:
                 columns.check_size(index)
             circuits.append(_decode_circuit(circuit, columns, index))
         except MalformedMessageError as error:
@@ -104,21 +104,10 @@ class _Columns:
     param_bounds: list[int]
     clbits: NDArray[np.uint32]
     clbit_bounds: list[int]
-
-    @property
-    def sizes(self) -> tuple[tuple[str, list[int], int], ...]:
-        """What each circuit has of everything that is limited: its name, the bounds, and the most."""
-        return (
-            ("number of operations", self.op_bounds, MAX_LENGTH),
-            ("entries of qubits", self.qubit_bounds, MAX_ENTRIES),
-            ("entries of params", self.param_bounds, MAX_ENTRIES),
-            ("entries of clbits", self.clbit_bounds, MAX_ENTRIES),
-        )
-
-    @property
-    def are_small(self) -> bool:
-        """Whether all circuits together keep the limits of one."""
-        return all(edges[-1] <= most for _, edges, most in self.sizes)
+    highest_qubit: int
+    """At least that of any operand."""
+    are_small: bool
+    """Whether all circuits together keep the limits of one."""
 
     def check_size(self, i: int) -> None:
         """Hold a circuit against the limits.
@@ -126,71 +115,60 @@ class _Columns:
         Raises:
             MalformedMessageError: it is too long, or has too many entries.
         """
-        for where, edges, most in self.sizes:
+        for where, edges, most in (
+            ("number of operations", self.op_bounds, MAX_LENGTH),
+            ("entries of qubits", self.qubit_bounds, MAX_ENTRIES),
+            ("entries of params", self.param_bounds, MAX_ENTRIES),
+            ("entries of clbits", self.clbit_bounds, MAX_ENTRIES),
+        ):
             check_count(edges[i + 1] - edges[i], where=where, most=most)
 
     def suspects(self, batch: CircuitBatch) -> set[int]:
         """Find the circuits that have an operand out of range or a parameter that is no number."""
-        return {
-            *_exceeding(self.qubits, self.qubit_bounds, [circuit.num_qubits for circuit in batch.circuits]),
-            *_exceeding(self.clbits, self.clbit_bounds, [circuit.num_clbits for circuit in batch.circuits]),
-            *_exceeding(~np.isfinite(self.params), self.param_bounds, [1] * len(batch.circuits)),
-        }
+        found: set[int] = set()
+        limits = [circuit.num_qubits for circuit in batch.circuits]
+        if self.highest_qubit >= min(limits):
+            found |= _exceeding(self.qubits, self.qubit_bounds, limits)
+        limits = [circuit.num_clbits for circuit in batch.circuits]
+        if len(self.clbits) and self.clbits.max() >= min(limits):
+            found |= _exceeding(self.clbits, self.clbit_bounds, limits)
+        is_number = np.isfinite(self.params)
+        if not is_number.all():
+            found |= _exceeding(~is_number, self.param_bounds, [1] * len(batch.circuits))
+        return found
 
 
-def _read_columns(message: circuits_pb2.CircuitBatch, table: StepTable, steps: Ints, bounds: Ints) -> _Columns:
-    times = np.bincount(steps, minlength=len(table))
-    for what, count in (
-        ("operations", table.length),
-        ("operands", table.num_qubits),
-        ("parameters", table.num_params),
-        ("bits", table.num_clbits),
-    ):
-        check_count(int(times @ count), where=f"number of {what} in all", most=MAX_IN_ALL)
-    op_bounds = _bounds(table.length, steps, bounds)
-    if np.array_equal(table.num_qubits, table.length):
-        qubit_bounds = op_bounds
-        opcodes, qubits = entries_of((table.opcodes, table.qubits), table.length, steps)
-    else:
-        qubit_bounds = _bounds(table.num_qubits, steps, bounds)
-        (opcodes,) = entries_of((table.opcodes,), table.length, steps)
-        (qubits,) = entries_of((table.qubits,), table.num_qubits, steps)
-    param_bounds, clbit_bounds = _bounds(table.num_params, steps, bounds), _bounds(table.num_clbits, steps, bounds)
-    clbits = column(message.clbits, _clbit_type(message.circuits), where="clbits", length=int(clbit_bounds[-1]))
+def _read_columns(
+    message: circuits_pb2.CircuitBatch, table: StepReader, steps: Ints, edges: Sequence[int]
+) -> _Columns:
+    totals = table.totals(steps)
+    for what, count in zip(("operations", "operands", "parameters", "bits"), totals, strict=True):
+        check_count(count, where=f"number of {what} in all", most=MAX_IN_ALL)
+    opcodes, qubits = table.columns(steps)
+    op_bounds, qubit_bounds, param_bounds, clbit_bounds = table.bounds(steps, edges, totals)
+    clbits = column(message.clbits, _clbit_type(message.circuits), where="clbits", length=totals[3])
     return _Columns(
         opcodes=opcodes,
-        op_bounds=op_bounds.tolist(),
+        op_bounds=op_bounds,
         qubits=qubits,
-        qubit_bounds=qubit_bounds.tolist(),
-        params=decode_params(message, int(param_bounds[-1])),
-        param_bounds=param_bounds.tolist(),
+        qubit_bounds=qubit_bounds,
+        params=decode_params(message, totals[2]),
+        param_bounds=param_bounds,
         clbits=clbits.astype(np.uint32),
-        clbit_bounds=clbit_bounds.tolist(),
+        clbit_bounds=clbit_bounds,
+        highest_qubit=table.highest_qubit,
+        are_small=totals[0] <= MAX_LENGTH and max(totals) <= MAX_ENTRIES,
     )
 
 
-def _bounds(count: Ints, steps: Ints, bounds: Ints) -> Ints:
-    """Find where each circuit's entries begin, if each step has `count` of them."""
-    if not len(steps):
-        return np.zeros(len(bounds), dtype=np.int64)
-    if count.min() == count.max():
-        return bounds * int(count[0])
-    owning = np.flatnonzero(bounds[1:] > bounds[:-1])
-    found = np.zeros(len(bounds), dtype=np.int64)
-    found[owning + 1] = np.add.reduceat(count.take(steps), bounds.take(owning))
-    return found.cumsum()
-
-
-def _exceeding(values: NDArray[np.generic], bounds: list[int], limits: list[int]) -> list[int]:
+def _exceeding(values: NDArray[np.generic], bounds: list[int], limits: list[int]) -> set[int]:
     """Find the circuits with an entry that is not below their limit."""
-    if not len(values) or values.max() < min(limits):
-        return []
     edges = np.array(bounds)
     owning = np.flatnonzero(np.diff(edges))
-    wrong: list[int] = owning[
-        np.maximum.reduceat(values, edges[owning]) >= np.array(limits, dtype=np.int64)[owning]
-    ].tolist()
-    return wrong
+    if not len(owning):
+        return set()
+    highest = np.maximum.reduceat(values, edges[owning])
+    return set(owning[highest >= np.array(limits, dtype=np.int64)[owning]].tolist())
 
 
 def _encode_circuit(circuit: Circuit, num_steps: int) -> circuits_pb2.Circuit:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,30 +50,114 @@ class StepTable:
     """Of all steps one after another."""
     qubits: NDArray[np.uint16]
     """Operands of all operations one after another."""
-    num_qubits: Ints = field(init=False)
-    """Of all operations of each step together, shape (steps,), as the next two."""
-    num_params: Ints = field(init=False)
-    num_clbits: Ints = field(init=False)
-
-    def __post_init__(self) -> None:
-        for name in ("num_qubits", "num_params", "num_clbits"):
-            per_operation = np.array([getattr(o, name) for o in self.operations], dtype=np.int64)
-            object.__setattr__(self, name, self._per_step(per_operation))
 
     def __len__(self) -> int:
         return len(self.length)
-
-    def _per_step(self, per_operation: Ints) -> Ints:
-        """Sum a number that each operation of the table has over each step."""
-        total = np.zeros(len(self.opcodes) + 1, dtype=np.int64)
-        np.cumsum(per_operation[self.opcodes], out=total[1:])
-        end = np.cumsum(self.length)
-        return np.asarray(total[end] - total[end - self.length], dtype=np.int64)
 
     @property
     def arity(self) -> Ints:
         """Qubits of each operation of the table, shape (operations,)."""
         return np.array([o.num_qubits for o in self.operations], dtype=np.int64)
+
+
+class StepReader:
+    """Gives what circuits written as steps consist of. All that depends on the table alone is worked out once."""
+
+    def __init__(self, table: StepTable) -> None:
+        rows = [(o.num_qubits, o.num_params, o.num_clbits) for o in table.operations]
+        per_operation = np.array(rows, dtype=np.int64).reshape(-1, 3).T
+        self.operations = table.operations
+        self.counts = np.array([table.length, *(_per_step(table, counts) for counts in per_operation)], dtype=np.int64)
+        """Operations, operands, parameters and bits of each step, shape (4, steps)."""
+        self.highest_qubit = int(table.qubits.max(initial=0))
+        is_one_each = np.array_equal(self.counts[0], self.counts[1])
+        alike = ((table.opcodes, table.qubits),) if is_one_each else ((table.opcodes,), (table.qubits,))
+        self._copies = [Copies(columns, count) for columns, count in zip(alike, self.counts, strict=False)]
+        self._alike = [int(count[0]) if len(count) and (count == count[0]).all() else None for count in self.counts]
+        """The number that all steps have, of each of the four."""
+
+    def __len__(self) -> int:
+        return self.counts.shape[1]
+
+    def totals(self, steps: Ints) -> list[int]:
+        """Count the operations, operands, parameters and bits of some steps, before any of them takes memory."""
+        totals: list[int] = (self.counts @ np.bincount(steps, minlength=len(self))).tolist()
+        return totals
+
+    def columns(self, steps: Ints) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
+        """Give the opcodes of some steps, and their qubits."""
+        opcodes, qubits = (column for copies in self._copies for column in copies.of(steps))
+        return opcodes, qubits
+
+    def bounds(self, steps: Ints, edges: Sequence[int], totals: Sequence[int]) -> list[list[int]]:
+        """Find where the part of each circuit begins in columns of operations, operands, parameters and bits.
+
+        Args:
+            steps: of all circuits.
+            edges: where the steps of each circuit begin, and those of the last one end.
+            totals: of all circuits.
+        """
+        if len(edges) == 2:
+            return [[0, total] for total in totals]
+        begins = np.array(edges)
+        owning = np.flatnonzero(begins[1:] > begins[:-1])
+        found: list[list[int]] = []
+        for count, alike in zip(self.counts, self._alike, strict=True):
+            if alike is not None or not len(steps):
+                found.append((begins * (alike or 0)).tolist())
+                continue
+            own = np.zeros(len(begins), dtype=np.int64)
+            own[owning + 1] = np.add.reduceat(count.take(steps), begins.take(owning))
+            found.append(own.cumsum().tolist())
+        return found
+
+
+def _per_step(table: StepTable, per_operation: Ints) -> Ints:
+    """Sum a number that each operation of the table has over each step."""
+    total = np.zeros(len(table.opcodes) + 1, dtype=np.int64)
+    np.cumsum(per_operation[table.opcodes], out=total[1:])
+    end = np.cumsum(table.length)
+    return np.asarray(total[end] - total[end - table.length], dtype=np.int64)
+
+
+class Copies:
+    """Copies the entries of a table's rows, from columns that have as many for each row.
+
+    Rows of up to four entries are copied as one word each, and what they are filled up with is dropped.
+    """
+
+    def __init__(self, columns: Sequence[NDArray[np.uint16]], count: Ints) -> None:
+        """Take columns with the entries of all rows one after another, and how many each row has."""
+        widest = int(count.max(initial=0))
+        self._columns = columns
+        self._count = count
+        self._is_empty = not widest
+        self._word = next((word for word in _WORDS if 2 * widest <= word.itemsize), None)
+        if self._word is None:
+            return
+        filled = np.arange(self._word.itemsize // 2) < count[:, np.newaxis]
+        self._rows = [_rows(column, filled).view(self._word).ravel() for column in columns]
+        self._filled = None if filled.all() else filled.view(f"<u{filled.shape[1]}").ravel()
+
+    def of(self, index: Ints) -> list[NDArray[np.uint16]]:
+        """Give the entries of some rows one after another."""
+        if self._is_empty or not len(index):
+            return [column[:0] for column in self._columns]
+        if self._word is None:
+            places = expand(np.cumsum(self._count) - self._count, self._count, index)
+            return [column.take(places) for column in self._columns]
+        found = [rows.take(index).view(np.uint16) for rows in self._rows]
+        if self._filled is None:
+            return found
+        places = self._filled.take(index).view(np.bool_).nonzero()[0]
+        return [column.take(places) for column in found]
+
+
+def _rows(column: NDArray[np.uint16], filled: NDArray[np.bool_]) -> NDArray[np.uint16]:
+    """Lay the entries of a column out in rows."""
+    rows = np.zeros(filled.shape, dtype=np.uint16)
+    rows[filled] = column
+    return rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -98,39 +182,6 @@ def expand(first: Ints, count: Ints, index: Ints) -> Ints:
     return places
 
 
-def entries_of(columns: Sequence[NDArray[np.uint16]], count: Ints, steps: Ints) -> Sequence[NDArray[np.uint16]]:
-    """Give the entries of some steps one after another, as copied from columns of a table.
-
-    Rows of up to four entries are copied as one word each, and what they are filled up with is dropped.
-
-    Args:
-        columns: that have `count` entries for each step of the table.
-        count: shape (steps of the table,).
-        steps: indices into the table.
-    """
-    widest = int(count.max(initial=0))
-    if not len(steps) or not widest:
-        return [column[:0] for column in columns]
-    word = next((word for word in _WORDS if 2 * widest <= word.itemsize), None)
-    if word is None:
-        places = expand(np.cumsum(count) - count, count, steps)
-        return [column.take(places) for column in columns]
-    filled = np.arange(word.itemsize // 2) < count[:, np.newaxis]
-    found = [_rows(column, filled).view(word).ravel().take(steps).view(np.uint16) for column in columns]
-    if filled.all():
-        return found
-    keeps = filled.view(f"<u{filled.shape[1]}").ravel().take(steps).view(np.bool_)
-    places = np.flatnonzero(keeps)
-    return [column.take(places) for column in found]
-
-
-def _rows(column: NDArray[np.uint16], filled: NDArray[np.bool_]) -> NDArray[np.uint16]:
-    """Lay the entries of a column out in rows, one for each step of a table."""
-    rows = np.zeros(filled.shape, dtype=np.uint16)
-    rows[filled] = column
-    return rows
-
-
 def encode_table(table: StepTable) -> circuits_pb2.StepTable:
     """Give the message of a table."""
     return circuits_pb2.StepTable(
@@ -146,8 +197,8 @@ def encode_table(table: StepTable) -> circuits_pb2.StepTable:
     )
 
 
-def decode_table(content: bytes) -> StepTable:
-    """Read and check a table; small ones, which come again and again, are remembered.
+def decode_table(content: bytes) -> StepReader:
+    """Read and check a table of steps that circuits are to be read with; small ones, which come again and again, are remembered.
 
     Raises:
         MalformedMessageError: its columns do not fit each other, or an operation acts on a qubit twice.
@@ -156,11 +207,11 @@ def decode_table(content: bytes) -> StepTable:
 
 
 @functools.lru_cache(maxsize=64)
-def _decode_small(content: bytes) -> StepTable:
+def _decode_small(content: bytes) -> StepReader:
     return _decode(content)
 
 
-def _decode(content: bytes) -> StepTable:
+def _decode(content: bytes) -> StepReader:
     message = parse(circuits_pb2.StepTable, content)
     check_count(len(message.operations), where="number of operations in the table", most=MAX_TABLE_ROWS)
     operations = tuple(_decode_operation(row, index) for index, row in enumerate(message.operations))
@@ -178,7 +229,7 @@ def _decode(content: bytes) -> StepTable:
     count = table.arity[opcodes]
     _check_length("qubits", len(qubits), int(count.sum()))
     _check_distinct(table, np.repeat(np.arange(len(opcodes)), count))
-    return table
+    return StepReader(table)
 
 
 def write_steps(batch: CircuitBatch) -> Written:
