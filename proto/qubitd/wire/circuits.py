@@ -138,9 +138,7 @@ class _Columns:
         return found
 
 
-def _read_columns(
-    message: circuits_pb2.CircuitBatch, table: StepReader, steps: Ints, edges: Sequence[int]
-) -> _Columns:
+def _read_columns(message: circuits_pb2.CircuitBatch, table: StepReader, steps: Ints, edges: Sequence[int]) -> _Columns:
     totals = table.totals(steps)
     for what, count in zip(("operations", "operands", "parameters", "bits"), totals, strict=True):
         check_count(count, where=f"number of {what} in all", most=MAX_IN_ALL)

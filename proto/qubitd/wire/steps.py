@@ -77,7 +77,7 @@ class StepReader:
         """The number that all steps have, of each of the four."""
 
     def __len__(self) -> int:
-        return self.counts.shape[1]
+        return len(self.counts[0])
 
     def totals(self, steps: Ints) -> list[int]:
         """Count the operations, operands, parameters and bits of some steps, before any of them takes memory."""
@@ -198,7 +198,7 @@ def encode_table(table: StepTable) -> circuits_pb2.StepTable:
 
 
 def decode_table(content: bytes) -> StepReader:
-    """Read and check a table of steps that circuits are to be read with; small ones, which come again and again, are remembered.
+    """Read and check a table that circuits are to be read with; small ones, which come again and again, are remembered.
 
     Raises:
         MalformedMessageError: its columns do not fit each other, or an operation acts on a qubit twice.

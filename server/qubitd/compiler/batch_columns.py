@@ -6,18 +6,23 @@ or told apart twice.
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from functools import cached_property
 
 from qubitd.compiler.columns import Columns, fits_a_block, gather
 from qubitd.compiler.gate_table import Kinds, kinds_of
-from qubitd.core.circuit import CircuitBatch
+from qubitd.compiler.memory import Structure
+from qubitd.core.circuit import Circuit, CircuitBatch, Operation
 
 
 class Gathered:
     """Some circuits side by side."""
 
-    def __init__(self, columns: Columns) -> None:
+    def __init__(self, columns: Columns, ends: Sequence[int]) -> None:
         self.columns = columns
+        self.ends = ends
+        """Where the operations of each circuit end."""
 
     @cached_property
     def kinds(self) -> Kinds:
@@ -32,12 +37,24 @@ class BatchColumns:
         self.batch = batch
         self._num_qubits = num_qubits
         self._kept: tuple[range, Gathered] | None = None
+        self._structure: tuple[int, Structure] | None = None
 
     def of(self, block: range) -> Gathered:
         """Put circuits side by side, without their bindings; they must fit the table of operations."""
         if self._kept is not None and self._kept[0] == block:
             return self._kept[1]
-        circuits = self.batch.circuits[block.start : block.stop]
-        found = Gathered(gather(circuits, self.batch.operations, self._num_qubits))
+        found = side_by_side(self.batch.circuits[block.start : block.stop], self.batch.operations, self._num_qubits)
         self._kept = (block, found) if fits_a_block(found.columns) else None
         return found
+
+    def structure(self, index: int) -> Structure:
+        """Give the structure of one circuit."""
+        if self._structure is None or self._structure[0] != index:
+            self._structure = index, Structure(self.batch.circuits[index], self.batch.operations)
+        return self._structure[1]
+
+
+def side_by_side(circuits: Sequence[Circuit], operations: tuple[Operation, ...], num_qubits: int) -> Gathered:
+    """Put circuits side by side, which fit the table of operations."""
+    ends = list(itertools.accumulate(len(circuit.opcodes) for circuit in circuits))
+    return Gathered(gather(circuits, operations, num_qubits), ends)

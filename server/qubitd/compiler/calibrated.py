@@ -11,6 +11,7 @@ from qubitd.compiler.memory import Memory
 from qubitd.compiler.numbers import GateNumbers, tabulate
 from qubitd.compiler.resolve import NOTHING_OWN, ResolvedGate, SweptValues, resolve_gate
 from qubitd.compiler.templates import lines_of
+from qubitd.core.circuit import Operation
 from qubitd.core.device import CompositeGate, Device
 from qubitd.core.envelope import Envelope
 from qubitd.core.errors import InvalidCalibrationError, Problem
@@ -44,6 +45,8 @@ class CalibratedGates:
         """What is known of circuits at this calibration."""
         self.sound: set[GateKey] = set()
         """Operations on which a check found nothing wrong."""
+        self.sound_rows: set[Operation] = set()
+        """Rows of tables of operations in which it found nothing wrong."""
         self._own = own
         self._resolved: dict[GateKey, ResolvedGate] = {}
 

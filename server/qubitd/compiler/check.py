@@ -13,12 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qubitd.compiler.batch_columns import BatchColumns, Gathered
+from qubitd.compiler.batch_columns import BatchColumns, Gathered, side_by_side
 from qubitd.compiler.bound import rounded_bindings
 from qubitd.compiler.calibrated import CalibratedGates
-from qubitd.compiler.columns import Ints, blocks, gather, owners
+from qubitd.compiler.columns import Ints, blocks, owners
 from qubitd.compiler.gate_table import GateKey, distinct_gates, mask_of
-from qubitd.compiler.memory import entries_of, structure_of
 from qubitd.core.circuit import Circuit, CircuitBatch, Operation
 from qubitd.core.control import CONTROL_ARITY
 from qubitd.core.delays import MAX_DELAY, binding_problems, delay_problem
@@ -57,16 +56,26 @@ def check_batch(gates: CalibratedGates, gathered: BatchColumns) -> Findings:
     if not 1 <= count <= device.max_circuits:
         what = f"holds {count} circuits; {device.name} takes 1 to {device.max_circuits} in a job"
         return Findings(problems=(Problem(where="job", what=what),), log=())
-    if count == 1:
-        (circuit,) = batch.circuits
-        question = (check_batch, structure_of(circuit, batch.operations))
-        entries = entries_of(circuit, batch.operations)
-        name, found = gates.memory.recall(question, entries, lambda: (circuit.name, _circuit_findings(gates, gathered)))
-        if name != circuit.name and (found.problems or found.log):  # which speak of it by name
-            found = _circuit_findings(gates, gathered)
-    else:
-        found = _circuit_findings(gates, gathered)
+    found = _known_findings(gates, gathered) if count == 1 else _circuit_findings(gates, gathered)
     return _with_bindings(batch, found)
+
+
+def _known_findings(gates: CalibratedGates, gathered: BatchColumns) -> Findings:
+    """Check the one circuit of a batch, or remember what was found in one of its structure: numbers that are finite
+    make no difference to that, but for those of delays.
+    """
+    (circuit,) = gathered.batch.circuits
+    if not np.isfinite(circuit.params).all():
+        return _circuit_findings(gates, gathered)
+    has_delays = any(row.name == "delay" for row in gathered.batch.operations)
+    structure = gathered.structure(0)
+    question = (check_batch, structure, circuit.params.tobytes() if has_delays else None)
+    name, found = gates.memory.recall(
+        question, structure.entries, lambda: (circuit.name, _circuit_findings(gates, gathered))
+    )
+    if name != circuit.name and (found.problems or found.log):  # which speak of it by name
+        return _circuit_findings(gates, gathered)
+    return found
 
 
 def _with_bindings(batch: CircuitBatch, found: Findings) -> Findings:
@@ -121,7 +130,7 @@ class _BlockCheck:
         self.circuits = [batch.circuits[i] for i in indices]
         self.gathered = gathered
         self.columns = gathered.columns
-        self.bounds = np.searchsorted(self.columns.circuit, np.arange(len(indices) + 1))
+        self.bounds = np.array([0, *gathered.ends])
         """Where each circuit's operations begin, and where the last one's end."""
         self.refused = np.zeros(len(self.columns), dtype=bool)
         self.found: list[Problem] = []
@@ -140,18 +149,22 @@ class _BlockCheck:
 
     def log(self) -> Iterator[str]:
         """Give the delays that were rounded, and circuits without a result."""
-        if self.refused.any():
+        if self.found:
             return
         if self._has("delay"):
             yield from self._rounded_delays()
         start = self.columns.clbit_start.take(self.bounds)
-        for empty in np.flatnonzero(start[1:] == start[:-1]):
-            yield f"{self._circuit(int(empty))} measures nothing; its result is empty"
+        for empty in (start[1:] == start[:-1]).nonzero()[0].tolist():
+            yield f"{self._circuit(empty)} measures nothing; its result is empty"
 
     def _check_rows(self) -> None:
+        if self.gates.sound_rows.issuperset(self.columns.operations):
+            return
         for row, operation in enumerate(self.columns.operations):
             what = _row_problem(self.device, operation)
-            if what is not None:
+            if what is None:
+                self.gates.sound_rows.add(operation)
+            else:
                 self._refuse(np.flatnonzero(self.columns.opcode == row), what)
 
     def _check_qubits(self) -> None:
@@ -196,11 +209,8 @@ class _BlockCheck:
 
     def _check_gates(self) -> None:
         """One look at each gate on each set of operands, however often it occurs."""
-        if self.refused.any():
-            ops = np.flatnonzero(~self.refused)
-            kinds = distinct_gates(self.columns, ops)
-        else:
-            ops, kinds = np.arange(len(self.columns)), self.gathered.kinds
+        ops = np.flatnonzero(~self.refused) if self.found else np.arange(len(self.columns))
+        kinds = distinct_gates(self.columns, ops) if self.found else self.gathered.kinds
         if self.gates.sound.issuperset(kinds.gates):
             return
         for i, gate in enumerate(kinds.gates):
@@ -241,7 +251,7 @@ class _BlockCheck:
         if not len(operands) or operands.max() < min(limits):
             return True
         first = start.take(self.bounds)
-        has_any = np.flatnonzero(first[1:] > first[:-1])
+        has_any = (first[1:] > first[:-1]).nonzero()[0]
         highest = np.maximum.reduceat(operands, first.take(has_any))
         return bool((highest < np.array(limits, dtype=np.int64).take(has_any)).all())
 
@@ -290,14 +300,15 @@ def _gathered(device: Device, gathered: BatchColumns, block: range) -> tuple[Gat
     arities = _arities(batch.operations)
     wrong = {i: list(_structure_problems(device, arities, i, batch.circuits[i])) for i in block}
     whole = [i for i in block if not wrong[i]]
-    columns = gather([batch.circuits[i] for i in whole], batch.operations, device.num_qubits) if whole else None
     problems = [problem for i in block for problem in wrong[i]]
-    return None if columns is None else Gathered(columns), whole, problems
+    if not whole:
+        return None, whole, problems
+    return side_by_side([batch.circuits[i] for i in whole], batch.operations, device.num_qubits), whole, problems
 
 
 def _have_rows(device: Device, batch: CircuitBatch, circuits: Sequence[Circuit]) -> bool:
     """Whether all operations of some circuits are in the table, and their wires on the device."""
-    if max(circuit.num_qubits for circuit in circuits) > device.num_qubits:
+    if max([circuit.num_qubits for circuit in circuits]) > device.num_qubits:
         return False
     opcodes = np.concatenate([circuit.opcodes for circuit in circuits])
     return not len(opcodes) or bool(opcodes.max() < len(batch.operations))
@@ -305,14 +316,13 @@ def _have_rows(device: Device, batch: CircuitBatch, circuits: Sequence[Circuit])
 
 def _fit(gathered: Gathered, circuits: Sequence[Circuit]) -> bool:
     """Whether each circuit's columns are as long as its operations ask for."""
-    columns = gathered.columns
-    end = np.cumsum([len(circuit) for circuit in circuits])
+    columns, ends = gathered.columns, gathered.ends
     flat = (
         (columns.qubit_start, [len(circuit.qubits) for circuit in circuits]),
         (columns.param_start, [len(circuit.params) for circuit in circuits]),
         (columns.clbit_start, [len(circuit.clbits) for circuit in circuits]),
     )
-    return all(np.array_equal(start.take(end), np.cumsum(lengths)) for start, lengths in flat)
+    return all(start.take(ends).tolist() == list(itertools.accumulate(lengths)) for start, lengths in flat)
 
 
 def _arities(operations: Sequence[Operation]) -> Ints:

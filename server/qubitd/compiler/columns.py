@@ -90,14 +90,15 @@ def blocks(circuits: Sequence[Circuit], *, lines: int) -> Iterator[range]:
         lines: lines of the device.
     """
     most = max(1, _BLOCK_LINES // max(1, lines))
-    ends = np.cumsum([len(circuit.opcodes) for circuit in circuits])
-    first = 0
-    while first < len(circuits):
-        before = int(ends[first - 1]) if first else 0
-        fitting = int(np.searchsorted(ends, before + _BLOCK_OPERATIONS, side="right"))
-        stop = max(first + 1, min(fitting, first + most))
-        yield range(first, stop)
-        first = stop
+    first = held = 0
+    for i, circuit in enumerate(circuits):
+        size = len(circuit.opcodes)
+        if i > first and (held + size > _BLOCK_OPERATIONS or i - first == most):
+            yield range(first, i)
+            first, held = i, 0
+        held += size
+    if circuits:
+        yield range(first, len(circuits))
 
 
 def cases_at_once(operations: int, *, lines: int) -> int:
@@ -122,7 +123,7 @@ def gather(circuits: Sequence[Circuit], operations: tuple[Operation, ...], num_q
         circuits=len(circuits),
         num_qubits=num_qubits,
         operations=operations,
-        circuit=np.repeat(np.arange(len(circuits)), [len(c) for c in circuits]),
+        circuit=np.arange(len(circuits)).repeat([len(c.opcodes) for c in circuits]),
         opcode=opcode,
         qubits=_joined([c.qubits for c in circuits]).astype(np.int64),
         qubit_start=starts([o.num_qubits for o in operations], opcode),
@@ -167,16 +168,15 @@ def starts(arity: Sequence[int], opcode: Ints) -> Ints:
         return np.arange(len(opcode) + 1) * arity[0]
     found = np.zeros(len(opcode) + 1, dtype=np.int64)
     if len(opcode):
-        np.cumsum(np.array(arity, dtype=np.int64).take(opcode), out=found[1:])
+        np.array(arity, dtype=np.int64).take(opcode).cumsum(out=found[1:])
     return found
 
 
 def owners(start: Ints) -> Ints:
     """Find the operation that each entry of a flat column belongs to, from where each operation's entries start."""
+    every = np.arange(len(start) - 1)
     count = start[1:] - start[:-1]
-    if (count == 1).all():
-        return np.arange(len(count))
-    return np.repeat(np.arange(len(count)), count)
+    return every if (count == 1).all() else every.repeat(count)
 
 
 def wires_of(columns: Columns) -> Wires:

@@ -162,18 +162,19 @@ def _compile(
     dynamic = dynamic_circuits(flat, feedforward)
     if flat.batch is not gathered.batch:
         gathered = BatchColumns(flat.batch, device.num_qubits)
-    swept = check_sweep(gates, gathered, spec.sweep, grid)
-    problems = swept.problems + dynamic_problems(Pipeline(gates, gathered, spec.scheduling), dynamic)
+    pipeline = Pipeline(gates, gathered, spec.scheduling)
+    swept = check_sweep(pipeline, spec.sweep, grid)
+    problems = swept.problems + dynamic_problems(pipeline, dynamic)
     if problems:
         raise InvalidCircuitError(problems)
-    reset = 0 if is_active else passive_reset(device, snapshot)
+    wait = gates.memory.recall(passive_reset, 1, lambda: passive_reset(device, snapshot)) if not is_active else 0
     rep_delay = to_ticks(spec.rep_delay, what="rep_delay", tolerance=NEAREST)
     return Compiled(
         gathered=_decoupled(gates, gathered, spec.dd, spec.scheduling),
         scheduling=spec.scheduling,
         sweep=swept.sweep,
-        reset=max(rep_delay, reset),
-        log=(*found.log, *swept.log, *_unused_delay(rep_delay, reset)),
+        reset=max(rep_delay, wait),
+        log=(*found.log, *swept.log, *_unused_delay(rep_delay, wait)),
         gates=gates,
         dynamic=dynamic,
     )

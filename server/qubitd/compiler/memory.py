@@ -57,12 +57,27 @@ class Memory:
 
 def entries_of(circuit: Circuit, operations: tuple[Operation, ...]) -> int:
     """Count what a circuit and its table hold: a job may bring a large table, or conditions, for few operations."""
-    columns = (circuit.opcodes, circuit.qubits, circuit.params, circuit.clbits, circuit.controls)
-    return 16 + sum(column.size for column in columns) + 16 * (len(operations) + len(circuit.conditions))
+    columns = len(circuit.opcodes) + len(circuit.qubits) + len(circuit.params) + len(circuit.clbits)
+    return 16 + columns + len(circuit.controls) + 16 * (len(operations) + len(circuit.conditions))
 
 
-def structure_of(circuit: Circuit, operations: tuple[Operation, ...]) -> Hashable:
-    """Give all of a circuit but its name and bindings, as a key: clients number the names of their circuits."""
-    columns = (circuit.opcodes, circuit.qubits, circuit.params, circuit.clbits, circuit.controls)
-    sizes = (circuit.num_qubits, circuit.num_clbits)
-    return (sizes, *(column.tobytes() for column in columns), circuit.conditions, operations)
+class Structure:
+    """All of a circuit but its name, its parameters and its bindings, as a key: clients number their circuits, and send
+    the same one again and again with other angles.
+    """
+
+    __slots__ = ("_hash", "_parts", "entries")
+
+    def __init__(self, circuit: Circuit, operations: tuple[Operation, ...]) -> None:
+        columns = (circuit.opcodes, circuit.qubits, circuit.clbits, circuit.controls)
+        sizes = (circuit.num_qubits, circuit.num_clbits, len(circuit.params))
+        self._parts = (sizes, *(column.tobytes() for column in columns), circuit.conditions, operations)
+        self._hash = hash(self._parts)
+        self.entries = entries_of(circuit, operations)
+        """What it holds."""
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Structure) and self._parts == other._parts

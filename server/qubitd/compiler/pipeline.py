@@ -6,7 +6,7 @@ that is structure; what has a number of its own in each case has an axis in fron
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
@@ -21,7 +21,7 @@ from qubitd.compiler.expand import Expand, Expanded
 from qubitd.compiler.frames import Frames, advance_frames
 from qubitd.compiler.gate_table import GateKey, GateTable, kinds_of, where_named
 from qubitd.compiler.lower import Lower
-from qubitd.compiler.memory import entries_of, structure_of
+from qubitd.compiler.memory import Structure
 from qubitd.compiler.numbers import Numbers, Point
 from qubitd.compiler.schedule import Schedule, schedule_each, schedule_early, schedule_late
 from qubitd.core.circuit import Circuit
@@ -43,14 +43,16 @@ class Prepared:
     """What rows 1, 2, ... stand for."""
     delays: Ints
     """The operations that are delays."""
-    structure: Hashable = None
-    """Of the one circuit, if its bindings and points are made together."""
-    entries: int = 0
-    """That its structure holds."""
+    structure: Structure | None = None
+    """Of the one circuit, if it may come again."""
+
+    def of(self, circuits: Sequence[Circuit], params: Floats) -> Prepared:
+        """Give a circuit of the same structure; parameters as for `bound`."""
+        return replace(self, circuits=circuits, columns=replace(self.columns, params=self.expanded.params(params)))
 
     def bound(self, params: Floats) -> Prepared:
         """Give the one circuit with other parameters, shape (parameters,) or (cases, parameters)."""
-        return replace(self, columns=replace(self.columns, params=self.expanded.params(params)))
+        return self.of(self.circuits, params)
 
 
 class Pipeline:
@@ -72,16 +74,15 @@ class Pipeline:
 
     def prepare_cases(self, index: int) -> Prepared:
         """Do what is the same for all bindings of one circuit and at all points of a sweep, once whatever its name."""
-        circuit = self.batch.circuits[index]
-        structure = structure_of(circuit, self.batch.operations)
-        entries = entries_of(circuit, self.batch.operations)
+        circuit, structure = self.batch.circuits[index], self.gathered.structure(index)
 
         def prepare() -> Prepared:
             prepared = self._prepared(range(index, index + 1), GateTable())
-            return replace(prepared, circuits=(), structure=structure, entries=entries)
+            return replace(prepared, circuits=(), structure=structure)
 
-        known = self.gates.memory.recall((Prepared, structure), entries, prepare)
-        return replace(known, circuits=(replace(circuit, bindings=None),))
+        known = self.gates.memory.recall((Prepared, structure), structure.entries, prepare)
+        alone = circuit if circuit.bindings is None else replace(circuit, bindings=None)
+        return known.of((alone,), circuit.params)
 
     def _prepared(self, block: range, table: GateTable) -> Prepared:
         gathered = self.gathered.of(block)
@@ -135,7 +136,9 @@ class Pipeline:
             return self._scheduled(columns, prepared.wires, length)
         question = (Schedule, prepared.structure, self.scheduling, length.tobytes())
         return self.gates.memory.recall(
-            question, prepared.entries + len(columns), lambda: self._scheduled(columns, prepared.wires, length)
+            question,
+            prepared.structure.entries + len(columns),
+            lambda: self._scheduled(columns, prepared.wires, length),
         )
 
     def frames(self, prepared: Prepared, numbers: Numbers) -> Frames:

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from qubitd.compiler.batch_columns import BatchColumns
 from qubitd.compiler.calibrated import CalibratedGates
 from qubitd.compiler.check import MAX_PROBLEMS, circuit_name, limited_log
 from qubitd.compiler.gate_table import GateKey
-from qubitd.compiler.memory import entries_of, structure_of
+from qubitd.compiler.pipeline import Pipeline
 from qubitd.compiler.templates import on_grid_parameters, register_parameters
 from qubitd.core.circuit import CircuitBatch
 from qubitd.core.device import PulseGate
@@ -35,14 +34,14 @@ class CheckedSweep:
     """With the values that are played: durations in whole ticks, the others as registers hold them."""
 
 
-def check_sweep(gates: CalibratedGates, gathered: BatchColumns, sweep: Sweep, grid: RegisterGrid) -> CheckedSweep:
+def check_sweep(pipeline: Pipeline, sweep: Sweep, grid: RegisterGrid) -> CheckedSweep:
     """Check a sweep over a batch in which no problem was found; `grid` is that of the controller's registers."""
-    batch = gathered.batch
+    gates, batch = pipeline.gates, pipeline.batch
     if not sweep.names:
         return CheckedSweep(problems=(), log=(), sweep=sweep)
     if sweep.along is not None and [c.num_bindings for c in batch.circuits] != [sweep.along.values.shape[1]]:
         return CheckedSweep(problems=(_unpaired(batch, sweep.along),), log=(), sweep=sweep)
-    played = _played(gates, gathered)
+    played = _played(pipeline)
     swept = [(name, values) for axis in sweep.every_axis for name, values in zip(axis.names, axis.values, strict=True)]
     wrong = (problem for name, values in swept for problem in _axis_problems(gates, name, values, played))
     problems = list(itertools.islice(wrong, MAX_PROBLEMS))
@@ -79,21 +78,21 @@ class _Played:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _GateFacts:
-    """What is to be known of a pulse gate on its operands, whatever is swept."""
+class _Facts:
+    """What is to be known of some pulse gates on operands, whatever is swept."""
 
     used: frozenset[str]
-    """What it is played with, and what its outcome is told by."""
+    """What they are played with, and what their outcomes are told by."""
     on_grid: frozenset[str]
     registers: Mapping[str, Register]
 
 
-def _played(gates: CalibratedGates, gathered: BatchColumns) -> _Played:
-    own = [_pulse_gates(gates, gathered, index) for index in range(len(gathered.batch.circuits))]
-    facts = {key: _facts_of(gates, key) for key in dict.fromkeys(itertools.chain.from_iterable(own))}
-    by_circuit = tuple(frozenset[str]().union(*(facts[key].used for key in keys)) for keys in own)
+def _played(pipeline: Pipeline) -> _Played:
+    own = [pipeline.prepare_cases(index).keys for index in range(len(pipeline.batch.circuits))]
+    facts = {keys: _facts_of(pipeline.gates, keys) for keys in own}
+    by_circuit = tuple(facts[keys].used for keys in own)
     return _Played(
-        gates=tuple(facts),
+        gates=tuple(dict.fromkeys(itertools.chain.from_iterable(own))),
         by_circuit=by_circuit,
         by_any=frozenset[str]().union(*by_circuit),
         on_grid=frozenset[str]().union(*(one.on_grid for one in facts.values())),
@@ -101,32 +100,25 @@ def _played(gates: CalibratedGates, gathered: BatchColumns) -> _Played:
     )
 
 
-def _pulse_gates(gates: CalibratedGates, gathered: BatchColumns, index: int) -> tuple[GateKey, ...]:
-    """Give the distinct gates that a circuit is made of."""
-    circuit, operations = gathered.batch.circuits[index], gathered.batch.operations
-
-    def find() -> tuple[GateKey, ...]:
-        kinds = gathered.of(range(index, index + 1)).kinds
-        return tuple(dict.fromkeys(key for gate in kinds.gates for key in gates.pulse_gates(gate)))
-
-    return gates.memory.recall((check_sweep, structure_of(circuit, operations)), entries_of(circuit, operations), find)
-
-
-def _facts_of(gates: CalibratedGates, key: GateKey) -> _GateFacts:
-    def find() -> _GateFacts:
-        device, resolved, gate = gates.device, gates.get(key), gates.device.gates[key.name]
-        measured = [device.qubits[acquisition.qubit] for acquisition in resolved.acquisitions]
-        told = (f"{name}.readout.{last}" for name in measured for last in ("rotation", "threshold"))
-        used = resolved.parameters.union(told)
-        if not isinstance(gate, PulseGate):
-            return _GateFacts(used=used, on_grid=frozenset(), registers={})
-        return _GateFacts(
-            used=used,
-            on_grid=on_grid_parameters(device, gate, key.operands),
-            registers=register_parameters(device, gate, key.operands),
+def _facts_of(gates: CalibratedGates, keys: tuple[GateKey, ...]) -> _Facts:
+    def find() -> _Facts:
+        pulses = [(key, gate) for key in keys if isinstance(gate := gates.device.gates[key.name], PulseGate)]
+        on_grid = (on_grid_parameters(gates.device, gate, key.operands) for key, gate in pulses)
+        registers = (register_parameters(gates.device, gate, key.operands).items() for key, gate in pulses)
+        return _Facts(
+            used=frozenset(itertools.chain.from_iterable(_used(gates, key) for key in keys)),
+            on_grid=frozenset[str]().union(*on_grid),
+            registers=dict(itertools.chain.from_iterable(registers)),
         )
 
-    return gates.memory.recall((_GateFacts, key), 16, find)
+    return gates.memory.recall((_Facts, keys), 16 + 16 * len(keys), find)
+
+
+def _used(gates: CalibratedGates, key: GateKey) -> Iterator[str]:
+    resolved = gates.get(key)
+    yield from resolved.parameters
+    for acquisition in resolved.acquisitions:
+        yield from (f"{gates.device.qubits[acquisition.qubit]}.readout.{last}" for last in ("rotation", "threshold"))
 
 
 def _axis_problems(
@@ -145,9 +137,10 @@ def _axis_problems(
         wrong = value_problem(name, value)
         if wrong is not None:
             yield Problem(where=where, what=wrong)
-    off = np.flatnonzero(np.abs(values * 1e9 - nearest_ticks(values)) > GRID_TOLERANCE)
-    if name in played.on_grid and len(off):
-        what = f"point {off[0]} is {values[off[0]] * 1e9:.12g} ns; a duration must be a whole number of 1 ns ticks"
+    if name not in played.on_grid:
+        return
+    for off in np.flatnonzero(np.abs(values * 1e9 - nearest_ticks(values)) > GRID_TOLERANCE)[:1]:
+        what = f"point {off} is {values[off] * 1e9:.12g} ns; a duration must be a whole number of 1 ns ticks"
         yield Problem(where=where, what=what)
 
 
@@ -164,6 +157,8 @@ def _point_problems(gates: CalibratedGates, sweep: Sweep, played: _Played) -> It
 
 def _as_played(axis: SweepAxis, played: _Played, grid: RegisterGrid) -> SweepAxis:
     rows = [_rounded(name, values, played, grid) for name, values in zip(axis.names, axis.values, strict=True)]
+    if all(row is values for row, values in zip(rows, axis.values, strict=True)):
+        return axis
     return SweepAxis(names=axis.names, values=np.array(rows, dtype=np.float64))
 
 

@@ -210,7 +210,7 @@ def _malformed(together: _Together) -> Iterator[Problem]:
 
 def _kernel_problems(together: _Together) -> Iterator[Problem]:
     rows = together.acquisitions.rows
-    weighted = (rows.kernel != BOXCAR).nonzero()[0]
+    weighted = np.flatnonzero(rows.kernel != BOXCAR)
     if not len(weighted):
         return
     kernels: list[int] = rows.kernel.take(weighted).tolist()
