@@ -80,8 +80,18 @@ def test_a_certificate_is_written_where_it_is_wanted(
     assert (account.name, account.token_sha256, account.expires_ns) == ("eve", "", 0)
     assert auth(data, "list") == 0
     assert "certificate expires never" in capsys.readouterr().out
-    assert auth(data, "cert", "eve", "--out", str(tmp_path / "nowhere")) == 1
-    assert "cannot be written: No such file or directory" in capsys.readouterr().err
+
+
+def test_nobody_is_let_in_by_a_certificate_that_could_not_be_written(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert auth(data, "init") == 0
+    (tmp_path / "file").touch()
+    assert auth(data, "cert", "eve", "--out", str(tmp_path / "file")) == 1
+    assert f"qubitd: {tmp_path}/file/eve.pem cannot be written" in capsys.readouterr().err
+    assert read_accounts(data / DIRECTORY).accounts == ()
+    assert auth(data, "cert", "eve", "--out", str(tmp_path / "new" / "folder")) == 0
+    assert (tmp_path / "new" / "folder" / "eve.key").exists()
 
 
 def test_the_log_is_shown_and_followed(data: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,7 +17,7 @@ BUSY = BusyError(message="full", retry_after=2.0)
 REFUSED = RefusedError(
     message="2 problems", problems=[Problem(where="a", what="is 1"), Problem(where="b", what="is 2")]
 )
-AWAY = UnreachableError(address="lab:1", reason="connection refused")
+AWAY = UnreachableError(address="lab:1", reason="connection refused", advice="start it")
 
 
 @pytest.mark.parametrize("error", [BUSY, REFUSED, AWAY])

@@ -27,7 +27,7 @@ def answers(*errors: ClientError) -> tuple[Any, Iterator[ClientError]]:
     "passing",
     [
         LostError(address="lab:1", seconds=60.0, doing="renewing s", reason="connection refused"),
-        UnreachableError(address="lab:1", reason="connection refused"),
+        UnreachableError(address="lab:1", reason="connection refused", advice="start it"),
         BusyError(message="full", retry_after=None),
         DaemonFaultError("failed"),
     ],

@@ -22,12 +22,10 @@ class ConfigError(ClientError):
 class UnreachableError(ClientError):
     """No daemon answers at the address."""
 
-    def __init__(self, *, address: str, reason: str) -> None:
+    def __init__(self, *, address: str, reason: str, advice: str) -> None:
         self.address = address
         self.reason = reason
-        super().__init__(
-            f"no daemon answers at {address} ({reason}); start one with `qubitd serve`, or check the address"
-        )
+        super().__init__(f"no daemon answers at {address} ({reason}); {advice}")
 
 
 class LostError(ClientError):

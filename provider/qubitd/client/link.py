@@ -12,7 +12,7 @@ import grpc
 from qubitd.client.addresses import Address
 from qubitd.client.credentials import Credentials
 from qubitd.client.errors import ClosedError, LostError, UnreachableError
-from qubitd.client.refusals import is_passing, reason_of, to_error
+from qubitd.client.refusals import advice_on, is_passing, reason_of, to_error
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
@@ -190,7 +190,8 @@ class Patience:
             link.was_reached = True
             raise to_error(error, doing=self._doing) from error
         if not link.was_reached:
-            raise UnreachableError(address=str(link.address), reason=reason_of(error)) from error
+            reason = reason_of(error)
+            raise UnreachableError(address=str(link.address), reason=reason, advice=advice_on(reason)) from error
         now = link.clock.now()
         self._since = now if self._since is None else self._since
         left = self._since + self._seconds - now

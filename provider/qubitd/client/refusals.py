@@ -22,6 +22,18 @@ from qubitd.wire.errors import DETAILS_KEY, MalformedMessageError, Refusal, clip
 
 _PASSING = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
 _REFUSED_CONNECTION = "connection refused"
+_START = "start one with `qubitd serve`, or check the address"
+_ADVICE = {
+    "CERTIFICATE_VERIFY_FAILED": "its certificate is not of an authority trusted here: give the lab's as ca "
+    "(auth/ca.pem of the daemon's data directory)",
+    "Hostname Verification": "its certificate is for other names: use one of them, or let the operator make one for "
+    "this name (qubitd auth init --host NAME)",
+    "WRONG_VERSION_NUMBER": "what listens there speaks no TLS: a daemon that serves on loopback is called without ca, "
+    "cert and key",
+    "Socket closed": "something listens there and hangs up: a daemon that serves TLS wants ca, and one that was "
+    "started with --client-certificates also cert and key",
+}
+"""What to do, by a word of what gRPC says of a connection that failed."""
 
 
 def is_passing(error: grpc.RpcError) -> bool:
@@ -45,6 +57,11 @@ def reason_of(error: grpc.RpcError) -> str:
     if _REFUSED_CONNECTION in details.lower():
         return _REFUSED_CONNECTION
     return clip(details or code_of(error).name, 300)
+
+
+def advice_on(reason: str) -> str:
+    """Say what to do about a daemon that was never reached."""
+    return next((advice for word, advice in _ADVICE.items() if word in reason), _START)
 
 
 def to_error(error: grpc.RpcError, *, doing: str) -> ClientError:

@@ -98,12 +98,13 @@ def _token(ledger: Ledger, arguments: argparse.Namespace) -> None:
 
 
 def _certificate(ledger: Ledger, directory: Path, arguments: argparse.Namespace) -> None:
-    made = issue_client_certificate(directory, arguments.name, now=dt.datetime.now(tz=dt.UTC))
-    ledger.put(_account(arguments, token_sha256=""))
+    account = _account(arguments, token_sha256="")
+    made = issue_client_certificate(directory, account.name, now=dt.datetime.now(tz=dt.UTC))
     for suffix, data in (("pem", made.certificate), ("key", made.key)):
         path = arguments.out / f"{arguments.name}.{suffix}"
         write_private(path, data)
         print(path)
+    ledger.put(account)
 
 
 def _list(accounts: Accounts) -> None:

@@ -257,21 +257,32 @@ async def test_a_revoked_token_ends_at_once_and_its_streams_too(
 
 
 async def test_off_loopback_everything_is_tls_with_a_token(
-    serve: Serve, open_rack_of: MakeRack, let_in: LetIn, directory: Path
+    serve: Serve, open_rack_of: MakeRack, let_in: LetIn, directory: Path, tmp_path: Path
 ) -> None:
     token = let_in("alice")
     now = dt.datetime.now(tz=dt.UTC)
     make_authority(directory, name="lab", now=now)
     make_server_certificate(directory, ["127.0.0.1", "lab"], now=now)
     ca = str(directory / CA_CERTIFICATE)
+    other_lab = tmp_path / "other lab"
+    other_lab.mkdir()
+    make_authority(other_lab, name="other lab", now=now)
 
     def story(address: str) -> None:
         with QubitdClient(address, token, ca=ca) as alice:
             assert alice.backends() == ("line5",)
         with QubitdClient(address, ca=ca) as nobody, pytest.raises(DeniedError, match="this daemon wants a token"):
             nobody.backends()
-        with QubitdClient(address, token, patience=0.0) as plain, pytest.raises(UnreachableError):
+        hung_up = pytest.raises(UnreachableError, match="something listens there and hangs up: .* wants ca")
+        with QubitdClient(address, token, patience=0.0) as plain, hung_up:
             plain.backends()
+        stranger = pytest.raises(UnreachableError, match="not of an authority trusted here: give the lab's as ca")
+        with QubitdClient(address, token, ca=str(other_lab / CA_CERTIFICATE), patience=0.0) as wary, stranger:
+            wary.backends()
+        misnamed = pytest.raises(UnreachableError, match="its certificate is for other names")
+        elsewhere = address.replace("127.0.0.1", "127.0.0.2").replace("0.0.0.0", "127.0.0.2")
+        with QubitdClient(elsewhere, token, ca=ca, patience=0.0) as lost, misnamed:
+            lost.backends()
 
     async with serve(rack=open_rack_of(), host="0.0.0.0") as daemon:
         await asyncio.to_thread(story, daemon.address)
@@ -301,7 +312,8 @@ async def test_a_certificate_of_the_lab_is_as_good_as_a_token(
         unknown = pytest.raises(DeniedError, match="the certificate is unknown, expired or revoked")
         with QubitdClient(address, ca=ca, cert=cert, key=key) as mallory, unknown:
             mallory.backends()
-        with QubitdClient(address, ca=ca, patience=0.0) as nobody, pytest.raises(UnreachableError):
+        hung_up = pytest.raises(UnreachableError, match="--client-certificates also cert and key")
+        with QubitdClient(address, ca=ca, patience=0.0) as nobody, hung_up:
             nobody.backends()
 
     async with serve(rack=open_rack_of(), wants_certificates=True) as daemon:

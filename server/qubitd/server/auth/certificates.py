@@ -82,12 +82,13 @@ def is_daemons(certificate: bytes) -> bool:
 
 
 def write_private(path: Path, data: bytes) -> None:
-    """Write a file that its owner alone can read.
+    """Write a file that its owner alone can read; make its folder if need be.
 
     Raises:
         CertificateError: it cannot be written.
     """
     try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)

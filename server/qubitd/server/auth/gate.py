@@ -102,5 +102,5 @@ class Gate:
 
 def _why(proof: Shown) -> str:
     if proof.token is None and proof.certificate is None:
-        return "this daemon wants a token"
+        return "this daemon wants a token, and looks at certificates only if it is started with --client-certificates"
     return f"the {'certificate' if proof.token is None else 'token'} is unknown, expired or revoked"
