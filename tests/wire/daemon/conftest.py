@@ -136,8 +136,9 @@ class PaperRack:
         self, deadline: float, *, give_up: Callable[[], bool] = never, meanwhile: Callable[[], None] = nothing
     ) -> None:
         self.running.set()
-        until = time.monotonic() + deadline
-        while not self.gate.wait(0.01) and time.monotonic() < until:
+        forgotten = time.monotonic() + 60.0
+        while not self.gate.wait(0.01):
+            assert time.monotonic() < forgotten, "the test left the gate shut"
             meanwhile()
             if give_up():
                 self.running.clear()

@@ -48,6 +48,7 @@ async def test_a_daemon_ends_when_its_database_dies_and_goes_on_when_it_is_back(
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await (daemon.submit(request_of()) if call == "submit" else daemon.job(kept[0]))
             assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+            shut_rack.gate.set()
             await daemon.task
 
     with pytest.raises(DatabaseLostError, match="start the daemon again"):

@@ -273,7 +273,7 @@ async def test_off_loopback_everything_is_tls_with_a_token(
             assert alice.backends() == ("line5",)
         with QubitdClient(address, ca=ca) as nobody, pytest.raises(DeniedError, match="this daemon wants a token"):
             nobody.backends()
-        hung_up = pytest.raises(UnreachableError, match="something listens there and hangs up: .* wants ca")
+        hung_up = pytest.raises(UnreachableError, match=r"something listens there and hangs up: .* wants ca")
         with QubitdClient(address, token, patience=0.0) as plain, hung_up:
             plain.backends()
         stranger = pytest.raises(UnreachableError, match="not of an authority trusted here: give the lab's as ca")
