@@ -3,7 +3,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .SUFFIXES:
 .NOTPARALLEL:
-.PHONY: help demo test setup lint types lowest clients cover proto soak bench clean
+.PHONY: help demo test setup lint types lowest clients cover proto soak bench clean environments
 
 export PYTHON ?= python3
 BIN := .venv/bin
@@ -21,7 +21,7 @@ help: ## list these targets
 demo: environment-base ## set up, then run a Bell pair and a GHZ circuit through emulated instruments
 	$(call need,base)@$(BIN)/qubitd demo
 
-test: lint types lowest clients ## set up, then run everything that CI runs
+test: environments lint types lowest clients ## set up, then run everything that CI runs
 	$(BIN)/python -m pytest $(PARALLEL)
 
 setup: environment-test ## make .venv with all that development needs
@@ -74,6 +74,10 @@ clean: ## remove everything that make and the tools wrote, the environments too
 # A set-up that fails leaves one line in build/; make then ends with that line in the first recipe that needs it.
 need = $(if $(shell cat $(call failure,$(1))),$(error $(shell cat $(call failure,$(1)))))
 failure = build/setup-$(1).failure
+
+# Installing is mostly one thread's work, so all four go at once; each leaves its own failure.
+environments:
+	@for kind in test gen lowest clients; do $(MAKE) --no-print-directory environment-$$kind & done; wait
 
 environment-%:
 	@mkdir -p build

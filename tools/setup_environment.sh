@@ -60,8 +60,9 @@ create() {
     interpreter >"$directory/.interpreter"
 }
 
+# Without bytecode: what is imported gets its own at the first import, which is a small part of what is installed.
 install() {
-    "$directory/bin/python" -m pip install --disable-pip-version-check --no-input "$@" >"$log" 2>&1 || explain
+    "$directory/bin/python" -m pip install --disable-pip-version-check --no-input --no-compile "$@" >"$log" 2>&1 || explain
 }
 
 explain() {
