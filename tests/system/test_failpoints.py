@@ -29,13 +29,16 @@ from qubitd.core.snapshot import Parameter
 from qubitd.core.sweep import Sweep
 from qubitd.server.failpoints import POINTS
 from qubitd.server.store.backup import Report, check_store
+from qubitd.server.store.copies import Copies
 from qubitd.server.store.sqlite_store import BLOBS, DATABASE
 from qubitd.wire.sessions import SessionTerms
 
 BEFORE_SERVING = ("recovery.begun", "recovery.done")
 WHEN_STOPPED = ("drain.begun", "drain.done")
-OF_FILES = "blob."
-"""Points of blobs that are files: PostgreSQL has none."""
+OF_FILES = ("blob.", "copy.")
+"""Points of blobs that are files, and of copies of them: PostgreSQL has none."""
+OFTEN = "[upkeep]\nbackup_hours = 0.0001\n"
+"""A configuration with which the store is copied three times a second."""
 DEATH = 20.0
 """Seconds for a daemon to reach its point."""
 
@@ -98,8 +101,12 @@ class Place:
     store: str
     """Address of a PostgreSQL database; empty for SQLite."""
 
-    def start(self) -> DaemonProcess:
+    def start(self, *, copying: bool = False) -> DaemonProcess:
         options = ["--store", self.store] if self.store else []
+        if copying:
+            config = self.data.with_name("copying.toml")
+            config.write_text(OFTEN)
+            options += ["--config", str(config)]
         return start_daemon(data_dir=self.data, rack=self.rack, options=options)
 
     def asked(self, sql: str) -> list[Any]:
@@ -123,7 +130,7 @@ class Place:
 
 def lives_and_dies(point: str, accepted: Accepted, place: Place) -> None:
     try:
-        daemon = place.start()
+        daemon = place.start(copying=point.startswith("copy."))
     except ChildError as error:
         # What the daemon before it left can bring it there, too, while it recovers.
         if "exit code -9" not in str(error):
@@ -169,6 +176,8 @@ def check_all(accepted: Accepted, place: Place) -> None:
     else:
         rows = {row[0] for row in place.asked("SELECT digest FROM blob WHERE data IS NULL")}
         assert {path.name for path in (place.data / BLOBS).iterdir()} == rows
+        copies = Copies(place.data)
+        assert [check_store(copies.folder / name).problems for name in copies.names()] == [()]
 
 
 @pytest.mark.timeout(240)

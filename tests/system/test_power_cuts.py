@@ -19,7 +19,7 @@ from tests.system.powercut import Connection, Disk, recorded
 from qubitd.core.job import JobStatus
 from qubitd.server.store.audit import AuditWrites
 from qubitd.server.store.blobs import BlobFolder
-from qubitd.server.store.connections import sqlite_engine
+from qubitd.server.store.connections import sqlite_engine, truncate_wal
 from qubitd.server.store.job_writes import JobWrites
 from qubitd.server.store.schema import MIGRATIONS, migrate
 from qubitd.server.store.sqlite_store import BLOBS, DATABASE
@@ -48,6 +48,8 @@ def lived(folder: Path, disk: Disk, *, synchronous: str) -> list[tuple[int, str,
 
         for number in range(JOBS):
             one_job(f"job-{number}", commit, in_file=number % 3 == 0)
+            if number % 4 == 3:
+                assert truncate_wal(connection)
         connection.close()
     return acknowledged
 

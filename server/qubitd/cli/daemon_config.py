@@ -15,6 +15,7 @@ from qubitd.drivers.toml_table import TomlTable
 from qubitd.server.logs import FORMS
 from qubitd.server.quotas import Quotas
 from qubitd.server.retention import Retention
+from qubitd.server.upkeep import UpkeepRules
 
 LEVELS = ("debug", "info", "warning", "error")
 HIGHEST_PORT = 65_535
@@ -44,6 +45,7 @@ class DaemonConfig:
     """Of loopback, for Prometheus; None for none."""
     quotas: Quotas = field(default_factory=Quotas)
     retention: Retention = field(default_factory=Retention)
+    upkeep: UpkeepRules = field(default_factory=UpkeepRules)
 
 
 def load_config(path: Path) -> DaemonConfig:
@@ -90,9 +92,9 @@ def _config(root: TomlTable, folder: Path) -> DaemonConfig:
         log_form=log.choice("form", FORMS) if "form" in log else usual.log_form,
         metrics_port=_port(metrics) if "port" in metrics else None,
     )
-    quotas, retention = (root.table(name, optional=True) for name in ("quotas", "retention"))
-    config = replace(config, quotas=_quotas(quotas), retention=_retention(retention))
-    for table in (quotas, retention):
+    quotas, retention, upkeep = (root.table(name, optional=True) for name in ("quotas", "retention", "upkeep"))
+    config = replace(config, quotas=_quotas(quotas), retention=_retention(retention), upkeep=_upkeep(upkeep))
+    for table in (quotas, retention, upkeep):
         table.finish()
     for table, known in ((daemon, ("rack", "data_dir", "port")), (log, ("level", "form")), (metrics, ("port",))):
         table.know(*known)
@@ -117,6 +119,15 @@ def _retention(table: TomlTable) -> Retention:
         for key, default in (("results_days", usual.results_days), ("tombstones_days", usual.tombstones_days))
     )
     return Retention(results_days=results, tombstones_days=tombstones)
+
+
+def _upkeep(table: TomlTable) -> UpkeepRules:
+    usual = UpkeepRules()
+    return UpkeepRules(
+        backup_hours=table.number("backup_hours", least=0, most=8_760, default=usual.backup_hours),
+        backups_kept=int(table.number("backups_kept", least=0, most=1_000, default=usual.backups_kept)),
+        check_days=table.number("check_days", least=0, most=366, default=usual.check_days),
+    )
 
 
 def _port(table: TomlTable) -> int:

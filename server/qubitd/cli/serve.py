@@ -105,6 +105,7 @@ def run(arguments: argparse.Namespace) -> int:
         supervisor=find_supervisor(),
         quotas=config.quotas,
         retention=config.retention,
+        upkeep=config.upkeep,
     )
 
     def announce(port: int) -> None:

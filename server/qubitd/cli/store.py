@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 from pathlib import Path
 
 from qubitd.cli.config import state_directory
 from qubitd.server.errors import StoreError
 from qubitd.server.lock import locked
 from qubitd.server.store.backup import Report, back_up, check_store
+from qubitd.server.store.copies import Copies
 from qubitd.server.store.opening import check_address
 from qubitd.server.store.sqlite_store import SqliteStore
+from qubitd.server.store.upkeep_record import read_record
 
 _DAMAGED = 1
 
@@ -39,7 +42,9 @@ def run(arguments: argparse.Namespace) -> int:
     directory = arguments.data_dir or state_directory() / "line5"
     match arguments.action:
         case "check":
-            return _told(check_store(directory))
+            report = check_store(directory)
+            print(_last_look(directory))
+            return _told(report)
         case "backup":
             target = Path(arguments.to) if arguments.to else directory.with_name(f"{directory.name}-backup")
             back_up(directory, target)
@@ -47,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
             return _told(check_store(target))
         case _:
             with locked(directory):
-                SqliteStore(directory).close()
+                SqliteStore(directory, before_migration=Copies(directory).before_migration).close()
                 if arguments.to:
                     check_address(arguments.to)
                     from qubitd.server.store import transfer
@@ -74,6 +79,15 @@ def _in_postgres(arguments: argparse.Namespace) -> int:
         case _:
             PostgresStore(arguments.store).close()
             return _told(transfer.check_postgres(arguments.store))
+
+
+def _last_look(directory: Path) -> str:
+    record = read_record(directory)
+    if record is None or not record.looked_ns:
+        return "no daemon has looked for damage by itself yet"
+    found = f"damage ({'; '.join(record.problems)})" if record.problems else "no damage"
+    when = dt.datetime.fromtimestamp(record.looked_ns * 1e-9, dt.UTC)
+    return f"a daemon looked by itself on {when:%Y-%m-%d at %H:%M} UTC and found {found}"
 
 
 def _told(report: Report) -> int:

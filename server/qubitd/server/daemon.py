@@ -50,9 +50,11 @@ from qubitd.server.sessions.book import SessionBook
 from qubitd.server.simulator import Simulator
 from qubitd.server.slots import SlotBook
 from qubitd.server.store.opening import open_store
+from qubitd.server.store.sqlite_store import SqliteStore
 from qubitd.server.store.store import Store
 from qubitd.server.supervisor import Supervisor, unsupervised
 from qubitd.server.toolchain import Toolchain
+from qubitd.server.upkeep import Upkeep, UpkeepRules
 from qubitd.server.uploads import DIRECTORY as UPLOADS
 from qubitd.server.uploads import Uploads
 from qubitd.server.workers.crew import Crew
@@ -96,6 +98,7 @@ class DaemonSettings:
     supervisor: Supervisor = field(default_factory=unsupervised)
     quotas: Quotas = field(default_factory=Quotas)
     retention: Retention = field(default_factory=Retention)
+    upkeep: UpkeepRules = field(default_factory=UpkeepRules)
 
 
 async def run_daemon(settings: DaemonSettings, *, stop: asyncio.Event, on_serving: Callable[[int], None]) -> None:
@@ -149,7 +152,13 @@ async def _store(
     def tell(error: StoreError) -> None:
         loop.call_soon_threadsafe(_tell, broken, error)
 
-    store = open_store(settings.store, settings.data_dir, on_broken=tell, meters=outlets.meters)
+    store = open_store(
+        settings.store,
+        settings.data_dir,
+        on_broken=tell,
+        meters=outlets.meters,
+        copies_kept=settings.upkeep.backups_kept,
+    )
     try:
         yield store
     finally:
@@ -227,6 +236,13 @@ def _crew(settings: DaemonSettings, held: _Held, clocks: Clocks, meters: Meters)
     return Crew(store=held.store, files=settings.files, clocks=clocks, meters=meters)
 
 
+def _upkeep(settings: DaemonSettings, store: Store, clocks: Clocks, meters: Meters) -> Upkeep | None:
+    """A database of its own has its own keeper."""
+    if not isinstance(store, SqliteStore):
+        return None
+    return Upkeep(store=store, rules=settings.upkeep, clocks=clocks, meters=meters)
+
+
 def _forwarding(settings: DaemonSettings, access: Access) -> Forwarding:
     return Forwarding(access.calling, wants_certificates=settings.wants_certificates)
 
@@ -291,6 +307,7 @@ class _Daemon:
         uploads = Uploads(settings.data_dir / UPLOADS)
         rule = settings.retention
         self._caretaker = Caretaker(store=store, uploads=uploads, clocks=clocks, retention=rule, backend=kept)
+        self._upkeep = _upkeep(settings, store, clocks, self._meters)
         parts = _Parts(store=store, uploads=uploads, book=book, dispatch=dispatch, rack=rack, started_ns=clocks.wall())
         self._services = self._make_services(parts)
 
@@ -338,6 +355,7 @@ class _Daemon:
             rack=parts.rack,
             store=parts.store,
             started_ns=parts.started_ns,
+            upkeep=self._upkeep,
         )
         return [
             BackendsService(backend, roster, self._announcer).service(),
@@ -362,6 +380,7 @@ class _Daemon:
             "running_jobs": float(bool(self._dispatch.running)),
             "rack_operational": float(self._rack.is_operational),
             "lab_open": float(self._engine.lab.is_open),
+            **({} if self._upkeep is None else self._upkeep.gauges()),
         }
 
     async def _serve(self, stop: asyncio.Event, on_serving: Callable[[int], None]) -> None:
@@ -377,12 +396,14 @@ class _Daemon:
             credentials=self._access.credentials,
         )
         supervisor = self._settings.supervisor
-        tasks = [
-            *self._engine.start(),
+        besides = [
             asyncio.create_task(supervisor.watch(self._engine.wake), name="watchdog"),
             asyncio.create_task(self._caretaker.serve(), name="caretaker"),
             asyncio.create_task(self._served.serve(is_compared=self._is_served_time_compared), name="served time"),
         ]
+        if self._upkeep is not None:
+            besides.append(asyncio.create_task(self._upkeep.serve(), name="upkeep"))
+        tasks = [*self._engine.start(), *besides]
         try:
             if self._group is not None:
                 await self._group.start(address_of(self._settings.host, front.port))
@@ -391,7 +412,7 @@ class _Daemon:
             await _first_end(stop, self._broken, tasks)
         finally:
             supervisor.stopping()
-            for task in tasks[-3:]:
+            for task in besides:
                 task.cancel()
             await self._end(front)
         _raise_broken(self._broken)

@@ -300,6 +300,13 @@ class ExpiredJobError(QubitdError):
         )
 
 
+class AsideError(QubitdError):
+    """What was done in a process of its own failed there."""
+
+    def __init__(self, *, what: str) -> None:
+        super().__init__(what)
+
+
 class CompileProcessError(QubitdError):
     """A job could not be compiled because the process that does so died."""
 

@@ -36,6 +36,8 @@ POINTS = (
     "session.written",
     "upload.piece",
     "upload.whole",
+    "copy.made",
+    "copy.named",
     "recovery.begun",
     "recovery.done",
     "drain.begun",

@@ -41,6 +41,7 @@ COUNTERS: Mapping[str, Family] = {
     "compiled": Family(help="Jobs that were compiled, by whether the compiler knew them.", label="known"),
     "faults": Family(help="Faults of the rack and its links.", label="kind"),
     "work": Family(help="Pieces of work between daemons and workers, by who did it or how it ended.", label="outcome"),
+    "upkeep": Family(help="Copies, looks for damage and truncations of the store's log, by outcome.", label="outcome"),
     "refused": Family(help="Submissions that were refused, by reason.", label="reason"),
 }
 SPREADS: Mapping[str, Family] = {

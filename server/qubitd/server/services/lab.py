@@ -12,6 +12,7 @@ from qubitd.server.persistence import durable
 from qubitd.server.rack import RackThread
 from qubitd.server.rpc import Service, unary
 from qubitd.server.store.store import Store
+from qubitd.server.upkeep import Upkeep
 from qubitd.v1 import lab_pb2
 from qubitd.wire.lab import MAX_REASON, InstrumentInfo, LabHealth, encode_health, encode_instrument
 from qubitd.wire.parsing import check_text
@@ -20,12 +21,22 @@ from qubitd.wire.parsing import check_text
 class LabService:
     """Its RPCs, named like them."""
 
-    def __init__(self, *, engine: Engine, dispatch: Dispatch, rack: RackThread, store: Store, started_ns: int) -> None:
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        dispatch: Dispatch,
+        rack: RackThread,
+        store: Store,
+        started_ns: int,
+        upkeep: Upkeep | None,
+    ) -> None:
         self._engine = engine
         self._store = store
         self._dispatch = dispatch
         self._rack = rack
         self._started_ns = started_ns
+        self._upkeep = upkeep
 
     def service(self) -> Service:
         """Give the handlers."""
@@ -62,12 +73,15 @@ class LabService:
             queued=len(self._dispatch),
             running=self._dispatch.running,
             operational=self._rack.is_operational,
-            reason=lab.reason or self._rack.fault,
+            reason=lab.reason or self._rack.fault or self._store_trouble(),
             started_ns=self._started_ns,
             server_version=server_version(),
             sessions=len(self._dispatch.sessions),
         )
         return encode_health(health)
+
+    def _store_trouble(self) -> str:
+        return "" if self._upkeep is None else self._upkeep.trouble
 
     async def Drain(self, request: lab_pb2.DrainRequest) -> lab_pb2.DrainResponse:
         """Start nothing more."""

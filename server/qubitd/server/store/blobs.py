@@ -141,10 +141,11 @@ class BlobFolder:
         failpoint("blob.written")
         half.rename(path)
         failpoint("blob.renamed")
-        _sync_folder(self.folder)
+        sync_folder(self.folder)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

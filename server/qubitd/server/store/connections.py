@@ -55,6 +55,17 @@ def open_reader(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=_BUSY_SECONDS)
 
 
+def truncate_wal(connection: Database) -> bool:
+    """Bring the write-ahead log into the database and make it empty; whether nobody was reading from it, who is not
+    waited for.
+    """
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        return not connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000:.0f}")
+
+
 def assert_durable(connection: Database) -> None:
     """Make sure that a commit on this connection survives a power cut.
 

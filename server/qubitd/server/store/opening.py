@@ -8,6 +8,7 @@ from pathlib import Path
 
 from qubitd.server.errors import StoreBrokenError, StoreError
 from qubitd.server.meters import Meters
+from qubitd.server.store.copies import USUALLY_KEPT, Copies
 from qubitd.server.store.sqlite_store import SqliteStore
 from qubitd.server.store.store import Store
 
@@ -15,7 +16,14 @@ SCHEMES = ("postgresql://", "postgres://")
 """Beginnings of an address."""
 
 
-def open_store(address: str, data_dir: Path, *, on_broken: Callable[[StoreBrokenError], None], meters: Meters) -> Store:
+def open_store(
+    address: str,
+    data_dir: Path,
+    *,
+    on_broken: Callable[[StoreBrokenError], None],
+    meters: Meters,
+    copies_kept: int = USUALLY_KEPT,
+) -> Store:
     """Open, check and migrate the store of a daemon.
 
     Args:
@@ -23,6 +31,7 @@ def open_store(address: str, data_dir: Path, *, on_broken: Callable[[StoreBroken
         data_dir: the daemon's own.
         on_broken: told from any thread once nothing more can be written.
         meters: that are told of commits.
+        copies_kept: in the data directory; 0 makes none before a migration.
 
     Raises:
         StoreTooNewError: a newer version wrote it.
@@ -30,7 +39,8 @@ def open_store(address: str, data_dir: Path, *, on_broken: Callable[[StoreBroken
         StoreError: it cannot be opened, or commits would not be durable.
     """
     if not address:
-        return SqliteStore(data_dir, on_broken=on_broken, meters=meters)
+        copies = Copies(data_dir, kept=copies_kept)
+        return SqliteStore(data_dir, on_broken=on_broken, meters=meters, before_migration=copies.before_migration)
     check_address(address)
     from qubitd.server.store.postgres_store import PostgresStore
 

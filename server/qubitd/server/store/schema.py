@@ -8,6 +8,7 @@ here is left alone.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 from qubitd.server.errors import StoreTooNewError
@@ -312,8 +313,24 @@ MIGRATIONS: tuple[str, ...] = (
 """Step n takes a store from user_version n to n + 1."""
 
 
-def migrate(connection: sqlite3.Connection, *, path: Path, steps: tuple[str, ...] = MIGRATIONS) -> None:
+def nobody_told(_version: int) -> None:
+    """Nobody is told that a migration begins."""
+
+
+def migrate(
+    connection: sqlite3.Connection,
+    *,
+    path: Path,
+    steps: tuple[str, ...] = MIGRATIONS,
+    before: Callable[[int], None] = nobody_told,
+) -> None:
     """Bring a store up to date, each step in one transaction.
+
+    Args:
+        connection: that writes.
+        path: of the store.
+        steps: that are known.
+        before: called with the steps that a store went through which is to go through more; not for a new one.
 
     Raises:
         StoreTooNewError: it went through more steps than are known.
@@ -321,5 +338,7 @@ def migrate(connection: sqlite3.Connection, *, path: Path, steps: tuple[str, ...
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > len(steps):
         raise StoreTooNewError(path=path, found=version, known=len(steps))
+    if 0 < version < len(steps):
+        before(version)
     for number, step in enumerate(steps[version:], start=version + 1):
         connection.executescript(f"BEGIN IMMEDIATE;\n{step}\nPRAGMA user_version = {number};\nCOMMIT;")

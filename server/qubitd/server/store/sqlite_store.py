@@ -15,10 +15,10 @@ from qubitd.server.errors import DiskFullError, StoreBrokenError
 from qubitd.server.limits import LEAST_FREE_BYTES
 from qubitd.server.meters import Meters
 from qubitd.server.store.blobs import BlobFolder
-from qubitd.server.store.connections import assert_local, assert_sound, open_reader, sqlite_engine
+from qubitd.server.store.connections import assert_local, assert_sound, open_reader, sqlite_engine, truncate_wal
 from qubitd.server.store.database import Database
 from qubitd.server.store.frames import split
-from qubitd.server.store.schema import migrate
+from qubitd.server.store.schema import migrate, nobody_told
 from qubitd.server.store.store import StoreReads, Writes, writes_on
 from qubitd.server.store.writer import Writer
 
@@ -39,8 +39,15 @@ class SqliteStore(StoreReads):
         *,
         on_broken: Callable[[StoreBrokenError], None] | None = None,
         meters: Meters | None = None,
+        before_migration: Callable[[int], None] = nobody_told,
     ) -> None:
         """Open, check and migrate.
+
+        Args:
+            directory: of the data.
+            on_broken: told from any thread that nothing can be written any more.
+            meters: that are told of commits.
+            before_migration: called with the schema's version before it changes.
 
         Raises:
             StoreTooNewError: a newer version wrote it.
@@ -50,6 +57,7 @@ class SqliteStore(StoreReads):
         assert_local(directory)
         self.path = directory / DATABASE
         self._folder = BlobFolder(directory / BLOBS)
+        self._before_migration = before_migration
         self._writer = Writer(
             engine=sqlite_engine(self.path),
             prepare=self._prepare,
@@ -105,6 +113,17 @@ class SqliteStore(StoreReads):
         """
         return self._writer.submit(command, hurried=hurried)
 
+    def wal_bytes(self) -> int:
+        """Give the length of the write-ahead log."""
+        try:
+            return self.path.with_name(f"{DATABASE}-wal").stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def truncate_wal(self) -> Future[bool]:
+        """Make the write-ahead log empty; the future says whether it is, since nobody was reading from it."""
+        return self._writer.between(truncate_wal)
+
     def hurry(self) -> None:
         """Let what was not hurried wait no longer."""
         self._writer.hurry()
@@ -122,7 +141,7 @@ class SqliteStore(StoreReads):
     def _prepare(self, connection: Database) -> Writes:
         sqlite = cast(sqlite3.Connection, connection)
         assert_sound(sqlite, self.path)
-        migrate(sqlite, path=self.path)
+        migrate(sqlite, path=self.path, before=self._before_migration)
         self._folder.sweep(connection)
         return writes_on(connection, self._folder, time.time_ns)
 

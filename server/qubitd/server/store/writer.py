@@ -11,6 +11,7 @@ import logging
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -64,6 +65,8 @@ class Writer(Generic[State]):
         self._meters = meters
         self._commands: queue.SimpleQueue[list[_Command[State]] | None] = queue.SimpleQueue()
         self._unhurried: list[_Command[State]] = []
+        self._between: deque[tuple[Callable[[Database], Any], Future[Any]]] = deque()
+        """What is to be done outside any transaction."""
         self._lock = threading.Lock()
         """Held to hand over commands, in their order, or to refuse all that come."""
         self._broken: StoreBrokenError | None = None
@@ -92,6 +95,17 @@ class Writer(Generic[State]):
         with self._lock:
             if self._unhurried:
                 self._hand_over()
+
+    def between(self, run: Callable[[Database], Result]) -> Future[Result]:
+        """Do something on the store's connection between two commits, outside any transaction."""
+        future: Future[Result] = Future()
+        with self._lock:
+            if self._broken is not None:
+                future.set_exception(self._broken)
+            else:
+                self._between.append((run, future))
+                self._hand_over()
+        return future
 
     def close(self) -> None:
         """Finish what waits, then close the store. Safe to call twice."""
@@ -131,18 +145,31 @@ class Writer(Generic[State]):
             batch, is_last = self._gather(commands)
             began = time.monotonic()
             try:
-                written = _commit(self._engine, connection, state, batch)
+                written = _commit(self._engine, connection, state, batch) if batch else []
             except self._engine.failures as error:
                 self._break(batch, error)
                 return
             except BaseException as error:
                 self._break(batch, error)
                 raise
-            self._meters.note("commit", time.monotonic() - began)
+            if batch:
+                self._meters.note("commit", time.monotonic() - began)
             for done in written:
                 done.future.set_result(done.result)
-            if is_last:
+            if not self._did_between(connection) or is_last:
                 return
+
+    def _did_between(self, connection: Database) -> bool:
+        """Whether what was to be done between two commits went well; else nothing can be written any more."""
+        while self._between:
+            run, future = self._between.popleft()
+            try:
+                result = run(connection)
+            except self._engine.failures as error:
+                self._break([_Command(run=_nothing, future=future)], error)
+                return False
+            future.set_result(result)
+        return True
 
     def _gather(self, first: list[_Command[State]]) -> tuple[list[_Command[State]], bool]:
         batch = first
@@ -177,6 +204,8 @@ class Writer(Generic[State]):
         with self._lock:
             self._broken = self._broken or self._engine.broken("the store is closed")
             left = self._unhurried
+        for _, future in self._between:
+            future.set_exception(self._broken)
         while True:
             for command in left:
                 command.future.set_exception(self._broken)
@@ -208,3 +237,7 @@ def _commit(engine: Engine, connection: Database, state: State, batch: list[_Com
     for future, refusal in refused:
         future.set_exception(refusal)
     return written
+
+
+def _nothing(_: object) -> None:
+    """Nothing is left to run."""
