@@ -115,7 +115,7 @@ def test_what_cannot_run_is_refused_at_once(backend: QubitdBackend) -> None:
     with pytest.raises(ProviderError, match=r"precision is 0\.0"):
         QubitdEstimator(backend).run([(untranspiled, "ZZ")], precision=0.0)
     with pytest.raises(
-        JobRefusedError, match="shots: are 1000000000000 for each circuit; the limit is 100000000 in 1000"
+        JobRefusedError, match="shots: are 1000000000000 for each circuit; the limit is 100000000 in 1000 jobs"
     ):
         QubitdEstimator(backend).run([(QuantumCircuit(2), "ZZ")], precision=1e-6)
     with pytest.raises(ProviderError, match="max_shots is 0"):

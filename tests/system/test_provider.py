@@ -136,7 +136,7 @@ def test_a_backend_that_the_daemon_does_not_offer_is_followed_no_longer(
 
 
 def test_a_backend_describes_itself(backend: QubitdBackend, daemon: DaemonProcess) -> None:
-    assert (backend.num_qubits, backend.dt, backend.dtm, backend.max_circuits) == (5, 1e-9, 1e-9, 1000)
+    assert (backend.num_qubits, backend.dt, backend.dtm, backend.max_circuits) == (5, 1e-9, 1e-9, 10_000)
     assert backend.meas_map == [[0, 1, 2, 3, 4]]
     assert (backend.revision, backend.revision_time.tzname()) == (1, "UTC")
     assert repr(backend) == f"<QubitdBackend('line5', revision=1, daemon='{daemon.address}')>"
