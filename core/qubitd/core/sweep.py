@@ -80,14 +80,15 @@ class Sweep:
 
     def at(self, cases: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
         """Give the parameter values of some cases, as an array for each name."""
-        bindings, points = np.divmod(cases, self.num_points)
-        index = np.unravel_index(points, self.shape) if self.axes else ()
-        places = index if self.along is None else (*index, bindings)
-        return {
-            name: axis.values[row, place]
-            for axis, place in zip(self.every_axis, places, strict=True)
-            for row, name in enumerate(axis.names)
-        }
+        found: dict[str, NDArray[np.float64]] = {}
+        for axis in reversed(self.axes):
+            cases, place = np.divmod(cases, axis.values.shape[1])
+            found |= {name: values.take(place) for name, values in zip(axis.names, axis.values, strict=True)}
+        if self.along is not None:  # what is left counts the bindings
+            found |= {
+                name: values.take(cases) for name, values in zip(self.along.names, self.along.values, strict=True)
+            }
+        return {name: found[name] for name in self.names}
 
 
 def _invalid(where: str, what: str) -> InvalidCircuitError:

@@ -23,9 +23,10 @@ def program_blocks(pipeline: Pipeline, sweep: Sweep, dynamic: DynamicCircuits, *
     """Give the programs of a job in order, from one of them on; those of dynamic circuits one by one."""
     circuits = pipeline.batch.circuits
     points = sweep.num_points
-    ends = np.cumsum([circuit.num_bindings * points for circuit in circuits])
-    index = int(np.searchsorted(ends, first, side="right"))
-    skipped = first - int(ends[index - 1]) if index else first
+    index, skipped = 0, first
+    while index < len(circuits) and skipped >= circuits[index].num_bindings * points:
+        skipped -= circuits[index].num_bindings * points
+        index += 1
     is_swept = bool(sweep.names)
     is_single = [not is_swept and c.bindings is None and i not in dynamic for i, c in enumerate(circuits)]
     while index < len(circuits):
@@ -51,7 +52,8 @@ def _one_by_one(pipeline: Pipeline, index: int, sweep: Sweep, dynamic: DynamicCi
 def _side_by_side(pipeline: Pipeline, circuits: range) -> Iterator[Block]:
     chosen = pipeline.batch.circuits[circuits.start : circuits.stop]
     for block in blocks(chosen, lines=len(pipeline.gates.lines)):
-        prepared = pipeline.prepare(circuits[block.start : block.stop])
+        own = circuits[block.start : block.stop]
+        prepared = pipeline.prepare(own) if len(own) > 1 else pipeline.prepare_cases(own[0])
         yield pipeline.lower(prepared, pipeline.numbers(prepared, {}))
 
 
@@ -99,6 +101,8 @@ class _Maker:
 
 def _alike(columns: Sequence[Floats], most: int) -> int:
     """Give how many cases, from the first on, have the same values in all columns."""
+    if not columns:
+        return most
     same = np.ones(most, dtype=bool)
     for column in columns:
         same &= column == column[0]

@@ -70,15 +70,22 @@ class Wires:
     """Where each used wire begins in `order`."""
     count: Ints
     """Operands on each used wire."""
+    joint: Ints
+    """The operations on several qubits."""
+
+    @property
+    def last(self) -> Ints:
+        """Where each used wire ends in `order`."""
+        return self.begin + self.count - 1
 
     def exclusive_sum(self, values: Ints) -> Ints:
         """Sum along each wire what came before; `values` and the result are in the order of `order`.
 
         There may be an axis in front, of cases that are summed up alike.
         """
-        before = np.cumsum(values, axis=-1)
+        before = values.cumsum(axis=-1)
         before -= values
-        before -= np.repeat(before[..., self.begin], self.count, axis=-1)
+        before -= before.take(self.begin, axis=-1).repeat(self.count, axis=-1)
         return before
 
 
@@ -181,7 +188,11 @@ def owners(start: Ints) -> Ints:
 
 def wires_of(columns: Columns) -> Wires:
     """Lay the operands out along the wires."""
-    op = owners(columns.qubit_start)
+    width = columns.qubit_start[1:] - columns.qubit_start[:-1]
+    joint = (width > 1).nonzero()[0]
+    op = np.arange(len(columns))
+    if len(joint) or len(columns.qubits) < len(columns):
+        op = op.repeat(width)
     wire = columns.circuit.take(op)
     wire *= columns.num_qubits
     wire += columns.qubits
@@ -191,7 +202,7 @@ def wires_of(columns: Columns) -> Wires:
     np.not_equal(along[1:], along[:-1], out=is_first[1:-1])
     bounds = is_first.nonzero()[0]
     begin = bounds[:-1]
-    return Wires(op=op, wire=wire, order=order, begin=begin, count=bounds[1:] - begin)
+    return Wires(op=op, wire=wire, order=order, begin=begin, count=bounds[1:] - begin, joint=joint)
 
 
 def stable_order(keys: Ints, size: int) -> Ints:
@@ -199,7 +210,7 @@ def stable_order(keys: Ints, size: int) -> Ints:
     if (keys[1:] >= keys[:-1]).all():
         return np.arange(len(keys))
     narrow = keys.astype(np.uint16) if size <= 2**16 else keys
-    return np.argsort(narrow, kind="stable")
+    return narrow.argsort(kind="stable")
 
 
 def _joined(parts: Sequence[NDArray[_T]]) -> NDArray[_T]:

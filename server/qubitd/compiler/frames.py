@@ -30,8 +30,19 @@ class Frames:
 
     Bindings and points, where phases depend on them, are an axis in front.
     """
-    final: Floats
-    """At the end of the circuit, radians: a virtual Z that nothing is played after; shape (..., circuits, qubits)."""
+    shift: Ints
+    """By how much each operand's operation advances its frame; the same shape."""
+    columns: Columns
+    wires: Wires
+
+    @property
+    def final(self) -> Floats:
+        """At the end of the circuit, radians: virtual Z that nothing is played after; shape (..., circuits, qubits)."""
+        cases = self.steps.shape[:-1]
+        final = np.zeros((*cases, self.columns.num_wires))
+        operand = self.wires.order.take(self.wires.last)
+        final[..., self.wires.wire.take(operand)] = to_radians((self.steps + self.shift).take(operand, axis=-1))
+        return final.reshape(*cases, self.columns.circuits, self.columns.num_qubits)
 
 
 def advance_frames(columns: Columns, wires: Wires, rows: Ints, numbers: Numbers) -> Frames:
@@ -43,15 +54,15 @@ def advance_frames(columns: Columns, wires: Wires, rows: Ints, numbers: Numbers)
         rows: row of each operation in `numbers`.
         numbers: how far each row advances its operands' frames.
     """
-    shift = _shifts(columns, wires, rows, numbers).take(wires.order, axis=-1)
-    before = wires.exclusive_sum(shift)
+    turning = numbers.turns.take(rows).take(wires.op).nonzero()[0]
+    if not len(turning):
+        still = np.zeros(len(wires.op), dtype=np.int64)
+        return Frames(steps=still, shift=still, columns=columns, wires=wires)
+    shift = _shifts(columns, wires, rows, numbers, turning)
+    before = wires.exclusive_sum(shift.take(wires.order, axis=-1))
     steps = np.empty_like(before)
     steps[..., wires.order] = before
-    cases = before.shape[:-1]
-    final = np.zeros((*cases, columns.num_wires))
-    last = wires.begin + wires.count - 1
-    final[..., wires.wire[wires.order[last]]] = to_radians(before[..., last] + shift[..., last])
-    return Frames(steps=steps, final=final.reshape(*cases, columns.circuits, columns.num_qubits))
+    return Frames(steps=steps, shift=shift, columns=columns, wires=wires)
 
 
 def to_steps(radians: Floats) -> Ints:
@@ -69,16 +80,14 @@ def to_radians(steps: Ints) -> Floats:
     return (steps & (_TURN - 1)).astype(np.float64) * (2 * np.pi / _TURN)
 
 
-def _shifts(columns: Columns, wires: Wires, rows: Ints, numbers: Numbers) -> Ints:
-    """By how much each operand's frame advances, in steps of 2^-53 turn."""
-    turns = numbers.has_shift.reshape(-1, numbers.width).any(axis=1)
-    shifting = np.flatnonzero(turns.take(rows).take(wires.op))
-    op = wires.op.take(shifting)
-    position = shifting - columns.qubit_start.take(op)
+def _shifts(columns: Columns, wires: Wires, rows: Ints, numbers: Numbers, turning: Ints) -> Ints:
+    """By how much each operand's frame advances, in steps of 2^-53 turn; only `turning` ones can."""
+    op = wires.op.take(turning)
+    position = turning - columns.qubit_start.take(op)
     entry = rows.take(op)
     entry *= numbers.width
     entry += np.minimum(position, numbers.width - 1, out=position)
     radians = numbers.shift.at(entry, columns.params, columns.param_start.take(op))
     shift = np.zeros((*radians.shape[:-1], len(wires.op)), dtype=np.int64)
-    shift[..., shifting] = to_steps(radians)
+    shift[..., turning] = to_steps(radians)
     return shift

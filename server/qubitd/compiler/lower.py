@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qubitd.compiler.block import Cases, SideBySide
 from qubitd.compiler.columns import Columns, Floats, Ints, stable_order
@@ -68,7 +69,7 @@ class Lower:
             tables=self.tables,
             name=circuit.name,
             num_clbits=circuit.num_clbits,
-            durations=np.broadcast_to(schedule.duration, count),
+            durations=schedule.duration.repeat(count // len(schedule.duration)),
             plays=self._plays(columns, rows, numbers, schedule, frames)[0],
             acquisitions=self._acquisitions(columns, rows, numbers, schedule)[0],
         )
@@ -76,73 +77,84 @@ class Lower:
     def _plays(
         self, columns: Columns, rows: Ints, numbers: Numbers, schedule: Schedule, frames: Frames
     ) -> tuple[Plays, Ints]:
-        op, entry, bounds = self._play_rows(columns, rows, numbers)
         source = numbers.plays
+        found = self._rows(columns, rows, numbers.play_first, numbers.play_count, source.line)
+        op, entry = found.op, found.entry
         param_start = columns.param_start.take(op)
         plays = Plays(
-            line=source.line.astype(np.uint16).take(entry),
+            line=source.line.take(entry),
             start=schedule.start.take(op, axis=-1),
             length=source.length.take(entry),
-            envelope=source.envelope.astype(np.int32).take(entry),
+            envelope=source.envelope.take(entry),
             amplitude=source.amplitude.at(entry, columns.params, param_start),
             phase=_phases(columns, numbers, frames, op=op, entry=entry, param_start=param_start),
             frequency=source.frequency.take(entry, axis=-1),
-            frame=source.frame.astype(np.int16).take(entry),
+            frame=source.frame.take(entry),
         )
-        return plays, bounds
+        return plays, found.bounds
 
     def _acquisitions(
         self, columns: Columns, rows: Ints, numbers: Numbers, schedule: Schedule
     ) -> tuple[Acquisitions, Ints]:
-        op, entry = _spread(numbers.acquisition_first, numbers.acquisition_count, rows)
         source = numbers.acquisitions
-        position = np.arange(len(op)) - np.searchsorted(columns.circuit[op], columns.circuit[op])
-        clbit = columns.clbits[columns.clbit_start[op] + entry - numbers.acquisition_first[rows[op]]]
-        order, bounds = self._sorted(columns, op, source.line[entry])
-        op, entry = op[order], entry[order]
+        found = self._rows(columns, rows, numbers.acquisition_first, numbers.acquisition_count, source.line)
+        op, entry = found.op, found.entry
+        outcome = columns.clbit_start.take(op) + entry - numbers.acquisition_first.take(rows.take(op))
         acquisitions = Acquisitions(
-            line=source.line[entry].astype(np.uint16),
-            qubit=source.qubit[entry].astype(np.uint16),
-            start=schedule.start.take(op, axis=-1) + source.delay[entry],
-            length=source.length[entry],
+            line=source.line.take(entry),
+            qubit=source.qubit.take(entry),
+            start=schedule.start.take(op, axis=-1) + source.delay.take(entry),
+            length=source.length.take(entry),
             frequency=source.frequency.take(entry, axis=-1),
             phase=np.zeros(len(op)),
             # 32 bits: HERALD_CLBIT of a circuit becomes HERALD of a program.
-            clbit=clbit[order].astype(np.uint32).view(np.int32),
-            order=position[order].astype(np.int32),
-            kernel=source.kernel.astype(np.int32)[entry],
+            clbit=columns.clbits.take(outcome).astype(np.uint32).view(np.int32),
+            order=(found.order - found.bounds.take(columns.circuit.take(op))).astype(np.int32),
+            kernel=source.kernel.take(entry),
         )
-        return acquisitions, bounds
+        return acquisitions, found.bounds
 
     def origins(self, columns: Columns, rows: Ints, numbers: Numbers) -> tuple[Ints, Ints]:
         """Give the operation of each play, and of each acquisition, in the order of a program's rows."""
-        play_op, _, _ = self._play_rows(columns, rows, numbers)
-        op, entry = _spread(numbers.acquisition_first, numbers.acquisition_count, rows)
-        order, _ = self._sorted(columns, op, numbers.acquisitions.line[entry])
-        return play_op, op[order]
+        plays = self._rows(columns, rows, numbers.play_first, numbers.play_count, numbers.plays.line)
+        first, count, line = numbers.acquisition_first, numbers.acquisition_count, numbers.acquisitions.line
+        return plays.op, self._rows(columns, rows, first, count, line).op
 
-    def _play_rows(self, columns: Columns, rows: Ints, numbers: Numbers) -> tuple[Ints, Ints, Ints]:
-        op, entry = _spread(numbers.play_first, numbers.play_count, rows)
-        order, bounds = self._sorted(columns, op, numbers.plays.line.take(entry))
-        return op.take(order), entry.take(order), bounds
+    def _rows(self, columns: Columns, rows: Ints, first: Ints, count: Ints, line: NDArray[np.uint16]) -> _Rows:
+        """Lay out what operations play or acquire: `count` entries from `first` on for each row.
 
-    def _sorted(self, columns: Columns, op: Ints, line: Ints) -> tuple[Ints, Ints]:
-        """Sort by circuit and line; on a line, operations already stand in the order of their starts."""
+        Sorted by circuit and line; on a line, operations already stand in the order of their starts.
+        """
+        op, entry = _spread(first, count, rows)
         lines = max(1, len(self.lines))
         circuit = columns.circuit.take(op)
-        bounds = np.searchsorted(circuit, np.arange(columns.circuits + 1))
-        order = stable_order(circuit * lines + line, columns.circuits * lines)
-        return order, bounds
+        order = stable_order(circuit * lines + line.take(entry), columns.circuits * lines)
+        bounds = circuit.searchsorted(np.arange(columns.circuits + 1))
+        return _Rows(op=op.take(order), entry=entry.take(order), order=order, bounds=bounds)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Rows:
+    """Plays or acquisitions of all operations, in the order of programs."""
+
+    op: Ints
+    """The operation of each."""
+    entry: Ints
+    """Its numbers."""
+    order: Ints
+    """Its place in the order of operations."""
+    bounds: Ints
+    """Where those of each circuit begin, and where those of the last one end; the same in both orders."""
 
 
 def _spread(first: Ints, count: Ints, rows: Ints) -> tuple[Ints, Ints]:
     """Give (operation, entry) of everything that the operations play: `count` entries from `first` on for each row."""
     times = count.take(rows)
     if count.max(initial=0) <= 1:
-        op = np.flatnonzero(times)
+        op = times.nonzero()[0]
         return op, first.take(rows.take(op))
-    op = np.repeat(np.arange(len(rows)), times)
-    within = np.arange(len(op)) - np.repeat(np.cumsum(times) - times, times)
+    op = np.arange(len(rows)).repeat(times)
+    within = np.arange(len(op)) - (times.cumsum() - times).repeat(times)
     return op, first.take(rows.take(op)) + within
 
 
@@ -153,7 +165,7 @@ def _phases(columns: Columns, numbers: Numbers, frames: Frames, *, op: Ints, ent
         steps = to_steps(own.at(entry, columns.params, param_start))
     else:
         steps = to_steps(own.constant).take(entry, axis=-1)
-    framed = np.flatnonzero(position >= 0)
+    framed = (position >= 0).nonzero()[0]
     if len(framed) == len(op):
         return to_radians(steps + frames.steps.take(columns.qubit_start.take(op) + position, axis=-1))
     if frames.steps.ndim > steps.ndim:

@@ -7,7 +7,7 @@ Columns that a sweep reaches have an axis in front, with an entry for each of so
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -56,11 +56,11 @@ class Angled:
 class PlayNumbers:
     """The plays of all rows, one after another; every column has shape (plays,)."""
 
-    line: Ints
+    line: NDArray[np.uint16]
     position: Ints
     """Operand whose frame it follows; -1 for none."""
-    frame: Ints
-    envelope: Ints
+    frame: NDArray[np.int16]
+    envelope: NDArray[np.int32]
     length: Ints
     amplitude: Angled
     phase: Angled
@@ -72,12 +72,12 @@ class PlayNumbers:
 class AcquisitionNumbers:
     """The acquisitions of all rows, one after another; every column has shape (acquisitions,)."""
 
-    line: Ints
-    qubit: Ints
+    line: NDArray[np.uint16]
+    qubit: NDArray[np.uint16]
     delay: Ints
     length: Ints
     frequency: Floats
-    kernel: Ints
+    kernel: NDArray[np.int32]
     """Index of its weights among the job's envelopes; `BOXCAR` for none."""
 
 
@@ -91,6 +91,8 @@ class Numbers:
     """Radians by which a row advances its operands' frames; entry = row * width + operand."""
     has_shift: NDArray[np.bool_]
     """Whether an entry of `shift` is not always 0."""
+    turns: NDArray[np.bool_]
+    """Whether any entry of a row is not always 0, shape (rows,)."""
     width: int
     """Most operands of a row."""
     play_first: Ints
@@ -115,6 +117,15 @@ class GateNumbers:
     phase: _Sums
     frequency: _Sums
     acquisition_frequency: _Sums
+    _counted: tuple[int, ...] = field(init=False)
+    """Indices of `envelopes`."""
+    _parameters: frozenset[str] = field(init=False)
+    """That are terms of any of its sums."""
+
+    def __post_init__(self) -> None:
+        sums = (self.shift, self.amplitude, self.phase, self.frequency, self.acquisition_frequency)
+        object.__setattr__(self, "_counted", tuple(range(len(self.envelopes))))
+        object.__setattr__(self, "_parameters", frozenset[str]().union(*(one.parameters for one in sums)))
 
     def at(self, point: Point, table: EnvelopeTable, values: Values) -> Numbers:
         """Give the numbers at one or several points of a sweep.
@@ -124,26 +135,34 @@ class GateNumbers:
             table: of the job's envelopes; grows if a gate needs a new one.
             values: of all other parameters.
         """
-        plays, acquisitions = self.plain.plays, self.plain.acquisitions
-        index = np.array([*map(table.index_of, self.envelopes), BOXCAR], dtype=np.int64)
-        shift = self.shift.at(point, values)
-        return replace(
-            self.plain,
-            shift=shift,
-            has_shift=self.plain.has_shift if shift is self.shift.known else _has_any(shift),
-            plays=replace(
-                plays,
-                envelope=index.take(plays.envelope),
-                amplitude=self.amplitude.at(point, values),
-                phase=self.phase.at(point, values),
-                frequency=self.frequency.at(point, values).constant,
-            ),
-            acquisitions=replace(
-                acquisitions,
-                frequency=self.acquisition_frequency.at(point, values).constant,
-                kernel=index.take(acquisitions.kernel),
-            ),
-        )
+        index = tuple(map(table.index_of, self.envelopes))
+        plain = self.plain
+        if index != self._counted:
+            places = np.array([*index, BOXCAR], dtype=np.int32)
+            plain = replace(
+                plain,
+                plays=replace(plain.plays, envelope=places.take(plain.plays.envelope)),
+                acquisitions=replace(plain.acquisitions, kernel=places.take(plain.acquisitions.kernel)),
+            )
+        if self._parameters.isdisjoint(point):
+            return plain
+        return self._swept(plain, point, values)
+
+    def _swept(self, plain: Numbers, point: Point, values: Values) -> Numbers:
+        """Put the numbers of a sweep in."""
+        plays, acquisitions, shift = plain.plays, plain.acquisitions, self.shift.at(point, values)
+        amplitude, phase = self.amplitude.at(point, values), self.phase.at(point, values)
+        frequency = self.frequency.at(point, values).constant
+        demodulation = self.acquisition_frequency.at(point, values).constant
+        if amplitude is not plays.amplitude or phase is not plays.phase or frequency is not plays.frequency:
+            plays = replace(plays, amplitude=amplitude, phase=phase, frequency=frequency)
+        if demodulation is not acquisitions.frequency:
+            acquisitions = replace(acquisitions, frequency=demodulation)
+        if shift is plain.shift:
+            return replace(plain, plays=plays, acquisitions=acquisitions)
+        has_shift = _has_any(shift)
+        turns = _any_of(has_shift, plain.width)
+        return replace(plain, plays=plays, acquisitions=acquisitions, shift=shift, has_shift=has_shift, turns=turns)
 
 
 def tabulate(gates: Sequence[ResolvedGate], lines: Sequence[str], values: Values) -> GateNumbers:
@@ -169,18 +188,20 @@ def tabulate(gates: Sequence[ResolvedGate], lines: Sequence[str], values: Values
     index: dict[Envelope | None, int] = {None: BOXCAR, **{envelope: i for i, envelope in enumerate(envelopes)}}
     play_count = _ints(0, *(len(gate.plays) for gate in gates))
     acquisition_count = _ints(0, *(len(gate.acquisitions) for gate in gates))
+    has_shift = _has_any(shift.known)
     plain = Numbers(
         length=_ints(0, *(gate.length for gate in gates)),
         shift=shift.known,
-        has_shift=_has_any(shift.known),
+        has_shift=has_shift,
+        turns=_any_of(has_shift, width),
         width=width,
         play_first=np.cumsum(play_count) - play_count,
         play_count=play_count,
         plays=PlayNumbers(
-            line=_ints(*(line_index[play.line] for _, play in plays)),
+            line=_ints(*(line_index[play.line] for _, play in plays)).astype(np.uint16),
             position=_ints(*(play.position for _, play in plays)),
-            frame=_ints(*(play.frame for _, play in plays)),
-            envelope=_ints(*(index[play.envelope] for _, play in plays)),
+            frame=_ints(*(play.frame for _, play in plays)).astype(np.int16),
+            envelope=_ints(*(index[play.envelope] for _, play in plays)).astype(np.int32),
             length=_ints(*(play.envelope.length for _, play in plays)),
             amplitude=amplitude.known,
             phase=phase.known,
@@ -208,12 +229,12 @@ def _acquisition_numbers(
     frequency: Floats,
 ) -> AcquisitionNumbers:
     return AcquisitionNumbers(
-        line=_ints(*(line_index[one.line] for one in acquisitions)),
-        qubit=_ints(*(one.qubit for one in acquisitions)),
+        line=_ints(*(line_index[one.line] for one in acquisitions)).astype(np.uint16),
+        qubit=_ints(*(one.qubit for one in acquisitions)).astype(np.uint16),
         delay=_ints(*(one.delay for one in acquisitions)),
         length=_ints(*(one.length for one in acquisitions)),
         frequency=frequency,
-        kernel=_ints(*(index[one.kernel] for one in acquisitions)),
+        kernel=_ints(*(index[one.kernel] for one in acquisitions)).astype(np.int32),
     )
 
 
@@ -286,4 +307,10 @@ def _with_room(values: Floats, params: Floats) -> Floats:
 def _ever(values: Floats) -> NDArray[np.bool_]:
     """Tell which entries are not always 0; shape (..., entries)."""
     found: NDArray[np.bool_] = np.logical_or.reduce((values != 0).reshape(-1, values.shape[-1]), axis=0)
+    return found
+
+
+def _any_of(entries: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
+    """Tell for each row whether any of its entries is set."""
+    found: NDArray[np.bool_] = np.logical_or.reduce(entries.reshape(-1, width), axis=1)
     return found

@@ -48,11 +48,15 @@ class Prepared:
 
     def of(self, circuits: Sequence[Circuit], params: Floats) -> Prepared:
         """Give a circuit of the same structure; parameters as for `bound`."""
-        return replace(self, circuits=circuits, columns=replace(self.columns, params=self.expanded.params(params)))
+        return replace(self, circuits=circuits, columns=self._columns(params))
 
     def bound(self, params: Floats) -> Prepared:
         """Give the one circuit with other parameters, shape (parameters,) or (cases, parameters)."""
-        return self.of(self.circuits, params)
+        return replace(self, columns=self._columns(params))
+
+    def _columns(self, params: Floats) -> Columns:
+        expanded = self.expanded.params(params)
+        return self.columns if expanded is self.columns.params else replace(self.columns, params=expanded)
 
 
 class Pipeline:
@@ -70,33 +74,41 @@ class Pipeline:
 
     def prepare(self, block: range) -> Prepared:
         """Put circuits side by side, without their bindings."""
-        return self._prepared(block, self.table)
+        return self._prepared(block, self.table, self.batch.circuits[block.start : block.stop], None)
 
     def prepare_cases(self, index: int) -> Prepared:
         """Do what is the same for all bindings of one circuit and at all points of a sweep, once whatever its name."""
-        circuit, structure = self.batch.circuits[index], self.gathered.structure(index)
-
-        def prepare() -> Prepared:
-            prepared = self._prepared(range(index, index + 1), GateTable())
-            return replace(prepared, circuits=(), structure=structure)
-
-        known = self.gates.memory.recall((Prepared, structure), structure.entries, prepare)
+        circuit = self.batch.circuits[index]
         alone = circuit if circuit.bindings is None else replace(circuit, bindings=None)
-        return known.of((alone,), circuit.params)
+        return self._of_structure(index).of((alone,), circuit.params)
 
-    def _prepared(self, block: range, table: GateTable) -> Prepared:
+    def pulse_gates(self, index: int) -> tuple[GateKey, ...]:
+        """Give what one circuit is made of."""
+        return self._of_structure(index).keys
+
+    def _of_structure(self, index: int) -> Prepared:
+        structure = self.gathered.structure(index)
+        block = range(index, index + 1)
+        return self.gates.memory.recall(
+            (Prepared, structure), structure.entries, lambda: self._prepared(block, GateTable(), (), structure)
+        )
+
+    def _prepared(
+        self, block: range, table: GateTable, circuits: Sequence[Circuit], structure: Structure | None
+    ) -> Prepared:
         gathered = self.gathered.of(block)
         expanded = Expand(gates=self.gates.device.gates)(gathered.columns)
         columns = expanded.columns
         kinds = gathered.kinds if columns is gathered.columns else kinds_of(columns)
         return Prepared(
-            circuits=self.batch.circuits[block.start : block.stop],
+            circuits=circuits,
             expanded=expanded,
             columns=columns,
             wires=wires_of(columns),
             rows=table.rows_of(kinds),
             keys=table.keys,
             delays=where_named(columns, "delay"),
+            structure=structure,
         )
 
     def shaping(self, prepared: Prepared) -> frozenset[str]:

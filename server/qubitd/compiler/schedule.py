@@ -39,15 +39,17 @@ def schedule_late(columns: Columns, wires: Wires, length: Ints) -> Schedule:
         length: ticks that each operation takes on each of its qubits.
     """
     op = wires.op.take(wires.order)
-    meets = (np.diff(columns.qubit_start) > 1).take(op)
-    stretches = _stretches(wires, meets, length.take(op))
-    meeting_end = _meet(columns, wires, length, stretches)
-    over = stretches.sum + np.where(stretches.closed, meeting_end.take(op.take(stretches.last)), 0)
-    backward = np.repeat(over, np.diff(stretches.begin, append=len(op))) - stretches.before
+    ticks = length.take(op)
+    before = ticks.cumsum()
+    before -= ticks
+    if len(wires.joint):
+        backward = _between_meetings(columns, wires, length, op, before)
+    else:
+        backward = (before + ticks).take(wires.last).repeat(wires.count) - before
     end = np.zeros(len(columns), dtype=np.int64)
     end[op] = backward
     duration = np.zeros(columns.circuits, dtype=np.int64)
-    np.maximum.at(duration, wires.wire[wires.order[wires.begin]] // columns.num_qubits, backward[wires.begin])
+    np.maximum.at(duration, columns.circuit.take(op.take(wires.begin)), backward.take(wires.begin))
     return Schedule(start=duration.take(columns.circuit) - end, duration=duration)
 
 
@@ -86,51 +88,63 @@ def schedule_each(columns: Columns, lengths: Ints, schedule: Callable[[Columns, 
 class _Stretches:
     """Each wire, cut behind its meetings (operations on several qubits); entries are in the order of `Wires.order`."""
 
-    before: Ints
-    """Ticks of all entries before each entry, whatever their wire."""
-    begin: Ints
-    """First entry of each stretch."""
+    count: Ints
+    """Entries of each stretch."""
     last: Ints
     """Last entry of each stretch: a meeting, or the last of its wire."""
     closed: NDArray[np.bool_]
     """Whether that is a meeting."""
     sum: Ints
-    """`before`, at the meeting that closes a stretch or at the end of its wire."""
+    """Ticks of all entries before the meeting that closes a stretch, or up to the end of its wire."""
     gap: Ints
     """For each meeting that closes a stretch, ticks from its end to the next one on the wire, or to the wire's end."""
 
 
-def _stretches(wires: Wires, meets: NDArray[np.bool_], ticks: Ints) -> _Stretches:
-    before = np.cumsum(ticks)
-    before -= ticks
+def _between_meetings(columns: Columns, wires: Wires, length: Ints, op: Ints, before: Ints) -> Ints:
+    """When each entry starts, seen from the end.
+
+    Args:
+        columns: the operations.
+        wires: of the same columns.
+        length: of each operation.
+        op: of each entry.
+        before: ticks of all entries before each entry, whatever their wire.
+    """
+    joint = np.zeros(len(columns), dtype=bool)
+    joint[wires.joint] = True
+    stretches = _stretches(wires, joint.take(op), length.take(op), before)
+    meeting_end = _meet(columns, wires, length, stretches)
+    over = stretches.sum + np.where(stretches.closed, meeting_end.take(op.take(stretches.last)), 0)
+    return over.repeat(stretches.count) - before
+
+
+def _stretches(wires: Wires, meets: NDArray[np.bool_], ticks: Ints, before: Ints) -> _Stretches:
     is_first = np.zeros(len(ticks) + 1, dtype=bool)
     is_first[wires.begin] = is_first[-1] = True
-    begins = is_first[:-1].copy()
-    begins[1:] |= meets[:-1]
-    begin = np.flatnonzero(begins)
-    last = np.append(begin[1:], len(ticks))[: len(begin)] - 1
-    closed = meets[last]
-    total = before[last] + np.where(closed, 0, ticks[last])
+    bounds = is_first.copy()
+    bounds[1:] |= meets
+    edges = bounds.nonzero()[0]
+    last = edges[1:] - 1
+    closed = meets.take(last)
+    total = before.take(last) + np.where(closed, 0, ticks.take(last))
     meeting = last[closed]
-    following = np.append(total, 0)[np.flatnonzero(closed) + 1]
-    gap = np.where(is_first[meeting + 1], 0, following - before[meeting] - ticks[meeting])
-    return _Stretches(before=before, begin=begin, last=last, closed=closed, sum=total, gap=gap)
+    following = np.append(total, 0).take(closed.nonzero()[0] + 1)
+    gap = np.where(is_first.take(meeting + 1), 0, following - before.take(meeting) - ticks.take(meeting))
+    return _Stretches(count=edges[1:] - edges[:-1], last=last, closed=closed, sum=total, gap=gap)
 
 
 def _meet(columns: Columns, wires: Wires, length: Ints, stretches: _Stretches) -> Ints:
     """When each operation on several qubits is over, seen from the end; 0 for all others."""
     meeting_end = np.zeros(len(columns), dtype=np.int64)
-    several = columns.qubit_start[1:] - columns.qubit_start[:-1] > 1
-    ops = np.flatnonzero(several)
-    if not len(ops):
-        return meeting_end
+    count = columns.qubit_start[1:] - columns.qubit_start[:-1]
+    ops = wires.joint
     gap_of = np.zeros(len(wires.op), dtype=np.int64)
-    gap_of[wires.order[stretches.last[stretches.closed]]] = stretches.gap
-    operands = np.flatnonzero(several.take(wires.op))
-    gaps: list[int] = gap_of[operands].tolist()
-    wire: list[int] = wires.wire[operands].tolist()
-    widths: list[int] = np.diff(columns.qubit_start)[ops].tolist()
-    lengths: list[int] = length[ops].tolist()
+    gap_of[wires.order.take(stretches.last[stretches.closed])] = stretches.gap
+    operands = (count.take(wires.op) > 1).nonzero()[0]
+    gaps: list[int] = gap_of.take(operands).tolist()
+    wire: list[int] = wires.wire.take(operands).tolist()
+    widths: list[int] = count.take(ops).tolist()
+    lengths: list[int] = length.take(ops).tolist()
     ready = [0] * columns.num_wires
     ends: list[int] = []
     stop = len(operands)

@@ -88,7 +88,7 @@ class _Facts:
 
 
 def _played(pipeline: Pipeline) -> _Played:
-    own = [pipeline.prepare_cases(index).keys for index in range(len(pipeline.batch.circuits))]
+    own = [pipeline.pulse_gates(index) for index in range(len(pipeline.batch.circuits))]
     facts = {keys: _facts_of(pipeline.gates, keys) for keys in own}
     by_circuit = tuple(facts[keys].used for keys in own)
     return _Played(
