@@ -15,6 +15,7 @@ from qubitd.cli.planned import planned_lines
 from qubitd.compiler.compile import compile_job
 from qubitd.compiler.device_file import DeviceFile, load_device, packaged_devices
 from qubitd.compiler.text import program_text
+from qubitd.compiler.verify_circuit import compared
 from qubitd.core.errors import Problem
 from qubitd.core.job import Decoupling, JobSpec, Scheduling
 from qubitd.core.program import Program
@@ -94,7 +95,8 @@ def _compiled(
         dd=None if arguments.dd is None else Decoupling(arguments.dd),
     )
     feedforward = open_rack(_rack(device)).feedforward
-    return next(compile_job(device.device, snapshot, spec, feedforward=feedforward).programs())
+    job = compile_job(device.device, snapshot, spec, feedforward=feedforward)
+    return next(compared(job, job.programs()))
 
 
 def _draw(program: Program, device: DeviceFile, output: Path, title: str) -> None:

@@ -135,7 +135,7 @@ class Pack:
             taken = self._taken(waiting[:ahead], first_program)
             good, bad = (ahead, bad) if taken.fits else (good, ahead)
             if bad == 1:
-                raise self._too_large(waiting[0], first_program)
+                raise ProgramTooLargeError(self.problems(waiting[0], first_program))
             if bad - good <= 1 + good // _SLACK:
                 return good
             expected = taken.expected(before)
@@ -184,17 +184,18 @@ class Pack:
         alike = tuple(p if p.tables is tables else replace(p, tables=tables) for p in programs)
         return Chunk(programs=alike, first_program=first_program, first_shot=0, shots=1, reset=self.reset, raw=self.raw)
 
-    def _too_large(self, program: Program, index: int) -> ProgramTooLargeError:
-        over = [usage for usage in self.capacity.usage(self._chunk([program], index)) if not usage.fits]
+    def problems(self, program: Program, index: int = 0) -> Iterator[Problem]:
+        """Say what one shot of a program takes too much of: a shot is never cut.
+
+        Args:
+            program: any program of a job.
+            index: of it in the job.
+        """
         where = f"program {index} ({program.name!r}, {to_seconds(program.duration):.6g} s)"
-        return ProgramTooLargeError(
-            Problem(
-                where=where,
-                what=f"one shot takes {usage.used} {usage.memory} of {usage.sequencer}, which holds {usage.limit}"
-                f"{_no_loops(usage)}; split the circuit",
-            )
-            for usage in over
-        )
+        for usage in self.capacity.usage(self._chunk([program], index)):
+            if not usage.fits:
+                taken = f"one shot takes {usage.used} {usage.memory} of {usage.sequencer}, which holds {usage.limit}"
+                yield Problem(where=where, what=f"{taken}{_no_loops(usage)}; split the circuit")
 
 
 def _no_loops(usage: Usage) -> str:

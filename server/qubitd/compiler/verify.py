@@ -1,6 +1,7 @@
 """Pass: any programs against the rules of the lines that they play on, whoever made them; it changes nothing.
 
-What a rack allows beyond full scale comes in as `Ceilings`, by the names of lines.
+What a rack allows beyond full scale comes in as `Ceilings`, by the names of lines; what it holds, as the `Pack` that
+would cut the programs into chunks. Whether a program is what its circuit asked for is for `verify_circuit`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qubitd.compiler.block import Block, Cases, SideBySide
+from qubitd.compiler.chunk import Pack
 from qubitd.compiler.errors import InvalidProgramError
 from qubitd.compiler.verify_dynamics import dynamics_problems
 from qubitd.core.errors import Problem
@@ -44,11 +46,13 @@ class Ceilings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verify:
-    """Refuses programs that overlap on a line, leave their time, or are too loud."""
+    """Refuses programs that overlap on a line, leave their time, are too loud, or fit no chunk."""
 
     ceilings: Ceilings = field(default_factory=Ceilings)
     feedforward: FeedForward | None = None
     """Of the controller; None if no program looks at outcomes."""
+    pack: Pack | None = None
+    """That knows the controller's memories; None where programs are packed anyway, which judges the same."""
 
     def __call__(self, *programs: Program) -> None:
         """Check programs of one job, all at once; as `check`."""
@@ -69,6 +73,15 @@ class Verify:
         return self._found(programs)
 
     def _found(self, block: Block) -> Iterator[Problem]:
+        is_sound = True
+        for problem in self._broken(block):
+            is_sound = False
+            yield problem
+        if is_sound and self.pack is not None:  # memories of what cannot be played are not counted
+            for index, program in enumerate(block):
+                yield from self.pack.problems(program, index)
+
+    def _broken(self, block: Block) -> Iterator[Problem]:
         match block:
             case SideBySide():
                 yield from self._of_columns(block)

@@ -20,6 +20,7 @@ from qubitd.compiler.readout import discriminators
 from qubitd.compiler.result import Wanted, assignments, program_results, readout_of
 from qubitd.compiler.survey import Survey, survey
 from qubitd.compiler.verify import Ceilings, Verify
+from qubitd.compiler.verify_circuit import compared
 from qubitd.core.device import Device
 from qubitd.core.job import InitialReset, JobSpec, MeasLevel, ProgramResult
 from qubitd.core.plan import JobPlan, StagePlan
@@ -204,7 +205,7 @@ class Toolchain:
         return Compiled(spec=decoded, snapshot=snapshot, parts=self._parts(chunks))
 
     def explain(self, spec: JobSpec, snapshot: Snapshot, *, queue_length: int) -> JobPlan:
-        """Say what a job would take, having looked at it as `validate` does.
+        """Say what a job would take, having looked at it as `validate` does, and compared programs with their circuits.
 
         Raises:
             InvalidInputError: with every problem of the job.
@@ -215,7 +216,7 @@ class Toolchain:
         times.append(self._now())
         pack = self._pack(job, spec)
         look = partial(self._surveyed, pack=pack, spec=spec)
-        found = explain(job, self._verified(job), look=look, capacity=pack.capacity)
+        found = explain(job, compared(job, self._verified(job)), look=look, capacity=pack.capacity)
         times.append(self._now())
         assembly = self._controller.assemble(found.survey.first)
         times.append(self._now())
