@@ -154,11 +154,11 @@ def _plays_of(program: Program) -> list[_Row]:
     conditions = [ALWAYS] * len(plays.start) if dynamics is None else dynamics.play_condition.tolist()
     return [
         _Row(
-            line=program.lines[plays.line[i]],
+            line=program.lines[int(plays.line[i])],
             start=int(plays.start[i]),
             values={
                 "length": int(plays.length[i]),
-                "envelope": program.tables.envelopes[plays.envelope[i]].digest,
+                "envelope": program.tables.envelopes[int(plays.envelope[i])].digest,
                 "amplitude": float(plays.amplitude[i]),
                 "phase": float(plays.phase[i]),
                 "frequency": float(plays.frequency[i]),
@@ -175,11 +175,11 @@ def _acquisitions_of(program: Program) -> list[_Row]:
     conditions = [ALWAYS] * len(rows.start) if dynamics is None else dynamics.acquisition_condition.tolist()
     return [
         _Row(
-            line=program.lines[rows.line[i]],
+            line=program.lines[int(rows.line[i])],
             start=int(rows.start[i]),
             values={
                 "length": int(rows.length[i]),
-                "kernel": "" if rows.kernel[i] == BOXCAR else program.tables.envelopes[rows.kernel[i]].digest,
+                "kernel": "" if rows.kernel[i] == BOXCAR else program.tables.envelopes[int(rows.kernel[i])].digest,
                 "phase": float(rows.phase[i]),
                 "frequency": float(rows.frequency[i]),
                 "qubit": int(rows.qubit[i]),
@@ -198,7 +198,7 @@ def _shifts_of(program: Program) -> list[_Row]:
     shifts = program.dynamics.shifts
     return [
         _Row(
-            line=program.lines[shifts.line[i]],
+            line=program.lines[int(shifts.line[i])],
             start=int(shifts.start[i]),
             values={
                 "phase": float(shifts.phase[i]),
