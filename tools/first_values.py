@@ -135,6 +135,8 @@ def pair_lines(chip: Chip, file: DeviceFile, qubits: tuple[int, int]) -> Iterato
     meeting = cz_values(chip, first, second, top=top, slot=slot)
     amplitude = round(meeting.amplitude * GAIN_STEPS) / GAIN_STEPS
     found = cz_values(chip, first, second, top=top, slot=slot, amplitude=amplitude)
+    zz = next(zz for bond, zz in chip.zz.items() if {*bond} == {chip.truth.index(first), chip.truth.index(second)})
+    yield "zz", zz * 1e9, "how far one in 1 shifts the other, at rest"
     yield "cz.amplitude", found.amplitude, "on the grid of the output's gain"
     yield "cz.phase_first", found.phase_first, ""
     yield "cz.phase_second", found.phase_second, ""

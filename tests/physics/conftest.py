@@ -180,8 +180,11 @@ def _readout_values(chip: Chip, qubit: int, photons: float) -> ReadoutValues:
 
 
 @lru_cache
-def _chip(path: Path | None) -> Chip:
-    return Chip(load_cabling(path))
+def _chip(path: Path | None, *, zz: bool = True) -> Chip:
+    made = Chip(load_cabling(path))
+    if not zz:
+        made.zz.clear()
+    return made
 
 
 class Play(Protocol):
@@ -191,6 +194,7 @@ class Play(Protocol):
         self,
         *changes: tuple[str, str],
         lasting: bool = False,
+        zz: bool = True,
         photons: float = 6.0,
         calibrated_on: Chip | None = None,
     ) -> Player: ...
@@ -206,16 +210,21 @@ def chip() -> Chip:
 def play(tmp_path_factory: pytest.TempPathFactory) -> Play:
     """Start a player on the packaged chip, or on one made by replacing text in a copy of cabling.toml.
 
-    With `lasting` nothing decays; with many photons readout does not err. The gates are calibrated on the chip that is
+    With `lasting` nothing decays, and without `zz` qubits at rest leave each other alone: what is left are the gates
+    themselves. With many photons readout does not err. The gates are calibrated on the chip that is
     played, unless another one is given.
     """
     folder = tmp_path_factory.mktemp("cabling")
 
     def start(
-        *changes: tuple[str, str], lasting: bool = False, photons: float = 6.0, calibrated_on: Chip | None = None
+        *changes: tuple[str, str],
+        lasting: bool = False,
+        zz: bool = True,
+        photons: float = 6.0,
+        calibrated_on: Chip | None = None,
     ) -> Player:
         replaced = [*changes, *(LASTING if lasting else ())]
-        chip = _chip(_changed_cabling(folder, replaced) if replaced else None)
+        chip = _chip(_changed_cabling(folder, replaced) if replaced else None, zz=zz)
         return Player(chip, calibrated_on or chip, photons=photons)
 
     return start

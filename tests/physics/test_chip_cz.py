@@ -86,7 +86,7 @@ def limit_of_idling(chip: Chip, first: str, second: str, duration: float) -> flo
 
 @pytest.mark.parametrize(("a", "b"), [(0, 1), (1, 2), (2, 3), (3, 4)])
 def test_a_corrected_pulse_is_a_cz(play: Play, a: int, b: int) -> None:
-    player = play(lasting=True)
+    player = play(lasting=True, zz=False)
     ideal = QuantumCircuit(5)
     for qubit, angle in ((a, 0.4), (b, 1.1)):
         player.sx(qubit)
@@ -159,14 +159,14 @@ def test_swapped_flux_cables_spoil_the_cz_and_nothing_else(play: Play, chip: Chi
         ('to = "q1.flux"', 'to = "q0.flux"'),
         ('to = "other.flux"', 'to = "q1.flux"'),
     ]
-    single = play(*swap, lasting=True, calibrated_on=chip)
+    single = play(*swap, lasting=True, zz=False, calibrated_on=chip)
     single.sx(0)
     single.x(1)
     ideal = QuantumCircuit(5)
     ideal.sx(0)
     ideal.x(1)
     assert fidelity(single, ideal) > 0.99999
-    pair = play(*swap, lasting=True, calibrated_on=chip)
+    pair = play(*swap, lasting=True, zz=False, calibrated_on=chip)
     bell(pair)
     ideal = QuantumCircuit(5)
     ideal.h(0)
@@ -176,7 +176,7 @@ def test_swapped_flux_cables_spoil_the_cz_and_nothing_else(play: Play, chip: Chi
 
 def test_a_partner_in_reach_is_needed(play: Play) -> None:
     """A pulse that stays more than 150 MHz away turns its own qubit and does not entangle."""
-    player = play(lasting=True)
+    player = play(lasting=True, zz=False)
     ideal = QuantumCircuit(5)
     for qubit in (0, 1):
         player.sx(qubit)
@@ -200,7 +200,7 @@ def test_a_pulse_on_the_lower_qubit_goes_away_from_its_partner(play: Play) -> No
 
 
 def test_two_czs_at_once_do_not_disturb_each_other(play: Play) -> None:
-    player = play(lasting=True)
+    player = play(lasting=True, zz=False)
     ideal = QuantumCircuit(5)
     for qubit in range(4):
         player.sx(qubit)
@@ -274,9 +274,9 @@ def after(chip: Chip, events: Sequence[Turn | Exchange], rho: NDArray[np.complex
     register.states = np.einsum("abij,ji->ab", dual, rho).real[None]
     for event in events:
         if isinstance(event, Turn):
-            register.apply(event.qubit, event.single, start=event.start, end=event.end)
+            register.apply(event.qubit, event.single, start=event.start, end=event.end, mixes=event.mixes)
         else:
-            register.apply_pair(event.pulsed, event.partner, event.pair, time=event.start)
+            register.apply_pair(event.pulsed, event.partner, event.pair, begin=event.begin, end=event.end)
     for qubit in (0, 1):
         register.hold(qubit, time=70)
     return np.asarray(np.tensordot(register.states[0], ladder, axes=2))

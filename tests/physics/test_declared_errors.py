@@ -89,15 +89,15 @@ def channel(lab: Lab, name: str, operands: tuple[int, ...], *, sign: float) -> N
     """The gate's map on its qubits' numbers, each column the end of one of them."""
     program, final = compiled(lab, name, operands)
     events = lab.chip.events(played(lab, program, sign=sign).table(shots=1))
-    register = Register(operands, t1=lab.chip.t1, t2=lab.chip.t2)
+    register = Register(operands, t1=lab.chip.t1, t2=lab.chip.t2, zz=lab.chip.zz)
     size = SIZE ** len(operands)
     register.states = np.eye(size).reshape(size, *[SIZE] * len(operands))
     for event in events:
         if isinstance(event, Turn):
-            register.apply(event.qubit, event.single, start=event.start, end=event.end)
+            register.apply(event.qubit, event.single, start=event.start, end=event.end, mixes=event.mixes)
         else:
             assert isinstance(event, Exchange)
-            register.apply_pair(event.pulsed, event.partner, event.pair, time=event.start)
+            register.apply_pair(event.pulsed, event.partner, event.pair, begin=event.begin, end=event.end)
     for qubit in operands:
         register.apply(qubit, turn_about_z(final[qubit] / (2 * np.pi)), start=program.duration, end=program.duration)
         register.hold(qubit, time=program.duration)

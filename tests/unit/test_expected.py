@@ -31,7 +31,8 @@ LONG = {
     f"q{i}.{name}": value for i in range(5) for name, value in {"t1": 1.0, "t2": 1.0, "reset.duration": 5.0}.items()
 }
 NO_ERROR = {name: 0.0 for name in FILE.snapshot().parameters if name.endswith((".sx.error", ".x.error", ".cz.error"))}
-QUIET = FILE.snapshot().with_values(PERFECT_READOUT | NO_LEAKAGE | NO_ERROR | {"q0.id.error": 0.0})
+NO_ZZ = {name: 0.0 for name in FILE.snapshot().parameters if name.endswith(".zz")}
+QUIET = FILE.snapshot().with_values(PERFECT_READOUT | NO_LEAKAGE | NO_ERROR | NO_ZZ | {"q0.id.error": 0.0})
 
 
 def circuit(qubits: int = 5, clbits: int = 5) -> CircuitBuilder:
@@ -206,14 +207,32 @@ def test_static_zz_turns_a_qubit_whose_neighbour_is_excited() -> None:
     zz, wait = -100e3, 2e-6
     ramsey = circuit(2, 1).add("x", 1).add("barrier", 0, 1).add("sx", 0).delay(0, wait).add("sx", 0).measure(0, 0)
     held = ramsey.add("barrier", 0, 1)
-    snapshot = with_parameters(QUIET.with_values(LONG), q0_q1__zz=zz)
+    snapshot = QUIET.with_values(LONG | {"q0_q1.zz": zz})
     turned = 2 * pi * zz * (wait + 40e-9)
     assert predicted(held, snapshot)["1"] == pytest.approx(0.5 + np.cos(turned) / 2, abs=1e-4)
     assert predicted(held, QUIET.with_values(LONG))["1"] == pytest.approx(1, abs=1e-5)
 
 
+def test_a_neighbour_that_relaxes_turns_a_qubit_less_and_less() -> None:
+    """With rate = 1/T1 + 2 pi i zz of the neighbour: <1|rho|0> goes as e^(-rate t) + (1 - e^(-rate t)) / (T1 rate)."""
+    zz, wait, t1 = -100e3, 20e-6, 10e-6
+    held = circuit(2, 1).add("x", 1).add("barrier", 0, 1).add("sx", 0).delay(0, wait).add("sx", 0).measure(0, 0)
+    snapshot = QUIET.with_values(LONG | {"q0_q1.zz": zz, "q1.t1": t1, "q1.t2": t1})
+    rate, time = 1 / t1 + 2j * pi * zz, wait + 40e-9
+    left = np.exp(-rate * time) + (1 - np.exp(-rate * time)) / (t1 * rate)
+    assert predicted(held, snapshot)["1"] == pytest.approx(0.5 + left.real / 2, abs=2e-3)
+
+
+def test_a_neighbour_flipped_half_way_turns_a_qubit_from_then_on_wherever_that_is_written() -> None:
+    zz, wait = -100e3, 2e-6
+    held = circuit(2, 1).add("sx", 0).delay(0, 2 * wait).add("sx", 0)
+    held.delay(1, wait).add("x", 1).delay(1, wait).add("barrier", 0, 1).measure(0, 0)
+    snapshot = QUIET.with_values(LONG | {"q0_q1.zz": zz})
+    assert predicted(held, snapshot)["1"] == pytest.approx(0.5 + np.cos(2 * pi * zz * wait) / 2, abs=1e-4)
+
+
 def test_a_cz_is_calibrated_with_the_zz_of_its_own_pair() -> None:
-    snapshot = with_parameters(QUIET.with_values(LONG), q0_q1__zz=1e6)
+    snapshot = QUIET.with_values(LONG | {"q0_q1.zz": 1e6})
     noisy = predicted(bell(), snapshot)
     assert noisy["00"] + noisy["11"] == pytest.approx(0.5 + 0.5 * np.cos(2 * pi * 1e6 * 20e-9), abs=2e-2)
     assert noisy["00"] + noisy["11"] > 0.97

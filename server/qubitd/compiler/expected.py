@@ -2,7 +2,7 @@
 
 A density matrix goes through the schedule: T1 and T2 on every gate and idle, static ZZ on every tick, the rest of each
 gate's error as depolarising, leakage of a two-qubit gate, and the assignment errors at the end. Decay and ZZ during a
-gate act half before it and half after it.
+gate act half before it and half after it; over a long wait they take turns in short steps.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ Distribution = dict[str, float]
 """Probability by bit string, classical bit 0 last; what is left out is impossible."""
 
 _NEGLIGIBLE = 1e-15
+_STEP = 2 * np.pi / 16
+"""Radians that a pair turns by ZZ before its qubits decay again."""
 _MOST_SHOTS = 64
 """Shots that are followed, at most, until the mixture at the start of one no longer changes."""
 _SAME = 1e-7
@@ -55,6 +57,8 @@ _T = TypeVar("_T", bound=np.generic)
 class Event:
     """One operation of a scheduled circuit that does something."""
 
+    op: int
+    """Its place in the circuit."""
     key: GateKey
     unitary: Matrix
     """What it is meant to do; the identity for a measurement."""
@@ -144,7 +148,7 @@ def ideal(
 
 
 def _scheduled(compiled: Compiled) -> Iterator[tuple[int, list[Event]]]:
-    """Give (classical bits, events in program order) of each binding of each circuit."""
+    """Give (classical bits, events) of each binding of each circuit."""
     device, scheduling = compiled.gates.device, compiled.scheduling
     pipeline = Pipeline(compiled.gates, compiled.gathered, scheduling)
     for i, circuit in enumerate(compiled.batch.circuits):
@@ -171,12 +175,12 @@ def _dynamic_events(pipeline: Pipeline, maker: DynamicMaker, binding: int) -> li
     numbers = pipeline.numbers(prepared, {})
     traffic = maker.traffic
     events = _events(pipeline, prepared, numbers, maker.schedule(prepared, numbers), traffic.test)
-    ops: list[int] = np.flatnonzero(prepared.rows).tolist()
     number_of = {op: number for number, op in enumerate(traffic.measurements)}
     looked_at = {number for test in traffic.tests for number in test.outcomes}
-    last_look = {number: op for op in ops for number in traffic.looks_at(op)}
+    last_look = {number: event.op for event in events for number in traffic.looks_at(event.op)}
     found: list[Event] = []
-    for op, event in zip(ops, events, strict=True):
+    for event in events:
+        op = event.op
         number = number_of.get(op, -1)
         is_looked_at = number in looked_at
         test = int(traffic.test[op])
@@ -202,6 +206,7 @@ def _passing(test: OutcomeTest) -> Where:
 
 
 def _events(pipeline: Pipeline, prepared: Prepared, numbers: Numbers, schedule: Schedule, test: Ints) -> list[Event]:
+    """Give the events in the order of time, in which a pair's ZZ has to be followed."""
     columns = prepared.columns
     ops = np.flatnonzero(prepared.rows)
     last_on = {int(q): op for op in ops for q in _span(columns.qubits, columns.qubit_start, op)}
@@ -220,6 +225,7 @@ def _events(pipeline: Pipeline, prepared: Prepared, numbers: Numbers, schedule: 
         clbits = [c for c in clbits if op >= kept_from.get(c, 0) and c < HIDDEN_CLBIT]
         events.append(
             Event(
+                op=int(op),
                 key=key,
                 unitary=_unitary(pipeline, key, angles, measures=measures),
                 clbit=clbits[0] if clbits else -1,
@@ -229,7 +235,10 @@ def _events(pipeline: Pipeline, prepared: Prepared, numbers: Numbers, schedule: 
                 is_last=all(last_on[q] == op for q in key.operands) and all(last_into[c] == op for c in clbits),
             )
         )
-    return events
+    bits = [event.clbit for event in events if event.clbit >= 0]
+    if len(set(bits)) < len(bits):
+        return events  # of two that write one bit, the later in the program wins
+    return sorted(events, key=lambda event: event.start)
 
 
 def _unitary(pipeline: Pipeline, key: GateKey, angles: tuple[float, ...], *, measures: bool) -> Matrix:
@@ -297,11 +306,13 @@ class _Chip:
         self.state = Density(excited)
         self.clock = [0.0] * len(excited)
         self.pair_clock = dict.fromkeys(noise.zz, 0.0)
+        self.left_zero = {qubit for qubit, population in enumerate(excited) if population}
 
     def gate(self, event: Event) -> None:
         qubits = event.key.operands
         if event.length:
             self._reach(event.start + event.length / 2, qubits, but=event)
+        self.left_zero.update(qubits)
         self.state.apply(operator_channel(event.unitary), *qubits, where=event.where)
         noise = self.noise.gates.get(event.key, GateNoise())
         if noise.leakage:
@@ -323,25 +334,36 @@ class _Chip:
         self.state.record(seen, qubit, clbit=event.clbit, outcome=event.outcome, where=event.where)
 
     def _reach(self, time: float, qubits: tuple[int, ...], *, but: Event) -> None:
-        """Let qubits decay, and their pairs turn, until a time. A gate's own pair is calibrated with its ZZ."""
-        for qubit in qubits:
-            values = self.noise.qubits[qubit]
-            passed = (time - self.clock[qubit]) * TICK
-            self.clock[qubit] = time
-            if passed > 0 and math.isfinite(values.t1):
-                decay = decay_channel(passed, t1=values.t1, t2=values.t2, excited=values.thermal_population)
-                self.state.apply(decay, qubit)
+        """Let pairs turn, and qubits decay, until a time. A gate's own pair is calibrated with its ZZ."""
         for pair in self.pair_clock:
             if set(pair) == set(qubits):
-                self._turn(pair, float(but.start))
+                self._turn(pair, float(but.start), now=but.start)
                 self.pair_clock[pair] = float(but.start + but.length)
             elif set(pair) & set(qubits):
-                self._turn(pair, time)
+                self._turn(pair, time, now=but.start)
+        for qubit in qubits:
+            self._decay(qubit, time)
 
-    def _turn(self, pair: tuple[int, int], time: float) -> None:
-        angle = 2 * np.pi * self.noise.zz[pair] * (time - self.pair_clock[pair]) * TICK
-        self.pair_clock[pair] = time
-        self.state.apply(operator_channel(np.diag([1, 1, 1, np.exp(-1j * angle)])), *pair)
+    def _decay(self, qubit: int, time: float) -> None:
+        values = self.noise.qubits[qubit]
+        passed = (time - self.clock[qubit]) * TICK
+        if passed > 0 and math.isfinite(values.t1):
+            decay = decay_channel(passed, t1=values.t1, t2=values.t2, excited=values.thermal_population)
+            self.state.apply(decay, qubit)
+        self.clock[qubit] = max(self.clock[qubit], time)
+
+    def _turn(self, pair: tuple[int, int], time: float, *, now: int) -> None:
+        """Turn a pair step by step, as its qubits decay; nothing that happens to them after `now` is done yet."""
+        begin, passed = self.pair_clock[pair], time - self.pair_clock[pair]
+        self.pair_clock[pair] = max(begin, time)
+        if passed <= 0 or not self.left_zero.issuperset(pair):
+            return
+        angle = 2 * np.pi * self.noise.zz[pair] * passed * TICK
+        steps = max(1, math.ceil(abs(angle) / _STEP))
+        for step in range(steps):
+            for qubit in pair:
+                self._decay(qubit, min(begin + (step + 0.5) * passed / steps, now))
+            self.state.apply(operator_channel(np.diag([1, 1, 1, np.exp(-1j * angle / steps)])), *pair)
 
 
 def _readout(values: QubitNoise, decayed: float) -> tuple[Channel, Channel]:

@@ -1,7 +1,8 @@
 """One shot body for all shots at once: maps in the order of time, and what the readouts find in each shot.
 
 A readout after which nothing happens to its qubit, and for which nobody waits, may wait: maps of other qubits commute
-with it, so all such readouts are drawn together from the final diagonal. Any other readout is drawn at once and splits
+with it, so all such readouts are drawn together from the final diagonal. (A coupled qubit that is turned while it is
+still being read sees, by ZZ, the level in which the reading found it.) Any other readout is drawn at once and splits
 the shots into branches, as do pulses that are played in some shots only.
 """
 
@@ -21,6 +22,7 @@ from qubitd.emulator.chip.drive import Turn
 from qubitd.emulator.chip.feedline import Falls, Probe
 from qubitd.emulator.chip.flux import Exchange
 from qubitd.emulator.chip.register import Register
+from qubitd.emulator.chip.static_zz import Bond
 from qubitd.emulator.errors import EmulatorError
 from qubitd.emulator.events import EVERY_SHOT
 from qubitd.emulator.outcomes import Mask, Outcomes
@@ -66,6 +68,7 @@ class BodyRun:
         *,
         t1: Sequence[float],
         t2: Sequence[float],
+        zz: Mapping[Bond, float],
         rng: np.random.Generator,
         detuning: Sequence[float] | None = None,
     ) -> None:
@@ -76,6 +79,7 @@ class BodyRun:
             outcomes: to which what is found is added, and by which choices are made.
             t1: relaxation time of every qubit of the chip, ns.
             t2: coherence time of every qubit of the chip, ns.
+            zz: of the chip's coupled pairs, GHz.
             rng: for what the readouts find.
             detuning: f01 of every qubit beyond its usual one, GHz; None for 0.
         """
@@ -83,7 +87,8 @@ class BodyRun:
         self._outcomes = outcomes
         moments = (*script.events, *script.choices)
         self._moved = sorted({qubit for moment in moments for qubit in _moves(moment)})
-        self._register = Register(self._moved, t1=t1, t2=t2, detuning=detuning)
+        self._register = Register(self._moved, t1=t1, t2=t2, detuning=detuning, zz=zz)
+        self._bonds = tuple(zz)
         self._t1 = t1
         self._rng = rng
         self._branch = np.zeros(outcomes.shots, dtype=np.int64)
@@ -107,6 +112,7 @@ class BodyRun:
         moments: list[Moment] = [*self._script.events, *self._script.choices, *self._script.endings]
         moments.sort(key=lambda moment: moment.start)
         last = {qubit: i for i, moment in enumerate(moments) for qubit in _touches(moment)}
+        watched = self._watched_until(moments)
         queue: list[tuple[float, int, Moment, Mask | None]] = [
             (moment.start, number, moment, None) for number, moment in enumerate(moments)
         ]
@@ -115,7 +121,8 @@ class BodyRun:
             _, number, moment, taken = heapq.heappop(queue)
             match moment:
                 case Probe():
-                    self._probe(moment, final=last[moment.qubit] == number and not self._is_awaited(moment))
+                    is_last = last[moment.qubit] == number and watched.get(moment.qubit, 0.0) <= moment.end
+                    self._probe(moment, final=is_last and not self._is_awaited(moment))
                 case Ending():
                     self.points[moment.window] = listen(moment.window, self._falls)
                     self._outcomes.record(moment.row, self.points[moment.window])
@@ -128,15 +135,31 @@ class BodyRun:
         self._draw_waiting()
         return self._falls
 
+    def _watched_until(self, moments: Sequence[Moment]) -> dict[int, float]:
+        """Say when a neighbour of each qubit, which by ZZ shows what the qubit does, is turned for the last time."""
+        turned: dict[int, float] = {}
+        for moment in moments:
+            if isinstance(moment, Choice) or (isinstance(moment, Turn) and moment.mixes):
+                turned.update(dict.fromkeys(_touches(moment), moment.start))
+        watched: dict[int, float] = {}
+        for a, b in self._bonds:
+            watched[a] = max(watched.get(a, 0.0), turned.get(b, 0.0))
+            watched[b] = max(watched.get(b, 0.0), turned.get(a, 0.0))
+        return watched
+
     def _pulse(self, pulse: Pulse, taken: Mask | None) -> None:
         on = None
         if taken is not None:
             self._branch, on = self._register.separate(self._branch, taken)
         match pulse:
             case Turn():
-                self._register.apply(pulse.qubit, pulse.single, start=pulse.start, end=pulse.end, on=on)
+                self._register.apply(
+                    pulse.qubit, pulse.single, start=pulse.start, end=pulse.end, on=on, mixes=pulse.mixes
+                )
             case Exchange():
-                self._register.apply_pair(pulse.pulsed, pulse.partner, pulse.pair, time=pulse.start, on=on)
+                self._register.apply_pair(
+                    pulse.pulsed, pulse.partner, pulse.pair, begin=pulse.begin, end=pulse.end, on=on
+                )
             case _:
                 assert_never(pulse)
 
@@ -165,10 +188,11 @@ class BodyRun:
     def _probe(self, probe: Probe, *, final: bool) -> None:
         if probe.qubit not in self._moved:
             return  # it is in 0 in every shot
-        self._register.hold(probe.qubit, time=probe.start)
         if final:
+            self._register.freeze(probe.qubit, time=probe.start)
             self._waiting.append(probe)
             return
+        self._register.hold(probe.qubit, time=probe.start)
         taken = self._outcomes.mask(probe.condition)
         found = _draw(self._register.joint([probe.qubit]), self._branch, self._rng)
         left = self._watch(probe, found)

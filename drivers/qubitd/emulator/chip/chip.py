@@ -24,6 +24,7 @@ from qubitd.emulator.chip.flux import FluxLines
 from qubitd.emulator.chip.frequency_noise import FrequencyNoise
 from qubitd.emulator.chip.intervals import chains
 from qubitd.emulator.chip.lines import Arrivals, Signals, Windows, arrive
+from qubitd.emulator.chip.static_zz import static_zz
 from qubitd.emulator.errors import EmulatorError
 from qubitd.emulator.events import EVERY_SHOT, Acquisitions, EventTable, Waveform
 from qubitd.emulator.outcomes import Decide, Outcomes, needs_no_decision
@@ -51,6 +52,8 @@ class Chip:
         """ns, by qubit."""
         self.t2 = [qubit.t2 * 1e9 for qubit in cabling.chip.qubits]
         """ns, by qubit."""
+        self.zz = static_zz(cabling.chip)
+        """GHz, by coupled pair."""
         self._scripts: Cache[Hashable, TableScript] = Cache(_HELD)
 
     @property
@@ -185,6 +188,7 @@ class _Played:
                 outcomes,
                 t1=self._chip.t1,
                 t2=self._chip.t2,
+                zz=self._chip.zz,
                 rng=self._rng,
             ).play(_nobody_listens, self._pulses),
             shots=outcomes.shots,
@@ -215,6 +219,7 @@ class _Played:
             outcomes,
             t1=chip.t1,
             t2=chip.t2,
+            zz=chip.zz,
             rng=self._rng,
             detuning=detuning,
         )

@@ -21,13 +21,13 @@ def density_matrix(chip: Chip, table: EventTable, *, time: float) -> NDArray[np.
     missing from the trace.
     """
     qubits = range(len(chip.truth.qubits))
-    register = Register(qubits, t1=chip.t1, t2=chip.t2)
+    register = Register(qubits, t1=chip.t1, t2=chip.t2, zz=chip.zz)
     for event in chip.events(table):
         match event:
             case Turn():
-                register.apply(event.qubit, event.single, start=event.start, end=event.end)
+                register.apply(event.qubit, event.single, start=event.start, end=event.end, mixes=event.mixes)
             case Exchange():
-                register.apply_pair(event.pulsed, event.partner, event.pair, time=event.start)
+                register.apply_pair(event.pulsed, event.partner, event.pair, begin=event.begin, end=event.end)
             case _:
                 raise EmulatorError("a table with readout leaves no single state; take the tones out")
     for qubit in qubits:

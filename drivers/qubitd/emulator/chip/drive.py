@@ -39,6 +39,8 @@ class Turn:
     """ns."""
     end: float
     single: Map
+    mixes: bool
+    """Whether it moves anything between levels and coherence, as drives do."""
 
 
 class DriveLines:
@@ -95,7 +97,7 @@ class DriveLines:
         maps[:, :, X:] = maps[:, :, X:] @ rotations(phase)
         maps[:, X:, :] = rotations(detuning * length - phase) @ maps[:, X:, :]
         return [
-            Turn(qubit=qubit, start=start, end=end, single=single)
+            Turn(qubit=qubit, start=start, end=end, single=single, mixes=True)
             for start, end, single in zip(rows.start.tolist(), rows.end.tolist(), maps, strict=True)
         ]
 
@@ -123,7 +125,7 @@ class DriveLines:
         for pulse in pulses:
             detuning[pulse.start - start : pulse.end - start] = pulse.shape.shift
         single = driven(drive, np.repeat(detuning, steps), 1 / steps, t1=self._t1[qubit], t2=self._t2[qubit])
-        return Turn(qubit=qubit, start=start, end=end, single=single)
+        return Turn(qubit=qubit, start=start, end=end, single=single, mixes=True)
 
     def _in_frame(
         self, qubit: int, rows: Signals, row: int, waveforms: tuple[Waveform, ...], *, steps: int
@@ -150,4 +152,4 @@ def _label(rows: Signals, pulses: Sequence[FluxPulse]) -> tuple[NDArray[np.int64
 def _flux_turn(pulse: FluxPulse) -> Turn:
     """Gather the phase of a flux pulse in its middle: it commutes with decay."""
     middle = (pulse.start + pulse.end) / 2
-    return Turn(qubit=pulse.qubit, start=middle, end=middle, single=turn_about_z(pulse.shape.turns))
+    return Turn(qubit=pulse.qubit, start=middle, end=middle, single=turn_about_z(pulse.shape.turns), mixes=False)

@@ -1,7 +1,7 @@
 """Flux pulses as they arrive: the turn each gives to its own qubit, and the pairs that it brings together.
 
-A pulse lasts from its first sample that is not 0 to its last; pulses that touch are one. Between pulses nothing
-couples the qubits: there is no static ZZ. Inside: ns, GHz, flux quanta.
+A pulse lasts from its first sample that is not 0 to its last; pulses that touch are one. A pair that is brought
+together does what `exchange` says; all others have their `static_zz`, the sweet spot's. Inside: ns, GHz, flux quanta.
 """
 
 from __future__ import annotations
@@ -65,6 +65,9 @@ class Exchange:
 
     start: float
     """ns: the middle of the pulse, as decay before and after is the same."""
+    begin: float
+    """Of the pulse."""
+    end: float
     pulsed: int
     partner: int
     pair: Map
@@ -148,7 +151,9 @@ class FluxLines:
         made = self._maps.get(key, lambda: self._map(index, group, start, end))
         if made is None:
             return None
-        return Exchange(start=(start + end) / 2, pulsed=pair.pulsed, partner=pair.partner, pair=made)
+        return Exchange(
+            start=(start + end) / 2, begin=start, end=end, pulsed=pair.pulsed, partner=pair.partner, pair=made
+        )
 
     def _map(self, index: int, group: Sequence[FluxPulse], start: int, end: int) -> Map | None:
         """Give a pair's map, None if the pulses do not bring it together."""
