@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -14,9 +15,15 @@ from tests.postgres_server import PostgresServer
 from tests.store_life import NEW
 
 from qubitd.cli.__main__ import main
+from qubitd.server.clocks import Clocks
 from qubitd.server.errors import StoreError, StoreTooNewError
+from qubitd.server.lock import locked
+from qubitd.server.membership import Claim
+from qubitd.server.retention import Caretaker, Retention
+from qubitd.server.store.members import DATABASE_TIME
 from qubitd.server.store.schema import MIGRATIONS
 from qubitd.server.store.sqlite_store import DATABASE, SqliteStore
+from qubitd.server.uploads import Uploads
 
 pytest.importorskip("psycopg")
 from qubitd.server.store.opening import check_address
@@ -54,8 +61,10 @@ def test_a_store_that_moves_into_a_database_and_back_is_the_same(tmp_path: Path,
     report = check_postgres(url)
     assert (report.version, report.problems) == (len(MIGRATIONS), ())
     back_up_postgres(url, tmp_path / "after")
-    assert rows(tmp_path / "after") == rows(before)
-    assert report.jobs == len(rows(before)["job"]) > 0
+    after = rows(tmp_path / "after")
+    assert [row[0] for row in after.pop("member")] == ["line5"]
+    assert after == {table: content for table, content in rows(before).items() if table != "member"}
+    assert report.jobs == len(after["job"]) > 0
 
 
 def test_numbers_go_on_where_they_were(tmp_path: Path, postgres: PostgresServer) -> None:
@@ -66,6 +75,61 @@ def test_numbers_go_on_where_they_were(tmp_path: Path, postgres: PostgresServer)
         new = store.write(lambda w: w.jobs.accept(NEW)).result()
         assert new.number == counted["job"] + 1
         assert store.jobs.newest_sequence() > counted["event"]
+
+
+@pytest.mark.parametrize("is_old_copy", [False, True])
+async def test_what_moved_into_a_group_is_left_alone_by_the_others_until_its_own_daemon_comes(
+    tmp_path: Path, postgres: PostgresServer, is_old_copy: bool
+) -> None:
+    before, url = lived_in(tmp_path / "before"), postgres.new_schema()
+    with closing(sqlite3.connect(before / DATABASE)) as connection, connection:
+        connection.execute("UPDATE job SET read_ns = 1 WHERE status = 'DONE'")
+        if is_old_copy:
+            connection.execute("INSERT INTO member VALUES ('line5', 7, 'me', 'here', 1, '', 'serving', '', x'')")
+    move_to_postgres(before, url)
+    with closing(PostgresStore(url)) as store:
+        store.write(lambda w: w.members.take(Claim(backend="another", daemon="another"))).result()
+        assert await tidied_by(store, tmp_path, "another") == 0
+        assert store.write(lambda w: w.members.take(Claim(backend="line5", daemon="me"))).result() > 0
+        assert await tidied_by(store, tmp_path, "line5") == 1
+
+
+async def tidied_by(store: PostgresStore, folder: Path, backend: str) -> int:
+    uploads, keeps = Uploads(folder / "uploads"), Retention(results_days=0)
+    return await Caretaker(store=store, uploads=uploads, clocks=Clocks(), retention=keeps, backend=backend).tidy()
+
+
+def test_a_store_that_a_daemon_works_on_is_neither_migrated_nor_moved(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = lived_in(tmp_path / "before")
+    with locked(before):
+        for further in ([], ["--to", "postgresql://nobody@localhost:1/nowhere"]):
+            assert main(["store", "migrate", "--data-dir", str(before), *further]) == 1
+            assert f"is in use by another daemon (process {os.getpid()})" in capsys.readouterr().err
+
+
+def test_a_store_that_daemons_of_an_earlier_version_share_is_not_changed_under_them(
+    postgres: PostgresServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from qubitd.server.store.postgres_schema import migrate, steps_of
+
+    url = postgres.new_schema()
+    with closing(PostgresConnection(url, read_only=False)) as connection:
+        migrate(connection, steps=MIGRATIONS[:-1])
+        connection.execute(
+            f"INSERT INTO member VALUES ('south', 1, 'id', 'control-2:50051', {DATABASE_TIME}, '', 'serving', '', ?)",
+            (b"",),
+        )
+        assert main(["store", "migrate", "--store", url]) == 1
+        told = capsys.readouterr().err
+        assert "the daemon of 'south' at control-2:50051" in told
+        assert "stop it" in told
+        assert steps_of(connection) == len(MIGRATIONS) - 1
+        connection.execute("UPDATE member SET daemon = ''")
+        assert main(["store", "migrate", "--store", url]) == 0
+        connection.execute("UPDATE member SET daemon = 'id'")
+        assert main(["store", "migrate", "--store", url]) == 0
 
 
 def test_a_database_that_holds_a_store_is_not_written_over(tmp_path: Path, postgres: PostgresServer) -> None:

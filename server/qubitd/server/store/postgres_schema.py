@@ -9,6 +9,8 @@ import re
 from pathlib import Path
 
 from qubitd.server.errors import StoreError, StoreTooNewError
+from qubitd.server.membership import OFFLINE
+from qubitd.server.store.members import DATABASE_TIME
 from qubitd.server.store.postgres import PostgresConnection
 from qubitd.server.store.schema import MIGRATIONS
 
@@ -56,6 +58,7 @@ def migrate(connection: PostgresConnection, *, steps: tuple[str, ...] = MIGRATIO
 
     Raises:
         StoreTooNewError: it went through more steps than are known.
+        StoreError: daemons of an earlier version work on it.
     """
     connection.execute("BEGIN")
     connection.execute("SELECT pg_advisory_xact_lock(1)")
@@ -66,11 +69,29 @@ def migrate(connection: PostgresConnection, *, steps: tuple[str, ...] = MIGRATIO
         connection.execute("ROLLBACK")
         raise StoreTooNewError(path=Path(connection.place), found=version, known=len(steps))
     if version < len(steps):
+        _check_alone(connection)
         for step in steps[version:]:
             connection.script(in_postgres(step))
         connection.script(_FOR_GROUPS)
         connection.execute("UPDATE meta SET steps = ?", (len(steps),))
     connection.execute("COMMIT")
+
+
+def _check_alone(connection: PostgresConnection) -> None:
+    """Make sure that nobody works on tables that are about to change."""
+    if connection.execute("SELECT to_regclass('member')").fetchone()[0] is None:
+        return
+    row = connection.execute(
+        "SELECT backend, address FROM member WHERE daemon <> ''"  # noqa: S608 (constant)
+        f" AND beat_ns > {DATABASE_TIME} - ? ORDER BY backend LIMIT 1",
+        (round(OFFLINE * 1e9),),
+    ).fetchone()
+    if row is not None:
+        connection.execute("ROLLBACK")
+        raise StoreError(
+            f"the daemon of {row[0]!r} at {row[1] or 'no address yet'} works on the store in {connection.place}, which "
+            f"an earlier version of qubitd made: stop it and the others of its group, and try again after {OFFLINE:g} s"
+        )
 
 
 def check_steps(connection: PostgresConnection) -> None:

@@ -16,12 +16,14 @@ from qubitd.server.store.backup import Report, empty_target, open_source, report
 from qubitd.server.store.blobs import BlobFolder
 from qubitd.server.store.connections import open_writer
 from qubitd.server.store.database import Database
+from qubitd.server.store.members import DATABASE_TIME
 from qubitd.server.store.postgres import PostgresConnection, begin_turn
 from qubitd.server.store.postgres_blobs import BlobRows
 from qubitd.server.store.postgres_schema import check_steps, check_version, steps_of
 from qubitd.server.store.postgres_schema import migrate as migrate_postgres
 from qubitd.server.store.schema import migrate as migrate_sqlite
 from qubitd.server.store.sqlite_store import BLOBS, DATABASE
+from qubitd.wire.lab import LabState
 
 TABLES = (
     "project",
@@ -122,7 +124,24 @@ def move_to_postgres(directory: Path, url: str) -> None:
             row = source.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
             if row is not None and row[0] > 0:
                 target.execute("SELECT setval(pg_get_serial_sequence(?, ?), ?)", (table, column, row[0]))
+        _expect_daemons(target)
         target.execute("COMMIT")
+
+
+def _expect_daemons(target: PostgresConnection) -> None:
+    """Have the daemons of a group leave alone what came with a store until its own daemons serve it.
+
+    Each tidies by its own rule what belongs to nobody, or to backends that were silent for long; as in a copy of old.
+    """
+    reason = "came with a store, and was not served since"
+    target.execute(
+        "INSERT INTO member"  # noqa: S608 (constant)
+        " (backend, fence, daemon, address, beat_ns, left_because, lab, lab_reason, description)"
+        f" SELECT DISTINCT backend, 0, '', '', {DATABASE_TIME}, ?, ?, '', ? FROM job"
+        " ON CONFLICT (backend) DO NOTHING",
+        (reason, LabState.SERVING.value, b""),
+    )
+    target.execute(f"UPDATE member SET daemon = '', beat_ns = {DATABASE_TIME}")  # noqa: S608 (constant)
 
 
 def _snapshot(connection: PostgresConnection) -> None:
