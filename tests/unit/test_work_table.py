@@ -138,6 +138,40 @@ def test_what_three_workers_did_not_survive_is_given_up(table: Table) -> None:
     assert table.reads.standings([NEW.key])[NEW.key].is_given_up
 
 
+def test_what_nobody_managed_is_done_by_nobody_for_a_day_whatever_the_calibration(table: Table) -> None:
+    table.writes.ask(NEW)
+    held = table.claim()
+    assert not table.reads.is_forsaken(NEW)
+    table.writes.forsake(NEW.key)
+    assert not table.writes.answer(held, b"late")
+    assert table.reads.standings([NEW.key])[NEW.key].is_given_up
+    recalibrated = replace(NEW, content=b"another calibration")
+    other_job = replace(NEW, spec_digest="bb")
+    other_version = replace(recalibrated, version="2")
+    explained = replace(NEW, kind=WorkKind.EXPLAIN, spec_digest="")
+    table.writes.ask(NEW)
+    assert table.writes.claim("two", "1") is None
+    for new, forsaken in ((NEW, True), (recalibrated, True), (other_job, False), (other_version, False)):
+        assert table.reads.is_forsaken(new) is forsaken
+    table.writes.ask(explained)
+    table.writes.forsake(explained.key)
+    assert table.reads.is_forsaken(explained)
+    assert not table.reads.is_forsaken(replace(explained, content=b"another"))
+    table.clock.seconds += 86_401
+    table.writes.ask(other_job)
+    assert not table.reads.is_forsaken(NEW)
+
+
+def test_a_sign_of_life_says_what_a_worker_still_has_in_hand(table: Table) -> None:
+    table.writes.ask(NEW)
+    assert table.writes.beat("one", "1") == set()
+    piece = table.claim()
+    assert table.writes.beat("one", "1") == {piece.key}
+    assert table.writes.beat("two", "1") == set()
+    table.writes.withdraw(piece.key)
+    assert table.writes.beat("one", "1") == set()
+
+
 def test_what_is_withdrawn_is_claimed_by_nobody_and_its_answer_is_dropped(table: Table) -> None:
     table.writes.ask(NEW)
     piece = table.claim()

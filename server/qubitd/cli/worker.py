@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 
+from qubitd.cli.config import failpoint_to_arm
 from qubitd.cli.daemon_config import LEVELS, port_number
 from qubitd.cli.supervision import find_supervisor
 from qubitd.cli.until_told import stop_when_told
+from qubitd.server.failpoints import arm
 from qubitd.server.logs import FORMS, configure
 from qubitd.server.store.opening import check_address
 
@@ -38,6 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Work until SIGTERM, SIGINT or, if asked to, the end of stdin."""
+    if point := failpoint_to_arm():
+        arm(point)
     configure(arguments.log_level, arguments.log_form)
     check_address(arguments.store)
     asyncio.run(_work(arguments))

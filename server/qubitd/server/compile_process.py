@@ -29,7 +29,7 @@ from qubitd.drivers.controller import Assembly
 from qubitd.drivers.families import open_rack
 from qubitd.drivers.rack import Rack
 from qubitd.server.ceilings import ceilings_of
-from qubitd.server.errors import CompileProcessError
+from qubitd.server.errors import CompileProcessError, CompileTooLongError
 from qubitd.server.posix import step_back
 from qubitd.server.rack import chunk_time
 from qubitd.server.toolchain import Compiled, Part, Toolchain, Validated
@@ -43,6 +43,8 @@ NICENESS = 10
 """Below everything else on the machine."""
 ATTEMPTS = 2
 """How often the same work is begun; a second death is most likely its own doing."""
+LONGEST = 600.0
+"""Seconds after which work is taken to have no end: the biggest job that is accepted takes some tens."""
 
 _P = ParamSpec("_P")
 _Result = TypeVar("_Result")
@@ -71,12 +73,18 @@ class CompileProcess:
         """Its number in the operating system; None before it is needed."""
         return None if self._process is None else self._process.pid
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether it does nothing more."""
+        return self._is_closed
+
     def validate(self, spec: bytes, snapshot: Snapshot) -> Validated:
         """As `Toolchain.validate`; nothing compiled comes back.
 
         Raises:
             InvalidInputError: with every problem of the job.
             CompileProcessError: the process does not survive it.
+            CompileTooLongError: it comes to no end.
         """
         return self._do(_validate, spec, _sent(snapshot))
 
@@ -107,6 +115,7 @@ class CompileProcess:
         Raises:
             InvalidInputError: with every problem of the job.
             CompileProcessError: the process does not survive it.
+            CompileTooLongError: it comes to no end.
         """
         return self._do(_explain, spec, _sent(snapshot), queue_length)
 
@@ -122,6 +131,9 @@ class CompileProcess:
             connection = self._open()
             try:
                 connection.send((work, arguments, named))
+                if not connection.poll(LONGEST):
+                    self._bury(connection, TimeoutError(f"no answer within {LONGEST:g} s"))
+                    raise CompileTooLongError(seconds=LONGEST)
                 result, error = connection.recv()
             except (EOFError, OSError) as death:
                 self._bury(connection, death)

@@ -49,6 +49,7 @@ CODES: dict[type[QubitdError], grpc.StatusCode] = {
     errors.QuotaExceededError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.ExpiredJobError: grpc.StatusCode.NOT_FOUND,
     errors.CompileProcessError: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.CompileTooLongError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.StoreCorruptError: grpc.StatusCode.DATA_LOSS,
 }
 

@@ -307,6 +307,17 @@ class AsideError(QubitdError):
         super().__init__(what)
 
 
+class CompileTooLongError(QubitdError):
+    """A job could not be compiled within the time that any job may take."""
+
+    def __init__(self, *, seconds: float) -> None:
+        self.seconds = seconds
+        super().__init__(
+            f"this job was not compiled within {seconds:g} s, which is the limit; split it into several, and look into "
+            "the daemon's log"
+        )
+
+
 class CompileProcessError(QubitdError):
     """A job could not be compiled because the process that does so died."""
 

@@ -1,4 +1,4 @@
-"""Places at which a daemon can be made to die, so that tests see what the next one makes of it.
+"""Places at which a daemon or a worker can be made to die, so that tests see what the next one makes of it.
 
 Nothing happens unless a point is armed. `arm` is called by the command line alone, if the environment asks for it.
 """
@@ -47,6 +47,9 @@ POINTS = (
 GROUP_POINTS = ("backend.owned", "job.passed", "errands.run", "errands.done", "job.moved")
 """Those that only a daemon reaches which shares its store with others."""
 
+WORK_POINTS = ("worker.there", "work.claimed", "work.begun", "work.done", "work.answered", "worker.leaving")
+"""Those that a worker reaches."""
+
 
 @dataclass(slots=True)
 class _Armed:
@@ -65,7 +68,7 @@ def arm(text: str) -> None:
         ValueError: there is no such point.
     """
     point, _, times = text.partition("@")
-    known = (*POINTS, *GROUP_POINTS)
+    known = (*POINTS, *GROUP_POINTS, *WORK_POINTS)
     if point not in known:
         raise ValueError(f"there is no failpoint {point!r}; there are {', '.join(known)}")
     _armed.point, _armed.left = point, int(times or 1)

@@ -20,6 +20,7 @@ from qubitd.server.lifecycle import Trigger
 from qubitd.server.logs import about
 from qubitd.server.persistence import settled
 from qubitd.server.toolchain import Validated
+from qubitd.server.workers.crew import MOST_ASKED
 from qubitd.server.workshop import Workshop
 from qubitd.wire.jobs import LogLine
 from qubitd.wire.terms import RevisionPolicy
@@ -36,6 +37,8 @@ class Validator:
         self._calibrations = calibrations
         self._on_queued = on_queued
         self._waiting: asyncio.Queue[Entry] = asyncio.Queue()
+        self._elsewhere: set[asyncio.Task[None]] = set()
+        """Looks that are left to workers."""
 
     def add(self, entry: Entry) -> None:
         """Look at a job when its turn comes."""
@@ -54,8 +57,10 @@ class Validator:
         entry = await self._waiting.get()
         if entry.status not in (JobStatus.INITIALIZING, JobStatus.VALIDATING):
             return
-        if self._workshop.is_for_others(entry.job_id):
-            elsewhere.create_task(self.validate(entry))
+        if len(self._elsewhere) < MOST_ASKED and self._workshop.is_for_others(entry.job_id):
+            task = elsewhere.create_task(self.validate(entry))
+            self._elsewhere.add(task)
+            task.add_done_callback(self._elsewhere.discard)
         else:
             await self.validate(entry)
 

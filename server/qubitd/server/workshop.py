@@ -97,9 +97,9 @@ class Workshop:
         return self._keep(job_id, snapshot, validated)
 
     def is_for_others(self, job_id: str) -> bool:
-        """Whether workers are there who could look at a job: one that is big."""
+        """Whether workers are there who could look at a job: one that is big, while they have few others."""
         crew = self._helpers.crew
-        return crew is not None and crew.is_there and self._is_big(job_id)
+        return crew is not None and crew.can_take and self._is_big(job_id)
 
     def kept(self, job_id: str, snapshot: Snapshot) -> Compiled | None:
         """Give a job that was looked at lately for its start, and keep it no longer."""
@@ -113,7 +113,7 @@ class Workshop:
         """
         is_big = spec.num_programs > BIG_PROGRAMS or sum(map(len, spec.batch.circuits)) > BIG_OPERATIONS
         crew = self._helpers.crew
-        if is_big and crew is not None and crew.is_there:
+        if is_big and crew is not None and crew.can_take:
             plan = await crew.explain(spec, snapshot)
             if plan is not None:
                 return replace(plan, queue_length=queue_length)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import threading
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from typing import Any
@@ -22,7 +23,9 @@ from qubitd.core.snapshot import Snapshot
 from qubitd.core.sweep import Sweep
 from qubitd.drivers.rack_file import rack_text
 from qubitd.server.compile_process import CompileProcess
-from qubitd.server.workers import worker
+from qubitd.server.store.database import Database
+from qubitd.server.toolchain import Validated
+from qubitd.server.workers import crew, worker
 from qubitd.server.workers.papers import KitFiles
 from qubitd.server.workshop import BIG_BYTES, BIG_OPERATIONS
 from qubitd.v1 import jobs_pb2
@@ -32,6 +35,7 @@ from qubitd.wire.specs import encode_spec
 pytest.importorskip("psycopg")
 import psycopg
 
+from qubitd.server.store.postgres_blobs import BlobRows
 from qubitd.server.store.postgres_store import PostgresStore
 from qubitd.server.workers.worker import WorkerSettings, run_worker
 
@@ -236,9 +240,86 @@ async def test_a_mistake_of_ours_ends_no_worker_and_the_daemon_does_its_work_its
 
     monkeypatch.setattr(worker, "CompileProcess", Mistaken)
     async with working(store_url), serve_busy() as daemon:
-        assert await looked_at(daemon, await daemon.submit(big_one())) == "QUEUED"
+        for _ in range(2):
+            assert await looked_at(daemon, await daemon.submit(big_one())) == "QUEUED"
     assert told() == ["work begun", "work failed; the daemon does it", "work done", "stopping"]
-    assert rows("SELECT * FROM work") == []
+    assert rows("SELECT worker, answer, content FROM work") == [("", None, b"")]
+
+
+async def test_what_nobody_waits_for_any_more_is_let_go_for_the_next(
+    serve_busy: Serve, big_one: MakeRequest, store_url: str, rows: Rows, told: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = threading.Event()
+
+    class Endless(CompileProcess):
+        """Comes to no end with the first piece."""
+
+        def validate(self, spec: bytes, snapshot: Snapshot) -> Validated:
+            found = super().validate(spec, snapshot)
+            if not begun.is_set():
+                assert self.process_id is not None
+                os.kill(self.process_id, signal.SIGSTOP)
+                begun.set()
+                return super().validate(spec, snapshot)
+            return found
+
+    monkeypatch.setattr(worker, "CompileProcess", Endless)
+    async with working(store_url), serve_busy() as daemon:
+        first = await daemon.submit(big_one())
+        await until(begun.is_set)
+        rows("DELETE FROM work RETURNING key")
+        assert await looked_at(daemon, first) == "QUEUED"
+        await until(lambda: "work let go" in told())
+        assert await looked_at(daemon, await daemon.submit(big_one("x"))) == "QUEUED"
+    assert told() == ["work begun", "work let go", "work begun", "work done", "stopping"]
+
+
+async def test_a_worker_gives_signs_of_life_while_it_reads_a_job(
+    serve_busy: Serve, big_one: MakeRequest, store_url: str, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading, gate = threading.Event(), threading.Event()
+
+    class Slow(BlobRows):
+        """Reads on when it may."""
+
+        def get(self, connection: Database, digest: str) -> bytes:
+            reading.set()
+            assert gate.wait(30)
+            return super().get(connection, digest)
+
+    monkeypatch.setattr(worker, "BlobRows", Slow)
+    async with working(store_url), serve_busy() as daemon:
+        job_id = await daemon.submit(big_one())
+        await until(reading.is_set)
+        (before,) = rows("SELECT beat_ns FROM worker")
+        await until(lambda: rows("SELECT beat_ns FROM worker") != [before])
+        gate.set()
+        assert await looked_at(daemon, job_id) == "QUEUED"
+
+
+async def test_only_so_much_is_with_workers_and_the_daemon_does_the_rest_meanwhile(
+    serve_busy: Serve, big_one: MakeRequest, store_url: str, rows: Rows, told: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading, gate = threading.Event(), threading.Event()
+
+    class Held(BlobRows):
+        """Reads on when it may."""
+
+        def get(self, connection: Database, digest: str) -> bytes:
+            reading.set()
+            assert gate.wait(60)
+            return super().get(connection, digest)
+
+    monkeypatch.setattr(worker, "BlobRows", Held)
+    monkeypatch.setattr(crew, "MOST_ASKED", 1)
+    async with working(store_url), serve_busy() as daemon:
+        first = await daemon.submit(big_one())
+        await until(reading.is_set)
+        assert await looked_at(daemon, await daemon.submit(big_one("x"))) == "QUEUED"
+        assert len(rows("SELECT key FROM work")) == 1
+        gate.set()
+        assert await looked_at(daemon, first) == "QUEUED"
+    assert told() == ["work begun", "work done", "stopping"]
 
 
 async def test_a_worker_that_is_told_to_end_ends_its_work_first(

@@ -18,7 +18,7 @@ from qubitd.server.store.members import Clock
 LEASE = 5.0
 """Seconds without a sign of life of the worker that has a piece, after which another may take it."""
 MOST_CLAIMS = 3
-"""Claims of one piece; what three workers did not survive is left alone."""
+"""Claims of one piece; what three workers did not survive is left alone, and so is what was forsaken."""
 SKIP_LOCKED = " FOR UPDATE SKIP LOCKED"
 """What workers say to PostgreSQL, so that they wait neither for each other nor for a daemon's turn, which withdraws
 pieces in an order of its own. What is locked is being withdrawn, or has its lease renewed by the next sign of life.
@@ -76,7 +76,7 @@ class Standing:
     lease_ns: int
     """Until when it is claimed, ns since 1970-01-01 UTC."""
     is_given_up: bool
-    """Whether nobody will claim it any more."""
+    """Whether nobody will claim it any more: nobody who did survived it, or it was forsaken."""
     answer: bytes | None
 
 
@@ -104,6 +104,15 @@ class WorkReads:
             )
             for key, fence, lease_ns, answer in rows
         }
+
+    def is_forsaken(self, new: NewWork) -> bool:
+        """Whether nobody is to do a piece, or to look at its job under any calibration, since nobody managed to."""
+        row = self._connection.execute(
+            "SELECT 1 FROM work WHERE answer IS NULL AND fence >= ? AND lease_ns < ?"
+            " AND (key = ? OR spec_digest <> '' AND spec_digest = ? AND version = ?) LIMIT 1",
+            (MOST_CLAIMS, self._now(), new.key, new.spec_digest, new.version),
+        ).fetchone()
+        return row is not None
 
     def workers(self, version: str) -> int:
         """Give how many workers of a version are there."""
@@ -141,22 +150,34 @@ class WorkWrites:
         """Ask for it no longer; an answer that comes late changes nothing."""
         self._connection.execute("DELETE FROM work WHERE key = ?", (key,))
 
-    def beat(self, worker: str, version: str) -> None:
-        """Give a worker's sign of life, for all that it has in hand too."""
+    def forsake(self, key: str) -> None:
+        """Have nobody do it any more, and remember for a day that nobody managed to."""
+        self._connection.execute(
+            "UPDATE work SET worker = '', fence = ?, lease_ns = 0, asked_ns = ?, content = ?, answer = NULL"
+            " WHERE key = ?",
+            (MOST_CLAIMS, self._now(), b"", key),
+        )
+
+    def beat(self, worker: str, version: str) -> set[str]:
+        """Give a worker's sign of life, for all that it has in hand too; gives the keys of that.
+
+        A row that another changes at this moment is passed over, so what is missing once may be there the next time.
+        """
         now = self._now()
         self._connection.execute(
             "INSERT INTO worker VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET beat_ns = excluded.beat_ns",
             (worker, version, now),
         )
-        self._connection.execute(
-            f"UPDATE work SET lease_ns = ? WHERE {self._in_hand}",  # noqa: S608 (constants)
+        held = self._connection.execute(
+            f"UPDATE work SET lease_ns = ? WHERE {self._in_hand} RETURNING key",  # noqa: S608 (constants)
             (_lease(now), worker),
-        )
+        ).fetchall()
         self._connection.execute(
             "DELETE FROM worker WHERE id IN"  # noqa: S608 (constants)
             f" (SELECT id FROM worker WHERE beat_ns < ?{self._locking})",
             (now - round(ABANDONED * 1e9),),
         )
+        return {row[0] for row in held}
 
     def leave(self, worker: str) -> None:
         """Be there no longer; what the worker still has in hand is another's at once."""

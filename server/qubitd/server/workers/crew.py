@@ -1,11 +1,14 @@
 """The workers as a daemon sees them: asked while some are there, and never waited for in vain.
 
-What no worker touched for a while, or three began and none ended, the daemon does in processes of its own.
+What no worker touched for a while the daemon does in processes of its own. So it does with what none managed, and
+gives that away no more.
 """
 
 from __future__ import annotations
 
 import asyncio
+import enum
+import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,24 +18,42 @@ from qubitd.core.plan import JobPlan
 from qubitd.core.snapshot import Snapshot
 from qubitd.server.backend import server_version
 from qubitd.server.clocks import Clocks
+from qubitd.server.compile_process import LONGEST
 from qubitd.server.membership import BEAT
 from qubitd.server.meters import Meters
 from qubitd.server.persistence import durable
 from qubitd.server.store.store import Store, Writes
 from qubitd.server.store.work import NewWork, Standing, WorkKind
 from qubitd.server.toolchain import Validated
-from qubitd.server.workers.papers import KitFiles, decode_explained, decode_validated, encode_task
+from qubitd.server.workers.papers import DECLINED, KitFiles, decode_explained, decode_validated, encode_task
 
+_log = logging.getLogger(__name__)
 PATIENCE = 30.0
 """Seconds without a change of a piece after which the daemon does it by itself, whatever the database's clock says."""
-MOST_PATIENCE = 600.0
-"""Seconds after which it does what one worker has had in hand all the time: that may be alive and stuck."""
+MOST_PATIENCE = LONGEST + 60.0
+"""Seconds from its first claim after which it does a piece, whoever has had it: that one may be alive and stuck."""
+MOST_ASKED = 32
+"""Pieces that are with workers at a time; any more the daemon does meanwhile."""
+MOST_ASKED_BYTES = 2**26
+"""Bytes of them in the table."""
+
+
+class Fate(enum.Enum):
+    """What becomes of a piece that is with workers."""
+
+    WAITED_FOR = "waited for"
+    ANSWERED = "answered"
+    HOME = "home"
+    """The daemon does it: workers were not there, or had no time."""
+    FORSAKEN = "forsaken"
+    """The daemon does it, and gives it away no more: workers died of it, gave it back, or came to no end."""
 
 
 @dataclass(slots=True, kw_only=True)
-class _Asked:
+class Asked:
     """A piece that is waited for."""
 
+    new: NewWork
     answer: asyncio.Future[bytes | None]
     """None if the daemon is to do it by itself."""
     since: float
@@ -40,7 +61,7 @@ class _Asked:
     seen: tuple[int, int] = (0, 0)
     """Number and end of its claim then."""
     claimed: float = math.inf
-    """When its claim was first seen, s on the steady clock."""
+    """When it was first seen to be claimed, s on the steady clock."""
 
 
 class Crew:
@@ -52,10 +73,16 @@ class Crew:
         self._clocks = clocks
         self._meters = meters
         self._version = server_version()
-        self._asked: dict[str, _Asked] = {}
+        self._asked: dict[str, Asked] = {}
         self._counted = -math.inf
         self.is_there = False
         """Whether there was any worker of this version within the last second."""
+
+    @property
+    def can_take(self) -> bool:
+        """Whether a piece more may be given away now."""
+        size = sum(len(asked.new.content) for asked in self._asked.values())
+        return self.is_there and len(self._asked) < MOST_ASKED and size < MOST_ASKED_BYTES
 
     async def validate(self, spec_digest: str, snapshot: Snapshot) -> Validated | None:
         """Have a job of the store looked at, as by `Toolchain.validate`; None if no worker did.
@@ -89,28 +116,58 @@ class Crew:
         standings = self._store.work.standings(list(self._asked))
         for key, asked in list(self._asked.items()):
             standing = standings.get(key)
-            answer = None if standing is None else standing.answer
-            if answer is None and self.is_there and standing is not None and _may_come(asked, standing, now):
-                continue
-            self._meters.count("work", "daemon" if answer is None else "worker")
-            self._asked.pop(key).answer.set_result(answer)
-            self._store.write(_withdrawal(key))
+            fate = fate_of(asked, standing, now, is_there=self.is_there)
+            if fate is not Fate.WAITED_FOR:
+                self._end(key, fate, None if standing is None else standing.answer)
+
+    def _end(self, key: str, fate: Fate, answer: bytes | None) -> None:
+        is_answer = fate is Fate.ANSWERED
+        self._meters.count("work", "worker" if is_answer else "daemon")
+        self._asked.pop(key).answer.set_result(answer if is_answer else None)
+        self._store.write(_forsaking(key) if fate is Fate.FORSAKEN else _withdrawal(key))
+        if fate is Fate.FORSAKEN:
+            _log.warning("no worker managed a piece of work; the daemon does it", extra={"work": key})
 
     async def _answer(self, new: NewWork) -> bytes | None:
+        if self._store.work.is_forsaken(new):
+            self._meters.count("work", "daemon")
+            return None
         await durable(self._store.write(lambda w: w.work.ask(new)))
         answer: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
-        asked = self._asked.setdefault(new.key, _Asked(answer=answer, since=self._clocks.steady()))
+        asked = self._asked.setdefault(new.key, Asked(new=new, answer=answer, since=self._clocks.steady()))
         return await asyncio.shield(asked.answer)
 
 
-def _may_come(asked: _Asked, standing: Standing, now: float) -> bool:
+def fate_of(asked: Asked, standing: Standing | None, now: float, *, is_there: bool) -> Fate:
+    """Say what becomes of a piece, and note what is seen of it.
+
+    Args:
+        asked: what is known of it.
+        standing: its row; None if that is gone.
+        now: s on the steady clock.
+        is_there: whether any worker is.
+    """
+    if standing is None:
+        return Fate.HOME
+    if standing.answer is not None:
+        return Fate.FORSAKEN if standing.answer == DECLINED else Fate.ANSWERED
+    if standing.is_given_up:
+        return Fate.FORSAKEN
+    if not is_there:
+        return Fate.HOME
     seen = (standing.fence, standing.lease_ns)
-    if standing.fence != asked.seen[0]:
+    if standing.fence and math.isinf(asked.claimed):
         asked.claimed = now
     if seen != asked.seen:
         asked.seen, asked.since = seen, now
-    return not standing.is_given_up and now - asked.since < PATIENCE and now - asked.claimed < MOST_PATIENCE
+    if now - asked.claimed >= MOST_PATIENCE:
+        return Fate.FORSAKEN
+    return Fate.WAITED_FOR if now - asked.since < PATIENCE else Fate.HOME
 
 
 def _withdrawal(key: str) -> Callable[[Writes], None]:
     return lambda writes: writes.work.withdraw(key)
+
+
+def _forsaking(key: str) -> Callable[[Writes], None]:
+    return lambda writes: writes.work.forsake(key)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
@@ -21,7 +22,8 @@ from qubitd.core.errors import QubitdError
 from qubitd.core.snapshot import Snapshot
 from qubitd.server.backend import server_version
 from qubitd.server.compile_process import CompileProcess
-from qubitd.server.errors import DatabaseLostError, StoreCorruptError
+from qubitd.server.errors import DatabaseLostError
+from qubitd.server.failpoints import failpoint
 from qubitd.server.logs import about
 from qubitd.server.membership import BEAT
 from qubitd.server.meters import Meters
@@ -84,9 +86,10 @@ async def run_worker(settings: WorkerSettings, *, stop: asyncio.Event, on_ready:
         if settings.metrics_port is not None:
             port = stack.enter_context(published(meters, dict, port=settings.metrics_port))
             _log.info("metrics", extra={"port": port})
+        working = stack.enter_context(closing(PostgresConnection(settings.store, read_only=False)))
         pulse = await open_pulse(settings.store)
         try:
-            worker = _Worker(connection, pulse, meters)
+            worker = _Worker(connection, working, pulse, meters)
             await worker.serve(settings, stop, lambda: on_ready(connection.place))
         except psycopg.Error as error:
             raise DatabaseLostError(place=connection.place, cause=first_line(error)) from error
@@ -94,20 +97,56 @@ async def run_worker(settings: WorkerSettings, *, stop: asyncio.Event, on_ready:
             await pulse.close()
 
 
-class _Worker:
-    """One process's part. What it asks the database takes well under a millisecond: the event loop does it itself."""
+class _Table:
+    """The rows of work, on a connection that the hands share, in their threads."""
 
-    def __init__(self, connection: PostgresConnection, pulse: PostgresPulse, meters: Meters) -> None:
+    def __init__(self, connection: PostgresConnection, *, worker: str) -> None:
+        self._connection = connection
+        self._worker = worker
+        self._version = server_version()
+        self._work = WorkWrites(connection, lambda: database_time(connection), locking=SKIP_LOCKED)
+        self._lock = threading.Lock()
+
+    def claim(self) -> Piece | None:
+        """Take a piece that nobody has; None if there is none."""
+        with self._lock:
+            return self._work.claim(self._worker, self._version)
+
+    def spec(self, piece: Piece) -> bytes:
+        """Give the job of a piece; empty if it is in the piece itself.
+
+        Raises:
+            StoreCorruptError: the job is gone or changed.
+        """
+        if not piece.spec_digest:
+            return b""
+        with self._lock:
+            return BlobRows().get(self._connection, piece.spec_digest)
+
+    def answer(self, piece: Piece, answer: bytes) -> bool:
+        """Give what came of a piece; False if it came too late, and was dropped."""
+        with self._lock:
+            return self._work.answer(piece, answer)
+
+
+class _Worker:
+    """One process's part. The event loop only gives signs of life and listens: what takes its time is the hands'."""
+
+    def __init__(
+        self, connection: PostgresConnection, working: PostgresConnection, pulse: PostgresPulse, meters: Meters
+    ) -> None:
         self._id = uuid.uuid4().hex
         self._version = server_version()
-        self._connection = connection
         self._pulse = pulse
-        self._meters = meters
         self._work = WorkWrites(connection, lambda: database_time(connection), locking=SKIP_LOCKED)
+        self._table = _Table(working, worker=self._id)
+        self._meters = meters
+        self._hands: list[_Hand] = []
         self._bell = asyncio.Event()
 
     async def serve(self, settings: WorkerSettings, stop: asyncio.Event, on_ready: Callable[[], None]) -> None:
         self._work.beat(self._id, self._version)
+        failpoint("worker.there")
         lives: list[asyncio.Task[None]] = [
             asyncio.create_task(life()) for life in (self._beat_for_ever, self._listen_for_ever)
         ]
@@ -130,12 +169,15 @@ class _Worker:
             for task in (*lives, *hands):
                 task.cancel()
             await asyncio.gather(stopping, *lives, *hands, return_exceptions=True)
+            failpoint("worker.leaving")
             with contextlib.suppress(psycopg.Error):
                 self._work.leave(self._id)
 
     async def _beat_for_ever(self) -> None:
         while True:
-            self._work.beat(self._id, self._version)
+            held = self._work.beat(self._id, self._version)
+            for hand in self._hands:
+                hand.look(held)
             await asyncio.sleep(BEAT)
 
     async def _listen_for_ever(self) -> None:
@@ -145,43 +187,42 @@ class _Worker:
             await asyncio.sleep(_SPACING)
 
     async def _work_until(self, stop: asyncio.Event) -> None:
-        with closing(_Hand()) as hand:
+        with closing(_Hand(self._table, self._meters)) as hand:
+            self._hands.append(hand)
             while not stop.is_set():
                 self._bell.clear()
-                piece = self._work.claim(self._id, self._version)
-                if piece is None:
-                    await self._bell.wait()
+                if await hand.work():
+                    await self._pulse.tell()
                 else:
-                    await self._do(piece, hand)
-
-    async def _do(self, piece: Piece, hand: _Hand) -> None:
-        with about(work=piece.key, kind=piece.kind.value):
-            _log.info("work begun", extra={"claim": piece.fence})
-            answer = await self._answer(piece, hand)
-            in_time = self._work.answer(piece, answer)
-            self._meters.count("work", "done" if in_time else "late")
-            _log.info("work done" if in_time else "work came late and was dropped", extra={"bytes": len(answer)})
-        await self._pulse.tell()
-
-    async def _answer(self, piece: Piece, hand: _Hand) -> bytes:
-        try:
-            spec = BlobRows().get(self._connection, piece.spec_digest) if piece.spec_digest else b""
-        except StoreCorruptError as error:  # its own daemon finds out what that means
-            return encode_failure(error)
-        return await hand.answer(piece, spec)
+                    await self._bell.wait()
 
 
 class _Hand:
     """Does one piece at a time, in a process that knows the last daemon's device and rack."""
 
-    def __init__(self) -> None:
+    def __init__(self, table: _Table, meters: Meters) -> None:
+        self._table = table
+        self._meters = meters
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="work")
         self._files: KitFiles | None = None
         self._process: CompileProcess | None = None
+        self._in_hand = ""
+        self._missed = ""
+        """A piece that was not this worker's any more at the last sign of life."""
 
-    async def answer(self, piece: Piece, spec: bytes) -> bytes:
-        """Do a piece and say what came of it."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._answer, piece, spec)
+    async def work(self) -> bool:
+        """Do a piece, if there is any; whether there was."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._work)
+
+    def look(self, held: Collection[str]) -> None:
+        """Let go what this worker does in vain: it was withdrawn, or is another's, at two signs of life in turn."""
+        piece = self._in_hand
+        if not piece or piece in held:
+            self._missed = ""
+        elif piece != self._missed:
+            self._missed = piece
+        elif self._process is not None:
+            self._process.close()
 
     def close(self) -> None:
         """End the process, whatever it does."""
@@ -189,16 +230,46 @@ class _Hand:
         if self._process is not None:
             self._process.close()
 
-    def _answer(self, piece: Piece, spec: bytes) -> bytes:
+    def _work(self) -> bool:
+        piece = self._table.claim()
+        if piece is None:
+            return False
+        self._in_hand = piece.key
+        failpoint("work.claimed")
         try:
+            self._do(piece)
+        finally:
+            self._in_hand = ""
+        return True
+
+    def _do(self, piece: Piece) -> None:
+        with about(work=piece.key, kind=piece.kind.value):
+            _log.info("work begun", extra={"claim": piece.fence})
+            answer = self._answer(piece)
+            if answer is None:
+                _log.info("work let go")
+                return
+            failpoint("work.done")
+            in_time = self._table.answer(piece, answer)
+            failpoint("work.answered")
+            self._meters.count("work", "done" if in_time else "late")
+            _log.info("work done" if in_time else "work came late and was dropped", extra={"bytes": len(answer)})
+
+    def _answer(self, piece: Piece) -> bytes | None:
+        """Say what came of a piece; None if it was let go."""
+        try:
+            spec = self._table.spec(piece)
             task = decode_task(piece.content)
             process = self._process_of(task.files)
-        except QubitdError as error:
+        except QubitdError as error:  # its own daemon finds out what that means
             _log.warning("what the daemon says cannot be read", extra={"cause": str(error)})
             return DECLINED
+        failpoint("work.begun")
         try:
             return _done(piece.kind, process, task.snapshot, spec or task.spec)
         except QubitdError as error:
+            if process.is_closed:
+                return None
             _log.info("work refused", extra={"cause": str(error)})
             return encode_failure(error)
         except Exception:  # noqa: BLE001  # a mistake of ours, which must not end the worker's other work
@@ -206,7 +277,7 @@ class _Hand:
             return DECLINED
 
     def _process_of(self, files: KitFiles) -> CompileProcess:
-        if self._process is None or files != self._files:
+        if self._process is None or self._process.is_closed or files != self._files:
             if self._process is not None:
                 self._process.close()
             self._process, self._files = CompileProcess(files.read()), files
