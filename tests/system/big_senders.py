@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -17,6 +16,7 @@ from qubitd.core.bindings import FromColumn
 from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.job import JobSpec
 from qubitd.core.sweep import Sweep
+from qubitd.server.posix import step_back
 
 
 def sixteen_megabytes() -> JobSpec:
@@ -30,7 +30,7 @@ def sixteen_megabytes() -> JobSpec:
 def main() -> int:
     """Send them."""
     address, count = sys.argv[1], int(sys.argv[2])
-    os.nice(19)
+    step_back(19)
     spec = sixteen_megabytes()
 
     def send(number: int) -> str:

@@ -234,7 +234,7 @@ def test_a_big_request_that_is_wrong_at_its_end_takes_little_memory(daemon: Daem
     assert 3 * 2**20 < len(data) < MAX_UNARY_BYTES
     code, grown = too_much(daemon, data)
     assert code is grpc.StatusCode.INVALID_ARGUMENT
-    assert grown <= 4 * len(data) + SLACK
+    assert grown <= 4 * len(data)
 
 
 def test_what_is_above_the_limits_of_a_message_is_refused_unread(daemon: DaemonProcess) -> None:

@@ -51,7 +51,8 @@ def daemon(tmp_path: Path) -> Iterator[DaemonProcess]:
 
 def started(module: str, *arguments: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", f"tests.system.{module}", *arguments]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=ROOT, start_new_session=True)
 
 
 def done(client: QubitdClient, spec: JobSpec, **how: Any) -> str:

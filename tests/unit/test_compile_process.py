@@ -21,10 +21,10 @@ from qubitd.core.sweep import Sweep, SweepAxis
 from qubitd.drivers.errors import CeilingError
 from qubitd.drivers.families import open_rack
 from qubitd.drivers.rack_file import load_rack
-from qubitd.server import compile_process
 from qubitd.server.ceilings import ceilings_of
-from qubitd.server.compile_process import ATTEMPTS, NICENESS, CompileProcess, Kit
-from qubitd.server.errors import CommitConflictError, CompileProcessError, CompileTooLongError
+from qubitd.server.compile_process import NICENESS, CompileProcess, Kit
+from qubitd.server.errors import CommitConflictError, HelperProcessError, HelperTooLongError
+from qubitd.server.helper_process import ATTEMPTS
 from qubitd.server.rack import chunk_time
 from qubitd.server.toolchain import Toolchain
 from qubitd.wire.specs import encode_spec
@@ -109,8 +109,8 @@ class Deadly:
 
 
 def test_work_that_kills_it_is_given_up(helper: CompileProcess) -> None:
-    with pytest.raises(CompileProcessError, match=f"ended {ATTEMPTS} times over this one"):
-        helper._do(operator.is_, Deadly())
+    with pytest.raises(HelperProcessError, match=f"ended {ATTEMPTS} times over this one"):
+        helper.do(operator.is_, Deadly())
     assert helper.validate(data(rabi()), SNAPSHOT).instrument_seconds > 0
 
 
@@ -119,8 +119,8 @@ def test_work_that_comes_to_no_end_is_ended(helper: CompileProcess, monkeypatch:
     child = psutil.Process(helper.process_id)
     child.suspend()
     with monkeypatch.context() as patch:
-        patch.setattr(compile_process, "LONGEST", 0.1)
-        with pytest.raises(CompileTooLongError, match=r"not compiled within 0\.1 s"):
+        patch.setattr(helper, "_longest", 0.1)
+        with pytest.raises(HelperTooLongError, match=r"not done with this one within 0\.1 s"):
             helper.validate(data(rabi()), SNAPSHOT)
     assert not child.is_running()
     assert helper.validate(data(rabi()), SNAPSHOT).instrument_seconds > 0
@@ -132,7 +132,7 @@ def test_nothing_is_compiled_after_the_end() -> None:
     child = psutil.Process(process.process_id)
     process.close()
     psutil.wait_procs([child], timeout=10)
-    with pytest.raises(CompileProcessError, match="the daemon is stopping"):
+    with pytest.raises(HelperProcessError, match="the daemon is stopping"):
         process.validate(data(rabi()), SNAPSHOT)
 
 

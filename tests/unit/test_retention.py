@@ -103,7 +103,7 @@ async def test_many_jobs_go_in_batches(store: Store, tmp_path: Path) -> None:
 async def test_an_upload_that_nobody_goes_on_with_goes_too(store: Store, tmp_path: Path) -> None:
     upload = upload_of(b"half", "u")
     with Uploads(tmp_path / DIRECTORY).under_way("ann", upload) as growing:
-        growing.add(0, b"ha")
+        growing.add([(0, b"ha")])
     (path,) = (tmp_path / DIRECTORY).iterdir()
     await caretaker(store, tmp_path, 1).tidy()
     assert path.exists()

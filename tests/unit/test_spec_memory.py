@@ -18,31 +18,35 @@ def message(shots: int = 1, *, client_data: bytes = b"") -> jobs_pb2.JobSpec:
     return encode_spec(JobSpec(batch=pack([circuit]), sweep=Sweep(), shots=shots, client_data=client_data))
 
 
+def read(memory: SpecMemory, spec: jobs_pb2.JobSpec) -> JobSpec:
+    return memory.of_message(spec, spec.SerializeToString(deterministic=True))
+
+
 def test_the_same_bytes_are_read_once_from_either_form() -> None:
     memory = SpecMemory()
-    first = memory.of_message(message())
+    first = read(memory, message())
     assert first.shots == 1
-    assert memory.of_message(message()) is first
+    assert read(memory, message()) is first
     assert memory.of_bytes(message().SerializeToString(deterministic=True)) is first
-    assert memory.of_message(message(2)).shots == 2
+    assert read(memory, message(2)).shots == 2
     assert len(memory) == 2
 
 
 def test_what_was_asked_for_longest_ago_is_forgotten() -> None:
     memory = SpecMemory()
-    kept, gone = memory.of_message(message(1)), memory.of_message(message(2))
+    kept, gone = read(memory, message(1)), read(memory, message(2))
     for shots in range(3, 65):
-        memory.of_message(message(shots))
-    assert memory.of_message(message(1)) is kept
-    memory.of_message(message(65))
-    assert memory.of_message(message(2)) is not gone
+        read(memory, message(shots))
+    assert read(memory, message(1)) is kept
+    read(memory, message(65))
+    assert read(memory, message(2)) is not gone
     assert len(memory) == 64
 
 
 def test_a_big_job_is_not_kept() -> None:
     memory = SpecMemory()
     big = message(client_data=bytes(MOST_REMEMBERED_BYTES))
-    assert memory.of_message(big).client_data == memory.of_bytes(big.SerializeToString()).client_data == big.client_data
+    assert read(memory, big).client_data == memory.of_bytes(big.SerializeToString()).client_data == big.client_data
     assert len(memory) == 0
 
 
@@ -53,7 +57,7 @@ def test_a_job_of_few_bytes_that_stand_for_much_is_not_kept() -> None:
         wide.add("barrier", *range(250))
     spec = encode_spec(JobSpec(batch=pack([wide.measure(0, 0)]), sweep=Sweep(), shots=1))
     assert spec.ByteSize() < MOST_REMEMBERED_BYTES
-    assert len(memory.of_message(spec).batch.circuits[0]) == 101
+    assert len(read(memory, spec).batch.circuits[0]) == 101
     assert len(memory) == 0
 
 
@@ -63,5 +67,5 @@ def test_what_is_malformed_is_refused_each_time() -> None:
     wrong.wire_version += 1
     for _ in range(2):
         with pytest.raises(MalformedMessageError, match="wire_version"):
-            memory.of_message(wrong)
+            read(memory, wrong)
     assert len(memory) == 0

@@ -1013,7 +1013,7 @@ class JobEvent(google.protobuf.message.Message):
 
     @property
     def bookmark(self) -> Global___Bookmark:
-        """Nothing happened up to this number: a watch of many jobs stands here. This event is not kept."""
+        """Nothing happened up to this number: the watch stands here. Sent after 10 s of silence. This event is not kept."""
 
     def __init__(
         self,
@@ -1036,7 +1036,7 @@ Global___JobEvent: typing_extensions.TypeAlias = JobEvent
 
 @typing.final
 class Bookmark(google.protobuf.message.Message):
-    """Where a watch of many jobs stands."""
+    """Where a watch stands; of several jobs that were named, one tells it."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 

@@ -276,8 +276,9 @@ class JobsStub(typing.Generic[_JobsSubmitType, _JobsUploadType, _JobsGetType, _J
     Watch: _JobsWatchType
     """Sends every event of a job in order, without gaps: first those after the cursor, then the new ones as they happen. Ends
     after the final status. Its owner. Errors: NOT_FOUND; UNAVAILABLE when the daemon stops (watch again from the cursor).
+    After 10 s of silence it tells where it stands.
     Instead of one job it may be all of one's jobs in a session, or on a backend: then it does not end, tells which job each
-    event is of, and where it stands every 10 s. Errors: OUT_OF_RANGE for a cursor that is too old, with where to go on;
+    event is of, and where it stands at once. Errors: OUT_OF_RANGE for a cursor that is too old, with where to go on;
     RESOURCE_EXHAUSTED for too many watches.
     """
 
@@ -388,8 +389,9 @@ class JobsServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[collections.abc.Iterator[qubitd.v1.jobs_pb2.JobsWatchResponse], collections.abc.AsyncIterator[qubitd.v1.jobs_pb2.JobsWatchResponse]]:
         """Sends every event of a job in order, without gaps: first those after the cursor, then the new ones as they happen. Ends
         after the final status. Its owner. Errors: NOT_FOUND; UNAVAILABLE when the daemon stops (watch again from the cursor).
+        After 10 s of silence it tells where it stands.
         Instead of one job it may be all of one's jobs in a session, or on a backend: then it does not end, tells which job each
-        event is of, and where it stands every 10 s. Errors: OUT_OF_RANGE for a cursor that is too old, with where to go on;
+        event is of, and where it stands at once. Errors: OUT_OF_RANGE for a cursor that is too old, with where to go on;
         RESOURCE_EXHAUSTED for too many watches.
         """
 

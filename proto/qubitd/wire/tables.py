@@ -63,6 +63,30 @@ class TableStore:
         with self._lock:
             self._fill_in(tables, project)
 
+    def find(self, hashes: Sequence[bytes], *, project: str) -> list[bytes]:
+        """Give contents of one project.
+
+        Raises:
+            MissingTablesError: a hash is unknown here; all such are named.
+        """
+        with self._lock:
+            missing = [name for name in hashes if (project, name) not in self._contents]
+            if missing:
+                raise MissingTablesError(missing)
+            return [self._contents[project, name] for name in hashes]
+
+    def keep(self, contents: Iterable[bytes], *, project: str) -> None:
+        """Take in contents for one project."""
+        for content in contents:
+            name = (project, hashlib.sha256(content).digest())
+            with self._lock:
+                self._keep(name, content)
+
+    def all(self, *, project: str) -> list[bytes]:
+        """Give all contents of one project."""
+        with self._lock:
+            return [content for (owner, _), content in self._contents.items() if owner == project]
+
     def _fill_in(self, tables: Sequence[circuits_pb2.Table], project: str) -> None:
         missing = dict.fromkeys(
             t.sha256 for t in tables if not t.HasField("content") and (project, t.sha256) not in self._contents

@@ -193,12 +193,17 @@ class QubitdClient:
         return tuple(found)
 
     def watch(self, job_id: str, after: int = 0, *, patience: float | None = None) -> Stream[JobEvent]:
-        """Give every event of a job after a sequence number, in order and once, until the job has ended."""
+        """Give every event of a job after a sequence number, in order and once, until the job has ended.
+
+        A `Bookmark` comes when nothing has happened for a while.
+        """
         source = JobEvents(self._jobs, after, job_id=job_id)
         return self._stream(source, doing=f"watching job {job_id}", patience=patience)
 
     def watch_some(self, after: Mapping[str, int], *, patience: float | None = None) -> Stream[JobEvent]:
         """Give every event of some jobs, of each in order and once, until all have ended, in one stream.
+
+        A `Bookmark` of one of them comes when nothing has happened to any for a while.
 
         Args:
             after: for each job's id, the sequence number of the last event already seen; 0 for all. At most 1000 jobs.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -109,6 +110,8 @@ def run(arguments: argparse.Namespace) -> int:
     )
 
     def announce(port: int) -> None:
+        gc.collect()
+        gc.freeze()  # what is here now stays; to look through it again would hold up everybody for tens of ms
         print(f"serving {name} on {_host_in_address(config.host)}:{port}", flush=True)
 
     asyncio.run(_serve(settings, announce_port=announce, stop_at_eof=arguments.stop_at_eof))

@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
             if arguments.json:
                 line = {"sequence": event.sequence, "time_ns": event.time_ns, "kind": kind, "text": text}
                 print(json.dumps(line), flush=True)
-            else:
+            elif not isinstance(event.what, Bookmark):
                 print(f"{moment(event.time_ns)}  {kind:8}  {text}", flush=True)
             if isinstance(event.what, StatusChange):
                 last = event.what.status

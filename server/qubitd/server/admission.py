@@ -7,16 +7,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from qubitd.core.errors import Problem
 from qubitd.core.job import JobSpec, MeasLevel, MeasReturn
 from qubitd.server.errors import InvalidRequestError
 from qubitd.server.limits import MAX_BOUND_NUMBERS, MAX_PROGRAMS, MAX_RESULT_BYTES, TRACE_BYTES
-from qubitd.server.spec_memory import SpecMemory
+from qubitd.server.spec_memory import MOST_REMEMBERED_BYTES, SpecMemory
 from qubitd.server.store.rows import NewJob
 from qubitd.v1 import jobs_pb2
 from qubitd.wire.backends import Limits
-from qubitd.wire.specs import decode_submission
+from qubitd.wire.specs import decode_spec, decode_submission
 from qubitd.wire.tables import TableStore
 
 
@@ -39,10 +40,11 @@ class Memory:
     specs: SpecMemory
 
 
-def admit(request: jobs_pb2.SubmitRequest, newcomer: Newcomer, limits: Limits, memory: Memory) -> NewJob:
+def admit(request: jobs_pb2.SubmitRequest, newcomer: Newcomer, limits: Limits, memory: Memory, *, size: int) -> NewJob:
     """Read a job and hold it against the limits. What it names by hash becomes a part of it, so that it stands alone.
 
-    Its circuits are taken out of the request, so that they are in memory and made into bytes but once.
+    Its circuits are taken out of the request, so that they are made into bytes but once: before they are read, if the
+    request is small (it may be one that is known by its bytes), else only when nothing is wrong with it.
 
     Raises:
         MissingTablesError: it names a table that is not here.
@@ -50,9 +52,11 @@ def admit(request: jobs_pb2.SubmitRequest, newcomer: Newcomer, limits: Limits, m
         InvalidRequestError: it exceeds a limit.
     """
     memory.tables.fill_in(request.spec, project=newcomer.owner)
-    submission = decode_submission(request, spec_of=memory.specs.of_message)
+    known = _bytes_of(request) if size <= MOST_REMEMBERED_BYTES else b""
+    spec_of = partial(memory.specs.of_message, data=known) if known else decode_spec
+    submission = decode_submission(request, spec_of=spec_of)
     check_limits(submission.spec, limits)
-    spec = request.spec.SerializeToString(deterministic=True)
+    spec = known or _bytes_of(request)
     request.ClearField("spec")
     return NewJob(
         job_id=newcomer.job_id,
@@ -71,6 +75,10 @@ def admit(request: jobs_pb2.SubmitRequest, newcomer: Newcomer, limits: Limits, m
         terms=submission.terms,
         author=newcomer.author,
     )
+
+
+def _bytes_of(request: jobs_pb2.SubmitRequest) -> bytes:
+    return bytes(request.spec.SerializeToString(deterministic=True))
 
 
 def _digest(spec: bytes, rest: jobs_pb2.SubmitRequest) -> str:

@@ -36,6 +36,7 @@ from qubitd.server.meters import Meters
 from qubitd.server.metrics import published
 from qubitd.server.quotas import QuotaBook, Quotas
 from qubitd.server.rack import RackThread, chunk_time
+from qubitd.server.reading import Reader, ReadingProcess
 from qubitd.server.retention import Caretaker, Retention
 from qubitd.server.rpc import Door, Service
 from qubitd.server.served import ServedTime
@@ -261,17 +262,17 @@ class _Daemon:
     ) -> None:
         store, rack = held.store, held.rack
         self._settings = settings
-        announcer = outlets.announcer
+        self._announcer = announcer = outlets.announcer
         self._meters = outlets.meters
         self._rack = rack
         self._access = access
         self._gate = Gate(accounts=access.accounts, remember=Denials(store=store, now=time.time_ns))
-        self._announcer = announcer
         self._calibrations = Calibrations(
             store=store, device=settings.device.device, announcer=announcer, now=time.time_ns
         )
         clocks = Clocks()
         self._crew = _crew(settings, held, clocks, self._meters)
+        self._reading = ReadingProcess()
         self._workshop = _workshop(settings.device, store, rack, self._meters, self._crew)
         name = settings.device.device.name
         kept = None if held.ownership is None else name
@@ -347,7 +348,7 @@ class _Daemon:
             uploads=parts.uploads,
             roster=roster,
             group=self._group,
-            specs=self._workshop.toolchain.specs,
+            reader=Reader(uploads=parts.uploads, specs=self._workshop.toolchain.specs, process=self._reading),
         )
         lab = LabService(
             engine=engine,
@@ -369,6 +370,7 @@ class _Daemon:
     async def serve(self, stop: asyncio.Event, on_serving: Callable[[int], None]) -> None:
         with ExitStack() as stack:
             stack.callback(self._workshop.close)
+            stack.callback(self._reading.close)
             if self._settings.metrics_port is not None:
                 port = stack.enter_context(published(self._meters, self._gauges, port=self._settings.metrics_port))
                 _log.info("metrics", extra={"port": port})

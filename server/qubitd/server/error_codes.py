@@ -48,8 +48,8 @@ CODES: dict[type[QubitdError], grpc.StatusCode] = {
     errors.TooBusyError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.QuotaExceededError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.ExpiredJobError: grpc.StatusCode.NOT_FOUND,
-    errors.CompileProcessError: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    errors.CompileTooLongError: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.HelperProcessError: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.HelperTooLongError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.StoreCorruptError: grpc.StatusCode.DATA_LOSS,
 }
 

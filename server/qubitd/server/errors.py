@@ -307,27 +307,27 @@ class AsideError(QubitdError):
         super().__init__(what)
 
 
-class CompileTooLongError(QubitdError):
-    """A job could not be compiled within the time that any job may take."""
+class HelperTooLongError(QubitdError):
+    """Something about a job could not be done within the time that any job may take."""
 
-    def __init__(self, *, seconds: float) -> None:
+    def __init__(self, *, task: str, seconds: float) -> None:
         self.seconds = seconds
         super().__init__(
-            f"this job was not compiled within {seconds:g} s, which is the limit; split it into several, and look into "
-            "the daemon's log"
+            f"the process that {task} was not done with this one within {seconds:g} s, which is the limit; split the "
+            "job, and look into the daemon's log"
         )
 
 
-class CompileProcessError(QubitdError):
-    """A job could not be compiled because the process that does so died."""
+class HelperProcessError(QubitdError):
+    """Something about a job could not be done because the process that does so died."""
 
-    def __init__(self, *, attempts: int) -> None:
+    def __init__(self, *, task: str, attempts: int) -> None:
         self.attempts = attempts
         super().__init__(
-            f"the process that compiles big jobs ended {attempts} times over this one; it may need more memory than "
-            f"the machine gives it: split the job, and look into the daemon's log"
+            f"the process that {task} ended {attempts} times over this one; it may need more memory than the machine "
+            f"gives it: split the job, and look into the daemon's log"
             if attempts
-            else "the daemon is stopping and compiles nothing more"
+            else f"the daemon is stopping; nothing more is begun by the process that {task}"
         )
 
 

@@ -23,9 +23,16 @@ def try_lock(file: IO[str]) -> bool:
     return True
 
 
-def step_back(niceness: int) -> None:
-    """Let other processes go before this one; 0 changes nothing, 19 is the most."""
+def step_back(niceness: int, own_group: Path = Path("/proc/self/autogroup")) -> None:
+    """Let other processes go before this one; 0 changes nothing, 19 is the most.
+
+    It leaves its session too: where Linux shares the processor among sessions first (sched(7), autogroup), what this
+    process takes would be its parent's, however it stands back.
+    """
     os.nice(niceness)
+    with contextlib.suppress(OSError):
+        os.setsid()
+        own_group.write_text(str(niceness))
 
 
 def send_datagram(path: str, text: str) -> None:

@@ -71,6 +71,19 @@ class Door:
     """None for a daemon that shares its store with no other."""
 
 
+class Parcel:
+    """A request as it came, until somebody has read it. Then its bytes need not be in memory beside what they said."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.is_dropped = False
+
+    def drop(self) -> None:
+        """Let go of the bytes; what was asked for cannot be passed on from now on."""
+        self.data = b""
+        self.is_dropped = True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unary(Generic[Request]):
     """One request of at most so many bytes, one answer."""
@@ -98,6 +111,41 @@ class Unary(Generic[Request]):
                 await _refuse(context, error)
 
         return grpc.unary_unary_rpc_method_handler(handle)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whole(Generic[Request]):
+    """One request of at most so many bytes, one answer. Whoever reads it has its only copy.
+
+    To gRPC it is a stream of one message, which looks the same on the wire: else gRPC would hold a copy of the request
+    until it is answered, and would read it before the caller is known.
+    """
+
+    kind: type[Request]
+    method: Callable[[Parcel], Awaitable[Message]]
+    most: int
+
+    def handler(self, rpc: str, door: Door) -> grpc.RpcMethodHandler[Any, Any]:
+        """Give what a gRPC server takes."""
+
+        async def answer(context: Context) -> bytes:
+            with calling(door.gate.admit(rpc, _shown(context))):
+                parcel = Parcel(await _only_message(context))
+                check_count(len(parcel.data), where=_bytes_of(self.kind), most=self.most)
+                try:
+                    return (await self.method(parcel)).SerializeToString()
+                except ServedElsewhereError as elsewhere:
+                    if door.forward is None or parcel.is_dropped:
+                        raise
+                    return await door.forward.unary(_call(rpc, parcel.data, context), elsewhere)
+
+        async def handle(_messages: AsyncIterator[bytes], context: Context) -> bytes:
+            try:
+                return await answer(context)
+            except (QubitdError, PassedOnError) as error:
+                await _refuse(context, error)
+
+        return grpc.stream_unary_rpc_method_handler(handle)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,12 +216,17 @@ class Receiving(Generic[Request]):
         return grpc.stream_unary_rpc_method_handler(handle)
 
 
-Rpc = Unary[Any] | Streaming[Any] | Receiving[Any]
+Rpc = Unary[Any] | Whole[Any] | Streaming[Any] | Receiving[Any]
 
 
 def unary(kind: type[Request], method: Callable[[Request], Awaitable[Message]], *, most: int = MAX_BYTES) -> Rpc:
     """One request of at most so many bytes, one answer."""
     return Unary(kind=kind, method=method, most=most)
+
+
+def whole(kind: type[Request], method: Callable[[Parcel], Awaitable[Message]], *, most: int) -> Rpc:
+    """One request of at most so many bytes, which is read by the method itself, one answer."""
+    return Whole(kind=kind, method=method, most=most)
 
 
 def stream(kind: type[Request], method: Callable[[Request], AsyncGenerator[bytes]]) -> Rpc:
@@ -200,8 +253,17 @@ async def _was_sent(context: Context, answer: bytes) -> bool:
     return True
 
 
+async def _only_message(context: Context) -> bytes:
+    message: Any = await context.read()
+    return message if isinstance(message, bytes) else b""
+
+
+def _bytes_of(kind: type[Message]) -> str:
+    return f"{kind.DESCRIPTOR.name}, bytes"
+
+
 async def _read(kind: type[Request], data: bytes, most: int) -> Request:
-    check_count(len(data), where=f"{kind.DESCRIPTOR.name}, bytes", most=most)
+    check_count(len(data), where=_bytes_of(kind), most=most)
     return parse(kind, data) if len(data) <= SMALL_MESSAGE else await asyncio.to_thread(parse, kind, data)
 
 

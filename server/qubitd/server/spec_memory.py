@@ -30,15 +30,15 @@ class SpecMemory:
     def __len__(self) -> int:
         return len(self._specs)
 
-    def of_message(self, message: jobs_pb2.JobSpec) -> JobSpec:
-        """Read and check a message.
+    def of_message(self, message: jobs_pb2.JobSpec, data: bytes) -> JobSpec:
+        """Read and check a message, of which these are the bytes.
 
         Raises:
             MalformedMessageError: as for `decode_spec`.
         """
-        if message.ByteSize() > MOST_REMEMBERED_BYTES:
+        if len(data) > MOST_REMEMBERED_BYTES:
             return decode_spec(message)
-        return self._read(message.SerializeToString(deterministic=True), lambda: decode_spec(message))
+        return self._read(data, lambda: decode_spec(message))
 
     def of_bytes(self, data: bytes) -> JobSpec:
         """Read and check the bytes of a message.

@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,7 +25,9 @@ DIRECTORY = "uploads"
 LIFETIME = 600.0
 """Seconds after its last piece for which an upload is kept."""
 MOST_AT_ONCE = 8
-"""Uploads that are under way; each holds a piece or two in memory."""
+"""Uploads that are under way; each holds a few pieces in memory."""
+TOGETHER_BYTES = 2**20
+"""Bytes of pieces that are written together."""
 MOST_OF_ONE = 2
 """Of one project, unless it is the machine's own."""
 
@@ -46,7 +48,7 @@ class Uploads:
         Raises:
             TooBusyError: too many are under way.
         """
-        path = self._path(owner, upload)
+        path = self.path(owner, upload)
         if self._open.total() >= MOST_AT_ONCE or path in self._busy:
             raise TooBusyError(what=f"{self._open.total()} uploads are under way already", limit=MOST_AT_ONCE)
         if owner != LOCAL.project and self._open[owner] >= MOST_OF_ONE:
@@ -59,30 +61,9 @@ class Uploads:
             self._open[owner] -= 1
             self._busy.discard(path)
 
-    def content(self, owner: str, upload: Upload) -> bytes:
-        """Give a whole upload; it stays until `drop`.
-
-        Raises:
-            UnknownUploadError: it is not here, or not whole.
-            InvalidRequestError: it is not what its hash says; it is removed.
-        """
-        path = self._path(owner, upload)
-        try:
-            data = path.read_bytes()
-        except FileNotFoundError as error:
-            raise UnknownUploadError(upload_id=upload.upload_id, received=0, size=upload.size) from error
-        if len(data) < upload.size:
-            raise UnknownUploadError(upload_id=upload.upload_id, received=len(data), size=upload.size)
-        if hashlib.sha256(data).digest() != upload.sha256:
-            path.unlink(missing_ok=True)
-            what = "is not what was announced: the SHA-256 differs; send it again"
-            raise InvalidRequestError([Problem(where=f"upload {upload.upload_id}", what=what)])
-        failpoint("upload.whole")
-        return data
-
     def drop(self, owner: str, upload: Upload) -> None:
         """Remove an upload that nobody needs any more."""
-        self._path(owner, upload).unlink(missing_ok=True)
+        self.path(owner, upload).unlink(missing_ok=True)
 
     def tidy(self) -> None:
         """Remove those to which nothing was added for a while."""
@@ -92,8 +73,8 @@ class Uploads:
                 if path not in self._busy and path.stat().st_mtime < limit:
                     path.unlink()
 
-    def _path(self, owner: str, upload: Upload) -> Path:
-        """Other content under the same id is another upload."""
+    def path(self, owner: str, upload: Upload) -> Path:
+        """Give the file of an upload; other content under the same id is another upload."""
         name = hashlib.sha256(f"{owner}\0{upload.upload_id}\0{upload.size}\0".encode() + upload.sha256)
         return self._directory / name.hexdigest()
 
@@ -110,19 +91,41 @@ class Growing:
         """Bytes that are here."""
         return self._path.stat().st_size if self._path.exists() else 0
 
-    def add(self, offset: int, data: bytes) -> None:
-        """Add a piece; what is here already is not written again.
+    def add(self, pieces: Sequence[tuple[int, bytes]]) -> None:
+        """Add pieces, each with its offset; what is here already is not written again.
 
         Raises:
-            InvalidRequestError: the piece is too big, leaves a gap, or reaches beyond the end.
+            InvalidRequestError: a piece is too big, leaves a gap, or reaches beyond the end.
         """
         received = self.received
-        wrong = _wrong(offset, data, received, self._upload.size)
-        if wrong:
-            raise InvalidRequestError([Problem(where=f"upload {self._upload.upload_id}, offset {offset}", what=wrong)])
         with self._path.open("ab") as file:
-            file.write(data[received - offset :])
+            for offset, data in pieces:
+                wrong = _wrong(offset, data, received, self._upload.size)
+                if wrong:
+                    where = f"upload {self._upload.upload_id}, offset {offset}"
+                    raise InvalidRequestError([Problem(where=where, what=wrong)])
+                received += file.write(data[received - offset :])
         failpoint("upload.piece")
+
+
+def read_whole(path: Path, upload: Upload) -> bytes:
+    """Give a whole upload from its file, which stays.
+
+    Raises:
+        UnknownUploadError: it is not here, or not whole.
+        InvalidRequestError: it is not what its hash says; it is removed.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise UnknownUploadError(upload_id=upload.upload_id, received=0, size=upload.size) from error
+    if len(data) < upload.size:
+        raise UnknownUploadError(upload_id=upload.upload_id, received=len(data), size=upload.size)
+    if hashlib.sha256(data).digest() != upload.sha256:
+        path.unlink(missing_ok=True)
+        what = "is not what was announced: the SHA-256 differs; send it again"
+        raise InvalidRequestError([Problem(where=f"upload {upload.upload_id}", what=what)])
+    return data
 
 
 def _wrong(offset: int, data: bytes, received: int, size: int) -> str:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from qubitd.server.announcer import Announcer
 from qubitd.server.event_pages import EventPages
+from qubitd.server.silence import Silence
 from qubitd.v1 import jobs_pb2
-from qubitd.wire.jobs import JobEvent, QueuePlace, encode_events
+from qubitd.wire.jobs import Bookmark, JobEvent, QueuePlace, encode_events
 
 PLACE_PERIOD = 1.0
 """Seconds between two looks at a queued job's place, which changes without its own doing."""
@@ -49,9 +50,12 @@ class Watch:
     """Says where a job stands in the queue."""
     now: Callable[[], int]
     """ns since 1970-01-01 UTC."""
+    steady: Callable[[], float]
+    """s on a clock that nobody sets."""
 
     async def events(self, jobs: list[Watched]) -> AsyncGenerator[bytes]:
-        """Give `qubitd.v1.JobsWatchResponse` messages until all jobs have ended."""
+        """Give `qubitd.v1.JobsWatchResponse` messages until all jobs have ended; a bookmark when none came for long."""
+        silence = Silence(self.steady)
         with self.announcer.listen(*(one.job_id for one in jobs)) as listener:
             is_time = True
             while jobs:
@@ -60,12 +64,21 @@ class Watch:
                     message = self._news(one, is_time=is_time)
                     if message:
                         yield one.stamp + message
+                        silence.end()
                 jobs = [one for one in jobs if not one.is_over]
                 is_time = False
                 if jobs and not any(self._is_unread(one) for one in jobs):
+                    if not silence.left:
+                        yield self._bookmark(jobs[0])
+                        silence.end()
                     is_queued = any(one.place is not None for one in jobs)
-                    await listener.wait(PLACE_PERIOD if is_queued else None)
+                    await listener.wait(min(silence.left, PLACE_PERIOD) if is_queued else silence.left)
                     is_time = not listener.was_woken
+
+    def _bookmark(self, one: Watched) -> bytes:
+        """Of several jobs, one will do: whoever reads it knows how far it has come with the others."""
+        mark = JobEvent(sequence=one.cursor, time_ns=self.now(), what=Bookmark())
+        return one.stamp + bytes(encode_events([mark]).SerializeToString())
 
     def _is_unread(self, one: Watched) -> bool:
         return self.announcer.mark(one.job_id) != one.read_at

@@ -40,7 +40,7 @@ from qubitd.server.daemon import DaemonSettings, RunningRack, run_daemon
 from qubitd.server.quotas import Quotas
 from qubitd.server.workers.papers import KitFiles
 from qubitd.v1 import backends_pb2_grpc, calibrations_pb2_grpc, jobs_pb2, jobs_pb2_grpc
-from qubitd.wire.jobs import Job, JobEvent, QueuePlace, StatusChange, decode_events, decode_job
+from qubitd.wire.jobs import Bookmark, Job, JobEvent, QueuePlace, StatusChange, decode_events, decode_job
 from qubitd.wire.results import decode_results
 from qubitd.wire.specs import Submission, encode_submission
 from qubitd.wire.terms import JobTerms
@@ -200,10 +200,10 @@ class Served:
         return str((await self.jobs.Submit(request)).job_id)
 
     async def events(self, job_id: str, *, after: int = 0) -> list[JobEvent]:
-        """Give what is kept of a job to its end; its place in the queue is told in between, and never kept."""
+        """Give what is kept of a job to its end; its place in the queue, and where the watch stands, are never kept."""
         watch = self.jobs.Watch(jobs_pb2.JobsWatchRequest(job_id=job_id, after_sequence=after))
         events = [event async for message in watch for event in decode_events(message)]
-        return [event for event in events if not isinstance(event.what, QueuePlace)]
+        return [event for event in events if not isinstance(event.what, QueuePlace | Bookmark)]
 
     async def statuses(self, job_id: str) -> list[str]:
         return [event.what.status.value for event in await self.events(job_id) if isinstance(event.what, StatusChange)]

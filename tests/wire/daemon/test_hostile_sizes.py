@@ -15,7 +15,7 @@ import pytest
 from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.snapshot import Parameter
 from qubitd.core.sweep import Sweep, SweepAxis
-from qubitd.server import calibrations, failure
+from qubitd.server import calibrations, failure, reading
 from qubitd.server.rpc import MAX_BYTES
 from qubitd.server.services import jobs
 from qubitd.server.store import job_reads, sqlite_store
@@ -160,12 +160,12 @@ async def test_more_big_requests_than_can_wait_are_asked_to_come_back(
     serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     big = [request_of(client_data=bytes(100_000)) for _ in range(3)]
-    monkeypatch.setattr(jobs, "_MOST_WAITING", big[0].ByteSize() - 1)
+    monkeypatch.setattr(reading, "_MOST_WAITING", big[0].ByteSize() - 1)
     async with serve(rack=open_rack_of()) as daemon:
         code, why = await refused(daemon.jobs.Submit(big[0]))
         assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert "send this again in a moment" in why
-        monkeypatch.setattr(jobs, "_MOST_WAITING", sum(request.ByteSize() for request in big))
+        monkeypatch.setattr(reading, "_MOST_WAITING", sum(request.ByteSize() for request in big))
         assert len(set(await asyncio.gather(*map(daemon.submit, big)))) == 3
 
 

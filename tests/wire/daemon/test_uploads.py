@@ -22,7 +22,7 @@ from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.job import JobSpec
 from qubitd.core.sweep import Sweep
 from qubitd.server.errors import TooBusyError
-from qubitd.server.uploads import DIRECTORY, LIFETIME, MOST_AT_ONCE, MOST_OF_ONE, Uploads
+from qubitd.server.uploads import DIRECTORY, LIFETIME, MOST_AT_ONCE, MOST_OF_ONE, Uploads, read_whole
 from qubitd.v1 import jobs_pb2
 from qubitd.wire.uploads import MAX_UNARY_BYTES, PIECE_BYTES, Upload, upload_messages, upload_of
 
@@ -199,12 +199,12 @@ def test_an_upload_that_nobody_goes_on_with_is_removed(tmp_path: Path) -> None:
     old, new = upload_of(b"old", "u"), upload_of(b"new", "u")
     for one, data in ((old, b"old"), (new, b"new")):
         with uploads.under_way("ann", one) as growing:
-            growing.add(0, data)
+            growing.add([(0, data)])
     (path,) = [path for path in (tmp_path / DIRECTORY).iterdir() if path.read_bytes() == b"old"]
     os.utime(path, (1.0, path.stat().st_mtime - LIFETIME - 1))
     uploads.tidy()
     assert [path.read_bytes() for path in (tmp_path / DIRECTORY).iterdir()] == [b"new"]
-    assert uploads.content("ann", new) == b"new"
+    assert read_whole(uploads.path("ann", new), new) == b"new"
 
 
 async def test_a_client_sends_a_big_job_through_a_network_that_is_cut(serve: Serve, open_rack_of: MakeRack) -> None:

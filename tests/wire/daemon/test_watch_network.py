@@ -129,8 +129,8 @@ async def test_a_watch_that_comes_byte_by_byte_is_the_same_watch(
 
 
 def kept(events: list[JobEvent]) -> list[JobEvent]:
-    """Leave out the places in the queue, which are told only to those who are there."""
-    return [event for event in events if not isinstance(event.what, QueuePlace)]
+    """Leave out the places in the queue and the bookmarks, which are told only to those who are there."""
+    return [event for event in events if not isinstance(event.what, QueuePlace | Bookmark)]
 
 
 async def is_open(call: Any) -> bool:

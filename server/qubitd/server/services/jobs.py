@@ -6,51 +6,46 @@ import asyncio
 import itertools
 import uuid
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing, closing
+from collections.abc import AsyncGenerator, Generator
+from contextlib import aclosing, closing, contextmanager
 from dataclasses import replace
 from typing import TypeVar
 
-from qubitd.core.job import JobSpec, JobStatus
-from qubitd.server.admission import Memory, Newcomer, admit, check_limits
+from qubitd.core.job import JobStatus
+from qubitd.server.admission import Newcomer
 from qubitd.server.announcer import Announcer
-from qubitd.server.auth.errors import require
 from qubitd.server.auth.identity import LOCAL, Role, caller
 from qubitd.server.backend import Backend
 from qubitd.server.book import JobBook, jobs_of
 from qubitd.server.dispatch import Dispatch
 from qubitd.server.engine import Engine
-from qubitd.server.errors import OldCursorError, ServedElsewhereError, TooBusyError, UnknownCursorError
+from qubitd.server.errors import (
+    OldCursorError,
+    ServedElsewhereError,
+    TooBusyError,
+    UnknownBackendError,
+    UnknownCursorError,
+)
 from qubitd.server.event_pages import EventPages
 from qubitd.server.group.group import Group
 from qubitd.server.group.roster import Roster
 from qubitd.server.pages import query_of, unknown_token
-from qubitd.server.rpc import Service, receive, stream, unary
-from qubitd.server.spec_memory import SpecMemory
+from qubitd.server.reading import ELSEWHERE_BYTES, EXPLANATION, SUBMISSION, Asked, Kind, Look, Reader
+from qubitd.server.rpc import Parcel, Service, receive, stream, unary, whole
+from qubitd.server.silence import Silence
 from qubitd.server.store.frames import merged
-from qubitd.server.store.rows import NewJob
 from qubitd.server.store.store import Store
-from qubitd.server.uploads import Uploads
+from qubitd.server.uploads import TOGETHER_BYTES, Uploads
 from qubitd.server.watched import Watch, Watched
 from qubitd.v1 import jobs_pb2
 from qubitd.wire.jobs import MAX_WATCHED, STATUS_NUMBER, Bookmark, JobEvent, encode_events, encode_job
-from qubitd.wire.parsing import check_count, parse
+from qubitd.wire.parsing import check_count
 from qubitd.wire.plans import encode_plan
-from qubitd.wire.specs import decode_spec
-from qubitd.wire.tables import TableStore
-from qubitd.wire.terms import decode_terms
+from qubitd.wire.terms import JobTerms
 from qubitd.wire.uploads import MAX_PIECE_BYTES, MAX_UNARY_BYTES, Upload, decode_upload
 
 _Result = TypeVar("_Result")
-_Request = TypeVar("_Request", jobs_pb2.SubmitRequest, jobs_pb2.ExplainRequest)
-_INLINE_BYTES = 16_384
-"""Requests up to this size are decoded at once; bigger ones in a thread, so that they hold up nobody."""
-_ENTRIES_IN_BYTES = 64
-"""Entries of columns that are written by copying rows of a table in the time in which a byte is read and checked."""
-_BIG_AT_ONCE = 1
-"""Bigger requests that are decoded at the same time."""
-_MOST_WAITING = 256 * 2**20
-"""Bytes of bigger requests that may wait for that."""
+_Message = TypeVar("_Message", jobs_pb2.SubmitRequest, jobs_pb2.ExplainRequest)
 _MOST_READERS = 256
 """Results that are sent at the same time: each takes about 2 MiB while its reader is slow."""
 _MOST_RESULT_BYTES = 2**18
@@ -59,8 +54,6 @@ _MOST_WATCHERS = 64
 """Watches of one project, unless it is the machine's own."""
 _MOST_BEHIND = 100_000
 """Events of a project's jobs that a watch of a backend goes through to catch up."""
-_BOOKMARK_PERIOD = 10.0
-"""Seconds of silence after which a watch of many jobs tells where it stands."""
 _UNHURRIED = 0.5
 """Seconds for which the note that a result was read may wait for another commit."""
 
@@ -80,7 +73,7 @@ class JobsService:
         uploads: Uploads,
         roster: Roster,
         group: Group | None,
-        specs: SpecMemory,
+        reader: Reader,
     ) -> None:
         """Serve; `group` is None for a daemon that shares its store with no other."""
         self._roster = roster
@@ -97,72 +90,61 @@ class JobsService:
             announcer=announcer,
             place_of=dispatch.place,
             now=book.now,
+            steady=dispatch.clocks.steady,
         )
-        self._decoding = _Decoding()
         self._readers = 0
         self._watchers: Counter[str] = Counter()
-        self._memory = Memory(tables=TableStore(), specs=specs)
+        self._reader = reader
 
     def service(self) -> Service:
         """Give the handlers."""
         return Service(
             name="qubitd.v1.Jobs",
             rpcs={
-                "Submit": unary(jobs_pb2.SubmitRequest, self.Submit, most=MAX_UNARY_BYTES),
+                "Submit": whole(jobs_pb2.SubmitRequest, self.Submit, most=MAX_UNARY_BYTES),
                 "Upload": receive(jobs_pb2.UploadRequest, self.Upload, most=2 * MAX_PIECE_BYTES),
                 "Get": unary(jobs_pb2.JobsGetRequest, self.Get),
                 "List": unary(jobs_pb2.JobsListRequest, self.List),
                 "Watch": stream(jobs_pb2.JobsWatchRequest, self.Watch),
                 "Results": stream(jobs_pb2.ResultsRequest, self.Results),
                 "Cancel": unary(jobs_pb2.JobsCancelRequest, self.Cancel),
-                "Explain": unary(jobs_pb2.ExplainRequest, self.Explain, most=MAX_UNARY_BYTES),
+                "Explain": whole(jobs_pb2.ExplainRequest, self.Explain, most=MAX_UNARY_BYTES),
                 "Delete": unary(jobs_pb2.JobsDeleteRequest, self.Delete),
             },
         )
 
-    async def Submit(self, request: jobs_pb2.SubmitRequest) -> jobs_pb2.SubmitResponse:
+    async def Submit(self, parcel: Parcel) -> jobs_pb2.SubmitResponse:
         """Take a job."""
-        new = await self._decoded(request, self._admitted)
+        new, upload = await self._read(SUBMISSION, parcel, self._check_place)
+        if upload is not None:
+            with _kept_here():
+                self._check_place(new.backend, new.terms)
         job_id = await self._engine.submit(new, to=self._roster.find(new.backend))
-        if request.HasField("upload"):
-            self._uploads.drop(caller().project, decode_upload(request.upload))
+        if upload is not None:
+            self._uploads.drop(caller().project, upload)
         return jobs_pb2.SubmitResponse(job_id=job_id)
 
-    def _admitted(self, request: jobs_pb2.SubmitRequest) -> NewJob:
-        _check_role(request)
-        member = self._roster.known(request.backend)
-        if member is not None and decode_terms(request.terms).is_bound:
-            self._roster.check_own(request.backend, "a job of a session, a slot or a fixed calibration")
-        for name in request.terms.equivalent_backends:
+    def _check_place(self, backend: str, terms: JobTerms) -> None:
+        if self._roster.known(backend) is not None and terms.is_bound:
+            self._roster.check_own(backend, "a job of a session, a slot or a fixed calibration")
+        for name in terms.equivalents:
             self._roster.known(name)
-        newcomer = Newcomer(
-            job_id=str(uuid.uuid4()), owner=caller().project, author=caller().name, time_ns=self._book.now()
-        )
-        limits = self._backend.limits if member is None else self._roster.described(member).limits
-        return admit(request, newcomer, limits, self._memory)
 
-    async def _decoded(self, request: _Request, work: Callable[[_Request], _Result]) -> _Result:
-        """Do the work for a request, or for the one that went ahead under the name that it gives."""
-        if not request.HasField("upload"):
-            self._roster.find(request.backend)  # looks again for one that is new; threads ask what is known
-            return await self._decoding.run(_size(request), lambda: work(request))
-        upload = decode_upload(request.upload)
-        # Read and decoded in one go, or all that wait for their turn would be in memory.
+    async def _read(self, kind: Kind[_Message, _Result], parcel: Parcel, look: Look) -> tuple[_Result, Upload | None]:
         try:
-            return await self._decoding.run(upload.size, lambda: work(self._uploaded(type(request), upload)))
-        except ServedElsewhereError as error:
-            error.can_pass_on = False  # what was uploaded is here
-            raise
+            return await self._reader.read(kind, parcel, self._asked(), look)
+        except UnknownBackendError as error:
+            self._roster.find(error.name)  # looks again for one that is new
+            return await self._reader.read(kind, parcel, self._asked(), look)
 
-    def _uploaded(self, kind: type[_Request], upload: Upload) -> _Request:
-        """Read a request that went ahead.
-
-        Raises:
-            UnknownUploadError: it is not here, or not whole.
-        """
-        request = parse(kind, self._uploads.content(caller().project, upload))
-        request.ClearField("upload")
-        return request
+    def _asked(self) -> Asked:
+        who = caller()
+        others = {member.backend: self._roster.described(member).limits for member in self._roster.others()}
+        return Asked(
+            identity=who,
+            newcomer=Newcomer(job_id=str(uuid.uuid4()), owner=who.project, author=who.name, time_ns=self._book.now()),
+            limits={**others, self._roster.own: self._backend.limits},
+        )
 
     async def Upload(self, requests: AsyncGenerator[jobs_pb2.UploadRequest]) -> jobs_pb2.UploadResponse:
         """Let an upload grow."""
@@ -170,9 +152,19 @@ class JobsService:
         upload = decode_upload(first.upload)
         self._engine.check_taking()
         self._store.check_room(upload.size)
+        if upload.size >= ELSEWHERE_BYTES:
+            await asyncio.to_thread(self._reader.expect)
         with self._uploads.under_way(caller().project, upload) as growing:
-            async for request in requests:
-                await asyncio.to_thread(growing.add, request.piece.offset, request.piece.data)
+            pieces: list[tuple[int, bytes]] = []
+            try:
+                async for request in requests:
+                    pieces.append((request.piece.offset, request.piece.data))
+                    if sum(len(data) for _, data in pieces) >= TOGETHER_BYTES:
+                        together, pieces = pieces, []
+                        await asyncio.to_thread(growing.add, together)
+            finally:  # a connection that is cut goes on where it was
+                if pieces:
+                    await asyncio.to_thread(growing.add, pieces)
             return jobs_pb2.UploadResponse(received=growing.received)
 
     async def Get(self, request: jobs_pb2.JobsGetRequest) -> jobs_pb2.JobsGetResponse:
@@ -219,7 +211,7 @@ class JobsService:
         _check_cursor(cursor, newest=newest)
         if not session_id and newest - cursor > _MOST_BEHIND:
             raise OldCursorError(cursor=cursor, newest=newest, most=_MOST_BEHIND)
-        is_marked = False
+        silence, is_marked = Silence(self._dispatch.clocks.steady), False
         with self._announcer.listen(jobs_of(owner)) as listener:
             while True:
                 listener.clear()
@@ -231,12 +223,14 @@ class JobsService:
                     yield encode_events(events).SerializeToString()
                 cursor = events[-1].sequence if events else max(cursor, newest)
                 if events:
+                    silence.end()
                     continue
-                if not (is_marked and listener.was_woken):
+                if not is_marked or not silence.left:
                     is_marked = True
                     mark = JobEvent(sequence=cursor, time_ns=self._book.now(), what=Bookmark())
                     yield encode_events([mark]).SerializeToString()
-                await listener.wait(_BOOKMARK_PERIOD)
+                    silence.end()
+                await listener.wait(silence.left)
 
     def _some(self, request: jobs_pb2.JobsWatchRequest) -> AsyncGenerator[bytes]:
         owner = caller().project
@@ -302,17 +296,17 @@ class JobsService:
         # Another daemon's, or one that another daemon took for this one just now.
         return await self._group.cancel(job.backend, owner=owner, job_id=job_id, force=force)
 
-    async def Explain(self, request: jobs_pb2.ExplainRequest) -> jobs_pb2.ExplainResponse:
+    async def Explain(self, parcel: Parcel) -> jobs_pb2.ExplainResponse:
         """Say what a job would take."""
-        spec = await self._decoded(request, self._spec_of)
-        check_limits(spec, self._backend.limits)
-        return encode_plan(await self._engine.explain(spec))
+        asked_for, upload = await self._read(EXPLANATION, parcel, self._check_own)
+        if upload is not None:
+            with _kept_here():
+                self._check_own(asked_for.backend, JobTerms())
+        return encode_plan(await self._engine.explain(asked_for.spec))
 
-    def _spec_of(self, request: jobs_pb2.ExplainRequest) -> JobSpec:
-        self._roster.known(request.backend)
-        self._roster.check_own(request.backend, "an explanation")
-        self._memory.tables.fill_in(request.spec, project=caller().project)
-        return decode_spec(request.spec)
+    def _check_own(self, backend: str, _terms: JobTerms) -> None:
+        self._roster.known(backend)
+        self._roster.check_own(backend, "an explanation")
 
     async def Delete(self, request: jobs_pb2.JobsDeleteRequest) -> jobs_pb2.JobsDeleteResponse:
         """Remove an ended job."""
@@ -330,46 +324,11 @@ def _check_cursor(cursor: int, *, newest: int) -> None:
         raise UnknownCursorError(cursor=cursor, newest=newest)
 
 
-def _size(request: _Request) -> int:
-    """Give the bytes of a request, or what its steps may stand for, in units of which as many are read in no time."""
-    batch = request.spec.batch
-    if len(batch.step_table.sha256):
-        return max(request.ByteSize(), _INLINE_BYTES + 1)
-    return max(request.ByteSize(), len(batch.steps) * len(batch.step_table.content) // _ENTRIES_IN_BYTES)
-
-
-class _Decoding:
-    """Reads requests: small ones at once, a few big ones at a time, so that their memory stays bounded."""
-
-    def __init__(self) -> None:
-        self._turn = asyncio.Semaphore(_BIG_AT_ONCE)
-        self._waiting = 0
-
-    async def run(self, size: int, work: Callable[[], _Result]) -> _Result:
-        """Do the work for a request of so many bytes.
-
-        Raises:
-            TooBusyError: too much waits already.
-        """
-        if size <= _INLINE_BYTES:
-            return work()
-        if self._waiting + size > _MOST_WAITING:
-            raise TooBusyError(what=f"requests of {self._waiting} bytes are being read already", limit=_MOST_WAITING)
-        self._waiting += size
-        try:
-            async with self._turn:
-                return await asyncio.to_thread(work)
-        finally:
-            self._waiting -= size
-
-
-def _check_role(request: jobs_pb2.SubmitRequest) -> None:
-    """What a job asks for may ask for a role."""
-    if request.spec.sweep.axes or request.spec.sweep.HasField("along"):
-        require(Role.CALIBRATOR, "a sweep of calibration parameters")
-    if request.spec.envelopes:
-        require(Role.CALIBRATOR, "a job with envelopes of its own")
-    if request.terms.slot_id:
-        require(Role.CALIBRATOR, "a job in a slot")
-    if request.terms.job_class == jobs_pb2.JOB_CLASS_SAFETY:
-        require(Role.OPERATOR, "a job of the class safety")
+@contextmanager
+def _kept_here() -> Generator[None]:
+    """Pass nothing on: what was uploaded is here."""
+    try:
+        yield
+    except ServedElsewhereError as error:
+        error.can_pass_on = False
+        raise
