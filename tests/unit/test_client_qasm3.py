@@ -108,6 +108,18 @@ def test_a_loop_is_written_out_only_if_its_variable_is_used(line5: BackendInfo) 
     ]
 
 
+def test_a_loop_that_is_written_out_is_left_as_it_would_be(line5: BackendInfo) -> None:
+    kinds = {"break": "for int i in [0:1] { rz(i) q; if (c) { break; } }"}
+    kinds["continue"] = kinds["break"].replace("break", "continue")
+    turn = [("rz", ()), ("if", (0,)), ("WAY OUT", ()), ("end", ())]
+    once, end = ("for", (1,)), ("end", ())
+    for way, expected in (("break", [once, *turn, *turn, end]), ("continue", [once, *turn, end, once, *turn, end])):
+        text = f"qubit q; bit c; for int bit_count in [0:4] {{ {kinds[way]} x q; }}"
+        found = [(i.name, i.controls) for i in read_qasm3(text, line5)]
+        inside = [(name.replace("WAY OUT", way), controls) for name, controls in expected]
+        assert found == [("for", (5,)), *inside, ("x", ()), ("end", ())]
+
+
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
@@ -133,6 +145,22 @@ def test_a_loop_is_written_out_only_if_its_variable_is_used(line5: BackendInfo) 
         ("delay[3] q[0];", "holds no duration such as 100ns"),
         ("if (c[0:1] == 1) x q[0];", "holds a range of c"),
         ("if (c[4]) x q[0];", "holds bit 4 of c, which has 2"),
+        ("x $9;", r"names \$9; line5 has 5 qubits, from \$0"),
+        ("x q[0.5];", "holds 0.5 where a whole number is needed"),
+        ("x q[1e400];", "holds inf where a whole number is needed"),
+        ("qubit[-1] z;", "declares z with -1 places; a register has 1 at least"),
+        ("bit[1000000000] z;", "declares 1000000002 bits in all; 65536 are possible"),
+        ("bit[1] c;", "declares c once more"),
+        ("bit[1] q;", "declares q once more"),
+        ("rz(9 ** 999999999) q[0];", r"holds 9 \*\* 999999999, which does not fit 64 bits"),
+        ("rz(1 << 999999999999) q[0];", "holds 1 << 999999999999, which does not fit 64 bits"),
+        ("rz((-1) ** 0.5) q[0];", r"holds -1 \*\* 0.5, which has no value"),
+        ("rz(sqrt(-1)) q[0];", r"holds sqrt\(-1\), which has no value"),
+        ("rz(sin(1, 2)) q[0];", r"holds sin\(1, 2\), which has no value"),
+        (
+            "for int i in [0:1] { rz(i) q[0]; if (c[0]) { break; } if (c[1]) { continue; } }",
+            "uses i and both break and continue",
+        ),
     ],
 )
 def test_what_is_not_read_is_refused_by_line(line5: BackendInfo, line: str, complaint: str) -> None:

@@ -6,7 +6,7 @@ break and continue. Anything else is refused by name and line: nothing is transp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import openqasm3
@@ -14,11 +14,22 @@ from openqasm3 import ast
 from openqasm3.parser import QASM3ParsingError
 
 from qubitd.client.errors import ProgramError
-from qubitd.client.qasm3_values import CannotEvaluate, Number, Scope, condition, number, seconds, whole_numbers
+from qubitd.client.qasm3_values import (
+    CannotEvaluate,
+    Number,
+    Scope,
+    condition,
+    mentions,
+    number,
+    seconds,
+    whole,
+    whole_numbers,
+)
 from qubitd.core.circuit import CircuitBuilder
 from qubitd.core.control import MAX_EXPANDED
 from qubitd.core.errors import Problem
 from qubitd.wire.backends import BackendInfo
+from qubitd.wire.circuits import MAX_CLBITS
 
 Statement = ast.Statement | ast.Pragma
 
@@ -114,9 +125,9 @@ class _Reader:
             case ast.Include(filename="stdgates.inc"):
                 return
             case ast.QubitDeclaration(qubit=ast.Identifier(name=name), size=size):
-                self._declare_qubits(statement, name, self._size(size))
+                self._declare_qubits(statement, name, self._size(statement, name, size))
             case ast.ClassicalDeclaration(type=ast.BitType(size=size), identifier=identifier, init_expression=first):
-                self._declare_bits(identifier.name, self._size(size))
+                self._declare_bits(statement, identifier.name, self._size(statement, identifier.name, size))
                 if isinstance(first, ast.QuantumMeasurement):
                     self._measure(statement, first, identifier)
                 elif first is not None:
@@ -147,8 +158,14 @@ class _Reader:
                 self.read(block)
                 self.circuit.end()
 
-    def _size(self, size: ast.Expression | None) -> int:
-        return 1 if size is None else int(number(size, self.scope))
+    def _size(self, statement: ast.Statement, name: str, size: ast.Expression | None) -> int:
+        """Give the number of places of a register that is declared."""
+        count = 1 if size is None else whole(size, self.scope)
+        if count < 1:
+            raise self._refusal(statement, f"declares {name} with {count} places; a register has 1 at least")
+        if name in self.qubits or name in self.bits:
+            raise self._refusal(statement, f"declares {name} once more")
+        return count
 
     def _repeat(
         self,
@@ -161,16 +178,34 @@ class _Reader:
         if not isinstance(values, ast.RangeDefinition | ast.DiscreteSet):
             raise self._refusal(statement, "runs over something that is neither a range nor a set")
         found = whole_numbers(values, self.scope)
-        if name not in _text(ast.Program(statements=list(block))).replace("[", " ").replace("]", " "):
+        if not mentions(list(block), name):
             self.circuit.for_(len(found))
             self.read(block)
             self.circuit.end()
             return
         self._check_size(statement, len(found) * len(block))
+        self._write_out(statement, name, found, block)
+
+    def _write_out(
+        self, statement: ast.Statement, name: str, values: Sequence[int], block: Sequence[ast.Statement]
+    ) -> None:
+        """`break` leaves a loop of one turn around all that is written out, `continue` one around each turn."""
+        left_by = set(_ways_out(block))
+        if len(left_by) > 1:
+            raise self._refusal(statement, f"uses {name} and both break and continue, which is not read here")
+        whole_loop, each_turn = ast.BreakStatement in left_by, ast.ContinueStatement in left_by
         outer = self.numbers.get(name)
-        for value in found:
+        if whole_loop:
+            self.circuit.for_(1)
+        for value in values:
             self.numbers[name] = value
+            if each_turn:
+                self.circuit.for_(1)
             self.read(block)
+            if each_turn:
+                self.circuit.end()
+        if whole_loop:
+            self.circuit.end()
         self.numbers.pop(name, None)
         if outer is not None:
             self.numbers[name] = outer
@@ -212,8 +247,10 @@ class _Reader:
             )
         self.qubits[name] = tuple(range(first, first + count))
 
-    def _declare_bits(self, name: str, count: int) -> None:
+    def _declare_bits(self, statement: ast.Statement, name: str, count: int) -> None:
         first = sum(map(len, self.bits.values()))
+        if first + count > MAX_CLBITS:
+            raise self._refusal(statement, f"declares {first + count} bits in all; {MAX_CLBITS} are possible")
         self.bits[name] = tuple(range(first, first + count))
 
     def _all_operands(
@@ -225,8 +262,14 @@ class _Reader:
 
     def _operands(self, statement: ast.Statement, operand: ast.Expression | ast.IndexedIdentifier) -> tuple[int, ...]:
         if isinstance(operand, ast.Identifier) and operand.name.startswith("$"):
-            return (int(operand.name[1:]),)
+            return (self._physical(statement, operand.name),)
         return self._indexed(statement, operand, self.qubits, "qubit")
+
+    def _physical(self, statement: ast.Statement, name: str) -> int:
+        qubit, count = int(name[1:]), len(self.backend.qubits)
+        if qubit >= count:
+            raise self._refusal(statement, f"names {name}; {self.backend.name} has {count} qubits, from $0")
+        return qubit
 
     def _targets(self, statement: ast.Statement, target: ast.Identifier | ast.IndexedIdentifier) -> tuple[int, ...]:
         return self._indexed(statement, target, self.bits, "bit")
@@ -258,7 +301,7 @@ class _Reader:
         places = (
             whole_numbers(index, self.scope)
             if isinstance(index, ast.RangeDefinition | ast.DiscreteSet)
-            else [int(number(index, self.scope))]
+            else [whole(index, self.scope)]
         )
         if any(not -len(register) <= place < len(register) for place in places):
             raise self._refusal(statement, f"names {name}[{places[0]}]; {name} has {len(register)} places, from 0")
@@ -275,6 +318,18 @@ class _Reader:
     def _refusal(self, statement: Statement, what: str) -> ProgramError:
         line = f"line {statement.span.start_line}" if statement.span is not None else "a statement"
         return ProgramError([Problem(where=f"{self.name}, {line}", what=what)])
+
+
+def _ways_out(block: Sequence[ast.Statement | ast.Pragma]) -> Iterator[type[ast.Statement]]:
+    """Give the kinds of statements that leave the loop whose block this is."""
+    for statement in block:
+        match statement:
+            case ast.BreakStatement() | ast.ContinueStatement():
+                yield type(statement)
+            case ast.BranchingStatement(if_block=then, else_block=otherwise):
+                yield from _ways_out([*then, *otherwise])
+            case _:
+                pass
 
 
 def _text(node: ast.QASMNode) -> str:

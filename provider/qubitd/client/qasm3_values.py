@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
@@ -24,13 +25,26 @@ CONSTANTS: dict[str, Number] = {
 _FUNCTIONS: dict[str, Callable[..., float]] = {
     name: getattr(math, name) for name in ("sin", "cos", "tan", "exp", "log", "sqrt", "floor", "ceil")
 } | {"arcsin": math.asin, "arccos": math.acos, "arctan": math.atan}
+_WORD = 64
+"""Bits of a whole number, at most."""
+
+
+def _power(base: Number, exponent: Number) -> Number:
+    if isinstance(base, int) and isinstance(exponent, int) and abs(base) > 1:
+        exponent = min(exponent, _WORD + 1)  # more does not fit anyway, and takes for ever
+    value: Number | complex = base**exponent
+    if isinstance(value, complex):
+        raise ValueError(value)
+    return value
+
+
 _BINARY: dict[str, Callable[[Number, Number], Number]] = {
     "+": operator.add,
     "-": operator.sub,
     "*": operator.mul,
     "/": lambda a, b: a / b,
     "%": operator.mod,
-    "**": lambda a, b: a**b,
+    "**": _power,
     "==": operator.eq,
     "!=": operator.ne,
     "<": operator.lt,
@@ -42,7 +56,7 @@ _BINARY: dict[str, Callable[[Number, Number], Number]] = {
     "&": lambda a, b: int(a) & int(b),
     "|": lambda a, b: int(a) | int(b),
     "^": lambda a, b: int(a) ^ int(b),
-    "<<": lambda a, b: int(a) << int(b),
+    "<<": lambda a, b: int(a) << min(int(b), _WORD),
     ">>": lambda a, b: int(a) >> int(b),
 }
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
@@ -90,11 +104,36 @@ def number(expression: ast.Expression, scope: Scope, bits: Mapping[int, int] | N
         case ast.BinaryExpression(op=op, lhs=left, rhs=right):
             return _binary(op.name, number(left, scope, bits), number(right, scope, bits))
         case ast.FunctionCall(name=ast.Identifier(name=name), arguments=arguments) if name in _FUNCTIONS:
-            return _FUNCTIONS[name](*(number(argument, scope, bits) for argument in arguments))
+            return _applied(name, [number(argument, scope, bits) for argument in arguments])
         case ast.Cast(argument=inner):
             return number(inner, scope, bits)
         case _:
             raise CannotEvaluate(f"a {type(expression).__name__}")
+
+
+def whole(expression: ast.Expression, scope: Scope) -> int:
+    """Give the value of an expression that counts something.
+
+    Raises:
+        CannotEvaluate: it is no whole number.
+    """
+    value = number(expression, scope)
+    if not math.isfinite(value) or value != int(value):
+        raise CannotEvaluate(f"{value} where a whole number is needed")
+    return int(value)
+
+
+def mentions(node: object, name: str) -> bool:
+    """Whether a name stands anywhere in a part of a program."""
+    match node:
+        case ast.Identifier():
+            return node.name == name or node.name == f"${name}"
+        case list() | tuple():
+            return any(mentions(part, name) for part in node)  # pyright: ignore[reportUnknownVariableType]
+        case ast.QASMNode() if dataclasses.is_dataclass(node):
+            return any(mentions(getattr(node, part.name), name) for part in dataclasses.fields(node))
+        case _:
+            return False
 
 
 def seconds(expression: ast.Expression, scope: Scope) -> float:
@@ -149,7 +188,7 @@ def _indexed(expression: ast.IndexExpression, scope: Scope) -> tuple[str, int]:
         case ast.IndexExpression(collection=ast.Identifier(name=name), index=[index]) if name in scope.bits:
             if isinstance(index, ast.RangeDefinition):
                 raise CannotEvaluate(f"a range of {name}")
-            return name, int(number(index, scope))
+            return name, whole(index, scope)
         case _:
             raise CannotEvaluate("an index into something that is no classical register")
 
@@ -184,9 +223,20 @@ def _unary(sign: str, value: Number) -> Number:
 
 def _binary(sign: str, left: Number, right: Number) -> Number:
     try:
-        return _BINARY[sign](left, right)
+        value = _BINARY[sign](left, right)
     except (ArithmeticError, ValueError, KeyError) as error:
         raise CannotEvaluate(f"{left} {sign} {right}, which has no value") from error
+    if isinstance(value, int) and value.bit_length() > _WORD:
+        raise CannotEvaluate(f"{left} {sign} {right}, which does not fit {_WORD} bits")
+    return value
+
+
+def _applied(name: str, arguments: Sequence[Number]) -> Number:
+    try:
+        return _FUNCTIONS[name](*arguments)
+    except (ArithmeticError, ValueError, TypeError) as error:
+        what = f"{name}({', '.join(map(str, arguments))}), which has no value"
+        raise CannotEvaluate(what) from error
 
 
 def whole_numbers(definition: ast.RangeDefinition | ast.DiscreteSet, scope: Scope) -> Sequence[int]:
@@ -196,11 +246,11 @@ def whole_numbers(definition: ast.RangeDefinition | ast.DiscreteSet, scope: Scop
         CannotEvaluate: they are no constants.
     """
     if isinstance(definition, ast.DiscreteSet):
-        return [int(number(value, scope)) for value in definition.values]
+        return [whole(value, scope) for value in definition.values]
     if definition.start is None or definition.end is None:
         raise CannotEvaluate("a range without a beginning or an end")
-    step = 1 if definition.step is None else int(number(definition.step, scope))
+    step = 1 if definition.step is None else whole(definition.step, scope)
     if step == 0:
         raise CannotEvaluate("a range with step 0")
-    start, end = int(number(definition.start, scope)), int(number(definition.end, scope))
+    start, end = whole(definition.start, scope), whole(definition.end, scope)
     return range(start, end + (1 if step > 0 else -1), step)
