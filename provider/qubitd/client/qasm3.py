@@ -178,7 +178,7 @@ class _Reader:
         if not isinstance(values, ast.RangeDefinition | ast.DiscreteSet):
             raise self._refusal(statement, "runs over something that is neither a range nor a set")
         found = whole_numbers(values, self.scope)
-        if not mentions(list(block), name):
+        if not any(mentions(part, name) for part in block):
             self.circuit.for_(len(found))
             self.read(block)
             self.circuit.end()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import math
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from openqasm3 import ast
 
@@ -123,17 +124,21 @@ def whole(expression: ast.Expression, scope: Scope) -> int:
     return int(value)
 
 
-def mentions(node: object, name: str) -> bool:
+def mentions(node: ast.QASMNode, name: str) -> bool:
     """Whether a name stands anywhere in a part of a program."""
-    match node:
-        case ast.Identifier():
-            return node.name == name or node.name == f"${name}"
-        case list() | tuple():
-            return any(mentions(part, name) for part in node)  # pyright: ignore[reportUnknownVariableType]
-        case ast.QASMNode() if dataclasses.is_dataclass(node):
-            return any(mentions(getattr(node, part.name), name) for part in dataclasses.fields(node))
-        case _:
-            return False
+    if isinstance(node, ast.Identifier):
+        return node.name == name
+    parts = [getattr(node, part.name) for part in dataclasses.fields(node)]
+    return any(mentions(part, name) for part in _nodes(parts))
+
+
+def _nodes(parts: Sequence[object]) -> Iterator[ast.QASMNode]:
+    """Find the nodes in lists of lists of anything."""
+    for part in parts:
+        if isinstance(part, ast.QASMNode):
+            yield part
+        elif isinstance(part, list | tuple):
+            yield from _nodes(cast("Sequence[object]", part))
 
 
 def seconds(expression: ast.Expression, scope: Scope) -> float:
