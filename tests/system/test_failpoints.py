@@ -199,6 +199,45 @@ def test_whatever_the_point_of_its_death_nothing_accepted_is_lost(
     assert len(accepted.jobs) > len(points) / 2
 
 
+UNANSWERED = ("job.accepting", "job.validating", "job.queued", "job.starting", "job.accepted")
+"""Points that a job comes by once, before it is answered."""
+STARTED = ("job.started", "chunk.loading", "chunk.running", "chunk.fetched", "chunk.recording", "job.ending")
+"""Those that it comes by then, or meanwhile."""
+COMMITS = range(6, 10)
+"""Those of a daemon among which are those of its second job."""
+
+
+def sends_the_same_twice(accepted: Accepted, place: Place) -> int:
+    """Give how often the daemon answered before it died."""
+    before = len(accepted.jobs)
+    with place.start() as daemon, QubitdClient(daemon.address, patience=0.0) as client, suppress(ClientError):
+        for _ in range(2):
+            key = f"key {accepted.keys}"
+            accepted.keys += 1
+            accepted.jobs[key] = client.submit(flip(10), "line5", key)
+            end_of(client, accepted.jobs[key])
+    return len(accepted.jobs) - before
+
+
+@pytest.mark.timeout(120)
+def test_a_job_that_starts_as_it_is_accepted_is_lost_at_no_point(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accepted = Accepted()
+    with start_emulator() as emulator:
+        place = Place(data=tmp_path / "data", rack=rack_file(tmp_path, emulator.address), store="")
+        for point in (*UNANSWERED, *STARTED):
+            monkeypatch.setenv("QUBITD_FAILPOINT", f"{point}@2")
+            answered = sends_the_same_twice(accepted, place)
+            assert answered == 1 or point in STARTED, point
+        for point in ("commit.before", "commit.after"):
+            for n in COMMITS:
+                monkeypatch.setenv("QUBITD_FAILPOINT", f"{point}@{n}")
+                sends_the_same_twice(accepted, place)
+        monkeypatch.delenv("QUBITD_FAILPOINT")
+        check_all(accepted, place)
+
+
 def test_a_point_that_is_nowhere_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QUBITD_FAILPOINT", "no.such.point")
     with pytest.raises(ChildError):

@@ -31,6 +31,8 @@ Result = TypeVar("Result")
 _COMPANY = 0.005
 """Seconds for which a step that nobody waits for may wait for one that somebody does."""
 _UNHURRIED = (Trigger.VALIDATE, Trigger.QUEUE)
+_NOT_YET = 0
+"""Number of a job that is not written yet. It came when there was no other, so that all others come after it."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -163,18 +165,29 @@ class JobBook:
         failpoint("job.accepting")
         accepted = await self._write(new.job_id, new.owner, lambda w: w.jobs.accept(new))
         failpoint("job.accepted")
-        if not accepted.is_new:
-            return accepted, None
+        return accepted, self._entered(new, accepted.number) if accepted.is_new else None
+
+    def take_in_passing(self, new: NewJob) -> tuple[Entry, asyncio.Future[Accepted]]:
+        """Take a job that is certainly new: it is in the book at once, and written with the steps that follow now.
+
+        Whoever brought it waits for the future; until then nobody else may learn of the job.
+        """
+        failpoint("job.accepting")
+        entry = self._entered(new, _NOT_YET)
+        accepted = self._write(new.job_id, new.owner, lambda w: w.jobs.accept(new), hurried=False)
+        return entry, accepted
+
+    def _entered(self, new: NewJob, number: int) -> Entry:
         entry = Entry(
-            number=accepted.number,
-            lifecycle=Lifecycle(job_id=accepted.job_id),
+            number=number,
+            lifecycle=Lifecycle(job_id=new.job_id),
             shots=new.shots,
             owner=new.owner,
             terms=new.terms,
             since=self._clocks.steady(),
         )
-        self._entries[accepted.job_id] = entry
-        return accepted, entry
+        self._entries[entry.job_id] = entry
+        return entry
 
     def move(self, entry: Entry, move: Move, *, after: Sequence[Change] = ()) -> asyncio.Future[None]:
         """Take a step, and write it with those that were taken by `step` just before.

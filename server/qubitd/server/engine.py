@@ -77,6 +77,7 @@ class Engine:
         self._slots = parts.dispatch.slots
         self.lab = LabSwitch()
         self._is_draining = False
+        self._entering = 0
         self._book.on_move = self._moved
         self._validator = Validator(
             book=parts.book, workshop=parts.workshop, calibrations=parts.calibrations, on_queued=self._enqueue
@@ -334,6 +335,33 @@ class Engine:
                 self._quotas.give_back(new.owner, new.job_id)
 
     async def _enter(self, new: NewJob) -> str:
+        if self._can_start_at_once(new):
+            return await self._enter_at_once(new)
+        self._entering += 1
+        try:
+            return await self._enter_new(new)
+        finally:
+            self._entering -= 1
+
+    def _can_start_at_once(self, new: NewJob) -> bool:
+        """Whether there is no other job, and of this one, new as it is, everything is known from one like it."""
+        is_free = self._is_alone and self.is_open and self._book.is_empty and not self._entering
+        if not is_free or new.terms.is_bound or self._store.jobs.is_known(owner=new.owner, key=new.key):
+            return False
+        return self._workshop.toolchain.knows(new.spec, self._calibrations.current)
+
+    async def _enter_at_once(self, new: NewJob) -> str:
+        """Take a job and let it go on at once: acceptance, states and first attempt become durable in one commit."""
+        entry, accepted = self._book.take_in_passing(new)
+        self._workshop.bring(entry.job_id, new.spec)
+        await self._validator.validate(entry)
+        entry.number = (await accepted).number
+        failpoint("job.accepted")
+        if entry.status is JobStatus.QUEUED:  # it did not start, and has its place in the queue from now on
+            self._dispatch.add(entry)
+        return entry.job_id
+
+    async def _enter_new(self, new: NewJob) -> str:
         is_placed = new.terms.is_bound and not self._store.jobs.is_known(owner=new.owner, key=new.key)
         if is_placed:
             new = self._placed(new)
