@@ -12,7 +12,7 @@ from qiskit import QuantumCircuit
 from qiskit.providers import JobStatus
 
 from qubitd.cli.daemon_process import DaemonProcess
-from qubitd.client import NotFoundError
+from qubitd.client import NotFoundError, QubitdClient
 from qubitd.provider import (
     JobFailedError,
     JobRefusedError,
@@ -192,3 +192,15 @@ def test_a_result_says_which_shots_were_played_when(
     assert len(spans) == len(job.execution_spans) > 1
     with QubitdProvider(daemon.address) as other:
         assert other.job(job.job_id()).result().execution_spans == spans
+
+
+def test_a_small_result_comes_with_the_news_of_its_jobs_end(
+    backend: QubitdBackend, flip: QuantumCircuit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    for name in ("get_job", "results"):
+        monkeypatch.setattr(QubitdClient, name, lambda *_, name=name, **__: asked.append(name))
+    result = backend.run(flip, shots=10).result()
+    assert sum(result.get_counts().values()) == 10
+    assert result.revision == backend.revision
+    assert asked == []

@@ -45,7 +45,8 @@ class Client:
         self._failures = list(failures)
         self.feeds: queue.Queue[Feed] = queue.Queue()
 
-    def watch_some(self, after: Mapping[str, int]) -> Feed:
+    def watch_some(self, after: Mapping[str, int], *, outcome: bool) -> Feed:
+        assert outcome
         if self._failures:
             raise self._failures.pop()
         feed = Feed(dict(after))

@@ -897,6 +897,7 @@ class JobsWatchRequest(google.protobuf.message.Message):
     SESSION_ID_FIELD_NUMBER: builtins.int
     BACKEND_FIELD_NUMBER: builtins.int
     JOBS_FIELD_NUMBER: builtins.int
+    OUTCOME_FIELD_NUMBER: builtins.int
     job_id: builtins.str
     """The job."""
     after_sequence: builtins.int
@@ -905,6 +906,8 @@ class JobsWatchRequest(google.protobuf.message.Message):
     """The session."""
     backend: builtins.str
     """The backend."""
+    outcome: builtins.bool
+    """Whether what came of a job is told with its last event, where that is small; of a job, or of some jobs."""
     @property
     def jobs(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___JobCursor]:
         """Some jobs, at most 1000: of each every event after its own cursor. The stream ends when all of them have ended. Errors:
@@ -919,8 +922,9 @@ class JobsWatchRequest(google.protobuf.message.Message):
         session_id: builtins.str = ...,
         backend: builtins.str = ...,
         jobs: collections.abc.Iterable[Global___JobCursor] | None = ...,
+        outcome: builtins.bool = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["after_sequence", b"after_sequence", "backend", b"backend", "job_id", b"job_id", "jobs", b"jobs", "session_id", b"session_id"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["after_sequence", b"after_sequence", "backend", b"backend", "job_id", b"job_id", "jobs", b"jobs", "outcome", b"outcome", "session_id", b"session_id"]) -> None: ...
 
 Global___JobsWatchRequest: typing_extensions.TypeAlias = JobsWatchRequest
 
@@ -1054,19 +1058,67 @@ class StatusChange(google.protobuf.message.Message):
 
     STATUS_FIELD_NUMBER: builtins.int
     MESSAGE_FIELD_NUMBER: builtins.int
+    OUTCOME_FIELD_NUMBER: builtins.int
     status: Global___Status.ValueType
     """The new state."""
     message: builtins.str
     """Why, for ERROR and CANCELLED."""
+    @property
+    def outcome(self) -> Global___Outcome:
+        """For DONE, if the watch asked for it and the results take at most 64 KiB: then nothing else need be asked."""
+
     def __init__(
         self,
         *,
         status: Global___Status.ValueType = ...,
         message: builtins.str = ...,
+        outcome: Global___Outcome | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["message", b"message", "status", b"status"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["outcome", b"outcome"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["message", b"message", "outcome", b"outcome", "status", b"status"]) -> None: ...
 
 Global___StatusChange: typing_extensions.TypeAlias = StatusChange
+
+@typing.final
+class Outcome(google.protobuf.message.Message):
+    """What came of a job that is DONE."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    JOB_ID_FIELD_NUMBER: builtins.int
+    BACKEND_FIELD_NUMBER: builtins.int
+    REVISION_FIELD_NUMBER: builtins.int
+    SHOTS_FIELD_NUMBER: builtins.int
+    INSTRUMENT_SECONDS_FIELD_NUMBER: builtins.int
+    RESULTS_FIELD_NUMBER: builtins.int
+    job_id: builtins.str
+    """The job."""
+    backend: builtins.str
+    """As in Job."""
+    revision: builtins.int
+    """As in Job."""
+    shots: builtins.int
+    """As in Job."""
+    instrument_seconds: builtins.float
+    """As in Job."""
+    @property
+    def results(self) -> Global___ResultsResponse:
+        """All that Results would send."""
+
+    def __init__(
+        self,
+        *,
+        job_id: builtins.str = ...,
+        backend: builtins.str = ...,
+        revision: builtins.int = ...,
+        shots: builtins.int = ...,
+        instrument_seconds: builtins.float = ...,
+        results: Global___ResultsResponse | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["results", b"results"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["backend", b"backend", "instrument_seconds", b"instrument_seconds", "job_id", b"job_id", "results", b"results", "revision", b"revision", "shots", b"shots"]) -> None: ...
+
+Global___Outcome: typing_extensions.TypeAlias = Outcome
 
 @typing.final
 class Progress(google.protobuf.message.Message):

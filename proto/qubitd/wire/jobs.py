@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import assert_never
 
 from qubitd.core.errors import Problem
-from qubitd.core.job import JobStatus
+from qubitd.core.job import JobStatus, ProgramResult
 from qubitd.v1 import jobs_pb2
 from qubitd.wire.errors import decode_problems, encode_problem, malformed
 from qubitd.wire.parsing import check_finite
+from qubitd.wire.results import decode_results
 
 MAX_LISTED_PROBLEMS = 100
 MAX_WATCHED = 1000
@@ -95,6 +96,22 @@ class Job:
     """The backend that it was submitted to, if another one took it over; empty if not."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Outcome:
+    """What came of a job that is DONE, where it is small."""
+
+    job_id: str
+    backend: str
+    """The one that ran it."""
+    revision: int
+    """Calibration revision that it ran under."""
+    shots: int
+    """Of each program."""
+    instrument_seconds: float
+    results: tuple[ProgramResult, ...]
+    """All of them, in the order in which they became durable."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusChange:
     """The state changed."""
@@ -102,6 +119,8 @@ class StatusChange:
     status: JobStatus
     message: str = ""
     """Why, for ERROR and CANCELLED."""
+    outcome: Outcome | None = field(default=None, compare=False)
+    """For DONE, if the watch asked for it and it is small."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -292,7 +311,7 @@ def decode_event(message: jobs_pb2.JobEvent) -> JobEvent:
 def _decode_happening(message: jobs_pb2.JobEvent) -> Happening | QueuePlace | Bookmark:
     match message.WhichOneof("event"):
         case "status":
-            return StatusChange(status=decode_status(message.status.status), message=message.status.message)
+            return _decode_change(message.status)
         case "stage":
             return StageTime(stage=message.stage.stage, time_ns=message.stage.time_ns)
         case "progress":
@@ -305,6 +324,45 @@ def _decode_happening(message: jobs_pb2.JobEvent) -> Happening | QueuePlace | Bo
             return Bookmark()
         case None:
             raise malformed(f"event {message.sequence}", "says nothing that this end knows; the other end may be newer")
+
+
+def encode_outcome(
+    *, job_id: str, backend: str, revision: int, shots: int, instrument_seconds: float, results: bytes
+) -> jobs_pb2.Outcome:
+    """Give the message of what came of a job.
+
+    Args:
+        job_id: the job.
+        backend: that ran it.
+        revision: calibration revision that it ran under.
+        shots: of each program.
+        instrument_seconds: that it took.
+        results: all of them as one `ResultsResponse`.
+    """
+    return jobs_pb2.Outcome(
+        job_id=job_id,
+        backend=backend,
+        revision=revision,
+        shots=shots,
+        instrument_seconds=instrument_seconds,
+        results=jobs_pb2.ResultsResponse.FromString(results),
+    )
+
+
+def _decode_change(message: jobs_pb2.StatusChange) -> StatusChange:
+    outcome = _decode_outcome(message.outcome) if message.HasField("outcome") else None
+    return StatusChange(status=decode_status(message.status), message=message.message, outcome=outcome)
+
+
+def _decode_outcome(message: jobs_pb2.Outcome) -> Outcome:
+    return Outcome(
+        job_id=message.job_id,
+        backend=message.backend,
+        revision=message.revision,
+        shots=message.shots,
+        instrument_seconds=check_finite(message.instrument_seconds, where="instrument_seconds"),
+        results=tuple(decode_results(message.results)),
+    )
 
 
 def _encode_progress(progress: Progress) -> jobs_pb2.Progress:

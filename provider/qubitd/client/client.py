@@ -192,24 +192,36 @@ class QubitdClient:
                 break
         return tuple(found)
 
-    def watch(self, job_id: str, after: int = 0, *, patience: float | None = None) -> Stream[JobEvent]:
+    def watch(
+        self, job_id: str, after: int = 0, *, outcome: bool = False, patience: float | None = None
+    ) -> Stream[JobEvent]:
         """Give every event of a job after a sequence number, in order and once, until the job has ended.
 
         A `Bookmark` comes when nothing has happened for a while.
+
+        Args:
+            job_id: the job.
+            after: the sequence number; 0 for all.
+            outcome: whether the last event tells what came of the job, where that is small: then neither `get_job` nor
+                `results` need be asked.
+            patience: seconds for which a daemon that was there may stay away.
         """
-        source = JobEvents(self._jobs, after, job_id=job_id)
+        source = JobEvents(self._jobs, after, job_id=job_id, outcome=outcome)
         return self._stream(source, doing=f"watching job {job_id}", patience=patience)
 
-    def watch_some(self, after: Mapping[str, int], *, patience: float | None = None) -> Stream[JobEvent]:
+    def watch_some(
+        self, after: Mapping[str, int], *, outcome: bool = False, patience: float | None = None
+    ) -> Stream[JobEvent]:
         """Give every event of some jobs, of each in order and once, until all have ended, in one stream.
 
         A `Bookmark` of one of them comes when nothing has happened to any for a while.
 
         Args:
             after: for each job's id, the sequence number of the last event already seen; 0 for all. At most 1000 jobs.
+            outcome: as for `watch`, of each.
             patience: seconds for which a daemon that was there may stay away.
         """
-        source = EventsOfSome(self._jobs, after)
+        source = EventsOfSome(self._jobs, after, outcome=outcome)
         return self._stream(source, doing=f"watching {len(after)} jobs", patience=patience)
 
     def watch_session(self, session_id: str, after: int = 0, *, patience: float | None = None) -> Stream[JobEvent]:

@@ -19,10 +19,17 @@ class JobEvents:
     """What happens to a job, or to all of one's jobs in a session or on a backend."""
 
     def __init__(
-        self, stub: jobs_pb2_grpc.JobsStub, after: int, *, job_id: str = "", session_id: str = "", backend: str = ""
+        self,
+        stub: jobs_pb2_grpc.JobsStub,
+        after: int,
+        *,
+        job_id: str = "",
+        session_id: str = "",
+        backend: str = "",
+        outcome: bool = False,
     ) -> None:
         self._stub = stub
-        self._of = jobs_pb2.JobsWatchRequest(job_id=job_id, session_id=session_id, backend=backend)
+        self._of = jobs_pb2.JobsWatchRequest(job_id=job_id, session_id=session_id, backend=backend, outcome=outcome)
         self._last = after
 
     def open(self, metadata: Metadata) -> grpc.CallIterator[jobs_pb2.JobsWatchResponse]:
@@ -39,14 +46,15 @@ class JobEvents:
 class EventsOfSome:
     """What happens to some jobs, each from a cursor of its own on."""
 
-    def __init__(self, stub: jobs_pb2_grpc.JobsStub, after: Mapping[str, int]) -> None:
+    def __init__(self, stub: jobs_pb2_grpc.JobsStub, after: Mapping[str, int], *, outcome: bool = False) -> None:
         self._stub = stub
         self._last = dict(after)
+        self._outcome = outcome
 
     def open(self, metadata: Metadata) -> grpc.CallIterator[jobs_pb2.JobsWatchResponse]:
         """Ask for the events after each cursor."""
         cursors = (jobs_pb2.JobCursor(job_id=job_id, after_sequence=last) for job_id, last in self._last.items())
-        return self._stub.Watch(jobs_pb2.JobsWatchRequest(jobs=cursors), metadata=metadata)
+        return self._stub.Watch(jobs_pb2.JobsWatchRequest(jobs=cursors, outcome=self._outcome), metadata=metadata)
 
     def read(self, message: jobs_pb2.JobsWatchResponse) -> Sequence[JobEvent]:
         """Decode the events that are new, or are never kept."""

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import threading
 import weakref
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Self
 
@@ -27,7 +27,7 @@ from qubitd.provider.headers import JobHeader, read_header
 from qubitd.provider.job_table import as_html
 from qubitd.provider.of_qiskit import raises_qiskit_errors
 from qubitd.provider.partial import PartialResult, PartialResults
-from qubitd.provider.results import build_result, packed_rows
+from qubitd.provider.results import Ended, build_result, packed_rows
 from qubitd.provider.story import StatusTime
 from qubitd.provider.sweep import SweepResult, labelled
 
@@ -162,8 +162,8 @@ class QubitdJob(JobV1, Connected):
         """
         self.wait_for_final_state(timeout)
         with self._job_errors("has a result that cannot be read"):
-            job = self._done_job()
-            return packed_rows(job, self._headers(), self._client.results(self.job_id()))
+            job, pieces = self._outcome()
+            return packed_rows(job, self._headers(), pieces)
 
     def sweep(self) -> SweepResult:
         """Give what has come so far of a sweep, as an array with labelled axes; it grows while the job runs.
@@ -320,8 +320,7 @@ class QubitdJob(JobV1, Connected):
 
     def _headers(self) -> JobHeader:
         if self._header is None:
-            job = self._client.get_job(self.job_id())
-            self._header = read_header(job.client_data, num_programs=job.num_programs)
+            self._header = _header_of(self._client.get_job(self.job_id()))
         return self._header
 
     def _changes(self, deadline: Deadline) -> Iterator[StatusTime]:
@@ -342,25 +341,34 @@ class QubitdJob(JobV1, Connected):
 
     def _fetch(self) -> Result:
         with self._job_errors("has a result that cannot be read"):
-            job = self._done_job()
+            job, pieces = self._outcome()
             story = self._follower.story
-            finished = story.ended.time_ns if story.ended else job.created_ns
+            finished = story.ended.time_ns if story.ended else 0
             began = story.time_of(core.JobStatus.RUNNING) or finished
             return build_result(
                 job,
-                self._header or read_header(job.client_data, num_programs=job.num_programs),
-                self._client.results(self.job_id()),
+                self._headers(),
+                pieces,
                 backend_version="" if self._backend is None else self._backend.backend_version,
                 finished_ns=finished,
                 time_taken=(finished - began) * 1e-9,
                 spans=tuple(story.spans),
             )
 
-    def _done_job(self) -> Job:
+    def _outcome(self) -> tuple[Ended, Iterable[core.ProgramResult]]:
+        """Give what an ended job's stream told of it, or ask for that.
+
+        Raises:
+            JobFailedError: it failed or was cancelled.
+        """
+        told = self._follower.story.outcome
+        if told is not None:
+            return told, told.results
         job = self._client.get_job(self.job_id())
         if job.status is not core.JobStatus.DONE:
             raise self._failure(job)
-        return job
+        self._header = self._header or _header_of(job)
+        return job, self._client.results(self.job_id())
 
     def _failure(self, job: Job) -> JobFailedError:
         how = "was cancelled" if job.status is core.JobStatus.CANCELLED else "failed"
@@ -384,6 +392,10 @@ class QubitdJob(JobV1, Connected):
 def _qiskit_status(entry: StatusTime) -> JobStatus:
     status: JobStatus = JobStatus[entry.status.name]
     return status
+
+
+def _header_of(job: Job) -> JobHeader:
+    return read_header(job.client_data, num_programs=job.num_programs)
 
 
 def _iso(time_ns: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,14 +13,43 @@ from qiskit.result import Result
 from qiskit.result.models import ExperimentResult, ExperimentResultData
 from qiskit.result.postprocess import format_counts
 
-from qubitd.client import ExecutionSpan, Job
+from qubitd.client import ExecutionSpan
 from qubitd.core.job import Assignment, ProgramResult
 from qubitd.provider.errors import JobFailedError
 from qubitd.provider.headers import CircuitHeader, JobHeader
 
 
+class Ended(Protocol):
+    """What a result tells of its job."""
+
+    @property
+    def job_id(self) -> str:
+        """Its id."""
+        ...
+
+    @property
+    def backend(self) -> str:
+        """The one that ran it."""
+        ...
+
+    @property
+    def revision(self) -> int:
+        """Calibration revision that it ran under."""
+        ...
+
+    @property
+    def shots(self) -> int:
+        """Of each program."""
+        ...
+
+    @property
+    def instrument_seconds(self) -> float:
+        """Instrument time that it took."""
+        ...
+
+
 def build_result(
-    job: Job,
+    job: Ended,
     header: JobHeader,
     pieces: Iterable[ProgramResult],
     *,
@@ -55,7 +84,7 @@ def build_result(
     )
 
 
-def gathered(job: Job, header: JobHeader, pieces: Iterable[ProgramResult]) -> list[list[ProgramResult]]:
+def gathered(job: Ended, header: JobHeader, pieces: Iterable[ProgramResult]) -> list[list[ProgramResult]]:
     """Give the pieces of each circuit, by shot.
 
     Raises:
@@ -74,7 +103,7 @@ def gathered(job: Job, header: JobHeader, pieces: Iterable[ProgramResult]) -> li
     return by_program
 
 
-def packed_rows(job: Job, header: JobHeader, pieces: Iterable[ProgramResult]) -> list[NDArray[np.uint8]]:
+def packed_rows(job: Ended, header: JobHeader, pieces: Iterable[ProgramResult]) -> list[NDArray[np.uint8]]:
     """Give the outcomes of each circuit, packed as in Qiskit's BitArray: shape (shots, bytes), bit 0 last.
 
     Raises:

@@ -5,7 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import assert_never
 
-from qubitd.client import Bookmark, ExecutionSpan, Job, JobEvent, LogLine, Progress, QueuePlace, StageTime, StatusChange
+from qubitd.client import (
+    Bookmark,
+    ExecutionSpan,
+    Job,
+    JobEvent,
+    LogLine,
+    Outcome,
+    Progress,
+    QueuePlace,
+    StageTime,
+    StatusChange,
+)
 from qubitd.core.job import JobStatus
 
 
@@ -33,6 +44,8 @@ class JobStory:
     """What was played when, in order."""
     place: QueuePlace | None = None
     """In the queue, as it was told last."""
+    outcome: Outcome | None = None
+    """What came of the job, if it was told."""
     last_sequence: int = 0
     """Of the newest event."""
     known: StatusTime | None = None
@@ -64,7 +77,8 @@ class JobStory:
             return
         self.last_sequence = max(self.last_sequence, event.sequence)
         match event.what:
-            case StatusChange(status=status, message=message):
+            case StatusChange(status=status, message=message, outcome=outcome):
+                self.outcome = outcome
                 self.statuses.append(StatusTime(status=status, time_ns=event.time_ns, message=message))
             case StageTime() as stage:
                 self.timeline.append(stage)

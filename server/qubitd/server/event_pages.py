@@ -9,9 +9,13 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from qubitd.server.announcer import Announcer
+from qubitd.server.store.frames import split
 from qubitd.server.store.store import Store
-from qubitd.wire.jobs import StatusChange, encode_events
+from qubitd.v1 import jobs_pb2
+from qubitd.wire.jobs import StatusChange, encode_events, encode_outcome
 
+MOST_TOLD_BYTES = 2**16
+"""Of results that are told with the last event of their job."""
 _KEPT = 256
 """Pages; watchers of one job stand at a few cursors."""
 
@@ -26,6 +30,8 @@ class EventPage:
     """Sequence number of the last of them; the cursor if there is none."""
     is_end: bool
     """Whether nothing can follow these."""
+    has_outcome: bool = False
+    """Whether the job's whole result is among them."""
 
 
 class EventPages:
@@ -34,26 +40,53 @@ class EventPages:
     def __init__(self, *, store: Store, announcer: Announcer) -> None:
         self._store = store
         self._announcer = announcer
-        self._pages: OrderedDict[tuple[str, int, int], EventPage] = OrderedDict()
+        self._pages: OrderedDict[tuple[str, int, int, bool], EventPage] = OrderedDict()
 
-    def after(self, job_id: str, number: int, cursor: int) -> EventPage:
-        """Give the events of a job after a sequence number; the caller listens for announcements about it."""
-        key = (job_id, cursor, self._announcer.mark(job_id))
+    def after(self, job_id: str, number: int, cursor: int, *, outcome: bool = False) -> EventPage:
+        """Give the events of a job after a sequence number; the caller listens for announcements about it.
+
+        Args:
+            job_id: the job.
+            number: of it in the store.
+            cursor: the sequence number.
+            outcome: whether what came of it is told with its last event, if that is small.
+        """
+        key = (job_id, cursor, self._announcer.mark(job_id), outcome)
         page = self._pages.get(key)
         if page is None:
-            page = self._pages[key] = self._read(number, cursor)
+            page = self._pages[key] = self._read(number, cursor, outcome=outcome)
             if len(self._pages) > _KEPT:
                 self._pages.popitem(last=False)
         return page
 
-    def _read(self, number: int, cursor: int) -> EventPage:
+    def _read(self, number: int, cursor: int, *, outcome: bool) -> EventPage:
         events = self._store.jobs.events(number, after=cursor)
         is_over = not events and self._store.jobs.is_over(number)
         if is_over:  # the last ones may have come between the two looks
             events = self._store.jobs.events(number, after=cursor)
         ends = any(isinstance(event.what, StatusChange) and event.what.status.is_final for event in events)
+        message = encode_events(events)
+        told = self._outcome(number) if ends and outcome else None
+        if told is not None:
+            message.events[-1].status.outcome.CopyFrom(told)
         return EventPage(
-            message=encode_events(events).SerializeToString(),
+            message=message.SerializeToString(),
             last=events[-1].sequence if events else cursor,
             is_end=ends or (is_over and not events),
+            has_outcome=told is not None,
+        )
+
+    def _outcome(self, number: int) -> jobs_pb2.Outcome | None:
+        """Read what came of a job, if it is DONE and small."""
+        ending = self._store.jobs.ending(number)
+        if ending is None or ending.result_bytes > MOST_TOLD_BYTES:
+            return None
+        kept = [self._store.blob(chunk.digest) for chunk in self._store.jobs.chunks(number)]
+        return encode_outcome(
+            job_id=ending.job_id,
+            backend=ending.backend,
+            revision=ending.revision,
+            shots=ending.shots,
+            instrument_seconds=ending.instrument_seconds,
+            results=b"".join(piece for blob in kept for piece in split(blob)),
         )

@@ -27,12 +27,16 @@ class Watched:
     """Sequence number of the last event that was sent."""
     is_named: bool
     """Whether each event says which job it is of."""
+    wants_outcome: bool = False
+    """Whether what came of it is told, if that is small."""
     place: QueuePlace | None = None
     """In the queue, as it was told last."""
     read_at: int = _UNREAD
     """The announcement up to which everything was read."""
     is_over: bool = False
     """Whether nothing can follow."""
+    has_outcome: bool = False
+    """Whether the whole result was told."""
 
     @property
     def stamp(self) -> bytes:
@@ -52,6 +56,8 @@ class Watch:
     """ns since 1970-01-01 UTC."""
     steady: Callable[[], float]
     """s on a clock that nobody sets."""
+    on_read: Callable[[int], None]
+    """Is told the number of a job whose whole result was sent."""
 
     async def events(self, jobs: list[Watched]) -> AsyncGenerator[bytes]:
         """Give `qubitd.v1.JobsWatchResponse` messages until all jobs have ended; a bookmark when none came for long."""
@@ -65,6 +71,8 @@ class Watch:
                     if message:
                         yield one.stamp + message
                         silence.end()
+                    if one.has_outcome:
+                        self.on_read(one.number)
                 jobs = [one for one in jobs if not one.is_over]
                 is_time = False
                 if jobs and not any(self._is_unread(one) for one in jobs):
@@ -88,8 +96,8 @@ class Watch:
         mark = self.announcer.mark(one.job_id)
         is_new = mark != one.read_at
         if is_new:
-            page = self.pages.after(one.job_id, one.number, one.cursor)
-            one.cursor, one.is_over = page.last, page.is_end
+            page = self.pages.after(one.job_id, one.number, one.cursor, outcome=one.wants_outcome)
+            one.cursor, one.is_over, one.has_outcome = page.last, page.is_end, page.has_outcome
             if page.message or page.is_end:
                 return page.message
             one.read_at = mark

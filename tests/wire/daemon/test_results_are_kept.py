@@ -51,3 +51,15 @@ async def test_the_result_before_the_last_is_kept_when_a_chunk_begins(
     assert len(kept_at_start) == 6
     assert [kept >= number - 1 for number, kept in enumerate(kept_at_start)] == [True] * 6
     assert recorded_attempts == [1] * 6
+
+
+async def test_a_result_that_came_with_the_last_event_counts_as_read(
+    serve: Serve, open_rack_of: Callable[..., Any], request_of: Callable[..., jobs_pb2.SubmitRequest], tmp_path: Path
+) -> None:
+    async with serve(rack=open_rack_of()) as daemon:
+        for outcome in (False, True):
+            job_id = await daemon.submit(request_of())
+            async for _ in daemon.jobs.Watch(jobs_pb2.JobsWatchRequest(job_id=job_id, outcome=outcome)):
+                pass
+    assert count(tmp_path / "data" / DATABASE, "job WHERE read_ns > 0") == 1
+    assert count(tmp_path / "data" / DATABASE, "job WHERE read_ns = 0") == 1

@@ -91,6 +91,7 @@ class JobsService:
             place_of=dispatch.place,
             now=book.now,
             steady=dispatch.clocks.steady,
+            on_read=self._was_read,
         )
         self._readers = 0
         self._watchers: Counter[str] = Counter()
@@ -246,6 +247,7 @@ class JobsService:
                     number=self._number(owner, job_id),
                     cursor=last,
                     is_named=not request.job_id,
+                    wants_outcome=request.outcome,
                 )
                 for job_id, last in after.items()
             ]
@@ -269,6 +271,9 @@ class JobsService:
                     yield piece
         finally:
             self._readers -= 1
+        self._was_read(number)
+
+    def _was_read(self, number: int) -> None:
         if self._store.jobs.is_unread(number):
             self._store.write(lambda w: w.jobs.mark_read(number, time_ns=self._book.now()), hurried=False)
             asyncio.get_running_loop().call_later(_UNHURRIED, self._store.hurry)

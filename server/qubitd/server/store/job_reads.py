@@ -12,7 +12,7 @@ from qubitd.server.errors import ExpiredJobError, UnknownJobError
 from qubitd.server.store.database import Database
 from qubitd.server.store.event_rows import COLUMNS, FLOOR, event_of
 from qubitd.server.store.problem_text import problems_of
-from qubitd.server.store.rows import AliveJob, ChunkRow, Extent, JobPage, JobQuery, Span
+from qubitd.server.store.rows import AliveJob, ChunkRow, Ending, Extent, JobPage, JobQuery, Span
 from qubitd.server.store.terms_columns import TERMS_COLUMNS, terms_of
 from qubitd.wire.jobs import Job, JobEvent, StageTime, TimeSpent
 
@@ -196,6 +196,26 @@ class JobReads:
             )
             for n, first_program, programs, first_shot, shots, pieces, digest in rows
         ]
+
+    def ending(self, number: int) -> Ending | None:
+        """Say what is told of a job that is DONE beside its results; None if it is not, or is gone."""
+        row = self._connection.execute(
+            "SELECT id, backend, revision, shots, instrument_ns,"
+            " (SELECT coalesce(sum(size), 0) FROM chunk JOIN blob ON blob.digest = chunk.digest WHERE job = number)"
+            " FROM job WHERE number = ? AND status = 'DONE' AND deleted = 0",
+            (number,),
+        ).fetchone()
+        if row is None:
+            return None
+        job_id, backend, revision, shots, instrument_ns, size = row
+        return Ending(
+            job_id=job_id,
+            backend=backend,
+            revision=revision,
+            shots=shots,
+            instrument_seconds=instrument_ns * 1e-9,
+            result_bytes=int(size),
+        )
 
     def extent(self, job_id: str) -> Extent:
         """Say how big a job is.

@@ -105,6 +105,22 @@ class ChunkRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """A job that is DONE."""
+
+    job_id: str
+    backend: str
+    """The one that ran it."""
+    revision: int
+    """Calibration revision that it ran under."""
+    shots: int
+    """Of each program."""
+    instrument_seconds: float
+    result_bytes: int
+    """Of all its chunks, as they are kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobPage:
     """Some jobs of a list."""
 
