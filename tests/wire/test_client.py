@@ -368,13 +368,13 @@ def test_a_daemon_that_stays_away_is_given_up_with_address_and_time() -> None:
     server, port = serve(Daemon(hold=threading.Event()))
     clock = QuickClock()
     with QubitdClient(f"127.0.0.1:{port}", patience=60.0, clock=clock) as client:
-        stream = client.watch("j1")
+        stream = client.watch_session("s1")
         for _ in EVENTS:
             next(stream)
         server.stop(None).wait()
         with pytest.raises(LostError) as caught:
             next(stream)
-    assert f"the daemon at 127.0.0.1:{port} went away during watching job j1" in str(caught.value)
+    assert f"the daemon at 127.0.0.1:{port} went away during watching session s1" in str(caught.value)
     assert "has not come back for 60 s" in str(caught.value)
     assert clock.time == pytest.approx(60.0)
     assert clock.waits[:6] == [0.05, 0.1, 0.2, 0.4, 0.8, 1.0]
@@ -573,6 +573,8 @@ def test_fifty_streams_leave_no_thread_behind(client: QubitdClient) -> None:
     before = client_threads()
     for _ in range(50):
         list(client.watch("j1"))
+    for thread in client_threads() - before:
+        thread.join(10)
     assert client_threads() <= before
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import grpc
 
@@ -96,6 +96,7 @@ class Link:
         self.clock = clock
         self.channel = _channel(address, credentials or Credentials())
         self.closed = threading.Event()
+        self._ending: set[object] = set()
         self.was_reached = False
         """Whether the daemon ever answered; from then on its absence is waited out."""
 
@@ -142,6 +143,11 @@ class Link:
             return opener(self.metadata)
         except ValueError as error:
             raise self._closed_error() from error
+
+    def let_end(self, call: Any) -> None:
+        """Let a stream that has given everything end by itself: gRPC cancels one that is dropped before."""
+        self._ending.add(call)
+        call.add_done_callback(self._ending.discard)
 
     def check_open(self) -> None:
         """Do nothing while the link is open.

@@ -11,7 +11,7 @@ from qubitd.core.job import ProgramResult
 from qubitd.v1 import backends_pb2, backends_pb2_grpc, calibrations_pb2, calibrations_pb2_grpc, jobs_pb2, jobs_pb2_grpc
 from qubitd.wire.backends import BackendInfo, decode_backend
 from qubitd.wire.calibrations import RevisionChange, decode_revision
-from qubitd.wire.jobs import Bookmark, JobEvent, QueuePlace, decode_events
+from qubitd.wire.jobs import Bookmark, JobEvent, QueuePlace, StatusChange, decode_events
 from qubitd.wire.results import decode_results
 
 
@@ -31,6 +31,7 @@ class JobEvents:
         self._stub = stub
         self._of = jobs_pb2.JobsWatchRequest(job_id=job_id, session_id=session_id, backend=backend, outcome=outcome)
         self._last = after
+        self.is_over = False
 
     def open(self, metadata: Metadata) -> grpc.CallIterator[jobs_pb2.JobsWatchResponse]:
         """Ask for the events after the cursor."""
@@ -40,6 +41,7 @@ class JobEvents:
     def read(self, message: jobs_pb2.JobsWatchResponse) -> Sequence[JobEvent]:
         """Decode the events that are new, or are never kept."""
         events, self._last = _unseen(message, self._last)
+        self.is_over = bool(self._of.job_id) and _tell_an_end(events)
         return events
 
 
@@ -50,6 +52,7 @@ class EventsOfSome:
         self._stub = stub
         self._last = dict(after)
         self._outcome = outcome
+        self._alive = set(after)
 
     def open(self, metadata: Metadata) -> grpc.CallIterator[jobs_pb2.JobsWatchResponse]:
         """Ask for the events after each cursor."""
@@ -61,11 +64,20 @@ class EventsOfSome:
         events, last = _unseen(message, self._last.get(message.job_id, 0))
         if message.job_id in self._last:
             self._last[message.job_id] = last
+        if _tell_an_end(events):
+            self._alive.discard(message.job_id)
         return events
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all of them have ended."""
+        return not self._alive
 
 
 class JobResults:
     """The pieces of a job's result."""
+
+    is_over = False
 
     def __init__(self, stub: jobs_pb2_grpc.JobsStub, job_id: str, received: int) -> None:
         self._stub = stub
@@ -85,6 +97,8 @@ class JobResults:
 
 class BackendRevisions:
     """A backend's description, now and after each commit."""
+
+    is_over = False
 
     def __init__(self, stub: backends_pb2_grpc.BackendsStub, name: str) -> None:
         self._stub = stub
@@ -107,6 +121,8 @@ class BackendRevisions:
 class CalibrationRevisions:
     """The revision in force, and each new one."""
 
+    is_over = False
+
     def __init__(self, stub: calibrations_pb2_grpc.CalibrationsStub, backend: str) -> None:
         self._stub = stub
         self._backend = backend
@@ -123,6 +139,10 @@ class CalibrationRevisions:
             return ()
         self._last = revision.revision
         return (RevisionChange(revision=revision, changed=tuple(message.changed)),)
+
+
+def _tell_an_end(events: Sequence[JobEvent]) -> bool:
+    return any(isinstance(event.what, StatusChange) and event.what.status.is_final for event in events)
 
 
 def _unseen(message: jobs_pb2.JobsWatchResponse, last: int) -> tuple[list[JobEvent], int]:

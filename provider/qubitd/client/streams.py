@@ -24,6 +24,11 @@ ValueT_co = TypeVar("ValueT_co", covariant=True)
 class Source(Protocol[MessageT, ValueT_co]):
     """Where a stream's values come from, and where it must go on after a cut."""
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the last value was read: nothing more is waited for."""
+        ...
+
     def open(self, metadata: Metadata) -> grpc.CallIterator[MessageT]:
         """Start the call behind the last value that was read."""
         ...
@@ -59,7 +64,7 @@ class Stream(Iterator[ValueT]):
             ClientError: the daemon refused the stream, or was away for too long.
             MalformedMessageError: the daemon sent what this client cannot read.
         """
-        while not self._values and (call := self._open()) is not None:
+        while not (self._values or self._source.is_over) and (call := self._open()) is not None:
             try:
                 message = next(iter(call))
             except grpc.RpcError as error:
@@ -67,6 +72,7 @@ class Stream(Iterator[ValueT]):
                 continue
             self._patience.renew()
             self._values.extend(self._source.read(message))
+            self._leave_at_the_end(call)
         if self._cancelled.is_set() or not self._values:
             raise StopIteration
         return self._values.popleft()
@@ -80,7 +86,7 @@ class Stream(Iterator[ValueT]):
         """End the stream; harmless when it has ended."""
         with self._lock:
             self._cancelled.set()
-            if self._call is not None:
+            if self._call is not None and not self._source.is_over:
                 self._call.cancel()  # type: ignore[no-untyped-call]  # pyright: ignore[reportUnknownMemberType]  # as stubbed
 
     def __enter__(self) -> Self:
@@ -90,6 +96,10 @@ class Stream(Iterator[ValueT]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.cancel()
+
+    def _leave_at_the_end(self, call: grpc.CallIterator[Any]) -> None:
+        if self._source.is_over:
+            self._link.let_end(call)
 
     def _open(self) -> grpc.CallIterator[Any] | None:
         with self._lock:
