@@ -21,7 +21,7 @@ from qubitd.wire.bindings import decode_bindings, encode_bindings
 from qubitd.wire.control import control_problems, decode_conditions, encode_conditions
 from qubitd.wire.errors import MalformedMessageError, clip, malformed
 from qubitd.wire.parsing import UINT32, check_count, check_text, column, pack_column, refuse_if_any
-from qubitd.wire.steps import StepReader, decode_table, encode_table, index_type, write_steps
+from qubitd.wire.steps import StepReader, decode_table, index_type, pack_steps
 from qubitd.wire.tables import content_of
 from qubitd.wire.values import decode_params, encode_params
 
@@ -44,17 +44,16 @@ _NOTHING = np.zeros(0, dtype=np.uint32)
 
 def encode_batch(batch: CircuitBatch) -> circuits_pb2.CircuitBatch:
     """Give the message of a batch, whose columns fit its table of operations. Tables come with their content."""
-    written = write_steps(batch)
+    packed = pack_steps(batch)
     values, params = encode_params(np.concatenate([circuit.params for circuit in batch.circuits]))
     clbits = np.concatenate([circuit.clbits for circuit in batch.circuits])
     return circuits_pb2.CircuitBatch(
         circuits=[
-            _encode_circuit(circuit, int(count))
-            for circuit, count in zip(batch.circuits, np.diff(written.bounds), strict=True)
+            _encode_circuit(circuit, count) for circuit, count in zip(batch.circuits, packed.counts, strict=True)
         ],
-        step_table=circuits_pb2.Table(content=encode_table(written.table).SerializeToString()),
+        step_table=circuits_pb2.Table(content=packed.table),
         value_table=values,
-        steps=pack_column(written.steps, index_type(len(written.table))),
+        steps=packed.steps,
         params=params,
         clbits=pack_column(clbits, _clbit_type(batch.circuits)),
     )

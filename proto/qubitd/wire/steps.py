@@ -28,7 +28,9 @@ MAX_STEP_LENGTH = 16
 """Operations that one step stands for."""
 
 _SMALL = 4_096
-"""Bytes of a table that is remembered."""
+"""Bytes of a table that is remembered; entries of circuits that are."""
+_Columns = Sequence[tuple[NDArray[np.uint16], NDArray[np.uint16]]]
+"""Opcodes and qubits of each circuit."""
 
 Ints = NDArray[np.int64]
 _DENSE = 2**20
@@ -160,6 +162,18 @@ def _rows(column: NDArray[np.uint16], filled: NDArray[np.bool_]) -> NDArray[np.u
     return rows
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packed:
+    """Circuits as steps, as bytes."""
+
+    table: bytes
+    """`qubitd.v1.StepTable`."""
+    steps: bytes
+    """Of all circuits one after another: indices into the table."""
+    counts: tuple[int, ...]
+    """Steps of each circuit."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Written:
     """Circuits as steps."""
@@ -232,10 +246,33 @@ def _decode(content: bytes) -> StepReader:
     return StepReader(table)
 
 
-def write_steps(batch: CircuitBatch) -> Written:
+def pack_steps(batch: CircuitBatch) -> Packed:
+    """Write circuits as steps; short ones, which come again and again with other angles, are remembered."""
+    columns = tuple((circuit.opcodes, circuit.qubits) for circuit in batch.circuits)
+    if sum(len(opcodes) + len(qubits) for opcodes, qubits in columns) > _SMALL:
+        return _packed(batch.operations, columns)
+    return _pack_small(batch.operations, tuple((opcodes.tobytes(), qubits.tobytes()) for opcodes, qubits in columns))
+
+
+@functools.lru_cache(maxsize=64)
+def _pack_small(operations: tuple[Operation, ...], columns: tuple[tuple[bytes, bytes], ...]) -> Packed:
+    read = [(np.frombuffer(opcodes, np.uint16), np.frombuffer(qubits, np.uint16)) for opcodes, qubits in columns]
+    return _packed(operations, read)
+
+
+def _packed(operations: tuple[Operation, ...], columns: _Columns) -> Packed:
+    written = _write_steps(operations, columns)
+    return Packed(
+        table=encode_table(written.table).SerializeToString(),
+        steps=pack_column(written.steps, index_type(len(written.table))),
+        counts=tuple(np.diff(written.bounds).tolist()),
+    )
+
+
+def _write_steps(operations: tuple[Operation, ...], columns: _Columns) -> Written:
     """Write circuits as steps, in whichever of the two ways takes fewer bytes."""
-    bounds = np.cumsum([0, *(len(circuit) for circuit in batch.circuits)])
-    table, steps = _single_steps(batch)
+    bounds = np.cumsum([0, *(len(opcodes) for opcodes, _ in columns)])
+    table, steps = _single_steps(operations, columns)
     plain = Written(table=table, steps=steps, bounds=bounds)
     return min((plain, _paired(plain)), key=_size) if len(steps) else plain
 
@@ -251,11 +288,11 @@ def _size(written: Written) -> int:
     return size + table.opcodes.nbytes + table.qubits.nbytes
 
 
-def _single_steps(batch: CircuitBatch) -> tuple[StepTable, Ints]:
+def _single_steps(operations: tuple[Operation, ...], columns: _Columns) -> tuple[StepTable, Ints]:
     """A step for each operation on each operands that occurs, sorted; barriers and other wide ones after the rest."""
-    opcode = np.concatenate([circuit.opcodes for circuit in batch.circuits]).astype(np.int64)
-    qubits = np.concatenate([circuit.qubits for circuit in batch.circuits])
-    arity = np.array([o.num_qubits for o in batch.operations], dtype=np.int64)
+    opcode = np.concatenate([opcodes for opcodes, _ in columns]).astype(np.int64)
+    qubits = np.concatenate([qubits for _, qubits in columns])
+    arity = np.array([o.num_qubits for o in operations], dtype=np.int64)
     width = arity.take(opcode) if len(opcode) else opcode
     start = np.cumsum(width) - width
     place = int(qubits.max(initial=0)) + 2
@@ -267,7 +304,7 @@ def _single_steps(batch: CircuitBatch) -> tuple[StepTable, Ints]:
         for op in np.flatnonzero(width > 2).tolist():
             step = (int(opcode[op]), *qubits[start[op] : start[op] + width[op]].tolist())
             index[op] = len(steps) + wide.setdefault(step, len(wide))
-    return _table_of(batch.operations, [*steps, *wide]), index
+    return _table_of(operations, [*steps, *wide]), index
 
 
 def _keys(opcode: Ints, qubits: NDArray[np.uint16], width: Ints, start: Ints, place: int) -> Ints:

@@ -154,6 +154,8 @@ def read_max_iterations(values: Mapping[str, Any]) -> int | None:
 
 def whole_of(value: object) -> int | None:
     """Read a whole number of any type, such as NumPy's; None if it is none. True and False are none."""
+    if type(value) is int:
+        return value
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, SupportsIndex):
         return None
     return operator.index(value)
