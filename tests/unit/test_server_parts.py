@@ -7,6 +7,7 @@ import logging
 import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from qubitd.server.failure import failure_of
 from qubitd.server.lock import locked
 from qubitd.server.logs import about, configure
 from qubitd.server.pages import query_of
+from qubitd.server.persistence import Landings
 from qubitd.server.rack import chunk_time
 from qubitd.server.simulator import Simulator
 from qubitd.v1 import jobs_pb2
@@ -197,3 +199,24 @@ def test_chunks_last_a_second_on_instruments_and_longer_where_time_is_virtual() 
     rack = load_rack()
     assert chunk_time(replace(rack, time="real")) == 1_000_000_000
     assert chunk_time(replace(rack, time="virtual")) == 100_000_000_000
+
+
+async def test_what_other_threads_finish_lands_in_order_in_one_turn_and_is_told_though_nobody_waits() -> None:
+    landings, told = Landings(), list[object]()
+    works: list[Future[str]] = [Future() for _ in range(4)]
+
+    def tell(done: Future[str]) -> None:
+        told.append(done.exception() or done.result())
+
+    awaited = [landings.follow(work, tell) for work in works]
+    awaited[1].cancel()
+    trouble = OSError("full")
+    for work, text in zip(works[:3], "abc", strict=True):
+        work.set_result(text)
+    works[3].set_exception(trouble)
+    assert told == []
+    assert await awaited[0] == "a"
+    assert told == ["a", "b", "c", trouble]
+    assert awaited[2].result() == "c"
+    with pytest.raises(OSError, match="full"):
+        await awaited[3]

@@ -22,6 +22,7 @@ from qubitd.server.errors import BookDisagreesError, ImpossibleWriteError, Stale
 from qubitd.server.events import Dated
 from qubitd.server.failpoints import failpoint
 from qubitd.server.lifecycle import Lifecycle, Trigger
+from qubitd.server.persistence import Landings
 from qubitd.server.served import ServedTime
 from qubitd.server.store.rows import Accepted, AliveJob, Change, NewChunk, NewJob
 from qubitd.server.store.store import Store, Writes
@@ -112,6 +113,7 @@ class JobBook:
         self._announcer = announcer
         self._entries: dict[str, Entry] = {}
         self._is_hurry_due = False
+        self._landings = Landings()
 
     @property
     def is_empty(self) -> bool:
@@ -290,18 +292,16 @@ class JobBook:
         if not (hurried or self._is_hurry_due):
             self._is_hurry_due = True
             asyncio.get_running_loop().call_later(_COMPANY, self._hurry)
-        return asyncio.shield(self._announced(job_id, owner, written))
+        return self._announced(job_id, owner, written)
 
     def _hurry(self) -> None:
         self._is_hurry_due = False
         self._store.hurry()
 
     def _announced(self, job_id: str, owner: str, written: Future[Result]) -> asyncio.Future[Result]:
-        future = asyncio.wrap_future(written)
-        future.add_done_callback(lambda done: self._written(job_id, owner, done))
-        return future
+        return self._landings.follow(written, lambda done: self._written(job_id, owner, done))
 
-    def _written(self, job_id: str, owner: str, done: asyncio.Future[Result]) -> None:
+    def _written(self, job_id: str, owner: str, done: Future[Result]) -> None:
         error = done.exception()
         if error is None:
             self.announce_job(job_id, owner)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
+from qubitd.core.errors import QubitdError
 from qubitd.core.program import Chunk
 from qubitd.drivers.controller import Assembly
 from qubitd.server.book import Entry, JobBook, Move
@@ -116,9 +117,11 @@ class JobRun:
                 upcoming = await following
                 await self._recorded()
                 ending = self._ending(is_last=upcoming is None)
-                self._recording = asyncio.ensure_future(self._record(assembled, run, ending))
-                assembled = None if ending is not None else upcoming
-            await self._recorded()
+                if ending is not None:
+                    await self._record(assembled, run, ending)
+                    return
+                self._recording = asyncio.ensure_future(self._record(assembled, run, None))
+                assembled = upcoming
         finally:
             await _drop(following)
 
@@ -139,7 +142,9 @@ class JobRun:
             self._upcoming = assembly
             return Assembled(n=n, chunk=part.chunk, assembly=assembly, event=reached(Stage.ASSEMBLED, self._book.now()))
 
-        return asyncio.ensure_future(self._workshop.for_running(work, is_light=self._compiled.is_made))
+        if self._compiled.is_made:
+            return _done(work)
+        return asyncio.ensure_future(self._workshop.for_running(work))
 
     def _seed(self, n: int) -> int | None:
         seed = self._compiled.spec.seed_simulator
@@ -241,9 +246,20 @@ def _size(span: Span) -> int:
     return span.programs * span.shots
 
 
+def _done(work: Callable[[], Assembled | None]) -> asyncio.Future[Assembled | None]:
+    """Do something that takes no time."""
+    done: asyncio.Future[Assembled | None] = asyncio.get_running_loop().create_future()
+    try:
+        done.set_result(work())
+    except QubitdError as error:
+        done.set_exception(error)
+    return done
+
+
 async def _drop(task: asyncio.Future[Assembled | None]) -> None:
     """Give up what was assembled ahead, and take its error, if it has one, as read."""
-    task.cancel()
-    await asyncio.wait([task])
+    if not task.done():
+        task.cancel()
+        await asyncio.wait([task])
     if not task.cancelled():
         task.exception()

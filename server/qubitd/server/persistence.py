@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+import threading
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 Result = TypeVar("Result")
 
@@ -31,6 +33,58 @@ async def settled(work: Coroutine[Any, Any, Result]) -> asyncio.Future[Result]:
         task.cancel()
         raise
     return task
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Landing(Generic[Result]):
+    work: Future[Result]
+    awaited: asyncio.Future[Result]
+    told: Callable[[Future[Result]], None]
+
+    def land(self) -> None:
+        self.told(self.work)
+        error = self.work.exception()
+        if self.awaited.done():
+            return
+        if error is None:
+            self.awaited.set_result(self.work.result())
+        else:
+            self.awaited.set_exception(error)
+            self.awaited.exception()  # who was told knows; nobody need wait for it
+
+
+class Landings:
+    """Brings what other threads finish into the event loop, all that is there in one turn of it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._ended: list[_Landing[Any]] = []
+
+    def follow(self, work: Future[Result], told: Callable[[Future[Result]], None]) -> asyncio.Future[Result]:
+        """Give something to await whose cancelling leaves the work alone.
+
+        Args:
+            work: ends in another thread, and is never cancelled.
+            told: is called in the loop when it has, whoever waits for it, before they go on.
+        """
+        loop = asyncio.get_running_loop()
+        landing = _Landing(work, loop.create_future(), told)
+
+        def ended(_: Future[Result]) -> None:
+            with self._lock:
+                self._ended.append(landing)
+                is_first = len(self._ended) == 1
+            if is_first and not loop.is_closed():
+                loop.call_soon_threadsafe(self._land)
+
+        work.add_done_callback(ended)
+        return landing.awaited
+
+    def _land(self) -> None:
+        with self._lock:
+            ended, self._ended = self._ended, []
+        for landing in ended:
+            landing.land()
 
 
 def _take_as_read(task: asyncio.Future[Any]) -> None:

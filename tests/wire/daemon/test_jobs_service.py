@@ -96,6 +96,7 @@ async def test_a_watch_tells_what_came_of_a_small_job_to_who_asks(
         of = jobs_pb2.JobsWatchRequest(job_id=job_id)
         if kind == "some":
             of = jobs_pb2.JobsWatchRequest(jobs=[jobs_pb2.JobCursor(job_id=job_id)])
+        await daemon.events(job_id)
         silent = [event async for message in daemon.jobs.Watch(of) for event in message.events]
         of.outcome = True
         told = [event async for message in daemon.jobs.Watch(of) for event in message.events]
