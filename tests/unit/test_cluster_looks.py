@@ -28,3 +28,9 @@ def test_the_next_look_is_not_past_the_end_and_the_pause_grows_with_the_time_sin
 def test_what_takes_until_the_end_of_a_run_is_followed_by_a_look_at_once() -> None:
     """However long that lasted: it counts as a part of the pause."""
     assert _next_look(DUE - 0.01, STARTED, DUE) <= DUE
+
+
+@pytest.mark.parametrize("looked", [STARTED, STARTED + 0.3, DUE - 1e-6, DUE, DUE + 0.001, DUE + 100.0])
+def test_between_two_looks_is_a_tenth_of_the_200_ms_in_which_a_run_that_is_given_up_ends(looked: float) -> None:
+    assert LONGEST_PAUSE <= 0.02
+    assert _next_look(looked, STARTED, DUE) - looked <= LONGEST_PAUSE + 1e-9

@@ -26,7 +26,7 @@ from qubitd.server.lock import locked
 from qubitd.server.logs import about, configure
 from qubitd.server.pages import query_of
 from qubitd.server.persistence import Landings
-from qubitd.server.rack import chunk_time
+from qubitd.server.rack import PERMIT_PAUSE, chunk_time
 from qubitd.server.simulator import Simulator
 from qubitd.v1 import jobs_pb2
 from qubitd.wire.errors import MalformedMessageError
@@ -220,3 +220,7 @@ async def test_what_other_threads_finish_lands_in_order_in_one_turn_and_is_told_
     assert awaited[2].result() == "c"
     with pytest.raises(OSError, match="full"):
         await awaited[3]
+
+
+def test_a_run_that_waits_for_its_permit_is_left_within_a_tenth_of_the_200_ms_of_a_cancel_by_force() -> None:
+    assert PERMIT_PAUSE <= 0.02

@@ -28,6 +28,7 @@ from qubitd.drivers.errors import (
     LinkClosedError,
     LinkTimeoutError,
     NotReadyError,
+    RunBrokenOffError,
     RunTimeoutError,
     SequencerBusyError,
     WrongInstrumentError,
@@ -516,6 +517,22 @@ def test_stop_works_from_any_state(controller: Controller, bell: Chunk) -> None:
         controller.start()
     run(controller, bell)
     controller.close()
+    controller.stop()
+    assert works(controller, bell)
+
+
+def test_a_load_that_is_given_up_sends_no_more_and_the_next_job_works(controller: Controller, bell: Chunk) -> None:
+    asked: list[int] = []
+
+    def is_second() -> bool:
+        asked.append(1)
+        return len(asked) == 2
+
+    with pytest.raises(RunBrokenOffError):
+        controller.load(controller.assemble(bell), give_up=is_second)
+    assert len(asked) == 2
+    with pytest.raises(NotReadyError):
+        controller.start()
     controller.stop()
     assert works(controller, bell)
 

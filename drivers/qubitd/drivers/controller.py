@@ -133,10 +133,15 @@ class Controller(Protocol):
         """
         ...
 
-    def load(self, assembly: Assembly) -> LoadReport:
+    def load(self, assembly: Assembly, *, give_up: Callable[[], bool] = never) -> LoadReport:
         """Bring an assembly into the instruments, sending only what they do not hold.
 
+        Args:
+            assembly: what to bring.
+            give_up: asked now and then from the same thread; the loading ends when it says so.
+
         Raises:
+            RunBrokenOffError: it was given up, and nothing is loaded.
             CeilingError: it would exceed a line's ceiling; nothing was sent.
             SequencerBusyError: a run is going on; nothing was sent.
             InstrumentFaultError: the instrument refused something.

@@ -13,8 +13,9 @@ from qubitd.server.auth.identity import LOCAL
 from qubitd.server.book import Entry, JobBook, Move
 from qubitd.server.calibrations import Calibrations
 from qubitd.server.dispatch import Dispatch
-from qubitd.server.errors import DrainingError
+from qubitd.server.errors import DrainingError, LabClosedError
 from qubitd.server.failpoints import failpoint
+from qubitd.server.job_run import CANCELLED
 from qubitd.server.lab import LabSwitch
 from qubitd.server.lifecycle import Trigger
 from qubitd.server.limits import limits_of
@@ -24,7 +25,7 @@ from qubitd.server.persistence import durable, settled, to_the_end
 from qubitd.server.quotas import QuotaBook
 from qubitd.server.rack import RackThread
 from qubitd.server.recovery import interrupted
-from qubitd.server.runner import Runner
+from qubitd.server.runner import Runner, failed
 from qubitd.server.sessions.rules import Outcome
 from qubitd.server.store.group_jobs import Held
 from qubitd.server.store.rows import NewJob
@@ -232,7 +233,7 @@ class Engine:
             DriverError: the rack cannot be made safe yet; it is tried until it can.
         """
         self.lab.stop(reason)
-        self._rack.break_off()
+        self._runner.break_off(failed(LabClosedError(state=self.lab.state, reason=reason)))
         await self._rack.make_safe()
 
     def drain_lab(self, reason: str) -> None:
@@ -392,9 +393,10 @@ class Engine:
             self._dispatch.remove(entry.job_id)
             await self._book.move(entry, Move(trigger=Trigger.CANCEL, message="cancelled by its owner before it ran"))
             return
-        await self._book.note_cancel(entry)
+        noted = self._book.note_cancel(entry)
         if force:
-            self._rack.break_off()
+            self._runner.break_off(Move(trigger=Trigger.STOP, message=CANCELLED), job_id=entry.job_id)
+        await noted
 
     def _let_wait(self, entry: Entry) -> None:
         if entry.status is JobStatus.QUEUED:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
@@ -77,6 +78,9 @@ class JobRun:
         self._workshop = workshop
         self._rack = rack
         self._must_leave = must_leave
+        self._broken_off = threading.Event()
+        self.ending: Move | None = None
+        """What it was broken off for; None if it was not."""
         self._recording: asyncio.Future[None] | None = None
         self._upcoming: Assembly | None = None
         self._spending = Spending()
@@ -111,6 +115,7 @@ class JobRun:
                     seed=self._seed(assembled.n),
                     spending=self._spending,
                     permit=permit,
+                    give_up=self._broken_off.is_set,
                     upcoming=lambda: self._upcoming,
                 )
                 self._note_idleness(run)
@@ -124,6 +129,14 @@ class JobRun:
                 assembled = upcoming
         finally:
             await _drop(following)
+
+    def break_off(self, ending: Move) -> None:
+        """Have the job leave the rack at once, wherever it is, with this step; the first one that is given counts.
+
+        A chunk whose run has ended is still recorded; if it was the last one, the job has finished.
+        """
+        self.ending = self.ending or ending
+        self._broken_off.set()
 
     async def settle(self) -> None:
         """Let what was played before a fault become durable, as far as it can."""
@@ -155,6 +168,8 @@ class JobRun:
             return Move(trigger=Trigger.STOP, message=CANCELLED)
         if is_last:
             return Move(trigger=Trigger.FINISH)
+        if self.ending is not None:
+            return self.ending
         if self._must_leave():
             return Move(trigger=Trigger.PUT_BACK)
         return None

@@ -14,12 +14,13 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
 from dataclasses import dataclass
 from typing import TypeVar
 
 from qubitd.compiler.chunk import RUN_TIME
 from qubitd.drivers.controller import Assembly, Controller, Readings
-from qubitd.drivers.errors import DriverError
+from qubitd.drivers.errors import DriverError, RunBrokenOffError
 from qubitd.drivers.rack import Rack as RackFile
 from qubitd.server.announcer import Announcer
 from qubitd.server.events import Dated, Stage, reached
@@ -40,6 +41,8 @@ VIRTUAL_CHUNK_TIME = 100 * RUN_TIME
 """Ticks of virtual time in a chunk: an emulator computes all shots at once, so that cutting them only repeats work."""
 RETRY_SECONDS = 1.0
 """How long to leave instruments alone between attempts to reach them again."""
+PERMIT_PAUSE = 0.02
+"""Seconds between two looks at whether a run that waits for its permit is still wanted."""
 
 
 def chunk_time(file: RackFile) -> int:
@@ -96,7 +99,7 @@ class RackThread:
         self.is_operational = False
         self.fault = ""
         self._has_given_up = False
-        self._broken_off = threading.Event()
+        self._is_over = threading.Event()
         self.file = file
         self._simulator = simulator
         self._announcer = announcer
@@ -129,6 +132,7 @@ class RackThread:
         seed: int | None,
         spending: Spending,
         permit: Future[None],
+        give_up: Callable[[], bool],
         upcoming: Callable[[], Assembly | None],
     ) -> Run:
         """Play a chunk and read what came back.
@@ -139,18 +143,20 @@ class RackThread:
             spending: is told how long each part took.
             permit: nothing is played before it is given, which may be while the chunk is loaded; what it raises is
                 raised.
+            give_up: asked now and then before and while it runs, by another thread; the run ends, or does not begin,
+                when it says so.
             upcoming: gives what comes next, once it is known; what can be brought ahead of it is. Another thread asks.
 
         Raises:
             DriverError: the instruments' words.
-            RunBrokenOffError: `break_off` was called.
+            RunBrokenOffError: it was given up, or `end_runs` was called.
             SimulatorError: the seed could not be set.
         """
-        return await self._do(lambda: self._run(assembly, seed, spending, permit, upcoming))
+        return await self._do(lambda: self._run(assembly, seed, spending, permit, give_up, upcoming))
 
-    def break_off(self) -> None:
-        """Have the run that goes on end at once with RunBrokenOffError; nothing happens if there is none."""
-        self._broken_off.set()
+    def end_runs(self) -> None:
+        """Have the run that goes on end at once, and let none begin ever again: the daemon goes."""
+        self._is_over.set()
 
     async def make_safe(self) -> None:
         """Leave no output on, whatever state the rack is in; tries until the instruments say so, or `give_up`."""
@@ -167,6 +173,7 @@ class RackThread:
 
     async def close(self) -> None:
         """Make the outputs safe once more and drop the links."""
+        self.end_runs()
         await self._is_safe()
         await self._do(self.controller.close)
         self._thread.shutdown()
@@ -206,17 +213,20 @@ class RackThread:
         seed: int | None,
         spending: Spending,
         permit: Future[None],
+        give_up: Callable[[], bool],
         upcoming: Callable[[], Assembly | None],
     ) -> Run:
+        def is_unwanted() -> bool:
+            return self._is_over.is_set() or give_up()
+
         events: list[Dated] = []
-        self._broken_off.clear()
         failpoint("chunk.loading")
         with spending.timed(Activity.UPLOAD):
-            self.controller.load(assembly)
+            self.controller.load(assembly, give_up=is_unwanted)
         events.append(reached(Stage.UPLOADED, self._now()))
         if seed is not None and self._simulator is not None:
             self._simulator.seed(seed)
-        permit.result()
+        self._await(permit, is_unwanted)
         failpoint("job.started")
         self.controller.start()
         started = time.monotonic()
@@ -225,7 +235,7 @@ class RackThread:
         with spending.timed(Activity.RUN):
             self.controller.wait(
                 self._deadline(assembly),
-                give_up=self._broken_off.is_set,
+                give_up=is_unwanted,
                 meanwhile=_Ahead(self.controller, spending, upcoming).bring,
             )
         ended = time.monotonic()
@@ -234,6 +244,13 @@ class RackThread:
         failpoint("chunk.fetched")
         events.append(reached(Stage.FETCHED, self._now()))
         return Run(readings=readings, events=tuple(events), started=started, ended=ended)
+
+    def _await(self, permit: Future[None], is_unwanted: Callable[[], bool]) -> None:
+        """Wait for a permit without keeping the rack from being made safe, however long it takes."""
+        while not is_unwanted():
+            if permit.done() or wait_for([permit], timeout=PERMIT_PAUSE).done:
+                return permit.result()
+        raise RunBrokenOffError(resource=", ".join(self.file.instruments))
 
     def _deadline(self, assembly: Assembly) -> float:
         if self.file.time == "real":

@@ -15,11 +15,11 @@ from qubitd.drivers.errors import DriverError, RunBrokenOffError
 from qubitd.server.book import Entry, JobBook, Move
 from qubitd.server.calibrations import Calibrations
 from qubitd.server.dispatch import Dispatch
-from qubitd.server.errors import LabClosedError, RevisionGoneError, StoreBrokenError
+from qubitd.server.errors import RevisionGoneError, StoreBrokenError
 from qubitd.server.events import Stage, reached
 from qubitd.server.failpoints import failpoint
 from qubitd.server.failure import failure_of
-from qubitd.server.job_run import CANCELLED, JobRun
+from qubitd.server.job_run import JobRun
 from qubitd.server.lab import LabSwitch
 from qubitd.server.lifecycle import Trigger
 from qubitd.server.logs import about
@@ -66,6 +66,9 @@ class Runner:
         self._validator = validator
         self._wake = asyncio.Event()
         self._is_draining = False
+        self._run: JobRun | None = None
+        """Of the job that has the rack."""
+        self._running_id = ""
 
     def wake(self) -> None:
         """Look at the queue again."""
@@ -76,6 +79,11 @@ class Runner:
         self._is_draining = True
         self._wake.set()
 
+    def break_off(self, ending: Move, *, job_id: str = "") -> None:
+        """Have the job that runs leave the rack at once with this step; nothing happens if none does, or another."""
+        if self._run is not None and job_id in ("", self._running_id):
+            self._run.break_off(ending)
+
     async def serve(self) -> None:
         """Run jobs until told to drain."""
         while not self._is_draining:
@@ -83,7 +91,7 @@ class Runner:
             self._turned()
             self._tend()
             decision = self._dispatch.decide()
-            if decision.job_id is None or not self._lab.is_open:
+            if decision.job_id is None or not self._may_start:
                 await self._sleep(decision.look_again)
                 continue
             self._dispatch.remove(decision.job_id)
@@ -91,6 +99,10 @@ class Runner:
             if entry is not None:
                 with about(job=decision.job_id, session=entry.terms.session_id):
                     await self._serve_one(entry)
+
+    @property
+    def _may_start(self) -> bool:
+        return self._lab.is_open and not self._is_draining
 
     async def _sleep(self, until: float) -> None:
         """Wait to be woken, or until a time on the steady clock."""
@@ -127,6 +139,9 @@ class Runner:
         return await self._workshop.take(entry.job_id, snapshot)
 
     async def _play(self, entry: Entry, compiled: Compiled, snapshot: Snapshot) -> None:
+        if not self._may_start:  # as it was when the job was chosen, which may be long ago
+            self._dispatch.add(entry)
+            return
         run = JobRun(
             entry,
             compiled,
@@ -136,12 +151,16 @@ class Runner:
             must_leave=self._must_leave,
             meters=self._meters,
         )
-        played = await settled(self._start_and_play(entry, run, snapshot))
+        self._run, self._running_id = run, entry.job_id
+        try:
+            played = await settled(self._start_and_play(entry, run, snapshot))
+        finally:
+            self._run = None
         error = played.exception()
         if error is not None:
             await run.settle()
             safe = asyncio.ensure_future(self._rack.make_safe())
-            self._end(entry, error)
+            self._end(entry, run, error)
             await safe
         elif entry.status is JobStatus.QUEUED:
             self._dispatch.add(entry)
@@ -158,23 +177,27 @@ class Runner:
         kept = self._store.jobs.chunks(entry.number) if entry.attempt > 1 else []
         await run.play(kept, permit=recorded)
 
-    def _end(self, entry: Entry, error: BaseException) -> None:
+    def _end(self, entry: Entry, run: JobRun, error: BaseException) -> None:
         """End a job whose run ended badly: by a fault, or because somebody broke it off."""
-        if not isinstance(error, RunBrokenOffError):
-            self._fail(entry, error)
-        elif entry.cancelling:
-            self._book.move(entry, Move(trigger=Trigger.STOP, message=CANCELLED))
+        if isinstance(error, RunBrokenOffError) and run.ending is not None:
+            self._book.move(entry, run.ending)
         else:
-            self._fail(entry, LabClosedError(state=self._lab.state, reason=self._lab.reason))
+            self._fail(entry, error)
 
     def _fail(self, entry: Entry, error: BaseException) -> None:
         if isinstance(error, StoreBrokenError):
             # Not the job's fault: the daemon ends, and the next one finds the job where it was.
             return
-        failure = failure_of(error)
+        move = failed(error)
         if isinstance(error, DriverError):
             self._meters.count("faults", type(error).__name__)
         level = logging.INFO if isinstance(error, InvalidInputError) else logging.WARNING
-        _log.log(level, "job failed", extra={"cause": failure.message})
+        _log.log(level, "job failed", extra={"cause": move.message})
         if entry.lifecycle.allows(Trigger.FAIL):
-            self._book.move(entry, Move(trigger=Trigger.FAIL, message=failure.message, problems=failure.problems))
+            self._book.move(entry, move)
+
+
+def failed(error: BaseException) -> Move:
+    """Give the step of a job that an error ends."""
+    failure = failure_of(error)
+    return Move(trigger=Trigger.FAIL, message=failure.message, problems=failure.problems)

@@ -86,7 +86,10 @@ class FewShots:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class PaperRack:
-    """Every qubit reads 0. `gate` holds a run until it is opened; each of `faults` is raised at the end of a run."""
+    """Every qubit reads 0. `gate` holds a run until it is opened; each of `faults` is raised at the end of a run.
+
+    What `before` holds under a step's name is called in the rack's thread as that step begins.
+    """
 
     capacity: FewShots = field(default_factory=lambda: FewShots(most=1000))
     feedforward: FeedForward | None = None
@@ -99,6 +102,7 @@ class PaperRack:
     loaded: PaperAssembly | None = None
     ahead: list[Chunk] = field(default_factory=list)
     brought: threading.Event = field(default_factory=threading.Event)
+    before: dict[str, Callable[[], None]] = field(default_factory=dict[str, Callable[[], None]])
 
     def connect(self) -> None:
         self.log.append("connect")
@@ -114,8 +118,11 @@ class PaperRack:
     def assemble(self, chunk: Chunk) -> PaperAssembly:
         return PaperAssembly(chunk=chunk)
 
-    def load(self, assembly: Assembly) -> LoadReport:
+    def load(self, assembly: Assembly, *, give_up: Callable[[], bool] = never) -> LoadReport:
         assert isinstance(assembly, PaperAssembly)
+        self.before.get("load", nothing)()
+        if give_up():
+            raise RunBrokenOffError(resource="paper")
         self.loaded = assembly
         return LoadReport(upload_bytes=0, reused_bytes=0)
 
@@ -150,6 +157,7 @@ class PaperRack:
 
     def fetch(self) -> Readings:
         assert self.loaded is not None
+        self.before.get("fetch", nothing)()
         return Readings(
             points=tuple(
                 np.full((self.loaded.shots, len(program.acquisitions.start)), -1.0, dtype=np.complex64)

@@ -144,10 +144,15 @@ class ClusterController:
         """
         return self._assembler.assemble(chunk)
 
-    def load(self, assembly: Assembly) -> LoadReport:
+    def load(self, assembly: Assembly, *, give_up: Callable[[], bool] = never) -> LoadReport:
         """Bring an assembly into the Cluster, sending only what it does not hold.
 
+        Args:
+            assembly: what `assemble` gave.
+            give_up: asked before each sequencer is brought its part; the loading ends when it says so.
+
         Raises:
+            RunBrokenOffError: it was given up, and nothing is loaded.
             CeilingError: a line would carry more than the rack file allows; nothing was sent.
             SequencerBusyError: a sequencer that must be written to is armed or running; nothing was written.
             InstrumentFaultError: it refused something.
@@ -160,7 +165,7 @@ class ClusterController:
             assembly = replace(assembly, sequencers=tuple(map(connected.holdings.placed, assembly.sequencers)))
             wanted = self._plan(connected, assembly)
             connected.settings.write(wanted)
-            sent = connected.holdings.bring(assembly.sequencers)
+            sent = connected.holdings.bring(assembly.sequencers, before_each=lambda: self._refuse_given_up(give_up))
             if wanted or sent:
                 connected.conversation.refuse_errors("take a chunk", uploaded=assembly.sequencers)
         self._loaded, self._stage = assembly, _Stage.LOADED
@@ -238,8 +243,8 @@ class ClusterController:
                 looked = time.monotonic()
                 self._refuse_faults(states, names)
                 pending = [address for address in pending if states[address].state in ACTIVE_STATES]
-                if pending and give_up():
-                    raise RunBrokenOffError(resource=self._instrument.resource)
+                if pending:
+                    self._refuse_given_up(give_up)
                 if pending and looked >= end:
                     unfinished = [f"{names[address]} is {states[address].state}" for address in pending]
                     raise RunTimeoutError(resource=self._instrument.resource, deadline=deadline, unfinished=unfinished)
@@ -391,6 +396,10 @@ class ClusterController:
         front_end = [header for header, value in self._front_end.items() if isinstance(value, float)]
         configurations = (configuration_header(load.wired.address) for load in loaded.sequencers)
         return [*front_end, *configurations, *(scope(load.trigger.slot) for load in loaded.scopes)]
+
+    def _refuse_given_up(self, give_up: Callable[[], bool]) -> None:
+        if give_up():
+            raise RunBrokenOffError(resource=self._instrument.resource)
 
     def _refuse_active(self, states: Mapping[SequencerAddress, SequencerState]) -> None:
         active = [f"{address} is {state.state}" for address, state in states.items() if _is_active(state)]

@@ -7,13 +7,14 @@ not run yet counts only if it has waveforms.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from qubitd.drivers.cluster.assembly import SequencerLoad
 from qubitd.drivers.cluster.conversation import ClusterConversation
 from qubitd.drivers.cluster.protocol import SequencerState
 from qubitd.drivers.cluster.wiring import SequencerAddress
+from qubitd.drivers.controller import nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +75,11 @@ class Holdings:
         held = self._held.get(address)
         return held is not None and held.program == load.digest, held is not None and held.waveforms == _names(load)
 
-    def bring(self, loads: Sequence[SequencerLoad]) -> int:
-        """Upload what sequencers lack; give how many bytes that were."""
+    def bring(self, loads: Sequence[SequencerLoad], *, before_each: Callable[[], None] = nothing) -> int:
+        """Upload what sequencers lack; give how many bytes that were.
+
+        What `before_each` raises ends it before the next sequencer gets anything.
+        """
         held = {load.wired.address: self._held.pop(load.wired.address, None) for load in loads}
         likely = [
             load
@@ -84,7 +88,11 @@ class Holdings:
         ]
         confirmed = zip(likely, self._conversation.hold_waveforms(likely), strict=True)
         sure = {load.wired.address: held[load.wired.address] for load, holds in confirmed if holds}
-        return sum(self._upload(load, sure.get(load.wired.address)) for load in loads)
+        sent = 0
+        for load in loads:
+            before_each()
+            sent += self._upload(load, sure.get(load.wired.address))
+        return sent
 
     def _upload(self, load: SequencerLoad, held: Holding | None) -> int:
         if held is not None and held.program == load.digest:

@@ -1,0 +1,170 @@
+"""Whoever wants the rack to stop gets it: wherever the job is, and whatever else takes its time."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import threading
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import grpc.aio
+import pytest
+
+from qubitd.server.store.job_writes import JobWrites
+from qubitd.server.workshop import Workshop
+from qubitd.v1 import jobs_pb2, lab_pb2, lab_pb2_grpc
+from qubitd.wire.lab import LabHealth, LabState, decode_health
+
+Serve = Callable[..., AbstractAsyncContextManager[Any]]
+MakeRack = Callable[..., Any]
+MakeRequest = Callable[..., jobs_pb2.SubmitRequest]
+STOPPED = "the lab was stopped by an operator: hands in the rack; ask when it resumes"
+
+
+class Hold:
+    """Keeps a thread from going on, the n-th time it comes by."""
+
+    def __init__(self, nth: int = 1) -> None:
+        self.reached = threading.Event()
+        self.go_on = threading.Event()
+        self._left = nth
+
+    def __call__(self) -> None:
+        self._left -= 1
+        if self._left == 0:
+            self.reached.set()
+            assert self.go_on.wait(60), "the test forgot to let it go on"
+
+
+class Operator:
+    """Whoever has the switches."""
+
+    def __init__(self, daemon: Any) -> None:
+        channel: grpc.aio.Channel = daemon.channel
+        self._lab: lab_pb2_grpc.LabAsyncStub = lab_pb2_grpc.LabStub(channel)
+
+    async def stop(self) -> None:
+        await self._lab.Stop(lab_pb2.StopRequest(reason="hands in the rack"))
+
+    async def drain(self) -> None:
+        await self._lab.Drain(lab_pb2.DrainRequest(reason="hands in the rack"))
+
+    async def resume(self) -> None:
+        await self._lab.Resume(lab_pb2.ResumeRequest())
+
+    async def health(self) -> LabHealth:
+        return decode_health(await self._lab.Health(lab_pb2.HealthRequest()))
+
+    async def begin_stop(self) -> asyncio.Task[None]:
+        """Ask for a stop; on return the daemon knows of it."""
+        stopping = asyncio.ensure_future(self.stop())
+        while (await self.health()).state is not LabState.STOPPED:
+            continue
+        return stopping
+
+
+async def test_a_stop_between_two_chunks_is_not_forgotten(
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest
+) -> None:
+    fetching, loads = Hold(nth=2), itertools.count(1)
+    rack = open_rack_of(before={"fetch": fetching, "load": lambda: next(loads)})
+    async with serve(rack=rack) as daemon:
+        job_id = await daemon.submit(request_of(shots=5000))
+        await asyncio.to_thread(fetching.reached.wait)
+        stopping = await Operator(daemon).begin_stop()
+        fetching.go_on.set()
+        await stopping
+        assert (await daemon.statuses(job_id))[-1] == "ERROR"
+        assert (await daemon.job(job_id)).message == STOPPED
+        assert [result.first_shot for result in await daemon.results(job_id)] == [0, 1000]
+    assert rack.log.count("start") == 2
+    assert next(loads) == 3
+
+
+async def test_a_stop_while_a_chunk_is_loaded_keeps_it_from_starting(
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest
+) -> None:
+    loading = Hold()
+    rack = open_rack_of(before={"load": loading})
+    async with serve(rack=rack) as daemon:
+        job_id = await daemon.submit(request_of())
+        await asyncio.to_thread(loading.reached.wait)
+        stopping = await Operator(daemon).begin_stop()
+        loading.go_on.set()
+        await stopping
+        assert (await daemon.statuses(job_id))[-1] == "ERROR"
+    assert "start" not in rack.log
+
+
+async def test_a_stop_while_the_attempt_is_being_written_makes_the_rack_safe_first(
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writing, record = Hold(), JobWrites.start
+
+    def record_late(self: JobWrites, *args: Any, **named: Any) -> None:
+        writing()
+        record(self, *args, **named)
+
+    monkeypatch.setattr(JobWrites, "start", record_late)
+    rack = open_rack_of()
+    async with serve(rack=rack) as daemon:
+        before = rack.log.count("stop")
+        job_id = await daemon.submit(request_of())
+        await asyncio.to_thread(writing.reached.wait)
+        stopping = await Operator(daemon).begin_stop()
+        while rack.log.count("stop") == before:
+            await asyncio.sleep(0)
+        writing.go_on.set()
+        await stopping
+        assert (await daemon.statuses(job_id))[-1] == "ERROR"
+    assert "start" not in rack.log
+
+
+@pytest.mark.parametrize("switch", [Operator.stop, Operator.drain])
+async def test_a_job_that_was_being_compiled_when_the_lab_closed_waits_until_it_resumes(
+    switch: Callable[[Operator], Any],
+    serve: Serve,
+    open_rack_of: MakeRack,
+    request_of: MakeRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compiling, go_on, take = asyncio.Event(), asyncio.Event(), Workshop.take
+
+    async def take_long(self: Workshop, *args: Any) -> Any:
+        compiling.set()
+        await go_on.wait()
+        return await take(self, *args)
+
+    def kept_by_nobody(*_: Any) -> None:
+        """Have every job compiled as it starts."""
+
+    monkeypatch.setattr(Workshop, "take", take_long)
+    monkeypatch.setattr(Workshop, "kept", kept_by_nobody)
+    rack = open_rack_of()
+    async with serve(rack=rack) as daemon:
+        operator = Operator(daemon)
+        job_id = await daemon.submit(request_of())
+        await compiling.wait()
+        await switch(operator)
+        go_on.set()
+        while (await operator.health()).queued == 0 and not (await daemon.job(job_id)).status.is_final:
+            continue
+        assert "start" not in rack.log
+        await operator.resume()
+        assert (await daemon.statuses(job_id))[-1] == "DONE"
+
+
+async def test_a_cancel_by_force_while_a_chunk_is_loaded_keeps_it_from_starting(
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest
+) -> None:
+    loading = Hold()
+    rack = open_rack_of(before={"load": loading})
+    async with serve(rack=rack) as daemon:
+        job_id = await daemon.submit(request_of())
+        await asyncio.to_thread(loading.reached.wait)
+        await daemon.jobs.Cancel(jobs_pb2.JobsCancelRequest(job_id=job_id, force=True))
+        loading.go_on.set()
+        assert (await daemon.statuses(job_id))[-1] == "CANCELLED"
+    assert "start" not in rack.log
