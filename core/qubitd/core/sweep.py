@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,9 +42,12 @@ class Sweep:
     axes: tuple[SweepAxis, ...] = ()
     along: SweepAxis | None = None
     """Parameters that step together with the bindings of the job's one circuit, a column for each binding."""
+    names: tuple[str, ...] = field(init=False)
+    """All parameters that it changes."""
 
     def __post_init__(self) -> None:
-        names = self.names
+        names = tuple([name for axis in self.every_axis for name in axis.names])
+        object.__setattr__(self, "names", names)
         if len(set(names)) < len(names):
             twice = sorted(name for name, count in Counter(names).items() if count > 1)
             raise _invalid("sweep", f"{', '.join(twice)} stands on more than one axis")
@@ -53,11 +56,6 @@ class Sweep:
     def every_axis(self) -> tuple[SweepAxis, ...]:
         """All axes, the one along the bindings last."""
         return self.axes if self.along is None else (*self.axes, self.along)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """All parameters that it changes."""
-        return tuple(name for axis in self.every_axis for name in axis.names)
 
     @property
     def shape(self) -> tuple[int, ...]:

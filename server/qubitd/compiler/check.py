@@ -67,7 +67,7 @@ def _known_findings(gates: CalibratedGates, gathered: BatchColumns) -> Findings:
     (circuit,) = gathered.batch.circuits
     if not np.isfinite(circuit.params).all():
         return _circuit_findings(gates, gathered)
-    has_delays = any(row.name == "delay" for row in gathered.batch.operations)
+    has_delays = "delay" in {row.name for row in gathered.batch.operations}
     structure = gathered.structure(0)
     question = (check_batch, structure, circuit.params.tobytes() if has_delays else None)
     name, found = gates.memory.recall(
@@ -132,6 +132,8 @@ class _BlockCheck:
         self.columns = gathered.columns
         self.bounds = np.array([0, *gathered.ends])
         """Where each circuit's operations begin, and where the last one's end."""
+        self.names = {row.name for row in self.columns.operations}
+        """What operations can be."""
         self.refused = np.zeros(len(self.columns), dtype=bool)
         self.found: list[Problem] = []
         self.unwritten = 0
@@ -151,7 +153,7 @@ class _BlockCheck:
         """Give the delays that were rounded, and circuits without a result."""
         if self.found:
             return
-        if self._has("delay"):
+        if "delay" in self.names:
             yield from self._rounded_delays()
         start = self.columns.clbit_start.take(self.bounds)
         for empty in (start[1:] == start[:-1]).nonzero()[0].tolist():
@@ -198,7 +200,7 @@ class _BlockCheck:
 
     def _check_params(self) -> None:
         params = self.columns.params
-        if np.isfinite(params).all() and not self._has("delay"):
+        if np.isfinite(params).all() and "delay" not in self.names:
             return
         op = owners(self.columns.param_start)
         wrong = np.flatnonzero(~np.isfinite(params))
@@ -222,7 +224,7 @@ class _BlockCheck:
 
     def _check_barriers(self) -> None:
         columns = self.columns
-        if not self._has("barrier"):
+        if "barrier" not in self.names:
             return
         op = owners(columns.qubit_start)
         operands = np.flatnonzero((mask_of(columns, "barrier") & ~self.refused)[op])
@@ -241,10 +243,6 @@ class _BlockCheck:
             op = delays[mine[0]] - self._first(i)
             example = f"operation {op} from {seconds[mine[0]]:.9g} s to {to_seconds(int(ticks[mine[0]])):.9g} s"
             yield f"{self._circuit(i)}: {len(mine)} of its delays rounded to the nearest 1 ns, such as {example}"
-
-    def _has(self, *names: str) -> bool:
-        """Whether any operation can have one of these names."""
-        return any(row.name in names for row in self.columns.operations)
 
     def _are_below(self, operands: Ints, start: Ints, limits: Sequence[int]) -> bool:
         """Whether the operands of each circuit are below its limit."""

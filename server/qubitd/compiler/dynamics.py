@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from qubitd.compiler.columns import Columns, Ints
-from qubitd.compiler.frames import to_radians, to_steps
 from qubitd.compiler.latches import Arrival, ClashError, Look, plan_latches
 from qubitd.compiler.lower import Lower
 from qubitd.compiler.numbers import Numbers
 from qubitd.compiler.schedule import Schedule
 from qubitd.compiler.staggered import schedule_staggered
 from qubitd.compiler.traffic import Traffic, sends_of
+from qubitd.compiler.turns import to_radians, to_steps
 from qubitd.core.errors import InvalidCircuitError, Problem
 from qubitd.core.feedforward import (
     ALWAYS,

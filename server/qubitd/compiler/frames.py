@@ -14,11 +14,7 @@ import numpy as np
 
 from qubitd.compiler.columns import Columns, Floats, Ints, Wires
 from qubitd.compiler.numbers import Numbers
-
-_TURN = 2**53
-"""Steps of a turn."""
-_MANY = 2**12
-"""Turns from which on dividing by 2 pi as a float would be off by more than 1e-12 rad."""
+from qubitd.compiler.turns import to_radians, to_steps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -63,21 +59,6 @@ def advance_frames(columns: Columns, wires: Wires, rows: Ints, numbers: Numbers)
     steps = np.empty_like(before)
     steps[..., wires.order] = before
     return Frames(steps=steps, shift=shift, columns=columns, wires=wires)
-
-
-def to_steps(radians: Floats) -> Ints:
-    """Round to whole multiples of 2^-53 turn, whole turns left out."""
-    turns = radians / (2 * np.pi)
-    if turns.max(initial=0) > _MANY or turns.min(initial=0) < -_MANY:
-        turns = np.arctan2(np.sin(radians), np.cos(radians)) / (2 * np.pi)
-    turns -= np.rint(turns)
-    turns *= _TURN
-    return np.rint(turns, out=turns).astype(np.int64)
-
-
-def to_radians(steps: Ints) -> Floats:
-    """Wrap into [0, 2 pi)."""
-    return (steps & (_TURN - 1)).astype(np.float64) * (2 * np.pi / _TURN)
 
 
 def _shifts(columns: Columns, wires: Wires, rows: Ints, numbers: Numbers, turning: Ints) -> Ints:

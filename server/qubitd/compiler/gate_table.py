@@ -7,7 +7,6 @@ a shot.
 from __future__ import annotations
 
 import functools
-import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +22,8 @@ NOT_GATES = ("barrier", "delay", "reset", *CONTROL_ARITY)
 
 _DENSE = 2**20
 """Most codes that are told apart by a table instead of by sorting."""
+_NARROW = 2
+"""Operands of a gate that is no wider than most."""
 _FEW = 1024
 """Gates, and rows of a table of operations, that are remembered from job to job."""
 
@@ -87,13 +88,14 @@ def distinct_gates(columns: Columns, ops: Ints) -> Kinds:
 
 
 def _kinds(codes: _Codes, code: Ints) -> Kinds:
-    if codes.size > _DENSE:
+    size = codes.size
+    if size > _DENSE:
         found, of = np.unique(code, return_inverse=True)
     else:
-        is_present = np.zeros(codes.size, dtype=bool)
+        is_present = np.zeros(size, dtype=bool)
         is_present[code] = True
         found = is_present.nonzero()[0]
-        place = np.zeros(codes.size, dtype=np.int64)
+        place = np.zeros(size, dtype=np.int64)
         place[found] = np.arange(len(found))
         of = place.take(code)
     is_small = max(len(found), len(codes.operations)) <= _FEW
@@ -109,7 +111,7 @@ def _gates_of(codes: _Codes, found: tuple[int, ...]) -> tuple[GateKey, ...]:
 
 def where_named(columns: Columns, *names: str) -> Ints:
     """Find the operations with one of these names, mostly none."""
-    if not any(row.name in names for row in columns.operations):
+    if {row.name for row in columns.operations}.isdisjoint(names):
         return np.zeros(0, dtype=np.int64)
     return np.flatnonzero(mask_of(columns, *names))
 
@@ -122,10 +124,11 @@ def mask_of(columns: Columns, *names: str) -> NDArray[np.bool_]:
 
 def _codes(columns: Columns, opcode: Ints) -> _Codes:
     """Give the numbers for the gates that occur; a barrier, of any width, needs none of its own."""
-    is_present = np.zeros(len(columns.operations), dtype=bool)
-    is_present[opcode] = True
-    present = itertools.compress(columns.operations, is_present.tolist())
-    width = max((row.num_qubits for row in present if row.name != "barrier"), default=0)
+    width = max([row.num_qubits for row in columns.operations if row.name != "barrier"], default=0)
+    if width > _NARROW:
+        present: list[int] = np.bincount(opcode).nonzero()[0].tolist()
+        occurring = (columns.operations[i] for i in present)
+        width = max((row.num_qubits for row in occurring if row.name != "barrier"), default=0)
     return _Codes(operations=columns.operations, num_qubits=columns.num_qubits, width=width)
 
 
@@ -141,7 +144,7 @@ class _Codes:
     @property
     def size(self) -> int:
         """How many codes there are."""
-        return int(len(self.operations) * self.num_qubits**self.width)
+        return len(self.operations) * int(self.num_qubits**self.width)
 
     def of(self, columns: Columns) -> Ints:
         """Give the code of each operation; of one that is wider, such as a barrier, only the first operands count."""

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from qubitd.compiler.block import Cases, SideBySide
 from qubitd.compiler.columns import Columns, Floats, Ints, stable_order
-from qubitd.compiler.frames import Frames, to_radians, to_steps
+from qubitd.compiler.frames import Frames
 from qubitd.compiler.numbers import Numbers
 from qubitd.compiler.schedule import Schedule
+from qubitd.compiler.turns import to_radians, to_steps
 from qubitd.core.circuit import Circuit
 from qubitd.core.program import Acquisitions, Plays, ProgramTables
 
@@ -164,7 +165,7 @@ def _phases(columns: Columns, numbers: Numbers, frames: Frames, *, op: Ints, ent
     if own.factors.shape[1]:
         steps = to_steps(own.at(entry, columns.params, param_start))
     else:
-        steps = to_steps(own.constant).take(entry, axis=-1)
+        steps = numbers.plays.phase_steps.take(entry, axis=-1)
     framed = (position >= 0).nonzero()[0]
     if len(framed) == len(op):
         return to_radians(steps + frames.steps.take(columns.qubit_start.take(op) + position, axis=-1))

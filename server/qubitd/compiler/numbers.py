@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from qubitd.compiler.columns import Floats, Ints
 from qubitd.compiler.envelope_table import EnvelopeTable
 from qubitd.compiler.resolve import ResolvedAcquisition, ResolvedGate
+from qubitd.compiler.turns import to_steps
 from qubitd.core.device import Affine
 from qubitd.core.envelope import Envelope
 from qubitd.core.program import BOXCAR
@@ -64,8 +65,10 @@ class PlayNumbers:
     length: Ints
     amplitude: Angled
     phase: Angled
+    phase_steps: Ints
+    """The constants of `phase` in steps of 2^-53 turn."""
     frequency: Floats
-    """As the constants of the other two, here and below."""
+    """As the constants of amplitude and phase, here and below."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -155,7 +158,8 @@ class GateNumbers:
         frequency = self.frequency.at(point, values).constant
         demodulation = self.acquisition_frequency.at(point, values).constant
         if amplitude is not plays.amplitude or phase is not plays.phase or frequency is not plays.frequency:
-            plays = replace(plays, amplitude=amplitude, phase=phase, frequency=frequency)
+            steps = plays.phase_steps if phase is plays.phase else to_steps(phase.constant)
+            plays = replace(plays, amplitude=amplitude, phase=phase, phase_steps=steps, frequency=frequency)
         if demodulation is not acquisitions.frequency:
             acquisitions = replace(acquisitions, frequency=demodulation)
         if shift is plain.shift:
@@ -205,6 +209,7 @@ def tabulate(gates: Sequence[ResolvedGate], lines: Sequence[str], values: Values
             length=_ints(*(play.envelope.length for _, play in plays)),
             amplitude=amplitude.known,
             phase=phase.known,
+            phase_steps=to_steps(phase.known.constant),
             frequency=frequency.known.constant,
         ),
         acquisition_first=np.cumsum(acquisition_count) - acquisition_count,
@@ -265,10 +270,10 @@ class _Sums:
         cases = [len(number) for number in numbers if isinstance(number, np.ndarray)]
         constant = self.known.constant.copy()
         if cases:
-            constant = np.repeat(constant[np.newaxis], cases[0], axis=0)
+            constant = constant[np.newaxis].repeat(cases[0], axis=0)
         for i, number in zip(changed, numbers, strict=True):
             constant[..., i] = number
-        return replace(self.known, constant=constant)
+        return Angled(constant=constant, factors=self.known.factors)
 
 
 def _sums(entries: Sequence[tuple[tuple[str, ...], Affine]], values: Values) -> _Sums:

@@ -20,13 +20,11 @@ from qubitd.compiler.errors import InvalidProgramError
 from qubitd.compiler.verify_dynamics import dynamics_problems
 from qubitd.core.errors import Problem
 from qubitd.core.feedforward import FeedForward
-from qubitd.core.program import BOXCAR, HIDDEN, Acquisitions, Plays, Program, SampledEnvelope
+from qubitd.core.program import BOXCAR, HIDDEN, Acquisitions, Plays, Program
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 _Rows = TypeVar("_Rows", Plays, Acquisitions)
-
-_Number = TypeVar("_Number", np.int64, np.float64)
 
 MAX_PROBLEMS = 100
 """More problems than these are not listed."""
@@ -108,16 +106,17 @@ class Verify:
             *_span_problems(together, together.acquisitions, "acquisition"),
         ]
         yield from overlaps
-        loudness = _loudness(together)
-        peaks = np.zeros(len(together.lines))
+        peaks = np.zeros(len(block.lines))
         with np.errstate(invalid="ignore"):  # what is no number was told above
-            np.maximum.at(peaks, together.plays.rows.line, loudness)
-        yield from self._loud_lines(together, loudness, peaks)
+            np.maximum.at(peaks, block.plays.line, together.loudness)
+        used: list[int] = peaks.nonzero()[0].tolist()
+        loudest = {block.lines[i]: float(peaks[i]) for i in used}
+        if not all(peak <= self._limit(line) + _ROUNDING for line, peak in loudest.items()):
+            yield from self._loud_lines(together)
         # Plays that follow each other on each line never sum to more than the loudest of each line do.
-        loudest = dict(zip(together.lines, peaks.tolist(), strict=True))
         for feedline in self.ceilings.feedlines:
-            if overlaps or not sum(loudest.get(line, 0.0) for line in feedline) <= 1:
-                yield from _loud_feedline(together, loudness, feedline)
+            if overlaps or not sum([loudest.get(line, 0.0) for line in feedline]) <= 1:
+                yield from _loud_feedline(together, feedline)
 
     def _dynamics(self, programs: Sequence[Program]) -> Iterator[Problem]:
         for program in programs:
@@ -127,12 +126,12 @@ class Verify:
                 what = "looks at outcomes, and the controller has no feed-forward"
                 yield Problem(where=f"program {program.name!r}", what=what)
 
-    def _loud_lines(self, together: _Together, loudness: Floats, peaks: Floats) -> Iterator[Problem]:
-        spans = together.plays
-        limits = np.array([min(1.0, self.ceilings.amplitude.get(line, 1.0)) for line in together.lines])
-        if (peaks <= limits + _ROUNDING).all():
-            return
-        limit = limits.take(spans.rows.line)
+    def _limit(self, line: str) -> float:
+        return min(1.0, self.ceilings.amplitude.get(line, 1.0))
+
+    def _loud_lines(self, together: _Together) -> Iterator[Problem]:
+        spans, loudness = together.plays, together.loudness
+        limit = np.array([self._limit(line) for line in together.block.lines]).take(spans.rows.line)
         for i in _first_per_line(spans.key, loudness > limit + _ROUNDING):
             what = f"amplitude {loudness[i]:.6g} is above the line's limit of {limit[i]:g}; lower the gate's amplitude"
             yield Problem(where=together.place(spans, i), what=what)
@@ -160,47 +159,38 @@ class _Spans(Generic[_Rows]):
 class _Together:
     """Programs of one job as common columns."""
 
-    names: Sequence[str]
-    num_clbits: Sequence[int]
-    lines: tuple[str, ...]
-    envelopes: tuple[SampledEnvelope, ...]
+    block: SideBySide
     plays: _Spans[Plays]
     acquisitions: _Spans[Acquisitions]
-    duration: Ints
-    """Ticks of each program."""
     envelope_length: Ints
-    """Ticks of each envelope that is played; 0 for the others of the job, which may be thousands."""
-    envelope_peak: Floats
-    """Their largest |sample|."""
+    """Ticks of the envelope of each play."""
+    loudness: Floats
+    """The highest sample of each play, fraction of full scale."""
 
     @classmethod
     def of(cls, block: SideBySide) -> _Together:
-        lines, envelopes = len(block.lines), block.tables.envelopes
-        length, peak = np.zeros(len(envelopes), dtype=np.int64), np.zeros(len(envelopes))
-        used: list[int] = np.bincount(block.plays.envelope).nonzero()[0].tolist()
+        plays, envelopes, lines = block.plays, block.tables.envelopes, len(block.lines)
+        length, peak = np.zeros(len(envelopes) + 1, dtype=np.int64), np.zeros(len(envelopes) + 1)
+        used: list[int] = np.bincount(plays.envelope).nonzero()[0].tolist()
         for i in used:
             length[i], peak[i] = len(envelopes[i].samples), envelopes[i].peak
         return cls(
-            names=block.names,
-            num_clbits=block.num_clbits,
-            lines=block.lines,
-            envelopes=envelopes,
-            plays=_Spans[Plays].of(block.plays, block.play_bounds, lines=lines),
-            acquisitions=_Spans[Acquisitions].of(block.acquisitions, block.acquisition_bounds, lines=lines),
-            duration=block.durations,
-            envelope_length=length,
-            envelope_peak=peak,
+            block=block,
+            plays=_Spans.of(plays, block.play_bounds, lines=lines),
+            acquisitions=_Spans.of(block.acquisitions, block.acquisition_bounds, lines=lines),
+            envelope_length=length.take(plays.envelope),
+            loudness=np.abs(plays.amplitude) * peak.take(plays.envelope),
         )
 
     def place(self, spans: _Spans[Plays] | _Spans[Acquisitions], row: int | np.intp) -> str:
-        name = self.names[int(spans.program[row])]
-        return f"program {name!r}, {self.lines[spans.rows.line[row]]} at {spans.rows.start[row]} ns"
+        name = self.block.names[int(spans.program[row])]
+        return f"program {name!r}, {self.block.lines[spans.rows.line[row]]} at {spans.rows.start[row]} ns"
 
 
 def _malformed(together: _Together) -> Iterator[Problem]:
     """What would make the other checks meaningless."""
     plays = together.plays.rows
-    length = _facts(together.envelope_length, plays)
+    length = together.envelope_length
     for i in _first_rows(length != plays.length):
         what = f"is {plays.length[i]} ns long, its envelope {length[i]} ns"
         yield Problem(where=together.place(together.plays, i), what=what)
@@ -215,7 +205,7 @@ def _malformed(together: _Together) -> Iterator[Problem]:
     acquisitions = together.acquisitions
     yield from _kernel_problems(together)
     clbit = acquisitions.rows.clbit
-    num_clbits = np.array(together.num_clbits, dtype=np.int64).take(acquisitions.program)
+    num_clbits = np.array(together.block.num_clbits, dtype=np.int64).take(acquisitions.program)
     for i in _first_rows((clbit < HIDDEN) | (clbit >= num_clbits)):
         what = f"writes classical bit {clbit[i]} of {num_clbits[i]}"
         yield Problem(where=together.place(acquisitions, i), what=what)
@@ -227,7 +217,7 @@ def _kernel_problems(together: _Together) -> Iterator[Problem]:
     if not len(weighted):
         return
     kernels: list[int] = rows.kernel.take(weighted).tolist()
-    lengths = [len(together.envelopes[kernel].samples) for kernel in kernels]
+    lengths = [len(together.block.tables.envelopes[kernel].samples) for kernel in kernels]
     for i in _first_rows(rows.length.take(weighted) != lengths):
         what = f"is {rows.length[weighted[i]]} ns long, its kernel {lengths[i]} ns"
         yield Problem(where=together.place(together.acquisitions, int(weighted[i])), what=what)
@@ -235,34 +225,24 @@ def _kernel_problems(together: _Together) -> Iterator[Problem]:
 
 def _span_problems(together: _Together, spans: _Spans[Plays] | _Spans[Acquisitions], kind: str) -> Iterator[Problem]:
     key, start, end = spans.key, spans.rows.start, spans.end
-    same_line = key[1:] == key[:-1]
-    is_ordered = start[1:] >= start[:-1]
-    for i in _first_per_line(key[1:], (key[1:] < key[:-1]) | (same_line & ~is_ordered)):
+    follows = key[1:] == key[:-1]
+    is_disordered = (key[1:] < key[:-1]) | (follows & (start[1:] < start[:-1]))
+    for i in _first_per_line(key[1:], is_disordered):
         what = "stands out of order; rows are sorted by line and start"
         yield Problem(where=together.place(spans, i + 1), what=what)
-    for i in _first_per_line(key[1:], same_line & is_ordered & (start[1:] < end[:-1])):
+    for i in _first_per_line(key[1:], follows & ~is_disordered & (start[1:] < end[:-1])):
         what = f"starts before the {kind} at {start[i]} ns on the same line ends at {end[i]} ns"
         yield Problem(where=together.place(spans, i + 1), what=what)
-    duration = together.duration.take(spans.program)
+    duration = together.block.durations.take(spans.program)
     for i in _first_per_line(key, (start < 0) | (spans.rows.length < 1) | (end > duration)):
         what = f"lasts from {start[i]} to {end[i]} ns, which is not within the program's {duration[i]} ns"
         yield Problem(where=together.place(spans, i), what=what)
 
 
-def _loudness(together: _Together) -> Floats:
-    """The highest sample of each play, fraction of full scale."""
-    plays = together.plays.rows
-    return np.abs(plays.amplitude) * _facts(together.envelope_peak, plays)
-
-
-def _facts(facts: NDArray[_Number], plays: Plays) -> NDArray[_Number]:
-    """Give what is known of the envelope of each play."""
-    return facts.take(plays.envelope) if len(plays.envelope) else facts[:0]
-
-
-def _loud_feedline(together: _Together, loudness: Floats, feedline: tuple[str, ...]) -> Iterator[Problem]:
+def _loud_feedline(together: _Together, feedline: tuple[str, ...]) -> Iterator[Problem]:
+    lines, loudness = together.block.lines, together.loudness
     spans = together.plays
-    shares = np.flatnonzero(np.array([line in feedline for line in together.lines], dtype=bool).take(spans.rows.line))
+    shares = np.flatnonzero(np.array([line in feedline for line in lines], dtype=bool).take(spans.rows.line))
     time = np.concatenate((spans.rows.start[shares], spans.end[shares]))
     program = np.tile(spans.program[shares], 2)
     step = np.concatenate((loudness[shares], -loudness[shares]))
@@ -270,7 +250,7 @@ def _loud_feedline(together: _Together, loudness: Floats, feedline: tuple[str, .
     total = np.cumsum(step[order])
     for i in _first_per_line(program[order], total > 1 + _ROUNDING):
         what = f"amplitudes sum to {total[i]:.6g}; one output gives at most 1. Lower the readout amplitudes"
-        name = together.names[int(program[order[i]])]
+        name = together.block.names[int(program[order[i]])]
         yield Problem(where=f"program {name!r}, {', '.join(feedline)} at {time[order[i]]} ns", what=what)
 
 
