@@ -47,7 +47,7 @@ class ClusterAssembler:
         """
         work = self.workbench.work_of(chunk)
         parts = work.parts
-        overflows = [usage for usage in chunk_usage(chunk, work) if not usage.fits]
+        overflows = [usage for usage in chunk_usage(chunk, work, self.workbench.memory) if not usage.fits]
         if overflows:
             raise CapacityError(overflows)
         return ClusterAssembly(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from qubitd.core.capacity import Usage
 from qubitd.core.program import Chunk
+from qubitd.drivers.cluster.line_memory import LineMemory
 from qubitd.drivers.cluster.line_program import LineProgram
 from qubitd.drivers.cluster.modules import (
     MAX_ACQUISITIONS,
@@ -32,16 +34,15 @@ class ClusterCapacity:
         Raises:
             UnplayableProgramError: it could not be played whatever its size.
         """
-        return chunk_usage(chunk, self.workbench.work_of(chunk))
+        return chunk_usage(chunk, self.workbench.work_of(chunk), self.workbench.memory)
 
 
-def chunk_usage(chunk: Chunk, work: ChunkWork) -> list[Usage]:
-    """Count what a chunk takes, given what each sequencer does for it."""
-    sequencers = [
-        usage
-        for part, instructions in zip(work.parts, work.instructions, strict=True)
-        for usage in line_usage(part, chunk.shots, instructions=instructions)
-    ]
+def chunk_usage(chunk: Chunk, work: ChunkWork, memory: LineMemory) -> list[Usage]:
+    """Count what a chunk takes, given what each sequencer does for it, and a memory of lines."""
+    sequencers: list[Usage] = []
+    for part, instructions in zip(work.parts, work.instructions, strict=True):
+        count = partial(line_usage, shots=chunk.shots, instructions=instructions)
+        sequencers += memory.usage(part, chunk.shots, count)
     return [*sequencers, *(usage for load in scope_loads(chunk, work.parts) for usage in load.usage())]
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from qubitd.core.errors import Problem
 from qubitd.core.program import BOXCAR
-from qubitd.drivers.cluster.columns import TAIL, AcquisitionColumns, ChunkColumns, PlayColumns
+from qubitd.drivers.cluster.columns import TAIL, AcquisitionColumns, ChunkColumns, PlayColumns, UsedLines
 from qubitd.drivers.cluster.modules import MAX_NCO
 from qubitd.drivers.cluster.timeline import Kind, Timeline
 from qubitd.drivers.cluster.tones import Tones
@@ -26,11 +26,11 @@ ROUNDING = 1e-9
 Bools = NDArray[np.bool_]
 
 
-def wiring_problems(columns: ChunkColumns, wiring: Wiring) -> list[Problem]:
+def wiring_problems(columns: ChunkColumns, used: UsedLines, wiring: Wiring) -> list[Problem]:
     """Find lines that are used but wired to nothing."""
     return [
         Problem(where=f"line {columns.lines[line]}", what="is wired to no sequencer; add it to the rack file")
-        for line in columns.used_lines()
+        for line, _, _ in used
         if columns.lines[line] not in wiring
     ]
 
@@ -61,6 +61,8 @@ def acquisition_problems(
     columns: ChunkColumns, line: int, wired: WiredLine, acquisitions: AcquisitionColumns
 ) -> Iterator[Problem]:
     """Find acquisitions of one line that its input cannot take."""
+    if not len(acquisitions.start):
+        return
     layout = columns.layout
     length = acquisitions.length
     time = layout.begin[acquisitions.program] + layout.lead + acquisitions.start

@@ -53,9 +53,13 @@ def chunk_line_programs(columns: ChunkColumns, wiring: Wiring, memory: LineMemor
     Raises:
         UnplayableProgramError: something cannot be played; all that was found is reported.
     """
-    problems = wiring_problems(columns, wiring)
-    used = [(line, wiring[columns.lines[line]]) for line in columns.used_lines() if columns.lines[line] in wiring]
-    made = [_line_program(columns, line, wired, problems, memory) for line, wired in used]
+    used = columns.used_lines()
+    problems = wiring_problems(columns, used, wiring)
+    made = [
+        _line_program(columns, line, wiring[columns.lines[line]], plays, acquisitions, problems, memory)
+        for line, plays, acquisitions in used
+        if columns.lines[line] in wiring
+    ]
     problems += [*feedline_problems(columns, wiring), *feedback_problems(columns)]
     if problems:
         raise UnplayableProgramError(problems)
@@ -63,10 +67,15 @@ def chunk_line_programs(columns: ChunkColumns, wiring: Wiring, memory: LineMemor
 
 
 def _line_program(
-    columns: ChunkColumns, line: int, wired: WiredLine, problems: list[Problem], memory: LineMemory
+    columns: ChunkColumns,
+    line: int,
+    wired: WiredLine,
+    plays: PlayColumns,
+    acquisitions: AcquisitionColumns,
+    problems: list[Problem],
+    memory: LineMemory,
 ) -> LineProgram | None:
     """Recall or work out one line; None, with its problems noted, if it cannot be played."""
-    plays, acquisitions = columns.plays_on(line), columns.acquisitions_on(line)
     content = line_content(columns, line, plays, acquisitions)
     known = None if content is None else memory.programs.find(content)
     if known is not None:

@@ -6,12 +6,14 @@ follows the same layout, so all take exactly the same time per iteration and sta
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qubitd.core.program import Chunk, Program, ProgramTables
+from qubitd.core.program import Chunk, Program, ProgramTables, SampledEnvelope
 from qubitd.drivers.cluster.feedback import (
     Feedback,
     acquisition_conditions,
@@ -27,7 +29,11 @@ FEEDBACK_LEAD = LATEST + 12
 TAIL = 20
 """Ticks after a program in which RF switches close."""
 
+_SHORT = 2**12
+"""Samples of an envelope that is looked at once for all jobs."""
+
 Ints = NDArray[np.int64]
+_T = TypeVar("_T", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -67,6 +73,11 @@ class PlayColumns:
         """Give some of the rows."""
         return PlayColumns(**{name: getattr(self, name)[rows] for name in self.__slots__})
 
+    def by_line(self, lines: int) -> tuple[PlayColumns, list[int]]:
+        """Give the plays line by line, and where those of each line begin and those of the last one end."""
+        order, bounds = _line_order(self.line, lines)
+        return self if order is None else self.select(order), bounds
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class AcquisitionColumns:
@@ -89,6 +100,15 @@ class AcquisitionColumns:
     def select(self, rows: NDArray[np.intp] | slice) -> AcquisitionColumns:
         """Give some of the rows."""
         return AcquisitionColumns(**{name: getattr(self, name)[rows] for name in self.__slots__})
+
+    def by_line(self, lines: int) -> tuple[AcquisitionColumns, list[int]]:
+        """Give the acquisitions line by line, and where those of each line begin and those of the last one end."""
+        order, bounds = _line_order(self.line, lines)
+        return self if order is None else self.select(order), bounds
+
+
+UsedLines: TypeAlias = list[tuple[int, PlayColumns, AcquisitionColumns]]
+"""Lines on which something happens, by their number, and what."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -115,19 +135,15 @@ class ChunkColumns:
     feedback: Feedback | None
     """None if nothing depends on an outcome."""
 
-    def used_lines(self) -> list[int]:
-        """Give the lines on which something happens."""
+    def used_lines(self) -> UsedLines:
+        """Give the lines on which something happens, and what."""
         count = len(self.lines)
-        events = np.bincount(self.plays.line, minlength=count) + np.bincount(self.acquisitions.line, minlength=count)
-        return [int(line) for line in np.flatnonzero(events)]
-
-    def plays_on(self, line: int) -> PlayColumns:
-        """Give the plays of one line."""
-        return self.plays.select(np.flatnonzero(self.plays.line == line))
-
-    def acquisitions_on(self, line: int) -> AcquisitionColumns:
-        """Give the acquisitions of one line."""
-        return self.acquisitions.select(np.flatnonzero(self.acquisitions.line == line))
+        (plays, play), (acquisitions, acquire) = self.plays.by_line(count), self.acquisitions.by_line(count)
+        return [
+            (line, plays.select(slice(*play[line : line + 2])), acquisitions.select(slice(*acquire[line : line + 2])))
+            for line in range(count)
+            if play[line] < play[line + 1] or acquire[line] < acquire[line + 1]
+        ]
 
     def where(self, program: int, line: int) -> str:
         """Name a place for a message."""
@@ -152,35 +168,55 @@ def chunk_columns(chunk: Chunk) -> ChunkColumns:
     )
 
 
+def _line_order(line: NDArray[np.uint16], lines: int) -> tuple[NDArray[np.intp] | None, list[int]]:
+    """Sort rows by line, those of each in their order; None if they are: one program's rows always are."""
+    is_sorted = bool((line[1:] >= line[:-1]).all())
+    order = None if is_sorted else np.argsort(line, kind="stable")
+    bounds: list[int] = np.searchsorted(line if order is None else line[order], np.arange(lines + 1)).tolist()
+    return order, bounds
+
+
 def _layout(chunk: Chunk, least: int) -> Layout:
     duration = np.array([program.duration for program in chunk.programs], dtype=np.int64)
     lead = max(chunk.reset, least)
-    end = np.cumsum(duration + lead + TAIL)
-    return Layout(begin=end - (duration + lead + TAIL), lead=lead, duration=duration, total=int(end[-1]))
+    each = duration + (lead + TAIL)
+    end = each.cumsum()
+    return Layout(begin=end - each, lead=lead, duration=duration, total=int(end[-1]))
 
 
 def _envelopes(tables: ProgramTables, played: Ints) -> EnvelopeColumns:
     """Look at the envelopes that are played: a job may have thousands of others."""
     count = len(tables.envelopes)
     length, real, imag = np.zeros(count, dtype=np.int64), np.zeros(count), np.zeros(count)
-    for i in np.flatnonzero(np.bincount(played, minlength=count)).tolist():
-        samples = tables.envelopes[i].samples
-        length[i], real[i], imag[i] = len(samples), np.abs(samples.real).max(), np.abs(samples.imag).max()
+    used: list[int] = np.bincount(played, minlength=count).nonzero()[0].tolist()
+    for i in used:
+        length[i], real[i], imag[i] = _looks(tables.envelopes[i])
     return EnvelopeColumns(length=length, peak=np.maximum(real, imag), is_complex=imag > 0)
+
+
+def _looks(envelope: SampledEnvelope) -> tuple[int, float, float]:
+    """Give the length of an envelope, and the largest of its real and of its imaginary parts."""
+    return _short_looks(envelope) if len(envelope.samples) <= _SHORT else _short_looks.__wrapped__(envelope)
+
+
+@functools.lru_cache(maxsize=256)
+def _short_looks(envelope: SampledEnvelope) -> tuple[int, float, float]:
+    samples = envelope.samples
+    return len(samples), float(np.abs(samples.real).max()), float(np.abs(samples.imag).max())
 
 
 def _plays(programs: tuple[Program, ...], feedback: Feedback | None) -> PlayColumns:
     parts = [program.plays for program in programs]
     return PlayColumns(
-        line=np.concatenate([part.line for part in parts]),
+        line=_joined([part.line for part in parts]),
         program=_owners([len(part.line) for part in parts]),
-        start=np.concatenate([part.start for part in parts]),
-        length=np.concatenate([part.length for part in parts]),
-        envelope=np.concatenate([part.envelope for part in parts]).astype(np.int64),
-        amplitude=np.concatenate([part.amplitude for part in parts]),
-        phase=np.concatenate([part.phase for part in parts]),
-        frequency=np.concatenate([part.frequency for part in parts]),
-        frame=np.concatenate([part.frame for part in parts]).astype(np.int64),
+        start=_joined([part.start for part in parts]),
+        length=_joined([part.length for part in parts]),
+        envelope=_joined([part.envelope for part in parts]).astype(np.int64),
+        amplitude=_joined([part.amplitude for part in parts]),
+        phase=_joined([part.phase for part in parts]),
+        frequency=_joined([part.frequency for part in parts]),
+        frame=_joined([part.frame for part in parts]).astype(np.int64),
         condition=play_conditions(programs, feedback),
     )
 
@@ -188,18 +224,22 @@ def _plays(programs: tuple[Program, ...], feedback: Feedback | None) -> PlayColu
 def _acquisitions(programs: tuple[Program, ...], feedback: Feedback | None) -> AcquisitionColumns:
     parts = [program.acquisitions for program in programs]
     return AcquisitionColumns(
-        line=np.concatenate([part.line for part in parts]),
+        line=_joined([part.line for part in parts]),
         program=_owners([len(part.line) for part in parts]),
-        row=np.concatenate([np.arange(len(part.line), dtype=np.int64) for part in parts]),
-        start=np.concatenate([part.start for part in parts]),
-        length=np.concatenate([part.length for part in parts]),
-        phase=np.concatenate([part.phase for part in parts]),
-        frequency=np.concatenate([part.frequency for part in parts]),
-        qubit=np.concatenate([part.qubit for part in parts]).astype(np.int64),
-        kernel=np.concatenate([part.kernel for part in parts]).astype(np.int64),
+        row=_joined([np.arange(len(part.line), dtype=np.int64) for part in parts]),
+        start=_joined([part.start for part in parts]),
+        length=_joined([part.length for part in parts]),
+        phase=_joined([part.phase for part in parts]),
+        frequency=_joined([part.frequency for part in parts]),
+        qubit=_joined([part.qubit for part in parts]).astype(np.int64),
+        kernel=_joined([part.kernel for part in parts]).astype(np.int64),
         condition=acquisition_conditions(programs, feedback),
     )
 
 
 def _owners(counts: list[int]) -> Ints:
-    return np.repeat(np.arange(len(counts), dtype=np.int64), counts)
+    return np.arange(len(counts), dtype=np.int64).repeat(counts)
+
+
+def _joined(parts: list[NDArray[_T]]) -> NDArray[_T]:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator
+from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from qubitd.core.errors import Problem
 from qubitd.drivers.cluster.assembly import Exertion
 from qubitd.drivers.cluster.line_program import LineProgram
 from qubitd.drivers.cluster.registers import GAIN_STEPS
+from qubitd.drivers.cluster.waveforms import Waveform
 from qubitd.drivers.cluster.wiring import WiredLine
 from qubitd.drivers.errors import CeilingError
+
+_SHORT = 2**12
+"""Samples of an envelope that is looked at once for all lines."""
+_Facts: TypeAlias = tuple[complex, complex, complex, complex]
 
 ROUNDING = 1e-4
 """By how much a ceiling may be exceeded: gains are rounded to steps of 3e-5."""
@@ -25,7 +31,7 @@ def line_exertion(part: LineProgram, iteration: int) -> Exertion:
         return Exertion(amplitude=0.0, mean_power=0.0, mean=0.0, slew=0.0)
     gain = part.gain_real / GAIN_STEPS
     owner = np.searchsorted(envelopes, part.plays.envelope)
-    facts = np.array([_facts(_samples(part, int(envelope))) for envelope in envelopes])
+    facts = np.array([_facts_of(part, int(envelope)) for envelope in envelopes])
     peak, energy, area, slew = (fact.take(owner) for fact in facts.T)
     return Exertion(
         amplitude=float(np.max(np.abs(gain) * peak.real)),
@@ -57,16 +63,18 @@ def _problems(wired: WiredLine, exertion: Exertion) -> Iterator[Problem]:
             )
 
 
-def _samples(part: LineProgram, envelope: int) -> NDArray[np.complex128]:
-    waveforms = part.waveforms
-    real = waveforms.waveforms[int(waveforms.real[envelope])].samples.astype(np.float64)
-    if not waveforms.is_complex[envelope]:
-        return real.astype(np.complex128)
-    return real + 1j * waveforms.waveforms[int(waveforms.imag[envelope])].samples
+def _facts_of(part: LineProgram, envelope: int) -> _Facts:
+    waveforms, table = part.waveforms.waveforms, part.waveforms
+    real = waveforms[int(table.real[envelope])]
+    imag = waveforms[int(table.imag[envelope])] if table.is_complex[envelope] else None
+    is_short = len(real.samples) <= _SHORT
+    return _short_facts(real, imag) if is_short else _short_facts.__wrapped__(real, imag)
 
 
-def _facts(samples: NDArray[np.complex128]) -> tuple[complex, complex, complex, complex]:
+@functools.lru_cache(maxsize=256)
+def _short_facts(real: Waveform, imag: Waveform | None) -> _Facts:
     """Peak, energy, area and largest step of an envelope that starts from and returns to 0."""
+    samples = real.samples.astype(np.float64) + (0j if imag is None else 1j * imag.samples)
     surrounded = np.concatenate([[0], samples, [0]])
     size, steps = np.abs(samples), surrounded[1:] - surrounded[:-1]
-    return size.max(), (size**2).sum(), samples.sum(), np.abs(steps).max()
+    return complex(size.max()), complex((size**2).sum()), complex(samples.sum()), complex(np.abs(steps).max())

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
+from qubitd.core.capacity import Usage
 from qubitd.drivers.cluster.assembly import Exertion, SequencerLoad
 from qubitd.drivers.cluster.columns import AcquisitionColumns, ChunkColumns, PlayColumns
 from qubitd.drivers.cluster.line_program import LineProgram
@@ -33,7 +34,8 @@ class LineMemory:
         """By line program, as all that follows."""
         self.exertions: _Recent[Exertion] = _Recent()
         self.loads: _Recent[SequencerLoad] = _Recent()
-        """By line program and shots."""
+        """By line program and shots, as the next."""
+        self.usages: _Recent[list[Usage]] = _Recent()
 
     def instruction_count(self, part: LineProgram, count: Callable[[LineProgram], int]) -> int:
         """Give the instructions of a line, counted once."""
@@ -46,6 +48,10 @@ class LineMemory:
     def load(self, part: LineProgram, shots: int, write: Callable[[LineProgram], SequencerLoad]) -> SequencerLoad:
         """Give what a line's sequencer gets for so many shots, written once."""
         return self.loads.get((part, shots), lambda: write(part)) if is_short(part) else write(part)
+
+    def usage(self, part: LineProgram, shots: int, count: Callable[[LineProgram], list[Usage]]) -> list[Usage]:
+        """Give what a line takes of its sequencer's memories, counted once."""
+        return self.usages.get((part, shots), lambda: count(part)) if is_short(part) else count(part)
 
 
 def is_short(part: LineProgram) -> bool:

@@ -99,9 +99,11 @@ def _switching(program: Ints, start: Ints, length: Ints, taken: Ints) -> list[tu
     """Open the switch once before the first play of each program, and close it after the last."""
     if not len(program):
         return []
-    first = np.flatnonzero(np.diff(program, prepend=-1))
+    edges = np.ones(len(program) + 1, dtype=np.bool_)
+    np.not_equal(program[1:], program[:-1], out=edges[1:-1])
+    bounds = edges.nonzero()[0]
+    first, last = bounds[:-1], bounds[1:] - 1
     playing = program[first]
-    last = np.append(first[1:], len(program)) - 1
     close = np.maximum(start[last] + length[last], start[last] + SHORTEST)
     return [
         (Kind.OPEN, playing, _free_tick(start[first] - OPEN_BEFORE, taken, -SHORTEST)),
@@ -111,6 +113,8 @@ def _switching(program: Ints, start: Ints, length: Ints, taken: Ints) -> list[tu
 
 def _free_tick(wanted: Ints, taken: Ints, step: int) -> Ints:
     """Move ticks by steps until none lies closer to a taken one than instructions may."""
+    if not len(taken):
+        return wanted
     while True:
         index = np.searchsorted(taken, wanted - SHORTEST + 1)
         nearest = np.append(taken, np.iinfo(np.int64).max // 2)[index]
@@ -123,10 +127,11 @@ def _free_tick(wanted: Ints, taken: Ints, step: int) -> Ints:
 def _merge(kinds: list[tuple[Kind, Ints, Ints]], total: int) -> Timeline:
     time = np.concatenate([times for _, _, times in kinds])
     order = np.argsort(time, kind="stable")
+    time = time[order]
     return Timeline(
         kind=np.repeat([kind for kind, _, _ in kinds], [len(times) for _, _, times in kinds]).astype(np.int8)[order],
         row=np.concatenate([np.arange(len(times)) for _, _, times in kinds])[order],
         program=np.concatenate([program for _, program, _ in kinds])[order],
-        time=time[order],
-        gap=np.diff(time[order], append=total),
+        time=time,
+        gap=np.concatenate([time[1:], [total]]) - time,
     )

@@ -90,7 +90,8 @@ def tone_registers(plays: PlayColumns, acquisitions: AcquisitionColumns, *, lo: 
 
 def _accumulated(before: Ints, tick: Ints, first: Bools, lead: int) -> Ints:
     """Phase that the oscillator has gathered by each event since the beginning of its program, in quarter nanoturns."""
-    elapsed = np.where(first, tick + lead, np.diff(tick, prepend=0))
+    elapsed = tick + lead
+    elapsed[1:] = np.where(first[1:], elapsed[1:], tick[1:] - tick[:-1])
     steps = before * elapsed % QUARTER_TURN_UNITS
     total = np.cumsum(steps)
     start = (total - steps)[first]

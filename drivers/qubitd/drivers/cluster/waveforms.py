@@ -6,15 +6,19 @@ so that it needs no memory for zeros.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qubitd.core.program import ProgramTables
+from qubitd.core.program import ProgramTables, SampledEnvelope
 
 Ints = NDArray[np.int64]
+
+_SHORT = 2**12
+"""Samples of an envelope whose waveforms are made once for all lines."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -50,20 +54,34 @@ def waveform_table(tables: ProgramTables, envelopes: Ints) -> WaveformTable:
     count = len(tables.envelopes)
     real, imag = np.full(count, -1, dtype=np.int64), np.full(count, -1, dtype=np.int64)
     is_complex = np.zeros(count, dtype=np.bool_)
-    indices: dict[bytes, int] = {}
+    index: dict[str, int] = {}
+    waveforms: list[Waveform] = []
+
+    def index_of(part: Waveform) -> int:
+        if part.name not in index:
+            index[part.name] = len(waveforms)
+            waveforms.append(part)
+        return index[part.name]
+
     for envelope in np.flatnonzero(np.bincount(envelopes, minlength=count)).tolist():
-        samples = tables.envelopes[envelope].samples
-        real[envelope] = imag[envelope] = _index(indices, samples.real)
-        if np.any(samples.imag):
+        first, second = _parts(tables.envelopes[envelope])
+        real[envelope] = imag[envelope] = index_of(first)
+        if second is not None:
             is_complex[envelope] = True
-            imag[envelope] = _index(indices, samples.imag)
-    return WaveformTable(
-        waveforms=tuple(waveform(content) for content in indices), real=real, imag=imag, is_complex=is_complex
-    )
+            imag[envelope] = index_of(second)
+    return WaveformTable(waveforms=tuple(waveforms), real=real, imag=imag, is_complex=is_complex)
 
 
-def _index(indices: dict[bytes, int], samples: NDArray[np.float64]) -> int:
-    return indices.setdefault(samples.astype("<f4").tobytes(), len(indices))
+def _parts(envelope: SampledEnvelope) -> tuple[Waveform, Waveform | None]:
+    """Give what plays an envelope's real part, and its imaginary part if it has one."""
+    is_short = len(envelope.samples) <= _SHORT
+    return _short_parts(envelope) if is_short else _short_parts.__wrapped__(envelope)
+
+
+@functools.lru_cache(maxsize=256)
+def _short_parts(envelope: SampledEnvelope) -> tuple[Waveform, Waveform | None]:
+    real, imag = envelope.samples.real, envelope.samples.imag
+    return (waveform(real.astype("<f4").tobytes()), waveform(imag.astype("<f4").tobytes()) if imag.any() else None)
 
 
 def waveform(content: bytes) -> Waveform:
