@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ from qubitd.drivers.cluster.columns import AcquisitionColumns, ChunkColumns, Pla
 from qubitd.drivers.cluster.feedback_checks import feedback_problems, line_feedback_problems
 from qubitd.drivers.cluster.folding import folded
 from qubitd.drivers.cluster.line_feedback import line_feedback, line_feeds
-from qubitd.drivers.cluster.line_memory import LineMemory, line_content
+from qubitd.drivers.cluster.line_memory import LineMemory, chunk_content, line_content
 from qubitd.drivers.cluster.line_program import LineProgram
 from qubitd.drivers.cluster.q1asm import instruction_count
 from qubitd.drivers.cluster.registers import gain_registers
@@ -55,8 +56,12 @@ def chunk_line_programs(columns: ChunkColumns, wiring: Wiring, memory: LineMemor
     """
     used = columns.used_lines()
     problems = wiring_problems(columns, used, wiring)
+    common = chunk_content(columns)
     made = [
-        _line_program(columns, line, wiring[columns.lines[line]], plays, acquisitions, problems, memory)
+        memory.line_program(
+            line_content(columns.lines[line], common, plays, acquisitions),
+            partial(_worked_out, columns, line, wiring[columns.lines[line]], plays, acquisitions, problems),
+        )
         for line, plays, acquisitions in used
         if columns.lines[line] in wiring
     ]
@@ -64,26 +69,6 @@ def chunk_line_programs(columns: ChunkColumns, wiring: Wiring, memory: LineMemor
     if problems:
         raise UnplayableProgramError(problems)
     return sorted((one for one in made if one is not None), key=lambda one: one.wired.address)
-
-
-def _line_program(
-    columns: ChunkColumns,
-    line: int,
-    wired: WiredLine,
-    plays: PlayColumns,
-    acquisitions: AcquisitionColumns,
-    problems: list[Problem],
-    memory: LineMemory,
-) -> LineProgram | None:
-    """Recall or work out one line; None, with its problems noted, if it cannot be played."""
-    content = line_content(columns, line, plays, acquisitions)
-    known = None if content is None else memory.programs.find(content)
-    if known is not None:
-        return known
-    made = _worked_out(columns, line, wired, plays, acquisitions, problems)
-    if made is not None and content is not None:
-        memory.programs.put(content, made)
-    return made
 
 
 def _worked_out(
@@ -94,6 +79,7 @@ def _worked_out(
     acquisitions: AcquisitionColumns,
     problems: list[Problem],
 ) -> LineProgram | None:
+    """Work one line out; None, with its problems noted, if it cannot be played."""
     found = [*play_problems(columns, line, wired, plays), *acquisition_problems(columns, line, wired, acquisitions)]
     problems += found
     if found:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from dataclasses import replace
 from typing import Generic, TypeVar
 
 from qubitd.core.capacity import Usage
@@ -20,6 +21,9 @@ _MOST_SAMPLES = 16_384
 """Of the envelopes of its job, all together; so of its waveforms and weights."""
 _REMEMBERED = 256
 """Lines; the one that was asked for longest ago is forgotten first."""
+
+_PLAYED = tuple(name for name in PlayColumns.__slots__ if name != "line")
+_ACQUIRED = tuple(name for name in AcquisitionColumns.__slots__ if name != "line")
 
 V = TypeVar("V")
 
@@ -37,49 +41,61 @@ class LineMemory:
         """By line program and shots, as the next."""
         self.usages: _Recent[list[Usage]] = _Recent()
 
+    def line_program(self, content: Hashable | None, work_out: Callable[[], LineProgram | None]) -> LineProgram | None:
+        """Give a line by its `line_content`, worked out once if it has one and can be played."""
+        known = None if content is None else self.programs.find(content)
+        if known is not None:
+            return known
+        made = work_out()
+        if made is None or content is None:
+            return made
+        known = replace(made, is_known=True)
+        self.programs.put(content, known)
+        return known
+
     def instruction_count(self, part: LineProgram, count: Callable[[LineProgram], int]) -> int:
         """Give the instructions of a line, counted once."""
-        return self.instructions.get(part, lambda: count(part)) if is_short(part) else count(part)
+        return self.instructions.get(part, lambda: count(part)) if part.is_known else count(part)
 
     def exertion(self, part: LineProgram, find: Callable[[LineProgram], Exertion]) -> Exertion:
         """Give what a line carries, found out once."""
-        return self.exertions.get(part, lambda: find(part)) if is_short(part) else find(part)
+        return self.exertions.get(part, lambda: find(part)) if part.is_known else find(part)
 
     def load(self, part: LineProgram, shots: int, write: Callable[[LineProgram], SequencerLoad]) -> SequencerLoad:
         """Give what a line's sequencer gets for so many shots, written once."""
-        return self.loads.get((part, shots), lambda: write(part)) if is_short(part) else write(part)
+        return self.loads.get((part, shots), lambda: write(part)) if part.is_known else write(part)
 
     def usage(self, part: LineProgram, shots: int, count: Callable[[LineProgram], list[Usage]]) -> list[Usage]:
         """Give what a line takes of its sequencer's memories, counted once."""
-        return self.usages.get((part, shots), lambda: count(part)) if is_short(part) else count(part)
+        return self.usages.get((part, shots), lambda: count(part)) if part.is_known else count(part)
 
 
-def is_short(part: LineProgram) -> bool:
-    """Whether a line is remembered."""
-    rows = len(part.plays.start) + len(part.acquisitions.start)
-    if rows > _MOST_ROWS or len(part.waveforms.real) > _MOST_ENVELOPES:
-        return False
-    samples = sum(len(wave.samples) for wave in (*part.waveforms.waveforms, *part.weights.weights))
-    return samples <= _MOST_SAMPLES and len(part.layout.begin) == 1 and part.feedback is None
-
-
-def line_content(
-    columns: ChunkColumns, line: int, plays: PlayColumns, acquisitions: AcquisitionColumns
-) -> Hashable | None:
-    """Give all that decides what becomes of a line, equal for equal ones; None for one that is not remembered."""
+def chunk_content(columns: ChunkColumns) -> Hashable | None:
+    """Give all of a chunk that any of its lines may depend on; None if none of them is remembered."""
     layout, envelopes = columns.layout, columns.tables.envelopes
-    is_single = len(layout.begin) == 1 and columns.feedback is None
-    if not is_single or len(plays.start) + len(acquisitions.start) > _MOST_ROWS:
+    if len(layout.begin) > 1 or columns.feedback is not None or len(envelopes) > _MOST_ENVELOPES:
         return None
-    if len(envelopes) > _MOST_ENVELOPES or sum(len(envelope.samples) for envelope in envelopes) > _MOST_SAMPLES:
+    if sum([len(envelope.samples) for envelope in envelopes]) > _MOST_SAMPLES:
+        return None
+    return (layout.lead, layout.total, *[envelope.digest for envelope in envelopes])
+
+
+def line_content(line: str, common: Hashable, plays: PlayColumns, acquisitions: AcquisitionColumns) -> Hashable | None:
+    """Give all that decides what becomes of a line, equal for equal ones; None for one that is not remembered.
+
+    Args:
+        line: its name.
+        common: the `chunk_content` of its chunk.
+        plays: on the line.
+        acquisitions: on the line.
+    """
+    if common is None or len(plays.start) + len(acquisitions.start) > _MOST_ROWS:
         return None
     return (
-        columns.lines[line],
-        layout.lead,
-        layout.total,
-        tuple([envelope.digest for envelope in envelopes]),
-        *[getattr(plays, name).tobytes() for name in PlayColumns.__slots__ if name != "line"],
-        *[getattr(acquisitions, name).tobytes() for name in AcquisitionColumns.__slots__ if name != "line"],
+        line,
+        common,
+        *[getattr(plays, name).tobytes() for name in _PLAYED],
+        *[getattr(acquisitions, name).tobytes() for name in _ACQUIRED],
     )
 
 

@@ -48,6 +48,8 @@ class LineProgram:
     """The same with what it repeats cut into programs, if it is only with these as loops that it fits."""
     written_out: str = ""
     """Why other programs are not; empty if there are none, or too few to ask."""
+    is_known: bool = False
+    """Whether it is remembered, and what follows from it."""
 
     @property
     def counts(self) -> bool:
