@@ -53,7 +53,8 @@ def column(data: bytes, dtype: np.dtype[Any], *, where: str, length: int | None 
         raise malformed(
             where, f"holds {len(data) // dtype.itemsize} entries; the circuits' operations ask for {length}"
         )
-    return np.frombuffer(data, dtype=dtype).astype(dtype.newbyteorder("="), copy=False)
+    found = np.frombuffer(data, dtype=dtype)
+    return found if dtype.isnative else found.astype(dtype.newbyteorder("="))
 
 
 def pack_column(values: NDArray[Any], dtype: np.dtype[Any]) -> bytes:

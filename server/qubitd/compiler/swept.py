@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,7 +41,10 @@ def check_sweep(pipeline: Pipeline, sweep: Sweep, grid: RegisterGrid) -> Checked
         return CheckedSweep(problems=(), log=(), sweep=sweep)
     if sweep.along is not None and [c.num_bindings for c in batch.circuits] != [sweep.along.values.shape[1]]:
         return CheckedSweep(problems=(_unpaired(batch, sweep.along),), log=(), sweep=sweep)
-    played = _played(pipeline)
+    own = [pipeline.pulse_gates(index) for index in range(len(batch.circuits))]
+    distinct = dict.fromkeys(own)
+    every = own[0] if len(distinct) == 1 else tuple(dict.fromkeys(itertools.chain.from_iterable(distinct)))
+    played = _played(gates, every)
     swept = [(name, values) for axis in sweep.every_axis for name, values in zip(axis.names, axis.values, strict=True)]
     wrong = (problem for name, values in swept for problem in _axis_problems(gates, name, values, played))
     problems = list(itertools.islice(wrong, MAX_PROBLEMS))
@@ -51,7 +54,8 @@ def check_sweep(pipeline: Pipeline, sweep: Sweep, grid: RegisterGrid) -> Checked
     rounded = Sweep(axes=tuple(_as_played(axis, played, grid) for axis in sweep.axes), along=along)
     if not played.on_grid.isdisjoint(name for name, _ in swept):
         problems = list(_point_problems(gates, rounded, played))
-    log = limited_log(line for name, _ in swept for line in _unaffected(name, batch, played))
+    used = {keys: _played(gates, keys).used for keys in distinct}
+    log = limited_log(line for name, _ in swept for line in _unaffected(name, batch, [used[keys] for keys in own]))
     return CheckedSweep(problems=tuple(problems), log=log, sweep=rounded)
 
 
@@ -63,55 +67,30 @@ def _unpaired(batch: CircuitBatch, along: SweepAxis) -> Problem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Played:
-    """What the circuits of a batch play."""
+    """What some pulse gates on operands are played with, whatever is swept."""
 
     gates: tuple[GateKey, ...]
-    """Pulse gates on operands."""
-    by_circuit: tuple[frozenset[str], ...]
-    """Parameters that each circuit is played or read with."""
-    by_any: frozenset[str]
-    """Parameters that any circuit is played or read with."""
+    used: frozenset[str]
+    """Parameters that they are played with, and that their outcomes are told by."""
     on_grid: frozenset[str]
     """Those that are durations."""
     registers: Mapping[str, Register]
     """Those that go into registers as they are."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Facts:
-    """What is to be known of some pulse gates on operands, whatever is swept."""
-
-    used: frozenset[str]
-    """What they are played with, and what their outcomes are told by."""
-    on_grid: frozenset[str]
-    registers: Mapping[str, Register]
-
-
-def _played(pipeline: Pipeline) -> _Played:
-    own = [pipeline.pulse_gates(index) for index in range(len(pipeline.batch.circuits))]
-    facts = {keys: _facts_of(pipeline.gates, keys) for keys in own}
-    by_circuit = tuple(facts[keys].used for keys in own)
-    return _Played(
-        gates=tuple(dict.fromkeys(itertools.chain.from_iterable(own))),
-        by_circuit=by_circuit,
-        by_any=frozenset[str]().union(*by_circuit),
-        on_grid=frozenset[str]().union(*(one.on_grid for one in facts.values())),
-        registers={name: register for one in facts.values() for name, register in one.registers.items()},
-    )
-
-
-def _facts_of(gates: CalibratedGates, keys: tuple[GateKey, ...]) -> _Facts:
-    def find() -> _Facts:
+def _played(gates: CalibratedGates, keys: tuple[GateKey, ...]) -> _Played:
+    def find() -> _Played:
         pulses = [(key, gate) for key in keys if isinstance(gate := gates.device.gates[key.name], PulseGate)]
         on_grid = (on_grid_parameters(gates.device, gate, key.operands) for key, gate in pulses)
         registers = (register_parameters(gates.device, gate, key.operands).items() for key, gate in pulses)
-        return _Facts(
+        return _Played(
+            gates=keys,
             used=frozenset(itertools.chain.from_iterable(_used(gates, key) for key in keys)),
             on_grid=frozenset[str]().union(*on_grid),
             registers=dict(itertools.chain.from_iterable(registers)),
         )
 
-    return gates.memory.recall((_Facts, keys), 16 + 16 * len(keys), find)
+    return gates.memory.recall((_Played, keys), 16 + 16 * len(keys), find)
 
 
 def _used(gates: CalibratedGates, key: GateKey) -> Iterator[str]:
@@ -130,7 +109,7 @@ def _axis_problems(
             where=where, what=f"revision {gates.snapshot.revision} has no such parameter{_likely(gates, name)}"
         )
         return
-    if name not in played.by_any:
+    if name not in played.used:
         what = f"no circuit of the job is played with it; swept can be {', '.join(_sweepable(played))}"
         yield Problem(where=where, what=what)
     for value in dict.fromkeys((float(values.min()), float(values.max()))):
@@ -168,8 +147,8 @@ def _rounded(name: str, values: NDArray[np.float64], played: _Played, grid: Regi
     return grid.played(played.registers[name], values) if name in played.registers else values
 
 
-def _unaffected(name: str, batch: CircuitBatch, played: _Played) -> Iterator[str]:
-    same = [i for i, used in enumerate(played.by_circuit) if name not in used]
+def _unaffected(name: str, batch: CircuitBatch, by_circuit: Sequence[frozenset[str]]) -> Iterator[str]:
+    same = [i for i, used in enumerate(by_circuit) if name not in used]
     if same:
         example = circuit_name(same[0], batch.circuits[same[0]])
         count = f"{len(same)} of {len(batch.circuits)} circuits"
@@ -177,7 +156,7 @@ def _unaffected(name: str, batch: CircuitBatch, played: _Played) -> Iterator[str
 
 
 def _sweepable(played: _Played) -> list[str]:
-    return sorted(played.by_any) or ["nothing"]
+    return sorted(played.used) or ["nothing"]
 
 
 def _likely(gates: CalibratedGates, name: str) -> str:
