@@ -132,19 +132,24 @@ def timeline_problems(columns: ChunkColumns, line: int, timeline: Timeline) -> I
         )
 
 
-def feedline_problems(columns: ChunkColumns, wiring: Wiring) -> Iterator[Problem]:
+def feedline_problems(columns: ChunkColumns, used: UsedLines, wiring: Wiring) -> Iterator[Problem]:
     """Find outputs whose tones add up to more than full scale."""
-    plays = columns.plays
-    outputs = [wiring[name].output_name if name in wiring else "" for name in columns.lines]
-    for output in sorted({name for name in outputs if outputs.count(name) > 1} - {""}):
-        rows = np.flatnonzero(np.array([name == output for name in outputs])[plays.line])
-        start = columns.layout.begin[plays.program[rows]] + columns.layout.lead + plays.start[rows]
-        tone = np.abs(plays.amplitude[rows]) * columns.envelopes.peak[plays.envelope[rows]]
-        program, level = _highest_sum(start, start + plays.length[rows], tone, plays.program[rows])
+    by_output: dict[str, list[PlayColumns]] = {}
+    for line, plays, _ in used:
+        if len(plays.start) and columns.lines[line] in wiring:
+            by_output.setdefault(wiring[columns.lines[line]].output_name, []).append(plays)
+    for output, parts in sorted(by_output.items()):
+        tones = [np.abs(plays.amplitude) * columns.envelopes.peak[plays.envelope] for plays in parts]
+        if len(parts) == 1 or sum([tone.max() for tone in tones]) <= 1:  # a line's own plays follow each other
+            continue
+        start = np.concatenate([columns.layout.begin[plays.program] + plays.start for plays in parts])
+        length = np.concatenate([plays.length for plays in parts])
+        program = np.concatenate([plays.program for plays in parts])
+        worst, level = _highest_sum(start, start + length, np.concatenate(tones), program)
         if level > 1 + ROUNDING:
-            name = columns.chunk.programs[program].name
+            name = columns.chunk.programs[worst].name
             yield Problem(
-                where=f"program {columns.chunk.first_program + program} ({name!r}), output {output}",
+                where=f"program {columns.chunk.first_program + worst} ({name!r}), output {output}",
                 what=f"the tones of its lines add up to {level:.4g} of full scale; at most 1, lower their amplitudes",
             )
 
@@ -153,8 +158,6 @@ def _highest_sum(
     start: NDArray[np.int64], end: NDArray[np.int64], tone: NDArray[np.float64], program: NDArray[np.int64]
 ) -> tuple[int, float]:
     """Give the program in which overlapping tones add up highest, and how high."""
-    if not len(start):
-        return 0, 0.0
     order = np.lexsort((np.repeat([1, 0], len(start)), np.concatenate([start, end])))
     level = np.cumsum(np.concatenate([tone, -tone])[order])
     highest = int(np.argmax(level))

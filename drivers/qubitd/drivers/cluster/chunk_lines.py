@@ -65,7 +65,7 @@ def chunk_line_programs(columns: ChunkColumns, wiring: Wiring, memory: LineMemor
         for line, plays, acquisitions in used
         if columns.lines[line] in wiring
     ]
-    problems += [*feedline_problems(columns, wiring), *feedback_problems(columns)]
+    problems += [*feedline_problems(columns, used, wiring), *feedback_problems(columns)]
     if problems:
         raise UnplayableProgramError(problems)
     return sorted((one for one in made if one is not None), key=lambda one: one.wired.address)
