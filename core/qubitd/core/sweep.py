@@ -23,13 +23,16 @@ class SweepAxis:
     """Shape (names, points), in the parameters' units."""
 
     def __post_init__(self) -> None:
-        where = f"sweep axis {', '.join(self.names) or '(no parameter)'}"
+        what = self._problem()
+        if what is not None:
+            raise _invalid(f"sweep axis {', '.join(self.names) or '(no parameter)'}", what)
+
+    def _problem(self) -> str | None:
         if not self.names or self.values.ndim != 2 or self.values.shape[0] != len(self.names):
-            raise _invalid(where, f"values have shape {self.values.shape}; expected ({len(self.names)}, points)")
+            return f"values have shape {self.values.shape}; expected ({len(self.names)}, points)"
         if self.values.shape[1] == 0:
-            raise _invalid(where, "has no points; the least is 1")
-        if not np.isfinite(self.values).all():
-            raise _invalid(where, "holds a value that is not finite")
+            return "has no points; the least is 1"
+        return None if np.isfinite(self.values).all() else "holds a value that is not finite"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

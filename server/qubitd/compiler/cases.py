@@ -58,14 +58,15 @@ def _side_by_side(pipeline: Pipeline, circuits: range) -> Iterator[Block]:
 
 
 def _cases(pipeline: Pipeline, index: int, sweep: Sweep, first: int) -> Iterator[Block]:
-    maker = _Maker(pipeline, index)
-    points = sweep.num_points
+    maker, points = _Maker(pipeline, index), sweep.num_points
     total = pipeline.batch.circuits[index].num_bindings * points
     while first < total:
         chosen = np.arange(first, min(first + maker.most, total))
         point = sweep.at(chosen)
         count = _alike([values for name, values in point.items() if name in maker.shaping], len(chosen))
-        yield maker.programs(chosen[:count] // points, {name: values[:count] for name, values in point.items()})
+        if count < len(chosen):
+            chosen, point = chosen[:count], {name: values[:count] for name, values in point.items()}
+        yield maker.programs(chosen // points, point)
         first += count
 
 

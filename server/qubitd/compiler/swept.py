@@ -42,8 +42,7 @@ def check_sweep(pipeline: Pipeline, sweep: Sweep, grid: RegisterGrid) -> Checked
     if sweep.along is not None and [c.num_bindings for c in batch.circuits] != [sweep.along.values.shape[1]]:
         return CheckedSweep(problems=(_unpaired(batch, sweep.along),), log=(), sweep=sweep)
     own = [pipeline.pulse_gates(index) for index in range(len(batch.circuits))]
-    distinct = dict.fromkeys(own)
-    every = own[0] if len(distinct) == 1 else tuple(dict.fromkeys(itertools.chain.from_iterable(distinct)))
+    every = own[0] if len(own) == 1 else tuple(dict.fromkeys(itertools.chain.from_iterable(own)))
     played = _played(gates, every)
     swept = [(name, values) for axis in sweep.every_axis for name, values in zip(axis.names, axis.values, strict=True)]
     wrong = (problem for name, values in swept for problem in _axis_problems(gates, name, values, played))
@@ -52,10 +51,10 @@ def check_sweep(pipeline: Pipeline, sweep: Sweep, grid: RegisterGrid) -> Checked
         return CheckedSweep(problems=tuple(problems), log=(), sweep=sweep)
     along = None if sweep.along is None else _as_played(sweep.along, played, grid)
     rounded = Sweep(axes=tuple(_as_played(axis, played, grid) for axis in sweep.axes), along=along)
-    if not played.on_grid.isdisjoint(name for name, _ in swept):
+    if not played.on_grid.isdisjoint(sweep.names):
         problems = list(_point_problems(gates, rounded, played))
-    used = {keys: _played(gates, keys).used for keys in distinct}
-    log = limited_log(line for name, _ in swept for line in _unaffected(name, batch, [used[keys] for keys in own]))
+    by_circuit = [played.used] if len(own) == 1 else [_played(gates, keys).used for keys in own]
+    log = limited_log(line for name, _ in swept for line in _unaffected(name, batch, by_circuit))
     return CheckedSweep(problems=tuple(problems), log=log, sweep=rounded)
 
 

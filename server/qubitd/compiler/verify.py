@@ -149,10 +149,10 @@ class _Spans(Generic[_Rows]):
     end: Ints
     """Ticks from the program's start."""
 
-    @classmethod
-    def of(cls, rows: _Rows, bounds: Ints, *, lines: int) -> _Spans[_Rows]:
-        program = np.arange(len(bounds) - 1).repeat(bounds[1:] - bounds[:-1])
-        return cls(rows=rows, program=program, key=program * lines + rows.line, end=rows.start + rows.length)
+
+def _spans(rows: _Rows, bounds: Ints, *, lines: int) -> _Spans[_Rows]:
+    program = np.arange(len(bounds) - 1).repeat(bounds[1:] - bounds[:-1])
+    return _Spans(rows=rows, program=program, key=program * lines + rows.line, end=rows.start + rows.length)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -176,8 +176,8 @@ class _Together:
             length[i], peak[i] = len(envelopes[i].samples), envelopes[i].peak
         return cls(
             block=block,
-            plays=_Spans.of(plays, block.play_bounds, lines=lines),
-            acquisitions=_Spans.of(block.acquisitions, block.acquisition_bounds, lines=lines),
+            plays=_spans(plays, block.play_bounds, lines=lines),
+            acquisitions=_spans(block.acquisitions, block.acquisition_bounds, lines=lines),
             envelope_length=length.take(plays.envelope),
             loudness=np.abs(plays.amplitude) * peak.take(plays.envelope),
         )
