@@ -133,6 +133,16 @@ def test_a_gate_of_the_users_under_the_labs_name_is_refused() -> None:
     assert misnamed(LabGate(other, [0.3])) == wrong
 
 
+def test_a_gate_of_the_users_under_the_labs_name_is_refused_in_a_block_too() -> None:
+    body = QuantumCircuit(2)
+    body.swap(0, 1)
+    circuit = QuantumCircuit(2, 1, name="mine")
+    with circuit.for_loop(range(2)), circuit.if_test((circuit.clbits[0], 1)):
+        circuit.append(defined("wave", body, [0.3]), [0, 1])
+    wrong = ["circuit 0 ('mine'): defines a gate wave that is not the lab's; give it another name"]
+    assert [str(problem) for problem in misnamed_gates([circuit], [WAVE])] == wrong
+
+
 def test_the_labs_gate_is_known_by_what_it_does() -> None:
     assert misnamed(LabGate(WAVE, [0.3])) == []
     assert misnamed(defined("wave", LabGate(WAVE, [0.3]).definition, [0.3])) == []

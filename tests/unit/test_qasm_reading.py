@@ -122,6 +122,16 @@ def test_a_gate_of_the_file_may_be_made_of_others_and_hide_a_known_one(file: Pat
     assert same(transpile(read(file, text), basis_gates=["rz", "sx", "x"]), wanted)
 
 
+def test_a_gate_of_the_file_keeps_its_meaning_under_a_condition(file: Path) -> None:
+    wanted = QuantumCircuit(1)
+    wanted.x(0)
+    defined = "gate inner a { U(pi,0,pi) a; } gate sxdg a { inner a; } gate if_else a { sxdg a; } "
+    circuit = read(file, QASM2 + defined + "qreg q[2]; creg c[1]; if (c==1) sxdg q[1]; if (c==1) if_else q[1];")
+    for native in (circuit, transpile(circuit, basis_gates=["rz", "sx", "x", "if_else"], optimization_level=1)):
+        blocks = [instruction.operation.blocks[0] for instruction in native.data]
+        assert [same(block, wanted) for block in blocks] == [True, True]
+
+
 @pytest.mark.parametrize("gate", ["sx", "sxdg", "p(0.1)", "u(1,2,3)", "rz(0.5)"])
 def test_the_exporters_own_gates_need_no_definition(file: Path, gate: str) -> None:
     assert read(file, QASM2 + f"qreg q[1]; {gate} q[0];").size() == 1

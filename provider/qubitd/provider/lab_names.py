@@ -15,6 +15,8 @@ from qiskit.quantum_info import Operator
 
 from qubitd.client import GateSignature
 from qubitd.core.errors import Problem
+from qubitd.provider.control_flow import CONTROL_FLOW
+from qubitd.provider.everywhere import everywhere
 from qubitd.provider.lab_gate import LabGate
 
 
@@ -37,8 +39,14 @@ def _standard_names() -> frozenset[str]:
 
 
 def _first_of(circuit: QuantumCircuit, own: Mapping[str, GateSignature]) -> dict[str, Operation]:
-    names = own.keys() & circuit.count_ops().keys()
-    return {name: next(one.operation for one in circuit.data if one.name == name) for name in sorted(names)}
+    tops = circuit.count_ops().keys()
+    if not own.keys() & tops and not set(CONTROL_FLOW) & tops:
+        return {}
+    found: dict[str, Operation] = {}
+    for one in everywhere(circuit):
+        if one.name in own:
+            found.setdefault(one.name, one.operation)
+    return found
 
 
 def _means_something_else(operation: Operation, own: GateSignature) -> bool:

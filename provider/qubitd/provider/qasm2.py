@@ -80,6 +80,17 @@ def _translated(source: QasmSource, error: Exception) -> CircuitFileError:
 
 def _written_out(circuit: QuantumCircuit, own: set[str]) -> QuantumCircuit:
     """Put the body in place of every gate that the file defines: `transpile` knows gates by their names alone."""
-    while own.intersection(instruction.name for instruction in circuit.data):
-        circuit = circuit.decompose(gates_to_decompose=sorted(own))
-    return circuit
+    if not own:
+        return circuit
+    written = circuit.copy_empty_like()
+    for instruction in circuit.data:
+        operation = instruction.operation
+        if instruction.is_control_flow():
+            blocks = [_written_out(block, own) for block in operation.blocks]
+            written.append(instruction.replace(operation=operation.replace_blocks(blocks)))
+        elif instruction.name in own:
+            body = _written_out(operation.definition, own)
+            written.compose(body, qubits=instruction.qubits, inplace=True, copy=False)
+        else:
+            written.append(instruction)
+    return written
