@@ -146,6 +146,22 @@ def test_more_than_a_job_may_hold_is_sent_as_several(
         assert len(again.jobs) == 2
 
 
+def test_jobs_of_a_seeded_primitive_repeat_no_shots_whatever_type_the_seed_has(
+    daemon: DaemonProcess, turned: QuantumCircuit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with QubitdProvider(daemon.address) as provider:
+        backend = provider.get_backend("line5")
+        backend.update(replace(backend.info, limits=replace(backend.info.limits, max_shots=50)))
+        monkeypatch.setattr(backend, "follow", lambda: None)  # the daemon would say what its limits really are
+        pub = (turned, [math.pi / 2], 100)
+        plain, numpys = (
+            QubitdSampler(backend, seed_simulator=seed).run([pub]).result()[0].data.read.array
+            for seed in (5, np.int64(5))
+        )
+    assert not np.array_equal(plain[:50], plain[50:])
+    assert np.array_equal(numpys, plain)
+
+
 def test_an_estimator_agrees_with_physics_in_every_basis(backend: QubitdBackend, pair: QuantumCircuit) -> None:
     observables = [
         SparsePauliOp(["ZZ", "II"], [1.0, 0.5]),

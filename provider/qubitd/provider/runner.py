@@ -132,8 +132,8 @@ class Runner:
 
     def _seeded(self) -> dict[str, Any]:
         """Jobs with one seed would give the same shots again and pass for more than they are."""
-        seed = self._options.get("seed_simulator")
-        if not isinstance(seed, int) or isinstance(seed, bool):
+        seed = whole_of(self._options.get("seed_simulator"))
+        if seed is None:
             return self._options
         return self._options | {"seed_simulator": seed + len(self._jobs)}
 
