@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -193,6 +194,40 @@ def test_a_gate_in_a_block_is_checked_like_any_other() -> None:
     with circuit.if_test((circuit.clbits[0], 1)):
         circuit.h(0)
     assert "line5 has no such gate" in refusal(circuit)
+
+
+@pytest.mark.parametrize("angle", [math.nan, math.inf])
+def test_a_number_in_or_beside_a_block_that_is_not_finite_is_refused_with_its_place(angle: float) -> None:
+    branch, beside = blank(), blank()
+    with branch.if_test((branch.clbits[0], 1)):
+        branch.rz(angle, 1)
+    beside.rz(angle, 1)
+    with beside.for_loop(range(3)):
+        beside.x(0)
+    what = f"parameter is {angle}; give a finite number"
+    assert refusal(branch) == f"circuit 0 ('flow'), operation 0 (rz on q1): {what}"
+    assert refusal(beside) == f"circuit 0 ('flow'), operation 0 (rz on q1): {what}"
+
+
+@pytest.mark.parametrize(
+    ("time", "what"), [(math.nan, "parameter is nan; give a finite number"), (math.inf, "a delay of inf s is above")]
+)
+def test_a_delay_in_a_block_that_is_no_time_is_refused_once(time: float, what: str) -> None:
+    circuit = blank()
+    with circuit.for_loop(range(3)):
+        circuit.delay(time, 0, "ns")
+    assert what in refusal(circuit)
+
+
+def test_a_number_that_is_not_finite_is_refused_beside_parameters_that_wait_for_values() -> None:
+    theta = Parameter("theta")
+    circuit = blank()
+    circuit.rz(math.nan, 1)
+    circuit.rz(theta, 0)
+    for rows in ([[0.1]], None):
+        encoder = Encoder(LINE5)
+        encoder.encode([circuit], [rows])
+        assert "operation 0 (rz on q1): parameter is nan; give a finite number" in str(encoder.problems[-1])
 
 
 def test_the_target_holds_control_flow_under_qiskits_names() -> None:

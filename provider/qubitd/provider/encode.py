@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -159,8 +159,8 @@ class Encoder:
 
     def _params(self, step: Step, found: _Finder) -> list[Any]:
         if step.instruction.name == "delay":
-            return [found.seconds(step.instruction, step.position)]
-        return list(step.instruction.params)
+            return found.finite(step, [found.seconds(step.instruction, step.position)])
+        return found.finite(step, step.instruction.params)
 
     def _bracket(self, name: str) -> int:
         return self._table.setdefault(Operation(name=name, num_qubits=0, num_params=0, num_clbits=0), len(self._table))
@@ -322,34 +322,41 @@ class _Finder:
         seconds = duration * scale
         if (why := delay_problem(_number(seconds))) is not None:
             self.refuse(position, why)
+            return 0.0
         return seconds
+
+    def finite(self, step: Step, params: Sequence[Any]) -> list[Any]:
+        """Give the parameters of an operation in a block; 0 for each that is no finite number, which is noted."""
+        found: list[Any] = []
+        for value in params:
+            is_good = _is_free(value) or _is_finite(value)
+            if not is_good:
+                self.add(step.position, step.instruction.name, step.qubits, _no_number(value))
+            found.append(value if is_good else 0.0)
+        return found
 
     def numbers(self, params: list[Any]) -> tuple[np.ndarray[Any, np.dtype[np.float64]], Bindings | None]:
         """Give the parameters as numbers and bindings, or note what keeps them from being so."""
         if not self._free:
-            return self._fixed(params), None
-        try:
-            if self._values is not None:
+            values = _floats(params)
+            if not np.isfinite(values).all():
+                self._refuse_numbers()
+            return values, None
+        if not all(_is_free(value) or _is_finite(value) for value in params):
+            self._refuse_numbers()
+        elif self._values is not None:
+            try:
                 return bind(self._circuit, value_rows(self._circuit, self._values), params)
-        except BindingError as error:
-            self._whole(str(error))
+            except BindingError as error:
+                self._whole(str(error))
         return np.zeros(len(params), dtype=np.float64), None
 
-    def _fixed(self, params: list[Any]) -> np.ndarray[Any, np.dtype[np.float64]]:
-        try:
-            values = np.array(params, dtype=np.float64)
-        except (TypeError, ValueError):
-            values = np.full(len(params), math.nan)
-        if not np.isfinite(values).all():
-            for position, value in self._not_finite():
-                self.refuse(position, f"parameter is {value}; give a finite number")
-        return values
-
-    def _not_finite(self) -> Iterator[tuple[int, Any]]:
+    def _refuse_numbers(self) -> None:
         for position, instruction in enumerate(self._circuit.data):
-            for value in instruction.params:
-                if not _is_finite(value):
-                    yield position, value
+            if not instruction.is_control_flow():  # what is in a block was looked at there
+                for value in instruction.params:
+                    if not (_is_free(value) or _is_finite(value)):
+                        self.refuse(position, _no_number(value))
 
     def _whole(self, what: str) -> None:
         self.problems.append(Problem(where=self._where, what=what, circuit=self._index))
@@ -366,8 +373,25 @@ def _circuit_name(circuit: QuantumCircuit, index: int) -> str:
     return f"circuit {index} ({circuit.name!r})"
 
 
+def _is_free(value: Any) -> bool:
+    """Whether it waits for values of parameters."""
+    return isinstance(value, ParameterExpression) and bool(value.parameters)
+
+
 def _is_finite(value: Any) -> bool:
     return math.isfinite(_number(value))
+
+
+def _no_number(value: Any) -> str:
+    return f"parameter is {value}; give a finite number"
+
+
+def _floats(params: list[Any]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Give numbers; NaN for all if one is none."""
+    try:
+        return np.array(params, dtype=np.float64)
+    except (TypeError, ValueError):
+        return np.full(len(params), math.nan)
 
 
 def _number(value: Any) -> float:
