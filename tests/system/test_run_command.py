@@ -102,6 +102,14 @@ def test_a_circuit_that_measures_nothing_is_told_how_to(run: Run, daemon: Daemon
     assert max(json.loads(outcome.out)["counts"].items(), key=lambda entry: entry[1])[0] == "01"
 
 
+@pytest.mark.parametrize("head", ["for int i in [0:2]", "x q[1]; c[1] = measure q[1]; for int i in [0:2] if (c[1])"])
+def test_a_measurement_in_a_block_is_one(run: Run, daemon: DaemonProcess, head: str) -> None:
+    body = f"{head} {{ x q[0]; c[0] = measure q[0]; }}"
+    outcome = run(f'OPENQASM 3.0; include "stdgates.inc"; qubit[2] q; bit[2] c; {body}', "--server", daemon.address)
+    assert outcome.code == 0
+    assert outcome.out.splitlines()[1].split()[0].endswith("1")
+
+
 def test_measure_all_changes_nothing_where_something_is_measured(run: Run, daemon: DaemonProcess) -> None:
     outcome = run(BELL, "--server", daemon.address, "--measure-all", "--json")
     assert set(json.loads(outcome.out)["counts"]) <= {"00", "01", "10", "11"}

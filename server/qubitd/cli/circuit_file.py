@@ -16,6 +16,7 @@ from qubitd.cli.chosen_daemon import add_choice, note
 from qubitd.core.errors import Problem
 from qubitd.core.job import Decoupling, Scheduling
 from qubitd.provider import CircuitFileError, QubitdBackend
+from qubitd.provider.everywhere import everywhere
 from qubitd.provider.narrow import without_idle_qubits
 
 _LEVEL = 2
@@ -60,8 +61,8 @@ def native_circuit(
 
 
 def measures_anything(circuit: QuantumCircuit) -> bool:
-    """Whether a circuit has a measurement, outside of control flow."""
-    return any(instruction.name == "measure" for instruction in circuit.data)
+    """Whether a circuit has a measurement anywhere, be it in a block of control flow."""
+    return any(instruction.name == "measure" for instruction in everywhere(circuit))
 
 
 def _narrow(circuit: QuantumCircuit, backend: QubitdBackend, file: Path) -> QuantumCircuit:
