@@ -94,6 +94,7 @@ PLANS = st.builds(
         ),
         max_size=3,
     ).map(tuple),
+    expected=st.lists(st.dictionaries(st.text("01", max_size=3), st.floats(0, 1), max_size=3), max_size=3).map(tuple),
     log=st.lists(TEXT, max_size=3).map(tuple),
 )
 PARAMETERS = st.builds(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from qubitd.cli.__main__ import main
 from qubitd.cli.daemon_process import DaemonProcess, start_daemon
 from qubitd.cli.explain import duration, plan_lines
+from qubitd.compiler.agreement import agrees
 from qubitd.core.capacity import Usage
 from qubitd.core.plan import JobPlan, LoopPlan, ProgramPlan, StagePlan
 
@@ -76,6 +78,22 @@ def test_explain_asks_the_daemon(bell: Path, daemon: DaemonProcess, capsys: pyte
     assert plan["stages"][-1]["seconds"] == pytest.approx(plan["instrument_seconds"])
     assert 0.9 < plan["programs"][0]["success"] < 1
     assert plan["upload_bytes"] > 1000
+
+
+def test_explain_predicts_what_the_circuit_gives(
+    bell: Path, daemon: DaemonProcess, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--server", daemon.address, "--seed", "1", "--expected"]
+    assert main(["explain", str(bell), *options, "--json"]) == 0
+    (distribution,) = json.loads(capsys.readouterr().out)["expected"]
+    assert sum(distribution.values()) == pytest.approx(1.0)
+    assert main(["run", str(bell), "--server", daemon.address, "--seed", "1", "--shots", "4000", "--json"]) == 0
+    counts = json.loads(capsys.readouterr().out)["counts"]
+    assert agrees(counts, distribution) >= 1e-3
+    assert main(["explain", str(bell), *options]) == 0
+    assert re.search(r"\nbell: expected (00|11) 4\d\.\d\d%, (00|11) 4\d\.\d\d%, ", capsys.readouterr().out)
+    assert main(["explain", str(bell), *options, "--sweep", "q0.x.amplitude=0:0.4:3"]) == 1
+    assert "is not predicted" in capsys.readouterr().err
 
 
 def test_explain_counts_the_pulses_of_decoupling(

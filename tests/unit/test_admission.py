@@ -13,11 +13,12 @@ from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.job import JobSpec, MeasLevel, MeasReturn
 from qubitd.core.sweep import Sweep, SweepAxis
 from qubitd.server import admission
-from qubitd.server.admission import check_limits, result_bytes
+from qubitd.server.admission import check_limits, check_predictable, result_bytes
 from qubitd.server.errors import InvalidRequestError
 from qubitd.server.limits import MAX_PROGRAMS, MAX_TOTAL_SHOTS, limits_of
 
-LIMITS = limits_of(load_device("line5").device)
+DEVICE = load_device("line5").device
+LIMITS = limits_of(DEVICE)
 
 
 def spec(*, circuits: int = 1, points: int = 1, shots: int = 1, clbits: int = 5) -> JobSpec:
@@ -81,3 +82,28 @@ def test_parameters_times_bindings_are_bounded(monkeypatch: pytest.MonkeyPatch) 
     check_limits(asked, LIMITS)
     monkeypatch.setattr(admission, "MAX_BOUND_NUMBERS", 13)
     assert refusal(asked) == "bindings: fill in 14 parameters of the circuits; the limit is 13 for one job; split it"
+
+
+def flips(*, circuits: int = 1, gates: int = 1, measurements: int = 1) -> JobSpec:
+    builder = CircuitBuilder(name="", num_qubits=5, num_clbits=measurements)
+    for _ in range(gates):
+        builder.add("x", 0)
+    for bit in range(measurements):
+        builder.measure(bit % 5, bit)
+    return JobSpec(batch=pack([builder] * circuits), sweep=Sweep(), shots=1)
+
+
+@pytest.mark.parametrize(
+    ("fits", "too_much", "what"),
+    [
+        (flips(circuits=1000), flips(circuits=1001), "1001 to be predicted; the limit is 1000 at once"),
+        (flips(measurements=14), flips(measurements=15), "5 qubits and 15 measurements in a circuit take more"),
+        (flips(circuits=8, gates=2**18 - 1), flips(circuits=8, gates=2**18), "the limit is 2097152 at once"),
+        (flips(), spec(), "sweep: is not predicted"),
+    ],
+    ids=["programs", "measurements", "operations", "sweep"],
+)
+def test_what_is_simulated_is_bounded(fits: JobSpec, too_much: JobSpec, what: str) -> None:
+    check_predictable(fits, DEVICE)
+    with pytest.raises(InvalidRequestError, match=what):
+        check_predictable(too_much, DEVICE)

@@ -62,7 +62,9 @@ def workshop(tmp_path: Path, toolchain: Watched) -> Generator[Workshop]:
     shop = Workshop(
         store=store,
         toolchain=toolchain,
-        helpers=Helpers(waiting=CompileProcess(kit), running=CompileProcess(kit), crew=None),
+        helpers=Helpers(
+            waiting=CompileProcess(kit), running=CompileProcess(kit), simulating=CompileProcess(kit), crew=None
+        ),
     )
     yield shop
     shop.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from qubitd.core.capacity import Usage
@@ -64,5 +65,9 @@ class JobPlan:
     """In their order; all of the daemon's, those before `run`, were gone through to find this out."""
     loops: tuple[LoopPlan, ...] = ()
     """How each sequencer plays the first chunk, if that has enough programs for a loop."""
+    expected: tuple[Mapping[str, float], ...] = ()
+    """What the calibration predicts that each program gives: probabilities by bit string, classical bit 0 last, each
+    program running alone; empty unless it was asked for.
+    """
     log: tuple[str, ...] = ()
     """Lines for the owner, such as a rounded delay."""

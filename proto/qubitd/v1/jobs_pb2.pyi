@@ -1450,8 +1450,13 @@ class ExplainRequest(google.protobuf.message.Message):
     BACKEND_FIELD_NUMBER: builtins.int
     SPEC_FIELD_NUMBER: builtins.int
     UPLOAD_FIELD_NUMBER: builtins.int
+    WANTS_EXPECTED_FIELD_NUMBER: builtins.int
     backend: builtins.str
     """Name of the backend."""
+    wants_expected: builtins.bool
+    """Whether to simulate the circuits as well, on the chip that the calibration describes. Not with a sweep; at most 1000
+    programs of a chip of at most 8 qubits, and fewer if they are long.
+    """
     @property
     def spec(self) -> Global___JobSpec:
         """What would be run."""
@@ -1466,9 +1471,10 @@ class ExplainRequest(google.protobuf.message.Message):
         backend: builtins.str = ...,
         spec: Global___JobSpec | None = ...,
         upload: Global___Upload | None = ...,
+        wants_expected: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["spec", b"spec", "upload", b"upload"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["backend", b"backend", "spec", b"spec", "upload", b"upload"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["backend", b"backend", "spec", b"spec", "upload", b"upload", "wants_expected", b"wants_expected"]) -> None: ...
 
 Global___ExplainRequest: typing_extensions.TypeAlias = ExplainRequest
 
@@ -1487,6 +1493,7 @@ class ExplainResponse(google.protobuf.message.Message):
     LOG_FIELD_NUMBER: builtins.int
     STAGES_FIELD_NUMBER: builtins.int
     LOOPS_FIELD_NUMBER: builtins.int
+    EXPECTED_FIELD_NUMBER: builtins.int
     upload_bytes: builtins.int
     """Bytes that the first chunk would send to the instruments."""
     instrument_seconds: builtins.float
@@ -1515,6 +1522,10 @@ class ExplainResponse(google.protobuf.message.Message):
     def loops(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___LoopPlan]:
         """How each sequencer plays the programs of the first chunk, if there are enough for a loop."""
 
+    @property
+    def expected(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Distribution]:
+        """What each program is expected to give, if that was asked for."""
+
     def __init__(
         self,
         *,
@@ -1527,10 +1538,37 @@ class ExplainResponse(google.protobuf.message.Message):
         log: collections.abc.Iterable[builtins.str] | None = ...,
         stages: collections.abc.Iterable[Global___StagePlan] | None = ...,
         loops: collections.abc.Iterable[Global___LoopPlan] | None = ...,
+        expected: collections.abc.Iterable[Global___Distribution] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["instrument_seconds", b"instrument_seconds", "log", b"log", "loops", b"loops", "memories", b"memories", "programs", b"programs", "queue_length", b"queue_length", "revision", b"revision", "stages", b"stages", "upload_bytes", b"upload_bytes"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["expected", b"expected", "instrument_seconds", b"instrument_seconds", "log", b"log", "loops", b"loops", "memories", b"memories", "programs", b"programs", "queue_length", b"queue_length", "revision", b"revision", "stages", b"stages", "upload_bytes", b"upload_bytes"]) -> None: ...
 
 Global___ExplainResponse: typing_extensions.TypeAlias = ExplainResponse
+
+@typing.final
+class Distribution(google.protobuf.message.Message):
+    """Probabilities of bit strings; what is left out is impossible."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    BITS_FIELD_NUMBER: builtins.int
+    PROBABILITIES_FIELD_NUMBER: builtins.int
+    @property
+    def bits(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Classical bit 0 last."""
+
+    @property
+    def probabilities(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
+        """Of each."""
+
+    def __init__(
+        self,
+        *,
+        bits: collections.abc.Iterable[builtins.str] | None = ...,
+        probabilities: collections.abc.Iterable[builtins.float] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["bits", b"bits", "probabilities", b"probabilities"]) -> None: ...
+
+Global___Distribution: typing_extensions.TypeAlias = Distribution
 
 @typing.final
 class LoopPlan(google.protobuf.message.Message):

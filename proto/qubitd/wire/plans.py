@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from qubitd.core.capacity import Usage
+from qubitd.core.errors import Problem
 from qubitd.core.plan import JobPlan, LoopPlan, ProgramPlan, StagePlan
 from qubitd.v1 import jobs_pb2
+from qubitd.wire.errors import MalformedMessageError
 from qubitd.wire.parsing import check_finite
 
 
@@ -25,6 +27,7 @@ def encode_plan(plan: JobPlan) -> jobs_pb2.ExplainResponse:
         revision=plan.revision,
         stages=[jobs_pb2.StagePlan(name=stage.name, seconds=stage.seconds) for stage in plan.stages],
         loops=map(_encode_loops, plan.loops),
+        expected=[jobs_pb2.Distribution(bits=list(one), probabilities=list(one.values())) for one in plan.expected],
         log=plan.log,
     )
 
@@ -33,7 +36,7 @@ def decode_plan(message: jobs_pb2.ExplainResponse) -> JobPlan:
     """Read a plan.
 
     Raises:
-        MalformedMessageError: a number is not finite.
+        MalformedMessageError: a number is not finite, or a distribution has numbers without bit strings.
     """
     return JobPlan(
         programs=tuple(
@@ -65,8 +68,18 @@ def decode_plan(message: jobs_pb2.ExplainResponse) -> JobPlan:
             )
             for one in message.loops
         ),
+        expected=tuple(map(_decode_distribution, message.expected)),
         log=tuple(message.log),
     )
+
+
+def _decode_distribution(message: jobs_pb2.Distribution) -> dict[str, float]:
+    if len(message.bits) != len(message.probabilities):
+        raise MalformedMessageError([Problem(where="expected", what="has other bit strings than probabilities")])
+    return {
+        bits: check_finite(probability, where="expected, probabilities")
+        for bits, probability in zip(message.bits, message.probabilities, strict=True)
+    }
 
 
 def _encode_loops(plan: LoopPlan) -> jobs_pb2.LoopPlan:

@@ -262,9 +262,9 @@ class QubitdClient:
         request = jobs_pb2.JobsCancelRequest(job_id=job_id, force=force)
         return decode_status(self._link.call(self._jobs.Cancel, request, doing=f"cancelling job {job_id}").status)
 
-    def explain(self, spec: JobSpec, backend: str) -> JobPlan:
-        """Say what a job would take, without running it."""
-        request = jobs_pb2.ExplainRequest(backend=backend, spec=encode_spec(spec))
+    def explain(self, spec: JobSpec, backend: str, *, expected: bool = False) -> JobPlan:
+        """Say what a job would take, without running it; and what it is `expected` to give, by a simulation."""
+        request = jobs_pb2.ExplainRequest(backend=backend, spec=encode_spec(spec), wants_expected=expected)
         return decode_plan(self._tabled.call(self._jobs.Explain, request, doing=f"explaining a job to {backend}"))
 
     def delete(self, job_id: str) -> None:

@@ -257,6 +257,7 @@ class QubitdBackend(BackendV2, Connected):
         *,
         parameter_values: Any = None,
         sweep: Mapping[Any, Any] | None = None,
+        expected: bool = False,
         **options: Any,
     ) -> JobPlan:
         """Say what a job would take, without running it: durations, memories, upload, predicted success, queue.
@@ -265,6 +266,9 @@ class QubitdBackend(BackendV2, Connected):
             circuits: as for `run`.
             parameter_values: as for `run`.
             sweep: as for `run`.
+            expected: whether to simulate the circuits, too, on the chip that the calibration describes, each running
+                alone: `JobPlan.expected` has a probability by bit string for each program. Of a chip of few qubits, and
+                without a sweep.
             **options: as for `run`.
 
         Raises:
@@ -273,7 +277,7 @@ class QubitdBackend(BackendV2, Connected):
         """
         spec, _ = self._prepare(circuits, parameter_values, self._merged(options), sweep)
         with self._refusals():
-            return self._client.explain(spec, self.name)
+            return self._client.explain(spec, self.name, expected=expected)
 
     def _prepare(
         self,

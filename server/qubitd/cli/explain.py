@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 
 import numpy as np
@@ -19,6 +19,7 @@ from qubitd.provider.qasm import read_circuit
 
 _MOST_PROGRAMS = 10
 """That are listed for people."""
+_MOST_OUTCOMES = 8
 _MOST_POINTS = 1_000_000
 _UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))
 
@@ -36,6 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=FIRST:LAST:POINTS",
         help="values of a parameter of the calibration on a line; each is an axis of a grid (none)",
     )
+    parser.add_argument(
+        "--expected",
+        action="store_true",
+        help="also what the calibration predicts that each circuit gives (a simulation)",
+    )
     parser.add_argument("--json", action="store_true", help="one line of JSON on stdout")
 
 
@@ -52,6 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
             scheduling=arguments.scheduling,
             dd=arguments.dd,
             sweep=dict(arguments.sweep) or None,
+            expected=arguments.expected,
         )
         name = backend.name
     for line in plan.log:
@@ -72,6 +79,8 @@ def plan_lines(plan: JobPlan, *, name: str, shots: int) -> Iterator[str]:
             f"{program.name}: {duration(program.duration)} in each shot, {program.num_plays} pulses; "
             f"fidelity {program.success:.4f} by the Target's errors"
         )
+    for program, distribution in zip(plan.programs[:_MOST_PROGRAMS], plan.expected, strict=False):
+        yield f"{program.name}: expected {', '.join(_likeliest(distribution))}"
     if count > _MOST_PROGRAMS:
         yield f"and {count - _MOST_PROGRAMS} more"
     if plan.stages:
@@ -86,6 +95,15 @@ def plan_lines(plan: JobPlan, *, name: str, shots: int) -> Iterator[str]:
     for usage in plan.memories:
         part = usage.used / usage.limit if usage.limit else 0.0
         yield f"  {usage.sequencer:<{width}}  {usage.memory:<19} {usage.used:>8} of {usage.limit:>8}  {part:>6.1%}"
+
+
+def _likeliest(distribution: Mapping[str, float]) -> Iterator[str]:
+    """Say how likely the outcomes are, the likeliest first."""
+    ordered = sorted(distribution.items(), key=lambda one: (-one[1], one[0]))
+    for bits, probability in ordered[:_MOST_OUTCOMES]:
+        yield f"{bits} {probability:.2%}"
+    if len(ordered) > _MOST_OUTCOMES:
+        yield f"others {sum(probability for _, probability in ordered[_MOST_OUTCOMES:]):.2%}"
 
 
 def _axis(text: str) -> tuple[str, NDArray[np.float64]]:

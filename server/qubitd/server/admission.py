@@ -9,10 +9,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
+from qubitd.core.device import Device
 from qubitd.core.errors import Problem
 from qubitd.core.job import JobSpec, MeasLevel, MeasReturn
 from qubitd.server.errors import InvalidRequestError
-from qubitd.server.limits import MAX_BOUND_NUMBERS, MAX_PROGRAMS, MAX_RESULT_BYTES, TRACE_BYTES
+from qubitd.server.limits import (
+    MAX_BOUND_NUMBERS,
+    MAX_PREDICTED_NUMBERS,
+    MAX_PREDICTED_PROGRAMS,
+    MAX_PREDICTED_STEPS,
+    MAX_PROGRAMS,
+    MAX_RESULT_BYTES,
+    TRACE_BYTES,
+)
 from qubitd.server.spec_memory import MOST_REMEMBERED_BYTES, SpecMemory
 from qubitd.server.store.rows import NewJob
 from qubitd.v1 import jobs_pb2
@@ -97,6 +106,17 @@ def check_limits(spec: JobSpec, limits: Limits) -> None:
         raise InvalidRequestError(problems)
 
 
+def check_predictable(spec: JobSpec, device: Device) -> None:
+    """Make sure that the circuits of a job can be simulated in memory and time: a matrix of 4^qubits goes through each.
+
+    Raises:
+        InvalidRequestError: they cannot.
+    """
+    problems = tuple(_obstacles(spec, device))
+    if problems:
+        raise InvalidRequestError(problems)
+
+
 def result_bytes(spec: JobSpec) -> int:
     """Count the bytes that a job will give: packed bits for each shot, an IQ point for each measurement, or traces."""
     if spec.meas_level is MeasLevel.RAW:
@@ -108,6 +128,28 @@ def result_bytes(spec: JobSpec) -> int:
         c.num_bindings * (of_bits * -(-c.num_clbits // 8) + of_points * len(c.clbits)) for c in spec.batch.circuits
     )
     return each * spec.sweep.num_points
+
+
+def _obstacles(spec: JobSpec, device: Device) -> Iterator[Problem]:
+    circuits = spec.batch.circuits
+    size = 4**device.num_qubits
+    if spec.sweep.axes:
+        yield Problem(where="sweep", what="is not predicted; ask for what is expected of circuits without one")
+    if spec.num_programs > MAX_PREDICTED_PROGRAMS:
+        what = f"{spec.num_programs} to be predicted; the limit is {MAX_PREDICTED_PROGRAMS} at once; ask for fewer"
+        yield Problem(where="programs", what=what)
+    if size * max((2 ** len(c.clbits) for c in circuits), default=1) > MAX_PREDICTED_NUMBERS:
+        what = (
+            f"{device.num_qubits} qubits and {max(len(c.clbits) for c in circuits)} measurements in a circuit take "
+            f"more than {MAX_PREDICTED_NUMBERS} numbers to predict; measure less often"
+        )
+        yield Problem(where="circuits", what=what)
+    if (steps := sum(len(c) * c.num_bindings for c in circuits)) * size > MAX_PREDICTED_STEPS:
+        what = (
+            f"{steps} operations on {device.num_qubits} qubits take too long to predict; the limit is "
+            f"{MAX_PREDICTED_STEPS // size} at once; ask for fewer"
+        )
+        yield Problem(where="circuits", what=what)
 
 
 def _excesses(spec: JobSpec, limits: Limits) -> Iterator[Problem]:

@@ -79,7 +79,7 @@ class CompileProcess(HelperProcess[Toolchain]):
             chunk, assembly = made.ready
             yield Part(chunk=chunk, assemble=partial(_same, assembly))
 
-    def explain(self, spec: JobSpec, snapshot: Snapshot, *, queue_length: int) -> JobPlan:
+    def explain(self, spec: JobSpec, snapshot: Snapshot, *, queue_length: int, wants_expected: bool = False) -> JobPlan:
         """As `Toolchain.explain`.
 
         Raises:
@@ -87,7 +87,7 @@ class CompileProcess(HelperProcess[Toolchain]):
             HelperProcessError: the process does not survive it.
             HelperTooLongError: it comes to no end.
         """
-        return self.do(_explain, spec, _sent(snapshot), queue_length)
+        return self.do(_explain, spec, _sent(snapshot), queue_length, wants_expected=wants_expected)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -141,8 +141,8 @@ def _validate(tools: Toolchain, spec: Long, snapshot: bytes) -> Validated:
     return replace(tools.validate(spec.data, _received(snapshot)), compiled=None)
 
 
-def _explain(tools: Toolchain, spec: JobSpec, snapshot: bytes, queue_length: int) -> JobPlan:
-    return tools.explain(spec, _received(snapshot), queue_length=queue_length)
+def _explain(tools: Toolchain, spec: JobSpec, snapshot: bytes, queue_length: int, *, wants_expected: bool) -> JobPlan:
+    return tools.explain(spec, _received(snapshot), queue_length=queue_length, wants_expected=wants_expected)
 
 
 def _toolchain(kit: Kit) -> Toolchain:

@@ -217,7 +217,8 @@ def _workshop(device: DeviceFile, store: Store, rack: RackThread, meters: Meters
         meters=meters,
     )
     kit = Kit(device=device.device, rack=rack.file)
-    helpers = Helpers(waiting=CompileProcess(kit), running=CompileProcess(kit), crew=crew)
+    waiting, running, simulating = (CompileProcess(kit) for _ in range(3))
+    helpers = Helpers(waiting=waiting, running=running, simulating=simulating, crew=crew)
     return Workshop(store=store, toolchain=toolchain, helpers=helpers)
 
 

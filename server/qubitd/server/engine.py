@@ -249,15 +249,15 @@ class Engine:
         """Decide again: sessions or slots changed."""
         self._runner.wake()
 
-    async def explain(self, spec: JobSpec) -> JobPlan:
-        """Compile without queueing and say what the job would take.
+    async def explain(self, spec: JobSpec, *, wants_expected: bool) -> JobPlan:
+        """Compile without queueing and say what the job would take, and what it would give if that is wanted.
 
         Raises:
             QubitdError: the job cannot run.
         """
         snapshot = self._calibrations.current
         length = len(self._dispatch)
-        return await self._workshop.explain(spec, snapshot, queue_length=length)
+        return await self._workshop.explain(spec, snapshot, queue_length=length, wants_expected=wants_expected)
 
     async def delete(self, *, owner: str, job_id: str) -> None:
         """Remove an ended job's content.

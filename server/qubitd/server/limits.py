@@ -16,6 +16,12 @@ MAX_RESULT_BYTES = 2**30
 """Bytes of a job's result: it has to pass the store, the wire, and the memory of whoever asked for it."""
 TRACE_BYTES = 2**17
 """Bytes of an averaged trace of 16 384 samples, the longest that a digitiser gives of one program."""
+MAX_PREDICTED_PROGRAMS = 1000
+"""Programs whose bits are predicted in one explanation."""
+MAX_PREDICTED_NUMBERS = 2**24
+"""Complex numbers of a prediction: 4^qubits, for each way in which the measurements of a circuit can come out."""
+MAX_PREDICTED_STEPS = 2**31
+"""Operations of all programs of a prediction x 4^qubits: some minutes of a core."""
 MAX_JOB_SECONDS = 86_400.0
 """Instrument time of a job: it holds the rack for as long."""
 LEAST_FREE_BYTES = 2**28

@@ -72,6 +72,8 @@ class Explained:
 
     backend: str
     spec: JobSpec
+    wants_expected: bool
+    """Whether its circuits are to be simulated, too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -231,7 +233,7 @@ def _explained(request: jobs_pb2.ExplainRequest, asked: Asked, memory: Memory, _
     memory.tables.fill_in(request.spec, project=asked.identity.project)
     spec = decode_spec(request.spec)
     check_limits(spec, limits)
-    return Explained(backend=request.backend, spec=spec)
+    return Explained(backend=request.backend, spec=spec, wants_expected=request.wants_expected)
 
 
 def _submission_terms(request: jobs_pb2.SubmitRequest) -> JobTerms:

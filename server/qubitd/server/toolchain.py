@@ -15,6 +15,7 @@ from operator import itemgetter
 from qubitd.compiler.chunk import Pack
 from qubitd.compiler.compile import Compiled as CheckedJob
 from qubitd.compiler.compile import compile_job, passive_reset
+from qubitd.compiler.expected import Distribution, expected
 from qubitd.compiler.explain import explain
 from qubitd.compiler.readout import discriminators
 from qubitd.compiler.result import Wanted, assignments, program_results, readout_of
@@ -204,8 +205,9 @@ class Toolchain:
         chunks = self._pack(job, decoded)(self._verified(job), shots=decoded.shots)
         return Compiled(spec=decoded, snapshot=snapshot, parts=self._parts(chunks))
 
-    def explain(self, spec: JobSpec, snapshot: Snapshot, *, queue_length: int) -> JobPlan:
-        """Say what a job would take, having looked at it as `validate` does, and compared programs with their circuits.
+    def explain(self, spec: JobSpec, snapshot: Snapshot, *, queue_length: int, wants_expected: bool = False) -> JobPlan:
+        """Say what a job would take, having looked at it as `validate` does, and compared programs with their circuits;
+        and what it would give if that is wanted.
 
         Raises:
             InvalidInputError: with every problem of the job.
@@ -231,6 +233,7 @@ class Toolchain:
             instrument_seconds=found.survey.instrument_seconds,
             queue_length=queue_length,
             revision=snapshot.revision,
+            expected=self._expected(spec, snapshot) if wants_expected else (),
             log=job.log,
         )
 
@@ -248,9 +251,25 @@ class Toolchain:
 
     def _checked(self, spec: JobSpec, snapshot: Snapshot) -> CheckedJob:
         controller = self._controller
-        if spec.initial_reset is InitialReset.AUTO:
-            spec = replace(spec, initial_reset=self._usual_reset(spec, snapshot))
+        spec = replace(spec, initial_reset=self._reset(spec, snapshot))
         return compile_job(self._device, snapshot, spec, feedforward=controller.feedforward, grid=controller.grid)
+
+    def _expected(self, spec: JobSpec, snapshot: Snapshot) -> tuple[Distribution, ...]:
+        return expected(
+            self._device,
+            snapshot,
+            spec.batch,
+            scheduling=spec.scheduling,
+            dd=spec.dd,
+            reset_rounds=spec.reset_rounds,
+            initial_reset=self._reset(spec, snapshot),
+            rep_delay=spec.rep_delay,
+            feedforward=self._controller.feedforward,
+        )
+
+    def _reset(self, spec: JobSpec, snapshot: Snapshot) -> InitialReset:
+        is_open = spec.initial_reset is InitialReset.AUTO
+        return self._usual_reset(spec, snapshot) if is_open else spec.initial_reset
 
     def _usual_reset(self, spec: JobSpec, snapshot: Snapshot) -> InitialReset:
         """Active where a wait would really take long, and where nothing that was asked for rules it out."""

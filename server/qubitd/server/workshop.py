@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeVar
 
 from qubitd.core.errors import QubitdError
@@ -47,6 +48,8 @@ class Helpers:
     """For jobs that do not run yet."""
     running: CompileProcess
     """For the job that does: it makes and assembles the next chunk while one runs."""
+    simulating: CompileProcess
+    """For circuits that are simulated for their explanation, which may take long."""
     crew: Crew | None = None
     """Workers on other machines, for jobs that do not run yet; None for a daemon that shares its store with nobody."""
 
@@ -60,6 +63,7 @@ class Workshop:
         self._store = store
         self._waiting_jobs = ThreadPoolExecutor(max_workers=1, thread_name_prefix="validate")
         self._running_job = ThreadPoolExecutor(max_workers=1, thread_name_prefix="prepare")
+        self._simulated = ThreadPoolExecutor(max_workers=1, thread_name_prefix="simulate")
         self._kept: OrderedDict[tuple[str, int], Compiled] = OrderedDict()
         self._brought: OrderedDict[str, bytes] = OrderedDict()
         self._ahead: Future[None] = Future()
@@ -105,18 +109,23 @@ class Workshop:
         """Give a job that was looked at lately for its start, and keep it no longer."""
         return self._kept.pop((job_id, snapshot.revision), None)
 
-    async def explain(self, spec: JobSpec, snapshot: Snapshot, *, queue_length: int) -> JobPlan:
-        """Say what a job would take.
+    async def explain(
+        self, spec: JobSpec, snapshot: Snapshot, *, queue_length: int, wants_expected: bool = False
+    ) -> JobPlan:
+        """Say what a job would take, and what it would give if that is wanted.
 
         Raises:
             QubitdError: the job cannot run.
         """
         is_big = spec.num_programs > BIG_PROGRAMS or sum(map(len, spec.batch.circuits)) > BIG_OPERATIONS
         crew = self._helpers.crew
-        if is_big and crew is not None and crew.can_take:
-            plan = await crew.explain(spec, snapshot)
+        if (is_big or wants_expected) and crew is not None and crew.can_take:
+            plan = await crew.explain(spec, snapshot, wants_expected=wants_expected)
             if plan is not None:
                 return replace(plan, queue_length=queue_length)
+        if wants_expected:
+            simulating = partial(self._helpers.simulating.explain, queue_length=queue_length, wants_expected=True)
+            return await asyncio.get_running_loop().run_in_executor(self._simulated, simulating, spec, snapshot)
         compiler = self._helpers.waiting if is_big else self.toolchain
         return await self.for_waiting(lambda: compiler.explain(spec, snapshot, queue_length=queue_length))
 
@@ -144,10 +153,11 @@ class Workshop:
 
     def close(self) -> None:
         """Start nothing more."""
-        for thread in (self._waiting_jobs, self._running_job):
+        for thread in (self._waiting_jobs, self._running_job, self._simulated):
             thread.shutdown(wait=False, cancel_futures=True)
         self._helpers.waiting.close()
         self._helpers.running.close()
+        self._helpers.simulating.close()
 
     def _compile_ahead(self, spec: bytes, snapshot: Snapshot) -> None:
         with contextlib.suppress(QubitdError):  # its owner is told when the job is looked at

@@ -15,7 +15,8 @@ import pytest
 
 from qubitd.cli.__main__ import main
 from qubitd.cli.child import Child
-from qubitd.compiler.device_file import device_bytes
+from qubitd.compiler.device_file import device_bytes, load_device
+from qubitd.compiler.expected import expected
 from qubitd.core.bindings import FromColumn
 from qubitd.core.circuit import CircuitBatch, CircuitBuilder, pack
 from qubitd.core.job import JobSpec, JobStatus
@@ -30,6 +31,7 @@ from qubitd.server.workers.papers import KitFiles
 from qubitd.server.workshop import BIG_BYTES, BIG_OPERATIONS
 from qubitd.v1 import jobs_pb2
 from qubitd.wire.jobs import StatusChange, decode_events
+from qubitd.wire.plans import decode_plan
 from qubitd.wire.specs import encode_spec
 
 pytest.importorskip("psycopg")
@@ -185,6 +187,23 @@ async def test_a_big_explanation_is_a_workers(serve_busy: Serve, store_url: str,
     assert [stage.name for stage in plan.stages] == ["check", "schedule", "assemble", "run"]
     assert told() == ["work begun", "work done", "stopping"]
     assert rows("SELECT * FROM work") == []
+
+
+async def test_a_simulation_is_a_workers_and_the_daemons_when_there_is_none(
+    serve_busy: Serve, store_url: str, rows: Rows, told: Any
+) -> None:
+    circuit = CircuitBuilder(name="x", num_qubits=5, num_clbits=2).add("x", 0).measure(0, 0).measure(1, 1)
+    spec = JobSpec(batch=pack([circuit]), sweep=Sweep(), shots=1)
+    request = jobs_pb2.ExplainRequest(backend="line5", spec=encode_spec(spec), wants_expected=True)
+    async with serve_busy() as daemon:
+        alone = decode_plan(await daemon.jobs.Explain(request))
+    assert told() == []
+    async with working(store_url), serve_busy() as daemon:
+        given_away = decode_plan(await daemon.jobs.Explain(request))
+    assert told() == ["work begun", "work done", "stopping"]
+    line5 = load_device("line5")
+    assert given_away.expected == alone.expected == expected(line5.device, line5.snapshot(), spec.batch)
+    assert max(alone.expected[0], key=alone.expected[0].__getitem__) == "01"
 
 
 async def test_the_work_of_a_worker_that_is_killed_is_done_by_another(

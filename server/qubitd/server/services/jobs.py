@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from qubitd.core.job import JobStatus
-from qubitd.server.admission import Newcomer
+from qubitd.server.admission import Newcomer, check_predictable
 from qubitd.server.announcer import Announcer
 from qubitd.server.auth.identity import LOCAL, Role, caller
 from qubitd.server.backend import Backend
@@ -307,7 +307,10 @@ class JobsService:
         if upload is not None:
             with _kept_here():
                 self._check_own(asked_for.backend, JobTerms())
-        return encode_plan(await self._engine.explain(asked_for.spec))
+        if asked_for.wants_expected:
+            check_predictable(asked_for.spec, self._backend.device)
+        plan = await self._engine.explain(asked_for.spec, wants_expected=asked_for.wants_expected)
+        return encode_plan(plan)
 
     def _check_own(self, backend: str, _terms: JobTerms) -> None:
         self._roster.known(backend)

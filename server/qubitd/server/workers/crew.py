@@ -96,13 +96,13 @@ class Crew:
         answer = await self._answer(new)
         return None if answer is None else decode_validated(answer, between=(asked, self._clocks.wall()))
 
-    async def explain(self, spec: JobSpec, snapshot: Snapshot) -> JobPlan | None:
-        """Have said what a job would take, as by `Toolchain.explain`; None if no worker did.
+    async def explain(self, spec: JobSpec, snapshot: Snapshot, *, wants_expected: bool) -> JobPlan | None:
+        """Have said what a job takes, and gives if that is wanted, as by `Toolchain.explain`; None if no worker did.
 
         Raises:
             InvalidInputError: with every problem of the job.
         """
-        content = await asyncio.to_thread(encode_task, self._files, snapshot, spec)
+        content = await asyncio.to_thread(encode_task, self._files, snapshot, spec, wants_expected=wants_expected)
         answer = await self._answer(NewWork(kind=WorkKind.EXPLAIN, version=self._version, content=content))
         return None if answer is None else decode_explained(answer)
 

@@ -24,6 +24,7 @@ from qubitd.wire.plans import decode_plan, encode_plan
 from qubitd.wire.specs import encode_spec
 
 _DONE, _REFUSED = b"done", b"refused"
+_SIMULATED = b"simulated"
 DECLINED = join([b"declined", b""])
 """The answer that leaves a piece to its daemon."""
 
@@ -53,12 +54,17 @@ class Task:
     snapshot: Snapshot
     spec: bytes = b""
     """`qubitd.v1.JobSpec`; empty for one that the store holds."""
+    wants_expected: bool = False
+    """Whether its circuits are to be simulated, too."""
 
 
-def encode_task(files: KitFiles, snapshot: Snapshot, spec: JobSpec | None = None) -> bytes:
+def encode_task(
+    files: KitFiles, snapshot: Snapshot, spec: JobSpec | None = None, *, wants_expected: bool = False
+) -> bytes:
     """Say what is to be done; `spec` is a job that the store does not hold."""
     sent = b"" if spec is None else encode_spec(spec).SerializeToString()
-    return join([files.device, files.rack.encode(), encode_snapshot(snapshot).SerializeToString(), sent])
+    wanted = _SIMULATED if wants_expected else b""
+    return join([files.device, files.rack.encode(), encode_snapshot(snapshot).SerializeToString(), sent, wanted])
 
 
 def decode_task(content: bytes) -> Task:
@@ -67,11 +73,12 @@ def decode_task(content: bytes) -> Task:
     Raises:
         MalformedMessageError: it is no task.
     """
-    device, rack, snapshot, spec = split(content)
+    device, rack, snapshot, spec, wanted = split(content)
     return Task(
         files=KitFiles(device=device, rack=rack.decode()),
         snapshot=decode_snapshot(parse(calibrations_pb2.SnapshotResponse, snapshot)),
         spec=spec,
+        wants_expected=wanted == _SIMULATED,
     )
 
 

@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 import psycopg
 
 from qubitd.core.errors import QubitdError
-from qubitd.core.snapshot import Snapshot
 from qubitd.server.backend import server_version
 from qubitd.server.compile_process import CompileProcess
 from qubitd.server.errors import DatabaseLostError
@@ -38,6 +37,7 @@ from qubitd.server.supervisor import Supervisor, unsupervised
 from qubitd.server.workers.papers import (
     DECLINED,
     KitFiles,
+    Task,
     decode_task,
     encode_explained,
     encode_failure,
@@ -266,7 +266,7 @@ class _Hand:
             return DECLINED
         failpoint("work.begun")
         try:
-            return _done(piece.kind, process, task.snapshot, spec or task.spec)
+            return _done(piece.kind, process, task, spec or task.spec)
         except QubitdError as error:
             if process.is_closed:
                 return None
@@ -284,7 +284,9 @@ class _Hand:
         return self._process
 
 
-def _done(kind: WorkKind, process: CompileProcess, snapshot: Snapshot, spec: bytes) -> bytes:
+def _done(kind: WorkKind, process: CompileProcess, task: Task, spec: bytes) -> bytes:
     if kind is WorkKind.VALIDATE:
-        return encode_validated(process.validate(spec, snapshot))
-    return encode_explained(process.explain(decode_spec(parse(jobs_pb2.JobSpec, spec)), snapshot, queue_length=0))
+        return encode_validated(process.validate(spec, task.snapshot))
+    decoded = decode_spec(parse(jobs_pb2.JobSpec, spec))
+    plan = process.explain(decoded, task.snapshot, queue_length=0, wants_expected=task.wants_expected)
+    return encode_explained(plan)
