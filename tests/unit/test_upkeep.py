@@ -297,6 +297,20 @@ async def test_damage_that_no_quick_look_finds_is_told_until_it_is_gone(
     assert inspect_tables(tmp_path) == []
 
 
+async def test_a_damaged_store_takes_no_place_among_the_copies(tmp_path: Path) -> None:
+    with closing(SqliteStore(tmp_path)) as store:
+        done(store, "job-1")
+        copies = Copies(tmp_path, kept=1)
+        good = copied(tmp_path, copies)
+    damaged(tmp_path)
+    with closing(SqliteStore(tmp_path)) as store:
+        one = keeper(store)
+        assert not await one.do(Chore.COPY)
+        assert "missing from index event_by_job" in one.trouble
+    assert copies.names() == [good.name]
+    assert check_store(good).problems == ()
+
+
 def test_an_operator_reads_when_a_daemon_looked_by_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     SqliteStore(tmp_path).close()
     assert main(["store", "check", "--data-dir", str(tmp_path)]) == 0

@@ -13,11 +13,12 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from qubitd.core.errors import QubitdError
-from qubitd.server.errors import StoreError
+from qubitd.server.errors import StoreCorruptError, StoreError
 from qubitd.server.failpoints import failpoint
 from qubitd.server.limits import LEAST_FREE_BYTES
 from qubitd.server.store.backup import copy_store, empty_target, linked
@@ -31,6 +32,8 @@ UNFINISHED = ".part"
 """How the name of a copy ends that is not whole yet."""
 USUALLY_KEPT = 4
 """Copies that stay."""
+_MOST_TOLD = 3
+"""Problems of a damaged copy that are told."""
 _WHEN = "%Y%m%dT%H%M%S.%fZ"
 _BEFORE = "-before-migration-from-"
 
@@ -113,14 +116,19 @@ def superfluous(names: Iterable[str], *, kept: int) -> list[str]:
 
 
 def make_copy(directory: Path, place: Path) -> None:
-    """Copy a store beside its writer, as long as the disk keeps what the daemon needs.
+    """Copy a store beside its writer, as long as the disk keeps what the daemon needs, and read the copy's tables.
 
     Raises:
+        StoreCorruptError: they are damaged, as the store's must be; the copies from before stay.
         StoreError: it does not, or results were deleted as fast as they were copied.
         OSError: the disk refused.
         sqlite3.Error: as well.
     """
     copy_store(directory, place, place=linked, between=lambda: _look_around(directory))
+    with closing(sqlite3.connect(place / DATABASE)) as copy:
+        found = [row[0] for row in copy.execute(f"PRAGMA integrity_check({_MOST_TOLD})")]
+    if found != ["ok"]:
+        raise StoreCorruptError(path=directory / DATABASE, what="; ".join(found))
 
 
 def check_room(directory: Path, needed: int) -> None:
