@@ -89,11 +89,7 @@ def _lived(client: QubitdClient) -> dict[str, object]:
     jobs = {
         "done": watched("done", replace(flip(), client_data=b"names and registers" * 4000), JobStatus.DONE),
         "error": watched("error", JobSpec(batch=pack([faulty]), sweep=Sweep(), shots=10), JobStatus.ERROR),
-        "running": watched("running", flip(100_000), JobStatus.RUNNING),
     }
-    jobs["cancelled"] = client.submit(flip(), "line5", "cancelled")
-    client.cancel(jobs["cancelled"])
-    jobs["waiting"] = client.submit(flip(7), "line5", "waiting")
     t1 = Parameter(name="q0.t1", value=21e-6, unit="s")
     client.commit("line5", base_revision=1, parameters=[t1], message="remeasured")
     client.slots.reserve(
@@ -101,6 +97,10 @@ def _lived(client: QubitdClient) -> dict[str, object]:
     )
     session = client.sessions.open(SessionTerms(key="session", backend="line5"))
     bits = [result.bits.tobytes().hex() for result in client.results(jobs["done"]) if result.bits is not None]
+    jobs["running"] = watched("running", flip(100_000), JobStatus.RUNNING)
+    jobs["cancelled"] = client.submit(flip(), "line5", "cancelled")
+    client.cancel(jobs["cancelled"])
+    jobs["waiting"] = client.submit(flip(7), "line5", "waiting")
     return {"jobs": jobs, "bits": bits, "session": session.session_id}
 
 

@@ -83,7 +83,7 @@ async def test_what_moved_into_a_group_is_left_alone_by_the_others_until_its_own
 ) -> None:
     before, url = lived_in(tmp_path / "before"), postgres.new_schema()
     with closing(sqlite3.connect(before / DATABASE)) as connection, connection:
-        connection.execute("UPDATE job SET read_ns = 1 WHERE status = 'DONE'")
+        read = connection.execute("UPDATE job SET read_ns = 1 WHERE status = 'DONE'").rowcount
         if is_old_copy:
             connection.execute("INSERT INTO member VALUES ('line5', 7, 'me', 'here', 1, '', 'serving', '', x'')")
     move_to_postgres(before, url)
@@ -91,7 +91,7 @@ async def test_what_moved_into_a_group_is_left_alone_by_the_others_until_its_own
         store.write(lambda w: w.members.take(Claim(backend="another", daemon="another"))).result()
         assert await tidied_by(store, tmp_path, "another") == 0
         assert store.write(lambda w: w.members.take(Claim(backend="line5", daemon="me"))).result() > 0
-        assert await tidied_by(store, tmp_path, "line5") == 1
+        assert await tidied_by(store, tmp_path, "line5") == read > 0
 
 
 async def tidied_by(store: PostgresStore, folder: Path, backend: str) -> int:

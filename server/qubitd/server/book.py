@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from qubitd.core.errors import Problem
@@ -165,7 +165,8 @@ class JobBook:
             KeyReusedError: the key stands for other content.
         """
         failpoint("job.accepting")
-        accepted = await self._write(new.job_id, new.owner, lambda w: w.jobs.accept(new))
+        dated = replace(new, served=self._served.now())
+        accepted = await self._write(new.job_id, new.owner, lambda w: w.jobs.accept(dated))
         failpoint("job.accepted")
         return accepted, self._entered(new, accepted.number) if accepted.is_new else None
 

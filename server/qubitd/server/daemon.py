@@ -27,6 +27,7 @@ from qubitd.server.denials import Denials
 from qubitd.server.dispatch import Dispatch, Durations
 from qubitd.server.engine import Engine, Parts
 from qubitd.server.errors import StoreError
+from qubitd.server.fair_share import FairShare
 from qubitd.server.group.forwarding import Forwarding
 from qubitd.server.group.group import Group, GroupParts
 from qubitd.server.group.ownership import Ownership, owned
@@ -283,13 +284,9 @@ class _Daemon:
         self._served = ServedTime(store=store, clocks=clocks, backend=name)
         self._book = book = self._make_book(store, clocks)
         self._sessions = SessionBook(store=store, clocks=clocks, backend=kept)
-        self._dispatch = dispatch = Dispatch(
-            clocks=clocks,
-            sessions=self._sessions,
-            slots=SlotBook(store=store, clocks=clocks, backend=kept),
-            durations=Durations(time=rack.file.time),
-            meters=self._meters,
-        )
+        self._fair_share = FairShare(store=store, clocks=clocks, served=self._served, backend=name)
+        slots = SlotBook(store=store, clocks=clocks, backend=kept)
+        self._dispatch = dispatch = self._make_dispatch(clocks, slots)
         self._engine = Engine(
             Parts(
                 store=store,
@@ -313,6 +310,16 @@ class _Daemon:
         parts = _Parts(store=store, uploads=uploads, book=book, dispatch=dispatch, rack=rack, started_ns=clocks.wall())
         self._services = self._make_services(parts)
 
+    def _make_dispatch(self, clocks: Clocks, slots: SlotBook) -> Dispatch:
+        return Dispatch(
+            clocks=clocks,
+            sessions=self._sessions,
+            slots=slots,
+            durations=Durations(time=self._rack.file.time),
+            meters=self._meters,
+            fair_share=self._fair_share,
+        )
+
     def _make_book(self, store: Store, clocks: Clocks) -> JobBook:
         return JobBook(
             store=store,
@@ -329,6 +336,7 @@ class _Daemon:
             engine=self._engine,
             backend=self._backend,
             roster=self._roster,
+            fair_share=self._fair_share,
             announcer=self._announcer,
             clocks=clocks,
             crew=self._crew,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from qubitd.drivers.rack import TimeKind
 from qubitd.server.book import Entry
 from qubitd.server.clocks import Clocks
+from qubitd.server.fair_share import FairShare
 from qubitd.server.meters import Meters
 from qubitd.server.scheduling.forecast import Place, Stretch, places
 from qubitd.server.scheduling.scheduler import Decision, Scheduler
@@ -79,12 +80,16 @@ class Dispatch:
     slots: SlotBook
     durations: Durations
     meters: Meters
-    scheduler: Scheduler = field(default_factory=Scheduler)
+    fair_share: FairShare
+    scheduler: Scheduler = field(init=False)
     _running: _Running | None = None
     _places: dict[str, Place] = field(default_factory=dict[str, Place])
     _places_at: float = -math.inf
     _told: dict[str, _Told] = field(default_factory=dict[str, _Told])
     _stretch: Stretch = field(default_factory=Stretch)
+
+    def __post_init__(self) -> None:
+        self.scheduler = Scheduler(shares=self.fair_share.shares)
 
     def __len__(self) -> int:
         return len(self.scheduler.lanes)
@@ -139,7 +144,7 @@ class Dispatch:
         self._running = None
         instrument_seconds = (running.entry.instrument_ns - running.instrument_ns) * 1e-9
         self.durations.learn(now - running.started, instrument_seconds)
-        self.scheduler.shares.add(running.entry.owner, now - running.started, at=now)
+        self.fair_share.charge(running.entry.owner, now - running.started)
         self._places_at = -math.inf
 
     def must_leave(self) -> bool:

@@ -47,6 +47,24 @@ async def test_it_is_noted_while_jobs_wait(
     assert seen == sorted(seen)
 
 
+async def test_the_age_of_a_job_does_not_wait_for_a_note(
+    serve: Serve,
+    request_of: Callable[..., jobs_pb2.SubmitRequest],
+    shut_rack: PaperRack,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(served_module, "PERIOD", 1000.0)
+    async with serve(rack=shut_rack) as daemon:
+        for _ in range(3):
+            await daemon.submit(request_of())
+        with closing(open_reader(tmp_path / "data" / DATABASE)) as connection:
+            since = [job.served for job in JobReads(connection).alive()]
+        shut_rack.gate.set()
+    assert len(set(since)) == 3
+    assert since == sorted(filter(None, since))
+
+
 async def test_it_is_noted_for_the_other_daemons_of_a_group_though_no_job_waits(
     serve_fridge: Serve, store_url: str
 ) -> None:

@@ -22,6 +22,7 @@ from qubitd.server.clocks import Clocks
 from qubitd.server.engine import Engine
 from qubitd.server.errors import BackendTakenError, StoreError
 from qubitd.server.failpoints import failpoint
+from qubitd.server.fair_share import FairShare
 from qubitd.server.group.ownership import Ownership
 from qubitd.server.group.roster import Roster
 from qubitd.server.membership import BEAT, Member, Notice
@@ -50,6 +51,7 @@ class GroupParts:
     ownership: Ownership
     engine: Engine
     roster: Roster
+    fair_share: FairShare
     announcer: Announcer
     clocks: Clocks
     backend: Backend
@@ -66,6 +68,7 @@ class Group:
         self._sharing = parts.ownership.sharing
         self._engine = parts.engine
         self._roster = parts.roster
+        self._fair_share = parts.fair_share
         self._announcer = parts.announcer
         self._clocks = parts.clocks
         self._backend = parts.backend
@@ -90,6 +93,7 @@ class Group:
         self._roster.look_again = self._look_at_members
         self._news = self._store.jobs.newest_sequence()
         self._look_at_members()
+        self._fair_share.look()
         if self._crew is not None:
             self._crew.look()
         errands = self._store.members.errands(self._own)
@@ -158,6 +162,7 @@ class Group:
     async def _look(self) -> None:
         """See what is new."""
         self._look_at_members()
+        self._fair_share.look()
         self._announce_news()
         if self._crew is not None:
             self._crew.look()

@@ -12,7 +12,7 @@ from qubitd.server.errors import ExpiredJobError, UnknownJobError
 from qubitd.server.store.database import Database
 from qubitd.server.store.event_rows import COLUMNS, FLOOR, event_of
 from qubitd.server.store.problem_text import problems_of
-from qubitd.server.store.rows import AliveJob, ChunkRow, Ending, Extent, JobPage, JobQuery, Span
+from qubitd.server.store.rows import AliveJob, ChunkRow, Ending, Extent, JobPage, JobQuery, Span, Usage
 from qubitd.server.store.terms_columns import TERMS_COLUMNS, terms_of
 from qubitd.wire.jobs import Job, JobEvent, StageTime, TimeSpent
 
@@ -253,6 +253,14 @@ class JobReads:
         """Give the seconds for which a backend had been served at the last note; 0 before the first."""
         row = self._connection.execute("SELECT seconds FROM served WHERE backend = ?", (backend,)).fetchone()
         return 0.0 if row is None else float(row[0])
+
+    def usage(self) -> list[Usage]:
+        """Give what every project used of every rack."""
+        rows = self._connection.execute(
+            "SELECT usage.backend, owner, usage.seconds, coalesce(served.seconds, 0) - usage.served"
+            " FROM usage LEFT JOIN served ON served.backend = usage.backend"
+        )
+        return [Usage(backend=row[0], owner=row[1], seconds=row[2], age=row[3]) for row in rows]
 
     def _digest(self, column: str, job_id: str) -> str:
         row = self._connection.execute(

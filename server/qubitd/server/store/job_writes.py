@@ -13,7 +13,7 @@ from qubitd.server.store.event_rows import insert_events
 from qubitd.server.store.frames import join
 from qubitd.server.store.job_reads import of_others
 from qubitd.server.store.problem_text import problems_text
-from qubitd.server.store.rows import Accepted, Change, NewChunk, NewJob
+from qubitd.server.store.rows import Accepted, Change, NewChunk, NewJob, Usage
 from qubitd.server.store.terms_columns import terms_columns
 from qubitd.wire.jobs import StatusChange
 
@@ -184,6 +184,14 @@ class JobWrites:
             (backend, seconds),
         )
 
+    def note_usage(self, used: Usage, *, served: float) -> None:
+        """Note what a project used of a rack up to now, when that had been served for so many seconds."""
+        self._connection.execute(
+            "INSERT INTO usage VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (backend, owner) DO UPDATE SET seconds = excluded.seconds, served = excluded.served",
+            (used.backend, used.owner, used.seconds, served),
+        )
+
     def remove_files(self, digests: list[str]) -> None:
         """Remove the files of deleted blobs; a command of its own, after the one that deleted their rows."""
         self._blobs.remove_files(self._connection, digests)
@@ -196,7 +204,7 @@ class JobWrites:
             " programs, created_ns, status, session, slot, urgency, priority, revision_policy, wanted_revision, rerun,"
             " equivalents, served)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
-            " (SELECT coalesce(max(seconds), 0) FROM served WHERE backend = ?)) RETURNING number",
+            " coalesce(?, (SELECT coalesce(max(seconds), 0) FROM served WHERE backend = ?))) RETURNING number",
             (
                 new.job_id,
                 new.owner,
@@ -211,6 +219,7 @@ class JobWrites:
                 new.created_ns,
                 JobStatus.INITIALIZING.value,
                 *terms_columns(new.terms),
+                new.served,
                 new.backend,
             ),
         ).fetchone()

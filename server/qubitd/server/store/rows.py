@@ -38,6 +38,20 @@ class NewJob:
     terms: JobTerms = field(default_factory=JobTerms)
     author: str = "local"
     """Who submitted it; the job belongs to the owner, which is a project."""
+    served: float | None = None
+    """Seconds for which its backend had been served when it was taken; None to go by the last note."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What a project used of a rack."""
+
+    backend: str
+    owner: str
+    seconds: float
+    """At the weight that they had when they were noted."""
+    age: float
+    """Seconds for which the backend was served since."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

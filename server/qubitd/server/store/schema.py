@@ -299,6 +299,17 @@ UPDATE project SET events = (SELECT own FROM event_floor) WHERE events < (SELECT
 """
 """Watchers remember numbers from before projects had their own: those begin above all that there were."""
 
+_USAGE = """
+CREATE TABLE usage (
+    backend TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    seconds REAL NOT NULL,
+    served REAL NOT NULL,
+    PRIMARY KEY (backend, owner)
+) STRICT, WITHOUT ROWID;
+"""
+"""Seconds that a project used of a rack, at the weight that they had when that was served for so long."""
+
 MIGRATIONS: tuple[str, ...] = (
     _FIRST,
     _SESSIONS_AND_SLOTS,
@@ -309,6 +320,7 @@ MIGRATIONS: tuple[str, ...] = (
     _WORK,
     _OWN_NUMBERS_AND_AGES,
     _FLOOR_OF_OWN_NUMBERS,
+    _USAGE,
 )
 """Step n takes a store from user_version n to n + 1."""
 

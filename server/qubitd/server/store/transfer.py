@@ -44,6 +44,7 @@ TABLES = (
     "account",
     "errand",
     "served",
+    "usage",
     "event_floor",
 )
 """All but the blobs', each after those that it refers to."""
