@@ -29,7 +29,7 @@ class _StatusEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTyp
     STATUS_UNSPECIFIED: _Status.ValueType  # 0
     """Never sent."""
     STATUS_INITIALIZING: _Status.ValueType  # 1
-    """Accepted, not yet looked at."""
+    """Accepted, not yet looked at; of what was uploaded, from the opening of the upload on."""
     STATUS_VALIDATING: _Status.ValueType  # 2
     """Decoded, checked, scheduled, estimated."""
     STATUS_QUEUED: _Status.ValueType  # 3
@@ -49,7 +49,7 @@ class Status(_Status, metaclass=_StatusEnumTypeWrapper):
 STATUS_UNSPECIFIED: Status.ValueType  # 0
 """Never sent."""
 STATUS_INITIALIZING: Status.ValueType  # 1
-"""Accepted, not yet looked at."""
+"""Accepted, not yet looked at; of what was uploaded, from the opening of the upload on."""
 STATUS_VALIDATING: Status.ValueType  # 2
 """Decoded, checked, scheduled, estimated."""
 STATUS_QUEUED: Status.ValueType  # 3

@@ -39,6 +39,7 @@ class Uploads:
         self._directory = directory
         self._open: Counter[str] = Counter()
         self._busy: set[Path] = set()
+        self._opened: dict[Path, int] = {}
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     @contextmanager
@@ -53,6 +54,8 @@ class Uploads:
             raise TooBusyError(what=f"{self._open.total()} uploads are under way already", limit=MOST_AT_ONCE)
         if owner != LOCAL.project and self._open[owner] >= MOST_OF_ONE:
             raise TooBusyError(what=f"{MOST_OF_ONE} uploads of {owner} are under way already", limit=MOST_OF_ONE)
+        if not path.exists():
+            self._opened[path] = time.time_ns()
         self._open[owner] += 1
         self._busy.add(path)
         try:
@@ -61,17 +64,26 @@ class Uploads:
             self._open[owner] -= 1
             self._busy.discard(path)
 
+    def opened_ns(self, owner: str, upload: Upload) -> int | None:
+        """Give when an upload was opened, ns since 1970-01-01 UTC; None if an earlier daemon saw that."""
+        return self._opened.get(self.path(owner, upload))
+
     def drop(self, owner: str, upload: Upload) -> None:
         """Remove an upload that nobody needs any more."""
-        self.path(owner, upload).unlink(missing_ok=True)
+        self._remove(self.path(owner, upload))
 
     def tidy(self) -> None:
         """Remove those to which nothing was added for a while."""
         limit = time.time() - LIFETIME
+        self._opened = {path: at for path, at in self._opened.items() if path.exists()}
         for path in self._directory.iterdir():
             with contextlib.suppress(FileNotFoundError):  # whoever decodes a request removes it in a thread
                 if path not in self._busy and path.stat().st_mtime < limit:
-                    path.unlink()
+                    self._remove(path)
+
+    def _remove(self, path: Path) -> None:
+        self._opened.pop(path, None)
+        path.unlink(missing_ok=True)
 
     def path(self, owner: str, upload: Upload) -> Path:
         """Give the file of an upload; other content under the same id is another upload."""

@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Generator
 from contextlib import AbstractAsyncContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from qubitd.core.sweep import Sweep
 from qubitd.server.errors import TooBusyError
 from qubitd.server.uploads import DIRECTORY, LIFETIME, MOST_AT_ONCE, MOST_OF_ONE, Uploads, read_whole
 from qubitd.v1 import jobs_pb2
+from qubitd.wire.jobs import StageTime, StatusChange
 from qubitd.wire.uploads import MAX_UNARY_BYTES, PIECE_BYTES, Upload, upload_messages, upload_of
 
 Serve = Callable[..., AbstractAsyncContextManager[Any]]
@@ -118,6 +120,27 @@ async def test_an_uploaded_request_is_the_job_that_it_would_be_in_one_message(
         code, why = await refused(daemon.jobs.Submit(named))
     assert code is grpc.StatusCode.NOT_FOUND
     assert why == f"of upload 'u1' 0 of {upload.size} bytes are here; send the rest, then this again"
+
+
+async def test_a_job_is_initializing_from_the_opening_of_its_upload(
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest
+) -> None:
+    data = request_of().SerializeToString()
+    upload = upload_of(data, "u1")
+    named = jobs_pb2.SubmitRequest(upload=jobs_pb2.Upload(upload_id="u1", size=upload.size, sha256=upload.sha256))
+    async with serve(rack=open_rack_of()) as daemon:
+        before = time.time_ns()
+        await sent(daemon, upload, data[:10])
+        opened = time.time_ns()
+        assert (await daemon.jobs.List(jobs_pb2.JobsListRequest())).jobs == []
+        await sent(daemon, upload, data, first=10)
+        job_id = await daemon.submit(named)
+        first, second, *_ = await daemon.events(job_id)
+        (listed,) = (await daemon.jobs.List(jobs_pb2.JobsListRequest())).jobs
+    assert isinstance(first.what, StatusChange)
+    assert before <= first.time_ns <= opened < second.time_ns == listed.created_ns
+    assert isinstance(second.what, StageTime)
+    assert second.what.stage == "accepted"
 
 
 async def test_an_upload_goes_on_where_it_was_cut_even_in_the_next_daemon(

@@ -120,6 +120,7 @@ class JobsService:
         if upload is not None:
             with _kept_here():
                 self._check_place(new.backend, new.terms)
+            new = replace(new, opened_ns=self._uploads.opened_ns(caller().project, upload))
         job_id = await self._engine.submit(new, to=self._roster.find(new.backend))
         if upload is not None:
             self._uploads.drop(caller().project, upload)

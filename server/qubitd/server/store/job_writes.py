@@ -229,7 +229,8 @@ class JobWrites:
         )
         self._audit.append(time_ns=new.created_ns, who=new.author, what=f"submitted job {new.job_id}")
         accepted = reached(Stage.ACCEPTED, new.created_ns)
-        insert_events(self._connection, number, [accepted, _status_event(JobStatus.INITIALIZING, new.created_ns)])
+        began = _status_event(JobStatus.INITIALIZING, new.created_ns if new.opened_ns is None else new.opened_ns)
+        insert_events(self._connection, number, sorted((accepted, began), key=lambda event: event.time_ns))
         return number
 
     def _compare_and_set(self, change: Change) -> int:

@@ -38,6 +38,8 @@ class NewJob:
     terms: JobTerms = field(default_factory=JobTerms)
     author: str = "local"
     """Who submitted it; the job belongs to the owner, which is a project."""
+    opened_ns: int | None = None
+    """When its upload was opened; None if it came in one message."""
     served: float | None = None
     """Seconds for which its backend had been served when it was taken; None to go by the last note."""
 
