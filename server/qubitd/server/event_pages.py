@@ -9,6 +9,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from qubitd.server.announcer import Announcer
+from qubitd.server.store import job_reads
 from qubitd.server.store.frames import split
 from qubitd.server.store.store import Store
 from qubitd.v1 import jobs_pb2
@@ -30,6 +31,8 @@ class EventPage:
     """Sequence number of the last of them; the cursor if there is none."""
     is_end: bool
     """Whether nothing can follow these."""
+    is_full: bool = False
+    """Whether more of them may be there already."""
     has_outcome: bool = False
     """Whether the job's whole result is among them."""
 
@@ -73,6 +76,7 @@ class EventPages:
             message=message.SerializeToString(),
             last=events[-1].sequence if events else cursor,
             is_end=ends or (is_over and not events),
+            is_full=len(events) >= job_reads.EVENTS_AT_ONCE,
             has_outcome=told is not None,
         )
 

@@ -98,10 +98,11 @@ class Watch:
         if is_new:
             page = self.pages.after(one.job_id, one.number, one.cursor, outcome=one.wants_outcome)
             one.cursor, one.is_over, one.has_outcome = page.last, page.is_end, page.has_outcome
-            if page.message or page.is_end:
+            if page.is_end or page.is_full:
                 return page.message
             one.read_at = mark
-        return self._place(one) if is_new or is_time else b""
+            return page.message + self._place(one)
+        return self._place(one) if is_time else b""
 
     def _place(self, one: Watched) -> bytes:
         place, before = self.place_of(one.job_id), one.place
