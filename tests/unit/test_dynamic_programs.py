@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from qubitd.compiler import flatten
 from qubitd.compiler.chunk import Pack
 from qubitd.compiler.compile import compile_circuits, compile_job
 from qubitd.compiler.device_file import load_device
@@ -356,3 +357,30 @@ def test_a_dynamic_program_can_be_read() -> None:
 
 def test_the_mean_of_what_never_happened_is_no_number() -> None:
     assert np.isnan(averaged(np.array([[np.nan]], dtype=np.complex64))[0, 0])
+
+
+def long_while(most: int) -> CircuitBuilder:
+    builder = circuit(num_clbits=1).add("sx", 0).measure(0, 0)
+    builder.while_(bits(0, truth=0b01), most=most)
+    return builder.add("x", 0).measure(0, 0).end()
+
+
+def test_a_loop_of_a_thousand_rounds_asks_in_each_for_all_that_came_before() -> None:
+    batch = pack([long_while(1_000)])
+    flat = flatten.flatten_batch(batch, rounds=1)
+    assert flat.problems == ()
+    tests = flat.guards[0].tests
+    assert [test.outcomes for test in tests] == [tuple(range(rounds)) for rounds in range(1, 1_001)]
+    assert {test.operator for test in tests} == {Operator.NOR}
+
+
+def test_conditions_that_hang_on_too_much_are_refused_and_never_worked_at_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    one, two, three = long_while(100), long_while(100), long_while(100)
+    monkeypatch.setattr(flatten, "MAX_COMPARED", 1_000_000)
+    assert flatten.flatten_batch(pack([one]), rounds=1).problems == ()
+    (problem,) = flatten.flatten_batch(pack([one, two, three]), rounds=1).problems
+    assert "outcomes in" in problem.what
+    assert "and so did too many before; repeat less, or split the job" in problem.what
+    assert problem.circuit == 1

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from qubitd.compiler.active_reset import late_resets, with_active_resets
 from qubitd.compiler.blocks import Branches, Item, Jump, Loop, Stretch, blocks_of, conditions_in
 from qubitd.compiler.columns import Ints
-from qubitd.compiler.outcomes import MAX_WORLDS, Bools, OutcomeTest, Truth, Worlds, find_test
+from qubitd.compiler.outcomes import MAX_COMPARED, MAX_WORLDS, Bools, OutcomeTest, Truth, Worlds, find_test
 from qubitd.core.circuit import Circuit, CircuitBatch, Operation, offsets
 from qubitd.core.control import CONTROL_ARITY, Condition
 from qubitd.core.errors import Problem
@@ -28,7 +28,6 @@ from qubitd.core.job import InitialReset
 
 MAX_WRITTEN_OUT = 5_000_000
 """Operations of all circuits of a job that have loops, branches or resets, written out: about 20 bytes each."""
-_MERGED_ABOVE = 32
 _UNTOLD = (
     "is none of OR, NOR, AND, NAND, XOR and XNOR of outcomes, which is all that the trigger network can tell (two "
     "outcomes of one qubit add up in one counter); write it with one of these, or measure into other bits"
@@ -89,11 +88,14 @@ def flatten_batch(
     circuits = list(batch.circuits)
     guards: dict[int, Guards] = {}
     problems: list[Problem] = []
-    written = 0
+    written, compared = 0, 0
     for i in dynamic:
-        flattening = _Flattening(batch, i, table, rounds, initial)
+        flattening = _Flattening(batch, i, table, rounds, initial, MAX_COMPARED - compared)
         problems += flattening.problems
         written += flattening.size
+        compared += flattening.compared
+        if compared > MAX_COMPARED:
+            break
         if written > MAX_WRITTEN_OUT:
             what = f"with its loops written out has more than {MAX_WRITTEN_OUT} operations; repeat less, or split it"
             problems.append(Problem(where="job", what=what))
@@ -116,11 +118,12 @@ def is_dynamic(circuit: Circuit, operations: Sequence[Operation], initial: Initi
 
 
 class _TooManyWorldsError(Exception):
-    """More combinations of outcomes than are told apart, at this operation."""
+    """What happens next depends on too much."""
 
-    def __init__(self, op: int) -> None:
+    def __init__(self, op: int, what: str) -> None:
         self.op = op
-        super().__init__(op)
+        self.what = what
+        super().__init__(op, what)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -139,13 +142,20 @@ class _Flattening:
     """Walks through one circuit as if it ran, in all worlds at once."""
 
     def __init__(
-        self, batch: CircuitBatch, index: int, table: dict[Operation, int], rounds: int, initial: InitialReset
+        self,
+        batch: CircuitBatch,
+        index: int,
+        table: dict[Operation, int],
+        rounds: int,
+        initial: InitialReset,
+        most_compared: int,
     ) -> None:
         self.problems: list[Problem] = []
         self._index = index
         self._circuit = batch.circuits[index]
         self._operations = batch.operations
         self._rounds = rounds
+        self._most_compared = most_compared
         self._late = late_resets(self._circuit, batch.operations, initial)
         self._extended = with_active_resets(self._circuit, np.flatnonzero(self._late), table)
         self._start = offsets(self._circuit, batch.operations)
@@ -168,6 +178,11 @@ class _Flattening:
     def size(self) -> int:
         """Operations of the circuit as it is played."""
         return sum(map(len, self._ops))
+
+    @property
+    def compared(self) -> int:
+        """Values of outcomes that it took."""
+        return self._worlds.compared
 
     def circuit(self) -> Circuit:
         """Give the circuit as it is played."""
@@ -198,7 +213,7 @@ class _Flattening:
                 self._forget(item.start if isinstance(item, Stretch) else item.op)
                 self._walk((item,))
         except _TooManyWorldsError as error:
-            self._refuse(error.op, f"what happens next depends on more than {MAX_WORLDS} combinations of outcomes")
+            self._refuse(error.op, f"what happens next depends on {error.what}")
 
     def _walk(self, items: Sequence[Item]) -> None:
         for item in items:
@@ -283,10 +298,12 @@ class _Flattening:
         number = len(self._measurements)
         self._measurements.append(self._size - 1)
         self._qubit_of.append(int(self._circuit.qubits[self._start.qubits[op]]))
-        if self._worlds.size > _MERGED_ABOVE:
-            self._worlds.merge()
+        self._worlds.make_room(int(happens.holds.sum()))
         if self._worlds.size + int(happens.holds.sum()) > MAX_WORLDS:
-            raise _TooManyWorldsError(op)
+            raise _TooManyWorldsError(op, f"more than {MAX_WORLDS} combinations of outcomes")
+        if self._worlds.compared > self._most_compared:
+            many = f"{len(self._worlds.outcomes)} outcomes in {self._worlds.size} combinations"
+            raise _TooManyWorldsError(op, f"{many}, and so did too many before; repeat less, or split the job")
         outcome = self._worlds.measure(number, happens)
         for clbit in clbits:
             self._set(clbit, number, outcome, happens)

@@ -8,7 +8,7 @@ outcomes; with OR and NOR a qubit may stand in it several times, since a counter
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import assert_never
 
@@ -18,9 +18,12 @@ from numpy.typing import NDArray
 from qubitd.core.feedforward import Operator
 
 Bools = NDArray[np.bool_]
-_Check = Callable[[Collection[int]], bool]
 MAX_WORLDS = 4096
 """Combinations of outcomes that are told apart at one time."""
+MAX_COMPARED = 4_000_000_000
+"""Values of outcomes that a job's conditions may make us look at: some 10 s. A thousand rounds of one measurement are a
+sixth of it."""
+_MERGED_ABOVE = 32
 _MOST_TRIED = 12
 """Outcomes among which subsets are tried one by one."""
 
@@ -64,6 +67,10 @@ class Worlds:
     truths: list[Truth] = field(default_factory=list[Truth])
     """What is carried along; owners add and remove theirs."""
     size: int = 1
+    compared: int = 0
+    """Values of outcomes that were looked at so far."""
+    _merged: int = _MERGED_ABOVE // 2
+    """How many there were after they were merged last."""
 
     def constant(self, *, holds: bool) -> Truth:
         """Give something that is the same in all worlds, not carried along yet."""
@@ -78,6 +85,12 @@ class Worlds:
         self.outcomes[number] = outcome
         return outcome
 
+    def make_room(self, more: int) -> None:
+        """Merge if that may be worth its time: there are twice as many as before, or they may become too many."""
+        if self.size > 2 * self._merged or self.size + more > MAX_WORLDS:
+            self.merge()
+            self._merged = max(self.size, _MERGED_ABOVE // 2)
+
     def merge(self) -> None:
         """Forget outcomes that nothing depends on, and worlds that have become alike."""
         needed = frozenset[int]().union(*(truth.depends for truth in self.truths))
@@ -91,6 +104,7 @@ class Worlds:
         for truth in self.truths:
             truth.holds = truth.holds[worlds]
         self.size = len(worlds)
+        self.compared += self.size * len(self.outcomes)
 
 
 def find_test(truth: Truth, worlds: Worlds, qubit_of: Sequence[int]) -> OutcomeTest | None:
@@ -101,14 +115,17 @@ def find_test(truth: Truth, worlds: Worlds, qubit_of: Sequence[int]) -> OutcomeT
         worlds: in which it is meant.
         qubit_of: the measured qubit of each outcome.
     """
-    known = {number: worlds.outcomes[number] for number in sorted(truth.depends)}
+    numbers = sorted(truth.depends)
+    columns = np.stack([worlds.outcomes[number] for number in numbers])
+    worlds.compared += columns.size
+    holds = truth.holds
     forms: tuple[Callable[[], Iterator[OutcomeTest]], ...] = (
-        lambda: _any_of(truth.holds, known, Operator.OR),
-        lambda: _any_of(~truth.holds, known, Operator.NOR),
-        lambda: _all_of(truth.holds, known, Operator.AND),
-        lambda: _all_of(~truth.holds, known, Operator.NAND),
-        lambda: _parity_of(truth.holds, known, Operator.XOR),
-        lambda: _parity_of(~truth.holds, known, Operator.XNOR),
+        lambda: _covering(holds, columns, numbers, Operator.OR),
+        lambda: _covering(~holds, columns, numbers, Operator.NOR),
+        lambda: _covering(~holds, ~columns, numbers, Operator.AND),
+        lambda: _covering(holds, ~columns, numbers, Operator.NAND),
+        lambda: _parity_of(holds, columns, numbers, Operator.XOR),
+        lambda: _parity_of(~holds, columns, numbers, Operator.XNOR),
     )
     found = (test for form in forms for test in form() if _is_possible(test, qubit_of))
     return next(found, None)
@@ -120,42 +137,25 @@ def _is_possible(test: OutcomeTest, qubit_of: Sequence[int]) -> bool:
     return test.operator in (Operator.OR, Operator.NOR) or len(set(qubits)) == len(qubits)
 
 
-def _any_of(holds: Bools, known: Mapping[int, Bools], operator: Operator) -> Iterator[OutcomeTest]:
-    implying = [number for number, column in known.items() if not np.any(column & ~holds)]
-
-    def is_right(numbers: Collection[int]) -> bool:
-        return np.array_equal(np.any([known[n] for n in numbers], axis=0), holds)
-
-    yield from _fewest(implying, is_right, operator)
-
-
-def _all_of(holds: Bools, known: Mapping[int, Bools], operator: Operator) -> Iterator[OutcomeTest]:
-    implied = [number for number, column in known.items() if not np.any(holds & ~column)]
-
-    def is_right(numbers: Collection[int]) -> bool:
-        return np.array_equal(np.all([known[n] for n in numbers], axis=0), holds)
-
-    yield from _fewest(implied, is_right, operator)
-
-
-def _fewest(
-    numbers: Sequence[int], is_right: Callable[[Collection[int]], bool], operator: Operator
-) -> Iterator[OutcomeTest]:
-    """Leave out what changes nothing, the oldest first."""
-    if not numbers or not is_right(numbers):
+def _covering(holds: Bools, columns: Bools, numbers: Sequence[int], operator: Operator) -> Iterator[OutcomeTest]:
+    """Give outcomes of which one at least is 1 exactly where something holds; the oldest are left out first."""
+    rows = np.flatnonzero(~(columns & ~holds).any(axis=1))
+    covering = columns[rows]
+    count = covering.sum(axis=0)
+    if not np.array_equal(count > 0, holds):
         return
-    left = list(numbers)
-    for number in numbers:
-        without = [n for n in left if n != number]
-        if without and is_right(without):
-            left = without
-    yield OutcomeTest(operator=operator, outcomes=tuple(left))
+    kept = np.ones(len(rows), dtype=np.bool_)
+    for row in np.flatnonzero(~(covering & (count == 1)).any(axis=1)).tolist():
+        if (count[covering[row]] > 1).all():
+            count -= covering[row]
+            kept[row] = False
+    yield OutcomeTest(operator=operator, outcomes=tuple(numbers[row] for row in rows[kept].tolist()))
 
 
-def _parity_of(holds: Bools, known: Mapping[int, Bools], operator: Operator) -> Iterator[OutcomeTest]:
-    if len(known) > _MOST_TRIED:
+def _parity_of(holds: Bools, columns: Bools, numbers: Sequence[int], operator: Operator) -> Iterator[OutcomeTest]:
+    if len(numbers) > _MOST_TRIED:
         return
-    for count in range(2, len(known) + 1):
-        for numbers in itertools.combinations(known, count):
-            if np.array_equal(np.logical_xor.reduce([known[n] for n in numbers]), holds):
-                yield OutcomeTest(operator=operator, outcomes=numbers)
+    for count in range(2, len(numbers) + 1):
+        for rows in itertools.combinations(range(len(numbers)), count):
+            if np.array_equal(np.logical_xor.reduce(columns[list(rows)]), holds):
+                yield OutcomeTest(operator=operator, outcomes=tuple(numbers[row] for row in rows))
