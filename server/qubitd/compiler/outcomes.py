@@ -145,11 +145,13 @@ def _covering(holds: Bools, columns: Bools, numbers: Sequence[int], operator: Op
     if not np.array_equal(count > 0, holds):
         return
     kept = np.ones(len(rows), dtype=np.bool_)
-    for row in np.flatnonzero(~(covering & (count == 1)).any(axis=1)).tolist():
+    superfluous: list[int] = np.flatnonzero(~(covering & (count == 1)).any(axis=1)).tolist()
+    for row in superfluous:
         if (count[covering[row]] > 1).all():
             count -= covering[row]
             kept[row] = False
-    yield OutcomeTest(operator=operator, outcomes=tuple(numbers[row] for row in rows[kept].tolist()))
+    left: list[int] = rows[kept].tolist()
+    yield OutcomeTest(operator=operator, outcomes=tuple(numbers[row] for row in left))
 
 
 def _parity_of(holds: Bools, columns: Bools, numbers: Sequence[int], operator: Operator) -> Iterator[OutcomeTest]:
