@@ -110,6 +110,7 @@ def test_what_changed_becomes_what_it_would_in_a_new_controller(
     found, expected = loads(controller, change(made)), loads(new(), change(made))
     assert told(found) == told(expected)
     assert told(found) != before
+    assert controller.capacity.usage(change(made)) == new().capacity.usage(change(made))
 
 
 @pytest.mark.parametrize(("more", "remembered"), [(0, True), (1, False)])

@@ -211,10 +211,12 @@ class _BlockCheck:
 
     def _check_gates(self) -> None:
         """One look at each gate on each set of operands, however often it occurs."""
-        ops = np.flatnonzero(~self.refused) if self.found else np.arange(len(self.columns))
-        kinds = distinct_gates(self.columns, ops) if self.found else self.gathered.kinds
+        ops = np.flatnonzero(~self.refused) if self.found else None
+        kinds = self.gathered.kinds if ops is None else distinct_gates(self.columns, ops)
         if self.gates.sound.issuperset(kinds.gates):
             return
+        if ops is None:
+            ops = np.arange(len(self.columns))
         for i, gate in enumerate(kinds.gates):
             what = None if gate.name in _NO_GATES else _gate_problem(self.gates, gate)
             if what is None:
