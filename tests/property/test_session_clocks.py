@@ -104,7 +104,8 @@ class Life:
         for _, outcome in self.book.expired():
             self.seen.append(("over", outcome))
             if outcome is Outcome.REQUEUE:
-                self.book.leave(self.session_id, self.waiting)
+                for _ in range(self.waiting):
+                    self.book.leave(self.session_id)
             else:
                 for _ in range(self.waiting):
                     self.moved(JobStatus.QUEUED, JobStatus.CANCELLED)

@@ -47,7 +47,20 @@ def test_it_keeps_the_rack_while_jobs_wait_or_run_and_a_while_longer() -> None:
     assert idle.qpu_seconds == 2.0
     assert rules.next_look(idle, 30.0) == 40.0
     assert rules.next_look(idle, 40.0) == 100.0
-    assert rules.submitted(idle, 60.0).holds_until(60.0) == 100.0
+    assert rules.submitted(idle, 35.0).holds_until(35.0) == 100.0
+
+
+def test_what_gave_the_rack_back_gets_it_again_by_the_start_of_a_job_alone() -> None:
+    idle = rules.job_ended(begun(), 30.0, had_started=True, qpu_seconds=0.0)
+    woken = rules.submitted(rules.renewed(idle, 50.0), 60.0)
+    assert woken.holds_until(60.0) == -math.inf
+    assert rules.look(idle, 50.0)[0] == rules.look(rules.look(idle, 50.0)[0], 55.0)[0]
+    assert rules.job_started(woken, 70.0).holds_until(70.0) == 100.0
+
+
+def test_a_client_that_comes_back_after_it_lost_the_rack_does_not_take_it_from_the_next() -> None:
+    patient = rules.job_ended(begun(idle_seconds=1000.0, max_seconds=1e5), 500.0, had_started=True, qpu_seconds=0.0)
+    assert rules.renewed(patient, 500.0 + LEASE).holds_until(500.0 + LEASE) == -math.inf
 
 
 def test_a_client_that_is_silent_loses_the_rack_earlier() -> None:
@@ -69,8 +82,9 @@ def test_when_its_time_is_over_the_waiting_jobs_go_as_was_asked(at_expiry: AtExp
     late, found = rules.look(busy, 100.0)
     assert found is outcome
     assert late.state is SessionState.CLOSING
-    assert rules.look(late, 101.0) == (late, Outcome.KEEP)
-    gone = rules.left(late, 1)
+    assert rules.look(late, 101.0) == (late, found)
+    gone = rules.left(late)
+    assert rules.look(gone, 101.0) == (gone, Outcome.KEEP)
     over = rules.job_ended(gone, 102.0, had_started=True, qpu_seconds=1.0)
     assert over.state is SessionState.CLOSED
     assert over.holds_until(102.0) == -math.inf
@@ -87,11 +101,15 @@ def test_a_closed_session_takes_no_job_but_runs_those_that_wait() -> None:
 
 
 def test_time_that_an_earlier_process_used_counts_and_the_time_between_does_not() -> None:
-    resumed = session(used_before=70.0)
+    resumed = rules.resumed(session(used_before=70.0, holding=True), 5.0, has_begun=True)
     assert resumed.has_begun
-    assert (resumed.elapsed(1e6), resumed.expires()) == (70.0, math.inf)
-    started = rules.job_started(rules.submitted(resumed, 0.0), 5.0)
+    assert (resumed.elapsed(15.0), resumed.expires(), resumed.holds_until(5.0)) == (80.0, 35.0, 15.0)
+    started = rules.job_started(rules.submitted(resumed, 6.0), 6.0)
     assert started.expires() == 35.0
+
+
+def test_a_session_that_had_not_begun_waits_on_for_its_first_job_after_a_restart() -> None:
+    assert rules.resumed(session(), 5.0, has_begun=False).state is SessionState.PENDING
 
 
 STEPS = st.lists(

@@ -26,6 +26,7 @@ from qubitd.server.persistence import Landings
 from qubitd.server.served import ServedTime
 from qubitd.server.store.rows import Accepted, AliveJob, Change, NewChunk, NewJob
 from qubitd.server.store.store import Store, Writes
+from qubitd.wire.jobs import LogLine
 from qubitd.wire.terms import JobTerms
 
 Result = TypeVar("Result")
@@ -62,7 +63,7 @@ class Entry:
     instrument_ns: int = 0
     """That it took on the instruments in this process, ns."""
     left_session: bool = False
-    """Its session's time was over while it waited: it waits with everybody's."""
+    """Its session was over while it waited: it waits with everybody's."""
 
     @property
     def job_id(self) -> str:
@@ -123,6 +124,10 @@ class JobBook:
     def of_session(self, session_id: str) -> list[Entry]:
         """Give the jobs of a session that have not ended."""
         return [entry for entry in self._entries.values() if entry.terms.session_id == session_id]
+
+    def of_slot(self, slot_id: str) -> list[Entry]:
+        """Give the jobs for a slot that have not ended."""
+        return [entry for entry in self._entries.values() if entry.terms.slot_id == slot_id]
 
     def find(self, job_id: str) -> Entry | None:
         """Give a job that has not ended."""
@@ -250,6 +255,11 @@ class JobBook:
         entry.cancelling = True
         failpoint("cancel.noted")
         return self._write(entry.job_id, entry.owner, lambda w: w.jobs.request_cancel(entry.job_id))
+
+    def say(self, entry: Entry, text: str) -> asyncio.Future[None]:
+        """Tell those who watch a job what was done with it."""
+        line = Dated(time_ns=self.now(), what=LogLine(text=text))
+        return self._write(entry.job_id, entry.owner, lambda w: w.jobs.append(entry.job_id, [line]), hurried=False)
 
     async def delete(self, *, owner: str, job_id: str) -> None:
         """Remove an ended job's content; its id and key stay taken.

@@ -193,7 +193,7 @@ class Dispatch:
         queue_class = _CLASSES[terms.urgency]
         if terms.session_id and not entry.left_session:
             queue_class = QueueClass.SESSION
-        elif terms.slot_id:
+        elif terms.slot_id and self.slots.keeps(terms.slot_id):
             queue_class = QueueClass.CALIBRATION
         return Waiting(
             job_id=entry.job_id,

@@ -42,6 +42,9 @@ from qubitd.wire.terms import RevisionPolicy
 _log = logging.getLogger(__name__)
 DRAIN_SECONDS = 25.0
 """How long the running chunk may take to end when the daemon is told to stop."""
+_CANCELLED_AT_EXPIRY = Move(
+    trigger=Trigger.CANCEL, message="cancelled, as was asked for, since its session's time was over before it ran"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -88,7 +91,7 @@ class Engine:
             book=parts.book,
             dispatch=parts.dispatch,
             lab=self.lab,
-            tend=self._tend_sessions,
+            tend=self._tend,
             workshop=parts.workshop,
             calibrations=parts.calibrations,
             rack=parts.rack,
@@ -112,7 +115,7 @@ class Engine:
         writes = []
         for job, entry in zip(alive, entries, strict=True):
             kept = self._store.jobs.chunks(entry.number) if entry.status is JobStatus.RUNNING else ()
-            move = interrupted(entry, kept)
+            move = self._left_behind(entry) or interrupted(entry, kept)
             if move is not None:
                 writes.append(self._book.move(entry, move))
                 if entry.status is JobStatus.QUEUED:
@@ -146,7 +149,11 @@ class Engine:
             self._quotas.keep(job.owner, job.job_id, job.size)
             for entry in self._book.take_over([job]):
                 self._book.announce_job(entry.job_id, entry.owner)
-                self._let_wait(entry)
+                move = self._left_behind(entry)
+                if move is None:
+                    self._let_wait(entry)
+                else:
+                    self._book.move(entry, move)
 
     async def can_run(self, job_id: str) -> bool:
         """Say whether a job could run here, within the limits and under the calibration that is in force."""
@@ -423,18 +430,37 @@ class Engine:
         elif before is JobStatus.RUNNING:
             self._dispatch.ended()
 
-    def _tend_sessions(self) -> None:
-        """Do with the jobs of sessions whose time is over what was asked for."""
+    def _tend(self) -> None:
+        """Do with the jobs of sessions whose time is over what was asked for; let those of ended slots wait on."""
         for session_id, outcome in self._sessions.expired():
-            waiting = [entry for entry in self._book.of_session(session_id) if entry.status is not JobStatus.RUNNING]
-            for entry in waiting:
-                if outcome is Outcome.CANCEL:
-                    self._dispatch.remove(entry.job_id)
-                    message = "cancelled, as was asked for, since its session's time was over before it ran"
-                    self._book.move(entry, Move(trigger=Trigger.CANCEL, message=message))
-                else:
-                    entry.left_session = True
-                    if entry.status is JobStatus.QUEUED:
-                        self._dispatch.add(entry)
-            if outcome is Outcome.REQUEUE:
-                self._sessions.leave(session_id, len(waiting))
+            for entry in self._book.of_session(session_id):
+                if entry.status is not JobStatus.RUNNING and not entry.left_session:
+                    self._leave_session(entry, outcome)
+        for slot_id in self._slots.over():
+            for entry in self._book.of_slot(slot_id):
+                if entry.status is not JobStatus.RUNNING:
+                    self._book.say(entry, "its slot is over: it waits with everybody's")
+                    self._place_anew(entry)
+
+    def _leave_session(self, entry: Entry, outcome: Outcome) -> None:
+        """End a job that waits for a session that is over, or let it wait with everybody's."""
+        if outcome is Outcome.CANCEL and entry.attempt == 0:
+            self._dispatch.remove(entry.job_id)
+            self._book.move(entry, _CANCELLED_AT_EXPIRY)
+            return
+        self._sessions.leave(entry.terms.session_id)
+        entry.left_session = True
+        self._book.say(entry, "its session is over: it waits with everybody's")
+        self._place_anew(entry)
+
+    def _left_behind(self, entry: Entry) -> Move | None:
+        """Give the step of a job whose session was over before this process took it; None for one that waits on."""
+        outcome = self._sessions.lost(entry.terms.session_id) if entry.terms.session_id else Outcome.KEEP
+        if outcome is Outcome.CANCEL and entry.attempt == 0:
+            return _CANCELLED_AT_EXPIRY
+        entry.left_session = outcome is not Outcome.KEEP
+        return None
+
+    def _place_anew(self, entry: Entry) -> None:
+        if entry.status is JobStatus.QUEUED:
+            self._dispatch.add(entry)

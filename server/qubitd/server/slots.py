@@ -29,6 +29,7 @@ class SlotBook:
         self._backend = backend
         self._clocks = clocks
         self._slots: dict[str, tuple[SlotInfo, Slot]] = {}
+        self._over: list[str] = []
 
     def load(self) -> None:
         """Take over the slots that an earlier process left."""
@@ -78,10 +79,20 @@ class SlotBook:
         Raises:
             UnknownSlotError: there is none.
         """
-        kept = self._slots.get(slot_id)
-        if kept is None or kept[1].end <= self._clocks.steady():
+        if not self.keeps(slot_id):
             raise UnknownSlotError(slot_id=slot_id)
-        return kept[0]
+        return self._slots[slot_id][0]
+
+    def keeps(self, slot_id: str) -> bool:
+        """Whether there is such a slot, and it is not over."""
+        kept = self._slots.get(slot_id)
+        return kept is not None and kept[1].end > self._clocks.steady()
+
+    def over(self) -> list[str]:
+        """Give the slots that ended or were released since this was asked last."""
+        self._drop_ended()
+        over, self._over = self._over, []
+        return over
 
     def infos(self) -> list[SlotInfo]:
         """List the slots that are not over, by their start."""
@@ -95,9 +106,16 @@ class SlotBook:
 
     def coming(self) -> list[Slot]:
         """Give the slots as the scheduler sees them, by their start."""
-        now = self._clocks.steady()
-        self._slots = {slot_id: kept for slot_id, kept in self._slots.items() if kept[1].end > now}
+        self._drop_ended()
         return sorted((slot for _, slot in self._slots.values()), key=lambda slot: slot.start)
+
+    def _drop_ended(self) -> None:
+        for slot_id in [slot_id for slot_id in self._slots if not self.keeps(slot_id)]:
+            self._drop(slot_id)
+
+    def _drop(self, slot_id: str) -> None:
+        if self._slots.pop(slot_id, None) is not None:
+            self._over.append(slot_id)
 
     def _others(self) -> list[SlotInfo]:
         """Slots of the other daemons of the group."""
@@ -123,7 +141,7 @@ class SlotBook:
     async def _give_back(self, slot_id: str, *, who: str) -> None:
         now = self._clocks.wall()
         await durable(self._store.write(lambda w: w.slots.release(slot_id=slot_id, who=who, now_ns=now)))
-        self._slots.pop(slot_id, None)
+        self._drop(slot_id)
 
     def _keep(self, info: SlotInfo) -> None:
         self._slots[info.slot_id] = (info, self._placed(info))

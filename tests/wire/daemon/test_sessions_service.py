@@ -199,7 +199,6 @@ async def test_a_session_survives_a_restart_and_the_time_between_does_not_count(
             assert found.state is SessionState.ACTIVE
             assert found.elapsed_seconds >= used.elapsed_seconds
             assert found.qpu_seconds == used.qpu_seconds
-            assert await at(client.sessions.get, session.session_id) == found
             assert (await at.ended(await at.submit(session_id=session.session_id))).status is JobStatus.DONE
 
 

@@ -49,8 +49,16 @@ class SessionBook:
             states = [status for session_id, status in jobs if session_id == row.session_id]
             running = states.count(JobStatus.RUNNING)
             session = replace(_session_of(row), waiting=len(states) - running, running=running)
+            session = rules.resumed(session, self._clocks.steady(), has_begun=row.started_ns > 0)
             self._kept[row.session_id] = _Kept(row=row, session=session)
             self._settle(row.session_id)
+
+    def lost(self, session_id: str) -> Outcome:
+        """Say what becomes of a job that waits for a session: all but `KEEP` if that is over, or of no daemon here."""
+        if session_id in self._kept:
+            return Outcome.KEEP
+        row = self._store.sessions.find(session_id)
+        return Outcome.REQUEUE if row is None else rules.at_end(row.at_expiry)
 
     async def open(self, request: sessions_pb2.OpenRequest, *, owner: str) -> SessionInfo:
         """Open a session; durable on return.
@@ -169,18 +177,19 @@ class SessionBook:
         elif after.is_final:
             self._job_gone(session_id, had_started=before is JobStatus.RUNNING, qpu_seconds=qpu_seconds)
 
-    def leave(self, session_id: str, jobs: int) -> None:
-        """Waiting jobs of a session went to the common queue."""
-        self._kept[session_id].session = rules.left(self._kept[session_id].session, jobs)
-        self._settle(session_id)
+    def leave(self, session_id: str) -> None:
+        """A waiting job of a session went to the common queue."""
+        self._change(session_id, rules.left(self._kept[session_id].session))
 
     def expired(self) -> list[tuple[str, Outcome]]:
         """Close the sessions whose time is over, and say what becomes of the jobs that wait."""
         found: list[tuple[str, Outcome]] = []
         for session_id, kept in list(self._kept.items()):
-            kept.session, outcome = rules.look(kept.session, self._clocks.steady())
+            before = kept.session
+            kept.session, outcome = rules.look(before, self._clocks.steady())
             if outcome is not Outcome.KEEP:
                 found.append((session_id, outcome))
+            if kept.session is not before:
                 self._settle(session_id)
         return found
 
@@ -238,6 +247,7 @@ class SessionBook:
             accepting=kept.session.accepting,
             elapsed=kept.session.elapsed(self._clocks.steady()),
             qpu_seconds=kept.session.qpu_seconds,
+            holding=kept.session.holding,
         )
         return durable(self._store.write(lambda w: w.sessions.update(progress)))
 
@@ -267,6 +277,7 @@ def _session_of(row: SessionRow) -> Session:
         accepting=row.accepting,
         used_before=row.elapsed,
         qpu_seconds=row.qpu_seconds,
+        holding=row.holding,
     )
 
 

@@ -1,8 +1,8 @@
 """What may happen to a session, without clock or I/O: each step gives the session as it is afterwards.
 
-A session's time runs from the start of its first job and ends after `max_seconds`. Until then it has the rack to
-itself for as long as jobs of it wait or run, and `idle_seconds` longer; after that others may run, and its next job
-takes the rack again when its turn comes. Time is in seconds on a clock that never steps; what a session used before
+A session's time runs from the start of its first job and ends after `max_seconds`. From the start of a job it has the
+rack to itself for as long as jobs of it wait or run, and `idle_seconds` longer; after that others may run, and its next
+job takes the rack again when its turn comes. Time is in seconds on a clock that never steps; what a session used before
 the daemon was started last is kept as a number, so that the time in between does not count.
 """
 
@@ -27,6 +27,7 @@ class Outcome(enum.Enum):
     REQUEUE = "requeue"
     """They wait with everybody's."""
     CANCEL = "cancel"
+    """They end, save those that have started before: these wait with everybody's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +46,8 @@ class Session:
     """Jobs that were submitted and have not started."""
     running: int = 0
     """Jobs that have started and not ended: 0 or 1."""
+    holding: bool = False
+    """The rack was given to it and it has not been seen to give it back; a batch never holds it."""
     used_before: float = 0.0
     """Seconds of its time that had passed before this process."""
     started: float | None = None
@@ -58,7 +61,7 @@ class Session:
     @property
     def has_begun(self) -> bool:
         """Whether a job of it ever started."""
-        return self.started is not None or self.used_before > 0
+        return self.started is not None
 
     @property
     def is_over(self) -> bool:
@@ -84,7 +87,7 @@ class Session:
 
     def holds_until(self, now: float) -> float:
         """Give until when it has the rack to itself, as far as is known now; -inf if it does not have it."""
-        if self.started is None or self.mode is SessionMode.BATCH or self.is_over:
+        if not self.holding or self.is_over:
             return -math.inf
         if self.waiting or self.running:
             return self.expires()
@@ -100,13 +103,14 @@ def submitted(session: Session, now: float) -> Session:
     """
     if not session.accepting:
         raise SessionClosedError(session_id=session.session_id)
-    return replace(session, waiting=session.waiting + 1, active=now, renewed=now)
+    return replace(_as_held(session, now), waiting=session.waiting + 1, active=now, renewed=now)
 
 
 def job_started(session: Session, now: float) -> Session:
     """A job of it has the rack."""
     started = now if session.started is None else session.started
-    return replace(session, waiting=session.waiting - 1, running=session.running + 1, started=started)
+    holding = session.mode is not SessionMode.BATCH
+    return replace(session, waiting=session.waiting - 1, running=session.running + 1, started=started, holding=holding)
 
 
 def job_put_back(session: Session) -> Session:
@@ -127,7 +131,12 @@ def job_ended(session: Session, now: float, *, had_started: bool, qpu_seconds: f
 
 def renewed(session: Session, now: float) -> Session:
     """Its client is alive."""
-    return replace(session, renewed=now)
+    return replace(_as_held(session, now), renewed=now)
+
+
+def resumed(session: Session, now: float, *, has_begun: bool) -> Session:
+    """A new process has it: its time runs on, and it has its patience anew."""
+    return replace(session, started=now if has_begun else None, active=now, renewed=now)
 
 
 def closed(session: Session) -> Session:
@@ -135,9 +144,9 @@ def closed(session: Session) -> Session:
     return replace(session, accepting=False)
 
 
-def left(session: Session, jobs: int) -> Session:
-    """Waiting jobs went to the common queue."""
-    return replace(session, waiting=session.waiting - jobs)
+def left(session: Session) -> Session:
+    """A waiting job went to the common queue."""
+    return replace(session, waiting=session.waiting - 1)
 
 
 def window_of(session: Session, now: float, *, opened: int) -> Window:
@@ -153,13 +162,23 @@ def window_of(session: Session, now: float, *, opened: int) -> Window:
 
 
 def look(session: Session, now: float) -> tuple[Session, Outcome]:
-    """See whether its time is over, and what becomes of the jobs that wait."""
-    if not session.accepting or now < session.expires():
+    """See whether its time is over, and what becomes of the jobs that wait; and whether it gave the rack back."""
+    session = _as_held(session, now)
+    if now < session.expires() or not (session.accepting or session.waiting):
         return session, Outcome.KEEP
-    outcome = Outcome.CANCEL if session.at_expiry is AtExpiry.CANCEL else Outcome.REQUEUE
-    return closed(session), outcome
+    return closed(session), at_end(session.at_expiry)
+
+
+def at_end(at_expiry: AtExpiry) -> Outcome:
+    """Give what becomes of jobs that wait when their session's time is over."""
+    return Outcome.CANCEL if at_expiry is AtExpiry.CANCEL else Outcome.REQUEUE
 
 
 def next_look(session: Session, now: float) -> float:
     """Give when `look` or the right to the rack may change by time alone, s."""
     return min((at for at in (session.expires(), session.holds_until(now)) if at > now), default=math.inf)
+
+
+def _as_held(session: Session, now: float) -> Session:
+    """Once it gave the rack back, nothing but the start of a job gives it to it again: somebody else may have it."""
+    return replace(session, holding=False) if session.holding and session.holds_until(now) <= now else session

@@ -310,6 +310,10 @@ CREATE TABLE usage (
 """
 """Seconds that a project used of a rack, at the weight that they had when that was served for so long."""
 
+_HELD_RACKS = """
+ALTER TABLE session ADD COLUMN holding INTEGER NOT NULL DEFAULT 0;
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     _FIRST,
     _SESSIONS_AND_SLOTS,
@@ -321,6 +325,7 @@ MIGRATIONS: tuple[str, ...] = (
     _OWN_NUMBERS_AND_AGES,
     _FLOOR_OF_OWN_NUMBERS,
     _USAGE,
+    _HELD_RACKS,
 )
 """Step n takes a store from user_version n to n + 1."""
 

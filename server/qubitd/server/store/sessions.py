@@ -12,7 +12,7 @@ from qubitd.wire.sessions import AtExpiry, SessionMode
 
 _COLUMNS = (
     "number, id, owner, backend, mode, max_seconds, idle_seconds, at_expiry, created_ns, started_ns, closed_ns,"
-    " accepting, elapsed, qpu_seconds"
+    " accepting, elapsed, qpu_seconds, holding"
 )
 
 _ALL = 2**62
@@ -61,6 +61,8 @@ class SessionRow:
     elapsed: float
     """Seconds of its time."""
     qpu_seconds: float
+    holding: bool
+    """Whether it had the rack to itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +75,7 @@ class SessionProgress:
     accepting: bool
     elapsed: float
     qpu_seconds: float
+    holding: bool
 
 
 class SessionWrites:
@@ -101,14 +104,15 @@ class SessionWrites:
     def update(self, progress: SessionProgress) -> None:
         """Write how far a session has come."""
         self._connection.execute(
-            "UPDATE session SET started_ns = ?, closed_ns = ?, accepting = ?, elapsed = ?, qpu_seconds = ?"
-            " WHERE id = ?",
+            "UPDATE session SET started_ns = ?, closed_ns = ?, accepting = ?, elapsed = ?, qpu_seconds = ?,"
+            " holding = ? WHERE id = ?",
             (
                 progress.started_ns,
                 progress.closed_ns,
                 int(progress.accepting),
                 progress.elapsed,
                 progress.qpu_seconds,
+                int(progress.holding),
                 progress.session_id,
             ),
         )
@@ -148,6 +152,11 @@ class SessionReads:
         if not found:
             raise UnknownSessionError(session_id=session_id)
         return found[0]
+
+    def find(self, session_id: str) -> SessionRow | None:
+        """Give a session, whosever it is; None if there is none."""
+        found = self._rows("id = ?", (session_id,), limit=1)
+        return found[0] if found else None
 
     def owner_of(self, session_id: str) -> str:
         """Give whose a session is.
@@ -198,4 +207,5 @@ def _row(columns: Sequence[Any]) -> SessionRow:
         accepting=bool(columns[11]),
         elapsed=columns[12],
         qpu_seconds=columns[13],
+        holding=bool(columns[14]),
     )

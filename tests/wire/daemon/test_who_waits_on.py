@@ -1,0 +1,224 @@
+"""Jobs whose session or slot is over wait with everybody's; a session goes on after a restart where it stood; and no
+session takes the rack from one that holds it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from tests.wire.daemon.conftest import PaperRack, Serve, Served
+
+from qubitd.core.job import JobStatus
+from qubitd.server import daemon as daemon_module
+from qubitd.server.clocks import Clocks
+from qubitd.server.store.sqlite_store import DATABASE
+from qubitd.v1 import jobs_pb2, lab_pb2, lab_pb2_grpc, sessions_pb2, sessions_pb2_grpc, slots_pb2, slots_pb2_grpc
+from qubitd.wire.jobs import LogLine, StatusChange, decode_events
+from qubitd.wire.terms import JobTerms
+
+MakeRequest = Callable[..., jobs_pb2.SubmitRequest]
+MakeRack = Callable[..., PaperRack]
+_KEYS = (f"own-{n}" for n in itertools.count())
+
+
+@dataclass(slots=True)
+class Skipping:
+    """Both clocks, which a test puts forward together."""
+
+    ahead: float = 0.0
+
+    def steady(self) -> float:
+        return time.monotonic() + self.ahead
+
+    def wall(self) -> int:
+        return time.time_ns() + round(self.ahead * 1e9)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Skipping:
+    skipping = Skipping()
+    monkeypatch.setattr(daemon_module, "Clocks", lambda: Clocks(wall=skipping.wall, steady=skipping.steady))
+    return skipping
+
+
+def sessions(daemon: Served) -> sessions_pb2_grpc.SessionsAsyncStub:
+    return sessions_pb2_grpc.SessionsStub(daemon.channel)
+
+
+def lab(daemon: Served) -> lab_pb2_grpc.LabAsyncStub:
+    return lab_pb2_grpc.LabStub(daemon.channel)
+
+
+async def opened(daemon: Served, *, max_seconds: float = 0.0, idle_seconds: float = 0.0) -> str:
+    request = sessions_pb2.OpenRequest(
+        key=next(_KEYS), backend="line5", max_seconds=max_seconds, idle_seconds=idle_seconds
+    )
+    return str((await sessions(daemon).Open(request)).session.session_id)
+
+
+async def session_of(daemon: Served, session_id: str) -> sessions_pb2.Session:
+    return (await sessions(daemon).Get(sessions_pb2.SessionsGetRequest(session_id=session_id))).session
+
+
+async def reserved(daemon: Served, clock: Skipping, *, seconds: float) -> str:
+    """Reserve time for calibration that begins in an hour."""
+    request = slots_pb2.ReserveRequest(
+        key=next(_KEYS),
+        backend="line5",
+        kind=slots_pb2.SLOT_KIND_CALIBRATION,
+        start_ns=clock.wall() + 3600 * 10**9,
+        seconds=seconds,
+    )
+    return str((await slots_pb2_grpc.SlotsStub(daemon.channel).Reserve(request)).slot.slot_id)
+
+
+async def first_of(daemon: Served, job_id: str, fits: Callable[[object], bool]) -> object:
+    """Wait for an event of a job."""
+    watch = daemon.jobs.Watch(jobs_pb2.JobsWatchRequest(job_id=job_id))
+    async for message in watch:
+        for event in decode_events(message):
+            if fits(event.what):
+                watch.cancel()
+                return event.what
+    raise AssertionError("the job ended without it")
+
+
+async def told(daemon: Served, job_id: str) -> str:
+    """Wait for the first line that is told of a job."""
+    line = await first_of(daemon, job_id, lambda what: isinstance(what, LogLine))
+    assert isinstance(line, LogLine)
+    return line.text
+
+
+async def queued(daemon: Served, request: jobs_pb2.SubmitRequest) -> str:
+    """Submit a job and wait until it is queued."""
+    job_id = await daemon.submit(request)
+    await first_of(daemon, job_id, lambda what: isinstance(what, StatusChange) and what.status is JobStatus.QUEUED)
+    return job_id
+
+
+@pytest.mark.both_stores
+async def test_what_left_a_session_whose_time_was_over_runs_after_a_restart(
+    serve: Serve, shut_rack: PaperRack, request_of: MakeRequest, clock: Skipping
+) -> None:
+    async with serve(rack=shut_rack) as daemon:
+        session = await opened(daemon, max_seconds=100.0)
+        running = await daemon.submit(request_of(terms=JobTerms(session_id=session)))
+        await asyncio.to_thread(shut_rack.running.wait)
+        waiting = await queued(daemon, request_of(terms=JobTerms(session_id=session)))
+        await lab(daemon).Drain(lab_pb2.DrainRequest())
+        clock.ahead += 200.0
+        shut_rack.gate.set()
+        assert (await daemon.statuses(running))[-1] == "DONE"
+        assert await told(daemon, waiting) == "its session is over: it waits with everybody's"
+        assert (await session_of(daemon, session)).state == sessions_pb2.SESSION_STATE_CLOSED
+    async with serve(rack=shut_rack) as daemon:
+        await lab(daemon).Resume(lab_pb2.ResumeRequest())
+        assert (await daemon.statuses(waiting))[-1] == "DONE"
+
+
+@pytest.mark.parametrize(("at_expiry", "end"), [("cancel", "CANCELLED"), ("requeue", "DONE")])
+async def test_what_a_daemon_had_no_time_to_do_with_the_jobs_of_an_ended_session_the_next_one_does(
+    serve: Serve, shut_rack: PaperRack, request_of: MakeRequest, tmp_path: Path, at_expiry: str, end: str
+) -> None:
+    async with serve(rack=shut_rack) as daemon:
+        session = await opened(daemon)
+        await daemon.submit(request_of())
+        await asyncio.to_thread(shut_rack.running.wait)
+        waiting = await queued(daemon, request_of(terms=JobTerms(session_id=session)))
+        stopping = await daemon.begin_stop()
+        shut_rack.gate.set()
+        await stopping
+    with closing(sqlite3.connect(tmp_path / "data" / DATABASE)) as connection, connection:
+        connection.execute("UPDATE session SET closed_ns = 1, accepting = 0, at_expiry = ?", (at_expiry,))
+    async with serve(rack=shut_rack) as daemon:
+        assert (await daemon.statuses(waiting))[-1] == end
+
+
+async def test_jobs_of_a_slot_that_is_released_wait_with_everybodys(
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest, clock: Skipping
+) -> None:
+    async with serve(rack=open_rack_of()) as daemon:
+        slot = await reserved(daemon, clock, seconds=60.0)
+        job_id = await queued(daemon, request_of(terms=JobTerms(slot_id=slot)))
+        await slots_pb2_grpc.SlotsStub(daemon.channel).Release(slots_pb2.ReleaseRequest(slot_id=slot))
+        assert (await daemon.statuses(job_id))[-1] == "DONE"
+        assert await told(daemon, job_id) == "its slot is over: it waits with everybody's"
+
+
+async def test_jobs_of_a_slot_whose_time_is_over_wait_with_everybodys(
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest, clock: Skipping
+) -> None:
+    async with serve(rack=open_rack_of()) as daemon:
+        slot = await reserved(daemon, clock, seconds=60.0)
+        job_id = await queued(daemon, request_of(terms=JobTerms(slot_id=slot)))
+        clock.ahead += 4000.0
+        assert (await daemon.statuses(await daemon.submit(request_of())))[-1] == "DONE"
+        assert (await daemon.statuses(job_id))[-1] == "DONE"
+
+
+async def test_jobs_of_a_slot_that_ended_while_no_daemon_was_there_wait_with_everybodys(
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest, clock: Skipping
+) -> None:
+    async with serve(rack=open_rack_of()) as daemon:
+        slot = await reserved(daemon, clock, seconds=60.0)
+        job_id = await queued(daemon, request_of(terms=JobTerms(slot_id=slot)))
+    clock.ahead += 4000.0
+    async with serve(rack=open_rack_of()) as daemon:
+        assert (await daemon.statuses(job_id))[-1] == "DONE"
+
+
+@pytest.mark.both_stores
+async def test_a_session_that_holds_the_rack_holds_it_after_a_restart_for_its_patience(
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest, clock: Skipping
+) -> None:
+    async with serve(rack=open_rack_of()) as daemon:
+        session = await opened(daemon, max_seconds=3600.0, idle_seconds=100.0)
+        mine = JobTerms(session_id=session)
+        await daemon.events(await daemon.submit(request_of(terms=mine)))
+        stranger = await queued(daemon, request_of())
+    async with serve(rack=open_rack_of()) as daemon:
+        assert (await session_of(daemon, session)).holds_rack
+        assert (await daemon.statuses(await daemon.submit(request_of(terms=mine))))[-1] == "DONE"
+        assert (await daemon.job(stranger)).status.value == "QUEUED"
+        clock.ahead += 101.0
+        other = await daemon.submit(request_of())
+        assert [(await daemon.statuses(job_id))[-1] for job_id in (stranger, other)] == ["DONE", "DONE"]
+
+
+async def test_the_time_of_a_session_runs_on_after_a_restart(
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest, clock: Skipping
+) -> None:
+    async with serve(rack=open_rack_of()) as daemon:
+        session = await opened(daemon, max_seconds=100.0)
+        await daemon.events(await daemon.submit(request_of(terms=JobTerms(session_id=session))))
+        clock.ahead += 60.0
+    clock.ahead += 1000.0
+    async with serve(rack=open_rack_of()) as daemon:
+        assert (await session_of(daemon, session)).state == sessions_pb2.SESSION_STATE_ACTIVE
+        clock.ahead += 41.0
+        await daemon.events(await daemon.submit(request_of()))
+        assert (await session_of(daemon, session)).state == sessions_pb2.SESSION_STATE_CLOSED
+
+
+async def test_a_session_that_gave_the_rack_back_does_not_take_it_from_one_that_holds_it(
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest
+) -> None:
+    async with serve(rack=open_rack_of()) as daemon:
+        early = await opened(daemon, max_seconds=3600.0, idle_seconds=0.0)
+        late = await opened(daemon, max_seconds=3600.0, idle_seconds=1000.0)
+        for session in (early, late):
+            await daemon.events(await daemon.submit(request_of(terms=JobTerms(session_id=session))))
+        woken = await queued(daemon, request_of(terms=JobTerms(session_id=early)))
+        assert (await daemon.statuses(await daemon.submit(request_of(terms=JobTerms(session_id=late)))))[-1] == "DONE"
+        assert (await daemon.job(woken)).status.value == "QUEUED"
+        await sessions(daemon).Close(sessions_pb2.CloseRequest(session_id=late))
+        assert (await daemon.statuses(woken))[-1] == "DONE"
