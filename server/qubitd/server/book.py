@@ -113,7 +113,7 @@ class JobBook:
         self._store = store
         self._announcer = announcer
         self._entries: dict[str, Entry] = {}
-        self._is_hurry_due = False
+        self._hurry_due: asyncio.TimerHandle | None = None
         self._landings = Landings()
 
     @property
@@ -228,6 +228,7 @@ class JobBook:
         attempt = entry.attempt
         change = self.step(entry, Move(trigger=Trigger.START, events=events))
         written = self._store.write(lambda w: w.jobs.start(change, attempt=attempt))
+        self._came_along()
         self._announced(entry.job_id, entry.owner, written)
         return written
 
@@ -300,13 +301,20 @@ class JobBook:
     ) -> asyncio.Future[Result]:
         """Write, whatever becomes of the caller that waits for it: memory has moved already."""
         written = self._store.write(command, hurried=hurried)
-        if not (hurried or self._is_hurry_due):
-            self._is_hurry_due = True
-            asyncio.get_running_loop().call_later(_COMPANY, self._hurry)
+        if hurried:
+            self._came_along()
+        elif self._hurry_due is None:
+            self._hurry_due = asyncio.get_running_loop().call_later(_COMPANY, self._hurry)
         return self._announced(job_id, owner, written)
 
+    def _came_along(self) -> None:
+        """Nothing waits for company any more: it went with what was written just now."""
+        if self._hurry_due is not None:
+            self._hurry_due.cancel()
+            self._hurry_due = None
+
     def _hurry(self) -> None:
-        self._is_hurry_due = False
+        self._hurry_due = None
         self._store.hurry()
 
     def _announced(self, job_id: str, owner: str, written: Future[Result]) -> asyncio.Future[Result]:
