@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from qiskit import qasm3
 
 from qubitd.client import BackendInfo, Limits, ProgramError
 from qubitd.client.qasm3 import read_qasm3
@@ -145,6 +146,8 @@ def test_a_loop_that_is_written_out_is_left_as_it_would_be(line5: BackendInfo) -
         ("delay[3] q[0];", "holds no duration such as 100ns"),
         ("if (c[0:1] == 1) x q[0];", "holds a range of c"),
         ("if (c[4]) x q[0];", "holds bit 4 of c, which has 2"),
+        ("while (c[0]) { x q[0]; }", r"repeats without a bound; say read_qasm3\(\.\.\., most=n\)"),
+        ("const int n = 3.7;", "holds 3.7 where a whole number is needed"),
         ("x $9;", r"names \$9; line5 has 5 qubits, from \$0"),
         ("x q[0.5];", "holds 0.5 where a whole number is needed"),
         ("x q[1e400];", "holds inf where a whole number is needed"),
@@ -170,8 +173,20 @@ def test_what_is_not_read_is_refused_by_line(line5: BackendInfo, line: str, comp
     assert refused.value.problems[0].where == "program, line 5"
 
 
+def test_expressions_mean_what_they_mean_to_the_other_reader(line5: BackendInfo) -> None:
+    texts = ["3/2", "-7/2", "7/-2", "3.0/2", "pi*(7/2)", "pi/2+1", "2*3-8", "-pi/4"]
+    text = "\n".join(["OPENQASM 3.0;", 'include "stdgates.inc";', "qubit q;", *(f"rz({t}) q;" for t in texts)])
+    theirs = [float(step.operation.params[0]) for step in qasm3.loads(text).data]
+    assert [angles for _, _, angles, _ in written(text, line5)] == [(pytest.approx(angle),) for angle in theirs]
+
+
+def test_the_line_of_what_cannot_be_read_is_told(line5: BackendInfo) -> None:
+    with pytest.raises(ProgramError, match=r"^mine, line 2: cannot be read as OpenQASM 3 at 'q'$"):
+        read_qasm3("qubit q;\nx q q;\n", line5, name="mine")
+
+
 def test_what_is_no_program_is_refused(line5: BackendInfo) -> None:
-    with pytest.raises(ProgramError, match=r"^mine: "):
+    with pytest.raises(ProgramError, match=r"^mine, line 1: cannot be read as OpenQASM 3 at "):
         read_qasm3("qubit[2 q;", line5, name="mine")
 
 

@@ -33,20 +33,16 @@ from qubitd.wire.circuits import MAX_CLBITS
 
 Statement = ast.Statement | ast.Pragma
 
-DEFAULT_REPEATS = 20
-"""How often a `while` is repeated at most unless the caller says otherwise."""
 
-
-def read_qasm3(
-    text: str, backend: BackendInfo, *, name: str = "program", most: int = DEFAULT_REPEATS
-) -> CircuitBuilder:
+def read_qasm3(text: str, backend: BackendInfo, *, name: str = "program", most: int | None = None) -> CircuitBuilder:
     """Read a program.
 
     Args:
         text: OpenQASM 3. Qubits are the device's in the order of their declaration; `$3` is qubit 3.
         backend: whose native gates it is in.
         name: of the circuit.
-        most: repetitions of a `while` at most; a shot that would need more goes on behind the loop.
+        most: repetitions of a `while` at most, since no controller repeats without end; a shot that would need more
+            goes on behind the loop. None for a program without such loops.
 
     Returns:
         the circuit; bits are numbered in the order of their declaration.
@@ -57,7 +53,7 @@ def read_qasm3(
     try:
         program = openqasm3.parse(text)
     except QASM3ParsingError as error:
-        raise ProgramError([Problem(where=name, what=str(error) or "is no OpenQASM 3 program")]) from error
+        raise ProgramError([_unreadable(error, name)]) from error
     except AttributeError as error:  # the parser looks for the first line of a text that has no statement
         raise ProgramError([Problem(where=name, what="holds no statement")]) from error
     reader = _Reader(backend=backend, name=name, most=most)
@@ -69,7 +65,7 @@ def read_qasm3(
 class _Reader:
     backend: BackendInfo
     name: str
-    most: int
+    most: int | None
     numbers: dict[str, Number] = field(default_factory=dict[str, Number])
     qubits: dict[str, tuple[int, ...]] = field(default_factory=dict[str, tuple[int, ...]])
     bits: dict[str, tuple[int, ...]] = field(default_factory=dict[str, tuple[int, ...]])
@@ -132,8 +128,9 @@ class _Reader:
                     self._measure(statement, first, identifier)
                 elif first is not None:
                     raise self._refusal(statement, "gives a bit a first value; a bit gets its value from a measurement")
-            case ast.ConstantDeclaration(identifier=identifier, init_expression=value):
-                self.numbers[identifier.name] = number(value, self.scope)
+            case ast.ConstantDeclaration(type=kind, identifier=identifier, init_expression=value):
+                is_whole = isinstance(kind, ast.IntType | ast.UintType)
+                self.numbers[identifier.name] = whole(value, self.scope) if is_whole else number(value, self.scope)
             case ast.BreakStatement():
                 self.circuit.break_()
             case ast.ContinueStatement():
@@ -154,6 +151,8 @@ class _Reader:
             case ast.ForInLoop(identifier=identifier, set_declaration=values, block=block):
                 self._repeat(statement, identifier.name, values, block)
             case ast.WhileLoop(while_condition=test, block=block):
+                if self.most is None:
+                    raise self._refusal(statement, "repeats without a bound; say read_qasm3(..., most=n)")
                 self.circuit.while_(condition(test, self.scope, _text(test)), most=self.most)
                 self.read(block)
                 self.circuit.end()
@@ -318,6 +317,28 @@ class _Reader:
     def _refusal(self, statement: Statement, what: str) -> ProgramError:
         line = f"line {statement.span.start_line}" if statement.span is not None else "a statement"
         return ProgramError([Problem(where=f"{self.name}, {line}", what=what)])
+
+
+def _unreadable(error: QASM3ParsingError, name: str) -> Problem:
+    """Say where the parser gave up, as far as it tells."""
+    token = next((t for t in map(_token, _causes(error)) if t is not None), None)
+    if token is None:
+        return Problem(where=name, what=str(error) or "is no OpenQASM 3 program")
+    line, text = token
+    return Problem(where=f"{name}, line {line}", what=f"cannot be read as OpenQASM 3 at {text!r}")
+
+
+def _causes(error: BaseException) -> Iterator[object]:
+    """The parser keeps what it stumbled over in what it stumbled with."""
+    cause = error.__cause__
+    if cause is not None:
+        yield cause
+        yield from cause.args
+
+
+def _token(cause: object) -> tuple[int, str] | None:
+    token = getattr(cause, "offendingToken", None)
+    return None if token is None else (int(token.line), str(token.text))
 
 
 def _ways_out(block: Sequence[ast.Statement | ast.Pragma]) -> Iterator[type[ast.Statement]]:

@@ -39,11 +39,19 @@ def _power(base: Number, exponent: Number) -> Number:
     return value
 
 
+def _divided(left: Number, right: Number) -> Number:
+    """Whole numbers give a whole number, nearer to 0, as in C."""
+    if not (isinstance(left, int) and isinstance(right, int)):
+        return left / right
+    quotient = abs(left) // abs(right)
+    return quotient if (left < 0) == (right < 0) else -quotient
+
+
 _BINARY: dict[str, Callable[[Number, Number], Number]] = {
     "+": operator.add,
     "-": operator.sub,
     "*": operator.mul,
-    "/": lambda a, b: a / b,
+    "/": _divided,
     "%": operator.mod,
     "**": _power,
     "==": operator.eq,
