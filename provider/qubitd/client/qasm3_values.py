@@ -40,11 +40,8 @@ def _power(base: Number, exponent: Number) -> Number:
 
 
 def _divided(left: Number, right: Number) -> Number:
-    """Whole numbers give a whole number, nearer to 0, as in C."""
-    if not (isinstance(left, int) and isinstance(right, int)):
-        return left / right
-    quotient = abs(left) // abs(right)
-    return quotient if (left < 0) == (right < 0) else -quotient
+    """Whole numbers give a whole number, rounded down like Qiskit's reader; the language leaves the sign open."""
+    return left // right if isinstance(left, int) and isinstance(right, int) else left / right
 
 
 _BINARY: dict[str, Callable[[Number, Number], Number]] = {
