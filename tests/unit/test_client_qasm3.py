@@ -177,7 +177,7 @@ def test_expressions_mean_what_they_mean_to_the_other_reader(line5: BackendInfo)
     texts = ["3/2", "-7/2", "7/-2", "3.0/2", "pi*(7/2)", "pi/2+1", "2*3-8", "-pi/4"]
     text = "\n".join(["OPENQASM 3.0;", 'include "stdgates.inc";', "qubit q;", *(f"rz({t}) q;" for t in texts)])
     theirs = [float(step.operation.params[0]) for step in qasm3.loads(text).data]
-    assert [angles for _, _, angles, _ in written(text, line5)] == [(pytest.approx(angle),) for angle in theirs]
+    assert [angles[0] for _, _, angles, _ in written(text, line5)] == pytest.approx(theirs)
 
 
 def test_the_line_of_what_cannot_be_read_is_told(line5: BackendInfo) -> None:
