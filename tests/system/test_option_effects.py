@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from qiskit import QuantumCircuit
+from qiskit.providers import JobError
 
 from qubitd.cli.daemon_process import DaemonProcess
 from qubitd.provider import JobRefusedError, QubitdBackend, QubitdProvider, QubitdSession
@@ -132,10 +133,28 @@ def test_each_round_of_a_reset_measures_once_more(backend: QubitdBackend) -> Non
     assert backend.run(circuit, shots=500, reset_rounds=2).result().get_counts()["0"] > 480
 
 
-def test_a_shot_that_begins_without_a_reset_is_refused_by_name(backend: QubitdBackend, flip: QuantumCircuit) -> None:
-    with pytest.raises(JobRefusedError, match=r"option init_qubits: is False; each shot begins with a reset here"):
-        backend.run(flip, init_qubits=False)
-    assert backend.run(flip, shots=1, init_qubits=True).result().success
+def test_without_a_reset_a_shot_begins_where_the_last_one_ended(backend: QubitdBackend, flip: QuantumCircuit) -> None:
+    """Each flip turns what the one before has left: 1, 0, 1, 0, unless it falls while it waits for the next shot."""
+
+    def changes(**options: Any) -> float:
+        result = backend.run(flip, shots=4000, memory=True, seed_simulator=3, **options).result()
+        bits = np.array([int(bit) for bit in result.get_memory()])
+        return float((bits[1:] != bits[:-1]).mean())
+
+    assert changes() < 0.12
+    at_once, later, much_later = (changes(init_qubits=False, rep_delay=delay) for delay in (0.0, 28e-6, 1e-3))
+    assert at_once > 0.88
+    # A chain of two levels: after 0 comes 1, and after 1 comes 0 unless it fell (T1 = 28 us, and 0.7 us of readout).
+    stays = np.exp(-1 - 0.7 / 28)
+    assert later == pytest.approx(2 * stays / (1 + stays), abs=0.06)
+    assert much_later < 0.12
+
+
+def test_without_a_reset_what_needs_one_is_refused_by_name(backend: QubitdBackend, flip: QuantumCircuit) -> None:
+    with pytest.raises(JobRefusedError, match=r"init_qubits=False asks for no reset before a shot; leave one of them"):
+        backend.run(flip, init_qubits=False, initial_reset="active")
+    with pytest.raises(JobError, match="averages shots that are not alike"):
+        backend.run(flip, init_qubits=False, meas_level=0, meas_return="avg").result()
 
 
 def test_a_revision_policy_decides_over_the_calibration(backend: QubitdBackend, flip: QuantumCircuit) -> None:

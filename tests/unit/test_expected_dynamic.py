@@ -12,6 +12,7 @@ from qubitd.compiler.expected import expected, ideal
 from qubitd.core.bindings import FromColumn
 from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.control import Condition
+from qubitd.core.errors import InvalidCircuitError
 from qubitd.core.feedforward import FeedForward
 from qubitd.core.job import InitialReset
 
@@ -164,3 +165,9 @@ def test_a_rep_delay_relaxes_what_an_active_reset_begins_with() -> None:
     clean = wrong(20 * t1)
     assert wrong(t1) - clean == pytest.approx((wrong(0.0) - clean) * math.exp(-1), rel=0.02)
     assert wrong(0.0) > 5 * clean
+
+
+def test_shots_that_depend_on_each_other_are_not_predicted() -> None:
+    builder = CircuitBuilder(name="a", num_qubits=1, num_clbits=1).add("x", 0).measure(0, 0)
+    with pytest.raises(InvalidCircuitError, match="begins each shot where the one before ended"):
+        expected(FILE.device, FILE.snapshot(), pack([builder]), initial_reset=InitialReset.NONE)

@@ -118,7 +118,10 @@ def test_averages_of_iq_points_can_be_asked_for(kind: Any) -> None:
         ({"rep_delay": -1e-6}, "option rep_delay: is -1e-06; give seconds from 0 to 1"),
         ({"rep_delay": float("nan")}, "option rep_delay: is nan; give seconds from 0 to 1"),
         ({"rep_delay": 250.0}, "option rep_delay: is 250.0; give seconds from 0 to 1"),
-        ({"init_qubits": False}, "option init_qubits: is False; each shot begins with a reset here; leave it True"),
+        ({"init_qubits": False, "initial_reset": "active"},
+         "option initial_reset: is 'active', and init_qubits=False asks for no reset before a shot; "
+         "leave one of them out"),
+        ({"init_qubits": 0}, "option init_qubits: is 0; give True or False"),
         ({"revision": 0, "revision_policy": "exact"},
          "option revision: is 0; the limits are 1 and 9223372036854775807"),
         ({"revision": 3},

@@ -84,6 +84,8 @@ class InitialReset(enum.Enum):
     """By waiting for the longest of their reset times."""
     ACTIVE = "active"
     """Each qubit that is used is measured, and flipped if that gave 1; so are those that the circuit itself resets."""
+    NONE = "none"
+    """They do not: a shot begins in the state that the one before has left, after `rep_delay`."""
 
 
 RESET_ROUNDS = 2

@@ -184,6 +184,8 @@ class _InitialResetEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._E
     """By waiting."""
     INITIAL_RESET_ACTIVE: _InitialReset.ValueType  # 2
     """By a measurement of each used qubit, and a flip if that gave 1."""
+    INITIAL_RESET_NONE: _InitialReset.ValueType  # 3
+    """Not at all: each shot begins in the state that the one before has left, rep_delay later."""
 
 class InitialReset(_InitialReset, metaclass=_InitialResetEnumTypeWrapper):
     """How qubits come to be in 0 before each shot."""
@@ -194,6 +196,8 @@ INITIAL_RESET_PASSIVE: InitialReset.ValueType  # 1
 """By waiting."""
 INITIAL_RESET_ACTIVE: InitialReset.ValueType  # 2
 """By a measurement of each used qubit, and a flip if that gave 1."""
+INITIAL_RESET_NONE: InitialReset.ValueType  # 3
+"""Not at all: each shot begins in the state that the one before has left, rep_delay later."""
 Global___InitialReset: typing_extensions.TypeAlias = InitialReset
 
 class _JobClass:

@@ -48,6 +48,7 @@ _INITIAL_RESETS = {
     InitialReset.AUTO: jobs_pb2.INITIAL_RESET_UNSPECIFIED,
     InitialReset.PASSIVE: jobs_pb2.INITIAL_RESET_PASSIVE,
     InitialReset.ACTIVE: jobs_pb2.INITIAL_RESET_ACTIVE,
+    InitialReset.NONE: jobs_pb2.INITIAL_RESET_NONE,
 }
 _INITIAL_RESET_OF = {number: kind for kind, number in _INITIAL_RESETS.items()}
 _DECOUPLING_OF = {number: kind for kind, number in _DECOUPLINGS.items()}
@@ -181,7 +182,8 @@ def _decode_decoupling(message: jobs_pb2.JobSpec) -> Decoupling | None:
 def _decode_initial_reset(message: jobs_pb2.JobSpec) -> InitialReset:
     kind = _INITIAL_RESET_OF.get(message.initial_reset)
     if kind is None:
-        raise malformed("initial_reset", f"is {message.initial_reset}; give 0 (auto), 1 (passive) or 2 (active)")
+        what = f"is {message.initial_reset}; give 0 (auto), 1 (passive), 2 (active) or 3 (none)"
+        raise malformed("initial_reset", what)
     return kind
 
 

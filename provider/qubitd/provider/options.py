@@ -30,6 +30,8 @@ MAX_TAGS = 32
 MAX_TAG = 128
 MAX_ITERATIONS = 1000
 """Highest bound of a while loop."""
+_RESETS = [kind.value for kind in InitialReset if kind is not InitialReset.NONE]
+"""NONE is what `init_qubits=False` asks for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +61,8 @@ def default_options() -> Options:
     resets each used qubit so, `auto` does what is quicker where that is by much.
 
     `rep_delay` is Qiskit's: seconds from the end of a shot to the beginning of the next, up to 1. The wait of a passive
-    reset counts towards it and is never cut short; an active one comes behind it. `init_qubits` is always True here.
+    reset counts towards it and is never cut short; an active one comes behind it. Without `init_qubits` there is no
+    reset: a shot begins in the state that the one before has left, in a job of several circuits the circuit before.
 
     `rerun_on_interrupt` lets a job go on by itself, at most three times, when the daemon died while it ran.
 
@@ -102,8 +105,8 @@ def add_validators(options: Options, limits: Limits) -> None:
     options.set_validator("scheduling", [kind.value for kind in Scheduling])
     options.set_validator("dd", [None, *(kind.value for kind in Decoupling)])
     options.set_validator("reset_rounds", (1, MAX_RESET_ROUNDS))
-    options.set_validator("initial_reset", [kind.value for kind in InitialReset])
-    options.set_validator("init_qubits", [True])
+    options.set_validator("initial_reset", _RESETS)
+    options.set_validator("init_qubits", bool)
     options.set_validator("rerun_on_interrupt", bool)
     options.set_validator("priority", (-MAX_PRIORITY, MAX_PRIORITY))
     options.set_validator("urgency", [kind.value for kind in Urgency])
@@ -113,6 +116,7 @@ def add_validators(options: Options, limits: Limits) -> None:
 def check_options(values: Mapping[str, Any], limits: Limits, *, num_circuits: int) -> tuple[RunOptions, list[Problem]]:
     """Check options and give them with everything that is wrong; where there is a problem the default stands in."""
     check = _Check(values)
+    reset = InitialReset(check("initial_reset", InitialReset.AUTO.value, _reset))
     options = RunOptions(
         shots=check("shots", 1024, lambda value: _whole(value, 1, limits.max_shots)),
         memory=check("memory", False, _truth),
@@ -122,9 +126,7 @@ def check_options(values: Mapping[str, Any], limits: Limits, *, num_circuits: in
         scheduling=check("scheduling", Scheduling.ALAP, _scheduling),
         dd=check("dd", None, _decoupling),
         reset_rounds=check("reset_rounds", RESET_ROUNDS, lambda value: _whole(value, 1, MAX_RESET_ROUNDS)),
-        initial_reset=InitialReset(
-            check("initial_reset", InitialReset.AUTO.value, lambda value: _word(value, InitialReset))
-        ),
+        initial_reset=reset if check("init_qubits", True, _truth) else InitialReset.NONE,
         rep_delay=check("rep_delay", 0.0, _rep_delay),
         seed_simulator=check(
             "seed_simulator", None, lambda value: None if value is None else _whole(value, 0, 2**64 - 1)
@@ -133,7 +135,6 @@ def check_options(values: Mapping[str, Any], limits: Limits, *, num_circuits: in
         tags=(*check("tags", (), _tags), *check("job_tags", (), _tags)),
     )
     check("max_iterations", None, _bound)
-    check("init_qubits", True, _init_qubits)
     check("priority", 0, lambda value: _whole(value, -MAX_PRIORITY, MAX_PRIORITY))
     check("urgency", Urgency.NORMAL.value, lambda value: _word(value, Urgency))
     check("revision_policy", RevisionPolicy.LATEST.value, lambda value: _word(value, RevisionPolicy))
@@ -142,6 +143,9 @@ def check_options(values: Mapping[str, Any], limits: Limits, *, num_circuits: in
     if options.revision is not None and values.get("revision_policy") == RevisionPolicy.LATEST.value:
         what = "is given, but a job of policy 'latest' takes any; choose revision_policy 'pinned' or 'exact'"
         check.problems.append(Problem(where="option revision", what=what))
+    if options.initial_reset is InitialReset.NONE and reset is not InitialReset.AUTO:
+        what = f"is {reset.value!r}, and init_qubits=False asks for no reset before a shot; leave one of them out"
+        check.problems.append(Problem(where="option initial_reset", what=what))
     problems = [*check.problems, *_together(options, limits, num_circuits)]
     return options, problems
 
@@ -269,6 +273,12 @@ def _word(value: object, kinds: type[enum.Enum]) -> str:
     return str(value)
 
 
+def _reset(value: object) -> str:
+    if value not in _RESETS:
+        raise _RefusedError(f"give {', '.join(map(repr, _RESETS))}; for none leave it out and give init_qubits=False")
+    return str(value)
+
+
 def _tags(value: object) -> tuple[str, ...]:
     if value is None:
         return ()
@@ -293,8 +303,3 @@ def _rep_delay(value: object) -> float:
     if (seconds := seconds_of(value)) is None or seconds > MAX_REP_DELAY:
         raise _RefusedError(f"give seconds from 0 to {MAX_REP_DELAY:g}")
     return seconds
-
-
-def _init_qubits(value: object) -> None:
-    if not (isinstance(value, (bool, np.bool_)) and value):
-        raise _RefusedError("each shot begins with a reset here; leave it True")

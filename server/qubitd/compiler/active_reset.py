@@ -64,7 +64,7 @@ def late_resets(circuit: Circuit, operations: Sequence[Operation], initial: Init
     """Find resets that the wait before a shot does not do: behind the first gate on their qubit, in a loop behind any
     gate of the loop; all of them if there is no such wait.
     """
-    if initial is InitialReset.ACTIVE:
+    if initial in (InitialReset.ACTIVE, InitialReset.NONE):
         return np.array([o.name == "reset" for o in operations], dtype=bool)[circuit.opcodes]
     start = offsets(circuit, operations)
     touches = np.array([o.name not in _UNTOUCHED for o in operations], dtype=bool)[circuit.opcodes]

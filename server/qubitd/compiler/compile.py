@@ -55,7 +55,7 @@ class Compiled:
     """With the values that are played."""
     reset: int
     """Ticks of waiting before each program: the longest passive reset of any qubit, unless the reset is active, or the
-    delay between shots that was asked for."""
+    delay between shots that was asked for; 0 without any reset."""
     log: tuple[str, ...]
     """What the job's owner should know, such as rounded delays."""
     gates: CalibratedGates = field(repr=False)
@@ -167,7 +167,8 @@ def _compile(
     problems = swept.problems + dynamic_problems(pipeline, dynamic)
     if problems:
         raise InvalidCircuitError(problems)
-    wait = gates.memory.recall(passive_reset, 1, lambda: passive_reset(device, snapshot)) if not is_active else 0
+    waits = spec.initial_reset in (InitialReset.AUTO, InitialReset.PASSIVE)
+    wait = gates.memory.recall(passive_reset, 1, lambda: passive_reset(device, snapshot)) if waits else 0
     rep_delay = to_ticks(spec.rep_delay, what="rep_delay", tolerance=NEAREST)
     return Compiled(
         gathered=_decoupled(gates, gathered, spec.dd, spec.scheduling),
@@ -234,6 +235,9 @@ def _decoupled(
 
 def _option_problems(gates: CalibratedGates, spec: JobSpec) -> tuple[Problem, ...]:
     found = herald_problems(gates, spec.batch) if spec.herald else ()
+    if spec.meas_level is MeasLevel.RAW and spec.initial_reset is InitialReset.NONE:
+        what = "averages shots that are not alike if each begins where the last one ended; ask for a reset before each"
+        found += (Problem(where="meas_level 0", what=what),)
     if spec.meas_level is not MeasLevel.RAW and spec.dd is None:
         return found
     flat = flatten_batch(spec.batch, rounds=spec.reset_rounds, initial=spec.initial_reset)

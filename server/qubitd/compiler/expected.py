@@ -105,7 +105,7 @@ def expected(
         scheduling: of its operations.
         dd: decoupling of idle qubits.
         reset_rounds: of each reset.
-        initial_reset: how a shot begins; AUTO is PASSIVE here.
+        initial_reset: how a shot begins; AUTO is PASSIVE here, and NONE, where shots depend on each other, is refused.
         rep_delay: seconds from the end of a shot to the beginning of the next, at least.
         feedforward: how fast outcomes travel; circuits that look at outcomes, and active resets, need it.
 
@@ -122,6 +122,9 @@ def expected(
         initial_reset=initial_reset,
         rep_delay=rep_delay,
     )
+    if initial_reset is InitialReset.NONE:
+        what = "begins each shot where the one before ended, which is not predicted; predict it with a reset"
+        raise InvalidCircuitError([Problem(where="initial_reset none", what=what)])
     is_passive = initial_reset is not InitialReset.ACTIVE
     compiled = compile_job(device, snapshot, asked, feedforward=feedforward)
     found: list[Distribution] = []

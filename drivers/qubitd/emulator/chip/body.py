@@ -9,7 +9,7 @@ the shots into branches, as do pulses that are played in some shots only.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
@@ -21,7 +21,7 @@ from qubitd.emulator.chip.choice import Choice
 from qubitd.emulator.chip.drive import Turn
 from qubitd.emulator.chip.feedline import Falls, Probe
 from qubitd.emulator.chip.flux import Exchange
-from qubitd.emulator.chip.register import Register
+from qubitd.emulator.chip.register import Left, Register
 from qubitd.emulator.chip.static_zz import Bond
 from qubitd.emulator.errors import EmulatorError
 from qubitd.emulator.events import EVERY_SHOT
@@ -55,11 +55,20 @@ class Script:
     endings: Sequence[Ending] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Beginning:
+    """How shots begin that follow others without a reset."""
+
+    left: Left
+    state: NDArray[np.int64]
+    """In which of its states each shot begins, shape (shots,)."""
+
+
 Moment: TypeAlias = Event | Choice | Ending
 
 
 class BodyRun:
-    """A body being played; it begins in |0..0>."""
+    """A body being played; it begins in |0..0>, or as the shot before has left the qubits."""
 
     def __init__(
         self,
@@ -71,6 +80,8 @@ class BodyRun:
         zz: Mapping[Bond, float],
         rng: np.random.Generator,
         detuning: Sequence[float] | None = None,
+        among: Iterable[int] = (),
+        begin: Beginning | None = None,
     ) -> None:
         """Prepare a body.
 
@@ -82,17 +93,24 @@ class BodyRun:
             zz: of the chip's coupled pairs, GHz.
             rng: for what the readouts find.
             detuning: f01 of every qubit beyond its usual one, GHz; None for 0.
+            among: qubits that may not be in 0 though the body does nothing to them.
+            begin: how the shots begin; None for |0..0>.
         """
         self._script = script
         self._outcomes = outcomes
         moments = (*script.events, *script.choices)
-        self._moved = sorted({qubit for moment in moments for qubit in _moves(moment)})
+        self._moved = sorted({*among, *(qubit for moment in moments for qubit in moves(moment))})
         self._register = Register(self._moved, t1=t1, t2=t2, detuning=detuning, zz=zz)
         self._bonds = tuple(zz)
         self._t1 = t1
         self._rng = rng
         self._branch = np.zeros(outcomes.shots, dtype=np.int64)
+        if begin is not None:
+            self._branch = begin.state
+            self._register.take_over(begin.left)
         self._waiting: list[Probe] = []
+        self._drawn: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
+        """Levels that each readout that waited found, and in which it left the qubit."""
         self._falls: dict[tuple[int, int], NDArray[np.float64]] = {}
         self.points: dict[int, NDArray[np.complex128]] = {}
         """Of the windows for which somebody waits, by their numbers."""
@@ -134,6 +152,14 @@ class BodyRun:
                     self._pulse(moment, taken)
         self._draw_waiting()
         return self._falls
+
+    def leave(self, period: float, turns: Mapping[int, float]) -> Beginning:
+        """Say how the shots that come next begin; arguments as for `Register.later`."""
+        shape = (len(self._drawn), len(self._branch))
+        found, left = (np.array([each[i] for each in self._drawn], dtype=np.int64).reshape(shape) for i in (0, 1))
+        ends = {probe.qubit: float(probe.end) for probe in self._waiting}
+        states, state = self._register.leave(ends, self._branch, found=found, left=left)
+        return Beginning(left=self._register.later(states, period, turns), state=state)
 
     def _watched_until(self, moments: Sequence[Moment]) -> dict[int, float]:
         """Say when a neighbour of each qubit, which by ZZ shows what the qubit does, is turned for the last time."""
@@ -207,7 +233,7 @@ class BodyRun:
         joint = self._register.joint(qubits)
         found = np.unravel_index(_draw(joint.reshape(len(joint), -1), self._branch, self._rng), [LEVELS] * len(qubits))
         for probe, levels in zip(self._waiting, found, strict=True):
-            self._watch(probe, levels)
+            self._drawn.append((levels, self._watch(probe, levels)))
 
     def _watch(self, probe: Probe, found: NDArray[np.int64]) -> NDArray[np.int64]:
         """Let qubits in 1 fall while they are read; give the level in which each shot's qubit is left."""
@@ -221,7 +247,8 @@ class BodyRun:
         return left
 
 
-def _moves(moment: Event | Choice) -> tuple[int, ...]:
+def moves(moment: Event | Choice) -> tuple[int, ...]:
+    """Give the qubits that something may take out of 0."""
     return () if isinstance(moment, Probe) else _touches(moment)
 
 

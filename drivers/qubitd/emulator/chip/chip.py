@@ -1,12 +1,15 @@
 """The simulated chip: plays and windows of one shot loop in, IQ points of every shot out.
 
-A table normally holds many circuits, one after another: it is cut into shot bodies that each begin in |0..0>.
+A table normally holds many circuits, one after another: it is cut into shot bodies that each begin in |0..0>, where
+nothing happened for long enough. If that is so nowhere between two iterations of the shot loop, the next begins in the
+state that the last one has left.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from typing import TypeVar
 
@@ -16,14 +19,16 @@ from numpy.typing import NDArray
 from qubitd.emulator.cabling import FEEDLINE, Cabling, ChipTruth
 from qubitd.emulator.cache import Cache
 from qubitd.emulator.chip.basis import SIZE
-from qubitd.emulator.chip.body import BodyRun, Ending, Event, Pulse, Script
+from qubitd.emulator.chip.body import Beginning, BodyRun, Ending, Event, Pulse, Script, moves
 from qubitd.emulator.chip.choice import Choice, choices
 from qubitd.emulator.chip.drive import DriveLines
 from qubitd.emulator.chip.feedline import Falls, FeedlineModel
 from qubitd.emulator.chip.flux import FluxLines
 from qubitd.emulator.chip.frequency_noise import FrequencyNoise
 from qubitd.emulator.chip.intervals import chains
-from qubitd.emulator.chip.lines import Arrivals, Signals, Windows, arrive
+from qubitd.emulator.chip.lines import Arrivals, Signals, Windows, arrive, oscillators_of
+from qubitd.emulator.chip.register import Left
+from qubitd.emulator.chip.shot_chain import ShotChain, Shots
 from qubitd.emulator.chip.static_zz import static_zz
 from qubitd.emulator.errors import EmulatorError
 from qubitd.emulator.events import EVERY_SHOT, Acquisitions, EventTable, Waveform
@@ -40,7 +45,9 @@ Started = TypeVar("Started", Event, Choice)
 
 
 class Chip:
-    """A chip at the end of a rack's cables. It keeps what it computed, but no state from one table to the next."""
+    """A chip at the end of a rack's cables. It keeps what it computed, but no state from one table to the next: each
+    begins in |0..0>.
+    """
 
     def __init__(self, cabling: Cabling) -> None:
         """Build the chip that a cabling file describes."""
@@ -85,15 +92,18 @@ class Chip:
         at_once = min(at_once, noise.alike(table.shots))
         groups = [min(at_once, table.shots - first) for first in range(0, table.shots, at_once)]
         detunings = noise.drawn(len(groups))
+        chain = ShotChain() if played.follows else None
         parts = [
             played.points(Outcomes(table, decide, shots=shots), detuning)
+            if chain is None
+            else chain.run(partial(played.following, table, decide, detuning), shots, at_once=at_once)
             for shots, detuning in zip(groups, detunings, strict=True)
         ]
         return np.concatenate(parts, axis=1)
 
     def trace(self, table: EventTable, row: int, length: int, rng: np.random.Generator) -> NDArray[np.complex128]:
         """Play a table without conditions and record the digitiser's input from the start of one window on, mean over
-        shots.
+        shots, each of which begins in |0..0>.
 
         Raises:
             InvalidTableError: the table breaks its contract.
@@ -136,6 +146,22 @@ class TableScript:
     """ns, of the bodies."""
     events: list[list[Event]]
     choices: list[list[Choice]]
+    period: int
+    """ns from one iteration to the next."""
+    turns: dict[int, float]
+    """Of each qubit's phase against its drive's oscillator in a period."""
+    follows: bool
+    """Whether an iteration begins before the qubits have forgotten the last one."""
+
+    @property
+    def moved(self) -> set[int]:
+        """Give the qubits that leave 0."""
+        moments: list[Event | Choice] = []
+        for events in self.events:
+            moments += events
+        for pending in self.choices:
+            moments += pending
+        return {qubit for moment in moments for qubit in moves(moment)}
 
 
 def _script_of(chip: Chip, table: EventTable) -> TableScript:
@@ -149,7 +175,28 @@ def _script_of(chip: Chip, table: EventTable) -> TableScript:
         starts=starts,
         events=_distribute(chip.events_of(sure), starts),
         choices=_distribute(sorted(found, key=lambda choice: choice.start), starts),
+        period=table.duration,
+        turns=_turns(table, chip.cabling),
+        follows=_idle_time(arrivals, table.duration) < chip.truth.passive_reset,
     )
+
+
+def _idle_time(arrivals: Arrivals, period: int) -> int:
+    """Give the ns from the end of all that happens in an iteration to the beginning of the next."""
+    kinds = [kind for kind in (arrivals.drives, arrivals.fluxes, arrivals.tones, arrivals.windows) if len(kind.start)]
+    first = min((int(kind.start.min()) for kind in kinds), default=0)
+    return period + first - max((int(kind.end.max()) for kind in kinds), default=first)
+
+
+def _turns(table: EventTable, cabling: Cabling) -> dict[int, float]:
+    """By how much each qubit's drive, whose oscillator goes on while its NCO begins anew, is ahead of the qubit after a
+    period; what is not driven is in no frame.
+    """
+    oscillators = oscillators_of(table, cabling)
+    return {
+        i: (oscillators.get(i, 0.0) - qubit.frequency * 1e-9) * table.duration % 1.0
+        for i, qubit in enumerate(cabling.chip.qubits)
+    }
 
 
 class _Played:
@@ -162,16 +209,47 @@ class _Played:
         self._starts = script.starts
         self._events = script.events
         self._choices = script.choices
+        self._script = script
+
+    @property
+    def follows(self) -> bool:
+        """Whether each shot begins with what the one before has left."""
+        return self._script.follows and bool(self._script.moved)
 
     def points(self, outcomes: Outcomes, detuning: Sequence[float] | None) -> NDArray[np.complex128]:
         """Give the points of some shots in which the qubits' frequencies are alike, shape (acquisitions, shots)."""
+        return self._iteration(outcomes, detuning, None)[0]
+
+    def following(
+        self,
+        table: EventTable,
+        decide: Decide,
+        detuning: Sequence[float] | None,
+        left: Left | None,
+        state: NDArray[np.int64],
+    ) -> Shots:
+        """Play shots that begin in given states; as `shot_chain.Play`."""
+        begin = None if left is None else Beginning(left=left, state=state)
+        points, run = self._iteration(Outcomes(table, decide, shots=len(state)), detuning, begin)
+        if run is None:
+            raise EmulatorError("an iteration in which nothing happens is followed by another")
+        ends = run.leave(self._script.period, self._script.turns)
+        return Shots(points=points, left=ends.left, state=ends.state)
+
+    def _iteration(
+        self, outcomes: Outcomes, detuning: Sequence[float] | None, begin: Beginning | None
+    ) -> tuple[NDArray[np.complex128], BodyRun | None]:
+        """Play all bodies, the first of which begins as it is told; gives the points, and the last one, if any."""
         windows = self._arrivals.windows
         points = np.empty((len(windows.start), outcomes.shots), dtype=np.complex128)
         bounds = [*self._starts.tolist(), _END]
+        run: BodyRun | None = None
         for body, (start, end) in enumerate(pairwise(bounds)):
             heard = _rows(windows.start, start, end)
-            points[windows.row[heard]] = self._body(body, (start, end), outcomes, detuning)
-        return points
+            run, points[windows.row[heard]] = self._body(
+                body, (start, end), outcomes, detuning, begin if body == 0 else None
+            )
+        return points, run
 
     def trace(self, window: Windows, outcomes: Outcomes) -> NDArray[np.complex128]:
         """Give what comes in during one window, mean over shots."""
@@ -196,8 +274,13 @@ class _Played:
         )
 
     def _body(
-        self, body: int, span: tuple[int, int], outcomes: Outcomes, detuning: Sequence[float] | None
-    ) -> NDArray[np.complex128]:
+        self,
+        body: int,
+        span: tuple[int, int],
+        outcomes: Outcomes,
+        detuning: Sequence[float] | None,
+        begin: Beginning | None,
+    ) -> tuple[BodyRun, NDArray[np.complex128]]:
         start, end = span
         arrivals, chip = self._arrivals, self._chip
         rows = _rows(arrivals.tones.start, start, end)
@@ -222,6 +305,8 @@ class _Played:
             zz=chip.zz,
             rng=self._rng,
             detuning=detuning,
+            among=self._script.moved if self._script.follows else (),
+            begin=begin,
         )
         falls = run.play(lambda window, falls: points(np.array([window]), falls)[0], self._pulses)
         found = np.empty((len(windows.start), outcomes.shots), dtype=np.complex128)
@@ -229,7 +314,7 @@ class _Played:
         found[later] = points(later, falls)
         for window, known in run.points.items():
             found[window] = known
-        return found
+        return run, found
 
     def _pulses(self, choice: Choice, holding: Sequence[int]) -> list[Pulse]:
         return self._chip.pulses(*choice.played(holding), self._arrivals.waveforms)

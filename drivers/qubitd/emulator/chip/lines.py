@@ -135,6 +135,16 @@ def _ports(ports: Sequence[OutputPort | InputPort], cables: Sequence[Cable | Non
     )
 
 
+def oscillators_of(table: EventTable, cabling: Cabling) -> dict[int, float]:
+    """Give the frequency in GHz that the oscillator of each driven qubit really has."""
+    found: dict[int, float] = {}
+    for port in table.outputs:
+        cable = cabling.cable_at(port.name)
+        if cable is not None and cable.line.endswith(".drive"):
+            found[cabling.chip.index(cable.line.removesuffix(".drive"))] = _oscillator(port, cable) * 1e-9
+    return found
+
+
 def _oscillator(port: OutputPort | InputPort, cable: Cable | None) -> float:
     """Give the frequency in Hz that a port's oscillator really has."""
     return port.lo_frequency + (0.0 if cable is None else cable.lo_error)

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qubitd.emulator.chip.basis import LEVELS, P0, SIZE, Map, X, decay, turn_about_z
+from qubitd.emulator.chip.basis import LEAKED, LEVELS, P0, P1, SIZE, Map, X, decay, turn_about_z
 from qubitd.emulator.chip.static_zz import Bond, rest, zz_map
 
 _SAME = 12
@@ -22,6 +23,17 @@ _LONG = 1 / 32
 """Turns by ZZ from which on a rest of all qubits is worked out exactly, and by which it acts at one instant at most."""
 _NOTHING = np.eye(SIZE)
 """The map of what does nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Left:
+    """States in which shots leave the qubits, and when these were last seen to."""
+
+    states: NDArray[np.float64]
+    """Normalised to trace 1, shape (states, 5, 5, ...)."""
+    clock: Mapping[int, float]
+    """ns, by qubit."""
+    bond_clock: Mapping[Bond, float]
 
 
 class Register:
@@ -62,6 +74,15 @@ class Register:
         self._gathered = dict.fromkeys(qubits, _NOTHING)
         self.states: NDArray[np.float64] = np.zeros((1, *[SIZE] * len(self._axis)))
         self.states[(0, *[P0] * len(self._axis))] = 1.0
+
+    def take_over(self, left: Left) -> None:
+        """Begin with states of the same qubits as they were left, each a branch."""
+        self.states = left.states.copy()
+        self._clock = dict(left.clock)
+        self._bond_clock = dict(left.bond_clock)
+        self._latest = max((*self._clock.values(), *self._bond_clock.values()))
+        for qubit in self._axis:
+            self._leaves_ground(qubit)
 
     def separate(
         self, branch: NDArray[np.int64], taken: NDArray[np.bool_]
@@ -182,6 +203,60 @@ class Register:
         self._is_over(qubit, end)
         self.states, merged = _merge(made)
         return merged[index.reshape(-1)]
+
+    def leave(
+        self,
+        ends: Mapping[int, float],
+        branch: NDArray[np.int64],
+        *,
+        found: NDArray[np.int64],
+        left: NDArray[np.int64],
+    ) -> tuple[Left, NDArray[np.int64]]:
+        """Give up the states, with what frozen qubits were found in.
+
+        Args:
+            ends: frozen qubits, and when each measurement was over, ns.
+            branch: branch of each shot, shape (shots,).
+            found: level that each shot found, shape (frozen qubits, shots).
+            left: level in which the measurements left them, in the same shape.
+
+        Returns:
+            The distinct states, and which of them each shot leaves.
+        """
+        for qubit in self._axis:
+            self._settle(qubit, -math.inf)
+        keys, index = np.unique(np.concatenate([branch[None], found, left]), axis=1, return_inverse=True)
+        made = np.zeros((keys.shape[1], *self.states.shape[1:]))
+        for i, (number, *levels) in enumerate(keys.T.tolist()):
+            source: list[slice | int] = [slice(None)] * (made.ndim - 1)
+            target = source.copy()
+            for k, qubit in enumerate(ends):
+                source[self._axis[qubit] - 1] = levels[k]
+                target[self._axis[qubit] - 1] = levels[len(ends) + k]
+            made[(i, *target)] = self.states[(number, *source)]
+        states, merged = _merge(made / self._trace(made))
+        clock = {**self._clock, **ends}
+        return Left(states=states, clock=clock, bond_clock=self._bond_clock), merged[index.reshape(-1)]
+
+    def later(self, left: Left, period: float, turns: Mapping[int, float]) -> Left:
+        """Give states as the next shot finds them.
+
+        Args:
+            left: states of these qubits.
+            period: ns from the beginning of one shot to that of the next.
+            turns: about z that take each qubit's phase against its drive from one shot to the next.
+        """
+        states = left.states
+        for qubit, axis in self._axis.items():
+            passing = turn_about_z(turns[qubit])
+            passing[LEAKED, LEAKED] = math.exp(-2 * period / self._t1[qubit])  # level 2 falls twice as fast as 1
+            passing[P1, LEAKED] = 1 - passing[LEAKED, LEAKED]
+            states = _acted(passing, states, (axis,))
+        return Left(
+            states=states,
+            clock={qubit: clock - period for qubit, clock in left.clock.items()},
+            bond_clock={bond: clock - period for bond, clock in left.bond_clock.items()},
+        )
 
     def _apply_in(self, on: NDArray[np.bool_], qubit: int, single: Map, *, start: float, end: float) -> None:
         self._settle(qubit, start)

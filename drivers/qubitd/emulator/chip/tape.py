@@ -26,6 +26,7 @@ class Tape:
     def __init__(self, cabling: Cabling) -> None:
         """Begin an empty tape for a rack that is cabled like this."""
         self._cables = cabling.cables
+        self._passive_reset = cabling.chip.passive_reset
         self._outputs = tuple(
             OutputPort(name=c.port, lo_frequency=_lo(c, cabling), attenuation_db=c.reference_attenuation_db)
             for c in cabling.cables
@@ -86,13 +87,19 @@ class Tape:
         self._acquisitions.append((start, length, 0, len(self._acquisitions), weight, nco, turns))
         return self._ends(start + length)
 
-    def table(self, *, shots: int) -> EventTable:
-        """Give the table of everything written down so far."""
+    def table(self, *, shots: int, rest: int | None = None) -> EventTable:
+        """Give the table of everything written down so far.
+
+        Args:
+            shots: of the loop.
+            rest: ns from the end of one iteration to the next; None for a passive reset.
+        """
+        rest = self._passive_reset if rest is None else rest
         starts, lengths, ports, waves, gain_i, gain_q, nco, phase = _columns(sorted(self._plays), 8)
         begun, long, inputs, sequencers, weights, mixing, mixed = _columns(sorted(self._acquisitions), 7)
         return EventTable(
             shots=shots,
-            duration=self._end,
+            duration=self._end + rest,
             outputs=self._outputs,
             inputs=self._inputs,
             waveforms=tuple(waveform for _, waveform in self._waveforms.values()),
