@@ -12,7 +12,7 @@ from functools import cached_property
 
 from qubitd.compiler.columns import Columns, fits_a_block, gather
 from qubitd.compiler.gate_table import Kinds, kinds_of
-from qubitd.compiler.memory import Structure
+from qubitd.compiler.memory import MOST_ENTRIES, Structure, entries_of
 from qubitd.core.circuit import Circuit, CircuitBatch, Operation
 
 
@@ -37,7 +37,7 @@ class BatchColumns:
         self.batch = batch
         self._num_qubits = num_qubits
         self._kept: tuple[range, Gathered] | None = None
-        self._structure: tuple[int, Structure] | None = None
+        self._structure: tuple[int, Structure | None] | None = None
 
     def of(self, block: range) -> Gathered:
         """Put circuits side by side, without their bindings; they must fit the table of operations."""
@@ -47,10 +47,12 @@ class BatchColumns:
         self._kept = (block, found) if fits_a_block(found.columns) else None
         return found
 
-    def structure(self, index: int) -> Structure:
-        """Give the structure of one circuit."""
+    def structure(self, index: int) -> Structure | None:
+        """Give the structure of one circuit; None if it is so large that nothing is remembered of it."""
         if self._structure is None or self._structure[0] != index:
-            self._structure = index, Structure(self.batch.circuits[index], self.batch.operations)
+            circuit, operations = self.batch.circuits[index], self.batch.operations
+            is_small = entries_of(circuit, operations) <= MOST_ENTRIES
+            self._structure = index, Structure(circuit, operations) if is_small else None
         return self._structure[1]
 
 

@@ -65,10 +65,10 @@ def _known_findings(gates: CalibratedGates, gathered: BatchColumns) -> Findings:
     make no difference to that, but for those of delays.
     """
     (circuit,) = gathered.batch.circuits
-    if not np.isfinite(circuit.params).all():
+    structure = gathered.structure(0)
+    if structure is None or not np.isfinite(circuit.params).all():
         return _circuit_findings(gates, gathered)
     has_delays = "delay" in {row.name for row in gathered.batch.operations}
-    structure = gathered.structure(0)
     question = (check_batch, structure, circuit.params.tobytes() if has_delays else None)
     name, found = gates.memory.recall(
         question, structure.entries, lambda: (circuit.name, _circuit_findings(gates, gathered))

@@ -26,8 +26,8 @@ class Frames:
 
     Bindings and points, where phases depend on them, are an axis in front.
     """
-    shift: Ints
-    """By how much each operand's operation advances its frame; the same shape."""
+    end: Ints
+    """At the end of each used wire, as `steps`."""
     columns: Columns
     wires: Wires
 
@@ -36,8 +36,7 @@ class Frames:
         """At the end of the circuit, radians: virtual Z that nothing is played after; shape (..., circuits, qubits)."""
         cases = self.steps.shape[:-1]
         final = np.zeros((*cases, self.columns.num_wires))
-        operand = self.wires.order.take(self.wires.last)
-        final[..., self.wires.wire.take(operand)] = to_radians((self.steps + self.shift).take(operand, axis=-1))
+        final[..., self.wires.wire.take(self.wires.order.take(self.wires.last))] = to_radians(self.end)
         return final.reshape(*cases, self.columns.circuits, self.columns.num_qubits)
 
 
@@ -52,13 +51,14 @@ def advance_frames(columns: Columns, wires: Wires, rows: Ints, numbers: Numbers)
     """
     turning = numbers.turns.take(rows).take(wires.op).nonzero()[0]
     if not len(turning):
-        still = np.zeros(len(wires.op), dtype=np.int64)
-        return Frames(steps=still, shift=still, columns=columns, wires=wires)
-    shift = _shifts(columns, wires, rows, numbers, turning)
-    before = wires.exclusive_sum(shift.take(wires.order, axis=-1))
+        steps, end = np.zeros(len(wires.op), dtype=np.int64), np.zeros(len(wires.begin), dtype=np.int64)
+        return Frames(steps=steps, end=end, columns=columns, wires=wires)
+    shift = _shifts(columns, wires, rows, numbers, turning).take(wires.order, axis=-1)
+    before = wires.exclusive_sum(shift)
     steps = np.empty_like(before)
     steps[..., wires.order] = before
-    return Frames(steps=steps, shift=shift, columns=columns, wires=wires)
+    end = before.take(wires.last, axis=-1) + shift.take(wires.last, axis=-1)
+    return Frames(steps=steps, end=end, columns=columns, wires=wires)
 
 
 def _shifts(columns: Columns, wires: Wires, rows: Ints, numbers: Numbers, turning: Ints) -> Ints:

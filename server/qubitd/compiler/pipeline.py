@@ -89,6 +89,8 @@ class Pipeline:
     def _of_structure(self, index: int) -> Prepared:
         structure = self.gathered.structure(index)
         block = range(index, index + 1)
+        if structure is None:
+            return self._prepared(block, GateTable(), (), None)
         return self.gates.memory.recall(
             (Prepared, structure), structure.entries, lambda: self._prepared(block, GateTable(), (), structure)
         )
