@@ -17,6 +17,7 @@ from tests.memory_disk import memory_folder
 from qubitd.core.job import JobStatus
 from qubitd.server.clocks import Clocks
 from qubitd.server.errors import SessionClosedError
+from qubitd.server.quotas import Quotas
 from qubitd.server.scheduling.waiting import Window
 from qubitd.server.sessions.book import SessionBook
 from qubitd.server.sessions.rules import Outcome
@@ -50,7 +51,7 @@ class Life:
 
     def __post_init__(self) -> None:
         clocks = Clocks(wall=lambda: self.wall_ns, steady=lambda: self.steady)
-        self.book = SessionBook(store=self.store, clocks=clocks)
+        self.book = SessionBook(store=self.store, clocks=clocks, quotas=Quotas())
 
     def pass_time(self, seconds: int) -> None:
         self.steady += seconds

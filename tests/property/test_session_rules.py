@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from qubitd.server.errors import SessionClosedError
 from qubitd.server.sessions import rules
-from qubitd.server.sessions.rules import LEASE, Outcome, Session
+from qubitd.server.sessions.rules import LEASE, UNUSED, Outcome, Session
 from qubitd.wire.sessions import AtExpiry, SessionMode, SessionState
 
 
@@ -110,6 +110,15 @@ def test_time_that_an_earlier_process_used_counts_and_the_time_between_does_not(
 
 def test_a_session_that_had_not_begun_waits_on_for_its_first_job_after_a_restart() -> None:
     assert rules.resumed(session(), 5.0, has_begun=False).state is SessionState.PENDING
+
+
+def test_a_session_that_never_had_a_job_run_ends_when_its_client_is_silent_for_long() -> None:
+    unused = rules.renewed(session(), 10.0)
+    assert rules.look(unused, 9.0 + UNUSED)[0] == unused
+    assert rules.look(rules.renewed(unused, 9.0 + UNUSED), 10.0 + UNUSED)[0].accepting
+    assert rules.next_look(unused, 10.0) == 10.0 + UNUSED
+    assert rules.look(unused, 10.0 + UNUSED)[0].is_over
+    assert not rules.look(rules.submitted(unused, 10.0), 1e9)[0].is_over
 
 
 STEPS = st.lists(

@@ -10,6 +10,7 @@ from typing import Any
 
 from qubitd.server.clocks import Clocks
 from qubitd.server.persistence import durable
+from qubitd.server.quotas import Quotas
 from qubitd.server.sessions.book import SessionBook
 from qubitd.server.slots import SlotBook
 from qubitd.server.store.sqlite_store import SqliteStore
@@ -34,7 +35,7 @@ async def hang_up(call: Coroutine[Any, Any, Any]) -> None:
 
 async def test_a_session_whose_caller_hung_up_is_open_for_the_next_try(tmp_path: Path) -> None:
     with contextlib.closing(SqliteStore(tmp_path)) as store:
-        book = SessionBook(store=store, clocks=Clocks())
+        book = SessionBook(store=store, clocks=Clocks(), quotas=Quotas())
         await hang_up(book.open(REQUEST, owner="lab"))
         info = await book.open(REQUEST, owner="lab")
         assert info.state is SessionState.PENDING

@@ -108,6 +108,7 @@ def _quotas(table: TomlTable) -> Quotas:
     return Quotas(
         jobs=int(table.number("jobs", least=1, most=10**6, default=usual.jobs)),
         bytes=int(table.number("bytes", least=1, most=2**50, default=usual.bytes)),
+        sessions=int(table.number("sessions", least=1, most=10**6, default=usual.sessions)),
         submits_per_minute=table.number("submits_per_minute", least=0, most=10**6, default=usual.submits_per_minute),
     )
 

@@ -282,11 +282,11 @@ class UnknownUploadError(QubitdError):
 
 
 class QuotaExceededError(QubitdError):
-    """A project has as much waiting as it may, or sends too fast."""
+    """A project has as much as it may, or sends too fast."""
 
-    def __init__(self, *, owner: str, what: str, retry_after: float) -> None:
+    def __init__(self, *, owner: str, what: str, retry_after: float, advice: str = "wait for jobs to end") -> None:
         self.retry_after = retry_after
-        super().__init__(f"project {owner} {what}; wait for jobs to end, or ask the operator for more")
+        super().__init__(f"project {owner} {what}; {advice}, or ask the operator for more")
 
 
 class ExpiredJobError(QubitdError):

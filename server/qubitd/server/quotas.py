@@ -24,6 +24,8 @@ class Quotas:
     """That have not ended."""
     bytes: int = 2**30
     """Of these jobs, as they were sent."""
+    sessions: int = 100
+    """That are not over."""
     submits_per_minute: float = 0.0
     """0 for no limit; as many may come at once."""
 

@@ -43,6 +43,7 @@ class SessionsService:
         self._roster.check_own(request.backend, "a session")
         self._engine.check_taking()
         info = await self._sessions.open(request, owner=caller().project)
+        self._engine.wake()
         return sessions_pb2.OpenResponse(session=encode_session(info))
 
     async def Get(self, request: sessions_pb2.SessionsGetRequest) -> sessions_pb2.SessionsGetResponse:

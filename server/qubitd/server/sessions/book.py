@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import heapq
+import math
 import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from qubitd.core.job import JobStatus
+from qubitd.server.auth.identity import LOCAL
 from qubitd.server.clocks import Clocks
 from qubitd.server.errors import SessionClosedError
 from qubitd.server.failpoints import failpoint
 from qubitd.server.persistence import durable, to_the_end
+from qubitd.server.quotas import Quotas
 from qubitd.server.scheduling.waiting import Window
 from qubitd.server.sessions import rules
 from qubitd.server.sessions.rules import Outcome, Session
@@ -28,17 +32,25 @@ class _Kept:
 
     row: SessionRow
     session: Session
+    due: float = math.inf
+    """When it is looked at next, s on the steady clock."""
 
 
 class SessionBook:
-    """Every session that is not over."""
+    """Every session that is not over. What is asked at each decision costs the number of those that have to do with it,
+    however many are open.
+    """
 
-    def __init__(self, *, store: Store, clocks: Clocks, backend: str | None = None) -> None:
+    def __init__(self, *, store: Store, clocks: Clocks, quotas: Quotas, backend: str | None = None) -> None:
         """Keep sessions, those of one backend or all."""
         self._store = store
+        self._quotas = quotas
         self._backend = backend
         self._clocks = clocks
         self._kept: dict[str, _Kept] = {}
+        self._in_play: dict[str, _Kept] = {}
+        self._dues: list[tuple[float, str]] = []
+        """A heap of when sessions may change by time alone; some of it is out of date, and early."""
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -50,7 +62,7 @@ class SessionBook:
             running = states.count(JobStatus.RUNNING)
             session = replace(_session_of(row), waiting=len(states) - running, running=running)
             session = rules.resumed(session, self._clocks.steady(), has_begun=row.started_ns > 0)
-            self._kept[row.session_id] = _Kept(row=row, session=session)
+            self._keep(row, session)
             self._settle(row.session_id)
 
     def lost(self, session_id: str) -> Outcome:
@@ -66,6 +78,7 @@ class SessionBook:
         Raises:
             MalformedMessageError: a field is outside its limits.
             KeyReusedError: the key stands for a session that was asked for otherwise.
+            QuotaExceededError: the project has enough open.
         """
         terms = decode_terms(request)
         new = NewSession(
@@ -159,7 +172,7 @@ class SessionBook:
         kept = self._kept.get(session_id)
         if kept is None:
             raise SessionClosedError(session_id=session_id)
-        kept.session = rules.submitted(kept.session, self._clocks.steady())
+        self._put(kept, rules.submitted(kept.session, self._clocks.steady()))
 
     def withdraw(self, session_id: str) -> None:
         """Take back an `admit` whose job was not taken after all."""
@@ -173,7 +186,7 @@ class SessionBook:
         if after is JobStatus.RUNNING:
             self._start(kept)
         elif before is JobStatus.RUNNING and not after.is_final:
-            kept.session = rules.job_put_back(kept.session)
+            self._put(kept, rules.job_put_back(kept.session))
         elif after.is_final:
             self._job_gone(session_id, had_started=before is JobStatus.RUNNING, qpu_seconds=qpu_seconds)
 
@@ -183,40 +196,70 @@ class SessionBook:
 
     def expired(self) -> list[tuple[str, Outcome]]:
         """Close the sessions whose time is over, and say what becomes of the jobs that wait."""
+        now = self._clocks.steady()
         found: list[tuple[str, Outcome]] = []
-        for session_id, kept in list(self._kept.items()):
-            before = kept.session
-            kept.session, outcome = rules.look(before, self._clocks.steady())
+        for session_id, kept in {**self._due(now), **self._in_play}.items():
+            session, outcome = rules.look(kept.session, now)
             if outcome is not Outcome.KEEP:
                 found.append((session_id, outcome))
-            if kept.session is not before:
-                self._settle(session_id)
+            if session is not kept.session:
+                self._change(session_id, session)
+            else:
+                self._note_due(kept, now)
         return found
 
     def windows(self) -> Sequence[Window]:
-        """Give the sessions as the scheduler sees them."""
+        """Give the sessions that want the rack, or hold it, as the scheduler sees them."""
         now = self._clocks.steady()
-        return [rules.window_of(kept.session, now, opened=kept.row.number) for kept in self._kept.values()]
+        return [rules.window_of(kept.session, now, opened=kept.row.number) for kept in self._in_play.values()]
 
     def next_look(self) -> float:
-        """Give when a session may change by time alone, s on the steady clock."""
-        now = self._clocks.steady()
-        return min((rules.next_look(kept.session, now) for kept in self._kept.values()), default=float("inf"))
+        """Give when a session may change by time alone, s on the steady clock, or a time before."""
+        return self._dues[0][0] if self._dues else math.inf
 
     async def settle_all(self) -> None:
         """Write how far every session has come, before the daemon ends."""
         await asyncio.gather(*(self._write(kept) for kept in self._kept.values()))
 
     async def _take(self, new: NewSession) -> str:
-        row, is_new = await durable(self._store.write(lambda w: w.sessions.open(new)))
+        most = None if new.owner == LOCAL.project else self._quotas.sessions
+        row, is_new = await durable(self._store.write(lambda w: w.sessions.open(new, most=most)))
         failpoint("session.written")
         if is_new:
-            session = rules.renewed(_session_of(row), self._clocks.steady())
-            self._kept[row.session_id] = _Kept(row=row, session=session)
+            self._keep(row, rules.renewed(_session_of(row), self._clocks.steady()))
         return row.session_id
 
+    def _keep(self, row: SessionRow, session: Session) -> None:
+        kept = self._kept[row.session_id] = _Kept(row=row, session=session)
+        self._put(kept, session)
+
+    def _put(self, kept: _Kept, session: Session) -> None:
+        kept.session = session
+        if session.is_in_play:
+            self._in_play[session.session_id] = kept
+        else:
+            self._in_play.pop(session.session_id, None)
+        self._note_due(kept, self._clocks.steady())
+
+    def _note_due(self, kept: _Kept, now: float) -> None:
+        """Have a session looked at in time. What is noted too early already is noted anew when that time comes."""
+        due = rules.next_look(kept.session, now)
+        if due < kept.due:
+            kept.due = due
+            heapq.heappush(self._dues, (due, kept.row.session_id))
+
+    def _due(self, now: float) -> dict[str, _Kept]:
+        """Take the sessions whose time to be looked at has come."""
+        due: dict[str, _Kept] = {}
+        while self._dues and self._dues[0][0] <= now:
+            kept = self._kept.get(heapq.heappop(self._dues)[1])
+            if kept is not None and kept.due <= now:
+                kept.due = math.inf
+                due[kept.row.session_id] = kept
+        return due
+
     def _start(self, kept: _Kept) -> None:
-        kept.session = rules.job_started(kept.session, self._clocks.steady())
+        self._put(kept, rules.job_started(kept.session, self._clocks.steady()))
         if kept.row.started_ns == 0:
             kept.row = replace(kept.row, started_ns=self._clocks.wall())
         self._write(kept)
@@ -224,11 +267,11 @@ class SessionBook:
     def _job_gone(self, session_id: str, *, had_started: bool, qpu_seconds: float) -> None:
         kept = self._kept[session_id]
         now = self._clocks.steady()
-        kept.session = rules.job_ended(kept.session, now, had_started=had_started, qpu_seconds=qpu_seconds)
-        self._settle(session_id)
+        session = rules.job_ended(kept.session, now, had_started=had_started, qpu_seconds=qpu_seconds)
+        self._change(session_id, session)
 
     def _change(self, session_id: str, session: Session) -> asyncio.Future[None]:
-        self._kept[session_id].session = session
+        self._put(self._kept[session_id], session)
         return self._settle(session_id)
 
     def _settle(self, session_id: str) -> asyncio.Future[None]:
@@ -237,6 +280,7 @@ class SessionBook:
         if kept.session.is_over:
             kept.row = replace(kept.row, closed_ns=self._clocks.wall())
             del self._kept[session_id]
+            self._in_play.pop(session_id, None)
         return self._write(kept)
 
     def _write(self, kept: _Kept) -> asyncio.Future[None]:

@@ -18,6 +18,8 @@ from qubitd.wire.sessions import AtExpiry, SessionMode, SessionState
 
 LEASE = 120.0
 """Seconds without a sign of its client after which a session that idles gives the rack back at once."""
+UNUSED = 3600.0
+"""Seconds without a sign of its client after which a session ends that never had a job run, and has none waiting."""
 
 
 class Outcome(enum.Enum):
@@ -64,6 +66,11 @@ class Session:
         return self.started is not None
 
     @property
+    def is_in_play(self) -> bool:
+        """Whether the scheduler has to know of it."""
+        return self.holding or self.waiting > 0 or self.running > 0
+
+    @property
     def is_over(self) -> bool:
         """Whether nothing can happen to it any more."""
         return not self.accepting and self.waiting == 0 and self.running == 0
@@ -82,8 +89,10 @@ class Session:
         return self.used_before + (0.0 if self.started is None else now - self.started)
 
     def expires(self) -> float:
-        """Give when its time is over, s; infinite while its time does not run."""
-        return math.inf if self.started is None else self.started + self.max_seconds - self.used_before
+        """Give when its time is over, s; infinite while its first job waits."""
+        if self.started is not None:
+            return self.started + self.max_seconds - self.used_before
+        return math.inf if self.waiting else self.renewed + UNUSED
 
     def holds_until(self, now: float) -> float:
         """Give until when it has the rack to itself, as far as is known now; -inf if it does not have it."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from qubitd.server.errors import KeyReusedError, UnknownSessionError
+from qubitd.server.errors import KeyReusedError, QuotaExceededError, UnknownSessionError
 from qubitd.server.store.database import Database
 from qubitd.wire.sessions import AtExpiry, SessionMode
 
@@ -15,6 +15,8 @@ _COLUMNS = (
     " accepting, elapsed, qpu_seconds, holding"
 )
 
+_WAIT = 10.0
+"""Seconds after which it is worth trying again when a session of one's own has to end first."""
 _ALL = 2**62
 """Rows; both databases take it as a limit."""
 _ASKED = "id, owner, key, request_digest, backend, mode, max_seconds, idle_seconds, at_expiry, created_ns"
@@ -84,11 +86,16 @@ class SessionWrites:
     def __init__(self, connection: Database) -> None:
         self._connection = connection
 
-    def open(self, new: NewSession) -> tuple[SessionRow, bool]:
+    def open(self, new: NewSession, *, most: int | None = None) -> tuple[SessionRow, bool]:
         """Take a session, or recognise one that was opened before. Gives it, and whether it is new.
+
+        Args:
+            new: the session.
+            most: that its owner may have open; None for any number.
 
         Raises:
             KeyReusedError: the key stands for a session that was asked for otherwise.
+            QuotaExceededError: the owner has as many open.
         """
         known = self._connection.execute(
             f"SELECT request_digest, {_COLUMNS} FROM session WHERE owner = ? AND key = ?",  # noqa: S608 (constant)
@@ -99,6 +106,8 @@ class SessionWrites:
             if known[0] != new.request_digest:
                 raise KeyReusedError(key=new.key, job_id=row.session_id)
             return row, False
+        if most is not None:
+            self._check_room(new.owner, most)
         return self._insert(new), True
 
     def update(self, progress: SessionProgress) -> None:
@@ -116,6 +125,18 @@ class SessionWrites:
                 progress.session_id,
             ),
         )
+
+    def _check_room(self, owner: str, most: int) -> None:
+        (held,) = self._connection.execute(
+            "SELECT count(*) FROM session WHERE owner = ? AND closed_ns = 0", (owner,)
+        ).fetchone()
+        if held >= most:
+            raise QuotaExceededError(
+                owner=owner,
+                what=f"has {held} sessions that are not over; the limit is {most}",
+                retry_after=_WAIT,
+                advice="close one",
+            )
 
     def _insert(self, new: NewSession) -> SessionRow:
         row = self._connection.execute(
