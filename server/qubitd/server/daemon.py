@@ -363,7 +363,6 @@ class _Daemon:
             engine=engine,
             dispatch=parts.dispatch,
             rack=parts.rack,
-            store=parts.store,
             started_ns=parts.started_ns,
             upkeep=self._upkeep,
         )

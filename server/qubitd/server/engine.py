@@ -13,7 +13,7 @@ from qubitd.server.auth.identity import LOCAL
 from qubitd.server.book import Entry, JobBook, Move
 from qubitd.server.calibrations import Calibrations
 from qubitd.server.dispatch import Dispatch
-from qubitd.server.errors import DrainingError, LabClosedError
+from qubitd.server.errors import DiskFullError, DrainingError, LabClosedError
 from qubitd.server.failpoints import failpoint
 from qubitd.server.job_run import CANCELLED
 from qubitd.server.lab import LabSwitch
@@ -106,6 +106,9 @@ class Engine:
         own daemon's.
         """
         failpoint("recovery.begun")
+        self.lab.restore(self._store.lab.find(self._backend))
+        if not self.lab.is_open:
+            _log.warning("the lab is as an operator left it", extra={"state": self.lab.state.value})
         alive = self._store.jobs.alive(None if self._is_alone else self._backend)
         entries = self._book.take_over(alive)
         for job in alive:
@@ -179,23 +182,36 @@ class Engine:
             UnknownSessionError, UnknownSlotError, UnknownRevisionError: it names what is not there.
             SessionClosedError: its session takes no more jobs.
         """
-        self.check_taking(to)
-        self._store.check_room(len(new.spec) + new.result_bytes)
+        self.check_serving()
+        try:
+            self._lab_of(to).check_open()
+            self._store.check_room(len(new.spec) + new.result_bytes)
+        except (LabClosedError, DiskFullError):
+            if not self._store.jobs.is_known(owner=new.owner, key=new.key):
+                raise
         if new.owner == LOCAL.project or not self._store.jobs.is_known(owner=new.owner, key=new.key):
             now, elsewhere = self._dispatch.clocks.steady(), self._held_elsewhere(new.owner)
             self._quotas.take(new.owner, new.job_id, len(new.spec), at=now, elsewhere=elsewhere)
         return await to_the_end(self._take(new) if to is None else self._pass_on(new))
 
-    def check_taking(self, to: Member | None = None) -> None:
-        """Make sure that anything new may come in, for this daemon's backend or another's.
+    def check_taking(self) -> None:
+        """Make sure that anything new may come in.
 
         Raises:
             DrainingError: the daemon stops.
             LabClosedError: an operator lets nothing in.
         """
+        self.check_serving()
+        self.lab.check_open()
+
+    def check_serving(self) -> None:
+        """Make sure that the daemon does not stop.
+
+        Raises:
+            DrainingError: it does.
+        """
         if self._is_draining:
             raise DrainingError
-        (self.lab if to is None else LabSwitch(state=to.notice.lab, reason=to.notice.lab_reason)).check_open()
 
     async def cancel(self, *, owner: str, job_id: str, force: bool = False) -> JobStatus:
         """End a job, or have it end at its next chunk boundary; durable on return. Gives its state.
@@ -233,24 +249,27 @@ class Engine:
         await asyncio.gather(*(self._cancel(entry, force=False) for entry in entries))
         return self._sessions.info(session_id, owner=owner)
 
-    async def stop_lab(self, reason: str) -> None:
+    async def stop_lab(self, reason: str, *, by: str) -> None:
         """Make the rack safe at once, and start nothing until `resume_lab`. The running job ends with the reason.
 
-        Raises:
-            DriverError: the rack cannot be made safe yet; it is tried until it can.
+        It is tried until the instruments answer, though the caller hangs up; the store knows of the stop before that.
         """
         self.lab.stop(reason)
         self._runner.break_off(failed(LabClosedError(state=self.lab.state, reason=reason)))
-        await self._rack.make_safe()
+        kept = self._keep_lab(f"stopped the lab: {reason}", by=by)
+        await to_the_end(self._rack.make_safe())
+        await kept
 
-    def drain_lab(self, reason: str) -> None:
-        """Take no job and start none until `resume_lab`; the running one ends."""
+    async def drain_lab(self, reason: str, *, by: str) -> None:
+        """Take no job and start none until `resume_lab`; the running one ends. Durable on return."""
         self.lab.drain(reason)
+        await self._keep_lab(f"drained the lab: {reason}", by=by)
 
-    def resume_lab(self) -> None:
-        """Take and start jobs again."""
+    async def resume_lab(self, *, by: str) -> None:
+        """Take and start jobs again; durable on return."""
         self.lab.resume()
         self._runner.wake()
+        await self._keep_lab("resumed the lab", by=by)
 
     def wake(self) -> None:
         """Decide again: sessions or slots changed."""
@@ -306,6 +325,14 @@ class Engine:
     @property
     def _backend(self) -> str:
         return self._calibrations.device.name
+
+    def _lab_of(self, member: Member | None) -> LabSwitch:
+        """Give the switch of another daemon's lab, as that one told it last; None stands for this one."""
+        return self.lab if member is None else LabSwitch(state=member.notice.lab, reason=member.notice.lab_reason)
+
+    def _keep_lab(self, what: str, *, by: str) -> asyncio.Future[None]:
+        backend, switch, now = self._backend, replace(self.lab), self._dispatch.clocks.wall()
+        return durable(self._store.write(lambda w: w.lab.keep(backend, switch, who=by, what=what, time_ns=now)))
 
     async def _look_at(self, job_id: str) -> None:
         digest, limits = self._store.jobs.spec_digest(job_id), limits_of(self._calibrations.device)

@@ -30,6 +30,10 @@ class LabSwitch:
         if not self.is_open:
             raise LabClosedError(state=self.state, reason=self.reason)
 
+    def restore(self, kept: LabSwitch) -> None:
+        """Stand as an earlier daemon left it: to resume is an operator's act."""
+        self.state, self.reason = kept.state, kept.reason
+
     def drain(self, reason: str) -> None:
         """Let nothing more start."""
         if self.is_open:

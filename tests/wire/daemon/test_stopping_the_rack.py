@@ -4,22 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import shutil
+import sqlite3
 import threading
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, closing
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import grpc
 import grpc.aio
 import pytest
 
+from qubitd.drivers.errors import InstrumentNotFoundError
+from qubitd.server import rack as rack_thread
 from qubitd.server.store.job_writes import JobWrites
+from qubitd.server.store.sqlite_store import DATABASE
 from qubitd.server.workshop import Workshop
 from qubitd.v1 import jobs_pb2, lab_pb2, lab_pb2_grpc
 from qubitd.wire.lab import LabHealth, LabState, decode_health
+from qubitd.wire.uploads import encode_upload, upload_messages, upload_of
 
 Serve = Callable[..., AbstractAsyncContextManager[Any]]
 MakeRack = Callable[..., Any]
 MakeRequest = Callable[..., jobs_pb2.SubmitRequest]
+NOT_THERE = InstrumentNotFoundError(resource="paper", what="nobody answers")
 STOPPED = "the lab was stopped by an operator: hands in the rack; ask when it resumes"
 
 
@@ -56,6 +66,11 @@ class Operator:
 
     async def health(self) -> LabHealth:
         return decode_health(await self._lab.Health(lab_pb2.HealthRequest()))
+
+    async def becomes(self, *, operational: bool) -> None:
+        """Wait until the rack answers, or does so no longer."""
+        while (await self.health()).operational is not operational:
+            continue
 
     async def begin_stop(self) -> asyncio.Task[None]:
         """Ask for a stop; on return the daemon knows of it."""
@@ -168,3 +183,85 @@ async def test_a_cancel_by_force_while_a_chunk_is_loaded_keeps_it_from_starting(
         loading.go_on.set()
         assert (await daemon.statuses(job_id))[-1] == "CANCELLED"
     assert "start" not in rack.log
+
+
+async def test_a_stop_is_kept_and_tried_until_it_is_done_though_its_caller_hangs_up(
+    serve: Serve, open_rack_of: MakeRack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(rack_thread, "RETRY_SECONDS", 0.0)
+    rack = open_rack_of()
+    async with serve(rack=rack) as daemon:
+        operator = Operator(daemon)
+        rack.connect_faults += [NOT_THERE] * 1_000_000
+        stopping = await operator.begin_stop()
+        await operator.becomes(operational=False)
+        stopping.cancel()
+        await asyncio.wait([stopping])
+        with closing(sqlite3.connect(tmp_path / "data" / DATABASE)) as other:
+            assert other.execute("SELECT who, what FROM audit").fetchall() == [
+                ("local", "stopped the lab: hands in the rack")
+            ]
+        rack.connect_faults.clear()
+        await operator.becomes(operational=True)
+    assert "start" not in rack.log
+
+
+@pytest.mark.both_stores
+@pytest.mark.parametrize(
+    ("switch", "state"), [(Operator.stop, LabState.STOPPED), (Operator.drain, LabState.DRAINED)], ids=["stop", "drain"]
+)
+async def test_a_lab_that_was_closed_stays_so_in_the_next_daemon_until_an_operator_resumes(
+    switch: Callable[[Operator], Any],
+    state: LabState,
+    serve: Serve,
+    open_rack_of: MakeRack,
+    shut_rack: Any,
+    request_of: MakeRequest,
+) -> None:
+    async with serve(rack=shut_rack) as daemon:
+        await daemon.submit(request_of())
+        waiting = await daemon.submit(request_of())
+        await asyncio.to_thread(shut_rack.running.wait)
+        await switch(Operator(daemon))
+        shut_rack.gate.set()
+    rack = open_rack_of()
+    async with serve(rack=rack) as daemon:
+        operator = Operator(daemon)
+        health = await operator.health()
+        assert (health.state, health.reason, health.queued) == (state, "hands in the rack", 1)
+        assert "start" not in rack.log
+        await operator.resume()
+        assert (await daemon.statuses(waiting))[-1] == "DONE"
+    async with serve(rack=open_rack_of()) as daemon:
+        assert (await Operator(daemon).health()).state is LabState.SERVING
+
+
+@pytest.mark.parametrize("switch", [Operator.stop, Operator.drain])
+async def test_a_job_whose_answer_was_lost_is_recognised_though_the_lab_is_closed(
+    switch: Callable[[Operator], Any], serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest
+) -> None:
+    request = request_of()
+    async with serve(rack=open_rack_of()) as daemon:
+        job_id = await daemon.submit(request)
+        await switch(Operator(daemon))
+        assert await daemon.submit(request) == job_id
+        data = request.SerializeToString()
+        upload = upload_of(data, "again")
+        await daemon.jobs.Upload(upload_messages(upload, data, first=0))
+        assert await daemon.submit(jobs_pb2.SubmitRequest(upload=encode_upload(upload))) == job_id
+        with pytest.raises(grpc.aio.AioRpcError, match="hands in the rack") as caught:
+            await daemon.submit(request_of())
+        assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+
+
+async def test_a_job_whose_answer_was_lost_is_recognised_though_the_disk_is_full(
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = request_of()
+    async with serve(rack=open_rack_of()) as daemon:
+        job_id = await daemon.submit(request)
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
+        assert await daemon.submit(request) == job_id
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await daemon.submit(request_of())
+        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED

@@ -152,7 +152,7 @@ class JobsService:
         """Let an upload grow."""
         first = await anext(requests, jobs_pb2.UploadRequest())
         upload = decode_upload(first.upload)
-        self._engine.check_taking()
+        self._engine.check_serving()  # that of a job whose answer was lost may come while the lab is closed
         self._store.check_room(upload.size)
         if upload.size >= ELSEWHERE_BYTES:
             await asyncio.to_thread(self._reader.expect)

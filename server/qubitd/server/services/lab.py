@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import time
-
 from qubitd.server.auth.identity import caller
 from qubitd.server.backend import server_version
 from qubitd.server.dispatch import Dispatch
 from qubitd.server.engine import Engine
-from qubitd.server.persistence import durable
 from qubitd.server.rack import RackThread
 from qubitd.server.rpc import Service, unary
-from qubitd.server.store.store import Store
 from qubitd.server.upkeep import Upkeep
 from qubitd.v1 import lab_pb2
 from qubitd.wire.lab import MAX_REASON, InstrumentInfo, LabHealth, encode_health, encode_instrument
@@ -27,12 +23,10 @@ class LabService:
         engine: Engine,
         dispatch: Dispatch,
         rack: RackThread,
-        store: Store,
         started_ns: int,
         upkeep: Upkeep | None,
     ) -> None:
         self._engine = engine
-        self._store = store
         self._dispatch = dispatch
         self._rack = rack
         self._started_ns = started_ns
@@ -86,23 +80,16 @@ class LabService:
     async def Drain(self, request: lab_pb2.DrainRequest) -> lab_pb2.DrainResponse:
         """Start nothing more."""
         reason = check_text(request.reason, where="reason", most=MAX_REASON)
-        self._engine.drain_lab(reason)
-        await self._remember(f"drained the lab: {reason}")
+        await self._engine.drain_lab(reason, by=caller().name)
         return lab_pb2.DrainResponse()
 
     async def Stop(self, request: lab_pb2.StopRequest) -> lab_pb2.StopResponse:
         """Make the rack safe at once."""
         reason = check_text(request.reason, where="reason", most=MAX_REASON)
-        await self._engine.stop_lab(reason)
-        await self._remember(f"stopped the lab: {reason}")
+        await self._engine.stop_lab(reason, by=caller().name)
         return lab_pb2.StopResponse()
 
     async def Resume(self, _: lab_pb2.ResumeRequest) -> lab_pb2.ResumeResponse:
         """Go on."""
-        self._engine.resume_lab()
-        await self._remember("resumed the lab")
+        await self._engine.resume_lab(by=caller().name)
         return lab_pb2.ResumeResponse()
-
-    async def _remember(self, what: str) -> None:
-        who, now = caller().name, time.time_ns()
-        await durable(self._store.write(lambda w: w.audit.append(time_ns=now, who=who, what=what)))

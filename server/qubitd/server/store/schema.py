@@ -314,6 +314,14 @@ _HELD_RACKS = """
 ALTER TABLE session ADD COLUMN holding INTEGER NOT NULL DEFAULT 0;
 """
 
+_LAB = """
+CREATE TABLE lab (
+    backend TEXT PRIMARY KEY,
+    state TEXT NOT NULL,
+    reason TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     _FIRST,
     _SESSIONS_AND_SLOTS,
@@ -326,6 +334,7 @@ MIGRATIONS: tuple[str, ...] = (
     _FLOOR_OF_OWN_NUMBERS,
     _USAGE,
     _HELD_RACKS,
+    _LAB,
 )
 """Step n takes a store from user_version n to n + 1."""
 

@@ -14,6 +14,7 @@ from qubitd.server.store.database import Blobs, Database
 from qubitd.server.store.group_jobs import GroupJobReads, GroupJobWrites
 from qubitd.server.store.job_reads import JobReads
 from qubitd.server.store.job_writes import JobWrites
+from qubitd.server.store.lab import LabReads, LabWrites
 from qubitd.server.store.members import Clock, MemberReads, MemberWrites
 from qubitd.server.store.revisions import RevisionReads, RevisionWrites
 from qubitd.server.store.sessions import SessionReads, SessionWrites
@@ -37,6 +38,7 @@ class Writes:
     group_jobs: GroupJobWrites
     accounts: AccountWrites
     work: WorkWrites
+    lab: LabWrites
 
 
 def writes_on(connection: Database, blobs: Blobs, clock: Clock) -> Writes:
@@ -53,6 +55,7 @@ def writes_on(connection: Database, blobs: Blobs, clock: Clock) -> Writes:
         group_jobs=GroupJobWrites(connection, jobs, members, audit),
         accounts=AccountWrites(connection, audit),
         work=WorkWrites(connection, clock),
+        lab=LabWrites(connection, audit),
     )
 
 
@@ -74,6 +77,7 @@ class StoreReads:
         self.group_jobs = GroupJobReads(connection)
         self.accounts = AccountReads(connection)
         self.work = WorkReads(connection, now)
+        self.lab = LabReads(connection)
 
     def revisions(self, backend: str) -> RevisionReads:
         """Ask about a backend's revisions."""
@@ -90,6 +94,7 @@ class Store(Protocol):
     group_jobs: GroupJobReads
     accounts: AccountReads
     work: WorkReads
+    lab: LabReads
 
     @property
     def sharing(self) -> Sharing | None:

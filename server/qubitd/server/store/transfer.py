@@ -46,6 +46,7 @@ TABLES = (
     "served",
     "usage",
     "event_floor",
+    "lab",
 )
 """All but the blobs', each after those that it refers to."""
 PASSING = ("work", "worker")
