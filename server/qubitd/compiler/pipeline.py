@@ -148,7 +148,8 @@ class Pipeline:
             return schedule_each(columns, length, self._scheduled)
         if prepared.structure is None:
             return self._scheduled(columns, prepared.wires, length)
-        question = (Schedule, prepared.structure, self.scheduling, length.tobytes())
+        delays = length.take(prepared.delays)
+        question = (Schedule, prepared.structure, self.scheduling, numbers.length.tobytes(), delays.tobytes())
         return self.gates.memory.recall(
             question,
             prepared.structure.entries + len(columns),

@@ -43,7 +43,7 @@ def schedule_late(columns: Columns, wires: Wires, length: Ints) -> Schedule:
     before = ticks.cumsum()
     before -= ticks
     if len(wires.joint):
-        backward = _between_meetings(columns, wires, length, op, before)
+        backward = _between_meetings(columns, wires, length, op=op, ticks=ticks, before=before)
     else:
         backward = (before + ticks).take(wires.last).repeat(wires.count) - before
     end = np.zeros(len(columns), dtype=np.int64)
@@ -100,7 +100,7 @@ class _Stretches:
     """For each meeting that closes a stretch, ticks from its end to the next one on the wire, or to the wire's end."""
 
 
-def _between_meetings(columns: Columns, wires: Wires, length: Ints, op: Ints, before: Ints) -> Ints:
+def _between_meetings(columns: Columns, wires: Wires, length: Ints, *, op: Ints, ticks: Ints, before: Ints) -> Ints:
     """When each entry starts, seen from the end.
 
     Args:
@@ -108,11 +108,12 @@ def _between_meetings(columns: Columns, wires: Wires, length: Ints, op: Ints, be
         wires: of the same columns.
         length: of each operation.
         op: of each entry.
+        ticks: of each entry.
         before: ticks of all entries before each entry, whatever their wire.
     """
     joint = np.zeros(len(columns), dtype=bool)
     joint[wires.joint] = True
-    stretches = _stretches(wires, joint.take(op), length.take(op), before)
+    stretches = _stretches(wires, joint.take(op), ticks, before)
     meeting_end = _meet(columns, wires, length, stretches)
     over = stretches.sum + np.where(stretches.closed, meeting_end.take(op.take(stretches.last)), 0)
     return over.repeat(stretches.count) - before
