@@ -19,6 +19,21 @@ async def to_the_end(work: Coroutine[Any, Any, Result]) -> Result:
     return await asyncio.shield(task)
 
 
+async def unbroken(work: Coroutine[Any, Any, Result]) -> Result:
+    """Do something to its end and give what it gives; a caller that is cancelled meanwhile is so only then."""
+    task = asyncio.ensure_future(work)
+    cancellation: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as told:
+            cancellation = told
+    if cancellation is not None:
+        _take_as_read(task)
+        raise cancellation
+    return task.result()
+
+
 def durable(write: Future[Result]) -> asyncio.Future[Result]:
     """Give a write of the store as something to await; if the caller is cancelled meanwhile, the write goes on."""
     return asyncio.shield(asyncio.wrap_future(write))

@@ -7,7 +7,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractAsyncContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,8 +22,9 @@ from qubitd.client import QubitdClient
 from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.job import JobSpec
 from qubitd.core.sweep import Sweep
+from qubitd.server import rpc
 from qubitd.server.errors import TooBusyError
-from qubitd.server.uploads import DIRECTORY, LIFETIME, MOST_AT_ONCE, MOST_OF_ONE, Uploads, read_whole
+from qubitd.server.uploads import DIRECTORY, LIFETIME, MOST_AT_ONCE, MOST_OF_ONE, Growing, Uploads, read_whole
 from qubitd.v1 import jobs_pb2
 from qubitd.wire.jobs import StageTime, StatusChange
 from qubitd.wire.uploads import MAX_UNARY_BYTES, PIECE_BYTES, Upload, upload_messages, upload_of
@@ -162,6 +163,59 @@ async def test_an_upload_goes_on_where_it_was_cut_even_in_the_next_daemon(
         code, why = await refused(daemon.jobs.Submit(named))
     assert code is grpc.StatusCode.INVALID_ARGUMENT
     assert why.startswith("SubmitRequest")
+
+
+async def test_pieces_are_written_a_mebibyte_at_a_time(
+    serve: Serve, open_rack_of: MakeRack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    together: list[int] = []
+    add = Growing.add
+
+    def added(growing: Growing, pieces: Sequence[tuple[int, bytes]]) -> None:
+        together.append(len(pieces))
+        add(growing, pieces)
+
+    monkeypatch.setattr(Growing, "add", added)
+    data = os.urandom(9 * PIECE_BYTES + 5)
+    upload = upload_of(data, "u1")
+    async with serve(rack=open_rack_of()) as daemon:
+        assert await sent(daemon, upload, data) == len(data)
+        (path,) = (tmp_path / "data" / DIRECTORY).iterdir()
+        assert path.read_bytes() == data
+    assert together == [4, 4, 2]
+
+
+async def test_what_came_before_a_cut_is_kept(
+    serve: Serve, open_rack_of: MakeRack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = os.urandom(2 * PIECE_BYTES)
+    upload = upload_of(data, "u1")
+    name, piece, _ = upload_messages(upload, data, first=0)
+    both_read = asyncio.Event()
+    read = rpc._read
+
+    async def noted(kind: type[Any], content: bytes, most: int) -> Any:
+        message = await read(kind, content, most)
+        if message == piece:
+            both_read.set()
+        return message
+
+    monkeypatch.setattr(rpc, "_read", noted)
+    async with serve(rack=open_rack_of()) as daemon:
+        call = daemon.jobs.Upload()
+        for message in (name, piece):
+            await call.write(message)
+        await both_read.wait()
+        call.cancel()
+        assert await received(daemon, upload) == PIECE_BYTES
+
+
+async def received(daemon: Any, upload: Upload) -> int:
+    """Ask how far an upload has come, once nobody goes on with it."""
+    async with asyncio.timeout(30):
+        while True:
+            with suppress(grpc.aio.AioRpcError):
+                return await sent(daemon, upload, b"")
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ from qubitd.server.event_pages import EventPages
 from qubitd.server.group.group import Group
 from qubitd.server.group.roster import Roster
 from qubitd.server.pages import query_of, unknown_token
+from qubitd.server.persistence import unbroken
 from qubitd.server.reading import ELSEWHERE_BYTES, EXPLANATION, SUBMISSION, Asked, Kind, Look, Reader
 from qubitd.server.rpc import Parcel, Service, receive, stream, unary, whole
 from qubitd.server.silence import Silence
@@ -163,10 +164,10 @@ class JobsService:
                     pieces.append((request.piece.offset, request.piece.data))
                     if sum(len(data) for _, data in pieces) >= TOGETHER_BYTES:
                         together, pieces = pieces, []
-                        await asyncio.to_thread(growing.add, together)
+                        await unbroken(asyncio.to_thread(growing.add, together))
             finally:  # a connection that is cut goes on where it was
                 if pieces:
-                    await asyncio.to_thread(growing.add, pieces)
+                    await unbroken(asyncio.to_thread(growing.add, pieces))
             return jobs_pb2.UploadResponse(received=growing.received)
 
     async def Get(self, request: jobs_pb2.JobsGetRequest) -> jobs_pb2.JobsGetResponse:
