@@ -191,3 +191,19 @@ def test_pulses_that_depend_on_an_outcome_are_written_too(
     conditional = [line for line in capsys.readouterr().out.splitlines() if line.endswith("if OR of 0")]
     assert len(conditional) == 1
     assert " play " in conditional[0]
+
+
+def test_a_loop_without_a_bound_is_given_one(
+    tmp_path: Path, daemon: DaemonProcess, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "until.qasm"
+    file.write_text(
+        'OPENQASM 3.0; include "stdgates.inc"; qubit q; bit c; sx q; c = measure q; '
+        "while (c == false) { x q; c = measure q; }"
+    )
+    for command in (["explain"], ["pulses", "--text"]):
+        asked = [command[0], str(file), *command[1:], "--server", daemon.address]
+        assert main(asked) == 1
+        assert "or --max-iterations N" in capsys.readouterr().err
+        assert main([*asked, "--max-iterations", "2"]) == 0
+    assert capsys.readouterr().out.count(" acquire ") == 3

@@ -221,7 +221,7 @@ def test_everything_wrong_with_a_job_is_said_at_once(backend: QubitdBackend) -> 
     [
         ([], "run_input: holds no circuit; give at least one"),
         (None, "run_input: is a NoneType; give a QuantumCircuit or a list of them"),
-        ([QuantumCircuit(1)] * 1001, "run_input: holds 1001 circuits, and a job may have 1000; send several jobs"),
+        ([QuantumCircuit(1)] * 10_001, "run_input: holds 10001 circuits, and a job may have 10000; send several jobs"),
     ],
 )
 def test_what_is_no_list_of_circuits_is_refused(backend: QubitdBackend, run_input: object, text: str) -> None:

@@ -58,6 +58,12 @@ def test_a_long_circuit_takes_memory_in_proportion() -> None:
     assert long < 250 * 120_000
 
 
+def test_a_circuit_of_a_million_gates_becomes_a_program() -> None:
+    taken, plays = peak(batch(1_000_000 - 2))
+    assert plays == 500_000
+    assert taken < 250 * 1_000_000
+
+
 def test_many_circuits_take_no_more_memory_than_a_block_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(columns, "_BLOCK_OPERATIONS", 2_000)
     (short, _), (long, plays) = peak(batch(100, circuits=100)), peak(batch(100, circuits=1_000))

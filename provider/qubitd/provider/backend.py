@@ -41,7 +41,7 @@ from qubitd.provider.of_qiskit import raises_qiskit_errors
 from qubitd.provider.options import add_validators, check_options, default_options, read_max_iterations
 from qubitd.provider.reader import load_reader
 from qubitd.provider.revisions import follow_revisions
-from qubitd.provider.sweep import binding_rows, calibration_sweep, read_axes
+from qubitd.provider.sweep import as_timed, binding_rows, calibration_sweep, read_axes
 from qubitd.provider.target import build_target
 from qubitd.provider.twin import build_noise_model, without_lab_gates
 
@@ -310,7 +310,8 @@ class QubitdBackend(BackendV2, Connected):
         if problems:
             raise JobRefusedError(listed(problems))
         is_mean = checked.meas_return is MeasReturn.AVERAGE
-        header = JobHeader(circuits=headers, memory=checked.memory, axes=axes, is_mean=is_mean)
+        played = as_timed(axes, circuits[0], dt=info.dt) if axes else ()
+        header = JobHeader(circuits=headers, memory=checked.memory, axes=played, is_mean=is_mean)
         spec = JobSpec(
             batch=encoded.batch,
             sweep=grid,

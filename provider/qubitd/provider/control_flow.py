@@ -125,7 +125,7 @@ class Unfolding:
 
     def _while(self, operation: Any, inside: _Inside) -> Iterator[Step | Bracket]:
         if self._max_iterations is None:
-            raise inside.refusal("has no bound, and a shot needs one: say run(..., max_iterations=n)")
+            raise inside.refusal("has no bound, and a shot needs one: say max_iterations=n, or --max-iterations N")
         condition = condition_of(operation.condition, inside.clbits, self._names.__getitem__)
         yield self._asking("while", condition, self._max_iterations)
         yield from inside.block(operation.params[0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,13 +17,13 @@ from qubitd.core.delays import binding_problems, delay_problem
 from qubitd.core.errors import Problem
 from qubitd.provider.bound import BindingError, bind, value_rows
 from qubitd.provider.control_flow import CONTROL_FLOW, Bracket, ControlFlowError, Step, Unfolding, loop_indices
+from qubitd.provider.delays import SECONDS
 from qubitd.provider.headers import CircuitHeader, circuit_header
 from qubitd.provider.reader import Read, Reader, distinct_operations, param_starts, row_of
 
 MAX_PROBLEMS = 20
 """Problems listed of one job; the rest are counted."""
 _PER_CIRCUIT = 5
-_SECONDS: Mapping[str, float] = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "ps": 1e-12}
 _Key = tuple[str, tuple[int, ...], int]
 
 
@@ -312,7 +312,7 @@ class _Finder:
         """Give the length of a delay in seconds, a parameter without a value as it is."""
         (duration,) = instruction.params
         unit = instruction.operation.unit
-        scale = self._info.dt if unit == "dt" else _SECONDS.get(unit)
+        scale = self._info.dt if unit == "dt" else SECONDS.get(unit)
         if scale is None:
             what = f"is as long as a stretch or an expression says, which {self._info.name} does not work out"
             self.refuse(position, f"{what}; give a number and a unit")

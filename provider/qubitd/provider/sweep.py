@@ -18,6 +18,7 @@ from qiskit.circuit import Parameter, QuantumCircuit
 from qubitd.core.errors import Problem
 from qubitd.core.job import ProgramResult
 from qubitd.core.sweep import Sweep, SweepAxis
+from qubitd.provider.delays import units_of_delays
 from qubitd.provider.errors import JobRefusedError
 
 Floats = NDArray[np.float64]
@@ -79,6 +80,22 @@ def read_axes(circuits: Sequence[QuantumCircuit], sweep: Mapping[Any, Any], para
     if given != wanted:
         raise _refused(f"gives values for {_listed(given)}; the circuit's parameters are {_listed(wanted)}")
     return axes
+
+
+def as_timed(axes: tuple[Axis, ...], circuit: QuantumCircuit, *, dt: float) -> tuple[Axis, ...]:
+    """Give axes as they are played: what is the duration of delays and nothing else is a whole number of ticks."""
+    seconds = units_of_delays(circuit, dt=dt)
+    return tuple(
+        replace(
+            axis, values=np.stack([_timed(v, seconds.get(n), dt) for n, v in zip(axis.names, axis.values, strict=True)])
+        )
+        for axis in axes
+    )
+
+
+def _timed(values: Floats, unit: float | None, dt: float) -> Floats:
+    """Round to the tick; without a unit it is no delay."""
+    return values if unit is None else np.rint(values * (unit / dt)) * dt / unit
 
 
 def binding_rows(circuit: QuantumCircuit, axes: Iterable[Axis]) -> Floats | None:

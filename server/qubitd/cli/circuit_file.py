@@ -33,12 +33,15 @@ def add_circuit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--measure-all", action="store_true", help="measure every qubit at the end")
 
 
-def add_timing(parser: argparse.ArgumentParser) -> None:
-    """Declare what decides when pulses are played."""
+def add_lowering(parser: argparse.ArgumentParser) -> None:
+    """Declare what decides which pulses a circuit becomes, and when they are played."""
     parser.add_argument(
         "--scheduling", choices=[kind.value for kind in Scheduling], default="alap", help="late or early (%(default)s)"
     )
     parser.add_argument("--dd", choices=[kind.value for kind in Decoupling], help="dynamical decoupling (none)")
+    parser.add_argument(
+        "--max-iterations", type=int, metavar="N", help="bound of every while loop; needed if there is one"
+    )
 
 
 def native_circuit(

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qubitd.cli.chosen_daemon import chosen_backend, note
-from qubitd.cli.circuit_file import add_circuit, add_timing, native_circuit
+from qubitd.cli.circuit_file import add_circuit, add_lowering, native_circuit
 from qubitd.client import JobPlan
 from qubitd.core.plan import LoopPlan, StagePlan
 from qubitd.provider.qasm import read_circuit
@@ -27,7 +27,7 @@ _UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     add_circuit(parser)
-    add_timing(parser)
+    add_lowering(parser)
     parser.add_argument("--shots", type=int, default=1024, metavar="N", help="times it would be run (%(default)s)")
     parser.add_argument(
         "--sweep",
@@ -57,6 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
             shots=arguments.shots,
             scheduling=arguments.scheduling,
             dd=arguments.dd,
+            max_iterations=arguments.max_iterations,
             sweep=dict(arguments.sweep) or None,
             expected=arguments.expected,
         )

@@ -9,7 +9,7 @@ from qiskit.circuit import QuantumCircuit
 
 from qubitd.calibration.folder import make_folder
 from qubitd.cli.chosen_daemon import chosen_backend
-from qubitd.cli.circuit_file import add_circuit, add_timing, native_circuit
+from qubitd.cli.circuit_file import add_circuit, add_lowering, native_circuit
 from qubitd.cli.pictures.pulses import draw_pulses
 from qubitd.cli.planned import planned_lines
 from qubitd.compiler.compile import compile_job
@@ -26,6 +26,7 @@ from qubitd.drivers.rack import Rack
 from qubitd.drivers.rack_file import load_rack, packaged_racks
 from qubitd.provider import CircuitFileError, QubitdBackend
 from qubitd.provider.encode import Encoder
+from qubitd.provider.options import read_max_iterations
 from qubitd.provider.qasm import read_circuit
 
 MOST_PULSES = 2_000
@@ -36,7 +37,7 @@ _FORMATS = (".svg", ".png", ".pdf")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     add_circuit(parser)
-    add_timing(parser)
+    add_lowering(parser)
     parser.add_argument(
         "--output", type=Path, metavar="FILE", help="picture: .svg, .png or .pdf (build/pulses/NAME.svg)"
     )
@@ -83,7 +84,7 @@ def _compiled(
     snapshot: Snapshot,
     arguments: argparse.Namespace,
 ) -> Program:
-    encoder = Encoder(backend.info)
+    encoder = Encoder(backend.info, max_iterations=read_max_iterations({"max_iterations": arguments.max_iterations}))
     encoded = encoder.encode([native])
     if encoder.problems:
         raise CircuitFileError(encoder.problems)

@@ -12,7 +12,7 @@ from qiskit.result import Result
 from rich.console import Console
 
 from qubitd.cli.chosen_daemon import chosen_backend, note
-from qubitd.cli.circuit_file import add_circuit, add_timing, measures_anything, native_circuit
+from qubitd.cli.circuit_file import add_circuit, add_lowering, measures_anything, native_circuit
 from qubitd.cli.display import block_character
 from qubitd.core.errors import Problem
 from qubitd.provider import CircuitFileError, QubitdJob
@@ -24,11 +24,8 @@ _BAR_WIDTH = 32
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     add_circuit(parser)
-    add_timing(parser)
+    add_lowering(parser)
     parser.add_argument("--shots", type=int, default=1024, metavar="N", help="times the circuit is run (%(default)s)")
-    parser.add_argument(
-        "--max-iterations", type=int, metavar="N", help="bound of every while loop; needed if there is one"
-    )
     parser.add_argument("--json", action="store_true", help="one line of JSON on stdout")
 
 
