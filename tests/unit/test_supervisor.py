@@ -61,3 +61,33 @@ async def test_the_watchdog_is_fed_only_while_the_loop_comes_round() -> None:
         await asyncio.sleep(0)
     task.cancel()
     assert heard == ["WATCHDOG=1"] * 4
+
+
+async def fed(supervisor: Supervisor, heard: list[str], *, rounds: int) -> int:
+    """Count how often the watchdog is fed in so many looks, with a loop that does not come round."""
+    looks = 0
+
+    def look() -> None:
+        nonlocal looks
+        looks += 1
+
+    heard.clear()
+    task = asyncio.create_task(supervisor.watch(look))
+    while looks < rounds:
+        await asyncio.sleep(0)
+    task.cancel()
+    return len(heard)
+
+
+async def test_a_loop_that_waits_is_alive_until_that_should_have_ended() -> None:
+    heard: list[str] = []
+    now = 100.0
+    supervisor = Supervisor(tell=heard.append, watchdog=0.003, steady=lambda: now)
+    supervisor.turned(30.0)
+    now = 129.9
+    assert await fed(supervisor, heard, rounds=5) == 5
+    now = 130.0
+    assert await fed(supervisor, heard, rounds=5) == 0
+    supervisor.turned(30.0)
+    supervisor.turned()
+    assert await fed(supervisor, heard, rounds=5) == 1

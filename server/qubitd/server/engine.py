@@ -302,12 +302,13 @@ class Engine:
         self._runner.drain()
 
     async def drain(self) -> None:
-        """Let the running chunk end, and stop; after `refuse_new`."""
+        """Let the running chunk end, or break it off after `DRAIN_SECONDS`, and stop; after `refuse_new`."""
         validator, runner = self._tasks
         validator.cancel()
         _, late = await asyncio.wait([runner], timeout=DRAIN_SECONDS)
         for task in late:
             _log.warning("the running chunk does not end; leaving it", extra={"seconds": DRAIN_SECONDS})
+            self._rack.end_runs()
             task.cancel()
         await asyncio.gather(validator, runner, return_exceptions=True)
         failpoint("drain.done")

@@ -19,6 +19,7 @@ from qubitd.core.errors import QubitdError
 from qubitd.core.program import Chunk
 from qubitd.drivers.controller import Assembly
 from qubitd.server.book import Entry, JobBook, Move
+from qubitd.server.compile_process import LONGEST
 from qubitd.server.errors import ResumeError
 from qubitd.server.events import Dated, Stage, reached
 from qubitd.server.failpoints import failpoint
@@ -69,8 +70,21 @@ class JobRun:
         workshop: Workshop,
         rack: RackThread,
         must_leave: Callable[[], bool],
+        turned: Callable[[float], None],
         meters: Meters,
     ) -> None:
+        """Hold the rack.
+
+        Args:
+            entry: the job.
+            compiled: what it plays.
+            book: keeps its steps and results.
+            workshop: assembles and discriminates.
+            rack: plays.
+            must_leave: asked between chunks whether somebody else needs the rack.
+            turned: told at each step within how many seconds the next one comes, if all is well.
+            meters: are told what was done.
+        """
         self._meters = meters
         self._entry = entry
         self._compiled = compiled
@@ -78,6 +92,7 @@ class JobRun:
         self._workshop = workshop
         self._rack = rack
         self._must_leave = must_leave
+        self._turned = turned
         self._broken_off = threading.Event()
         self.ending: Move | None = None
         """What it was broken off for; None if it was not."""
@@ -110,6 +125,7 @@ class JobRun:
             failpoint("chunk.assembled")
             while assembled is not None:
                 following = self._assemble(parts, kept)
+                self._turned(self._rack.patience(assembled.assembly))
                 run = await self._rack.run(
                     assembled.assembly,
                     seed=self._seed(assembled.n),
@@ -118,6 +134,7 @@ class JobRun:
                     give_up=self._broken_off.is_set,
                     upcoming=lambda: self._upcoming,
                 )
+                self._turned(LONGEST)
                 self._note_idleness(run)
                 upcoming = await following
                 await self._recorded()

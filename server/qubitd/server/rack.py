@@ -41,6 +41,10 @@ VIRTUAL_CHUNK_TIME = 100 * RUN_TIME
 """Ticks of virtual time in a chunk: an emulator computes all shots at once, so that cutting them only repeats work."""
 RETRY_SECONDS = 1.0
 """How long to leave instruments alone between attempts to reach them again."""
+HANDLING_SECONDS = 120.0
+"""Time for what surrounds a run: a chunk is loaded, its attempt becomes durable, and what it gave is read."""
+_EXCHANGES = 10
+"""Exchanges with an instrument that may each take all of its time before it is given up."""
 PERMIT_PAUSE = 0.02
 """Seconds between two looks at whether a run that waits for its permit is still wanted."""
 
@@ -61,6 +65,10 @@ class Run:
     """When it began to run, on the monotonic clock."""
     ended: float
     """When its end was seen."""
+
+
+def not_told(_: float) -> None:
+    """Nobody asks within how many seconds something ends."""
 
 
 class _Ahead:
@@ -154,17 +162,28 @@ class RackThread:
         """
         return await self._do(lambda: self._run(assembly, seed, spending, permit, give_up, upcoming))
 
+    def patience(self, assembly: Assembly) -> float:
+        """Give the seconds within which `run` comes back with a chunk, if all is well."""
+        return self._deadline(assembly) + HANDLING_SECONDS
+
     def end_runs(self) -> None:
         """Have the run that goes on end at once, and let none begin ever again: the daemon goes."""
         self._is_over.set()
 
-    async def make_safe(self) -> None:
-        """Leave no output on, whatever state the rack is in; tries until the instruments say so, or `give_up`."""
+    async def make_safe(self, *, before_try: Callable[[float], None] = not_told) -> None:
+        """Leave no output on, whatever state the rack is in; tries until the instruments say so, or `give_up`.
+
+        Args:
+            before_try: told before each try within how many seconds it ends, if all is well.
+        """
+        patience = RETRY_SECONDS + _EXCHANGES * sum(one.timeout for one in self.file.instruments.values())
+        before_try(patience)
         while not await self._is_safe():
             self._set_operational(False)
             if self._has_given_up:
                 return
             await asyncio.sleep(RETRY_SECONDS)
+            before_try(patience)
         self._set_operational(True)
 
     def give_up(self) -> None:

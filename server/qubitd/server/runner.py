@@ -14,6 +14,7 @@ from qubitd.core.snapshot import Snapshot
 from qubitd.drivers.errors import DriverError, RunBrokenOffError
 from qubitd.server.book import Entry, JobBook, Move
 from qubitd.server.calibrations import Calibrations
+from qubitd.server.compile_process import LONGEST
 from qubitd.server.dispatch import Dispatch
 from qubitd.server.errors import RevisionGoneError, StoreBrokenError
 from qubitd.server.events import Stage, reached
@@ -51,7 +52,7 @@ class Runner:
         rack: RackThread,
         validator: Validator,
         meters: Meters,
-        turned: Callable[[], None],
+        turned: Callable[[float], None],
     ) -> None:
         self._meters = meters
         self._turned = turned
@@ -88,7 +89,7 @@ class Runner:
         """Run jobs until told to drain."""
         while not self._is_draining:
             self._wake.clear()
-            self._turned()
+            self._turned(0.0)
             self._tend()
             decision = self._dispatch.decide()
             if decision.job_id is None or not self._may_start:
@@ -116,6 +117,7 @@ class Runner:
             self._fail(entry, RevisionGoneError(wanted=entry.terms.revision, current=current))
             return
         snapshot = self._calibrations.snapshot(pinned_revision(entry))
+        self._turned(LONGEST)
         if entry.validated is not None and entry.validated != snapshot.revision:
             await self._validator.validate(entry)
             return
@@ -149,6 +151,7 @@ class Runner:
             workshop=self._workshop,
             rack=self._rack,
             must_leave=self._must_leave,
+            turned=self._turned,
             meters=self._meters,
         )
         self._run, self._running_id = run, entry.job_id
@@ -159,7 +162,7 @@ class Runner:
         error = played.exception()
         if error is not None:
             await run.settle()
-            safe = asyncio.ensure_future(self._rack.make_safe())
+            safe = asyncio.ensure_future(self._rack.make_safe(before_try=self._turned))
             self._end(entry, run, error)
             await safe
         elif entry.status is JobStatus.QUEUED:
@@ -167,7 +170,6 @@ class Runner:
 
     def _must_leave(self) -> bool:
         """Asked between chunks."""
-        self._turned()
         return self._is_draining or self._dispatch.must_leave()
 
     async def _start_and_play(self, entry: Entry, run: JobRun, snapshot: Snapshot) -> None:

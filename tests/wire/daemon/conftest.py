@@ -38,6 +38,7 @@ from qubitd.drivers.errors import RunBrokenOffError
 from qubitd.drivers.rack_file import load_rack
 from qubitd.server.daemon import DaemonSettings, RunningRack, run_daemon
 from qubitd.server.quotas import Quotas
+from qubitd.server.supervisor import Supervisor, unsupervised
 from qubitd.server.workers.papers import KitFiles
 from qubitd.v1 import backends_pb2_grpc, calibrations_pb2_grpc, jobs_pb2, jobs_pb2_grpc
 from qubitd.wire.jobs import Bookmark, Job, JobEvent, QueuePlace, StatusChange, decode_events, decode_job
@@ -238,6 +239,7 @@ async def served(
     store: str = "",
     files: KitFiles | None = None,
     quotas: Quotas | None = None,
+    supervisor: Supervisor | None = None,
 ) -> AsyncGenerator[Served]:
     """Serve in this process until the block ends."""
     paper = rack or PaperRack()
@@ -252,6 +254,7 @@ async def served(
         store=store,
         files=files,
         quotas=quotas or Quotas(),
+        supervisor=supervisor or unsupervised(),
     )
     stop = asyncio.Event()
     port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
