@@ -56,20 +56,20 @@ def places(
     Returns:
         the place of each waiting job that was rehearsed, in the order of their starts.
     """
-    rehearsal = scheduler.copy()
+    rehearsal = scheduler.copy(most)
     found: dict[str, Place] = {}
     at = max(now, busy_until)
     if running_session:
         rehearsal.windows = _after_job(rehearsal, running_session, at)
-    while len(rehearsal.lanes) and len(found) < most:
+    while len(found) < min(most, len(scheduler.lanes)):
         decision = rehearsal.decide(at)
         if decision.job_id is None:
             if not math.isfinite(decision.look_again):
                 break
             at = max(decision.look_again, math.nextafter(at, math.inf))
             continue
-        job = rehearsal.lanes.jobs[decision.job_id]
-        rehearsal.lanes.remove(job.job_id)
+        job = scheduler.lanes.jobs[decision.job_id]
+        rehearsal.lanes.pass_over(job)
         found[job.job_id] = Place(position=len(found), start=at)
         at += job.estimate
         rehearsal.shares.add(job.project, job.estimate, at=at)

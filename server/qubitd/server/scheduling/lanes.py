@@ -56,15 +56,20 @@ class Lanes:
 
     def remove(self, job_id: str) -> Waiting | None:
         """Take a job out and give it, if it was there."""
-        job = self.jobs.pop(job_id, None)
-        if job is None:
-            return None
-        key = lane_of(job)
-        _take(self._lanes[key], (job.rank, job_id))
-        if not self._lanes[key]:
-            del self._lanes[key]
-        _take(self._by_age[job.queue_class], ((0, job.accepted), job_id))
+        job = self.jobs.get(job_id)
+        if job is not None:
+            self.pass_over(job)
+            del self.jobs[job_id]
         return job
+
+    def pass_over(self, job: Waiting) -> None:
+        """Give a job in no answer any more."""
+        key = lane_of(job)
+        lane = self._lanes[key]
+        _take(lane, (job.rank, job.job_id))
+        if not lane:
+            del self._lanes[key]
+        _take(self._by_age[job.queue_class], ((0, job.accepted), job.job_id))
 
     def keys(self, queue_class: QueueClass) -> list[LaneKey]:
         """Give the lanes of a class that hold a job."""
@@ -79,19 +84,23 @@ class Lanes:
         """Give the first jobs of a lane in order."""
         return (self.jobs[job_id] for _, job_id in islice(self._lanes.get(key, ()), most))
 
-    def oldest(self, queue_class: QueueClass) -> Waiting | None:
-        """Give the job of a class that was accepted first."""
-        order = self._by_age.get(queue_class)
-        return self.jobs[order[0][1]] if order else None
+    def oldest(self, queue_class: QueueClass, most: int) -> Iterator[Waiting]:
+        """Give the jobs of a class that were accepted first, in order."""
+        return (self.jobs[job_id] for _, job_id in islice(self._by_age.get(queue_class, ()), most))
 
-    def copy(self) -> Lanes:
-        """Give lanes that may be emptied in a rehearsal."""
+    def copy(self, most: int) -> Lanes:
+        """Give lanes for a rehearsal: the first of each lane, and the oldest of each class. They know the same jobs:
+        nothing but `pass_over` may be done to them.
+        """
         return Lanes(
-            dict(self.jobs),
-            {key: list(order) for key, order in self._lanes.items()},
-            {queue_class: list(order) for queue_class, order in self._by_age.items()},
+            self.jobs,
+            {key: order[:most] for key, order in self._lanes.items()},
+            {queue_class: order[:most] for queue_class, order in self._by_age.items()},
         )
 
 
 def _take(order: Order, item: tuple[tuple[int, int], str]) -> None:
-    del order[bisect.bisect_left(order, item)]
+    """Take a job out of an order; in a copy it may be beyond what was copied of one of its two."""
+    at = bisect.bisect_left(order, item)
+    if order[at : at + 1] == [item]:
+        del order[at]
