@@ -6,6 +6,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from qiskit import QuantumCircuit
@@ -81,10 +82,48 @@ def test_an_attribute_that_no_backend_has_is_refused_with_near_names(provider: Q
 def test_old_names_state_what_the_target_states(backend: QubitdBackend) -> None:
     old = backend.configuration()
     assert (old.backend_name, old.num_qubits, old.n_qubits, old.simulator) == ("line5", 5, 5, False)
-    assert (old.max_shots, old.max_experiments, old.dt) == (100_000, 1000, 1e-9)
+    assert (old.max_shots, old.max_experiments, old.dt) == (100_000, 10_000, 1e-9)
     assert set(old.basis_gates) >= {"cz", "id", "rz", "sx", "x"}
     assert set(old.basis_gates).isdisjoint({"measure", "reset", "delay", "if_else"})
     assert sorted(map(tuple, old.coupling_map)) == sorted(backend.coupling_map.get_edges())
+    assert old.conditional == ("if_else" in backend.target.operation_names)
+
+
+def takes(backend: QubitdBackend, circuit: QuantumCircuit, level: int) -> bool:
+    try:
+        job = backend.run(circuit, shots=10, meas_level=level, meas_return="avg" if level < 2 else "single")
+    except JobRefusedError:
+        return False
+    return bool(job.result().success)
+
+
+def test_old_names_state_the_levels_that_can_be_had(backend: QubitdBackend, flip: QuantumCircuit) -> None:
+    assert backend.configuration().meas_levels == tuple(level for level in range(4) if takes(backend, flip, level))
+
+
+@pytest.mark.parametrize(
+    ("asked", "complaint"),
+    [
+        ({"status": "DONE"}, "status is 'DONE'; give a JobStatus of Qiskit, or several"),
+        ({"status": ["DONE"]}, r"status is \['DONE'\]; give a JobStatus"),
+        ({"tags": "demo"}, "tags is 'demo'; give a list of texts"),
+        ({"tags": [3]}, r"tags is \[3\]; give a list of texts"),
+        ({"limit": -1}, "limit is -1; give a whole number, 0 or more"),
+        ({"limit": 1.5}, r"limit is 1\.5; give a whole number"),
+        ({"since": "yesterday"}, "since is 'yesterday'; give a datetime"),
+    ],
+)
+def test_what_cannot_be_asked_of_a_list_of_jobs_is_refused(
+    provider: QubitdProvider, asked: dict[str, Any], complaint: str
+) -> None:
+    with pytest.raises(ProviderError, match=complaint):
+        provider.jobs(**asked)
+
+
+def test_a_number_of_sessions_that_is_none_is_refused(provider: QubitdProvider) -> None:
+    with pytest.raises(ProviderError, match="limit is -1; give a whole number, 0 or more"):
+        provider.sessions(limit=-1)
+    assert len(provider.jobs(limit=0)) == len(provider.sessions(limit=0)) == 0
 
 
 def test_a_calibration_holds_what_a_target_has_no_place_for(backend: QubitdBackend) -> None:

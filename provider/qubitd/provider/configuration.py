@@ -28,7 +28,7 @@ class BackendConfiguration:
     """Circuits of a job."""
     max_circuits: int
     meas_map: list[list[int]]
-    meas_levels: tuple[int, ...] = (1, 2)
+    meas_levels: tuple[int, ...] = (0, 1, 2)
     dt: float
     """Seconds."""
     dtm: float
@@ -38,7 +38,8 @@ class BackendConfiguration:
     local: bool = False
     simulator: bool = False
     """False for an emulated rack, too: it has the limits of the device that it stands for."""
-    conditional: bool = False
+    conditional: bool = True
+    """Operations may depend on outcomes of the same shot."""
     open_pulse: bool = False
 
 
