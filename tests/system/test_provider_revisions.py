@@ -104,6 +104,26 @@ def test_a_backend_that_is_offered_no_longer_is_refused_by_name(own_data: Path, 
                 provider.job(job.job_id())
 
 
+def test_a_session_outlives_its_backend_to_be_read(own_data: Path, flip: QuantumCircuit) -> None:
+    with (
+        start_daemon(data_dir=own_data) as daemon,
+        QubitdProvider(daemon.address) as provider,
+        QubitdSession(provider.get_backend()) as session,
+    ):
+        session.run(flip, shots=5).result()
+    with (
+        start_daemon(device="classroom5", data_dir=own_data) as daemon,
+        QubitdProvider(daemon.address) as provider,
+    ):
+        for found in (*provider.sessions(), QubitdSession.from_id(session.session_id, service=provider)):
+            assert (found.session_id, found.backend(), found.status()) == (session.session_id, "line5", "Closed")
+            assert found.details()["backend_name"] == "line5"
+            assert repr(found) == f"<QubitdSession({session.session_id!r}, backend='line5')>"
+            with pytest.raises(ProviderError, match="is of 'line5', which the daemon no longer offers"):
+                found.run(flip)
+        assert len(provider.sessions()) == 1
+
+
 def test_a_rack_that_does_not_answer_is_told_of_at_once_and_the_job_waits(own_data: Path, flip: QuantumCircuit) -> None:
     with start_emulator(linger=60) as rack:
         options = ["--emulator", f"{rack.address}:{rack.control_port}"]

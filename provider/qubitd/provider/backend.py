@@ -38,7 +38,13 @@ from qubitd.provider.headers import JobHeader, write_header
 from qubitd.provider.job import QubitdJob
 from qubitd.provider.lab_names import misnamed_gates
 from qubitd.provider.of_qiskit import raises_qiskit_errors
-from qubitd.provider.options import add_validators, check_options, default_options, read_max_iterations
+from qubitd.provider.options import (
+    add_validators,
+    check_options,
+    default_options,
+    read_max_iterations,
+    session_problems,
+)
 from qubitd.provider.reader import load_reader
 from qubitd.provider.revisions import follow_revisions
 from qubitd.provider.sweep import as_timed, binding_rows, calibration_sweep, read_axes
@@ -221,7 +227,9 @@ class QubitdBackend(BackendV2, Connected):
         sweep: Mapping[Any, Any] | None = None,
     ) -> QubitdJob:
         """Send circuits as one job of a session; as `run`. `QubitdSession.run` is the door for users."""
-        return self._submit(run_input, parameter_values, self._merged(options), JobTerms(session_id=session_id), sweep)
+        given = self.known_options(options)
+        values = dict(self.options) | {"urgency": Urgency.NORMAL.value} | given
+        return self._submit(run_input, parameter_values, values, JobTerms(session_id=session_id), sweep)
 
     def _submit(
         self,
@@ -231,11 +239,11 @@ class QubitdBackend(BackendV2, Connected):
         terms: JobTerms,
         sweep: Mapping[Any, Any] | None = None,
     ) -> QubitdJob:
-        spec, header = self._prepare(run_input, parameter_values, values, sweep)
+        spec, header = self._prepare(run_input, parameter_values, values, sweep, terms=terms)
         asked = replace(
             terms,
             priority=values["priority"],
-            urgency=Urgency(values["urgency"]) if not terms.session_id else Urgency.NORMAL,
+            urgency=Urgency(values["urgency"]),
             revision_policy=RevisionPolicy(values["revision_policy"]),
             revision=self.revision if values["revision"] is None else values["revision"],
             rerun_on_interrupt=bool(values["rerun_on_interrupt"]),
@@ -285,6 +293,8 @@ class QubitdBackend(BackendV2, Connected):
         parameter_values: Any,
         options: dict[str, Any],
         sweep: Mapping[Any, Any] | None = None,
+        *,
+        terms: JobTerms | None = None,
     ) -> tuple[JobSpec, JobHeader]:
         info = self._info
         circuits, problems = _circuits(run_input, self.max_circuits)
@@ -301,6 +311,7 @@ class QubitdBackend(BackendV2, Connected):
         problems += [
             *misfit,
             *wrong,
+            *(session_problems(options) if terms is not None and terms.session_id else ()),
             *encoder.problems,
             *misnamed_gates(circuits, info.signatures),
             *_too_big(encoded.batch, info.limits.max_job_bytes),

@@ -150,6 +150,15 @@ def check_options(values: Mapping[str, Any], limits: Limits, *, num_circuits: in
     return options, problems
 
 
+def session_problems(values: Mapping[str, Any]) -> list[Problem]:
+    """Find what a job of a session cannot be given: it waits for its session and overtakes nobody."""
+    urgency = values["urgency"]
+    if urgency not in (Urgency.BACKGROUND.value, Urgency.SAFETY.value):
+        return []
+    what = f"is {urgency!r}; jobs of a session go as the session does, leave it out or run the job outside of it"
+    return [Problem(where="option urgency", what=what)]
+
+
 def read_max_iterations(values: Mapping[str, Any]) -> int | None:
     """Give the bound of while loops; None if there is none, or if `check_options` will refuse it."""
     bound: int | None = _Check(values)("max_iterations", None, _bound)

@@ -17,6 +17,7 @@ from qubitd.provider.connected import Connected
 from qubitd.provider.errors import BackendNotFoundError, JobFailedError, ProviderError, SessionNotFoundError
 from qubitd.provider.job import QubitdJob
 from qubitd.provider.of_qiskit import raises_qiskit_errors
+from qubitd.provider.options import whole_of
 from qubitd.provider.session import QubitdBatch, QubitdSession
 
 
@@ -154,13 +155,16 @@ class QubitdProvider(Connected):
             tags: only jobs that carry all of these.
             since: only jobs that were accepted then or later; a time without a zone is this machine's own.
             backend: only jobs of the backend of this name.
+
+        Raises:
+            ProviderError: one of these is nothing that can be asked for.
         """
         found = self._client.list_jobs(
-            limit=limit,
+            limit=_whole(limit),
             statuses=_core_statuses(status),
-            tags=tuple(tags),
+            tags=_tags(tags),
             backend=backend or "",
-            since_ns=0 if since is None else int(since.timestamp() * 1e9),
+            since_ns=0 if since is None else _time_ns(since),
         )
         backends = {name: self._backend_or_none(name) for name in {job.backend for job in found}}
         return [QubitdJob(backends[job.backend], job.job_id, self._client, known=job) for job in found]
@@ -172,7 +176,7 @@ class QubitdProvider(Connected):
             SessionNotFoundError: the daemon has no such session of yours.
         """
         info = self.session_info(session_id)
-        return self._session(info, self._backend(info.backend))
+        return self._session(info, self._backend_or_none(info.backend))
 
     def sessions(self, limit: int = 10, *, open_only: bool = False) -> list[QubitdSession]:
         """Give your sessions, newest first.
@@ -180,9 +184,14 @@ class QubitdProvider(Connected):
         Args:
             limit: how many at most, up to 1000.
             open_only: leave out those that are closed.
+
+        Raises:
+            ProviderError: the limit is none.
         """
-        infos = self._client.sessions.list(limit=limit, open_only=open_only)
-        backends = {name: self._backend(name) for name in {info.backend for info in infos}}
+        if not (most := _whole(limit)):
+            return []  # which the daemon takes for as many as it likes
+        infos = self._client.sessions.list(limit=most, open_only=open_only)
+        backends = {name: self._backend_or_none(name) for name in {info.backend for info in infos}}
         return [self._session(info, backends[info.backend]) for info in infos]
 
     def session_info(self, session_id: str) -> SessionInfo:
@@ -196,7 +205,7 @@ class QubitdProvider(Connected):
         except NotFoundError:
             raise SessionNotFoundError(f"{self._client.address} has no session {session_id!r} of yours") from None
 
-    def _session(self, info: SessionInfo, backend: QubitdBackend) -> QubitdSession:
+    def _session(self, info: SessionInfo, backend: QubitdBackend | None) -> QubitdSession:
         kind = QubitdBatch if info.mode is SessionMode.BATCH else QubitdSession
         return kind.described(info, self, backend)
 
@@ -204,7 +213,7 @@ class QubitdProvider(Connected):
         return QubitdBackend(self, self._client, self._client.backend(name))
 
     def _backend_or_none(self, name: str) -> QubitdBackend | None:
-        """A job outlives the backend that it ran on."""
+        """A job and a session outlive the backend that they were for."""
         try:
             return self._backend(name)
         except NotFoundError:
@@ -217,8 +226,30 @@ class QubitdProvider(Connected):
 
 
 def _core_statuses(status: JobStatus | Iterable[JobStatus]) -> list[core.JobStatus]:
-    statuses: list[Any] = [status] if isinstance(status, JobStatus) else list(status)
+    statuses: list[Any] = [status] if isinstance(status, (JobStatus, str)) else list(status)
+    if not all(isinstance(one, JobStatus) for one in statuses):
+        raise ProviderError(f"status is {status!r}; give a JobStatus of Qiskit, or several, such as JobStatus.DONE")
     return [core.JobStatus[entry.name] for entry in statuses]
+
+
+def _tags(tags: Iterable[str]) -> tuple[str, ...]:
+    found = () if isinstance(tags, str) else tuple(tags)
+    if isinstance(tags, str) or not all(isinstance(tag, str) for tag in found):
+        raise ProviderError(f"tags is {tags!r}; give a list of texts")
+    return found
+
+
+def _whole(limit: object) -> int:
+    number = whole_of(limit)
+    if number is None or number < 0:
+        raise ProviderError(f"limit is {limit!r}; give a whole number, 0 or more")
+    return number
+
+
+def _time_ns(since: object) -> int:
+    if not isinstance(since, datetime):
+        raise ProviderError(f"since is {since!r}; give a datetime")
+    return int(since.timestamp() * 1e9)
 
 
 def _check_attributes(backends: list[QubitdBackend], attributes: dict[str, Any]) -> None:

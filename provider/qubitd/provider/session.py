@@ -59,12 +59,8 @@ class SessionService(Protocol):
         """The plain client."""
         ...
 
-    def get_backend(self, name: str) -> QubitdBackend:
-        """Give a backend."""
-        ...
-
-    def session_info(self, session_id: str) -> SessionInfo:
-        """Describe a session."""
+    def session(self, session_id: str) -> QubitdSession:
+        """Give a session that any process opened."""
         ...
 
 
@@ -110,26 +106,29 @@ class QubitdSession(Connected):
 
     @classmethod
     def from_id(cls, session_id: str, service: SessionService) -> Self:
-        """Give a session that any process opened; one that is closed can still be read.
+        """Give a session that any process opened, a batch as a `QubitdBatch`; one that is closed can still be read.
 
         Raises:
-            ProviderError: the daemon has no such session of yours.
+            ProviderError: the daemon has no such session of yours, or it is no batch where one was asked for.
         """
-        info = service.session_info(session_id)
-        return cls.described(info, service, service.get_backend(info.backend))
+        found = service.session(session_id)
+        if not isinstance(found, cls):
+            raise ProviderError(f"session {session_id} is no batch; take QubitdSession.from_id")
+        return found
 
     @classmethod
-    def described(cls, info: SessionInfo, service: SessionService, backend: QubitdBackend) -> Self:
-        """Give a session that the plain client has described."""
+    def described(cls, info: SessionInfo, service: SessionService, backend: QubitdBackend | None) -> Self:
+        """Give a session that the plain client has described; `backend` is None where it is offered no longer."""
         session = cls.__new__(cls)
         session._take(service, backend, info)
         if info.state is not SessionState.CLOSED:
             session._beat()
         return session
 
-    def _take(self, provider: SessionService, backend: QubitdBackend, info: SessionInfo) -> None:
+    def _take(self, provider: SessionService, backend: QubitdBackend | None, info: SessionInfo) -> None:
         self._provider = provider
         self._backend = backend
+        self._backend_name = info.backend
         self._session_id = info.session_id
         self._over = threading.Event()
         self._finalizer = weakref.finalize(self, self._over.set)
@@ -143,7 +142,7 @@ class QubitdSession(Connected):
         self.close()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}({self._session_id!r}, backend={self._backend.name!r})>"
+        return f"<{type(self).__name__}({self._session_id!r}, backend={self._backend_name!r})>"
 
     @property
     def service(self) -> SessionService:
@@ -157,11 +156,18 @@ class QubitdSession(Connected):
 
     def backend(self) -> str:
         """Give the name of its backend."""
-        return str(self._backend.name)
+        return self._backend_name
 
     @property
     def device(self) -> QubitdBackend:
-        """The backend itself: its Target, for the transpiler, and its limits."""
+        """The backend itself: its Target, for the transpiler, and its limits.
+
+        Raises:
+            ProviderError: the daemon no longer offers it.
+        """
+        if self._backend is None:
+            name = self._backend_name
+            raise ProviderError(f"session {self._session_id} is of {name!r}, which the daemon no longer offers")
         return self._backend
 
     def run(
@@ -176,9 +182,10 @@ class QubitdSession(Connected):
 
         Raises:
             SessionClosedError: it is closed.
+            ProviderError: the daemon no longer offers its backend.
         """
         try:
-            return self._backend.run_in_session(
+            return self.device.run_in_session(
                 run_input, self._session_id, options, parameter_values=parameter_values, sweep=sweep
             )
         except StateError:

@@ -76,6 +76,7 @@ def test_a_session_is_found_by_its_id_open_or_closed(tell: Callable[[Story], Non
         batch = QubitdBatch(backend)
         again = QubitdSession.from_id(batch.session_id, service=provider)
         assert again.run(circuit, shots=10).result().success
+        assert isinstance(again, QubitdBatch)
         assert isinstance(provider.session(batch.session_id), QubitdBatch)
         assert [s.session_id for s in provider.sessions(open_only=True)] == [batch.session_id]
         assert "QubitdBatch" in repr(batch)
@@ -84,6 +85,21 @@ def test_a_session_is_found_by_its_id_open_or_closed(tell: Callable[[Story], Non
         assert provider.sessions(open_only=True) == []
         with pytest.raises(SessionNotFoundError, match="has no session 'nobody' of yours"):
             QubitdSession.from_id("nobody", service=provider)
+        with QubitdSession(backend) as session, pytest.raises(ProviderError, match="is no batch; take QubitdSession"):
+            QubitdBatch.from_id(session.session_id, service=provider)
+
+    tell(story)
+
+
+def test_an_urgency_that_a_sessions_job_cannot_have_is_refused(tell: Callable[[Story], None]) -> None:
+    def story(provider: QubitdProvider, backend: QubitdBackend, circuit: QuantumCircuit) -> None:
+        del provider
+        with QubitdSession(backend) as session:
+            with pytest.raises(JobRefusedError, match="option urgency: is 'background'; jobs of a session") as caught:
+                session.run(circuit, shots=0, urgency="background")
+            assert "option shots" in str(caught.value)
+            backend.set_options(urgency="background")
+            assert session.run(circuit, shots=10).result().success
 
     tell(story)
 
