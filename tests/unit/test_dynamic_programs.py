@@ -203,6 +203,12 @@ def test_a_repeat_until_success_loop_needs_one_counter() -> None:
     assert Latch.CLEAR not in dynamics.latches.action
 
 
+def older_outcome_looked_at_last() -> CircuitBuilder:
+    builder = circuit().measure(1, 1).if_(bits(1)).add("x", 2).end()
+    builder.for_(2).measure(0, 0).if_(bits(0)).add("x", 2).end().end()
+    return builder.if_(bits(1)).add("x", 2).end()
+
+
 @pytest.mark.parametrize(
     ("builder", "operation", "what"),
     [
@@ -217,20 +223,7 @@ def test_a_repeat_until_success_loop_needs_one_counter() -> None:
             "two outcomes of one qubit add up in one counter",
         ),
         (
-            circuit()
-            .measure(1, 1)
-            .if_(bits(1))
-            .add("x", 2)
-            .end()
-            .for_(2)
-            .measure(0, 0)
-            .if_(bits(0))
-            .add("x", 2)
-            .end()
-            .end()
-            .if_(bits(1))
-            .add("x", 2)
-            .end(),
+            older_outcome_looked_at_last(),
             7,
             "clears all at once",
         ),
@@ -249,6 +242,30 @@ def test_a_controller_that_lacks_something_is_named() -> None:
     assert "has no feed-forward" in refusal(builder, None).what
     assert "can tell 1 apart" in refusal(builder, replace(FACTS, addresses=1)).what
     assert "XOR" in refusal(builder, replace(FACTS, operators=frozenset([Operator.OR]))).what
+
+
+@pytest.mark.parametrize("herald", [False, True])
+@pytest.mark.parametrize("initial", [InitialReset.PASSIVE, InitialReset.ACTIVE])
+def test_a_refusal_names_the_operation_as_it_was_sent(herald: bool, initial: InitialReset) -> None:
+    untold = circuit().measure(0, 0).measure(1, 1).if_(bits(0, 1, truth=0b0010)).add("x", 2).end()
+    for builder, operation in ((untold, 2), (older_outcome_looked_at_last(), 7)):
+        spec = JobSpec(batch=pack([builder]), sweep=Sweep(), shots=1, herald=herald, initial_reset=initial)
+        with pytest.raises(InvalidCircuitError) as refused:
+            list(compile_job(FILE.device, FILE.snapshot(), spec, feedforward=FACTS).programs())
+        (problem,) = refused.value.problems
+        assert problem.operation == operation
+        assert f"operation {operation} (" in problem.where
+
+
+def test_a_refused_reset_that_a_job_began_with_is_no_operation_of_its_circuit() -> None:
+    batch = pack([circuit().add("sx", 2)])
+    spec = JobSpec(batch=batch, sweep=Sweep(), shots=1, initial_reset=InitialReset.ACTIVE)
+    with pytest.raises(InvalidCircuitError) as refused:
+        compile_job(FILE.device, FILE.snapshot(), spec)
+    (problem,) = refused.value.problems
+    assert (problem.circuit, problem.operation) == (0, None)
+    assert problem.where == "circuit 0 ('a'), reset on q2 before it begins"
+    assert problem.what.endswith("has no feed-forward; ask for a passive initial reset")
 
 
 def test_many_free_outcomes_at_once_are_refused() -> None:

@@ -155,7 +155,8 @@ def _compile(
     batch = heralded(spec.batch) if spec.herald and not (problems or options) else spec.batch
     is_active = spec.initial_reset is InitialReset.ACTIVE
     batch = actively_begun(batch) if is_active and not (problems or options) else batch
-    flat = flatten_batch(batch, rounds=spec.reset_rounds, initial=spec.initial_reset, but=culprits)
+    front = [len(begun) - len(sent) for begun, sent in zip(batch.circuits, spec.batch.circuits, strict=True)]
+    flat = flatten_batch(batch, rounds=spec.reset_rounds, initial=spec.initial_reset, but=culprits, front=front)
     problems += (*options, *flat.problems, *feed_problems(gates, batch, flat, feedforward))
     if problems:
         raise InvalidCircuitError(problems)

@@ -12,6 +12,7 @@ from qubitd.compiler.active_reset import late_resets
 from qubitd.compiler.calibrated import CalibratedGates
 from qubitd.compiler.flatten import Flattened, Guards
 from qubitd.compiler.gate_table import GateKey
+from qubitd.compiler.places import problem_at
 from qubitd.core.circuit import CircuitBatch, offsets
 from qubitd.core.discriminator import discriminator_of
 from qubitd.core.errors import InvalidCalibrationError, Problem
@@ -57,18 +58,21 @@ def feed_problems(
         where = f"circuit {i} ({batch.circuits[i].name!r})"
         whats = [*_controller_problems(flat, i, guards, facts), *_readout_problems(gates, flat, i, guards)]
         found += (Problem(where=where, what=what, circuit=i) for what in whats)
-        found += _reset_problems(gates, batch, i, flat.initial)
+        found += _reset_problems(gates, batch, i, flat.initial, guards.front)
     return tuple(found)
 
 
 def _no_feedforward(gates: CalibratedGates, batch: CircuitBatch, index: int, guards: Guards) -> Problem:
     op = int(guards.source[np.flatnonzero(guards.test != ALWAYS)[0]])
     name = batch.operations[int(batch.circuits[index].opcodes[op])].name
-    where = _place(gates, batch, index, op)
-    what = "depends on an outcome while the circuit runs, and this rack's controller has no feed-forward; leave it out"
-    if name == "reset":
-        what += ", or put it before the first gate: every shot starts from reset qubits"
-    return Problem(where=where, what=what, circuit=index, operation=op)
+    what = "depends on an outcome while the circuit runs, and this rack's controller has no feed-forward"
+    if op < guards.front:
+        what += "; ask for a passive initial reset"
+    elif name == "reset":
+        what += "; leave it out, or put it before the first gate: every shot starts from reset qubits"
+    else:
+        what += "; leave it out"
+    return _problem(gates, batch, index, op, what, guards.front)
 
 
 def _controller_problems(flat: Flattened, index: int, guards: Guards, facts: FeedForward) -> Iterator[str]:
@@ -93,14 +97,15 @@ def _readout_problems(gates: CalibratedGates, flat: Flattened, index: int, guard
     for op in several.tolist():
         if not set(feeding).isdisjoint(circuit.qubits[start.qubits[op] : start.qubits[op + 1]].tolist()):
             name = flat.batch.operations[int(circuit.opcodes[op])].name
+            sent = guards.source[op] - guards.front
             yield (
-                f"has operation {guards.source[op]} ({name}) measure several qubits at once, one of which feeds "
+                f"has operation {sent} ({name}) measure several qubits at once, one of which feeds "
                 "conditions: their outcomes would be sent together"
             )
 
 
 def _reset_problems(
-    gates: CalibratedGates, batch: CircuitBatch, index: int, initial: InitialReset
+    gates: CalibratedGates, batch: CircuitBatch, index: int, initial: InitialReset, front: int
 ) -> Iterator[Problem]:
     """A reset of a used qubit needs a measurement and a flip of it."""
     circuit = batch.circuits[index]
@@ -109,8 +114,7 @@ def _reset_problems(
         qubit = int(circuit.qubits[start.qubits[op]])
         why = "; ".join(_why_not(gates, GateKey(name=name, operands=(qubit,))) for name in ("measure", "x")).strip("; ")
         if why:
-            where = _place(gates, batch, index, op)
-            yield Problem(where=where, what=f"cannot be made: {why}", circuit=index, operation=op)
+            yield _problem(gates, batch, index, op, f"cannot be made: {why}", front)
 
 
 def _why_not(gates: CalibratedGates, key: GateKey) -> str:
@@ -120,13 +124,13 @@ def _why_not(gates: CalibratedGates, key: GateKey) -> str:
     return "; ".join(map(str, gates.problems(key)))
 
 
-def _place(gates: CalibratedGates, batch: CircuitBatch, index: int, op: int) -> str:
+def _problem(gates: CalibratedGates, batch: CircuitBatch, index: int, op: int, what: str, front: int) -> Problem:
     circuit = batch.circuits[index]
     start = offsets(circuit, batch.operations).qubits
     operands: list[int] = circuit.qubits[start[op] : start[op + 1]].tolist()
     on = ", ".join(gates.device.qubits[q] for q in operands)
     name = batch.operations[int(circuit.opcodes[op])].name
-    return f"circuit {index} ({circuit.name!r}), operation {op} ({name} on {on})"
+    return problem_at(index, circuit.name, op, f"{name} on {on}", what, front=front)
 
 
 def _feeding(flat: Flattened, index: int, guards: Guards) -> tuple[int, ...]:

@@ -15,11 +15,12 @@ from qubitd.compiler.columns import Columns, Ints
 from qubitd.compiler.latches import Arrival, ClashError, Look, plan_latches
 from qubitd.compiler.lower import Lower
 from qubitd.compiler.numbers import Numbers
+from qubitd.compiler.places import problem_at
 from qubitd.compiler.schedule import Schedule
 from qubitd.compiler.staggered import schedule_staggered
 from qubitd.compiler.traffic import Traffic, sends_of
 from qubitd.compiler.turns import to_radians, to_steps
-from qubitd.core.errors import InvalidCircuitError, Problem
+from qubitd.core.errors import InvalidCircuitError
 from qubitd.core.feedforward import (
     ALWAYS,
     Dynamics,
@@ -118,10 +119,10 @@ def with_dynamics(program: Program, timed: Timed, feeds: tuple[Feed, ...], place
 
 
 def _refusal(place: Place, timed: Timed, op: int, what: str) -> InvalidCircuitError:
-    source = int(timed.traffic.source[op])
     name = timed.columns.operations[int(timed.columns.opcode[op])].name
-    where = f"circuit {place.index} ({place.name!r}), operation {source} ({name})"
-    return InvalidCircuitError([Problem(where=where, what=what, circuit=place.index, operation=source)])
+    traffic = timed.traffic
+    at = int(traffic.source[op])
+    return InvalidCircuitError([problem_at(place.index, place.name, at, name, what, front=traffic.front)])
 
 
 def shifting(rows: Ints, numbers: Numbers, traffic: Traffic) -> Ints:

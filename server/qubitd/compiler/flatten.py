@@ -20,6 +20,7 @@ from qubitd.compiler.active_reset import late_resets, with_active_resets
 from qubitd.compiler.blocks import Branches, Item, Jump, Loop, Stretch, blocks_of, conditions_in
 from qubitd.compiler.columns import Ints
 from qubitd.compiler.outcomes import MAX_COMPARED, MAX_WORLDS, Bools, OutcomeTest, Truth, Worlds, find_test
+from qubitd.compiler.places import problem_at
 from qubitd.core.circuit import Circuit, CircuitBatch, Operation, offsets
 from qubitd.core.control import CONTROL_ARITY, Condition
 from qubitd.core.errors import Problem
@@ -45,6 +46,8 @@ class Guards:
     """Position of the operation that gives each outcome."""
     source: Ints
     """Position of what each operation was written as."""
+    front: int = 0
+    """How many of these stand in front of the circuit that was sent."""
 
     @property
     def feeding(self) -> frozenset[int]:
@@ -69,6 +72,7 @@ def flatten_batch(
     rounds: int,
     initial: InitialReset = InitialReset.PASSIVE,
     but: Collection[int | None] = (),
+    front: Sequence[int] = (),
 ) -> Flattened:
     """Flatten every circuit that has brackets or resets of used qubits.
 
@@ -77,6 +81,7 @@ def flatten_batch(
         rounds: measurements and flips that a reset consists of.
         initial: how qubits come to be in 0 before each shot.
         but: circuits in which a check found something wrong; they are left alone.
+        front: operations that each circuit has in front of those that were sent; none unless given.
     """
     if {operation.name for operation in batch.operations}.isdisjoint(("reset", *CONTROL_ARITY)):
         return Flattened(batch=batch, guards={}, problems=())
@@ -90,7 +95,8 @@ def flatten_batch(
     problems: list[Problem] = []
     written, compared = 0, 0
     for i in dynamic:
-        flattening = _Flattening(batch, i, table, rounds, initial, MAX_COMPARED - compared)
+        begun = front[i] if front else 0
+        flattening = _Flattening(batch, i, table, rounds, initial, MAX_COMPARED - compared, begun)
         problems += flattening.problems
         written += flattening.size
         compared += flattening.compared
@@ -149,9 +155,11 @@ class _Flattening:
         rounds: int,
         initial: InitialReset,
         most_compared: int,
+        front: int,
     ) -> None:
         self.problems: list[Problem] = []
         self._index = index
+        self._front = front
         self._circuit = batch.circuits[index]
         self._operations = batch.operations
         self._rounds = rounds
@@ -195,6 +203,7 @@ class _Flattening:
             test=_joined(self._test),
             measurements=tuple(self._measurements),
             source=self._extended.source[_joined(self._ops)],
+            front=self._front,
         )
 
     def _flatten(self) -> None:
@@ -407,8 +416,7 @@ class _Flattening:
 
     def _refuse(self, op: int, what: str) -> None:
         name = self._operations[int(self._circuit.opcodes[op])].name
-        where = f"circuit {self._index} ({self._circuit.name!r}), operation {op} ({name})"
-        self.problems.append(Problem(where=where, what=what, circuit=self._index, operation=op))
+        self.problems.append(problem_at(self._index, self._circuit.name, op, name, what, front=self._front))
 
 
 def _copy_of(truth: Truth) -> Truth:

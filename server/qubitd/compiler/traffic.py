@@ -32,6 +32,8 @@ class Traffic:
     """Qubit of each outcome."""
     source: Ints
     """Position in the circuit as it was written."""
+    front: int
+    """How many of these stand in front of the circuit that was sent."""
     feeding: tuple[int, ...]
     """Qubits that feed, sorted."""
 
@@ -60,6 +62,7 @@ def traffic_of(guards: Guards, facts: FeedForward, columns: Columns, count: Ints
         measurements=tuple(measurements.tolist()),
         measured=tuple(measured),
         source=np.repeat(guards.source, count),
+        front=guards.front,
         feeding=tuple(sorted({measured[number] for test in guards.tests for number in test.outcomes})),
     )
 
