@@ -232,11 +232,12 @@ def _core_statuses(status: JobStatus | Iterable[JobStatus]) -> list[core.JobStat
     return [core.JobStatus[entry.name] for entry in statuses]
 
 
-def _tags(tags: Iterable[str]) -> tuple[str, ...]:
-    found = () if isinstance(tags, str) else tuple(tags)
-    if isinstance(tags, str) or not all(isinstance(tag, str) for tag in found):
+def _tags(tags: Iterable[object]) -> tuple[str, ...]:
+    given = list(tags)
+    found = [tag for tag in given if isinstance(tag, str)]
+    if isinstance(tags, str) or len(found) < len(given):
         raise ProviderError(f"tags is {tags!r}; give a list of texts")
-    return found
+    return tuple(found)
 
 
 def _whole(limit: object) -> int:
