@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 from qiskit import transpile
@@ -98,14 +99,27 @@ def test_dynamic_circuits_give_counts_as_expected(backend: QubitdBackend) -> Non
     assert all(chance >= 1e-3 / len(CIRCUITS) for chance in chances.values()), chances
 
 
-def test_what_the_rack_cannot_tell_is_refused_with_the_operation(backend: QubitdBackend) -> None:
+@pytest.mark.parametrize("begun", [{}, {"initial_reset": "active"}, {"herald": True}])
+def test_what_the_rack_cannot_tell_is_refused_with_the_operation_of_the_users_circuit(
+    backend: QubitdBackend, begun: dict[str, Any]
+) -> None:
     circuit = blank("one of four", 2, 2)
     circuit.sx([0, 1])
     circuit.measure([0, 1], [0, 1])
+    with circuit.if_test((circuit.clbits[0], 1)):
+        circuit.x(0)
+        circuit.x(0)
     with circuit.if_test((circuit.cregs[0], 1)):
         circuit.x(0)
-    with pytest.raises(JobFailedError, match=r"c\[0\], c\[1\] == 1\) is none of OR, NOR, AND"):
-        backend.run(circuit).result(timeout=20)
+    job = backend.run(circuit, **begun)
+    what = r"operation 5 \(if\): the condition \(\(c\[0\], c\[1\]\) == \(1, 0\)\) is none of OR, NOR, AND"
+    with pytest.raises(JobFailedError, match=what) as caught:
+        job.result(timeout=20)
+    assert [(problem.circuit, problem.operation) for problem in caught.value.problems] == [(0, 5)]
+    found = backend.provider.job(job.job_id())
+    assert "operation 5 (if)" in str(found.error_message())
+    with pytest.raises(JobFailedError, match=what):
+        found.result(timeout=20)
 
 
 def test_shots_that_begin_with_an_active_reset_take_little_time_and_give_the_same(backend: QubitdBackend) -> None:

@@ -14,8 +14,10 @@ from qubitd.client import Limits
 from qubitd.compiler.device_file import load_device
 from qubitd.core.circuit import instructions
 from qubitd.core.control import Condition
+from qubitd.core.errors import Problem
 from qubitd.provider.conditions import evaluate
 from qubitd.provider.encode import Encoder
+from qubitd.provider.headers import JobHeader, read_header, write_header
 from qubitd.provider.target import build_target
 from qubitd.wire.backends import backend_info
 
@@ -67,7 +69,7 @@ def test_a_register_is_compared_as_a_number() -> None:
         circuit.x(1)
     _, (condition,) = encoded(circuit)
     assert (condition.clbits, condition.truth) == ((0, 1, 2), 1 << 5)
-    assert condition.text == "c[0], c[1], c[2] == 5"
+    assert condition.text == "(c[0], c[1], c[2]) == (1, 0, 1)"
 
 
 def test_a_switch_is_one_if_after_another() -> None:
@@ -187,6 +189,63 @@ def test_what_cannot_be_run_is_refused_by_name() -> None:
         with otherwise:
             both.continue_loop()
     assert "both break and continue" in refusal(both)
+
+
+def test_everything_wrong_in_and_beside_blocks_is_found_at_once() -> None:
+    theta = Parameter("theta")
+    circuit = blank(clbits=11)
+    with circuit.box():
+        circuit.h(0)
+    with circuit.while_loop((circuit.clbits[0], 0)):
+        circuit.t(1)
+    with circuit.if_test((circuit.cregs[0], 5)):
+        circuit.swap(0, 1)
+    with circuit.for_loop((1, 2), theta):
+        circuit.rz(theta, 0)
+        circuit.s(0)
+        with circuit.if_test((circuit.clbits[0], 1)) as otherwise:
+            circuit.break_loop()
+        with otherwise:
+            circuit.continue_loop()
+    circuit.delay(5, 1, "s")
+    with circuit.for_loop(range(10**15)):
+        circuit.y(0)
+    encoder = Encoder(LINE5)
+    encoder.encode([circuit])
+    found = [(problem.operation, problem.where.partition("(")[2].partition("(")[2]) for problem in encoder.problems]
+    assert found == [
+        (0, "box on q0)"),
+        (0, "h on q0)"),
+        (1, "while_loop on q1)"),
+        (1, "t on q1)"),
+        (2, "if_else on q0, q1)"),
+        (2, "swap on q0, q1)"),
+        (3, "for_loop on q0)"),
+        (3, "s on q0)"),
+        (4, "delay on q1)"),
+        (5, "for_loop on q0)"),
+        (5, "y on q0)"),
+    ]
+
+
+def test_a_problem_is_told_with_the_place_of_the_operation_in_the_users_circuit() -> None:
+    theta = Parameter("theta")
+    circuit = blank()
+    circuit.x(0)
+    with circuit.for_loop((1, 2, 3), theta):
+        circuit.rz(theta, 0)
+    with circuit.for_loop((), theta):
+        circuit.rz(theta, 0)
+    with circuit.if_test((circuit.clbits[0], 1)):
+        circuit.x(0)
+    circuit.sx(0)
+    header = JobHeader(circuits=Encoder(LINE5).encode([circuit]).headers, memory=False)
+    read = read_header(write_header(header), num_programs=1)
+    sent = [Problem(where=f"circuit 0 ('flow'), operation {i} (a)", what="w", circuit=0, operation=i) for i in range(8)]
+    whole = Problem(where="circuit 0 ('flow')", what="w", circuit=0)
+    for told in (header.told([*sent, whole]), read.told([*sent, whole])):
+        assert [problem.operation for problem in told] == [0, 1, 1, 1, 3, 3, 3, 4, None]
+        assert told[6].where == "circuit 0 ('flow'), operation 3 (a)"
 
 
 def test_a_gate_in_a_block_is_checked_like_any_other() -> None:

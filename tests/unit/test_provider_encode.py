@@ -229,10 +229,15 @@ def test_everything_wrong_in_every_circuit_is_reported_at_once() -> None:
 
 def test_a_flood_of_problems_is_counted() -> None:
     many = circuit_of(lambda c: [c.h(0) for _ in range(100)])
-    assert len(problems(many)) == 5
-    found = listed(problems(*[many] * 10))
-    assert len(found) == 21
-    assert found[-1].what == "30 more problems"
+    for circuits, listing, more in ((1, 20, "80 more problems"), (2, 20, "180 more problems"), (10, 20, "980 more")):
+        encoder = Encoder(LINE5)
+        encoder.encode([many] * circuits)
+        assert len({problem.circuit for problem in encoder.problems}) == circuits
+        found = listed(encoder.problems, encoder.unlisted)
+        assert len(found) == listing + 1
+        assert more in found[-1].what
+    assert listed(problems(many)[:20]) == problems(many)
+    assert listed(problems(many), 1)[-1].what == "1 more problem"
 
 
 def test_loose_bits_and_registers_are_numbered_like_the_circuit() -> None:

@@ -255,7 +255,7 @@ class QubitdBackend(BackendV2, Connected):
         if not self.operational:
             text = f"{self.name} runs no jobs now ({self.trouble}); this one waits until it does"
             warnings.warn(text, UserWarning, stacklevel=_outside())
-        with self._refusals():
+        with self._refusals(header):
             job_id = self._client.submit(spec, self.name, terms=asked)
         return QubitdJob(self, job_id, self._client, header)
 
@@ -283,8 +283,8 @@ class QubitdBackend(BackendV2, Connected):
             JobRefusedError: with everything that is wrong with circuits and options.
             ClientError: the daemon cannot be reached, or refuses the job for a reason of its own.
         """
-        spec, _ = self._prepare(circuits, parameter_values, self._merged(options), sweep)
-        with self._refusals():
+        spec, header = self._prepare(circuits, parameter_values, self._merged(options), sweep)
+        with self._refusals(header):
             return self._client.explain(spec, self.name, expected=expected)
 
     def _prepare(
@@ -319,7 +319,7 @@ class QubitdBackend(BackendV2, Connected):
         if (unreadable := info.wire_problem()) is not None:
             problems = [unreadable]
         if problems:
-            raise JobRefusedError(listed(problems))
+            raise JobRefusedError(listed(problems, encoder.unlisted))
         is_mean = checked.meas_return is MeasReturn.AVERAGE
         played = as_timed(axes, circuits[0], dt=info.dt) if axes else ()
         header = JobHeader(circuits=headers, memory=checked.memory, axes=played, is_mean=is_mean)
@@ -342,12 +342,13 @@ class QubitdBackend(BackendV2, Connected):
         return spec, header
 
     @contextmanager
-    def _refusals(self) -> Generator[None]:
+    def _refusals(self, header: JobHeader) -> Generator[None]:
         """Make the daemon's refusal one of this provider."""
         try:
             yield
         except RefusedError as error:
-            raise JobRefusedError(error.problems or [Problem(where=self.name, what=error.message)]) from error
+            problems = header.told(error.problems)
+            raise JobRefusedError(problems or [Problem(where=self.name, what=error.message)]) from error
 
     def known_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Leave out what is no option of this backend, and warn of it at the line outside this package."""

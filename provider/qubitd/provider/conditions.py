@@ -106,11 +106,17 @@ def _tabulated(
 
 
 def _text(clbits: tuple[int, ...], values: list[int], name_of: Callable[[int], str]) -> str:
-    names = ", ".join(name_of(clbit) for clbit in clbits)
-    if len(values) == 1:
-        return f"{names} == {values[0]}"
-    shown = ", ".join(map(str, values[:_SHOWN])) + (", ..." if len(values) > _SHOWN else "")
+    """Say which value each bit must have."""
+    names = _row([name_of(clbit) for clbit in clbits])
+    rows = [_row([str(value >> j & 1) for j in range(len(clbits))]) for value in values]
+    if len(rows) == 1:
+        return f"{names} == {rows[0]}"
+    shown = ", ".join(rows[:_SHOWN]) + (", ..." if len(rows) > _SHOWN else "")
     return f"{names} in {{{shown}}}"
+
+
+def _row(parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"({', '.join(parts)})"
 
 
 def _bits_in(node: expr.Expr) -> list[Clbit]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,22 +32,30 @@ class Bracket:
     """Opens, parts or closes a block, or leaves a loop."""
 
     name: str
+    position: int
+    """Of the outermost operation that it belongs to."""
     numbers: tuple[int, ...] = ()
 
 
-class ControlFlowError(Exception):
-    """Control flow that cannot be run; the message says why."""
-
-    def __init__(self, position: int, what: str) -> None:
-        self.position = position
-        super().__init__(what)
+class TooLongError(Exception):
+    """A circuit that becomes too long, which nobody would wait for to the end."""
 
 
 class Unfolding:
-    """Walks through a circuit and its blocks."""
+    """Walks through a circuit and its blocks, and past what cannot be run, so that everything wrong is found."""
 
-    def __init__(self, circuit: QuantumCircuit, *, max_iterations: int | None) -> None:
+    def __init__(
+        self, circuit: QuantumCircuit, *, max_iterations: int | None, refuse: Callable[[int, str], object]
+    ) -> None:
+        """Begin.
+
+        Args:
+            circuit: to walk through.
+            max_iterations: bound of every while loop; None refuses them.
+            refuse: takes the position and what is wrong there, of control flow that cannot be run.
+        """
         self.conditions: dict[Condition, int] = {}
+        self.refuse = refuse
         self._circuit = circuit
         self._max_iterations = max_iterations
         self._names = [_bit_name(circuit, i) for i in range(circuit.num_clbits)]
@@ -57,7 +65,7 @@ class Unfolding:
         """Give operations and brackets.
 
         Raises:
-            ControlFlowError: at the first that cannot be run.
+            TooLongError: at the operation that was refused for it.
         """
         qubits = {bit: i for i, bit in enumerate(self._circuit.qubits)}
         clbits = {bit: i for i, bit in enumerate(self._circuit.clbits)}
@@ -70,15 +78,8 @@ class Unfolding:
         """Give what an operation holds, or itself."""
         self._size += 1
         if self._size > MAX_EXPANDED:
-            raise ControlFlowError(position, f"makes more than {MAX_EXPANDED} operations")
-        try:
-            yield from self._known(instruction, position, qubits, clbits)
-        except ConditionError as error:
-            raise ControlFlowError(position, f"its condition {error}") from error
-
-    def _known(
-        self, instruction: CircuitInstruction, position: int, qubits: _Slots, clbits: _Slots
-    ) -> Iterator[Step | Bracket]:
+            self.refuse(position, f"makes more than {MAX_EXPANDED} operations")
+            raise TooLongError
         inside = _Inside(self, instruction, position, qubits, clbits)
         match instruction.name:
             case "if_else":
@@ -90,24 +91,25 @@ class Unfolding:
             case "for_loop":
                 yield from self._for(instruction.operation, inside)
             case "break_loop" | "continue_loop":
-                yield Bracket(name=instruction.name.removesuffix("_loop"))
+                yield inside.bracket(instruction.name.removesuffix("_loop"))
             case "box":
-                raise inside.refusal("`box` is not offered; leave it out and keep its body")
+                inside.refuse("`box` is not offered; leave it out and keep its body")
+                yield from inside.block(instruction.operation.blocks[0])
             case "store":
-                raise inside.refusal("there are no real-time variables; compute the value before the circuit runs")
+                inside.refuse("there are no real-time variables; compute the value before the circuit runs")
             case _:
                 on = tuple(qubits[bit] for bit in instruction.qubits)
                 into = tuple(clbits[bit] for bit in instruction.clbits)
                 yield Step(instruction=instruction, qubits=on, clbits=into, position=position)
 
     def _if(self, operation: Any, inside: _Inside) -> Iterator[Step | Bracket]:
-        yield self._asking("if", condition_of(operation.condition, inside.clbits, self._names.__getitem__))
+        yield self._asking("if", inside, condition_of, operation.condition)
         then, otherwise = (*operation.params, None)[:2]
         yield from inside.block(then)
         if otherwise is not None:
-            yield Bracket(name="else")
+            yield inside.bracket("else")
             yield from inside.block(otherwise)
-        yield Bracket(name="end")
+        yield inside.bracket("end")
 
     def _switch(self, operation: Any, inside: _Inside) -> Iterator[Step | Bracket]:
         """One `if` after another, each in the `else` of the one before."""
@@ -116,46 +118,59 @@ class Unfolding:
             if CASE_DEFAULT in values:
                 yield from inside.block(body)
                 break
-            numbers = tuple(int(value) for value in values)
-            yield self._asking("if", cases_of(operation.target, numbers, inside.clbits, self._names.__getitem__))
+            yield self._asking("if", inside, cases_of, operation.target, tuple(int(value) for value in values))
             yield from inside.block(body)
-            yield Bracket(name="else")
+            yield inside.bracket("else")
             opened += 1
-        yield from [Bracket(name="end")] * opened
+        yield from [inside.bracket("end")] * opened
 
     def _while(self, operation: Any, inside: _Inside) -> Iterator[Step | Bracket]:
         if self._max_iterations is None:
-            raise inside.refusal("has no bound, and a shot needs one: say max_iterations=n, or --max-iterations N")
-        condition = condition_of(operation.condition, inside.clbits, self._names.__getitem__)
-        yield self._asking("while", condition, self._max_iterations)
+            inside.refuse("has no bound, and a shot needs one: say max_iterations=n, or --max-iterations N")
+        bound = self._max_iterations or 1
+        yield self._asking("while", inside, condition_of, operation.condition, bound=(bound,))
         yield from inside.block(operation.params[0])
-        yield Bracket(name="end")
+        yield inside.bracket("end")
 
     def _for(self, operation: Any, inside: _Inside) -> Iterator[Step | Bracket]:
         indices, parameter, body = operation.params
-        indices = tuple(indices)
         if parameter is None or parameter not in body.parameters:
-            yield Bracket(name="for", numbers=(len(indices),))
+            yield inside.bracket("for", self._repetitions(indices, inside))
             yield from inside.block(body)
-            yield Bracket(name="end")
+            yield inside.bracket("end")
             return
         left = _jumps(body)
         if len(left) > 1:
-            raise inside.refusal("uses its index in angles, and both break and continue; use one of the two")
+            inside.refuse("uses its index in angles, and both break and continue; use one of the two")
+            indices = indices[:1]
         if left == {"break_loop"}:
-            yield Bracket(name="for", numbers=(1,))
+            yield inside.bracket("for", 1)
         for index in indices:
             if left == {"continue_loop"}:
-                yield Bracket(name="for", numbers=(1,))
+                yield inside.bracket("for", 1)
             yield from inside.block(body.assign_parameters({parameter: index}))
             if left == {"continue_loop"}:
-                yield Bracket(name="end")
+                yield inside.bracket("end")
         if left == {"break_loop"}:
-            yield Bracket(name="end")
+            yield inside.bracket("end")
 
-    def _asking(self, name: str, condition: Condition, *numbers: int) -> Bracket:
+    def _repetitions(self, indices: Sequence[int], inside: _Inside) -> int:
+        if len(indices) > MAX_EXPANDED:
+            inside.refuse(f"repeats {len(indices)} times; at most {MAX_EXPANDED} are possible")
+            return 1
+        return len(indices)
+
+    def _asking(
+        self, name: str, inside: _Inside, read: Callable[..., Condition], *asked: Any, bound: tuple[int, ...] = ()
+    ) -> Bracket:
+        """Open a block with a condition; one that cannot be read is refused, and another stands in."""
+        try:
+            condition = read(*asked, inside.clbits, self._names.__getitem__)
+        except ConditionError as error:
+            inside.refuse(f"its condition {error}")
+            condition = Condition(clbits=(0,), truth=0b10, text="")
         index = self.conditions.setdefault(condition, len(self.conditions))
-        return Bracket(name=name, numbers=(index, *numbers))
+        return inside.bracket(name, index, *bound)
 
 
 class _Inside:
@@ -177,9 +192,13 @@ class _Inside:
         for instruction in body.data:
             yield from self._unfolding.one(instruction, self._position, qubits, clbits)
 
-    def refusal(self, what: str) -> ControlFlowError:
+    def bracket(self, name: str, *numbers: int) -> Bracket:
+        """Give a bracket of the operation."""
+        return Bracket(name=name, position=self._position, numbers=numbers)
+
+    def refuse(self, what: str) -> None:
         """Say why the operation cannot be run."""
-        return ControlFlowError(self._position, what)
+        self._unfolding.refuse(self._position, what)
 
 
 def _inner(own: Sequence[Any], given: Sequence[Any], outer: _Slots) -> _Slots:

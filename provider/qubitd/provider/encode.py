@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,14 +17,16 @@ from qubitd.core.circuit import Circuit, CircuitBatch, Operation
 from qubitd.core.delays import binding_problems, delay_problem
 from qubitd.core.errors import Problem
 from qubitd.provider.bound import BindingError, bind, value_rows
-from qubitd.provider.control_flow import CONTROL_FLOW, Bracket, ControlFlowError, Step, Unfolding, loop_indices
+from qubitd.provider.control_flow import CONTROL_FLOW, Bracket, Step, TooLongError, Unfolding, loop_indices
 from qubitd.provider.delays import SECONDS
 from qubitd.provider.headers import CircuitHeader, circuit_header
+from qubitd.provider.origins import AS_WRITTEN, Origins, origins_of
 from qubitd.provider.reader import Read, Reader, distinct_operations, param_starts, row_of
 
 MAX_PROBLEMS = 20
 """Problems listed of one job; the rest are counted."""
 _PER_CIRCUIT = 5
+"""Problems listed of each of many circuits."""
 _Key = tuple[str, tuple[int, ...], int]
 
 
@@ -51,6 +54,8 @@ class Encoder:
             max_iterations: bound of every while loop; None refuses them.
         """
         self.problems: list[Problem] = []
+        self.unlisted = 0
+        """How many more there are than `problems` holds."""
         self._info = info
         self._reader = reader
         self._max_iterations = max_iterations
@@ -60,6 +65,7 @@ class Encoder:
         self._num_params = {signature.name: len(signature.angles) for signature in info.signatures} | {"delay": 1}
         self._table: dict[Operation, int] = {}
         self._known: dict[_Key, int] = {}
+        self._origins: dict[int, Origins] = {}
 
     def encode(self, circuits: Sequence[QuantumCircuit], values: Sequence[Any] = ()) -> Encoded:
         """Encode circuits; look at `problems` before the columns are used.
@@ -70,20 +76,24 @@ class Encoder:
         """
         columns: list[Circuit] = []
         headers: list[CircuitHeader] = []
+        most = max(_PER_CIRCUIT, MAX_PROBLEMS // max(1, len(circuits)))
         for index, circuit in enumerate(circuits):
-            columns.append(self._circuit(circuit, index, values[index] if index < len(values) else None))
-            header = circuit_header(circuit, measures=len(columns[-1].clbits) > 0)
+            found = _Finder(circuit, index, self._info, values[index] if index < len(values) else None, most)
+            columns.append(self._circuit(circuit, found))
+            self.problems += found.problems
+            self.unlisted += found.unlisted
+            origins = self._origins.get(index, AS_WRITTEN)
+            header = circuit_header(circuit, measures=len(columns[-1].clbits) > 0, origins=origins)
             headers += [header] * columns[-1].num_bindings
         batch = CircuitBatch(operations=tuple(self._table), circuits=tuple(columns))
         culprits = {problem.circuit for problem in self.problems}
         for index, circuit in enumerate(circuits):
             if index not in culprits:
-                self.problems += binding_problems(batch, index, where=_circuit_name(circuit, index))
+                origins = self._origins.get(index, AS_WRITTEN)
+                self.problems += map(origins.told, binding_problems(batch, index, where=_circuit_name(circuit, index)))
         return Encoded(batch=batch, headers=tuple(headers))
 
-    def _circuit(self, circuit: QuantumCircuit, index: int, values: Any) -> Circuit:
-        found = _Finder(circuit, index, self._info, values)
-        found.check_whole()
+    def _circuit(self, circuit: QuantumCircuit, found: _Finder) -> Circuit:
         read = self._reader.read(circuit) if self._reader is not None and found.is_plain else None
         if read is not None and (columns := self._columns(circuit, read, found)) is not None:
             return columns
@@ -111,7 +121,6 @@ class Encoder:
             if instruction.clbits:
                 clbits.extend([slot[bit] for bit in instruction.clbits])
         numbers, bindings = found.numbers(params)
-        self.problems += found.problems
         return Circuit(
             name=circuit.name,
             num_qubits=circuit.num_qubits,
@@ -125,20 +134,17 @@ class Encoder:
 
     def _unfolded(self, circuit: QuantumCircuit, found: _Finder) -> Circuit:
         """Encode a circuit with control flow."""
-        found.problems.clear()
-        found.check_whole()
-        unfolding = Unfolding(circuit, max_iterations=self._max_iterations)
+        found.begin_again()
+        unfolding = Unfolding(circuit, max_iterations=self._max_iterations, refuse=found.refuse)
         written = _Written()
-        try:
+        with contextlib.suppress(TooLongError):
             for item in unfolding:
                 if isinstance(item, Bracket):
-                    written.bracket(self._bracket(item.name), item.numbers)
+                    written.bracket(self._bracket(item.name), item)
                 elif (opcode := self._opcode(item, found)) is not None:
                     written.step(opcode, item, self._params(item, found))
-        except ControlFlowError as error:
-            found.refuse(error.position, str(error))
+        self._origins[found.index] = origins_of(written.positions, len(circuit.data))
         numbers, bindings = found.numbers(written.params)
-        self.problems += found.problems
         return Circuit(
             name=circuit.name,
             num_qubits=circuit.num_qubits,
@@ -177,7 +183,7 @@ class Encoder:
                 where = np.flatnonzero(read.row == i)
                 params[param_starts(read, rows)[where]] = [found.seconds(data[p], int(p)) for p in where]
         if found.problems or not np.isfinite(params).all():
-            found.problems.clear()
+            found.begin_again()
             return None
         kinds = distinct_operations(read, rows, num_qubits=len(self._info.qubits))
         if kinds is None or any(self._refusal(rows[i].name, on, rows[i].num_params) for i, on in kinds):
@@ -249,15 +255,18 @@ class _Written:
         self.params: list[Any] = []
         self.clbits: list[int] = []
         self.controls: list[int] = []
+        self.positions: list[int] = []
 
-    def bracket(self, opcode: int, numbers: tuple[int, ...]) -> None:
+    def bracket(self, opcode: int, bracket: Bracket) -> None:
         """Append a bracket."""
         self.opcodes.append(opcode)
-        self.controls.extend(numbers)
+        self.controls.extend(bracket.numbers)
+        self.positions.append(bracket.position)
 
     def step(self, opcode: int, step: Step, params: list[Any]) -> None:
         """Append an operation."""
         self.opcodes.append(opcode)
+        self.positions.append(step.position)
         self.qubits.extend(step.qubits)
         self.params.extend(params)
         self.clbits.extend(step.clbits)
@@ -266,16 +275,28 @@ class _Written:
 class _Finder:
     """Collects what is wrong with one circuit."""
 
-    def __init__(self, circuit: QuantumCircuit, index: int, info: BackendInfo, values: Any) -> None:
+    def __init__(self, circuit: QuantumCircuit, index: int, info: BackendInfo, values: Any, most: int) -> None:
+        self.index = index
         self.problems: list[Problem] = []
+        self.unlisted = 0
+        """How many there are beyond `most`."""
+        self._seen: set[tuple[int, str, tuple[int, ...], str]] = set()
+        self._most = most
         self._circuit = circuit
         self._values = values
-        self._index = index
         self._info = info
         self._where = _circuit_name(circuit, index)
         self._free = set(circuit.parameters) - loop_indices(circuit) if circuit.num_parameters else set[Parameter]()
+        self._check_whole()
 
-    def check_whole(self) -> None:
+    def begin_again(self) -> None:
+        """Forget what was found of single operations."""
+        self.problems.clear()
+        self._seen.clear()
+        self.unlisted = 0
+        self._check_whole()
+
+    def _check_whole(self) -> None:
         """Look at what concerns the circuit as a whole."""
         have, need = len(self._info.qubits), self._circuit.num_qubits
         if need > have:
@@ -294,14 +315,16 @@ class _Finder:
         return not self.problems and not self._free and self._values is None
 
     def add(self, position: int, name: str, operands: tuple[int, ...], what: str) -> None:
-        """Note a problem of one operation."""
-        if len(self.problems) >= _PER_CIRCUIT:
+        """Note a problem of one operation, once for all passes of a loop."""
+        if (problem := (position, name, operands, what)) in self._seen:
+            return
+        self._seen.add(problem)
+        if len(self.problems) >= self._most:
+            self.unlisted += 1
             return
         on = f" on {', '.join(f'q{qubit}' for qubit in operands)}" if operands else ""
         where = f"{self._where}, operation {position} ({name}{on})"
-        problem = Problem(where=where, what=what, circuit=self._index, operation=position)
-        if problem not in self.problems:  # as it would be for every pass of a loop
-            self.problems.append(problem)
+        self.problems.append(Problem(where=where, what=what, circuit=self.index, operation=position))
 
     def refuse(self, position: int, what: str) -> None:
         """Note what is wrong with an operation of the circuit itself."""
@@ -359,14 +382,14 @@ class _Finder:
                         self.refuse(position, _no_number(value))
 
     def _whole(self, what: str) -> None:
-        self.problems.append(Problem(where=self._where, what=what, circuit=self._index))
+        self.problems.append(Problem(where=self._where, what=what, circuit=self.index))
 
 
-def listed(problems: Sequence[Problem]) -> list[Problem]:
-    """Keep a readable number of problems and count the rest."""
-    if len(problems) <= MAX_PROBLEMS:
-        return list(problems)
-    return [*problems[:MAX_PROBLEMS], Problem(where="job", what=f"{len(problems) - MAX_PROBLEMS} more problems")]
+def listed(problems: Sequence[Problem], unlisted: int = 0) -> list[Problem]:
+    """Keep a readable number of problems and count the rest, with those that are in no list."""
+    more = max(0, len(problems) - MAX_PROBLEMS) + unlisted
+    counted = [Problem(where="job", what=f"{more} more problem{'s' if more > 1 else ''}")] if more else []
+    return [*problems[:MAX_PROBLEMS], *counted]
 
 
 def _circuit_name(circuit: QuantumCircuit, index: int) -> str:

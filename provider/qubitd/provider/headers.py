@@ -9,13 +9,15 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from qiskit.circuit import QuantumCircuit
 
+from qubitd.core.errors import Problem
+from qubitd.provider.origins import AS_WRITTEN, Origins, read_origins
 from qubitd.provider.sweep import Axis
 
 FORM = 1
@@ -31,6 +33,8 @@ class CircuitHeader:
     """Whether the circuit measures anything at all."""
     fields: dict[str, Any]
     """As in Qiskit: name, creg_sizes, qreg_sizes, memory_slots, n_qubits, global_phase, metadata."""
+    origins: Origins = AS_WRITTEN
+    """Which of the user's operations each stems from that travels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +50,18 @@ class JobHeader:
     is_mean: bool | None = None
     """Whether the mean over shots was asked for; None where another client did not say."""
 
+    def told(self, problems: Iterable[Problem]) -> tuple[Problem, ...]:
+        """Give the daemon's problems with the places of operations in the user's circuits."""
+        circuits = [next(same) for _, same in itertools.groupby(self.circuits, key=id)]
+        return tuple(
+            circuits[problem.circuit].origins.told(problem)
+            if problem.circuit is not None and problem.circuit < len(circuits)
+            else problem
+            for problem in problems
+        )
 
-def circuit_header(circuit: QuantumCircuit, *, measures: bool) -> CircuitHeader:
+
+def circuit_header(circuit: QuantumCircuit, *, measures: bool, origins: Origins = AS_WRITTEN) -> CircuitHeader:
     """Describe a circuit."""
     fields = {
         "name": circuit.name,
@@ -58,7 +72,7 @@ def circuit_header(circuit: QuantumCircuit, *, measures: bool) -> CircuitHeader:
         "global_phase": float(circuit.global_phase) if _is_number(circuit.global_phase) else 0.0,
         "metadata": circuit.metadata or {},
     }
-    return CircuitHeader(measures=measures, fields=fields)
+    return CircuitHeader(measures=measures, fields=fields, origins=origins)
 
 
 def write_header(header: JobHeader) -> bytes:
@@ -76,11 +90,7 @@ def read_header(data: bytes, *, num_programs: int) -> JobHeader:
         runs = [c["runs"] for c in document["circuits"]]
         if document["form"] != FORM or min(runs) < 1 or sum(runs) != num_programs:
             return _nameless(num_programs)
-        circuits = [
-            header
-            for c in document["circuits"]
-            for header in [CircuitHeader(measures=bool(c["measures"]), fields=dict(c["header"]))] * c["runs"]
-        ]
+        circuits = [header for c in document["circuits"] for header in [_circuit_header(c)] * c["runs"]]
         axes = tuple(
             Axis(
                 names=tuple(axis["names"]),
@@ -93,6 +103,11 @@ def read_header(data: bytes, *, num_programs: int) -> JobHeader:
         return JobHeader(circuits=tuple(circuits), memory=bool(document["memory"]), axes=axes, is_mean=is_mean)
     except (ValueError, KeyError, TypeError):
         return _nameless(num_programs)
+
+
+def _circuit_header(document: dict[str, Any]) -> CircuitHeader:
+    origins = read_origins(document.get("origins", ()))
+    return CircuitHeader(measures=bool(document["measures"]), fields=dict(document["header"]), origins=origins)
 
 
 def _nameless(num_programs: int) -> JobHeader:
@@ -108,7 +123,8 @@ def _dump(header: JobHeader, *, with_metadata: bool) -> bytes:
         circuit, *others = same
         metadata = circuit.fields["metadata"] if with_metadata else {}
         fields = circuit.fields | {"metadata": _plain(metadata)}
-        circuits.append({"measures": circuit.measures, "header": fields, "runs": 1 + len(others)})
+        written: dict[str, Any] = {"measures": circuit.measures, "header": fields, "runs": 1 + len(others)}
+        circuits.append(written | ({"origins": circuit.origins.spans} if circuit.origins.spans else {}))
     document = {"form": FORM, "memory": header.memory, "mean": header.is_mean, "circuits": circuits}
     if header.axes:
         document["axes"] = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import threading
 import weakref
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -228,7 +229,7 @@ class QubitdJob(JobV1, Connected):
         """Say why the job ended without a result; None where it has one or has not ended."""
         if self.status() not in (JobStatus.ERROR, JobStatus.CANCELLED):
             return None
-        return self._client.get_job(self.job_id()).message
+        return self._told(self._client.get_job(self.job_id()))[0]
 
     @property
     def timeline(self) -> tuple[StageTime, ...]:
@@ -372,9 +373,19 @@ class QubitdJob(JobV1, Connected):
 
     def _failure(self, job: Job) -> JobFailedError:
         how = "was cancelled" if job.status is core.JobStatus.CANCELLED else "failed"
-        lines = [f"job {job.job_id} {how}: {job.message}" if job.message else f"job {job.job_id} {how}"]
-        lines += (str(problem) for problem in job.problems if str(problem) not in job.message)
-        return JobFailedError("\n".join(lines), job_id=job.job_id, problems=job.problems)
+        message, problems = self._told(job)
+        lines = [f"job {job.job_id} {how}: {message}" if message else f"job {job.job_id} {how}"]
+        lines += (str(problem) for problem in problems if str(problem) not in message)
+        return JobFailedError("\n".join(lines), job_id=job.job_id, problems=problems)
+
+    def _told(self, job: Job) -> tuple[str, tuple[Problem, ...]]:
+        """Give the daemon's message and problems with the places of operations in the user's circuits."""
+        if not job.problems:
+            return job.message, ()
+        problems = self._headers().told(job.problems)
+        places = {sent.where: own.where for sent, own in zip(job.problems, problems, strict=True)}
+        sent = re.compile("|".join(map(re.escape, sorted(places, key=len, reverse=True))))
+        return sent.sub(lambda match: places[match[0]], job.message), problems
 
     @contextlib.contextmanager
     def _job_errors(self, what: str) -> Generator[None]:
