@@ -113,6 +113,7 @@ class QubitdSession(Connected):
         """
         found = service.session(session_id)
         if not isinstance(found, cls):
+            found._finalizer()  # a traceback may keep it, and nobody wants it renewed
             raise ProviderError(f"session {session_id} is no batch; take QubitdSession.from_id")
         return found
 
