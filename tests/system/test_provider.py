@@ -356,6 +356,8 @@ def test_no_time_is_a_timeout_and_the_error_is_both_qiskits_and_pythons(backend:
     assert str(caught.value) == f"job {job.job_id()} has not ended within 0 s; it goes on, ask again"
     with pytest.raises(TimeoutError):
         job.wait_for_final_state(timeout=0.01)
+    with pytest.raises(TimeoutError):
+        job.logs(timeout=0)
     job.cancel()
 
 

@@ -264,9 +264,17 @@ class QubitdJob(JobV1, Connected):
         revision = self._client.get_job(self.job_id()).revision
         return self._client.snapshot(self._backend_name, revision) if revision else None
 
-    def logs(self) -> tuple[str, ...]:
-        """Wait for the end and give the daemon's lines for the job's owner, such as a rounded delay."""
-        self.wait_for_final_state()
+    def logs(self, timeout: float | None = None) -> tuple[str, ...]:
+        """Wait for the end and give the daemon's lines for the job's owner, such as a rounded delay.
+
+        Args:
+            timeout: seconds; None waits for as long as it takes, 0 does not wait.
+
+        Raises:
+            JobUnfinishedError: the time is up.
+            JobFailedError: the job cannot be followed any further.
+        """
+        self.wait_for_final_state(timeout)
         return tuple(self._follower.story.log)
 
     @property
