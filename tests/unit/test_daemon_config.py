@@ -62,3 +62,10 @@ def test_the_command_line_goes_before_the_file(tmp_path: Path) -> None:
     file = written(tmp_path, '[daemon]\nport = 1\nhost = "::1"\n[log]\nlevel = "error"\n')
     config = serve._config(parser.parse_args(["--config", str(file), "--port", "2", "--log-form", "json"]))
     assert (config.port, config.host, config.log_level, config.log_form) == (2, "::1", "error", "json")
+
+
+def test_shares_are_given_by_project(tmp_path: Path) -> None:
+    config = load_config(written(tmp_path, "[shares]\nphysics = 2\n"))
+    assert (config.shares, DaemonConfig().shares) == ({"physics": 2.0}, {})
+    with pytest.raises(InvalidInputError, match=r"shares\.physics: 0 is outside 0\.001 to 1000"):
+        load_config(written(tmp_path, "[shares]\nphysics = 0\n"))

@@ -19,7 +19,8 @@ class Daemon:
         clocks = Clocks(steady=lambda: self.time, wall=lambda: pytest.fail("the wall clock may step"))
         self.store = store
         self.served = ServedTime(store=store, clocks=clocks, backend=backend)
-        self.fair = FairShare(store=store, clocks=clocks, served=self.served, backend=backend)
+        weights = {"big": 4.0}
+        self.fair = FairShare(store=store, clocks=clocks, served=self.served, backend=backend, weights=weights)
 
     def used(self, project: str) -> float:
         return self.fair.shares.used(project, at=self.time)
@@ -76,3 +77,13 @@ def test_use_elsewhere_fades_like_that_here_however_long_a_daemon_lives() -> Non
     assert rehearsal.standing("ann") == shares.standing("ann")
     shares.take_in({"ann": 8.0}, at=70 * HALF_LIFE)
     assert shares.standing("ann") == pytest.approx(8 * shares.standing("eve"))
+
+
+def test_a_project_may_have_a_greater_share_after_a_restart_as_before(store: Store) -> None:
+    first = Daemon(store, "south")
+    first.fair.charge("big", 100.0)
+    first.fair.charge("ann", 30.0)
+    first.end()
+    for daemon in (first, Daemon(store, "south", boot=7.0)):
+        assert daemon.fair.shares.standing("big") < daemon.fair.shares.standing("ann")
+        assert daemon.used("big") > daemon.used("ann")

@@ -94,6 +94,10 @@ class TomlTable:
         for key in self._values:
             yield key, self.table(key)
 
+    def numbers(self, *, least: float, most: float) -> dict[str, float]:
+        """Read every key as a number within bounds."""
+        return {key: self.number(key, least=least, most=most) for key in self._values}
+
     def finish(self) -> None:
         """Note a fault at every key that was not read."""
         for key in self._values:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -44,6 +45,8 @@ class DaemonConfig:
     metrics_port: int | None = None
     """Of loopback, for Prometheus; None for none."""
     quotas: Quotas = field(default_factory=Quotas)
+    shares: Mapping[str, float] = field(default_factory=dict[str, float])
+    """Of the rack, by project; 1 for one that is not named."""
     retention: Retention = field(default_factory=Retention)
     upkeep: UpkeepRules = field(default_factory=UpkeepRules)
 
@@ -94,6 +97,7 @@ def _config(root: TomlTable, folder: Path) -> DaemonConfig:
     )
     quotas, retention, upkeep = (root.table(name, optional=True) for name in ("quotas", "retention", "upkeep"))
     config = replace(config, quotas=_quotas(quotas), retention=_retention(retention), upkeep=_upkeep(upkeep))
+    config = replace(config, shares=root.table("shares", optional=True).numbers(least=0.001, most=1_000))
     for table in (quotas, retention, upkeep):
         table.finish()
     for table, known in ((daemon, ("rack", "data_dir", "port")), (log, ("level", "form")), (metrics, ("port",))):

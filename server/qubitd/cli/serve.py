@@ -105,6 +105,7 @@ def run(arguments: argparse.Namespace) -> int:
         metrics_port=config.metrics_port,
         supervisor=find_supervisor(),
         quotas=config.quotas,
+        shares=config.shares,
         retention=config.retention,
         upkeep=config.upkeep,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -99,6 +99,8 @@ class DaemonSettings:
     """Of loopback, for Prometheus; 0 for any free one, None for none."""
     supervisor: Supervisor = field(default_factory=unsupervised)
     quotas: Quotas = field(default_factory=Quotas)
+    shares: Mapping[str, float] = field(default_factory=dict[str, float])
+    """Of the rack, by project; 1 for one that is not named."""
     retention: Retention = field(default_factory=Retention)
     upkeep: UpkeepRules = field(default_factory=UpkeepRules)
 
@@ -284,7 +286,9 @@ class _Daemon:
         self._served = ServedTime(store=store, clocks=clocks, backend=name)
         self._book = book = self._make_book(store, clocks)
         self._sessions = SessionBook(store=store, clocks=clocks, quotas=settings.quotas, backend=kept)
-        self._fair_share = FairShare(store=store, clocks=clocks, served=self._served, backend=name)
+        self._fair_share = FairShare(
+            store=store, clocks=clocks, served=self._served, backend=name, weights=settings.shares
+        )
         slots = SlotBook(store=store, clocks=clocks, backend=kept)
         self._dispatch = dispatch = self._make_dispatch(clocks, slots)
         self._engine = Engine(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Mapping
 
 from qubitd.server.clocks import Clocks
 from qubitd.server.scheduling.shares import Shares
@@ -19,8 +20,10 @@ from qubitd.server.store.store import Store
 class FairShare:
     """The accounts of a backend and, in a group, of the others."""
 
-    def __init__(self, *, store: Store, clocks: Clocks, served: ServedTime, backend: str) -> None:
-        self.shares = Shares()
+    def __init__(
+        self, *, store: Store, clocks: Clocks, served: ServedTime, backend: str, weights: Mapping[str, float]
+    ) -> None:
+        self.shares = Shares(weights=weights)
         self._store = store
         self._clocks = clocks
         self._served = served
