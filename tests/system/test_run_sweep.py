@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter
+from qiskit.providers import JobStatus
 
 from qubitd.cli.daemon_process import start_daemon
 from qubitd.provider import JobFailedError, JobRefusedError, QubitdBackend, QubitdProvider
@@ -42,6 +43,23 @@ def test_a_rabi_scan_is_a_labelled_array(backend: QubitdBackend) -> None:
     assert found.data[:, 0] == pytest.approx(np.sin(np.pi * scales / 2) ** 2, abs=0.06)
     again = QubitdProvider(backend.provider.client.address).job(job.job_id())
     assert np.array_equal(again.sweep().data, found.data)
+
+
+def test_the_array_is_there_while_the_job_runs_and_gains_shots(backend: QubitdBackend) -> None:
+    half_turn = backend.calibration().value("q0.x.amplitude")
+    amplitudes = np.linspace(0.0, half_turn, 50)
+    job = backend.run(flips(), sweep={"q0.x.amplitude": amplitudes}, shots=100_000, seed_simulator=1)
+    parts = job.stream(timeout=60)
+    first = next(parts)
+    early = job.sweep().data[:, 0]
+    assert job.status() is JobStatus.RUNNING
+    assert early == pytest.approx(np.sin(np.pi * amplitudes / half_turn / 2) ** 2, abs=0.06)
+    while next(parts).first_shot == first.first_shot:
+        continue
+    later = job.sweep().data[:, 0]
+    assert job.status() is JobStatus.RUNNING
+    assert (early != later).any()
+    job.cancel()
 
 
 def test_axes_come_in_the_order_in_which_they_were_asked_for(backend: QubitdBackend) -> None:
