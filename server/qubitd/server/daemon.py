@@ -1,4 +1,8 @@
-"""The order in which a daemon comes up and goes down: lock, store, instruments safe, recovery, serving; and back."""
+"""The order in which a daemon comes up and goes down: lock, instruments safe, store, recovery, serving; and back.
+
+On the way back the outputs are safe before the store is closed. In a group the store comes first: it says whose the
+rack is.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,13 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, ExitStack, asynccontextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    AsyncExitStack,
+    ExitStack,
+    asynccontextmanager,
+)
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -121,12 +131,24 @@ async def run_daemon(settings: DaemonSettings, *, stop: asyncio.Event, on_servin
     with locked(settings.data_dir):
         broken: asyncio.Future[StoreError] = asyncio.get_running_loop().create_future()
         outlets = Outlets(announcer=Announcer(), meters=Meters())
-        async with _store(settings, broken, outlets) as store:
-            access = access or _access(settings, store)
-            async with _owned(settings, store, broken) as ownership, _rack(settings.rack, outlets) as rack:
-                held = _Held(store=store, ownership=ownership, rack=rack)
-                daemon = _Daemon(settings, access, held, broken=broken, outlets=outlets)
-                await daemon.serve(stop, on_serving)
+        async with _held(settings, access, broken, outlets) as held:
+            daemon = _Daemon(settings, held, broken=broken, outlets=outlets)
+            await daemon.serve(stop, on_serving)
+
+
+@asynccontextmanager
+async def _held(
+    settings: DaemonSettings, access: Access | None, broken: asyncio.Future[StoreError], outlets: Outlets
+) -> AsyncGenerator[_Held]:
+    async with AsyncExitStack() as stack:
+        rack = None if settings.store else await stack.enter_async_context(_rack(settings.rack, outlets))
+        store = await stack.enter_async_context(_store(settings, broken, outlets))
+        access = access or _access(settings, store)
+        ownership = await stack.enter_async_context(_owned(settings, store, broken))
+        if rack is None:
+            rack = await stack.enter_async_context(_rack(settings.rack, outlets))
+        stack.push_async_callback(rack.rest)
+        yield _Held(access=access, store=store, ownership=ownership, rack=rack)
 
 
 def _access(settings: DaemonSettings, store: Store | None = None) -> Access:
@@ -229,6 +251,7 @@ def _workshop(device: DeviceFile, store: Store, rack: RackThread, meters: Meters
 class _Held:
     """What a daemon holds while it lives."""
 
+    access: Access
     store: Store
     ownership: Ownership | None
     """Of its backend; None for a daemon that shares its store with no other."""
@@ -258,13 +281,12 @@ class _Daemon:
     def __init__(
         self,
         settings: DaemonSettings,
-        access: Access,
         held: _Held,
         *,
         broken: asyncio.Future[StoreError],
         outlets: Outlets,
     ) -> None:
-        store, rack = held.store, held.rack
+        access, store, rack = held.access, held.store, held.rack
         self._settings = settings
         self._announcer = announcer = outlets.announcer
         self._meters = outlets.meters

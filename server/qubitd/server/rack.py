@@ -190,10 +190,13 @@ class RackThread:
         """Try only once from now on to reach instruments that do not answer: the daemon stops."""
         self._has_given_up = True
 
-    async def close(self) -> None:
-        """Make the outputs safe once more and drop the links."""
+    async def rest(self) -> None:
+        """Play nothing more, and make the outputs safe once more."""
         self.end_runs()
         await self._is_safe()
+
+    async def close(self) -> None:
+        """Drop the links, with the rack at rest."""
         await self._do(self.controller.close)
         self._thread.shutdown()
 

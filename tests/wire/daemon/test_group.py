@@ -189,11 +189,15 @@ async def test_a_backend_whose_daemon_stopped_is_offline_at_once_and_its_jobs_wa
             assert (await north.statuses(job_id))[-1] == "DONE"
 
 
-async def test_a_second_daemon_for_a_backend_that_is_served_is_refused(serve_fridge: Serve, tmp_path: Path) -> None:
+async def test_a_second_daemon_for_a_backend_that_is_served_is_refused_and_leaves_the_rack_alone(
+    serve_fridge: Serve, open_rack_of: Callable[..., PaperRack], tmp_path: Path
+) -> None:
+    rack = open_rack_of()
     async with serve_fridge("north") as north:
         with pytest.raises(BackendTakenError, match=f"'north' is served by the daemon at {north.address}"):
-            async with serve_fridge("north", folder=tmp_path / "another"):
+            async with serve_fridge("north", rack=rack, folder=tmp_path / "another"):
                 pass
+        assert rack.log == []
         assert (await standings(north))["north"].online
 
 

@@ -17,8 +17,11 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from qubitd.compiler.device_file import load_device
 from qubitd.drivers.errors import InstrumentNotFoundError
-from qubitd.server.errors import BindRefusedError, DataDirInUseError, PortInUseError
+from qubitd.server import daemon as daemon_module
+from qubitd.server.errors import BindRefusedError, DataDirInUseError, PortInUseError, StoreError
 from qubitd.server.serving import check_host, check_port
+from qubitd.server.store.opening import open_store
+from qubitd.server.store.sqlite_store import DATABASE, SqliteStore
 from qubitd.v1 import backends_pb2, jobs_pb2
 from qubitd.wire.jobs import Progress
 
@@ -40,11 +43,37 @@ async def end_of(stream: Any) -> grpc.StatusCode:
     return grpc.StatusCode.OK
 
 
-async def test_the_rack_is_made_safe_before_anything_else_and_at_the_end(serve: Serve, open_rack_of: MakeRack) -> None:
+async def test_the_rack_is_safe_before_the_store_is_opened_and_before_it_is_closed(
+    serve: Serve, open_rack_of: MakeRack, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rack = open_rack_of()
+
+    def open_and_tell(*args: Any, **named: Any) -> Any:
+        rack.log.append("store opens")
+        return open_store(*args, **named)
+
+    def close_and_tell(self: SqliteStore) -> None:
+        rack.log.append("store closes")
+        close(self)
+
+    close = SqliteStore.close
+    monkeypatch.setattr(daemon_module, "open_store", open_and_tell)
+    monkeypatch.setattr(SqliteStore, "close", close_and_tell)
     async with serve(rack=rack):
-        assert rack.log == ["connect", "stop"]
-    assert rack.log == ["connect", "stop", "stop", "close"]
+        assert rack.log == ["connect", "stop", "store opens"]
+    assert rack.log[3:] == ["stop", "store closes", "close"]
+
+
+async def test_the_rack_is_made_safe_though_the_store_is_broken(
+    serve: Serve, open_rack_of: MakeRack, tmp_path: Path
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / DATABASE).write_bytes(b"garbage" * 1000)
+    rack = open_rack_of()
+    with pytest.raises(StoreError):
+        async with serve(rack=rack):
+            pass
+    assert rack.log == ["connect", "stop", "close"]
 
 
 async def test_an_instrument_that_is_not_there_is_told_at_the_start(serve: Serve, open_rack_of: MakeRack) -> None:
