@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from qubitd.core.errors import InvalidInputError
 from qubitd.core.job import JobStatus
 from qubitd.server.clocks import Clocks
 from qubitd.server.errors import QuotaExceededError
@@ -16,7 +17,7 @@ from qubitd.server.quotas import Quotas
 from qubitd.server.sessions.book import SessionBook
 from qubitd.server.sessions.rules import LEASE, UNUSED, Outcome
 from qubitd.server.store.sqlite_store import SqliteStore
-from qubitd.wire.sessions import SessionState, SessionTerms, encode_terms
+from qubitd.wire.sessions import MAX_SECONDS, SessionState, SessionTerms, encode_terms
 
 
 @dataclass(slots=True)
@@ -30,10 +31,10 @@ class Desk:
     def __post_init__(self) -> None:
         self.begin()
 
-    def begin(self) -> None:
+    def begin(self, *, longest: float = MAX_SECONDS) -> None:
         """Start as a new process does."""
         clocks = Clocks(wall=lambda: 1, steady=lambda: self.now)
-        self.book = SessionBook(store=self.store, clocks=clocks, quotas=Quotas(sessions=3))
+        self.book = SessionBook(store=self.store, clocks=clocks, quotas=Quotas(sessions=3, session_seconds=longest))
 
     async def open(self, key: str, owner: str = "local", idle_seconds: float = 60.0) -> str:
         terms = SessionTerms(key=key, backend="line5", max_seconds=1000.0, idle_seconds=idle_seconds)
@@ -112,6 +113,14 @@ async def test_a_session_that_a_silent_client_left_gives_the_rack_back_in_time(d
     desk.now = 601.0
     assert desk.book.expired() == []
     assert not desk.book.info(session, owner="local").holds_rack
+
+
+async def test_no_session_lasts_longer_than_an_operator_allows(desk: Desk) -> None:
+    desk.begin(longest=999.0)
+    limit = "max_seconds: is 1000; the limit that the operator set is 999"
+    with pytest.raises(InvalidInputError, match=limit):
+        await desk.open("a", owner="ann")
+    assert await desk.open("a")
 
 
 async def test_a_project_has_so_many_sessions_open_and_no_more(desk: Desk) -> None:

@@ -17,6 +17,7 @@ from qubitd.server.logs import FORMS
 from qubitd.server.quotas import Quotas
 from qubitd.server.retention import Retention
 from qubitd.server.upkeep import UpkeepRules
+from qubitd.wire.sessions import MAX_SECONDS
 
 LEVELS = ("debug", "info", "warning", "error")
 HIGHEST_PORT = 65_535
@@ -113,6 +114,7 @@ def _quotas(table: TomlTable) -> Quotas:
         jobs=int(table.number("jobs", least=1, most=10**6, default=usual.jobs)),
         bytes=int(table.number("bytes", least=1, most=2**50, default=usual.bytes)),
         sessions=int(table.number("sessions", least=1, most=10**6, default=usual.sessions)),
+        session_seconds=table.number("session_seconds", least=1, most=MAX_SECONDS, default=usual.session_seconds),
         submits_per_minute=table.number("submits_per_minute", least=0, most=10**6, default=usual.submits_per_minute),
     )
 

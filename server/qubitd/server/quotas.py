@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from qubitd.server.auth.identity import LOCAL
 from qubitd.server.errors import QuotaExceededError
 from qubitd.server.store.group_jobs import Held
+from qubitd.wire.sessions import MAX_SECONDS
 
 _WAIT = 10.0
 """Seconds after which it is worth trying again when jobs of one's own have to end first."""
@@ -26,6 +27,8 @@ class Quotas:
     """Of these jobs, as they were sent."""
     sessions: int = 100
     """That are not over."""
+    session_seconds: float = MAX_SECONDS
+    """For which one may last: by as much the rack may be another's when a job's time has come."""
     submits_per_minute: float = 0.0
     """0 for no limit; as many may come at once."""
 

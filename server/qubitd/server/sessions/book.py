@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
+from qubitd.core.errors import InvalidInputError, Problem
 from qubitd.core.job import JobStatus
 from qubitd.server.auth.identity import LOCAL
 from qubitd.server.clocks import Clocks
@@ -77,10 +78,14 @@ class SessionBook:
 
         Raises:
             MalformedMessageError: a field is outside its limits.
+            InvalidInputError: it would last longer than an operator lets a project's.
             KeyReusedError: the key stands for a session that was asked for otherwise.
             QuotaExceededError: the project has enough open.
         """
         terms = decode_terms(request)
+        if owner != LOCAL.project and terms.max_seconds > self._quotas.session_seconds:
+            what = f"is {terms.max_seconds:g}; the limit that the operator set is {self._quotas.session_seconds:g}"
+            raise InvalidInputError([Problem(where="max_seconds", what=what)])
         new = NewSession(
             session_id=str(uuid.uuid4()),
             owner=owner,
