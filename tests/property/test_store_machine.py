@@ -73,6 +73,7 @@ class Model:
     life: Lifecycle
     statuses: list[JobStatus] = field(default_factory=lambda: [JobStatus.INITIALIZING])
     attempt: int = 0
+    interruptions: int = 0
     cancelling: bool = False
     chunks: list[bytes] = field(default_factory=list)
     fate: Fate = Fate.KEPT
@@ -185,8 +186,15 @@ class StoreMachine(RuleBasedStateMachine):
         job_id = model.life.job_id
         before, version = model.life.status, model.life.version
         change = Change(
-            job_id=job_id, before=before, version=version, after=model.life.apply(trigger), time_ns=2, revision=1
+            job_id=job_id,
+            before=before,
+            version=version,
+            after=model.life.apply(trigger),
+            time_ns=2,
+            revision=1,
+            is_interruption=trigger is Trigger.RESUME,
         )
+        model.interruptions += change.is_interruption
         if trigger is Trigger.START:
             model.attempt += 1
             attempt = model.attempt
@@ -197,7 +205,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.done[trigger.value] += 1
 
     @precondition(lambda self: self.running() is not None)
-    @rule(trigger=st.sampled_from([Trigger.STOP, Trigger.PUT_BACK, Trigger.FAIL]), asks=st.booleans())
+    @rule(trigger=st.sampled_from([Trigger.STOP, Trigger.PUT_BACK, Trigger.RESUME, Trigger.FAIL]), asks=st.booleans())
     def leave_the_rack(self, trigger: Trigger, *, asks: bool) -> None:
         model = self.running()
         assert model is not None
@@ -313,6 +321,8 @@ class StoreMachine(RuleBasedStateMachine):
         page = self.store.jobs.page(JobQuery(owner="local", limit=1000)).jobs
         there = {job.job_id: job.status for job in page}
         assert there == {job_id: model.life.status for job_id, model in self.models.items() if model.is_kept}
+        for job in self.store.jobs.alive():
+            assert self.store.jobs.interruptions(job.number) == self.models[job.job_id].interruptions
         alive = [(job.job_id, job.version, job.attempt, job.cancelling) for job in self.store.jobs.alive()]
         assert alive == [
             (job_id, model.life.version, model.attempt, model.cancelling)

@@ -73,10 +73,16 @@ def test_a_job_that_was_being_cancelled_ends_cancelled() -> None:
 def test_a_job_that_asked_for_it_goes_on_but_not_for_ever() -> None:
     move = interrupted(entry(JobStatus.RUNNING, rerun=True), [])
     assert move is not None
-    assert move.trigger is Trigger.PUT_BACK
-    third = interrupted(entry(JobStatus.RUNNING, rerun=True, attempt=3), [])
+    assert move.trigger is Trigger.RESUME
+    second = interrupted(entry(JobStatus.RUNNING, rerun=True), [], before=1)
+    assert second is not None
+    assert second.trigger is Trigger.RESUME
+    third = interrupted(entry(JobStatus.RUNNING, rerun=True), [], before=2)
     assert third is not None
     assert third.trigger is Trigger.FAIL
+    often_preempted = interrupted(entry(JobStatus.RUNNING, rerun=True, attempt=9), [])
+    assert often_preempted is not None
+    assert often_preempted.trigger is Trigger.RESUME
     given_up = interrupted(entry(JobStatus.RUNNING, rerun=True, cancelling=True), [])
     assert given_up is not None
     assert given_up.trigger is Trigger.STOP

@@ -64,7 +64,7 @@ def default_options() -> Options:
     reset counts towards it and is never cut short; an active one comes behind it. Without `init_qubits` there is no
     reset: a shot begins in the state that the one before has left, in a job of several circuits the circuit before.
 
-    `rerun_on_interrupt` lets a job go on by itself, at most three times, when the daemon died while it ran.
+    `rerun_on_interrupt` lets a job go on by itself when the daemon died while it ran; the third death ends it.
 
     `revision` is the calibration that circuits were transpiled for, the Target's unless given. What becomes of a job
     when another is in force says `revision_policy`: it runs under that one (`latest`), under its own (`pinned`), or

@@ -292,6 +292,7 @@ class JobBook:
             time_ns=self.now(),
             message=move.message,
             problems=move.problems,
+            is_interruption=move.trigger is Trigger.RESUME,
             revision=entry.revision or None,
             events=move.events,
         )

@@ -117,8 +117,7 @@ class Engine:
         self._sessions.load([(entry.terms.session_id, entry.status) for entry in entries])
         writes = []
         for job, entry in zip(alive, entries, strict=True):
-            kept = self._store.jobs.chunks(entry.number) if entry.status is JobStatus.RUNNING else ()
-            move = self._left_behind(entry) or interrupted(entry, kept)
+            move = self._left_behind(entry) or self._interrupted(entry)
             if move is not None:
                 writes.append(self._book.move(entry, move))
                 if entry.status is JobStatus.QUEUED:
@@ -326,6 +325,12 @@ class Engine:
     @property
     def _backend(self) -> str:
         return self._calibrations.device.name
+
+    def _interrupted(self, entry: Entry) -> Move | None:
+        if entry.status is not JobStatus.RUNNING:
+            return None
+        kept, before = self._store.jobs.chunks(entry.number), self._store.jobs.interruptions(entry.number)
+        return interrupted(entry, kept, before=before)
 
     def _lab_of(self, member: Member | None) -> LabSwitch:
         """Give the switch of another daemon's lab, as that one told it last; None stands for this one."""

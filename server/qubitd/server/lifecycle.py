@@ -24,7 +24,9 @@ class Trigger(enum.Enum):
     START = "start"
     """The rack is its own."""
     PUT_BACK = "put back"
-    """The daemon stops at a chunk boundary; the job goes on from there."""
+    """It leaves the rack at a chunk boundary, since others need it or the daemon stops, and goes on from there."""
+    RESUME = "resume"
+    """The daemon died while it ran; the job goes on from its last chunk."""
     FINISH = "finish"
     """Every result is durable."""
     CANCEL = "cancel"
@@ -49,6 +51,7 @@ TRANSITIONS: dict[tuple[JobStatus, Trigger], JobStatus] = {
     (_S.QUEUED, _T.CANCEL): _S.CANCELLED,
     (_S.QUEUED, _T.FAIL): _S.ERROR,
     (_S.RUNNING, _T.PUT_BACK): _S.QUEUED,
+    (_S.RUNNING, _T.RESUME): _S.QUEUED,
     (_S.RUNNING, _T.FINISH): _S.DONE,
     (_S.RUNNING, _T.STOP): _S.CANCELLED,
     (_S.RUNNING, _T.FAIL): _S.ERROR,

@@ -13,17 +13,23 @@ from qubitd.server.book import Entry, Move
 from qubitd.server.lifecycle import Trigger
 from qubitd.server.store.rows import ChunkRow
 
-MAX_ATTEMPTS = 3
-"""Starts of a job that asked to go on after an interruption."""
+MAX_INTERRUPTIONS = 3
+"""Interruptions of a job that asked to go on after one: the last of them ends it."""
 
 
-def interrupted(entry: Entry, kept: Sequence[ChunkRow]) -> Move | None:
-    """Give the step of a job that the daemon's death interrupted; None for one that goes on."""
+def interrupted(entry: Entry, kept: Sequence[ChunkRow], *, before: int = 0) -> Move | None:
+    """Give the step of a job that the daemon's death interrupted; None for one that goes on.
+
+    Args:
+        entry: the job.
+        kept: its chunks that are durable.
+        before: how often it had been interrupted already; that it left the rack for others does not count.
+    """
     if entry.status is not JobStatus.RUNNING:
         return None
     program, shot = _reached(kept, entry.shots)
-    if entry.terms.rerun_on_interrupt and entry.attempt < MAX_ATTEMPTS and not entry.cancelling:
-        return Move(trigger=Trigger.PUT_BACK)
+    if entry.terms.rerun_on_interrupt and before + 1 < MAX_INTERRUPTIONS and not entry.cancelling:
+        return Move(trigger=Trigger.RESUME)
     where = f"interrupted at program {program}, shot {shot}, attempt {entry.attempt}"
     if entry.cancelling:
         return Move(trigger=Trigger.STOP, message=f"cancelled by its owner, then {where}")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import shutil
+import sqlite3
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, closing
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from qubitd.server.store.opening import open_store
 from qubitd.server.store.sqlite_store import DATABASE, SqliteStore
 from qubitd.v1 import backends_pb2, jobs_pb2
 from qubitd.wire.jobs import Progress
+from qubitd.wire.terms import JobTerms
 
 Serve = Callable[..., AbstractAsyncContextManager[Any]]
 MakeRack = Callable[..., Any]
@@ -168,6 +170,22 @@ async def test_a_job_that_ran_when_the_daemon_died_ends_with_the_place_it_reache
         assert (await daemon.statuses(job_id))[-1] == "ERROR"
         assert "interrupted at program 0, shot 0, attempt 1" in (await daemon.job(job_id)).message
         assert (await daemon.statuses(waiting))[-1] == "DONE"
+
+
+async def test_a_job_that_asked_for_it_goes_on_after_the_daemons_death_which_is_kept(
+    serve: Serve, shut_rack: Any, open_rack_of: MakeRack, request_of: MakeRequest, tmp_path: Path
+) -> None:
+    async with serve(rack=shut_rack) as daemon:
+        job_id = await daemon.submit(request_of(terms=JobTerms(rerun_on_interrupt=True)))
+        await asyncio.to_thread(shut_rack.running.wait)
+        shutil.copytree(tmp_path / "data", tmp_path / "died")
+        shut_rack.gate.set()
+    shutil.rmtree(tmp_path / "data")
+    shutil.move(tmp_path / "died", tmp_path / "data")
+    async with serve(rack=open_rack_of()) as daemon:
+        assert (await daemon.statuses(job_id))[-1] == "DONE"
+    with closing(sqlite3.connect(tmp_path / "data" / DATABASE)) as store:
+        assert store.execute("SELECT outcome FROM attempt ORDER BY n").fetchall() == [("INTERRUPTED",), ("DONE",)]
 
 
 async def test_a_second_daemon_on_the_data_directory_is_refused(serve: Serve, open_rack_of: MakeRack) -> None:

@@ -28,6 +28,8 @@ ALIVE = (
 """Columns of `alive_job`."""
 LIVES = "status NOT IN ('DONE', 'CANCELLED', 'ERROR')"
 """Condition of jobs that have not ended, as their partial indexes have it."""
+INTERRUPTED = "INTERRUPTED"
+"""Outcome of an attempt after which the job went on, though the daemon had died; any other is the state after it."""
 EVENTS_AT_ONCE = 100
 """Most events that one read gives: every watcher may hold as many."""
 PAGE_BYTES = 4 * 2**20
@@ -180,6 +182,13 @@ class JobReads:
             (number,),
         ).fetchone()
         return row is None
+
+    def interruptions(self, number: int) -> int:
+        """Give how often a job went on after the daemon's death."""
+        counted = self._connection.execute(
+            "SELECT count(*) FROM attempt WHERE job = ? AND outcome = ?", (number, INTERRUPTED)
+        )
+        return int(counted.fetchone()[0])
 
     def chunks(self, number: int) -> list[ChunkRow]:
         """Give a job's kept chunks, in order."""

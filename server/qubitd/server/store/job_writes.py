@@ -11,7 +11,7 @@ from qubitd.server.store.audit import AuditWrites
 from qubitd.server.store.database import Blobs, Database
 from qubitd.server.store.event_rows import insert_events
 from qubitd.server.store.frames import join
-from qubitd.server.store.job_reads import of_others
+from qubitd.server.store.job_reads import INTERRUPTED, of_others
 from qubitd.server.store.problem_text import problems_text
 from qubitd.server.store.rows import Accepted, Change, NewChunk, NewJob, Usage
 from qubitd.server.store.terms_columns import terms_columns
@@ -59,7 +59,7 @@ class JobWrites:
         if change.before is JobStatus.RUNNING:
             self._connection.execute(
                 "UPDATE attempt SET outcome = ? WHERE job = ? AND n = (SELECT attempt FROM job WHERE number = ?)",
-                (change.after.value, number, number),
+                (INTERRUPTED if change.is_interruption else change.after.value, number, number),
             )
 
     def start(self, change: Change, *, attempt: int) -> None:

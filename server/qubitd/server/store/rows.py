@@ -79,6 +79,8 @@ class Change:
     time_ns: int
     message: str = ""
     problems: tuple[Problem, ...] = ()
+    is_interruption: bool = False
+    """Whether the attempt that ends by it was interrupted by the daemon's death."""
     revision: int | None = None
     """Calibration revision that the job is pinned to from now on; None leaves it."""
     events: tuple[Dated, ...] = ()
