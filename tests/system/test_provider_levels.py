@@ -39,7 +39,8 @@ def errors_of(native: QuantumCircuit, backend: QubitdBackend) -> float:
         if instruction.name != "barrier":
             total += target[instruction.name][operands].error or 0.0
     used = {native.find_bit(qubit).index for one in native.data if one.name != "barrier" for qubit in one.qubits}
-    return total + sum(native.estimate_duration(target) / target.qubit_properties[qubit].t2 for qubit in used)
+    waiting = sum(native.estimate_duration(target) / target.qubit_properties[qubit].t2 for qubit in used)
+    return total + float(waiting)
 
 
 def distance(given: dict[str, float], wanted: dict[str, float]) -> float:
