@@ -51,7 +51,7 @@ class Life:
 
     def __post_init__(self) -> None:
         clocks = Clocks(wall=lambda: self.wall_ns, steady=lambda: self.steady)
-        self.book = SessionBook(store=self.store, clocks=clocks, quotas=Quotas())
+        self.book = SessionBook(store=self.store, clocks=clocks, quotas=Quotas(), served="line5")
 
     def pass_time(self, seconds: int) -> None:
         self.steady += seconds

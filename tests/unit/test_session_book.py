@@ -34,7 +34,9 @@ class Desk:
     def begin(self, *, longest: float = MAX_SECONDS) -> None:
         """Start as a new process does."""
         clocks = Clocks(wall=lambda: 1, steady=lambda: self.now)
-        self.book = SessionBook(store=self.store, clocks=clocks, quotas=Quotas(sessions=3, session_seconds=longest))
+        self.book = SessionBook(
+            store=self.store, clocks=clocks, quotas=Quotas(sessions=3, session_seconds=longest), served="line5"
+        )
 
     async def open(self, key: str, owner: str = "local", idle_seconds: float = 60.0) -> str:
         terms = SessionTerms(key=key, backend="line5", max_seconds=1000.0, idle_seconds=idle_seconds)

@@ -307,7 +307,7 @@ class _Daemon:
         self._broken = broken
         self._served = ServedTime(store=store, clocks=clocks, backend=name)
         self._book = book = self._make_book(store, clocks)
-        self._sessions = SessionBook(store=store, clocks=clocks, quotas=settings.quotas, backend=kept)
+        self._sessions = SessionBook(store=store, clocks=clocks, quotas=settings.quotas, served=name, backend=kept)
         self._fair_share = FairShare(
             store=store, clocks=clocks, served=self._served, backend=name, weights=settings.shares
         )

@@ -10,12 +10,13 @@ import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 from tests.wire.daemon.conftest import PaperRack, Serve, Served
 
+from qubitd.compiler.device_file import load_device
 from qubitd.core.job import JobStatus
 from qubitd.server import daemon as daemon_module
 from qubitd.server.clocks import Clocks
@@ -192,6 +193,32 @@ async def test_a_session_that_holds_the_rack_holds_it_after_a_restart_for_its_pa
         clock.ahead += 101.0
         other = await daemon.submit(request_of())
         assert [(await daemon.statuses(job_id))[-1] for job_id in (stranger, other)] == ["DONE", "DONE"]
+
+
+async def test_a_session_of_a_backend_that_is_not_served_waits_for_it_and_holds_no_other_rack(
+    serve: Serve, open_rack_of: MakeRack, shut_rack: PaperRack, request_of: MakeRequest, clock: Skipping
+) -> None:
+    async with serve(rack=shut_rack) as daemon:
+        session = await opened(daemon, max_seconds=1e5, idle_seconds=50.0)
+        mine = JobTerms(session_id=session)
+        running = await daemon.submit(request_of(terms=mine))
+        await asyncio.to_thread(shut_rack.running.wait)
+        waiting = await queued(daemon, request_of(terms=mine))
+        stopping = await daemon.begin_stop()
+        shut_rack.gate.set()
+        await stopping
+    file = load_device("line5")
+    other = replace(file, device=replace(file.device, name="other"))
+    async with serve(rack=open_rack_of(), device=other) as daemon:
+        assert (await daemon.statuses(await daemon.submit(request_of(backend="other"))))[-1] == "DONE"
+        clock.ahead += 2e5
+        assert (await daemon.statuses(await daemon.submit(request_of(backend="other"))))[-1] == "DONE"
+        assert (await session_of(daemon, session)).state == sessions_pb2.SESSION_STATE_ACTIVE
+    async with serve(rack=open_rack_of()) as daemon:
+        stranger = await daemon.submit(request_of())
+        assert [(await daemon.statuses(job_id))[-1] for job_id in (running, waiting)] == ["DONE", "DONE"]
+        assert (await session_of(daemon, session)).holds_rack
+        assert (await daemon.job(stranger)).status.value != "DONE"
 
 
 async def test_the_time_of_a_session_runs_on_after_a_restart(

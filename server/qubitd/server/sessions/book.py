@@ -42,9 +42,12 @@ class SessionBook:
     however many are open.
     """
 
-    def __init__(self, *, store: Store, clocks: Clocks, quotas: Quotas, backend: str | None = None) -> None:
-        """Keep sessions, those of one backend or all."""
+    def __init__(
+        self, *, store: Store, clocks: Clocks, quotas: Quotas, served: str, backend: str | None = None
+    ) -> None:
+        """Keep sessions, those of one backend or all; the time of those whose backend is not `served` stands still."""
         self._store = store
+        self._served = served
         self._quotas = quotas
         self._backend = backend
         self._clocks = clocks
@@ -62,7 +65,8 @@ class SessionBook:
             states = [status for session_id, status in jobs if session_id == row.session_id]
             running = states.count(JobStatus.RUNNING)
             session = replace(_session_of(row), waiting=len(states) - running, running=running)
-            session = rules.resumed(session, self._clocks.steady(), has_begun=row.started_ns > 0)
+            if row.backend == self._served:
+                session = rules.resumed(session, self._clocks.steady(), has_begun=row.started_ns > 0)
             self._keep(row, session)
             self._settle(row.session_id)
 
@@ -240,6 +244,8 @@ class SessionBook:
 
     def _put(self, kept: _Kept, session: Session) -> None:
         kept.session = session
+        if kept.row.backend != self._served:
+            return
         if session.is_in_play:
             self._in_play[session.session_id] = kept
         else:

@@ -63,7 +63,7 @@ class Session:
     @property
     def has_begun(self) -> bool:
         """Whether a job of it ever started."""
-        return self.started is not None
+        return self.started is not None or self.used_before > 0
 
     @property
     def is_in_play(self) -> bool:
