@@ -451,8 +451,14 @@ def test_a_rounded_delay_is_told_to_the_jobs_owner(backend: QubitdBackend) -> No
     circuit = QuantumCircuit(1, 1)
     circuit.delay(10.4, 0, unit="ns")
     circuit.measure(0, 0)
+    with circuit.for_loop(range(2)):
+        circuit.delay(10.4, 0, unit="ns")
     (line,) = backend.run(circuit, shots=10).logs()
-    assert "from 1.04e-08 s to 1e-08 s" in line
+    assert line.startswith("circuit 0 ")
+    assert "such as operation 0 from 1.04e-08 s to 1e-08 s" in line
+    circuit.data.pop(0)
+    (line,) = backend.run(circuit, shots=10).logs()
+    assert "such as operation 1 from 1.04e-08 s to 1e-08 s" in line
 
 
 def test_fifty_jobs_leave_no_thread_and_no_descriptor_behind(backend: QubitdBackend, pair: QuantumCircuit) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,8 @@ from qubitd.provider.sweep import Axis
 FORM = 1
 """Version of the data that travel with a job."""
 MAX_BYTES = 1 << 20
+_LINE = re.compile(r"circuit (?P<circuit>\d+) .*, such as operation (?P<operation>\d+) from ")
+"""How the daemon tells of delays that it rounded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,13 +55,26 @@ class JobHeader:
 
     def told(self, problems: Iterable[Problem]) -> tuple[Problem, ...]:
         """Give the daemon's problems with the places of operations in the user's circuits."""
-        circuits = [next(same) for _, same in itertools.groupby(self.circuits, key=id)]
+        origins = self._origins()
         return tuple(
-            circuits[problem.circuit].origins.told(problem)
-            if problem.circuit is not None and problem.circuit < len(circuits)
+            origins[problem.circuit].told(problem)
+            if problem.circuit is not None and problem.circuit < len(origins)
             else problem
             for problem in problems
         )
+
+    def told_line(self, line: str) -> str:
+        """Give a line of the daemon's log with the place of an operation that it names in the user's circuit."""
+        match = _LINE.match(line)
+        origins = self._origins() if match is not None else []
+        if match is None or int(match["circuit"]) >= len(origins):
+            return line
+        position = origins[int(match["circuit"])].of(int(match["operation"]))
+        return line[: match.start("operation")] + str(position) + line[match.end("operation") :]
+
+    def _origins(self) -> list[Origins]:
+        """Of each circuit, however often it is run."""
+        return [next(same).origins for _, same in itertools.groupby(self.circuits, key=id)]
 
 
 def circuit_header(circuit: QuantumCircuit, *, measures: bool, origins: Origins = AS_WRITTEN) -> CircuitHeader:

@@ -275,7 +275,8 @@ class QubitdJob(JobV1, Connected):
             JobFailedError: the job cannot be followed any further.
         """
         self.wait_for_final_state(timeout)
-        return tuple(self._follower.story.log)
+        lines = self._follower.story.log
+        return tuple(map(self._headers().told_line, lines)) if lines else ()
 
     @property
     def execution_spans(self) -> tuple[ExecutionSpan, ...]:
