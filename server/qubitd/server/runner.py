@@ -161,8 +161,8 @@ class Runner:
             self._run = None
         error = played.exception()
         if error is not None:
-            await run.settle()
             safe = asyncio.ensure_future(self._rack.make_safe(before_try=self._turned))
+            await run.settle()
             self._end(entry, run, error)
             await safe
         elif entry.status is JobStatus.QUEUED:

@@ -185,6 +185,35 @@ async def test_a_cancel_by_force_while_a_chunk_is_loaded_keeps_it_from_starting(
     assert "start" not in rack.log
 
 
+async def test_a_cancel_by_force_stops_the_rack_before_the_last_result_is_recorded(
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording, record = Hold(), JobWrites.record_chunk
+
+    def record_late(self: JobWrites, *args: Any, **named: Any) -> None:
+        recording()
+        record(self, *args, **named)
+
+    monkeypatch.setattr(JobWrites, "record_chunk", record_late)
+    rack = open_rack_of()
+    rack.before["fetch"] = rack.gate.clear
+    async with serve(rack=rack) as daemon:
+        before = rack.log.count("stop")
+        job_id = await daemon.submit(request_of(shots=3000))
+        await asyncio.to_thread(recording.reached.wait)
+        while rack.log.count("start") < 2:
+            await asyncio.sleep(0)
+        cancelling = asyncio.ensure_future(
+            daemon.jobs.Cancel(jobs_pb2.JobsCancelRequest(job_id=job_id, force=True)).code()
+        )
+        while rack.log.count("stop") == before:
+            await asyncio.sleep(0)
+        recording.go_on.set()
+        assert await cancelling is grpc.StatusCode.OK
+        assert (await daemon.statuses(job_id))[-1] == "CANCELLED"
+        assert [result.first_shot for result in await daemon.results(job_id)] == [0]
+
+
 async def test_a_stop_is_kept_and_tried_until_it_is_done_though_its_caller_hangs_up(
     serve: Serve, open_rack_of: MakeRack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -198,9 +227,9 @@ async def test_a_stop_is_kept_and_tried_until_it_is_done_though_its_caller_hangs
         stopping.cancel()
         await asyncio.wait([stopping])
         with closing(sqlite3.connect(tmp_path / "data" / DATABASE)) as other:
-            assert other.execute("SELECT who, what FROM audit").fetchall() == [
-                ("local", "stopped the lab: hands in the rack")
-            ]
+            while not (lines := other.execute("SELECT who, what FROM audit").fetchall()):
+                await asyncio.sleep(0)
+        assert lines == [("local", "stopped the lab: hands in the rack")]
         rack.connect_faults.clear()
         await operator.becomes(operational=True)
     assert "start" not in rack.log
