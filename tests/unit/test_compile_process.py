@@ -24,7 +24,7 @@ from qubitd.drivers.rack_file import load_rack
 from qubitd.server.ceilings import ceilings_of
 from qubitd.server.compile_process import NICENESS, CompileProcess, Kit
 from qubitd.server.errors import CommitConflictError, HelperProcessError, HelperTooLongError
-from qubitd.server.helper_process import ATTEMPTS
+from qubitd.server.helper_process import ATTEMPTS, Long
 from qubitd.server.rack import chunk_time
 from qubitd.server.toolchain import Toolchain
 from qubitd.wire.specs import encode_spec
@@ -74,6 +74,8 @@ def test_it_makes_the_chunks_that_the_daemon_would_make(helper: CompileProcess) 
     ).compile(data(job), SNAPSHOT)
     made = helper.compile(data(job), SNAPSHOT)
     assert made.spec.shots == 90_000
+    played = list(made.spec.sweep.points())
+    assert played == list(expected.spec.sweep.points()) != list(job.sweep.points())
     spans = []
     for n, (there, ours) in enumerate(zip(made.parts, expected.parts, strict=True)):
         if n == 1 and helper.process_id is not None:
@@ -112,6 +114,26 @@ def test_work_that_kills_it_is_given_up(helper: CompileProcess) -> None:
     with pytest.raises(HelperProcessError, match=f"ended {ATTEMPTS} times over this one"):
         helper.do(operator.is_, Deadly())
     assert helper.validate(data(rabi()), SNAPSHOT).instrument_seconds > 0
+
+
+def both(_tools: Toolchain, first: Long, second: Long) -> tuple[Long, Long]:
+    return first, second
+
+
+def test_an_answer_that_cannot_be_read_is_not_the_next_one_s(
+    helper: CompileProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+
+        def loads(data: bytes, *, buffers: Iterator[bytes]) -> None:
+            next(buffers)
+            raise MemoryError(len(data))
+
+        patch.setattr(pickle, "loads", loads)
+        with pytest.raises(MemoryError):
+            helper.do(both, Long(b"one"), Long(b"two"))
+    first, second = helper.do(both, Long(b"three"), Long(b"four"))
+    assert (first.data, second.data) == (b"three", b"four")
 
 
 def test_work_that_comes_to_no_end_is_ended(helper: CompileProcess, monkeypatch: pytest.MonkeyPatch) -> None:

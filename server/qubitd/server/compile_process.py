@@ -14,6 +14,7 @@ from qubitd.core.job import JobSpec
 from qubitd.core.plan import JobPlan
 from qubitd.core.program import Chunk
 from qubitd.core.snapshot import Snapshot
+from qubitd.core.sweep import Sweep
 from qubitd.drivers.controller import Assembly
 from qubitd.drivers.families import open_rack
 from qubitd.drivers.rack import Rack
@@ -63,13 +64,17 @@ class CompileProcess(HelperProcess[Toolchain]):
 
         Raises:
             InvalidInputError: with every problem of the job.
+            HelperProcessError: the process does not survive it.
+            HelperTooLongError: it comes to no end.
         """
-        decoded = decode_spec(parse(jobs_pb2.JobSpec, spec))
-        return Compiled(spec=decoded, snapshot=snapshot, parts=self._parts(spec, _sent(snapshot)))
+        sent = _sent(snapshot)
+        job = hashlib.sha256(spec + sent).digest()
+        played = self.do(_begun, job, Long(spec), sent)
+        decoded = replace(decode_spec(parse(jobs_pb2.JobSpec, spec)), sweep=played)
+        return Compiled(spec=decoded, snapshot=snapshot, parts=self._parts(job, spec, sent))
 
-    def _parts(self, spec: bytes, snapshot: bytes) -> Iterator[Part]:
+    def _parts(self, job: bytes, spec: bytes, snapshot: bytes) -> Iterator[Part]:
         """A process that was started since the last part, or was given another job, is told the job again."""
-        job = hashlib.sha256(spec + snapshot).digest()
         for n in itertools.count():
             made = self.do(_part, job, n, None)
             if not made.is_known:
@@ -112,13 +117,23 @@ class _Progress:
 _PROGRESS = _Progress()
 
 
+def _begun(tools: Toolchain, job: bytes, spec: Long, snapshot: bytes) -> Sweep:
+    """Be at the first part of a job, and give its sweep as it is played."""
+    return _begin(tools, job, 0, spec, snapshot).spec.sweep
+
+
+def _begin(tools: Toolchain, job: bytes, n: int, spec: Long, snapshot: bytes) -> Compiled:
+    compiled = tools.compile(spec.data, _received(snapshot))
+    _PROGRESS.job, _PROGRESS.following = job, n
+    _PROGRESS.parts = itertools.islice(compiled.parts, n, None)
+    return compiled
+
+
 def _part(tools: Toolchain, job: bytes, n: int, told: tuple[Long, bytes] | None) -> _Made:
     if (_PROGRESS.job, _PROGRESS.following) != (job, n):
         if told is None:
             return _Made(is_known=False)
-        spec, snapshot = told
-        parts = tools.compile(spec.data, _received(snapshot)).parts
-        _PROGRESS.job, _PROGRESS.parts = job, itertools.islice(parts, n, None)
+        _begin(tools, job, n, *told)
     _PROGRESS.following = n + 1
     part = next(_PROGRESS.parts, None)
     return _Made(ready=None if part is None else (part.chunk, part.assemble()))

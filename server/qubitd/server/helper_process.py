@@ -80,14 +80,13 @@ class HelperProcess(Generic[_Tools]):
         for _ in range(ATTEMPTS):
             connection = self._open()
             try:
-                _send(connection, (work, arguments, named))
-                if not connection.poll(self._longest):
-                    self._bury(connection, TimeoutError(f"no answer within {self._longest:g} s"))
-                    raise HelperTooLongError(task=self._task, seconds=self._longest)
-                result, error = _receive(connection)
+                result, error = self._exchanged(connection, (work, arguments, named))
             except (EOFError, OSError) as death:
                 self._bury(connection, death)
                 continue
+            except BaseException as cause:  # what is left in the pipe would be the next one's answer
+                self._bury(connection, cause)
+                raise
             if error is not None:
                 raise error
             found: _Result = result
@@ -120,7 +119,14 @@ class HelperProcess(Generic[_Tools]):
             connection: Connection = self._connection
             return connection
 
-    def _bury(self, connection: Connection, death: Exception) -> None:
+    def _exchanged(self, connection: Connection, message: Any) -> tuple[Any, Exception | None]:
+        _send(connection, message)
+        if not connection.poll(self._longest):
+            raise HelperTooLongError(task=self._task, seconds=self._longest)
+        outcome: tuple[Any, Exception | None] = _receive(connection)
+        return outcome
+
+    def _bury(self, connection: Connection, death: BaseException) -> None:
         with self._lock:
             connection.close()
             if self._process is not None:
