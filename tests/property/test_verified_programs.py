@@ -62,7 +62,10 @@ def jobs(draw: st.DrawFn) -> Compiled:
     write(builder, [(name, on, 0.7 if isinstance(value, FromColumn) else value) for name, on, value in steps[:5]])
     if is_dynamic:
         builder.measure(0, 0).if_(Condition(clbits=(0,), truth=draw(st.sampled_from([0b10, 0b01])), text="random"))
-        builder.add("rz", 1, params=(draw(ANGLES),)).add("x", draw(qubit)).end().add("sx", 1)
+        builder.add("rz", 1, params=(draw(ANGLES),)).add("x", draw(qubit))
+        if draw(st.booleans()):
+            builder.add("cz", 0, 1)
+        builder.end().add("sx", 1)
     write(builder, steps[5:])
     if any(isinstance(value, FromColumn) for _, _, value in steps[5:]):
         builder.bind([[draw(ANGLES)], [draw(ANGLES)]])
@@ -164,6 +167,22 @@ def test_a_phase_altered_is_told_with_what_it_should_be() -> None:
     assert str(refused.value) == (
         "program 'a', q0.drive at 40 ns: has phase 0.75 rad; its circuit and calibration make it 0.5 rad"
     )
+
+
+def test_a_conditional_phase_of_0_may_be_left_out() -> None:
+    builder = CircuitBuilder(name="a", num_qubits=3, num_clbits=1).add("sx", 2).measure(2, 0)
+    builder.if_(Condition(clbits=(0,), truth=0b10, text="c")).add("cz", 0, 1).end().add("sx", 0).add("sx", 1)
+    spec = JobSpec(batch=pack([builder]), sweep=Sweep(), shots=1)
+    snapshot = FILE.snapshot()
+    assert 0.0 in (snapshot.value("q0_q1.cz.phase_first"), snapshot.value("q0_q1.cz.phase_second"))
+    job = compile_job(FILE.device, snapshot, spec, feedforward=CONTROLLER.feedforward)
+    (program,) = job.programs()
+    assert program.dynamics is not None
+    assert len(program.dynamics.shifts.phase) == 1
+    check_circuit(job, 0, program)
+    shifts = replace(program.dynamics.shifts, phase=program.dynamics.shifts.phase + np.nan)
+    with pytest.raises(InvalidProgramError, match="phase"):
+        check_circuit(job, 0, replace(program, dynamics=replace(program.dynamics, shifts=shifts)))
 
 
 @dataclass(frozen=True, slots=True)

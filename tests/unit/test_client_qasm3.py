@@ -180,6 +180,15 @@ def test_expressions_mean_what_they_mean_to_the_other_reader(line5: BackendInfo)
     assert [angles[0] for _, _, angles, _ in written(text, line5)] == pytest.approx(theirs)
 
 
+def test_what_a_number_is_decides_how_it_divides(line5: BackendInfo) -> None:
+    text = (
+        "qubit q; const float t = 1; const angle a = 3; const int n = 3; const bool b = 1;"
+        "rz(t/2) q; rz(a/4) q; rz(n/2) q; rz(float(1)/2) q; rz(floor(7.5)/2) q; rz(int(2.7)) q; rz(bool(3)) q; rz(b) q;"
+    )
+    angles = [angles[0] for _, _, angles, _ in written(text, line5)]
+    assert angles == pytest.approx([0.5, 0.75, 1.0, 0.5, 3.5, 2.0, 1.0, 1.0])
+
+
 def test_the_line_of_what_cannot_be_read_is_told(line5: BackendInfo) -> None:
     with pytest.raises(ProgramError, match=r"^mine, line 2: cannot be read as OpenQASM 3 at 'q'$"):
         read_qasm3("qubit q;\nx q q;\n", line5, name="mine")

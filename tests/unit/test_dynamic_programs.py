@@ -401,3 +401,14 @@ def test_conditions_that_hang_on_too_much_are_refused_and_never_worked_at_for_ev
     assert "outcomes in" in problem.what
     assert "and so did too many before; repeat less, or split the job" in problem.what
     assert problem.circuit == 1
+
+
+def test_the_search_for_a_parity_that_is_none_counts_as_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    builder = circuit(num_clbits=10)
+    for clbit in range(10):
+        builder.measure(clbit % 5, clbit)
+    builder.if_(bits(*range(10), truth=1 << 777 | 1 << 5)).add("x", 0).end().measure(0, 0)
+    monkeypatch.setattr(flatten, "MAX_COMPARED", 1_000_000)
+    told = [problem.what for problem in flatten.flatten_batch(pack([builder]), rounds=1).problems]
+    assert "is none of OR, NOR, AND" in told[0]
+    assert "and so did too many before" in told[1]

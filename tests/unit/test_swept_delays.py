@@ -7,6 +7,7 @@ import pytest
 from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter
 
+from qubitd.core.ticks import nearest_ticks
 from qubitd.provider.sweep import as_timed, read_axes
 
 TAU, OTHER = Parameter("tau"), Parameter("other")
@@ -33,6 +34,14 @@ def test_a_delay_lasts_whole_ticks(unit: str, given: list[float], expected: list
     with circuit.for_loop(range(2)):
         circuit.delay(TAU, 0, unit=unit)
     assert played(circuit, given) == pytest.approx(expected, rel=1e-12)
+
+
+def test_halves_of_ticks_are_rounded_as_the_daemon_rounds_them() -> None:
+    circuit = QuantumCircuit(1)
+    circuit.delay(TAU, 0, unit="us")
+    given = [0.0005 * n for n in range(1, 2_000)]
+    ticks = nearest_ticks(np.array(given) * 1e-6)
+    assert np.rint(np.array(played(circuit, given)) * 1e3).tolist() == ticks.tolist()
 
 
 def test_what_is_no_delay_alone_is_left_as_it_was_given() -> None:

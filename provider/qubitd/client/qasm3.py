@@ -21,6 +21,7 @@ from qubitd.client.qasm3_values import (
     condition,
     mentions,
     number,
+    of_kind,
     seconds,
     whole,
     whole_numbers,
@@ -130,7 +131,8 @@ class _Reader:
                     raise self._refusal(statement, "gives a bit a first value; a bit gets its value from a measurement")
             case ast.ConstantDeclaration(type=kind, identifier=identifier, init_expression=value):
                 is_whole = isinstance(kind, ast.IntType | ast.UintType)
-                self.numbers[identifier.name] = whole(value, self.scope) if is_whole else number(value, self.scope)
+                given = whole(value, self.scope) if is_whole else number(value, self.scope)
+                self.numbers[identifier.name] = of_kind(kind, given)
             case ast.BreakStatement():
                 self.circuit.break_()
             case ast.ContinueStatement():

@@ -111,10 +111,27 @@ def number(expression: ast.Expression, scope: Scope, bits: Mapping[int, int] | N
             return _binary(op.name, number(left, scope, bits), number(right, scope, bits))
         case ast.FunctionCall(name=ast.Identifier(name=name), arguments=arguments) if name in _FUNCTIONS:
             return _applied(name, [number(argument, scope, bits) for argument in arguments])
-        case ast.Cast(argument=inner):
-            return number(inner, scope, bits)
+        case ast.Cast(type=kind, argument=inner):
+            return of_kind(kind, number(inner, scope, bits))
         case _:
             raise CannotEvaluate(f"a {type(expression).__name__}")
+
+
+def of_kind(kind: ast.ClassicalType, value: Number) -> Number:
+    """Give a value as another kind of number; what it is decides how it divides.
+
+    Raises:
+        CannotEvaluate: it is none of that kind.
+    """
+    match kind:
+        case ast.FloatType() | ast.AngleType():
+            return float(value)
+        case ast.IntType() | ast.UintType() if math.isfinite(value):
+            return int(value)
+        case ast.BoolType():
+            return bool(value)
+        case _:
+            raise CannotEvaluate(f"{value} as {type(kind).__name__.removesuffix('Type').lower()}")
 
 
 def whole(expression: ast.Expression, scope: Scope) -> int:
@@ -243,7 +260,7 @@ def _binary(sign: str, left: Number, right: Number) -> Number:
 
 def _applied(name: str, arguments: Sequence[Number]) -> Number:
     try:
-        return _FUNCTIONS[name](*arguments)
+        return float(_FUNCTIONS[name](*arguments))
     except (ArithmeticError, ValueError, TypeError) as error:
         what = f"{name}({', '.join(map(str, arguments))}), which has no value"
         raise CannotEvaluate(what) from error

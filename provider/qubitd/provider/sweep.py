@@ -18,6 +18,7 @@ from qiskit.circuit import Parameter, QuantumCircuit
 from qubitd.core.errors import Problem
 from qubitd.core.job import ProgramResult
 from qubitd.core.sweep import Sweep, SweepAxis
+from qubitd.core.ticks import nearest_ticks
 from qubitd.provider.delays import units_of_delays
 from qubitd.provider.errors import JobRefusedError
 
@@ -87,15 +88,15 @@ def as_timed(axes: tuple[Axis, ...], circuit: QuantumCircuit, *, dt: float) -> t
     seconds = units_of_delays(circuit, dt=dt)
     return tuple(
         replace(
-            axis, values=np.stack([_timed(v, seconds.get(n), dt) for n, v in zip(axis.names, axis.values, strict=True)])
+            axis, values=np.stack([_timed(v, seconds.get(n)) for n, v in zip(axis.names, axis.values, strict=True)])
         )
         for axis in axes
     )
 
 
-def _timed(values: Floats, unit: float | None, dt: float) -> Floats:
+def _timed(values: Floats, unit: float | None) -> Floats:
     """Round to the tick; without a unit it is no delay."""
-    return values if unit is None else np.rint(values * (unit / dt)) * dt / unit
+    return values if unit is None else nearest_ticks(values * unit) / 1e9 / unit
 
 
 def binding_rows(circuit: QuantumCircuit, axes: Iterable[Axis]) -> Floats | None:

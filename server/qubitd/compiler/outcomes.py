@@ -124,8 +124,8 @@ def find_test(truth: Truth, worlds: Worlds, qubit_of: Sequence[int]) -> OutcomeT
         lambda: _covering(~holds, columns, numbers, Operator.NOR),
         lambda: _covering(~holds, ~columns, numbers, Operator.AND),
         lambda: _covering(holds, ~columns, numbers, Operator.NAND),
-        lambda: _parity_of(holds, columns, numbers, Operator.XOR),
-        lambda: _parity_of(~holds, columns, numbers, Operator.XNOR),
+        lambda: _parity_of(holds, columns, numbers, Operator.XOR, worlds),
+        lambda: _parity_of(~holds, columns, numbers, Operator.XNOR, worlds),
     )
     found = (test for form in forms for test in form() if _is_possible(test, qubit_of))
     return next(found, None)
@@ -154,9 +154,12 @@ def _covering(holds: Bools, columns: Bools, numbers: Sequence[int], operator: Op
     yield OutcomeTest(operator=operator, outcomes=tuple(numbers[row] for row in left))
 
 
-def _parity_of(holds: Bools, columns: Bools, numbers: Sequence[int], operator: Operator) -> Iterator[OutcomeTest]:
+def _parity_of(
+    holds: Bools, columns: Bools, numbers: Sequence[int], operator: Operator, worlds: Worlds
+) -> Iterator[OutcomeTest]:
     if len(numbers) > _MOST_TRIED:
         return
+    worlds.compared += columns.size << len(numbers)
     for count in range(2, len(numbers) + 1):
         for rows in itertools.combinations(range(len(numbers)), count):
             if np.array_equal(np.logical_xor.reduce(columns[list(rows)]), holds):

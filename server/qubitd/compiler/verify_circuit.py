@@ -207,7 +207,13 @@ def _shifts_of(program: Program) -> list[_Row]:
             },
         )
         for i in range(len(shifts.start))
+        if _turns(float(shifts.phase[i]))
     ]
+
+
+def _turns(phase: float) -> bool:
+    """Whether a phase is another than 0: one that is none may be written or left out."""
+    return not abs(math.remainder(phase, _TURN)) <= _SAME_PHASE  # NaN is kept, to be refused
 
 
 def _condition(program: Program, number: int) -> OutcomeCondition | None:
@@ -371,7 +377,7 @@ class _Walk:
             turn = _wrapped(self._number(step, shift))
             if step.condition is None:
                 self._frame[qubit] = math.remainder(self._frame.get(qubit, 0.0) + turn, _TURN)
-            elif shift.constant or shift.terms:
+            elif _turns(turn):
                 self._shifts.append((qubit, start + gate.length, turn, step.condition))
 
     def _conditional(self) -> Iterator[_Row]:
