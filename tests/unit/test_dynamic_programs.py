@@ -408,6 +408,7 @@ def test_the_search_for_a_parity_that_is_none_counts_as_work(monkeypatch: pytest
     for clbit in range(10):
         builder.measure(clbit % 5, clbit)
     builder.if_(bits(*range(10), truth=1 << 777 | 1 << 5)).add("x", 0).end().measure(0, 0)
+    builder.if_(bits(0)).add("x", 0).end()
     monkeypatch.setattr(flatten, "MAX_COMPARED", 1_000_000)
     told = [problem.what for problem in flatten.flatten_batch(pack([builder]), rounds=1).problems]
     assert "is none of OR, NOR, AND" in told[0]
