@@ -73,6 +73,16 @@ def test_a_job_that_keeps_coming_stays_known_however_many_others_come(toolchain:
         assert part(toolchain.validate(message(), snapshot)).chunk is made.chunk
 
 
+def test_a_job_that_was_asked_after_is_forgotten_last(toolchain: Toolchain) -> None:
+    snapshot = FILE.snapshot()
+    for number in range(_REMEMBERED):
+        toolchain.validate(message(200 + number), snapshot)
+    assert toolchain.knows(message(200), snapshot)
+    toolchain.validate(message(), snapshot)
+    assert toolchain.recall(message(200), snapshot) is not None
+    assert not toolchain.knows(message(201), snapshot)
+
+
 def test_only_a_few_small_jobs_are_known(toolchain: Toolchain) -> None:
     snapshot = FILE.snapshot()
     made = part(toolchain.validate(message(), snapshot))

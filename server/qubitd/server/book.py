@@ -64,6 +64,8 @@ class Entry:
     """That it took on the instruments in this process, ns."""
     left_session: bool = False
     """Its session was over while it waited: it waits with everybody's."""
+    accepted: asyncio.Future[Accepted] | None = None
+    """Ends when it is in the store, for one that was taken in passing; None for one that was there before."""
 
     @property
     def job_id(self) -> str:
@@ -182,8 +184,19 @@ class JobBook:
         """
         failpoint("job.accepting")
         entry = self._entered(new, _NOT_YET)
-        accepted = self._write(new.job_id, new.owner, lambda w: w.jobs.accept(new), hurried=False)
+        dated = replace(new, served=self._served.now())
+        accepted = self._write(new.job_id, new.owner, lambda w: w.jobs.accept(dated), hurried=False)
+        entry.accepted = accepted
         return entry, accepted
+
+    async def until_accepted(self, entry: Entry) -> None:
+        """Wait until the store can be asked about a job; one that was taken in passing waits for company no longer."""
+        if entry.accepted is None:
+            return
+        if not entry.accepted.done():
+            self._came_along()
+            self._store.hurry()
+        await asyncio.shield(entry.accepted)
 
     def _entered(self, new: NewJob, number: int) -> Entry:
         entry = Entry(

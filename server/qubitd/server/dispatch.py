@@ -94,6 +94,9 @@ class Dispatch:
     def __len__(self) -> int:
         return len(self.scheduler.lanes)
 
+    def __contains__(self, job_id: str) -> bool:
+        return job_id in self.scheduler.lanes
+
     @property
     def running(self) -> str:
         """Id of the job that has the rack; empty if none has."""
@@ -158,7 +161,7 @@ class Dispatch:
 
     def place(self, job_id: str) -> QueuePlace | None:
         """Say where a job stands; None if it is not queued."""
-        if job_id not in self.scheduler.lanes:
+        if job_id not in self:
             return None
         self._forecast()
         place = self._places.get(job_id)

@@ -306,7 +306,7 @@ class Engine:
         validator.cancel()
         _, late = await asyncio.wait([runner], timeout=DRAIN_SECONDS)
         for task in late:
-            _log.warning("the running chunk does not end; leaving it", extra={"seconds": DRAIN_SECONDS})
+            _log.warning("the running chunk does not end; breaking it off", extra={"seconds": DRAIN_SECONDS})
             self._rack.end_runs()
             task.cancel()
         await asyncio.gather(validator, runner, return_exceptions=True)
@@ -376,11 +376,10 @@ class Engine:
                 self._quotas.give_back(new.owner, new.job_id)
 
     async def _enter(self, new: NewJob) -> str:
-        if self._can_start_at_once(new):
-            return await self._enter_at_once(new)
-        self._entering += 1
+        enter = self._enter_at_once if self._can_start_at_once(new) else self._enter_new
+        self._entering += 1  # those that go at once as well: one may be over before the store knows of it
         try:
-            return await self._enter_new(new)
+            return await enter(new)
         finally:
             self._entering -= 1
 
@@ -398,8 +397,7 @@ class Engine:
         await self._validator.validate(entry)
         entry.number = (await accepted).number
         failpoint("job.accepted")
-        if entry.status is JobStatus.QUEUED:  # it did not start, and has its place in the queue from now on
-            self._dispatch.add(entry)
+        self._place_anew(entry)
         return entry.job_id
 
     async def _enter_new(self, new: NewJob) -> str:
@@ -495,5 +493,6 @@ class Engine:
         return None
 
     def _place_anew(self, entry: Entry) -> None:
-        if entry.status is JobStatus.QUEUED:
+        """Let a job that waits for this rack wait as it is now; one in the runner's hands, or another's, does not."""
+        if entry.job_id in self._dispatch:
             self._dispatch.add(entry)

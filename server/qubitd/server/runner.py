@@ -135,6 +135,7 @@ class Runner:
 
     async def _compiled(self, entry: Entry, snapshot: Snapshot) -> Compiled:
         """Take a job; one that an earlier process queued is looked at again, since much may have changed with it."""
+        await self._book.until_accepted(entry)
         if entry.validated is None:
             await self._workshop.validate(entry.job_id, snapshot)
             entry.validated = snapshot.revision

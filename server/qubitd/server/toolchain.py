@@ -178,9 +178,13 @@ class Toolchain:
         return known
 
     def knows(self, spec: bytes, snapshot: Snapshot) -> bool:
-        """Whether a job of the same bytes came before."""
+        """Whether a job of the same bytes came before; who asks is about to bring it again."""
+        key = (spec, snapshot.digest)
         with self._lock:
-            return (spec, snapshot.digest) in self._known
+            is_known = key in self._known
+            if is_known:
+                self._known.move_to_end(key)
+        return is_known
 
     def recall(self, spec: bytes, snapshot: Snapshot) -> Validated | None:
         """Say at once what `validate` would, if a job of the same bytes came before; None if it did not."""

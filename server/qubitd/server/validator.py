@@ -79,7 +79,7 @@ class Validator:
             if opening:
                 self._book.keep(entry, opening)
                 opening = []
-            looked = await settled(self._workshop.validate(entry.job_id, snapshot))
+            looked = await settled(self._validated(entry, snapshot))
             error = looked.exception()
             if entry.status is not JobStatus.VALIDATING or isinstance(error, StoreBrokenError):
                 # A store that is lost is not the job's fault: the daemon ends, and the next one looks again.
@@ -95,6 +95,10 @@ class Validator:
         self._book.move(entry, Move(trigger=Trigger.QUEUE, events=self._story(began, validated)), after=opening)
         failpoint("job.queued")
         self._on_queued(entry)
+
+    async def _validated(self, entry: Entry, snapshot: Snapshot) -> Validated:
+        await self._book.until_accepted(entry)
+        return await self._workshop.validate(entry.job_id, snapshot)
 
     def _story(self, began: Dated, validated: Validated) -> tuple[Dated, ...]:
         now = self._book.now()

@@ -1,0 +1,104 @@
+"""A known job that finds the rack idle goes on before the store has it: whatever happens until then, nobody notices."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.wire.daemon.conftest import PaperRack, Serve
+
+from qubitd.drivers.errors import InstrumentFaultError
+from qubitd.server import book as book_module
+from qubitd.server import engine as engine_module
+from qubitd.server.store.job_writes import JobWrites
+from qubitd.server.store.sqlite_store import DATABASE
+from qubitd.server.toolchain import Toolchain
+from qubitd.server.workshop import Workshop
+from qubitd.v1 import jobs_pb2
+
+MakeRack = Callable[..., PaperRack]
+MakeRequest = Callable[..., jobs_pb2.SubmitRequest]
+
+
+class Passed:
+    """Tells when the event loop comes by a place for the n-th time."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, module: Any, place: str, *, nth: int = 1) -> None:
+        self._place = place
+        self._left = nth
+        self._reached = asyncio.Event()
+        monkeypatch.setattr(module, "failpoint", self._come_by)
+
+    async def wait(self) -> None:
+        await self._reached.wait()
+
+    def _come_by(self, place: str) -> None:
+        self._left -= place == self._place
+        if self._left == 0:
+            self._reached.set()
+
+
+async def test_one_that_is_sent_again_before_the_store_has_it_is_one_job_though_it_is_over(
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_write, accept = threading.Event(), JobWrites.accept
+
+    def accept_late(self: JobWrites, *args: Any) -> Any:
+        assert may_write.wait(60), "the test forgot to let it be written"
+        return accept(self, *args)
+
+    def fail() -> None:
+        raise InstrumentFaultError(resource="paper", what="cannot be loaded", words=[])
+
+    rack = open_rack_of()
+    async with serve(rack=rack) as daemon:
+        await daemon.events(await daemon.submit(request_of()))
+        rack.before["load"] = fail
+        monkeypatch.setattr(JobWrites, "accept", accept_late)
+        is_over = Passed(monkeypatch, engine_module, "job.ending")
+        is_there_again = Passed(monkeypatch, book_module, "job.accepting", nth=2)
+        request = request_of()
+        first = asyncio.ensure_future(daemon.submit(request))
+        await is_over.wait()
+        again = asyncio.ensure_future(daemon.submit(request))
+        await is_there_again.wait()
+        may_write.set()
+        assert await first == await again
+        del rack.before["load"]
+        assert (await daemon.statuses(await first))[-1] == "ERROR"
+        assert (await daemon.statuses(await daemon.submit(request_of())))[-1] == "DONE"
+
+
+@pytest.mark.parametrize("what", [(Toolchain, "recall"), (Workshop, "kept")])
+async def test_one_that_has_to_be_compiled_again_waits_until_the_store_has_it(
+    serve: Serve,
+    open_rack_of: MakeRack,
+    request_of: MakeRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    what: tuple[type, str],
+) -> None:
+    def forgotten(*_: Any) -> None:
+        """Know nothing of it, as if others had come in between."""
+
+    async with serve(rack=open_rack_of()) as daemon:
+        await daemon.events(await daemon.submit(request_of()))
+        monkeypatch.setattr(*what, forgotten)
+        job_id = await daemon.submit(request_of())
+        assert (await daemon.statuses(job_id))[-1] == "DONE", (await daemon.job(job_id)).message
+
+
+async def test_one_is_dated_like_any_other(
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest, tmp_path: Path
+) -> None:
+    async with serve(rack=open_rack_of()) as daemon:
+        for _ in range(2):
+            await daemon.events(await daemon.submit(request_of()))
+    with closing(sqlite3.connect(tmp_path / "data" / DATABASE)) as store:
+        first, second = (seconds for (seconds,) in store.execute("SELECT served FROM job ORDER BY number"))
+    assert first < second
