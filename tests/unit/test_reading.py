@@ -34,7 +34,7 @@ from qubitd.wire.parsing import parse
 from qubitd.wire.specs import Submission, encode_spec, encode_submission
 from qubitd.wire.tables import MissingTablesError
 from qubitd.wire.terms import JobTerms
-from qubitd.wire.uploads import Upload, encode_upload, upload_of
+from qubitd.wire.uploads import Upload, decode_upload, encode_upload, upload_of
 
 LIMITS = Limits(max_shots=1000, max_circuits=10, max_total_shots=10**6, max_job_bytes=2**26)
 MANY, FEW = 1_600, 30
@@ -136,6 +136,27 @@ async def test_an_upload_is_read_again_when_the_process_was_killed(
     os.kill(process.process_id, signal.SIGKILL)
     again, _ = await read(reader, parcel)
     assert again == first
+
+
+@pytest.mark.parametrize("left", [None, 1])
+async def test_an_upload_of_which_another_call_made_a_job_meanwhile_is_unknown(
+    reader: Reader, process: ReadingProcess, uploads: Uploads, monkeypatch: pytest.MonkeyPatch, left: int | None
+) -> None:
+    parcel = uploaded(uploads, request(job()))
+    upload = decode_upload(jobs_pb2.SubmitRequest.FromString(parcel.data).upload)
+    do = process.do
+
+    def read_and_dropped(*asked_for: Any) -> Any:
+        found = do(*asked_for)
+        uploads.drop("local", upload)
+        if left is not None:
+            with uploads.under_way("local", upload) as growing:
+                growing.add([(0, bytes(left))])
+        return found
+
+    monkeypatch.setattr(process, "do", read_and_dropped)
+    with pytest.raises(UnknownUploadError, match=f"of upload 'u' {left or 0} of {upload.size} bytes are here"):
+        await read(reader, parcel)
 
 
 async def test_what_is_wrong_with_an_upload_is_told_as_it_would_be_here(reader: Reader, uploads: Uploads) -> None:

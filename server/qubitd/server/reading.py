@@ -22,7 +22,7 @@ from qubitd.server.persistence import to_the_end
 from qubitd.server.rpc import Parcel
 from qubitd.server.spec_memory import SpecMemory
 from qubitd.server.store.rows import NewJob
-from qubitd.server.uploads import Uploads, read_whole
+from qubitd.server.uploads import Uploads, read_part, read_whole
 from qubitd.v1 import jobs_pb2
 from qubitd.wire.backends import Limits
 from qubitd.wire.parsing import parse
@@ -128,7 +128,8 @@ class ReadingProcess(HelperProcess[None]):
             given = tables.find(error.hashes, project=project)
             found = self.do(_read_there, kind, path, upload, asked, tuple(map(Long, given)))
         tables.keep((table.data for table in found.tables), project=project)
-        return kind.join(found.read, found.bulk.data if isinstance(found.bulk, Long) else _part_of(path, found.bulk))
+        bulk = found.bulk.data if isinstance(found.bulk, Long) else read_part(path, upload, found.bulk)
+        return kind.join(found.read, bulk)
 
 
 class _Turn:
@@ -278,12 +279,6 @@ def _read_there(
     start = data.find(bulk)  # it nearly always stands there as it is to be kept
     place = Long(bulk) if start < 0 else slice(start, start + len(bulk))
     return _There(read=read, bulk=place, tables=_learned(memory, given, asked))
-
-
-def _part_of(path: Path, place: slice) -> bytes:
-    with path.open("rb") as file:
-        file.seek(place.start)
-        return file.read(place.stop - place.start)
 
 
 def _memory(given: tuple[Long, ...], asked: Asked) -> Memory:

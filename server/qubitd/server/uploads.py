@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import time
 from collections import Counter
 from collections.abc import Generator, Sequence
@@ -28,6 +29,8 @@ MOST_AT_ONCE = 8
 """Uploads that are under way; each holds a few pieces in memory."""
 TOGETHER_BYTES = 2**20
 """Bytes of pieces that are written together."""
+LEAST_PIECE_BYTES = 1024
+"""As which a smaller piece counts among those that are written together."""
 MOST_OF_ONE = 2
 """Of one project, unless it is the machine's own."""
 
@@ -137,6 +140,24 @@ def read_whole(path: Path, upload: Upload) -> bytes:
         path.unlink(missing_ok=True)
         what = "is not what was announced: the SHA-256 differs; send it again"
         raise InvalidRequestError([Problem(where=f"upload {upload.upload_id}", what=what)])
+    return data
+
+
+def read_part(path: Path, upload: Upload, part: slice) -> bytes:
+    """Give some bytes of an upload that was read whole before.
+
+    Raises:
+        UnknownUploadError: it was removed meanwhile: a job came of it in another call.
+    """
+    try:
+        with path.open("rb") as file:
+            received = file.seek(0, os.SEEK_END)
+            file.seek(part.start)
+            data = file.read(part.stop - part.start)
+    except FileNotFoundError as error:
+        raise UnknownUploadError(upload_id=upload.upload_id, received=0, size=upload.size) from error
+    if received < upload.size:  # it is being sent again
+        raise UnknownUploadError(upload_id=upload.upload_id, received=received, size=upload.size)
     return data
 
 

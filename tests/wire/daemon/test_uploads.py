@@ -24,7 +24,17 @@ from qubitd.core.job import JobSpec
 from qubitd.core.sweep import Sweep
 from qubitd.server import rpc
 from qubitd.server.errors import TooBusyError
-from qubitd.server.uploads import DIRECTORY, LIFETIME, MOST_AT_ONCE, MOST_OF_ONE, Growing, Uploads, read_whole
+from qubitd.server.uploads import (
+    DIRECTORY,
+    LEAST_PIECE_BYTES,
+    LIFETIME,
+    MOST_AT_ONCE,
+    MOST_OF_ONE,
+    TOGETHER_BYTES,
+    Growing,
+    Uploads,
+    read_whole,
+)
 from qubitd.v1 import jobs_pb2
 from qubitd.wire.jobs import StageTime, StatusChange
 from qubitd.wire.uploads import MAX_UNARY_BYTES, PIECE_BYTES, Upload, upload_messages, upload_of
@@ -165,17 +175,23 @@ async def test_an_upload_goes_on_where_it_was_cut_even_in_the_next_daemon(
     assert why.startswith("SubmitRequest")
 
 
-async def test_pieces_are_written_a_mebibyte_at_a_time(
-    serve: Serve, open_rack_of: MakeRack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    together: list[int] = []
+@pytest.fixture
+def together(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many pieces were written together, each time."""
+    counts: list[int] = []
     add = Growing.add
 
     def added(growing: Growing, pieces: Sequence[tuple[int, bytes]]) -> None:
-        together.append(len(pieces))
+        counts.append(len(pieces))
         add(growing, pieces)
 
     monkeypatch.setattr(Growing, "add", added)
+    return counts
+
+
+async def test_pieces_are_written_a_mebibyte_at_a_time(
+    serve: Serve, open_rack_of: MakeRack, together: list[int], tmp_path: Path
+) -> None:
     data = os.urandom(9 * PIECE_BYTES + 5)
     upload = upload_of(data, "u1")
     async with serve(rack=open_rack_of()) as daemon:
@@ -183,6 +199,23 @@ async def test_pieces_are_written_a_mebibyte_at_a_time(
         (path,) = (tmp_path / "data" / DIRECTORY).iterdir()
         assert path.read_bytes() == data
     assert together == [4, 4, 2]
+
+
+@pytest.mark.parametrize("size", [0, 1])
+async def test_no_more_tiny_pieces_are_held_than_a_thousand(
+    serve: Serve, open_rack_of: MakeRack, together: list[int], size: int
+) -> None:
+    data = bytes(2_100)
+    pieces = [
+        jobs_pb2.UploadRequest(piece=jobs_pb2.Piece(offset=n * size, data=data[n * size : (n + 1) * size]))
+        for n in range(len(data))
+    ]
+    upload = upload_of(data, "u1")
+    async with serve(rack=open_rack_of()) as daemon:
+        answer = await daemon.jobs.Upload(iter([next(upload_messages(upload, b"", first=0)), *pieces]))
+    assert answer.received == len(data) * size
+    most = TOGETHER_BYTES // LEAST_PIECE_BYTES
+    assert together == [most, most, len(data) - 2 * most]
 
 
 async def test_what_came_before_a_cut_is_kept(

@@ -36,7 +36,7 @@ from qubitd.server.rpc import Parcel, Service, receive, stream, unary, whole
 from qubitd.server.silence import Silence
 from qubitd.server.store.frames import merged
 from qubitd.server.store.store import Store
-from qubitd.server.uploads import TOGETHER_BYTES, Uploads
+from qubitd.server.uploads import LEAST_PIECE_BYTES, TOGETHER_BYTES, Uploads
 from qubitd.server.watched import Watch, Watched
 from qubitd.v1 import jobs_pb2
 from qubitd.wire.jobs import MAX_WATCHED, STATUS_NUMBER, Bookmark, JobEvent, encode_events, encode_job
@@ -159,11 +159,13 @@ class JobsService:
             await asyncio.to_thread(self._reader.expect)
         with self._uploads.under_way(caller().project, upload) as growing:
             pieces: list[tuple[int, bytes]] = []
+            held = 0
             try:
                 async for request in requests:
                     pieces.append((request.piece.offset, request.piece.data))
-                    if sum(len(data) for _, data in pieces) >= TOGETHER_BYTES:
-                        together, pieces = pieces, []
+                    held += max(len(request.piece.data), LEAST_PIECE_BYTES)
+                    if held >= TOGETHER_BYTES:
+                        together, pieces, held = pieces, [], 0
                         await unbroken(asyncio.to_thread(growing.add, together))
             finally:  # a connection that is cut goes on where it was
                 if pieces:
