@@ -107,7 +107,7 @@ async def test_a_chunk_that_does_not_end_is_broken_off_and_told_after_the_restar
             await asyncio.to_thread(shut_rack.running.wait)
             await daemon.stop()
             assert not shut_rack.gate.is_set(), "the chunk has ended by itself"
-    assert caplog.records[0].message == "the running chunk does not end; leaving it"
+    assert caplog.records[0].message == "the running chunk does not end; breaking it off"
     async with serve(rack=open_rack_of()) as daemon:
         assert (await daemon.statuses(job_id))[-1] == "ERROR"
         assert "interrupted at program 0" in (await daemon.job(job_id)).message
