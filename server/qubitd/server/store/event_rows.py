@@ -23,16 +23,20 @@ def insert_events(connection: Database, job: int, events: Sequence[Dated]) -> No
     """Append events of a job."""
     if not events:
         return
-    project, last = connection.execute(
+    project, last, session = connection.execute(
         f"INSERT INTO project (name, events) SELECT owner, ? + {FLOOR} FROM job WHERE number = ?"  # noqa: S608 (constant)
-        " ON CONFLICT (name) DO UPDATE SET events = project.events + ? RETURNING number, events",
-        (len(events), job, len(events)),
+        " ON CONFLICT (name) DO UPDATE SET events = project.events + ? RETURNING number, events,"
+        " coalesce((SELECT session.number FROM session JOIN job ON job.session = session.id WHERE job.number = ?), 0)",
+        (len(events), job, len(events), job),
     ).fetchone()
     first = last - len(events) + 1
     connection.executemany(
-        "INSERT INTO event (job, project, own, time_ns, kind, name, text, done, total)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [(job, project, own, dated.time_ns, *_columns(dated.what)) for own, dated in enumerate(events, start=first)],
+        "INSERT INTO event (job, project, session, own, time_ns, kind, name, text, done, total)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (job, project, session, own, dated.time_ns, *_columns(dated.what))
+            for own, dated in enumerate(events, start=first)
+        ],
     )
 
 

@@ -30,6 +30,13 @@ LIVES = "status NOT IN ('DONE', 'CANCELLED', 'ERROR')"
 """Condition of jobs that have not ended, as their partial indexes have it."""
 INTERRUPTED = "INTERRUPTED"
 """Outcome of an attempt after which the job went on, though the daemon had died; any other is the state after it."""
+_OF_SESSION = (
+    "event.session > 0 AND event.session = (SELECT session.number FROM session WHERE session.id = ? AND owner = ?)"
+)
+_OF_BACKEND = (
+    "event.project = (SELECT project.number FROM project WHERE name = ?) AND (job.backend = ? OR job.submitted_to = ?)"
+)
+"""Conditions of events, the first as its partial index has it."""
 EVENTS_AT_ONCE = 100
 """Most events that one read gives: every watcher may hold as many."""
 PAGE_BYTES = 4 * 2**20
@@ -127,16 +134,18 @@ class JobReads:
             conditions.append("backend = ?")
             values.append(query.backend)
         if query.session_id:
-            conditions.append("session = ?")
+            conditions.append("number IN (SELECT number FROM job WHERE session <> '' AND session = ?)")
             values.append(query.session_id)
         if query.since_ns:
             conditions.append("created_ns >= ?")
             values.append(query.since_ns)
         for tag in query.tags:
-            conditions.append("EXISTS (SELECT 1 FROM tag WHERE tag.job = number AND tag.tag = ?)")
+            conditions.append("number IN (SELECT job FROM tag WHERE tag = ?)")
             values.append(tag)
-        rows = self._connection.execute(
-            f"SELECT {_JOB} FROM job WHERE {' AND '.join(conditions)} ORDER BY number DESC LIMIT ?",  # noqa: S608
+        rows = self._connection.execute(  # the numbers are found in an index alone; only what is shown is read
+            f"SELECT {_JOB} FROM job WHERE number IN"  # noqa: S608
+            f" (SELECT number FROM job WHERE {' AND '.join(conditions)} ORDER BY number DESC LIMIT ?)"
+            " ORDER BY number DESC",
             (*values, query.limit),
         )
         taken = list(_within(PAGE_BYTES, rows))
@@ -165,13 +174,15 @@ class JobReads:
 
     def events_of_many(self, *, owner: str, session_id: str, backend: str, after: int) -> list[JobEvent]:
         """Give the events of an owner's jobs in a session, or on a backend, after a number, in order."""
-        which = "job.session = ?" if session_id else "(job.backend = ? OR job.submitted_to = ?)"
-        values = (session_id,) if session_id else (backend, backend)
+        values: tuple[str, ...]
+        if session_id:
+            condition, values = _OF_SESSION, (session_id, owner)
+        else:
+            condition, values = _OF_BACKEND, (owner, backend, backend)
         rows = self._connection.execute(
             f"SELECT job.id, {COLUMNS} FROM event JOIN job ON job.number = event.job"  # noqa: S608 (constants)
-            " WHERE event.project = (SELECT number FROM project WHERE name = ?)"
-            f" AND {which} AND own > ? ORDER BY own LIMIT ?",
-            (owner, *values, after, EVENTS_AT_ONCE),
+            f" WHERE {condition} AND own > ? ORDER BY own LIMIT ?",
+            (*values, after, EVENTS_AT_ONCE),
         )
         return [replace(event_of(row[1:]), job_id=row[0]) for row in rows]
 

@@ -322,6 +322,17 @@ CREATE TABLE lab (
 ) STRICT, WITHOUT ROWID;
 """
 
+_READY_ANSWERS = """
+CREATE INDEX job_listed ON job (owner, number, status, backend, created_ns, deleted) WHERE deleted = 0;
+CREATE INDEX tag_by_name ON tag (tag, job);
+ALTER TABLE event ADD COLUMN session INTEGER NOT NULL DEFAULT 0;
+UPDATE event SET session =
+(SELECT session.number FROM session JOIN job ON job.session = session.id WHERE job.number = event.job)
+WHERE job IN (SELECT job.number FROM job JOIN session ON session.id = job.session);
+CREATE INDEX event_by_session ON event (session, own) WHERE session > 0;
+"""
+"""What is asked for by page is found page by page, however much else there is."""
+
 MIGRATIONS: tuple[str, ...] = (
     _FIRST,
     _SESSIONS_AND_SLOTS,
@@ -335,6 +346,7 @@ MIGRATIONS: tuple[str, ...] = (
     _USAGE,
     _HELD_RACKS,
     _LAB,
+    _READY_ANSWERS,
 )
 """Step n takes a store from user_version n to n + 1."""
 
