@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import closing
 from functools import partial
@@ -65,7 +66,7 @@ def deleted(store: SqliteStore, job_id: str) -> None:
 
 def copied(directory: Path, copies: Copies, at: int = 1) -> Path:
     """Make a copy as the daemon does."""
-    name = named(at * 10**9)
+    name = copies.next_name(at * 10**9)
     make_copy(directory, copies.begin(name))
     return copies.finish(name)
 
@@ -132,10 +133,37 @@ def test_what_is_switched_off_is_never_due(rules: UpkeepRules, chores: set[Chore
 
 
 def test_the_newest_copies_stay_and_the_newest_from_before_a_migration() -> None:
-    usual = [named(second * 10**9) for second in range(5)]
-    before = [named(second * 10**9, before_migration_from=8) for second in (1, 3)]
+    usual = [named(second * 10**9, second + 1) for second in range(5)]
+    before = [named(second * 10**9, second, before_migration_from=8) for second in (1, 3)]
     assert sorted(superfluous([*usual, *before], kept=3)) == sorted([*usual[:2], before[0]])
     assert superfluous(before, kept=1) == before[:1]
+
+
+def test_the_newest_copies_are_those_made_last_whatever_the_clock_said() -> None:
+    unnumbered, *made = "20990101T000000.000000Z", *(named((9 - number) * 10**9, number) for number in (8, 9, 10))
+    assert superfluous([unnumbered, *made], kept=2) == [made[0], unnumbered]
+
+
+def test_a_copy_after_the_clock_was_set_back_stays(sqlite: SqliteStore, tmp_path: Path) -> None:
+    done(sqlite, "job-1")
+    copies = Copies(tmp_path, kept=2)
+    first, second, third = (copied(tmp_path, copies, at) for at in (9_000, 8_000, 7_000))
+    assert copies.names() == [second.name, third.name]
+    assert (first.exists(), third.exists()) == (False, True)
+
+
+def test_what_an_operator_puts_among_the_copies_is_neither_counted_nor_removed(
+    sqlite: SqliteStore, tmp_path: Path
+) -> None:
+    done(sqlite, "job-1")
+    own = [tmp_path / FOLDER / name for name in ("2025-my-own-copy", "zz", f"mine{UNFINISHED}")]
+    for folder in own:
+        folder.mkdir(parents=True)
+    (tmp_path / FOLDER / "README.txt").write_text("ours")
+    copies = Copies(tmp_path, kept=1)
+    first, second = (copied(tmp_path, copies) for _ in range(2))
+    assert (first.exists(), copies.names()) == (False, [second.name])
+    assert all(folder.exists() for folder in own)
 
 
 def test_a_copy_is_a_store_of_one_moment_and_no_writer_waits_for_it(sqlite: SqliteStore, tmp_path: Path) -> None:
@@ -215,7 +243,7 @@ def test_a_copy_is_begun_again_if_a_file_went_and_is_given_up_if_they_always_do(
 def test_a_copy_whose_maker_died_is_none_and_goes_with_the_next(sqlite: SqliteStore, tmp_path: Path) -> None:
     done(sqlite, "job-1")
     copies = Copies(tmp_path)
-    half = copies.begin(named(1))
+    half = copies.begin(named(1, 1))
     make_copy(tmp_path, half)
     assert copies.names() == []
     whole = copied(tmp_path, copies, at=2)
@@ -267,7 +295,7 @@ def test_a_disk_that_fills_up_while_a_copy_is_made_ends_the_copy(
 ) -> None:
     done(sqlite, "job-1")
     copies = Copies(tmp_path)
-    place = copies.begin(named(1))
+    place = copies.begin(named(1, 1))
     small_disk(monkeypatch)
     with pytest.raises(StoreError, match="free space"):
         make_copy(tmp_path, place)
@@ -288,8 +316,9 @@ async def test_damage_that_no_quick_look_finds_is_told_until_it_is_gone(
         assert meters.counts() == {("upkeep", "damaged"): 1}
         assert "the store is damaged" in [record.message for record in caplog.records]
         another = keeper(store)
-        another._begin()
+        timetable = another._begin()
         assert another.trouble == one.trouble
+        assert Chore.CHECK in timetable.due(time.monotonic())  # the files may have been exchanged for a copy's
     assert main(["store", "check", "--data-dir", str(tmp_path)]) == 1
     assert "found damage (event: " in capsys.readouterr().out
     with closing(sqlite3.connect(tmp_path / DATABASE, isolation_level=None)) as connection:

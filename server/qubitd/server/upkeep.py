@@ -20,7 +20,7 @@ from qubitd.server.clocks import Clocks
 from qubitd.server.errors import StoreBrokenError
 from qubitd.server.meters import Meters
 from qubitd.server.persistence import durable
-from qubitd.server.store.copies import USUALLY_KEPT, Copies, make_copy, named
+from qubitd.server.store.copies import USUALLY_KEPT, Copies, make_copy
 from qubitd.server.store.inspection import inspect_tables
 from qubitd.server.store.sqlite_store import SqliteStore
 from qubitd.server.store.upkeep_record import UpkeepRecord, read_record, write_record
@@ -161,13 +161,14 @@ class Upkeep:
         self._told(self._record.problems)
         ages = {
             Chore.COPY: (now - self._record.copied_ns) * 1e-9,
-            Chore.CHECK: (now - self._record.checked_ns) * 1e-9,
+            # Damage that is remembered may be of files that were exchanged since for a copy's.
+            Chore.CHECK: math.inf if self._record.problems else (now - self._record.checked_ns) * 1e-9,
         }
         return Timetable(self._rules.periods, now=self._clocks.steady(), ages=ages)
 
     async def _copy(self) -> None:
         now = self._clocks.wall()
-        name = named(now)
+        name = await asyncio.to_thread(self._copies.next_name, now)
         place = await asyncio.to_thread(self._copies.begin, name)
         await aside(make_copy, self._directory, place)
         whole = await asyncio.to_thread(self._copies.finish, name)

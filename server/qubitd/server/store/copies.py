@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import multiprocessing
+import re
 import shutil
 import sqlite3
 import time
@@ -35,7 +36,8 @@ USUALLY_KEPT = 4
 _MOST_TOLD = 3
 """Problems of a damaged copy that are told."""
 _WHEN = "%Y%m%dT%H%M%S.%fZ"
-_BEFORE = "-before-migration-from-"
+_NAME = re.compile(r"(?P<when>\d{8}T\d{6}\.\d{6}Z)(-(?P<number>\d+))?(?P<before>-before-migration-from-\d+)?")
+"""Whatever else is in the folder is not this program's to count or to remove."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +55,20 @@ class Copies:
         return self.directory / FOLDER
 
     def names(self) -> list[str]:
-        """Give those that are whole, the oldest first."""
+        """Give those that are whole, in the order in which they were made."""
         if not self.folder.is_dir():
             return []
-        return sorted(path.name for path in self.folder.iterdir() if path.suffix != UNFINISHED)
+        return sorted((path.name for path in self.folder.iterdir() if _NAME.fullmatch(path.name)), key=_order)
+
+    def next_name(self, now_ns: int, *, before_migration_from: int | None = None) -> str:
+        """Give the name of the copy that follows those that are here, whatever the wall clock said when they were made.
+
+        Args:
+            now_ns: the time, for people.
+            before_migration_from: schema from which a migration will take the store.
+        """
+        last = max((_order(name)[0] for name in self.names()), default=0)
+        return named(now_ns, last + 1, before_migration_from=before_migration_from)
 
     def begin(self, name: str) -> Path:
         """Make sure that there is room, and give the place for a copy that is not whole yet.
@@ -85,13 +97,14 @@ class Copies:
         """Remove what was never finished."""
         self.folder.mkdir(exist_ok=True, mode=0o700)
         for path in self.folder.glob(f"*{UNFINISHED}"):
-            shutil.rmtree(path, ignore_errors=True)
+            if _NAME.fullmatch(path.stem):
+                shutil.rmtree(path, ignore_errors=True)
 
     def before_migration(self, version: int) -> None:
         """Copy a store before its schema changes. Without room for it the migration goes on: it has its own safety."""
         if not self.kept:
             return
-        name = named(time.time_ns(), before_migration_from=version)
+        name = self.next_name(time.time_ns(), before_migration_from=version)
         try:
             make_copy(self.directory, self.begin(name))
             place = self.finish(name)
@@ -101,18 +114,30 @@ class Copies:
             _log.warning("copied the store before its migration", extra={"copy": str(place)})
 
 
-def named(now_ns: int, *, before_migration_from: int | None = None) -> str:
-    """Give a new copy's name: when it is made, and from which schema a migration will take the store."""
+def named(now_ns: int, number: int, *, before_migration_from: int | None = None) -> str:
+    """Give a copy's name: when it was made, as which one, and from which schema a migration took the store."""
     when = dt.datetime.fromtimestamp(now_ns * 1e-9, dt.UTC).strftime(_WHEN)
-    return when if before_migration_from is None else f"{when}{_BEFORE}{before_migration_from}"
+    usual = f"{when}-{number}"
+    return usual if before_migration_from is None else f"{usual}-before-migration-from-{before_migration_from}"
 
 
 def superfluous(names: Iterable[str], *, kept: int) -> list[str]:
     """Say which copies are to go: all but the newest, and the newest from before a migration."""
-    ordered = sorted(names, reverse=True)
-    before = [name for name in ordered if _BEFORE in name]
-    usual = [name for name in ordered if _BEFORE not in name]
+    newest = sorted(filter(_NAME.fullmatch, names), key=_order, reverse=True)
+    before = [name for name in newest if _is_before_migration(name)]
+    usual = [name for name in newest if not _is_before_migration(name)]
     return [*usual[kept:], *before[1:]]
+
+
+def _order(name: str) -> tuple[int, str]:
+    """Copies of earlier versions have no number and come before all that have one."""
+    found = _NAME.fullmatch(name)
+    return (0, name) if found is None else (int(found["number"] or 0), found["when"])
+
+
+def _is_before_migration(name: str) -> bool:
+    found = _NAME.fullmatch(name)
+    return found is not None and found["before"] is not None
 
 
 def make_copy(directory: Path, place: Path) -> None:
