@@ -100,16 +100,24 @@ async def test_many_jobs_go_in_batches(store: Store, tmp_path: Path) -> None:
     assert await caretaker(store, tmp_path, 50).tidy() == 0
 
 
-async def test_an_upload_that_nobody_goes_on_with_goes_too(store: Store, tmp_path: Path) -> None:
-    upload = upload_of(b"half", "u")
-    with Uploads(tmp_path / DIRECTORY).under_way("ann", upload) as growing:
+def test_an_upload_that_nobody_goes_on_with_goes_whatever_the_wall_clock_says(tmp_path: Path) -> None:
+    now, upload = 0.0, upload_of(b"half", "u")
+    folder = tmp_path / DIRECTORY
+    first = Uploads(folder, steady=lambda: now)
+    with first.under_way("ann", upload) as growing:
         growing.add([(0, b"ha")])
-    (path,) = (tmp_path / DIRECTORY).iterdir()
-    await caretaker(store, tmp_path, 1).tidy()
+        now = 2 * LIFETIME
+        first.tidy()
+    path = first.path("ann", upload)
+    os.utime(path, (1.0, 1.0))  # as if the wall clock had been set by years
+    now += LIFETIME
+    first.tidy()
     assert path.exists()
-    os.utime(path, (1.0, path.stat().st_mtime - LIFETIME - 1))
-    await caretaker(store, tmp_path, 1).tidy()
-    assert not path.exists()
+    second = Uploads(folder, steady=lambda: now)
+    for later, is_there in ((0.0, True), (LIFETIME, True), (1.0, False)):
+        now += later
+        second.tidy()
+        assert path.exists() is is_there
 
 
 def serve(store: Store, backend: str) -> None:

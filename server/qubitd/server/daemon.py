@@ -292,11 +292,11 @@ class _Daemon:
         self._meters = outlets.meters
         self._rack = rack
         self._access = access
-        self._gate = Gate(accounts=access.accounts, remember=Denials(store=store, now=time.time_ns))
+        clocks = Clocks()
+        self._gate = Gate(accounts=access.accounts, remember=Denials(store=store, clocks=clocks))
         self._calibrations = Calibrations(
             store=store, device=settings.device.device, announcer=announcer, now=time.time_ns
         )
-        clocks = Clocks()
         self._crew = _crew(settings, held, clocks, self._meters)
         self._reading = ReadingProcess()
         self._workshop = _workshop(settings.device, store, rack, self._meters, self._crew)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from qubitd.server.clocks import Clocks
 from qubitd.server.store.store import Store
 
-_PERIOD_NS = 1_000_000_000
+_PERIOD = 1.0
+"""Seconds."""
 _KEPT = 1000
 
 
@@ -16,15 +17,16 @@ class Denials:
     """What is remembered of refusals."""
 
     store: Store
-    now: Callable[[], int]
-    _last: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
+    clocks: Clocks
+    _last: dict[tuple[str, str], float] = field(default_factory=dict[tuple[str, str], float])
 
     def __call__(self, who: str, what: str) -> None:
         """Remember that somebody was refused."""
-        now = self.now()
-        if now - self._last.get((who, what), -_PERIOD_NS) < _PERIOD_NS:
+        now = self.clocks.steady()
+        if (who, what) in self._last and now - self._last[who, what] < _PERIOD:
             return
         if len(self._last) >= _KEPT:
             self._last.clear()
         self._last[who, what] = now
-        self.store.write(lambda w: w.audit.append(time_ns=now, who=who, what=what))
+        time_ns = self.clocks.wall()
+        self.store.write(lambda w: w.audit.append(time_ns=time_ns, who=who, what=what))

@@ -6,12 +6,11 @@ memory.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import time
 from collections import Counter
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from qubitd.wire.uploads import MAX_PIECE_BYTES, Upload
 DIRECTORY = "uploads"
 """Name of the folder in the data directory."""
 LIFETIME = 600.0
-"""Seconds after its last piece for which an upload is kept."""
+"""Seconds after its last piece, or after the daemon's start, for which an upload is kept."""
 MOST_AT_ONCE = 8
 """Uploads that are under way; each holds a few pieces in memory."""
 TOGETHER_BYTES = 2**20
@@ -38,8 +37,11 @@ MOST_OF_ONE = 2
 class Uploads:
     """The folder of uploads."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, steady: Callable[[], float] = time.monotonic) -> None:
+        """Keep uploads in a folder; `steady` gives seconds on a clock that nobody sets."""
         self._directory = directory
+        self._steady = steady
+        self._left: dict[Path, float] = {}
         self._open: Counter[str] = Counter()
         self._busy: set[Path] = set()
         self._opened: dict[Path, int] = {}
@@ -66,6 +68,7 @@ class Uploads:
         finally:
             self._open[owner] -= 1
             self._busy.discard(path)
+            self._left[path] = self._steady()
 
     def opened_ns(self, owner: str, upload: Upload) -> int | None:
         """Give when an upload was opened, ns since 1970-01-01 UTC; None if an earlier daemon saw that."""
@@ -77,12 +80,12 @@ class Uploads:
 
     def tidy(self) -> None:
         """Remove those to which nothing was added for a while."""
-        limit = time.time() - LIFETIME
+        now = self._steady()
         self._opened = {path: at for path, at in self._opened.items() if path.exists()}
-        for path in self._directory.iterdir():
-            with contextlib.suppress(FileNotFoundError):  # whoever decodes a request removes it in a thread
-                if path not in self._busy and path.stat().st_mtime < limit:
-                    self._remove(path)
+        self._left = {path: self._left.get(path, now) for path in self._directory.iterdir()}
+        for path in [path for path, at in self._left.items() if now - at > LIFETIME]:
+            if path not in self._busy:
+                self._remove(path)
 
     def _remove(self, path: Path) -> None:
         self._opened.pop(path, None)

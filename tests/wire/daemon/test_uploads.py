@@ -305,13 +305,14 @@ def test_a_project_has_few_uploads_under_way_and_whoever_is_local_more(tmp_path:
 
 
 def test_an_upload_that_nobody_goes_on_with_is_removed(tmp_path: Path) -> None:
-    uploads = Uploads(tmp_path / DIRECTORY)
+    now = 0.0
+    uploads = Uploads(tmp_path / DIRECTORY, steady=lambda: now)
     old, new = upload_of(b"old", "u"), upload_of(b"new", "u")
     for one, data in ((old, b"old"), (new, b"new")):
         with uploads.under_way("ann", one) as growing:
             growing.add([(0, data)])
-    (path,) = [path for path in (tmp_path / DIRECTORY).iterdir() if path.read_bytes() == b"old"]
-    os.utime(path, (1.0, path.stat().st_mtime - LIFETIME - 1))
+        now += 1.0
+    now += LIFETIME - 1.5
     uploads.tidy()
     assert [path.read_bytes() for path in (tmp_path / DIRECTORY).iterdir()] == [b"new"]
     assert read_whole(uploads.path("ann", new), new) == b"new"
