@@ -9,6 +9,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from qubitd.server.announcer import Announcer
+from qubitd.server.errors import StoreCorruptError
 from qubitd.server.store import job_reads
 from qubitd.server.store.frames import split
 from qubitd.server.store.store import Store
@@ -81,11 +82,18 @@ class EventPages:
         )
 
     def _outcome(self, number: int) -> jobs_pb2.Outcome | None:
-        """Read what came of a job, if it is DONE and small."""
+        """Read what came of a job, if it is DONE and small, and nobody deletes it meanwhile."""
         ending = self._store.jobs.ending(number)
         if ending is None or ending.result_bytes > MOST_TOLD_BYTES:
             return None
-        kept = [self._store.blob(chunk.digest) for chunk in self._store.jobs.chunks(number)]
+        try:
+            kept = [self._store.blob(chunk.digest) for chunk in self._store.jobs.chunks(number)]
+        except StoreCorruptError:
+            if self._store.jobs.ending(number) is None:
+                return None
+            raise
+        if sum(map(len, kept)) < ending.result_bytes:
+            return None
         return encode_outcome(
             job_id=ending.job_id,
             backend=ending.backend,

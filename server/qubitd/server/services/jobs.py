@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing, closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 from qubitd.core.job import JobStatus
@@ -22,6 +23,7 @@ from qubitd.server.engine import Engine
 from qubitd.server.errors import (
     OldCursorError,
     ServedElsewhereError,
+    StoreCorruptError,
     TooBusyError,
     UnknownBackendError,
     UnknownCursorError,
@@ -267,12 +269,16 @@ class JobsService:
         """Send what is durable, piece by piece."""
         if self._readers >= _MOST_READERS:
             raise TooBusyError(what=f"{self._readers} results are being sent already", limit=_MOST_READERS)
-        number = self._store.jobs.number(owner=caller().project, job_id=request.job_id)
+        find = partial(self._store.jobs.number, owner=caller().project, job_id=request.job_id)
+        number = find()
         self._readers += 1
         try:
             async with aclosing(self._pieces(number, request.skip)) as pieces:
                 async for piece in pieces:
                     yield piece
+        except StoreCorruptError:
+            find()  # of a job that was deleted meanwhile nothing is damaged
+            raise
         finally:
             self._readers -= 1
         self._was_read(number)
