@@ -259,7 +259,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(job_id=jobs)
     def delete(self, job_id: str) -> None:
         model = self.models[job_id]
-        future = self.store.write(lambda w: w.jobs.delete(owner="local", job_id=job_id))
+        future = self.store.write(lambda w: w.jobs.delete(owner="local", job_id=job_id, who="ann", time_ns=5))
         if model.is_kept and not model.is_alive:
             self.remove(model, future.result(), Fate.DELETED)
         else:

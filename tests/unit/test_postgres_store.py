@@ -90,7 +90,7 @@ def test_a_blob_lies_in_rows_of_at_most_a_megabyte_and_goes_with_its_job(postgre
         sizes = [row[0] for row in other.execute("SELECT length(data) FROM blob_piece ORDER BY digest, n")]
         assert max(sizes) == PIECE_BYTES
         store.write(lambda w: w.jobs.change(replace(STEP, after=JobStatus.CANCELLED))).result()
-        store.write(lambda w: w.jobs.delete(owner="local", job_id="job-1")).result()
+        store.write(lambda w: w.jobs.delete(owner="local", job_id="job-1", who="ann", time_ns=5)).result()
         assert other.execute("SELECT count(*) FROM blob_piece").fetchone() == (0,)
     store.close()
 

@@ -93,6 +93,15 @@ async def test_id_and_key_stay_taken_for_ninety_days_more(store: Store, tmp_path
     assert not store.jobs.is_known(owner="ann", key="job-1")
 
 
+async def test_id_and_key_of_a_deleted_job_stay_taken_for_ninety_days(store: Store, tmp_path: Path) -> None:
+    done(store, "job-1")
+    store.write(lambda w: w.jobs.delete(owner=NEW.owner, job_id="job-1", who="ann", time_ns=DAY)).result()
+    for days, is_taken in ((90.9, True), (91.1, False)):
+        await caretaker(store, tmp_path, days).tidy()
+        assert store.jobs.had(owner=NEW.owner, job_id="job-1") is is_taken
+        assert store.jobs.is_known(owner=NEW.owner, key="job-1") is is_taken
+
+
 async def test_many_jobs_go_in_batches(store: Store, tmp_path: Path) -> None:
     for i in range(BATCH + 3):
         read(store, done(store, f"job-{i}"))

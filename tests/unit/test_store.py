@@ -200,7 +200,7 @@ def test_events_are_counted_within_their_project_and_no_number_comes_twice(store
     assert [event.sequence for event in store.jobs.events(number, after=0)] == [1, 2, 3]
     assert store.jobs.get(owner="local", job_id="job-1").last_sequence == 3
     assert [store.jobs.newest_of(owner) for owner in ("local", "loud", "silent")] == [3, 4, 0]
-    store.write(lambda w: w.jobs.delete(owner="local", job_id="job-1")).result()
+    store.write(lambda w: w.jobs.delete(owner="local", job_id="job-1", who="ann", time_ns=5)).result()
     accept(store, dataclasses.replace(NEW, job_id="job-3", key="key-3"))
     seen = store.jobs.events_of_many(owner="local", session_id="", backend=NEW.backend, after=3)
     assert [(event.sequence, event.job_id) for event in seen] == [(4, "job-3"), (5, "job-3")]
@@ -266,15 +266,18 @@ def test_files_that_no_row_names_are_swept_at_the_start(tmp_path: Path) -> None:
 
 def test_deleting_removes_content_but_keeps_the_key_taken(sqlite: SqliteStore, tmp_path: Path) -> None:
     accept(sqlite, dataclasses.replace(NEW, spec=b"x" * (FILE_THRESHOLD + 1)))
-    running = sqlite.write(lambda w: w.jobs.delete(owner="local", job_id="job-1")).exception()
+    running = sqlite.write(lambda w: w.jobs.delete(owner="local", job_id="job-1", who="ann", time_ns=5)).exception()
     assert isinstance(running, NotEndedError)
     walk(sqlite, JobStatus.INITIALIZING, JobStatus.CANCELLED)
-    digests = sqlite.write(lambda w: w.jobs.delete(owner="local", job_id="job-1")).result()
+    digests = sqlite.write(lambda w: w.jobs.delete(owner="local", job_id="job-1", who="ann", time_ns=5)).result()
     sqlite.write(lambda w: w.jobs.remove_files(digests)).result()
     assert list((tmp_path / BLOBS).iterdir()) == []
     with pytest.raises(UnknownJobError):
         sqlite.jobs.get(owner="local", job_id="job-1")
-    assert isinstance(sqlite.write(lambda w: w.jobs.delete(owner="local", job_id="job-1")).exception(), UnknownJobError)
+    assert isinstance(
+        sqlite.write(lambda w: w.jobs.delete(owner="local", job_id="job-1", who="ann", time_ns=5)).exception(),
+        UnknownJobError,
+    )
     assert accept(sqlite).job_id == "job-1"
 
 
@@ -283,7 +286,7 @@ def test_a_blob_that_another_job_uses_survives_a_delete(store: Store) -> None:
     for n in (1, 2):
         accept(store, dataclasses.replace(NEW, job_id=f"job-{n}", key=f"key-{n}", spec=spec))
     walk(store, JobStatus.INITIALIZING, JobStatus.CANCELLED)
-    digests = store.write(lambda w: w.jobs.delete(owner="local", job_id="job-1")).result()
+    digests = store.write(lambda w: w.jobs.delete(owner="local", job_id="job-1", who="ann", time_ns=5)).result()
     store.write(lambda w: w.jobs.remove_files(digests)).result()
     assert store.blob(store.jobs.spec_digest("job-2")) == spec
 
@@ -292,9 +295,28 @@ def test_sequence_numbers_are_not_reused_after_a_delete(store: Store) -> None:
     accept(store)
     walk(store, JobStatus.INITIALIZING, JobStatus.CANCELLED)
     last = store.jobs.get(owner="local", job_id="job-1").last_sequence
-    store.write(lambda w: w.jobs.delete(owner="local", job_id="job-1")).result()
+    store.write(lambda w: w.jobs.delete(owner="local", job_id="job-1", who="ann", time_ns=5)).result()
     accept(store, dataclasses.replace(NEW, job_id="job-2", key="key-2"))
     assert store.jobs.events(2, after=0)[0].sequence == last + 1
+
+
+def test_a_project_knows_up_to_which_number_its_events_went_with_their_jobs(store: Store) -> None:
+    def removed(owner: str) -> int:
+        return store.jobs.removed_of(owner, session_id="")
+
+    def remove(job_id: str) -> None:
+        store.write(lambda w: w.jobs.delete(owner="local", job_id=job_id, who="ann", time_ns=5)).result()
+
+    accept(store)
+    accept(store, dataclasses.replace(NEW, job_id="job-2", key="key-2"))
+    for job_id in ("job-1", "job-2"):
+        walk(store, JobStatus.INITIALIZING, JobStatus.CANCELLED, job_id=job_id)
+    assert [event.sequence for event in store.jobs.events(2, after=0)] == [3, 4, 6]
+    assert removed("local") == 0
+    for job_id in ("job-2", "job-1"):  # the later one's events are the newest that went
+        remove(job_id)
+        assert (removed("local"), removed("another")) == (6, 0)
+    assert store.jobs.newest_of("local") == 6
 
 
 def test_a_newer_store_is_refused_and_left_alone(tmp_path: Path) -> None:

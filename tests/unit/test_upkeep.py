@@ -60,7 +60,9 @@ def _on_jobs(command: Callable[[JobWrites], object], writes: Writes) -> object:
 
 
 def deleted(store: SqliteStore, job_id: str) -> None:
-    digests = store.write(lambda w: w.jobs.delete(owner=NEW.owner, job_id=job_id)).result(timeout=30)
+    digests = store.write(lambda w: w.jobs.delete(owner=NEW.owner, job_id=job_id, who="ann", time_ns=5)).result(
+        timeout=30
+    )
     store.write(lambda w: w.jobs.remove_files(digests)).result(timeout=30)
 
 

@@ -275,14 +275,17 @@ class JobBook:
         line = Dated(time_ns=self.now(), what=LogLine(text=text))
         return self._write(entry.job_id, entry.owner, lambda w: w.jobs.append(entry.job_id, [line]), hurried=False)
 
-    async def delete(self, *, owner: str, job_id: str) -> None:
+    async def delete(self, *, owner: str, job_id: str, by: str) -> None:
         """Remove an ended job's content; its id and key stay taken.
 
         Raises:
             UnknownJobError: the owner has no such job.
             NotEndedError: it has not ended.
         """
-        digests = await self._write(job_id, owner, lambda w: w.jobs.delete(owner=owner, job_id=job_id))
+        now = self.now()
+        digests = await self._write(
+            job_id, owner, lambda w: w.jobs.delete(owner=owner, job_id=job_id, who=by, time_ns=now)
+        )
         failpoint("job.deleted")
         await self._write(job_id, owner, lambda w: w.jobs.remove_files(digests))
 

@@ -284,14 +284,14 @@ class Engine:
         length = len(self._dispatch)
         return await self._workshop.explain(spec, snapshot, queue_length=length, wants_expected=wants_expected)
 
-    async def delete(self, *, owner: str, job_id: str) -> None:
+    async def delete(self, *, owner: str, job_id: str, by: str) -> None:
         """Remove an ended job's content.
 
         Raises:
             UnknownJobError: the owner has no such job.
             NotEndedError: it has not ended.
         """
-        await to_the_end(self._book.delete(owner=owner, job_id=job_id))
+        await to_the_end(self._book.delete(owner=owner, job_id=job_id, by=by))
 
     def refuse_new(self) -> None:
         """Take nothing more, and start no further chunk. Jobs that wait stay in the store."""

@@ -28,6 +28,7 @@ CODES: dict[type[QubitdError], grpc.StatusCode] = {
     errors.UnknownRevisionError: grpc.StatusCode.NOT_FOUND,
     errors.UnknownParameterError: grpc.StatusCode.NOT_FOUND,
     errors.OldCursorError: grpc.StatusCode.OUT_OF_RANGE,
+    errors.RemovedEventsError: grpc.StatusCode.OUT_OF_RANGE,
     errors.UnknownCursorError: grpc.StatusCode.OUT_OF_RANGE,
     errors.UnknownUploadError: grpc.StatusCode.NOT_FOUND,
     errors.UnknownSessionError: grpc.StatusCode.NOT_FOUND,

@@ -266,6 +266,16 @@ class OldCursorError(InvalidInputError):
         super().__init__([Problem(where="after_sequence", what=what)])
 
 
+class RemovedEventsError(InvalidInputError):
+    """A watch of many jobs would go on without events that went with their jobs."""
+
+    def __init__(self, *, cursor: int, removed: int) -> None:
+        what = (
+            f"is {cursor}, and events up to {removed} are gone with their jobs: list the jobs and go on from {removed}"
+        )
+        super().__init__([Problem(where="after_sequence", what=what)])
+
+
 class UnknownCursorError(InvalidInputError):
     """A watch would go on from an event that was never there: the store is an earlier one than the client knew."""
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
+import grpc
+import grpc.aio
 import pytest
 
 from qubitd.client import Bookmark, JobEvent, StatusChange
@@ -130,3 +132,25 @@ async def test_a_watch_of_many_jobs_tells_it_though_others_wake_it_all_the_time(
         waking.cancel()
         watch.cancel()
     assert first.sequence == second.sequence
+
+
+async def test_a_watch_that_would_miss_events_of_a_removed_job_is_refused_with_where_to_go_on(
+    serve: Serve, open_rack_of: Callable[..., Any], request_of: MakeRequest
+) -> None:
+    async with serve(rack=open_rack_of()) as daemon:
+        ends = []
+        for key in "abc":
+            job_id = await daemon.submit(request_of(key=key))
+            ends.append((job_id, (await daemon.events(job_id))[-1].sequence))
+        (_, seen), (gone, removed), (_, newest) = ends
+        live = daemon.jobs.Watch(jobs_pb2.JobsWatchRequest(backend="line5", after_sequence=newest))
+        assert (await bookmark_of(live)).sequence == newest
+        await daemon.jobs.Delete(jobs_pb2.JobsDeleteRequest(job_id=gone))
+        late = daemon.jobs.Watch(jobs_pb2.JobsWatchRequest(backend="line5", after_sequence=seen))
+        with pytest.raises(grpc.aio.AioRpcError, match=f"go on from {removed}") as refusal:
+            await late.read()
+        assert refusal.value.code() is grpc.StatusCode.OUT_OF_RANGE
+        on = daemon.jobs.Watch(jobs_pb2.JobsWatchRequest(backend="line5", after_sequence=removed))
+        assert [event.sequence for event in await following(on)] == list(range(removed + 1, newest + 1))
+        await daemon.submit(request_of(key="d"))
+        assert (await following(live))[0].sequence == newest + 1

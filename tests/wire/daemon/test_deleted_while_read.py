@@ -35,7 +35,7 @@ def delete_before(monkeypatch: pytest.MonkeyPatch) -> DeleteBefore:
 
         def deleted_first(*arguments: Any) -> Any:
             monkeypatch.setattr(reads, name, read)
-            opened[0].write(lambda w: w.jobs.delete(owner="local", job_id=job_id)).result()
+            opened[0].write(lambda w: w.jobs.delete(owner="local", job_id=job_id, who="ann", time_ns=5)).result()
             return read(*arguments)
 
         monkeypatch.setattr(reads, name, deleted_first)

@@ -22,6 +22,7 @@ from qubitd.server.dispatch import Dispatch
 from qubitd.server.engine import Engine
 from qubitd.server.errors import (
     OldCursorError,
+    RemovedEventsError,
     ServedElsewhereError,
     StoreCorruptError,
     TooBusyError,
@@ -218,10 +219,17 @@ class JobsService:
         _check_cursor(cursor, newest=newest)
         if not session_id and newest - cursor > _MOST_BEHIND:
             raise OldCursorError(cursor=cursor, newest=newest, most=_MOST_BEHIND)
+        # From the beginning means all that is left; from a number, all that came since.
+        known = (
+            0 if request.after_sequence or not session_id else self._store.jobs.removed_of(owner, session_id=session_id)
+        )
         silence, is_marked = Silence(self._dispatch.clocks.steady), False
         with self._announcer.listen(jobs_of(owner)) as listener:
             while True:
                 listener.clear()
+                removed = self._store.jobs.removed_of(owner, session_id=session_id)
+                if removed > max(cursor, known):
+                    raise RemovedEventsError(cursor=cursor, removed=removed)
                 newest = self._store.jobs.newest_of(owner)
                 events = self._store.jobs.events_of_many(
                     owner=owner, session_id=session_id, backend=request.backend, after=cursor
@@ -328,7 +336,7 @@ class JobsService:
 
     async def Delete(self, request: jobs_pb2.JobsDeleteRequest) -> jobs_pb2.JobsDeleteResponse:
         """Remove an ended job."""
-        await self._engine.delete(owner=caller().project, job_id=request.job_id)
+        await self._engine.delete(owner=caller().project, job_id=request.job_id, by=caller().name)
         return jobs_pb2.JobsDeleteResponse()
 
 

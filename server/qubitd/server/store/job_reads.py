@@ -172,6 +172,16 @@ class JobReads:
         ).fetchone()
         return int(row[0])
 
+    def removed_of(self, owner: str, *, session_id: str) -> int:
+        """Give the number of the newest event that went with its job, of a session or of all of a project's jobs."""
+        which, values = (
+            ("session WHERE id = ? AND owner = ?", (session_id, owner))
+            if session_id
+            else ("project WHERE name = ?", (owner,))
+        )
+        row = self._connection.execute(f"SELECT removed FROM {which}", values).fetchone()  # noqa: S608 (constants)
+        return 0 if row is None else int(row[0])
+
     def events_of_many(self, *, owner: str, session_id: str, backend: str, after: int) -> list[JobEvent]:
         """Give the events of an owner's jobs in a session, or on a backend, after a number, in order."""
         values: tuple[str, ...]

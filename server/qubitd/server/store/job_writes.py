@@ -120,7 +120,7 @@ class JobWrites:
         """Remember that a running job is to end at its next chunk boundary."""
         self._connection.execute("UPDATE job SET cancelling = 1 WHERE id = ?", (job_id,))
 
-    def delete(self, *, owner: str, job_id: str) -> list[str]:
+    def delete(self, *, owner: str, job_id: str, who: str, time_ns: int) -> list[str]:
         """Remove an ended job's content; its id and key stay taken. Gives the digests of blobs that it had.
 
         Raises:
@@ -136,7 +136,8 @@ class JobWrites:
         number, status, *own = row
         if not JobStatus(status).is_final:
             raise NotEndedError(job_id=job_id, status=status)
-        return self._empty(number, own)
+        self._audit.append(time_ns=time_ns, who=who, what=f"deleted job {job_id}")
+        return self._empty(number, own, time_ns)
 
     def mark_read(self, number: int, *, time_ns: int) -> None:
         """Note that an ended job's results were read to their end, if they were not before."""
@@ -151,31 +152,43 @@ class JobWrites:
             ).fetchone()
             if row is None:
                 continue
-            digests += self._empty(number, list(row[:2]))
+            digests += self._empty(number, list(row[:2]), time_ns)
             self._connection.execute("UPDATE job SET expired_ns = ? WHERE number = ?", (time_ns, number))
             self._audit.append(time_ns=time_ns, who="daemon", what=f"results of job {row[2]} expired")
         return digests
 
     def forget(self, before_ns: int, *, limit: int, besides: Sequence[str] = ()) -> int:
-        """Forget expired jobs altogether, save those of some backends; gives how many."""
+        """Forget jobs whose content went before a time, save those of some backends; gives how many."""
         cursor = self._connection.execute(
             "DELETE FROM job WHERE number IN"  # noqa: S608 (constants)
-            " (SELECT number FROM job WHERE expired_ns > 0 AND expired_ns < ?"
-            f"{of_others(besides)} ORDER BY expired_ns LIMIT ?)",
+            " (SELECT number FROM job WHERE gone_ns > 0 AND gone_ns < ?"
+            f"{of_others(besides)} ORDER BY gone_ns LIMIT ?)",
             (before_ns, *besides, limit),
         )
         return cursor.rowcount
 
-    def _empty(self, number: int, own: list[str]) -> list[str]:
+    def _empty(self, number: int, own: list[str], time_ns: int) -> list[str]:
+        self._note_removed(number)
         chunks = self._connection.execute("SELECT digest FROM chunk WHERE job = ?", (number,)).fetchall()
         for table in ("chunk", "event", "tag", "attempt", "spent"):
             self._connection.execute(f"DELETE FROM {table} WHERE job = ?", (number,))  # noqa: S608 (names above)
         self._connection.execute(
-            "UPDATE job SET deleted = 1, spec_digest = '', client_digest = '' WHERE number = ?", (number,)
+            "UPDATE job SET deleted = 1, gone_ns = ?, spec_digest = '', client_digest = '' WHERE number = ?",
+            (time_ns, number),
         )
         digests = [*own, *(chunk[0] for chunk in chunks)]
         self._blobs.drop_unused(self._connection, digests)
         return digests
+
+    def _note_removed(self, number: int) -> None:
+        """Note up to which number the events of a job's project, and of its session, are not all there any more."""
+        owner, session, last = self._connection.execute(
+            "SELECT owner, session, (SELECT coalesce(max(own), 0) FROM event WHERE job = number)"
+            " FROM job WHERE number = ?",
+            (number,),
+        ).fetchone()
+        self._connection.execute("UPDATE project SET removed = ? WHERE name = ? AND removed < ?", (last, owner, last))
+        self._connection.execute("UPDATE session SET removed = ? WHERE id = ? AND removed < ?", (last, session, last))
 
     def note_served(self, backend: str, seconds: float) -> None:
         """Note for how long a backend has been served."""

@@ -333,6 +333,19 @@ CREATE INDEX event_by_session ON event (session, own) WHERE session > 0;
 """
 """What is asked for by page is found page by page, however much else there is."""
 
+_GONE = """
+ALTER TABLE project ADD COLUMN removed INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE session ADD COLUMN removed INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE job ADD COLUMN gone_ns INTEGER NOT NULL DEFAULT 0;
+UPDATE job SET gone_ns = CASE WHEN expired_ns > 0 THEN expired_ns
+ELSE (SELECT coalesce(max(time_ns), created_ns) FROM audit) END WHERE deleted = 1;
+DROP INDEX job_expired;
+CREATE INDEX job_gone ON job (gone_ns) WHERE gone_ns > 0;
+"""
+"""Up to which number events were removed, and when a job's content went, whoever removed it. Nobody noted when a job
+was deleted: not later than the last thing that was noted at all.
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     _FIRST,
     _SESSIONS_AND_SLOTS,
@@ -347,6 +360,7 @@ MIGRATIONS: tuple[str, ...] = (
     _HELD_RACKS,
     _LAB,
     _READY_ANSWERS,
+    _GONE,
 )
 """Step n takes a store from user_version n to n + 1."""
 
