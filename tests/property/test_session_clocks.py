@@ -59,7 +59,7 @@ class Life:
 
     async def open(self, at_expiry: AtExpiry) -> None:
         terms = SessionTerms(key="k", backend="line5", max_seconds=1000.0, idle_seconds=300.0, at_expiry=at_expiry)
-        self.session_id = (await self.book.open(encode_terms(terms), owner="ann")).session_id
+        self.session_id = (await self.book.open(encode_terms(terms), owner="ann", author="ann")).session_id
 
     async def do(self, deed: Deed) -> None:
         """Do something, if it can be done now."""

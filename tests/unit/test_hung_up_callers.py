@@ -36,8 +36,8 @@ async def hang_up(call: Coroutine[Any, Any, Any]) -> None:
 async def test_a_session_whose_caller_hung_up_is_open_for_the_next_try(tmp_path: Path) -> None:
     with contextlib.closing(SqliteStore(tmp_path)) as store:
         book = SessionBook(store=store, clocks=Clocks(), quotas=Quotas(), served="line5")
-        await hang_up(book.open(REQUEST, owner="lab"))
-        info = await book.open(REQUEST, owner="lab")
+        await hang_up(book.open(REQUEST, owner="lab", author="lab"))
+        info = await book.open(REQUEST, owner="lab", author="lab")
         assert info.state is SessionState.PENDING
         book.admit(info.session_id, owner="lab")
 

@@ -40,7 +40,7 @@ class Desk:
 
     async def open(self, key: str, owner: str = "local", idle_seconds: float = 60.0) -> str:
         terms = SessionTerms(key=key, backend="line5", max_seconds=1000.0, idle_seconds=idle_seconds)
-        return (await self.book.open(encode_terms(terms), owner=owner)).session_id
+        return (await self.book.open(encode_terms(terms), owner=owner, author=owner)).session_id
 
     def run(self, session: str) -> None:
         """Let a job of a session begin and end."""

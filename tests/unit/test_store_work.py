@@ -41,6 +41,7 @@ def filled(folder: Path, others: int) -> SqliteStore:
     session = NewSession(
         session_id="one",
         owner="ann",
+        author="ann",
         key="one",
         request_digest="",
         backend="line5",

@@ -270,6 +270,11 @@ class Engine:
         self._runner.wake()
         await self._keep_lab("resumed the lab", by=by)
 
+    def note(self, what: str, *, by: str) -> None:
+        """Have the audit log say who asks for what is done next; durable no later than that."""
+        now = self._dispatch.clocks.wall()
+        self._store.write(lambda w: w.audit.append(time_ns=now, who=by, what=what), hurried=False)
+
     def wake(self) -> None:
         """Decide again: sessions or slots changed."""
         self._runner.wake()

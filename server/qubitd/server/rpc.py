@@ -14,7 +14,6 @@ from google.protobuf.message import Message
 
 from qubitd.core.errors import QubitdError
 from qubitd.server.auth.gate import Gate, Shown, shown
-from qubitd.server.auth.identity import calling
 from qubitd.server.error_codes import code_of, refusal_of
 from qubitd.server.errors import ServedElsewhereError
 from qubitd.wire.errors import DETAILS_KEY, clip, encode_refusal
@@ -96,7 +95,7 @@ class Unary(Generic[Request]):
         """Give what a gRPC server takes."""
 
         async def answer(data: bytes, context: Context) -> bytes:
-            with calling(door.gate.admit(rpc, _shown(context))):
+            with door.gate.let_in(rpc, _shown(context)):
                 try:
                     return (await self.method(await _read(self.kind, data, self.most))).SerializeToString()
                 except ServedElsewhereError as elsewhere:
@@ -129,7 +128,7 @@ class Whole(Generic[Request]):
         """Give what a gRPC server takes."""
 
         async def answer(context: Context) -> bytes:
-            with calling(door.gate.admit(rpc, _shown(context))):
+            with door.gate.let_in(rpc, _shown(context)):
                 parcel = Parcel(await _only_message(context))
                 check_count(len(parcel.data), where=_bytes_of(self.kind), most=self.most)
                 try:
@@ -173,7 +172,7 @@ class Streaming(Generic[Request]):
         async def handle(data: bytes, context: Context) -> None:
             try:
                 proof = _shown(context)
-                with calling(door.gate.admit(rpc, proof)):
+                with door.gate.let_in(rpc, proof):
                     async with aclosing(answers(data, context)) as given:
                         async for answer in given:
                             door.gate.admit(rpc, proof)
@@ -206,7 +205,7 @@ class Receiving(Generic[Request]):
                         gate.admit(rpc, proof)
                         yield await _read(self.kind, data, self.most)
 
-                with calling(gate.admit(rpc, proof)):
+                with gate.let_in(rpc, proof):
                     async with aclosing(requests()) as received:
                         answer = await self.method(received)
             except QubitdError as error:

@@ -349,6 +349,8 @@ async def test_the_log_of_what_was_done_is_whole_and_shows_a_line_that_was_chang
             list(alice.watch(alice.submit(spec, "line5")))
             with pytest.raises(DeniedError):
                 alice.lab.drain()
+            with pytest.raises(DeniedError):
+                alice.submit(spec, "line5", terms=JobTerms(urgency=Urgency.SAFETY))
 
     async with serve(rack=open_rack_of()) as daemon:
         await asyncio.to_thread(story, daemon.address)
@@ -356,6 +358,7 @@ async def test_the_log_of_what_was_done_is_whole_and_shows_a_line_that_was_chang
     lines = [(line.who, line.what.split(":")[0].split(" job ")[0]) for line in read_lines(connection)]
     assert ("alice", "submitted") in lines
     assert ("alice", "denied qubitd.v1.Lab/Drain") in lines
+    assert ("alice", "denied qubitd.v1.Jobs/Submit") in lines
     assert verify(connection).broken is None
     with pytest.raises(sqlite3.IntegrityError, match="the audit log only grows"):
         connection.execute("UPDATE audit SET who = 'bob' WHERE number = 2")

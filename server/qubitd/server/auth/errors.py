@@ -25,6 +25,8 @@ class DeniedError(QubitdError):
     """The caller is known and may not do this."""
 
     def __init__(self, *, identity: Identity, what: str, wanted: str) -> None:
+        self.name = identity.name
+        self.what = what
         super().__init__(
             f"{identity.name} has the role {identity.role.name.lower()}, and {what} asks for the role {wanted}; "
             f"ask the lab's operator"

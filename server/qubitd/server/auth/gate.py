@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import unquote
 
 from qubitd.server.auth.accounts import Accounts, AccountSource
 from qubitd.server.auth.certificates import is_daemons
 from qubitd.server.auth.errors import DeniedError, UnauthenticatedError
-from qubitd.server.auth.identity import LOCAL, Identity
+from qubitd.server.auth.identity import LOCAL, Identity, calling
 from qubitd.server.auth.rights import RIGHTS, allows
 
 PASSED_ON = "qubitd-passed-on"
@@ -64,6 +65,25 @@ class Gate:
     """Told of what is refused."""
     now: Callable[[], int] = time.time_ns
 
+    @contextmanager
+    def let_in(self, rpc: str, proof: Shown) -> Generator[None]:
+        """Serve an RPC for its caller, and remember who is refused: at the door, or by what is done inside.
+
+        Raises:
+            UnauthenticatedError: nobody knows them.
+            DeniedError: they may not call it, or not ask for this.
+            AccountsError: the file of accounts cannot be read.
+        """
+        try:
+            with calling(self.admit(rpc, proof)):
+                yield
+        except UnauthenticatedError:
+            self.remember("unknown", f"refused at {rpc}")
+            raise
+        except DeniedError as denied:
+            self.remember(denied.name, f"denied {rpc}: {denied.what}" if denied.what != rpc else f"denied {rpc}")
+            raise
+
     def admit(self, rpc: str, proof: Shown) -> Identity:
         """Give the caller of an RPC.
 
@@ -74,11 +94,9 @@ class Gate:
         """
         identity = self._identify(proof)
         if identity is None:
-            self.remember("unknown", f"refused at {rpc}")
             raise UnauthenticatedError(_why(proof))
         if not allows(identity, rpc):
             wanted = RIGHTS[rpc].name.lower() if rpc in RIGHTS else "of nobody"
-            self.remember(identity.name, f"denied {rpc}")
             raise DeniedError(identity=identity, what=rpc, wanted=wanted)
         return identity
 

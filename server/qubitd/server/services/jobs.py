@@ -314,6 +314,8 @@ class JobsService:
 
     async def _cancel(self, *, owner: str, job_id: str, force: bool) -> JobStatus:
         job = self._store.jobs.get(owner=owner, job_id=job_id)
+        if not job.status.is_final:
+            self._engine.note(f"asked to cancel job {job_id}{' by force' if force else ''}", by=caller().name)
         if self._group is None or job.status.is_final or self._engine.knows(job_id):
             return await self._engine.cancel(owner=owner, job_id=job_id, force=force)
         # Another daemon's, or one that another daemon took for this one just now.

@@ -42,7 +42,7 @@ class SessionsService:
         """Open a session."""
         self._roster.check_own(request.backend, "a session")
         self._engine.check_taking()
-        info = await self._sessions.open(request, owner=caller().project)
+        info = await self._sessions.open(request, owner=caller().project, author=caller().name)
         self._engine.wake()
         return sessions_pb2.OpenResponse(session=encode_session(info))
 
@@ -68,6 +68,7 @@ class SessionsService:
         """Take no new jobs."""
         owner = self._owner(request.session_id)
         self._check_here(request.session_id, owner=owner)
+        self._engine.note(f"asked to close session {request.session_id}", by=caller().name)
         info = await self._sessions.close(request.session_id, owner=owner)
         self._engine.wake()
         return sessions_pb2.CloseResponse(session=encode_session(info))
@@ -76,6 +77,7 @@ class SessionsService:
         """Close it and end its jobs."""
         owner = self._owner(request.session_id)
         self._check_here(request.session_id, owner=owner)
+        self._engine.note(f"asked to cancel session {request.session_id}", by=caller().name)
         info = await self._engine.cancel_session(owner=owner, session_id=request.session_id)
         return sessions_pb2.SessionsCancelResponse(session=encode_session(info))
 

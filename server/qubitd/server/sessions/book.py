@@ -77,7 +77,7 @@ class SessionBook:
         row = self._store.sessions.find(session_id)
         return Outcome.REQUEUE if row is None else rules.at_end(row.at_expiry)
 
-    async def open(self, request: sessions_pb2.OpenRequest, *, owner: str) -> SessionInfo:
+    async def open(self, request: sessions_pb2.OpenRequest, *, owner: str, author: str) -> SessionInfo:
         """Open a session; durable on return.
 
         Raises:
@@ -93,6 +93,7 @@ class SessionBook:
         new = NewSession(
             session_id=str(uuid.uuid4()),
             owner=owner,
+            author=author,
             key=terms.key,
             request_digest=hashlib.sha256(request.SerializeToString(deterministic=True)).hexdigest(),
             backend=terms.backend,

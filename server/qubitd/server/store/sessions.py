@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from qubitd.server.errors import KeyReusedError, QuotaExceededError, UnknownSessionError
+from qubitd.server.store.audit import AuditWrites
 from qubitd.server.store.database import Database
 from qubitd.wire.sessions import AtExpiry, SessionMode
 
@@ -29,6 +30,8 @@ class NewSession:
     session_id: str
     """Made by the server."""
     owner: str
+    author: str
+    """Who asks for it."""
     key: str
     """Made by the client, unique among its sessions."""
     request_digest: str
@@ -83,8 +86,9 @@ class SessionProgress:
 class SessionWrites:
     """What the writer's thread can do to sessions."""
 
-    def __init__(self, connection: Database) -> None:
+    def __init__(self, connection: Database, audit: AuditWrites) -> None:
         self._connection = connection
+        self._audit = audit
 
     def open(self, new: NewSession, *, most: int | None = None) -> tuple[SessionRow, bool]:
         """Take a session, or recognise one that was opened before. Gives it, and whether it is new.
@@ -108,10 +112,13 @@ class SessionWrites:
             return row, False
         if most is not None:
             self._check_room(new.owner, most)
+        self._audit.append(time_ns=new.created_ns, who=new.author, what=f"opened session {new.session_id}")
         return self._insert(new), True
 
     def update(self, progress: SessionProgress) -> None:
         """Write how far a session has come."""
+        if progress.closed_ns:
+            self._note_end(progress)
         self._connection.execute(
             "UPDATE session SET started_ns = ?, closed_ns = ?, accepting = ?, elapsed = ?, qpu_seconds = ?,"
             " holding = ? WHERE id = ?",
@@ -125,6 +132,14 @@ class SessionWrites:
                 progress.session_id,
             ),
         )
+
+    def _note_end(self, progress: SessionProgress) -> None:
+        ends = self._connection.execute(
+            "SELECT 1 FROM session WHERE id = ? AND closed_ns = 0", (progress.session_id,)
+        ).fetchone()
+        if ends is not None:
+            what = f"session {progress.session_id} is over"
+            self._audit.append(time_ns=progress.closed_ns, who="daemon", what=what)
 
     def _check_room(self, owner: str, most: int) -> None:
         (held,) = self._connection.execute(

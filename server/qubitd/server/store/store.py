@@ -48,7 +48,7 @@ def writes_on(connection: Database, blobs: Blobs, clock: Clock) -> Writes:
     return Writes(
         jobs=jobs,
         revisions=RevisionWrites(connection),
-        sessions=SessionWrites(connection),
+        sessions=SessionWrites(connection, audit),
         slots=SlotWrites(connection, audit),
         audit=audit,
         members=members,
