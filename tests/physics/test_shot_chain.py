@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +13,12 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from qubitd.core.discriminator import Discriminator
-from qubitd.emulator.chip.shot_chain import ShotChain
+from qubitd.emulator.chip import shot_chain
+from qubitd.emulator.chip.register import Left
+from qubitd.emulator.chip.shot_chain import MOST_SECONDS, ShotChain, Shots
+from qubitd.emulator.errors import SlowShotsError
+from qubitd.emulator.events import EVERY_SHOT, Condition
+from qubitd.server.rack import VIRTUAL_DEADLINE
 
 if TYPE_CHECKING:
     from tests.physics.conftest import Play, Player
@@ -114,3 +122,99 @@ def followers(seen: NDArray[np.int64]) -> NDArray[np.int64]:
     """How often each outcome of two bits (row) was followed by each (column)."""
     code = seen[0] + 2 * seen[1]
     return np.bincount(code[:-1] * 4 + code[1:], minlength=16).reshape(4, 4)
+
+
+STATE = (5, 5, 5, 5)
+
+
+class Steps:
+    """Stands for a chip: shots whose state is a number, by which the next is told, and whose point is their own."""
+
+    def __init__(self, following: Callable[[int], int], *, seconds: float = 0.0) -> None:
+        self.following = following
+        self.seconds = seconds
+        self.now = 0.0
+        self.plays = 0
+
+    def play(self, left: Left | None, state: NDArray[np.int64]) -> Shots:
+        self.now += self.seconds
+        self.plays += 1
+        begin = np.zeros(1) if left is None else left.states.reshape(len(left.states), -1)[:, 0]
+        ends = np.array([self.following(int(begin[each])) for each in state])
+        states = np.broadcast_to(ends.reshape(-1, 1, 1, 1, 1), (len(ends), *STATE)).astype(np.float64)
+        points = begin[state][None].astype(np.complex128)
+        return Shots(points=points, left=Left(states=states, time=0.0), state=np.arange(len(state)))
+
+    def run(self, shots: int) -> NDArray[np.float64]:
+        chain = ShotChain(shots, clock=lambda: self.now)
+        points = chain.run(self.play, shots, at_once=shots)
+        return np.array(points[0].real)
+
+
+def test_states_that_do_not_come_again_are_not_kept() -> None:
+    shots = 4000
+    steps = Steps(lambda number: number + 1)
+    tracemalloc.start()
+    try:
+        found = steps.run(shots)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert found.tolist() == list(range(shots))
+    assert peak < shots / 2 * np.zeros(STATE).nbytes
+
+
+def test_a_chain_that_settles_late_is_played_at_once_from_then_on() -> None:
+    """Most states that came before it are forgotten, but not where the chain stays."""
+    steps = Steps(lambda number: min(number + 1, 500))
+    assert steps.run(20_000).tolist() == [*range(500), *[500] * 19_500]
+    assert steps.plays < 600
+
+
+def test_shots_that_take_too_long_are_refused_before_they_do() -> None:
+    """By their pace once it is known that all will be played alone, by their time at any rate."""
+    few, many, deep = (Steps(lambda number: number + 1, seconds=seconds) for seconds in (0.01, 0.01, 1.0))
+    few.run(8000)
+    with pytest.raises(SlowShotsError, match=r"gave 20000 shots without a reset up: .*Ask for fewer, measure every"):
+        many.run(20_000)
+    assert many.now < MOST_SECONDS / 3
+    with pytest.raises(SlowShotsError):
+        deep.run(20_000)
+    assert deep.now < MOST_SECONDS + 2
+    assert MOST_SECONDS < VIRTUAL_DEADLINE
+
+
+def test_what_is_left_does_not_depend_on_what_other_shots_chose(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A qubit is flipped in shots that find 1 in another; a third, which nobody reads, ages as long in all of them."""
+    player = play(photons=600.0)
+    player.sx(0)
+    player.sx(1)
+    player.align()
+    player.measure(0)
+    player.time[0] += player.chip.time_of_flight + 400
+    player.x(0)
+    table = player.tape.table(shots=1, rest=500)
+    condition = np.full_like(table.plays.condition, EVERY_SHOT)
+    condition[-1] = 0
+    table = replace(
+        table,
+        plays=replace(table.plays, condition=condition),
+        acquisitions=replace(table.acquisitions, feeds=np.ones_like(table.acquisitions.feeds)),
+        conditions=(Condition(outcomes=(0,), truth=np.array([False, True])),),
+    )
+    kept: list[Shots] = []
+
+    def run(chain: ShotChain, play_: shot_chain.Play, shots: int, *, at_once: int) -> NDArray[np.complex128]:
+        kept.extend(play_(None, np.zeros(count, dtype=np.int64)) for count in [200, *[1] * 12])
+        return kept[0].points[:, :shots]
+
+    values = player.readout_values(0)
+    discriminate = Discriminator(rotation=values.rotation, threshold=values.threshold)
+    monkeypatch.setattr(ShotChain, "run", run)
+    player.chip.run(table, np.random.default_rng(3), lambda row, points: discriminate(points.astype(np.complex64)))
+    among_many, *alone = kept
+    assert {shots.left.time for shots in alone} == {among_many.left.time}
+    assert len({discriminate(shots.points[0].astype(np.complex64)).item() for shots in alone}) == 2
+    for shots in alone:
+        distance = np.abs(among_many.left.states - shots.left.states).max(axis=(1, 2))
+        assert distance.min() < 1e-12

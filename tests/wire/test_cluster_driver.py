@@ -439,13 +439,17 @@ def test_program_that_does_not_assemble_is_refused_in_the_assemblers_words(contr
     assert works(controller, bell)
 
 
-def test_flag_of_a_sequencer_fails_the_run_in_its_words_and_not_the_next(controller: Controller, bell: Chunk) -> None:
+def test_flag_of_a_sequencer_fails_the_run_in_its_words_and_not_the_next(
+    emulator: Emulator, controller: Controller, bell: Chunk
+) -> None:
     controller.load(damaged(assembled(controller, bell), "q0.drive", b"play 0,1,", b"play 9,1,"))
     controller.start()
+    emulator.control("errors", count=1)
     with pytest.raises(InstrumentFaultError) as caught:
         controller.wait(PATIENCE)
     assert "slot1.seq0 (q0.drive)" in str(caught.value)
     assert "AWG WAVE PLAYBACK INDEX INVALID PATH 0" in str(caught.value)
+    assert "the run failed: -240," in str(caught.value)
     controller.stop()
     assert works(controller, bell)
 

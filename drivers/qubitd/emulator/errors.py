@@ -52,6 +52,21 @@ class UnfollowedProgramError(EmulatorError):
         )
 
 
+class SlowShotsError(EmulatorError):
+    """Shots without a reset between them leave ever new states, each of which the emulator has to play by itself."""
+
+    def __init__(self, *, shots: int, done: int, seconds: float, most_seconds: float) -> None:
+        self.shots = shots
+        self.done = done
+        self.seconds = seconds
+        self.most_seconds = most_seconds
+        super().__init__(
+            f"the emulator gave {shots} shots without a reset up: {done} took {seconds:.1f} s, all may take "
+            f"{most_seconds:g} s, as qubits stay coherent from shot to shot. Ask for fewer, measure every qubit at the "
+            "end, or begin with a reset"
+        )
+
+
 class RunAbandonedError(EmulatorError):
     """All sequencers of a run were stopped by force before it was known what it does; nobody waits for that."""
 

@@ -241,7 +241,7 @@ class ClusterController:
             while pending:
                 states = connected.conversation.states(pending)
                 looked = time.monotonic()
-                self._refuse_faults(states, names)
+                self._refuse_faults(connected.conversation, states, names)
                 pending = [address for address in pending if states[address].state in ACTIVE_STATES]
                 if pending:
                     self._refuse_given_up(give_up)
@@ -407,10 +407,14 @@ class ClusterController:
             raise SequencerBusyError(resource=self._instrument.resource, sequencers=active)
 
     def _refuse_faults(
-        self, states: Mapping[SequencerAddress, SequencerState], names: Mapping[SequencerAddress, str]
+        self,
+        conversation: ClusterConversation,
+        states: Mapping[SequencerAddress, SequencerState],
+        names: Mapping[SequencerAddress, str],
     ) -> None:
         words = [f"{names[address]}: {', '.join(state.faults)}" for address, state in states.items() if state.faults]
         if words:
+            words = [*conversation.drain_errors(), *words]  # flags do not say why
             raise InstrumentFaultError(resource=self._instrument.resource, what="the run failed", words=words)
         reset = [names[address] for address, state in states.items() if state.state == "IDLE"]
         if reset:

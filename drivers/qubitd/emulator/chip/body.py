@@ -158,7 +158,8 @@ class BodyRun:
         shape = (len(self._drawn), len(self._branch))
         found, left = (np.array([each[i] for each in self._drawn], dtype=np.int64).reshape(shape) for i in (0, 1))
         ends = {probe.qubit: float(probe.end) for probe in self._waiting}
-        states, state = self._register.leave(ends, self._branch, found=found, left=left)
+        over = max((float(moment.end) for moment in (*self._script.events, *self._script.choices)), default=0.0)
+        states, state = self._register.leave(ends, self._branch, found=found, left=left, time=over)
         return Beginning(left=self._register.later(states, period, turns), state=state)
 
     def _watched_until(self, moments: Sequence[Moment]) -> dict[int, float]:

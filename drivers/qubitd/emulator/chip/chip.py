@@ -83,6 +83,7 @@ class Chip:
 
         Raises:
             InvalidTableError: the table breaks its contract.
+            SlowShotsError: shots without a reset between them take too long.
         """
         played = _Played(self, self._script(table), rng)
         at_once = table.shots
@@ -92,7 +93,7 @@ class Chip:
         at_once = min(at_once, noise.alike(table.shots))
         groups = [min(at_once, table.shots - first) for first in range(0, table.shots, at_once)]
         detunings = noise.drawn(len(groups))
-        chain = ShotChain() if played.follows else None
+        chain = ShotChain(table.shots) if played.follows else None
         parts = [
             played.points(Outcomes(table, decide, shots=shots), detuning)
             if chain is None

@@ -27,13 +27,12 @@ _NOTHING = np.eye(SIZE)
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Left:
-    """States in which shots leave the qubits, and when these were last seen to."""
+    """States in which shots leave the qubits at one instant."""
 
     states: NDArray[np.float64]
     """Normalised to trace 1, shape (states, 5, 5, ...)."""
-    clock: Mapping[int, float]
-    """ns, by qubit."""
-    bond_clock: Mapping[Bond, float]
+    time: float
+    """ns."""
 
 
 class Register:
@@ -78,9 +77,9 @@ class Register:
     def take_over(self, left: Left) -> None:
         """Begin with states of the same qubits as they were left, each a branch."""
         self.states = left.states.copy()
-        self._clock = dict(left.clock)
-        self._bond_clock = dict(left.bond_clock)
-        self._latest = max((*self._clock.values(), *self._bond_clock.values()))
+        self._clock = dict.fromkeys(self._clock, left.time)
+        self._bond_clock = dict.fromkeys(self._zz, left.time)
+        self._latest = left.time
         for qubit in self._axis:
             self._leaves_ground(qubit)
 
@@ -211,14 +210,17 @@ class Register:
         *,
         found: NDArray[np.int64],
         left: NDArray[np.int64],
+        time: float,
     ) -> tuple[Left, NDArray[np.int64]]:
-        """Give up the states, with what frozen qubits were found in.
+        """Give up the states, with what frozen qubits were found in, as they are when everything is over.
 
         Args:
             ends: frozen qubits, and when each measurement was over, ns.
             branch: branch of each shot, shape (shots,).
             found: level that each shot found, shape (frozen qubits, shots).
-            left: level in which the measurements left them, in the same shape.
+            left: level in which the measurements left them, in the same shape; for their neighbours they were there all
+                the while.
+            time: ns, by which everything is over in all branches.
 
         Returns:
             The distinct states, and which of them each shot leaves.
@@ -234,9 +236,11 @@ class Register:
                 source[self._axis[qubit] - 1] = levels[k]
                 target[self._axis[qubit] - 1] = levels[len(ends) + k]
             made[(i, *target)] = self.states[(number, *source)]
-        states, merged = _merge(made / self._trace(made))
-        clock = {**self._clock, **ends}
-        return Left(states=states, clock=clock, bond_clock=self._bond_clock), merged[index.reshape(-1)]
+        self.states, merged = _merge(made / self._trace(made))
+        self._clock.update(ends)
+        self._latest = max(self._latest, *ends.values()) if ends else self._latest
+        self._bring_all_to(time)
+        return Left(states=self.states, time=time), merged[index.reshape(-1)]
 
     def later(self, left: Left, period: float, turns: Mapping[int, float]) -> Left:
         """Give states as the next shot finds them.
@@ -252,11 +256,7 @@ class Register:
             passing[LEAKED, LEAKED] = math.exp(-2 * period / self._t1[qubit])  # level 2 falls twice as fast as 1
             passing[P1, LEAKED] = 1 - passing[LEAKED, LEAKED]
             states = _acted(passing, states, (axis,))
-        return Left(
-            states=states,
-            clock={qubit: clock - period for qubit, clock in left.clock.items()},
-            bond_clock={bond: clock - period for bond, clock in left.bond_clock.items()},
-        )
+        return Left(states=states, time=left.time - period)
 
     def _apply_in(self, on: NDArray[np.bool_], qubit: int, single: Map, *, start: float, end: float) -> None:
         self._settle(qubit, start)
@@ -288,10 +288,7 @@ class Register:
         begin = self._latest
         if self._strongest * (now - begin) <= _LONG:
             return
-        for bond in self._zz:
-            self._turn_bond(bond, until=begin, now=begin)
-        for qubit in self._axis:
-            self._settle(qubit, begin)
+        self._bring_all_to(begin)
         aging = [self._clock[qubit] < math.inf for qubit in self._axis]
         self.states = rest(
             self.states,
@@ -304,6 +301,12 @@ class Register:
         self._bond_clock = dict.fromkeys(self._zz, now)
         for qubit in self._axis:
             self._is_over(qubit, now)
+
+    def _bring_all_to(self, time: float) -> None:
+        for bond in self._zz:
+            self._turn_bond(bond, until=time, now=time)
+        for qubit in self._axis:
+            self._settle(qubit, time)
 
     def _turn_bonds(self, qubit: int, *, until: float, now: float) -> None:
         for bond in self._zz:
