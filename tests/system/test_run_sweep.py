@@ -154,3 +154,18 @@ def test_a_job_that_swept_nothing_says_so_and_a_plan_counts_the_grid(backend: Qu
     with pytest.raises(JobFailedError, match="is no sweep"):
         job.sweep()
     assert len(backend.explain(flips(), sweep={"q0.x.amplitude": [0.1, 0.2]}, shots=10).programs) == 2
+
+
+@pytest.mark.parametrize("pulses", [4, 9, 14, 20, 40])
+def test_the_processor_keeps_ahead_however_many_phases_step(backend: QubitdBackend, pulses: int) -> None:
+    circuit = QuantumCircuit(1, 1)
+    for _ in range(pulses):
+        circuit.sx(0)
+        circuit.rz(THETA, 0)
+    circuit.measure(0, 0)
+    angles = np.linspace(0.1, 3.0, 24)
+    swept = backend.run(circuit, sweep={THETA: angles}, shots=300, seed_simulator=1)
+    bound = backend.run(circuit, parameter_values=angles[:, None], shots=300, seed_simulator=2)
+    found = [bound.result().get_counts(i).get("1", 0) / 300 for i in range(len(angles))]
+    assert swept.result().success
+    assert swept.sweep().data[:, 0] == pytest.approx(found, abs=0.2)

@@ -7,7 +7,7 @@ out, so a fold never changes what is played.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -185,7 +185,8 @@ class _Table:
         constant = self.gaps.min(axis=0)
         for gap, series in waits.items():
             constant[gap] -= SHORTEST * len(series)
-        if not self._has_time(constant, collected):
+        part = self._one_turn(constant[1:])
+        if not _has_time(part, constant, waits, collected):
             return _NO_TIME
         return Fold(
             first=self.first,
@@ -193,7 +194,7 @@ class _Table:
             begin=self.begin,
             end=self.end,
             turns=turns,
-            part=self._one_turn(constant[1:]),
+            part=part,
             lead_in=int(constant[0]),
             series=tuple(collected.series),
             counted=counted,
@@ -216,12 +217,6 @@ class _Table:
             waits[gap] = found
         return waits
 
-    def _has_time(self, constant: Ints, collected: _Collected) -> bool:
-        """Whether the processor, which then counts, keeps ahead: a turn's last instructions last long enough."""
-        work = _PER_LOOP * len(collected.turns) + sum(one.work for one in collected.series)
-        stock = constant[1:][-_QUEUE:].sum() if len(constant) > _QUEUE else constant.sum()
-        return bool(stock >= _CORE_TIME * work)
-
     def _one_turn(self, gaps: Ints) -> LineProgram:
         """Give the first program with what any of them sets."""
         inside, count = self.inside, self.stop - self.first
@@ -241,6 +236,38 @@ class _Table:
             weights=replace(one.weights, sets=_any(inside.weights.sets, count)),
             timeline=replace(one.timeline, gap=gaps),
         )
+
+
+def _has_time(part: LineProgram, constant: Ints, waits: Mapping[int, tuple[int, ...]], collected: _Collected) -> bool:
+    """Whether the processor, which counts at the end of a turn, keeps ahead: what the real-time part still holds then
+    lasts long enough.
+
+    Args:
+        part: one turn.
+        constant: gaps of the turn, from its beginning to the first event and behind each event.
+        waits: series of the waits in gaps that change.
+        collected: what is counted.
+    """
+    work = _PER_LOOP * len(collected.turns) + sum(one.work for one in collected.series)
+    queued = _queued(part)
+    for gap, series in waits.items():
+        queued[max(0, gap - 1)] += len(series)
+    in_stock = np.cumsum(queued[::-1])[::-1] <= _QUEUE
+    stock = constant.sum() if in_stock.all() else constant[1:][in_stock].sum()
+    return bool(stock >= _CORE_TIME * work)
+
+
+def _queued(part: LineProgram) -> Ints:
+    """Count the instructions that each event puts into the stock: what it sets, itself, and the waits behind it."""
+    kind, tones = part.timeline.kind, part.tones
+    count = -(-part.timeline.gap // LONGEST)
+    count[np.isin(kind, (Kind.BEGIN, Kind.OPEN, Kind.CLOSE))] += 1
+    count[kind == Kind.PLAY] += part.sets_gain
+    if tones is not None:
+        count[kind == Kind.BEGIN] += tones.changes
+        count[kind == Kind.PLAY] += tones.play_sets_phase.astype(np.int64) + tones.play_sets_frequency
+        count[kind == Kind.ACQUIRE] += tones.acquisition_sets_frequency
+    return np.maximum(count, 1)
 
 
 class _Collected:
