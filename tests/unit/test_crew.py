@@ -3,18 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import itertools
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import pytest
 
+from qubitd.compiler.device_file import device_bytes, load_device
+from qubitd.core.circuit import CircuitBuilder, pack
+from qubitd.core.job import JobSpec
+from qubitd.core.sweep import Sweep
+from qubitd.drivers.rack_file import rack_text
+from qubitd.server.clocks import Clocks
 from qubitd.server.compile_process import LONGEST
+from qubitd.server.meters import Meters
+from qubitd.server.store.sqlite_store import SqliteStore
 from qubitd.server.store.work import NewWork, Standing, WorkKind
-from qubitd.server.workers.crew import MOST_PATIENCE, PATIENCE, Asked, Fate, fate_of
-from qubitd.server.workers.papers import DECLINED
+from qubitd.server.workers import crew as crew_module
+from qubitd.server.workers.crew import MOST_ASKED, MOST_PATIENCE, PATIENCE, Asked, Crew, Fate, fate_of
+from qubitd.server.workers.papers import DECLINED, KitFiles
 
+SNAPSHOT = load_device("line5").snapshot()
 NEW = NewWork(kind=WorkKind.VALIDATE, version="1", content=b"device and rack", spec_digest="aa")
 FREE = Standing(fence=0, lease_ns=0, is_given_up=False, answer=None)
+
+
+@pytest.fixture
+def crew(tmp_path: Path) -> Iterator[Crew]:
+    """With workers that do nothing."""
+    store = SqliteStore(tmp_path)
+    files = KitFiles(device=device_bytes("line5"), rack=rack_text())
+    one = Crew(store=store, files=files, clocks=Clocks(), meters=Meters())
+    one.is_there = True
+    yield one
+    store.close()
 
 
 @pytest.fixture
@@ -26,6 +50,57 @@ def asked() -> Iterator[Asked]:
 
 def taken(fence: int, lease: int) -> Standing:
     return Standing(fence=fence, lease_ns=lease, is_given_up=False, answer=None)
+
+
+def job(shots: int) -> JobSpec:
+    circuit = CircuitBuilder(name="c", num_qubits=1, num_clbits=1).add("x", 0).measure(0, 0)
+    return JobSpec(batch=pack([circuit]), sweep=Sweep(), shots=shots)
+
+
+async def given_at_once(crew: Crew, pieces: Sequence[Callable[[], Awaitable[object]]]) -> list[bool]:
+    """Give away as many of some pieces as can be, all in one turn of the loop; which were."""
+    given: list[bool] = []
+
+    async def give(piece: Callable[[], Awaitable[object]]) -> None:
+        given.append(crew.can_take)
+        if given[-1]:
+            await piece()
+
+    async def nothing() -> None:
+        """Comes after all that is begun."""
+
+    tasks = [asyncio.create_task(give(piece)) for piece in pieces]
+    await asyncio.create_task(nothing())
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    return given
+
+
+async def test_of_many_that_are_explained_at_once_workers_get_no_more_than_they_may_have(crew: Crew) -> None:
+    explain = [partial(crew.explain, job(shots), SNAPSHOT, wants_expected=False) for shots in range(1, MOST_ASKED + 4)]
+    assert await given_at_once(crew, explain) == [True] * MOST_ASKED + [False] * 3
+    assert crew.can_take
+
+
+async def test_bytes_count_before_they_are_in_the_table(crew: Crew, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crew_module, "MOST_ASKED_BYTES", 1)
+    assert await given_at_once(crew, [partial(crew.validate, digest, SNAPSHOT) for digest in "ab"]) == [True, False]
+    assert crew.can_take
+
+
+async def test_what_is_explained_comes_home_if_others_came_to_the_most_bytes_before(
+    crew: Crew, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crew_module, "MOST_ASKED_BYTES", 1)
+    tasks = [asyncio.create_task(crew.explain(job(shots), SNAPSHOT, wants_expected=False)) for shots in (1, 2, 3)]
+    async with asyncio.timeout(30):
+        for home in itertools.islice(asyncio.as_completed(tasks), 2):
+            assert await home is None
+    (given,) = [task for task in tasks if not task.done()]
+    given.cancel()
+    await asyncio.wait([given])
+    assert given.cancelled()
 
 
 def test_what_no_worker_takes_comes_home_and_may_be_given_away_again(asked: Asked) -> None:

@@ -10,7 +10,8 @@ import asyncio
 import enum
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from qubitd.core.job import JobSpec
@@ -74,6 +75,8 @@ class Crew:
         self._meters = meters
         self._version = server_version()
         self._asked: dict[str, Asked] = {}
+        self._sent: list[int] = []
+        """Bytes of each piece that is not in the table yet; 0 while they are not known."""
         self._counted = -math.inf
         self.is_there = False
         """Whether there was any worker of this version within the last second."""
@@ -81,8 +84,9 @@ class Crew:
     @property
     def can_take(self) -> bool:
         """Whether a piece more may be given away now."""
-        size = sum(len(asked.new.content) for asked in self._asked.values())
-        return self.is_there and len(self._asked) < MOST_ASKED and size < MOST_ASKED_BYTES
+        count = len(self._asked) + len(self._sent)
+        size = sum(len(asked.new.content) for asked in self._asked.values()) + sum(self._sent)
+        return self.is_there and count < MOST_ASKED and size < MOST_ASKED_BYTES
 
     async def validate(self, spec_digest: str, snapshot: Snapshot) -> Validated | None:
         """Have a job of the store looked at, as by `Toolchain.validate`; None if no worker did.
@@ -102,7 +106,11 @@ class Crew:
         Raises:
             InvalidInputError: with every problem of the job.
         """
-        content = await asyncio.to_thread(encode_task, self._files, snapshot, spec, wants_expected=wants_expected)
+        with self._sending(0):
+            content = await asyncio.to_thread(encode_task, self._files, snapshot, spec, wants_expected=wants_expected)
+        if not self.can_take:  # others came to their bytes before
+            self._meters.count("work", "daemon")
+            return None
         answer = await self._answer(NewWork(kind=WorkKind.EXPLAIN, version=self._version, content=content))
         return None if answer is None else decode_explained(answer)
 
@@ -132,10 +140,20 @@ class Crew:
         if self._store.work.is_forsaken(new):
             self._meters.count("work", "daemon")
             return None
-        await durable(self._store.write(lambda w: w.work.ask(new)))
+        with self._sending(len(new.content)):
+            await durable(self._store.write(lambda w: w.work.ask(new)))
         answer: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
         asked = self._asked.setdefault(new.key, Asked(new=new, answer=answer, since=self._clocks.steady()))
         return await asyncio.shield(asked.answer)
+
+    @contextmanager
+    def _sending(self, size: int) -> Generator[None]:
+        """Count a piece on its way to the table: while it is waited for, others ask whether there is room."""
+        self._sent.append(size)
+        try:
+            yield
+        finally:
+            self._sent.remove(size)
 
 
 def fate_of(asked: Asked, standing: Standing | None, now: float, *, is_there: bool) -> Fate:
