@@ -9,7 +9,8 @@ export PYTHON ?= python3
 BIN := .venv/bin
 
 # One file of tests is one worker's, so that what its tests share is made once; in order, since long files are in the middle.
-PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
+# Three on two cores, since many tests wait for processes that they killed.
+PARALLEL := -n 3 --dist loadfile --no-loadscope-reorder
 
 # Threads of numeric libraries fight over two cores.
 export OMP_NUM_THREADS ?= 1
