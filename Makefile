@@ -66,6 +66,7 @@ bench: environment-test ## print our figures beside their references, as ratios;
 	$(BIN)/python bench/upload.py
 	$(BIN)/python bench/overlap.py
 	$(BIN)/python bench/jobs.py
+	$(BIN)/python bench/full_queue.py
 	$(BIN)/python bench/overload.py
 	$(BIN)/python bench/provider.py
 

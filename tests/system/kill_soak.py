@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import json
 import math
 import random
+import socket
 import sqlite3
 import sys
 import tempfile
@@ -23,7 +25,7 @@ from pathlib import Path
 import grpc
 
 from qubitd.cli.daemon_process import DaemonProcess, start_daemon
-from qubitd.cli.rack_process import start_emulator
+from qubitd.cli.rack_process import Emulator, start_emulator
 from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.job import JobSpec, JobStatus
 from qubitd.core.sweep import Sweep
@@ -115,7 +117,9 @@ def soak(kills: int, folder: Path) -> list[str]:
             for client in clients:
                 client.join()
         with start_daemon(data_dir=folder / "data", rack=rack) as daemon:
-            return [*crowd.faults, *verdict(crowd.accepted, daemon, folder / "data" / DATABASE)]
+            database = folder / "data" / DATABASE
+            found = [*crowd.faults, *verdict(crowd.accepted, daemon, database)]
+            return [*found, *faults_of_runs(database, runs_of(emulator))]
 
 
 def live_and_die(crowd: Crowd, daemon: DaemonProcess) -> None:
@@ -170,6 +174,25 @@ def faults_of_attempts(database: Path) -> list[str]:
         ).fetchall()
     connection.close()
     return [f"job {row[0]} ran twice" for row in twice] + [f"{row[0]} ran unrecorded" for row in unrecorded]
+
+
+def runs_of(emulator: Emulator) -> int:
+    """Ask the instruments how often they played, whichever daemon made them."""
+    place = (emulator.address, emulator.control_port)
+    with socket.create_connection(place, timeout=10) as connection, connection.makefile("rb") as answers:
+        connection.sendall(b'{"command": "runs"}\n')
+        return int(json.loads(answers.readline())["runs"])
+
+
+def faults_of_runs(database: Path, runs: int) -> list[str]:
+    """What the instruments played was recorded first, and what is DONE was played. Each attempt here is one run."""
+    with sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True) as connection:
+        (attempts,) = connection.execute("SELECT count(*) FROM attempt").fetchone()
+        (done,) = connection.execute("SELECT count(*) FROM job WHERE status = 'DONE'").fetchone()
+    connection.close()
+    sys.stdout.write(f"{done} done, {runs} runs of the instruments, {attempts} attempts\n")
+    found = [] if runs <= attempts else [f"the instruments played {runs} times, and {attempts} attempts are recorded"]
+    return found if done <= runs else [*found, f"{done} jobs are DONE, and the instruments played {runs} times"]
 
 
 def main() -> int:

@@ -49,6 +49,7 @@ class Control:
             "reset_clock": self._reset_clock,
             "advance": self._advance,
             "events": self._events,
+            "runs": self._runs,
             "outputs": self._outputs,
             "fault": self._fault,
             "clear_faults": self._clear_faults,
@@ -94,6 +95,10 @@ class Control:
     def _events(self, _: Mapping[str, object]) -> Reply:
         self._cluster.settle()
         return {"tables": [as_document(table) for table in self._cluster.played]}
+
+    def _runs(self, _: Mapping[str, object]) -> Reply:
+        self._cluster.settle()
+        return {"runs": self._cluster.runs}
 
     def _outputs(self, _: Mapping[str, object]) -> Reply:
         self._cluster.settle()

@@ -15,7 +15,7 @@ from qubitd.core.errors import InvalidInputError, Problem
 from qubitd.drivers.toml_table import TomlTable
 from qubitd.server.logs import FORMS
 from qubitd.server.quotas import Quotas
-from qubitd.server.retention import Retention
+from qubitd.server.retention import LEAST_TOMBSTONES_DAYS, Retention
 from qubitd.server.upkeep import UpkeepRules
 from qubitd.wire.sessions import MAX_SECONDS
 
@@ -122,8 +122,11 @@ def _quotas(table: TomlTable) -> Quotas:
 def _retention(table: TomlTable) -> Retention:
     usual = Retention()
     results, tombstones = (
-        table.number(key, least=0, most=36_500, default=default)
-        for key, default in (("results_days", usual.results_days), ("tombstones_days", usual.tombstones_days))
+        table.number(key, least=least, most=36_500, default=default)
+        for key, least, default in (
+            ("results_days", 0, usual.results_days),
+            ("tombstones_days", LEAST_TOMBSTONES_DAYS, usual.tombstones_days),
+        )
     )
     return Retention(results_days=results, tombstones_days=tombstones)
 

@@ -18,6 +18,8 @@ from qubitd.server.uploads import Uploads
 _log = logging.getLogger(__name__)
 _DAY = 86_400 * 10**9
 """ns."""
+LEAST_TOMBSTONES_DAYS = 90.0
+"""For which a job's key and id stay taken at least: so long a client may send again what was never answered."""
 BATCH = 50
 """Jobs in one commit."""
 PERIOD = 600.0
@@ -30,7 +32,7 @@ class Retention:
 
     results_days: float = 30.0
     """From the first reading of a job's results to their removal."""
-    tombstones_days: float = 90.0
+    tombstones_days: float = LEAST_TOMBSTONES_DAYS
     """From then on, for which the job's key and id stay taken."""
 
 

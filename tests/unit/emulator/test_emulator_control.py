@@ -68,6 +68,15 @@ def test_what_was_played_last_can_be_read(desk: Desk) -> None:
     assert table["outputs"][table["plays"]["port"][0]]["name"] == "slot6.out0"
 
 
+def test_every_run_is_counted_and_no_reset_takes_one_back(desk: Desk) -> None:
+    desk.bench.upload("6.0", "set_mrk 2\nplay 0,0,100\nstop", waves=[np.ones(50)])
+    for runs in (1, 2):
+        desk.bench.ask("SLOT6:SEQ0:ARM;:SLOT6:SEQ0:START")
+        assert desk.ask(command="runs") == {"ok": True, "runs": runs}
+    desk.bench.ask("*RST")
+    assert desk.ask(command="runs")["runs"] == 2
+
+
 def test_the_state_of_the_rf_outputs_can_be_read(desk: Desk) -> None:
     desk.bench.ask("SLOT1:LO1:ENA 0;:SLOT1:AFE:ATT:OUT1 8")
     desk.bench.upload("1.2", "set_mrk 2\nupd_param 4\nstop")

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor
+from grpc_health.v1 import health_pb2
 from tests.rpcs import every_method, rpc_of
 
 from qubitd.client import DeniedError, NotFoundError, QubitdClient, UnreachableError
@@ -32,7 +33,7 @@ from qubitd.server.auth.certificates import (
 )
 from qubitd.server.auth.errors import AccountsError, CertificateError
 from qubitd.server.auth.identity import Role
-from qubitd.server.auth.rights import RIGHTS
+from qubitd.server.auth.rights import OPEN, RIGHTS
 from qubitd.server.errors import BindRefusedError
 from qubitd.server.store.audit import read_lines, verify
 from qubitd.server.store.sqlite_store import DATABASE
@@ -336,6 +337,26 @@ def test_accounts_that_cannot_be_read_let_nobody_in(directory: Path) -> None:
         read_accounts(directory)
     with pytest.raises(CertificateError, match="holds no authority that can be read; make one: qubitd auth init"):
         issue_client_certificate(directory, "a", now=dt.datetime.now(tz=dt.UTC))
+
+
+def test_every_rpc_of_the_health_service_is_known_to_be_open_and_no_other() -> None:
+    (service,) = health_pb2.DESCRIPTOR.services_by_name.values()
+    assert {rpc_of(method) for method in service.methods} == OPEN
+    assert not OPEN & RIGHTS.keys()
+
+
+async def test_whether_a_daemon_serves_is_told_to_whoever_asks_and_nothing_else(
+    serve: Serve, open_rack_of: MakeRack, let_in: LetIn
+) -> None:
+    let_in("alice")
+    (service,) = health_pb2.DESCRIPTOR.services_by_name.values()
+    async with serve(rack=open_rack_of()) as daemon:
+        codes = {
+            method.name: (await answer_of(daemon.channel, method, token=None)).code
+            for method in (*service.methods, *every_method())
+        }
+    assert {name for name, code in codes.items() if code is grpc.StatusCode.OK} <= {"Check", "Watch", "List"}
+    assert codes["Check"] is grpc.StatusCode.OK
 
 
 async def test_the_log_of_what_was_done_is_whole_and_shows_a_line_that_was_changed(

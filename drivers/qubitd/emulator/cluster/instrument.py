@@ -58,6 +58,8 @@ class Cluster:
         self.played: tuple[EventTable, ...] = ()
         """Tables of the last run."""
         self._digitiser = digitiser
+        self.runs = 0
+        """That began since the rack was switched on, whoever asked for them."""
         self._calculation: Calculation | None = None
         self._calculator = Calculator()
         self._performer = Performer(digitiser)
@@ -143,6 +145,7 @@ class Cluster:
         def perform(go_on: Callable[[], None]) -> Outcome:
             return self._performer.perform(players, rng, held_markers=held, go_on=go_on)
 
+        self.runs += 1
         self._calculation = Calculation(ready, self._calculator, perform, patience=self._patience)
 
     def _take(self, calculation: Calculation, *, waits: bool) -> None:

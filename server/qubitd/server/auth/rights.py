@@ -1,4 +1,4 @@
-"""One table: the role that each RPC asks for. An RPC that is not listed is refused to everybody.
+"""One table: the role that each RPC asks for, and those that ask for none. Any other RPC is refused to everybody.
 
 A few RPCs ask for more when the request does, such as a job of the class `safety`; their services check that.
 """
@@ -43,6 +43,8 @@ RIGHTS: dict[str, Role] = {
     "qubitd.v1.Lab/Resume": Role.OPERATOR,
 }
 """By service and RPC."""
+OPEN = frozenset({"grpc.health.v1.Health/Check", "grpc.health.v1.Health/List", "grpc.health.v1.Health/Watch"})
+"""RPCs that ask nobody who they are: load balancers have no account, and learn nothing but whether a daemon serves."""
 
 
 def allows(identity: Identity, rpc: str) -> bool:
