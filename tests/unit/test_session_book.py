@@ -107,6 +107,17 @@ async def test_an_unused_session_lives_while_its_client_does_and_ends_after_a_re
     assert desk.book.expired() == [(session, Outcome.REQUEUE)]
 
 
+async def test_an_unused_session_whose_only_job_waited_for_long_and_did_not_run_ends_with_it(desk: Desk) -> None:
+    session = await desk.open("a")
+    desk.book.admit(session, owner="local")
+    desk.now = UNUSED + 1.0
+    assert desk.book.expired() == []
+    desk.book.moved(session, JobStatus.QUEUED, JobStatus.CANCELLED, qpu_seconds=0.0)
+    assert desk.book.next_look() == desk.now
+    assert desk.book.expired() == [(session, Outcome.REQUEUE)]
+    assert desk.state(session) is SessionState.CLOSED
+
+
 async def test_a_session_that_a_silent_client_left_gives_the_rack_back_in_time(desk: Desk) -> None:
     session = await desk.open("a", idle_seconds=600.0)
     desk.run(session)

@@ -120,9 +120,9 @@ class Engine:
             move = self._left_behind(entry) or self._interrupted(entry)
             if move is not None:
                 writes.append(self._book.move(entry, move))
-                if entry.status is JobStatus.QUEUED:
-                    self._enqueue(entry)
-            elif job.backend != self._backend:
+            if entry.status.is_final:
+                continue
+            if job.backend != self._backend:
                 _log.warning("a job waits for a backend that is not served", extra={"job": job.job_id})
             else:
                 self._let_wait(entry)
@@ -411,12 +411,15 @@ class Engine:
             new = self._placed(new)
         if new.terms.revision_policy is RevisionPolicy.LATEST:
             self._workshop.begin(new.spec, new.programs, self._calibrations.current)
-        accepted, entry = await self._book.accept(new)
+        entry = None
+        try:
+            accepted, entry = await self._book.accept(new)
+        finally:
+            if entry is None and is_placed and new.terms.session_id:
+                self._sessions.withdraw(new.terms.session_id)
         if entry is not None:
             self._workshop.bring(entry.job_id, new.spec)
             self._validator.add(entry)
-        elif is_placed and new.terms.session_id:
-            self._sessions.withdraw(new.terms.session_id)
         return accepted.job_id
 
     def _placed(self, new: NewJob) -> NewJob:
@@ -456,6 +459,7 @@ class Engine:
         seconds = entry.instrument_ns * 1e-9
         if entry.terms.session_id and not entry.left_session:
             self._sessions.moved(entry.terms.session_id, before, entry.status, qpu_seconds=seconds)
+            self._runner.wake()
         if entry.status.is_final:
             failpoint("job.ending")
             self._meters.count("jobs", entry.status.value)

@@ -38,6 +38,8 @@ from qubitd.drivers.errors import RunBrokenOffError
 from qubitd.drivers.rack_file import load_rack
 from qubitd.server.daemon import DaemonSettings, RunningRack, run_daemon
 from qubitd.server.quotas import Quotas
+from qubitd.server.store.job_writes import JobWrites
+from qubitd.server.store.rows import Accepted, NewJob
 from qubitd.server.supervisor import Supervisor, unsupervised
 from qubitd.server.workers.papers import KitFiles
 from qubitd.v1 import backends_pb2_grpc, calibrations_pb2_grpc, jobs_pb2, jobs_pb2_grpc
@@ -226,6 +228,36 @@ class Served:
 
 
 Serve = Callable[..., AbstractAsyncContextManager[Served]]
+
+
+class Passed:
+    """Tells when the event loop comes by a place for the n-th time."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, module: Any, place: str, *, nth: int = 1) -> None:
+        self._place = place
+        self._left = nth
+        self._reached = asyncio.Event()
+        monkeypatch.setattr(module, "failpoint", self._come_by)
+
+    async def wait(self) -> None:
+        await self._reached.wait()
+
+    def _come_by(self, place: str) -> None:
+        self._left -= place == self._place
+        if self._left == 0:
+            self._reached.set()
+
+
+def taken_late(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Have jobs written only when the event is set; other writes wait behind them."""
+    may_write, accept = threading.Event(), JobWrites.accept
+
+    def accept_late(self: JobWrites, new: NewJob) -> Accepted:
+        assert may_write.wait(60), "the test forgot to let jobs be written"
+        return accept(self, new)
+
+    monkeypatch.setattr(JobWrites, "accept", accept_late)
+    return may_write
 
 
 @asynccontextmanager

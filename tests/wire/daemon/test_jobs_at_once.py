@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.wire.daemon.conftest import PaperRack, Serve
+from tests.wire.daemon.conftest import PaperRack, Passed, Serve, taken_late
 
 from qubitd.drivers.errors import InstrumentFaultError
 from qubitd.server import book as book_module
 from qubitd.server import engine as engine_module
-from qubitd.server.store.job_writes import JobWrites
 from qubitd.server.store.sqlite_store import DATABASE
 from qubitd.server.toolchain import Toolchain
 from qubitd.server.workshop import Workshop
@@ -26,33 +24,9 @@ MakeRack = Callable[..., PaperRack]
 MakeRequest = Callable[..., jobs_pb2.SubmitRequest]
 
 
-class Passed:
-    """Tells when the event loop comes by a place for the n-th time."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, module: Any, place: str, *, nth: int = 1) -> None:
-        self._place = place
-        self._left = nth
-        self._reached = asyncio.Event()
-        monkeypatch.setattr(module, "failpoint", self._come_by)
-
-    async def wait(self) -> None:
-        await self._reached.wait()
-
-    def _come_by(self, place: str) -> None:
-        self._left -= place == self._place
-        if self._left == 0:
-            self._reached.set()
-
-
 async def test_one_that_is_sent_again_before_the_store_has_it_is_one_job_though_it_is_over(
     serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    may_write, accept = threading.Event(), JobWrites.accept
-
-    def accept_late(self: JobWrites, *args: Any) -> Any:
-        assert may_write.wait(60), "the test forgot to let it be written"
-        return accept(self, *args)
-
     def fail() -> None:
         raise InstrumentFaultError(resource="paper", what="cannot be loaded", words=[])
 
@@ -60,7 +34,7 @@ async def test_one_that_is_sent_again_before_the_store_has_it_is_one_job_though_
     async with serve(rack=rack) as daemon:
         await daemon.events(await daemon.submit(request_of()))
         rack.before["load"] = fail
-        monkeypatch.setattr(JobWrites, "accept", accept_late)
+        may_write = taken_late(monkeypatch)
         is_over = Passed(monkeypatch, engine_module, "job.ending")
         is_there_again = Passed(monkeypatch, book_module, "job.accepting", nth=2)
         request = request_of()

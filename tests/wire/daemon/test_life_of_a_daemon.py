@@ -17,6 +17,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from qubitd.compiler.device_file import load_device
+from qubitd.core.job import JobStatus
 from qubitd.drivers.errors import InstrumentNotFoundError
 from qubitd.server import daemon as daemon_module
 from qubitd.server.errors import BindRefusedError, DataDirInUseError, PortInUseError, StoreError
@@ -186,6 +187,28 @@ async def test_a_job_that_asked_for_it_goes_on_after_the_daemons_death_which_is_
         assert (await daemon.statuses(job_id))[-1] == "DONE"
     with closing(sqlite3.connect(tmp_path / "data" / DATABASE)) as store:
         assert store.execute("SELECT outcome FROM attempt ORDER BY n").fetchall() == [("INTERRUPTED",), ("DONE",)]
+
+
+async def test_a_job_that_goes_on_after_the_daemons_death_waits_for_its_own_backend(
+    serve: Serve, shut_rack: Any, open_rack_of: MakeRack, request_of: MakeRequest, tmp_path: Path
+) -> None:
+    line5 = load_device("line5")
+    other = dataclasses.replace(line5, device=dataclasses.replace(line5.device, name="other"))
+    async with serve(rack=shut_rack) as daemon:
+        job_id = await daemon.submit(request_of(terms=JobTerms(rerun_on_interrupt=True)))
+        await asyncio.to_thread(shut_rack.running.wait)
+        shutil.copytree(tmp_path / "data", tmp_path / "died")
+        shut_rack.gate.set()
+    shutil.rmtree(tmp_path / "data")
+    shutil.move(tmp_path / "died", tmp_path / "data")
+    rack = open_rack_of()
+    async with serve(rack=rack, device=other) as daemon:
+        mine = await daemon.submit(request_of(backend="other"))
+        assert (await daemon.statuses(mine))[-1] == "DONE"
+        assert (await daemon.job(job_id)).status is JobStatus.QUEUED
+    assert rack.log.count("start") == 1
+    async with serve(rack=open_rack_of()) as daemon:
+        assert (await daemon.statuses(job_id))[-1] == "DONE"
 
 
 async def test_a_second_daemon_on_the_data_directory_is_refused(serve: Serve, open_rack_of: MakeRack) -> None:

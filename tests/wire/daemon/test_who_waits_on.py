@@ -14,10 +14,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from tests.wire.daemon.conftest import PaperRack, Serve, Served
+from tests.wire.daemon.conftest import PaperRack, Passed, Serve, Served, taken_late
 
 from qubitd.compiler.device_file import load_device
 from qubitd.core.job import JobStatus
+from qubitd.server import book as book_module
 from qubitd.server import daemon as daemon_module
 from qubitd.server.clocks import Clocks
 from qubitd.server.store.sqlite_store import DATABASE
@@ -175,6 +176,59 @@ async def test_jobs_of_a_slot_that_ended_while_no_daemon_was_there_wait_with_eve
     clock.ahead += 4000.0
     async with serve(rack=open_rack_of()) as daemon:
         assert (await daemon.statuses(job_id))[-1] == "DONE"
+
+
+async def test_jobs_of_a_slot_of_a_backend_that_is_not_served_wait_for_it_when_the_slot_is_over(
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest, clock: Skipping
+) -> None:
+    async with serve(rack=open_rack_of()) as daemon:
+        slot = await reserved(daemon, clock, seconds=60.0)
+        job_id = await queued(daemon, request_of(terms=JobTerms(slot_id=slot)))
+    file, rack = load_device("line5"), open_rack_of()
+    other = replace(file, device=replace(file.device, name="other"))
+    async with serve(rack=rack, device=other) as daemon:
+        clock.ahead += 4000.0
+        for _ in range(2):
+            assert (await daemon.statuses(await daemon.submit(request_of(backend="other"))))[-1] == "DONE"
+        assert (await daemon.job(job_id)).status is JobStatus.QUEUED
+    assert rack.log.count("start") == 2
+    async with serve(rack=open_rack_of()) as daemon:
+        assert (await daemon.statuses(job_id))[-1] == "DONE"
+
+
+async def test_a_session_nobody_uses_ends_when_its_only_job_is_cancelled_after_long(
+    serve: Serve, shut_rack: PaperRack, request_of: MakeRequest, clock: Skipping
+) -> None:
+    async with serve(rack=shut_rack) as daemon:
+        session = await opened(daemon)
+        running = await daemon.submit(request_of())
+        await asyncio.to_thread(shut_rack.running.wait)
+        waiting = await queued(daemon, request_of(terms=JobTerms(session_id=session)))
+        await lab(daemon).Drain(lab_pb2.DrainRequest())
+        shut_rack.gate.set()
+        assert (await daemon.statuses(running))[-1] == "DONE"
+        clock.ahead += 4000.0
+        await daemon.jobs.Cancel(jobs_pb2.JobsCancelRequest(job_id=waiting))
+        while (await session_of(daemon, session)).state != sessions_pb2.SESSION_STATE_CLOSED:
+            continue
+
+
+async def test_a_job_that_is_refused_for_its_key_does_not_keep_its_session_open(
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serve(rack=open_rack_of()) as daemon:
+        terms = JobTerms(session_id=await opened(daemon))
+        may_write = taken_late(monkeypatch)
+        is_there_too = Passed(monkeypatch, book_module, "job.accepting", nth=2)
+        requests = [request_of(key="k", shots=shots, terms=terms) for shots in (1, 2)]
+        calls = [asyncio.ensure_future(daemon.submit(request)) for request in requests]
+        await is_there_too.wait()
+        may_write.set()
+        answers = await asyncio.gather(*calls, return_exceptions=True)
+        [job_id] = [answer for answer in answers if isinstance(answer, str)]
+        assert (await daemon.statuses(job_id))[-1] == "DONE"
+        closed = await sessions(daemon).Close(sessions_pb2.CloseRequest(session_id=terms.session_id))
+        assert closed.session.state == sessions_pb2.SESSION_STATE_CLOSED
 
 
 @pytest.mark.both_stores

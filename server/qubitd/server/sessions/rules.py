@@ -184,7 +184,9 @@ def at_end(at_expiry: AtExpiry) -> Outcome:
 
 
 def next_look(session: Session, now: float) -> float:
-    """Give when `look` or the right to the rack may change by time alone, s."""
+    """Give when `look` or the right to the rack may change by time alone, s; now if its time is over already."""
+    if session.accepting and session.expires() <= now:
+        return now
     return min((at for at in (session.expires(), session.holds_until(now)) if at > now), default=math.inf)
 
 
