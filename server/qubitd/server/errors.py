@@ -251,6 +251,16 @@ class DiskFullError(StoreError):
         )
 
 
+class UploadRefusedError(StoreError):
+    """The disk took a piece of an upload not, or not whole; what it took before is there."""
+
+    def __init__(self, *, upload_id: str, cause: str) -> None:
+        super().__init__(
+            f"the daemon's disk refused a piece of upload {upload_id!r} ({cause}); go on with the upload in a moment, "
+            "and tell the lab's operator if that does not help"
+        )
+
+
 class TooBusyError(QubitdError):
     """More is asked for at once than memory allows."""
 

@@ -7,6 +7,7 @@ memory.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import time
 from collections import Counter
@@ -16,10 +17,11 @@ from pathlib import Path
 
 from qubitd.core.errors import Problem
 from qubitd.server.auth.identity import LOCAL
-from qubitd.server.errors import InvalidRequestError, TooBusyError, UnknownUploadError
+from qubitd.server.errors import InvalidRequestError, TooBusyError, UnknownUploadError, UploadRefusedError
 from qubitd.server.failpoints import failpoint
 from qubitd.wire.uploads import MAX_PIECE_BYTES, Upload
 
+_log = logging.getLogger(__name__)
 DIRECTORY = "uploads"
 """Name of the folder in the data directory."""
 LIFETIME = 600.0
@@ -114,7 +116,17 @@ class Growing:
 
         Raises:
             InvalidRequestError: a piece is too big, leaves a gap, or reaches beyond the end.
+            UploadRefusedError: the disk did not take it.
         """
+        try:
+            self._append(pieces)
+        except OSError as error:
+            _log.error("the disk refused a piece of an upload", extra={"path": str(self._path), "cause": str(error)})
+            cause = error.strerror or type(error).__name__
+            raise UploadRefusedError(upload_id=self._upload.upload_id, cause=cause) from error
+        failpoint("upload.piece")
+
+    def _append(self, pieces: Sequence[tuple[int, bytes]]) -> None:
         received = self.received
         with self._path.open("ab") as file:
             for offset, data in pieces:
@@ -123,7 +135,6 @@ class Growing:
                     where = f"upload {self._upload.upload_id}, offset {offset}"
                     raise InvalidRequestError([Problem(where=where, what=wrong)])
                 received += file.write(data[received - offset :])
-        failpoint("upload.piece")
 
 
 def read_whole(path: Path, upload: Upload) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import socket
 import threading
 import time
@@ -23,7 +24,8 @@ from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.job import JobSpec
 from qubitd.core.sweep import Sweep
 from qubitd.server import rpc
-from qubitd.server.errors import TooBusyError
+from qubitd.server.error_codes import code_of
+from qubitd.server.errors import TooBusyError, UploadRefusedError
 from qubitd.server.uploads import (
     DIRECTORY,
     LEAST_PIECE_BYTES,
@@ -336,3 +338,17 @@ async def test_one_message_may_have_four_megabytes_and_no_more(serve: Serve, ope
     async with serve(rack=open_rack_of()) as daemon:
         code, _ = await refused(daemon.jobs.Submit(jobs_pb2.SubmitRequest(key="x" * MAX_UNARY_BYTES)))
     assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def test_a_disk_that_refuses_a_piece_is_told_without_its_paths(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder, upload = tmp_path / DIRECTORY, upload_of(b"half", "u")
+    with Uploads(folder).under_way("ann", upload) as growing:
+        growing.add([(0, b"ha")])
+        shutil.rmtree(folder)
+        with pytest.raises(UploadRefusedError, match=r"No such file or directory\); go on with the") as refusal:
+            growing.add([(0, b"half")])
+    assert code_of(refusal.value) is grpc.StatusCode.UNAVAILABLE
+    assert str(tmp_path) not in str(refusal.value)
+    assert str(folder) in caplog.records[-1].path  # type: ignore[attr-defined]
