@@ -12,7 +12,7 @@ from qubitd.server.book import Entry
 from qubitd.server.clocks import Clocks
 from qubitd.server.fair_share import FairShare
 from qubitd.server.meters import Meters
-from qubitd.server.scheduling.forecast import Place, Stretch, places
+from qubitd.server.scheduling.forecast import REHEARSED, Place, Stretch, places
 from qubitd.server.scheduling.scheduler import Decision, Scheduler
 from qubitd.server.scheduling.waiting import QueueClass, Waiting
 from qubitd.server.sessions.book import SessionBook
@@ -105,7 +105,8 @@ class Dispatch:
     def add(self, entry: Entry) -> None:
         """Let a job wait for the rack."""
         self.scheduler.lanes.add(self._waiting(entry))
-        self._places_at = -math.inf
+        if len(self) <= REHEARSED:  # else it most likely stands behind all whose start is forecast
+            self._places_at = -math.inf
 
     def remove(self, job_id: str) -> None:
         """Let a job wait no longer."""

@@ -1,0 +1,80 @@
+"""The forecast of a long queue stands for a moment: who submits and watches does not have it made anew each time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from qubitd.server.book import Entry
+from qubitd.server.clocks import Clocks
+from qubitd.server.dispatch import Dispatch, Durations
+from qubitd.server.fair_share import FairShare
+from qubitd.server.lifecycle import Lifecycle
+from qubitd.server.meters import Meters
+from qubitd.server.quotas import Quotas
+from qubitd.server.scheduling.forecast import REHEARSED
+from qubitd.server.served import ServedTime
+from qubitd.server.sessions.book import SessionBook
+from qubitd.server.slots import SlotBook
+from qubitd.server.store.sqlite_store import SqliteStore
+from qubitd.wire.jobs import QueuePlace
+from qubitd.wire.terms import JobTerms
+
+
+@dataclass(slots=True)
+class Queue:
+    """A dispatch of jobs that are all alike."""
+
+    dispatch: Dispatch
+    jobs: int = 0
+
+    def add(self) -> str:
+        self.jobs += 1
+        lifecycle = Lifecycle(job_id=str(self.jobs))
+        entry = Entry(number=self.jobs, lifecycle=lifecycle, shots=1, owner="ann", terms=JobTerms(), since=0.0)
+        self.dispatch.add(entry)
+        return entry.job_id
+
+    def position(self, job_id: str) -> int:
+        place = self.dispatch.place(job_id)
+        assert isinstance(place, QueuePlace)
+        return place.position
+
+
+@pytest.fixture
+def now() -> list[float]:
+    return [0.0]
+
+
+@pytest.fixture
+def queue(sqlite: SqliteStore, now: list[float]) -> Queue:
+    clocks = Clocks(wall=lambda: 0, steady=lambda: now[0])
+    served = ServedTime(store=sqlite, clocks=clocks, backend="line5")
+    return Queue(
+        Dispatch(
+            clocks=clocks,
+            sessions=SessionBook(store=sqlite, clocks=clocks, quotas=Quotas(), served="line5"),
+            slots=SlotBook(store=sqlite, clocks=clocks),
+            durations=Durations(time="virtual"),
+            meters=Meters(),
+            fair_share=FairShare(store=sqlite, clocks=clocks, served=served, backend="line5", weights={}),
+        )
+    )
+
+
+def test_a_newcomer_to_a_short_queue_is_told_its_place_at_once(queue: Queue) -> None:
+    first = queue.add()
+    assert queue.position(first) == 0
+    assert queue.position(queue.add()) == 1
+
+
+def test_a_newcomer_to_a_long_queue_leaves_the_forecast_as_it_is_for_a_moment(queue: Queue, now: list[float]) -> None:
+    *_, last = (queue.add() for _ in range(REHEARSED))
+    assert queue.position(last) == REHEARSED - 1
+    forecast = queue.dispatch._places
+    assert queue.position(queue.add()) == REHEARSED
+    assert queue.dispatch._places is forecast
+    now[0] += 1.0
+    assert queue.position(last) == REHEARSED - 1
+    assert queue.dispatch._places is not forecast
