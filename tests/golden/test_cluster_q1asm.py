@@ -1,4 +1,4 @@
-"""Q1ASM of tiny programs, beside this file as text: `--update` writes it anew, the diff is for the reviewer."""
+"""Tiny programs and the Q1ASM that they become, a file each: `--update` writes it, reviewers look at the diff."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from qubitd.compiler.text import program_text
 from qubitd.core.discriminator import Discriminator
 from qubitd.core.envelope import Drag, Square, sample_envelope
 from qubitd.core.feedforward import (
@@ -38,6 +39,8 @@ ENVELOPES = [
     sample_envelope(Square(length=400)),
 ]
 DRAG, TOP, WINDOW = range(3)
+_WRITTEN = 2
+"""Programs of a chunk that are written."""
 Q0, Q1, R0, R1 = 6.05e9, 5.25e9, 7.48e9, 7.23e9
 """Tones at multiples of 25 MHz from their oscillators, so that a phase of 0 stays 0 in the text."""
 
@@ -183,10 +186,19 @@ def active_reset(make_program: ProgramBuilder) -> Chunk:
     ],
 )
 def test_q1asm_is_as_it_was_reviewed(make: Make, make_program: ProgramBuilder, update: bool) -> None:
-    assembly = open_rack(load_rack()).assemble(make(make_program))
+    chunk = make(make_program)
+    assembly = open_rack(load_rack()).assemble(chunk)
     assert isinstance(assembly, ClusterAssembly)
-    text = "\n".join(f"# {load.wired.name}\n" + load.program.decode() for load in assembly.sequencers)
+    source = _written(chunk)
+    text = "\n".join([source, *(f"# {load.wired.name}\n" + load.program.decode() for load in assembly.sequencers)])
     path = HERE / f"{make.__name__}.q1asm"
     if update:
         path.write_text(text)
     assert text == path.read_text()
+
+
+def _written(chunk: Chunk) -> str:
+    """Write the first programs of a chunk, which show what the others are."""
+    first = "\n".join(program_text(program) for program in chunk.programs[:_WRITTEN])
+    more = max(0, len(chunk.programs) - _WRITTEN)
+    return f"{chunk.shots} shots, {chunk.reset} ns before each\n{first}" + (f"and {more} more\n" if more else "")
