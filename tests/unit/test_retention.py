@@ -65,6 +65,8 @@ async def test_results_go_thirty_days_after_they_were_read_and_the_job_says_so(s
         store.blob(result.digest)
     with pytest.raises(ExpiredJobError, match="job job-1 ended DONE; its results were kept for a while"):
         store.jobs.get(owner="ann", job_id="job-1")
+    with pytest.raises(ExpiredJobError, match="job job-1 ended DONE"):
+        store.jobs.client_digest("job-1")
     with pytest.raises(UnknownJobError):
         store.jobs.get(owner="bob", job_id="job-1")
     assert store.jobs.is_unread(unread)

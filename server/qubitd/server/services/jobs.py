@@ -177,8 +177,13 @@ class JobsService:
 
     async def Get(self, request: jobs_pb2.JobsGetRequest) -> jobs_pb2.JobsGetResponse:
         """Describe a job."""
-        job = self._store.jobs.get(owner=caller().project, job_id=request.job_id)
-        data = self._store.blob(self._store.jobs.client_digest(request.job_id))
+        find = partial(self._store.jobs.get, owner=caller().project, job_id=request.job_id)
+        job = find()
+        try:
+            data = self._store.blob(self._store.jobs.client_digest(request.job_id))
+        except StoreCorruptError:
+            find()  # of a job whose content went meanwhile nothing is damaged
+            raise
         placed = replace(job, queue=self._dispatch.place(request.job_id))
         return jobs_pb2.JobsGetResponse(job=encode_job(placed), client_data=data)
 

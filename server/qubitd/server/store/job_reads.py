@@ -113,10 +113,13 @@ class JobReads:
         ).fetchone()
         return row is not None
 
-    def _missing(self, owner: str, job_id: str) -> QubitdError:
-        """Say whether a job was never there, or is expired; what was deleted was never there."""
+    def _missing(self, owner: str | None, job_id: str) -> QubitdError:
+        """Say whether a job was never there, or is expired; what was deleted was never there. None: whoever asks may
+        know of it.
+        """
         row = self._connection.execute(
-            "SELECT status FROM job WHERE id = ? AND owner = ? AND expired_ns > 0", (job_id, owner)
+            f"SELECT status FROM job WHERE id = ? AND expired_ns > 0{'' if owner is None else ' AND owner = ?'}",  # noqa: S608
+            (job_id,) if owner is None else (job_id, owner),
         ).fetchone()
         return UnknownJobError(job_id=job_id) if row is None else ExpiredJobError(job_id=job_id, status=row[0])
 
@@ -298,7 +301,7 @@ class JobReads:
             (job_id,),
         ).fetchone()
         if row is None:
-            raise UnknownJobError(job_id=job_id)
+            raise self._missing(None, job_id)
         return str(row[0])
 
     def _with_details(self, rows: Sequence[tuple[Any, ...]]) -> list[Job]:
