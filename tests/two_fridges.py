@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import signal
 import socket
 from dataclasses import dataclass
 from importlib.resources import files
@@ -81,6 +83,25 @@ class Lab:
 
         with psycopg.connect(self.store, autocommit=True) as connection:
             return dict(connection.execute("SELECT id, attempt FROM job").fetchall())
+
+    def stop(self, daemon: DaemonProcess) -> None:
+        """Stop a daemon as a frozen machine would, when it neither holds the turn to write nor waits for it: the others
+        would wait for theirs until the database takes it away.
+        """
+        import psycopg
+
+        from qubitd.server.store.postgres import BEGIN_WRITING
+
+        waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        with psycopg.connect(self.store, autocommit=True) as connection:
+            while True:
+                connection.execute(BEGIN_WRITING.encode())
+                os.kill(daemon.process_id, signal.SIGSTOP)
+                nobody_waits = connection.execute(waiting).fetchone() == (0,)
+                connection.execute("COMMIT")
+                if nobody_waits:
+                    return
+                os.kill(daemon.process_id, signal.SIGCONT)
 
 
 def until_operational(client: QubitdClient, name: str, *, wanted: bool) -> str:

@@ -76,7 +76,7 @@ def test_a_daemon_that_was_only_stopped_for_a_while_writes_nothing_once_others_a
         staying = client.submit(bell(), "south")
         for job_id in (*moving, staying):
             until(client, job_id, JobStatus.QUEUED)
-        os.kill(south.process_id, signal.SIGSTOP)
+        lab.stop(south)
         assert [ended_on(client, job_id) for job_id in moving] == 2 * [("DONE", "north")]
         os.kill(south.process_id, signal.SIGCONT)
         assert south.wait(30) != 0
@@ -90,7 +90,7 @@ def test_a_daemon_that_was_only_stopped_for_a_while_writes_nothing_once_others_a
 def test_a_daemon_that_was_slow_for_a_moment_is_offline_meanwhile_and_goes_on(lab: Lab) -> None:
     with lab.north.serve() as north, lab.south.serve() as south, QubitdClient(north.address) as client:
         until_operational(client, "south", wanted=True)
-        os.kill(south.process_id, signal.SIGSTOP)
+        lab.stop(south)
         until_operational(client, "south", wanted=False)
         job_id = client.submit(bell(), "south", terms=MOVES)
         os.kill(south.process_id, signal.SIGCONT)

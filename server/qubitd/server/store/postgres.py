@@ -21,7 +21,7 @@ OLDEST = 15
 """Lowest major version of PostgreSQL."""
 _TURN = 29045
 """Kind of the advisory lock; a store is a schema, whose name tells its own from others."""
-_BEGIN = f"BEGIN; SELECT pg_advisory_xact_lock({_TURN}, hashtext(current_schema()))"
+BEGIN_WRITING = f"BEGIN; SELECT pg_advisory_xact_lock({_TURN}, hashtext(current_schema()))"
 _NEEDED = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
 _LINK: Mapping[str, Any] = {
     "application_name": "qubitd",
@@ -194,7 +194,7 @@ def assert_durable(connection: Database) -> None:
 
 def begin_turn(connection: Database) -> None:
     """Begin a transaction that no other writer's overlaps."""
-    connection.execute(_BEGIN)
+    connection.execute(BEGIN_WRITING)
 
 
 def postgres_engine(url: str, *, check: Callable[[Database], None]) -> Engine:
