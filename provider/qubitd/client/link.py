@@ -37,7 +37,8 @@ CHANNEL_OPTIONS = (
     ("grpc.http2.ping_timeout_ms", 4_000),
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.initial_reconnect_backoff_ms", 50),
-    ("grpc.min_reconnect_backoff_ms", 50),
+    # How long a connection may take to be answered: over TLS and an ocean, from a busy machine.
+    ("grpc.min_reconnect_backoff_ms", 5_000),
     ("grpc.max_reconnect_backoff_ms", 1_000),
     # Loopback never goes through a proxy, whatever the environment says.
     ("grpc.enable_http_proxy", 0),
