@@ -133,7 +133,7 @@ class HelperProcess(Generic[_Tools]):
                 self._process.kill()
                 self._process.join()
                 told = {"task": self._task, "exit": self._process.exitcode, "cause": repr(death)}
-                _log.warning("a helping process died", extra=told)
+                _log.log(logging.DEBUG if self._is_closed else logging.WARNING, "a helping process died", extra=told)
             self._process = None
 
 

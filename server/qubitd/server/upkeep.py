@@ -12,7 +12,7 @@ import enum
 import logging
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from qubitd.core.errors import QubitdError
 from qubitd.server.aside import aside
@@ -87,16 +87,6 @@ class Timetable:
         self._due[chore] = now + (period if well else min(period, RETRY))
 
 
-@dataclass(slots=True, kw_only=True)
-class _Troubles:
-    """What is wrong now, by what found it."""
-
-    of: dict[Chore, str] = field(default_factory=dict)
-
-    def __str__(self) -> str:
-        return "; ".join(self.of.values())
-
-
 class Upkeep:
     """Has done what is due."""
 
@@ -108,16 +98,17 @@ class Upkeep:
         self._clocks = clocks
         self._meters = meters
         self._record = UpkeepRecord()
-        self._troubles = _Troubles()
+        self._troubles: dict[Chore, str] = {}
+        """What is wrong now, by what found it."""
 
     @property
     def trouble(self) -> str:
         """What is wrong, for people; empty if nothing is."""
-        return str(self._troubles)
+        return "; ".join(self._troubles.values())
 
     def gauges(self) -> Mapping[str, float]:
         """Say what is now, by name."""
-        return {"store_wal_bytes": self._store.wal_bytes(), "store_in_trouble": float(bool(self._troubles.of))}
+        return {"store_wal_bytes": self._store.wal_bytes(), "store_in_trouble": float(bool(self._troubles))}
 
     async def serve(self) -> None:
         """Look now and then, for ever."""
@@ -146,7 +137,7 @@ class Upkeep:
             raise
         except (QubitdError, OSError) as error:
             self._meters.count("upkeep", f"{chore.value} failed")
-            self._troubles.of[chore] = f"{chore.value} of the store failed: {error}"
+            self._troubles[chore] = f"{chore.value} of the store failed: {error}"
             _log.error("upkeep of the store failed", extra={"chore": chore.value, "cause": str(error)})
             return False
         return True
@@ -173,7 +164,7 @@ class Upkeep:
         await aside(make_copy, self._directory, place)
         whole = await asyncio.to_thread(self._copies.finish, name)
         await asyncio.to_thread(self._noted, self._record.copied(now))
-        self._troubles.of.pop(Chore.COPY, None)
+        self._troubles.pop(Chore.COPY, None)
         self._meters.count("upkeep", "copied")
         _log.info("copied the store", extra={"copy": str(whole)})
 
@@ -193,9 +184,9 @@ class Upkeep:
             self._meters.count("upkeep", "truncated" if is_short else "truncated later")
 
     def _told(self, problems: tuple[str, ...]) -> None:
-        self._troubles.of.pop(Chore.CHECK, None)
+        self._troubles.pop(Chore.CHECK, None)
         if problems:
-            self._troubles.of[Chore.CHECK] = f"the store is damaged ({problems[0]}): stop, and go back to a copy"
+            self._troubles[Chore.CHECK] = f"the store is damaged ({problems[0]}): stop, and go back to a copy"
 
     def _noted(self, record: UpkeepRecord) -> UpkeepRecord:
         self._record = record

@@ -42,6 +42,7 @@ from qubitd.server.store.job_writes import JobWrites
 from qubitd.server.store.rows import Accepted, NewJob
 from qubitd.server.supervisor import Supervisor, unsupervised
 from qubitd.server.workers.papers import KitFiles
+from qubitd.server.workshop import Workshop
 from qubitd.v1 import backends_pb2_grpc, calibrations_pb2_grpc, jobs_pb2, jobs_pb2_grpc
 from qubitd.wire.jobs import Bookmark, Job, JobEvent, QueuePlace, StatusChange, decode_events, decode_job
 from qubitd.wire.results import decode_results
@@ -246,6 +247,53 @@ class Passed:
         self._left -= place == self._place
         if self._left == 0:
             self._reached.set()
+
+
+class CompiledLate:
+    """Keeps every job that starts waiting for its compiler, which nobody asked before."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.begun = asyncio.Event()
+        self.go_on = asyncio.Event()
+        take = Workshop.take
+
+        async def take_long(workshop: Workshop, *args: Any) -> Any:
+            self.begun.set()
+            await self.go_on.wait()
+            return await take(workshop, *args)
+
+        def kept_by_nobody(*_: Any) -> None:
+            """Have every job compiled as it starts."""
+
+        monkeypatch.setattr(Workshop, "take", take_long)
+        monkeypatch.setattr(Workshop, "kept", kept_by_nobody)
+
+
+class Hold:
+    """Keeps a thread from going on, the n-th time it comes by."""
+
+    def __init__(self, nth: int = 1) -> None:
+        self.reached = threading.Event()
+        self.go_on = threading.Event()
+        self._left = nth
+
+    def __call__(self) -> None:
+        self._left -= 1
+        if self._left == 0:
+            self.reached.set()
+            assert self.go_on.wait(60), "the test forgot to let it go on"
+
+
+def written_late(monkeypatch: pytest.MonkeyPatch, what: str) -> Hold:
+    """Hold the store's writer before one kind of write, named like the method of `JobWrites`."""
+    hold, write = Hold(), getattr(JobWrites, what)
+
+    def write_late(self: JobWrites, *args: Any, **named: Any) -> Any:
+        hold()
+        return write(self, *args, **named)
+
+    monkeypatch.setattr(JobWrites, what, write_late)
+    return hold
 
 
 def taken_late(monkeypatch: pytest.MonkeyPatch) -> threading.Event:

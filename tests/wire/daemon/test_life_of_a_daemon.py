@@ -156,17 +156,22 @@ async def test_jobs_that_wait_go_on_after_a_restart(
         assert [(await daemon.statuses(job_id))[-1] for job_id in jobs] == ["DONE"] * 4
 
 
+async def served_until_death(serve: Serve, rack: Any, folder: Path, *requests: jobs_pb2.SubmitRequest) -> list[str]:
+    """Leave the data of a daemon that died while the first of some jobs ran; gives their ids."""
+    async with serve(rack=rack) as daemon:
+        job_ids = [await daemon.submit(request) for request in requests]
+        await asyncio.to_thread(rack.running.wait)
+        shutil.copytree(folder / "data", folder / "died")
+        rack.gate.set()
+    shutil.rmtree(folder / "data")
+    shutil.move(folder / "died", folder / "data")
+    return job_ids
+
+
 async def test_a_job_that_ran_when_the_daemon_died_ends_with_the_place_it_reached(
     serve: Serve, shut_rack: Any, open_rack_of: MakeRack, request_of: MakeRequest, tmp_path: Path
 ) -> None:
-    async with serve(rack=shut_rack) as daemon:
-        job_id = await daemon.submit(request_of(shots=2500))
-        waiting = await daemon.submit(request_of())
-        await asyncio.to_thread(shut_rack.running.wait)
-        shutil.copytree(tmp_path / "data", tmp_path / "died")
-        shut_rack.gate.set()
-    shutil.rmtree(tmp_path / "data")
-    shutil.move(tmp_path / "died", tmp_path / "data")
+    job_id, waiting = await served_until_death(serve, shut_rack, tmp_path, request_of(shots=2500), request_of())
     async with serve(rack=open_rack_of()) as daemon:
         assert (await daemon.statuses(job_id))[-1] == "ERROR"
         assert "interrupted at program 0, shot 0, attempt 1" in (await daemon.job(job_id)).message
@@ -176,13 +181,8 @@ async def test_a_job_that_ran_when_the_daemon_died_ends_with_the_place_it_reache
 async def test_a_job_that_asked_for_it_goes_on_after_the_daemons_death_which_is_kept(
     serve: Serve, shut_rack: Any, open_rack_of: MakeRack, request_of: MakeRequest, tmp_path: Path
 ) -> None:
-    async with serve(rack=shut_rack) as daemon:
-        job_id = await daemon.submit(request_of(terms=JobTerms(rerun_on_interrupt=True)))
-        await asyncio.to_thread(shut_rack.running.wait)
-        shutil.copytree(tmp_path / "data", tmp_path / "died")
-        shut_rack.gate.set()
-    shutil.rmtree(tmp_path / "data")
-    shutil.move(tmp_path / "died", tmp_path / "data")
+    going_on = request_of(terms=JobTerms(rerun_on_interrupt=True))
+    (job_id,) = await served_until_death(serve, shut_rack, tmp_path, going_on)
     async with serve(rack=open_rack_of()) as daemon:
         assert (await daemon.statuses(job_id))[-1] == "DONE"
     with closing(sqlite3.connect(tmp_path / "data" / DATABASE)) as store:
@@ -194,13 +194,8 @@ async def test_a_job_that_goes_on_after_the_daemons_death_waits_for_its_own_back
 ) -> None:
     line5 = load_device("line5")
     other = dataclasses.replace(line5, device=dataclasses.replace(line5.device, name="other"))
-    async with serve(rack=shut_rack) as daemon:
-        job_id = await daemon.submit(request_of(terms=JobTerms(rerun_on_interrupt=True)))
-        await asyncio.to_thread(shut_rack.running.wait)
-        shutil.copytree(tmp_path / "data", tmp_path / "died")
-        shut_rack.gate.set()
-    shutil.rmtree(tmp_path / "data")
-    shutil.move(tmp_path / "died", tmp_path / "data")
+    going_on = request_of(terms=JobTerms(rerun_on_interrupt=True))
+    (job_id,) = await served_until_death(serve, shut_rack, tmp_path, going_on)
     rack = open_rack_of()
     async with serve(rack=rack, device=other) as daemon:
         mine = await daemon.submit(request_of(backend="other"))

@@ -6,7 +6,6 @@ import asyncio
 import itertools
 import shutil
 import sqlite3
-import threading
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, closing
 from pathlib import Path
@@ -16,12 +15,11 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
+from tests.wire.daemon.conftest import CompiledLate, Hold, written_late
 
 from qubitd.drivers.errors import InstrumentNotFoundError
 from qubitd.server import rack as rack_thread
-from qubitd.server.store.job_writes import JobWrites
 from qubitd.server.store.sqlite_store import DATABASE
-from qubitd.server.workshop import Workshop
 from qubitd.v1 import jobs_pb2, lab_pb2, lab_pb2_grpc
 from qubitd.wire.lab import LabHealth, LabState, decode_health
 from qubitd.wire.uploads import encode_upload, upload_messages, upload_of
@@ -31,21 +29,6 @@ MakeRack = Callable[..., Any]
 MakeRequest = Callable[..., jobs_pb2.SubmitRequest]
 NOT_THERE = InstrumentNotFoundError(resource="paper", what="nobody answers")
 STOPPED = "the lab was stopped by an operator: hands in the rack; ask when it resumes"
-
-
-class Hold:
-    """Keeps a thread from going on, the n-th time it comes by."""
-
-    def __init__(self, nth: int = 1) -> None:
-        self.reached = threading.Event()
-        self.go_on = threading.Event()
-        self._left = nth
-
-    def __call__(self) -> None:
-        self._left -= 1
-        if self._left == 0:
-            self.reached.set()
-            assert self.go_on.wait(60), "the test forgot to let it go on"
 
 
 class Operator:
@@ -116,13 +99,7 @@ async def test_a_stop_while_a_chunk_is_loaded_keeps_it_from_starting(
 async def test_a_stop_while_the_attempt_is_being_written_makes_the_rack_safe_first(
     serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    writing, record = Hold(), JobWrites.start
-
-    def record_late(self: JobWrites, *args: Any, **named: Any) -> None:
-        writing()
-        record(self, *args, **named)
-
-    monkeypatch.setattr(JobWrites, "start", record_late)
+    writing = written_late(monkeypatch, "start")
     rack = open_rack_of()
     async with serve(rack=rack) as daemon:
         before = rack.log.count("stop")
@@ -145,25 +122,14 @@ async def test_a_job_that_was_being_compiled_when_the_lab_closed_waits_until_it_
     request_of: MakeRequest,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    compiling, go_on, take = asyncio.Event(), asyncio.Event(), Workshop.take
-
-    async def take_long(self: Workshop, *args: Any) -> Any:
-        compiling.set()
-        await go_on.wait()
-        return await take(self, *args)
-
-    def kept_by_nobody(*_: Any) -> None:
-        """Have every job compiled as it starts."""
-
-    monkeypatch.setattr(Workshop, "take", take_long)
-    monkeypatch.setattr(Workshop, "kept", kept_by_nobody)
+    compiled_late = CompiledLate(monkeypatch)
     rack = open_rack_of()
     async with serve(rack=rack) as daemon:
         operator = Operator(daemon)
         job_id = await daemon.submit(request_of())
-        await compiling.wait()
+        await compiled_late.begun.wait()
         await switch(operator)
-        go_on.set()
+        compiled_late.go_on.set()
         while (await operator.health()).queued == 0 and not (await daemon.job(job_id)).status.is_final:
             continue
         assert "start" not in rack.log
@@ -188,13 +154,7 @@ async def test_a_cancel_by_force_while_a_chunk_is_loaded_keeps_it_from_starting(
 async def test_a_cancel_by_force_stops_the_rack_before_the_last_result_is_recorded(
     serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recording, record = Hold(), JobWrites.record_chunk
-
-    def record_late(self: JobWrites, *args: Any, **named: Any) -> None:
-        recording()
-        record(self, *args, **named)
-
-    monkeypatch.setattr(JobWrites, "record_chunk", record_late)
+    recording = written_late(monkeypatch, "record_chunk")
     rack = open_rack_of()
     rack.before["fetch"] = rack.gate.clear
     async with serve(rack=rack) as daemon:

@@ -8,10 +8,10 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
+from tests.wire.daemon.conftest import CompiledLate
 
 from qubitd.drivers.errors import InstrumentNotFoundError
 from qubitd.server.supervisor import Supervisor
-from qubitd.server.workshop import Workshop
 from qubitd.v1 import jobs_pb2
 
 Serve = Callable[..., AbstractAsyncContextManager[Any]]
@@ -64,21 +64,10 @@ async def test_while_a_job_is_compiled_for_its_start(
     serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     manager = Manager()
-    compiling, go_on, take = asyncio.Event(), asyncio.Event(), Workshop.take
-
-    async def take_long(self: Workshop, *args: Any) -> Any:
-        compiling.set()
-        await go_on.wait()
-        return await take(self, *args)
-
-    def kept_by_nobody(*_: Any) -> None:
-        """Have every job compiled as it starts."""
-
-    monkeypatch.setattr(Workshop, "take", take_long)
-    monkeypatch.setattr(Workshop, "kept", kept_by_nobody)
+    compiled_late = CompiledLate(monkeypatch)
     async with serve(rack=open_rack_of(), supervisor=manager.supervisor) as daemon:
         job_id = await daemon.submit(request_of())
-        await compiling.wait()
+        await compiled_late.begun.wait()
         await manager.hears_more()
-        go_on.set()
+        compiled_late.go_on.set()
         assert (await daemon.statuses(job_id))[-1] == "DONE"
