@@ -50,6 +50,16 @@ def test_lines_among_random_numbers_are_loops_and_the_rest_is_written_out() -> N
     assert loops.written_out == 80
 
 
+def test_grids_of_two_by_two_by_two_among_random_numbers_are_loops_as_lines_are() -> None:
+    rng = np.random.default_rng(7)
+    grid = np.add.outer(np.add.outer([0, 70], [0, 30]), [0, 11]).ravel()
+    grids = [grid + rng.integers(300) for _ in range(3)]
+    numbers = [3 * np.arange(8), rng.integers(500, size=8), grids[0], rng.integers(500, size=16), *grids[1:]]
+    loops = drive_loops((np.concatenate(numbers) * (2 * np.pi / 1000)).tolist())
+    assert list(loops.nests) == [(8,), (2, 2, 2), (2, 2, 2), (2, 2, 2)]
+    assert loops.written_out == 24
+
+
 def test_one_line_is_one_loop() -> None:
     loops = drive_loops(np.linspace(0, 3, 100).tolist())
     assert (list(loops.nests), loops.written_out) == ([(100,)], 0)

@@ -46,13 +46,12 @@ def survey(
     groups = pack.groups(clock.past(programs))
     group = next(groups)
     check(group)
+    first = next(pack.cut(group, shots=shots))
     is_only = True
     for following in groups:
         check(following)
         is_only = False
-    return Survey(
-        first=next(pack.cut(group, shots=shots)), is_only_group=is_only, instrument_seconds=to_seconds(clock.ticks)
-    )
+    return Survey(first=first, is_only_group=is_only, instrument_seconds=to_seconds(clock.ticks))
 
 
 class _Clock:

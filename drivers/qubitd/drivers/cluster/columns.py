@@ -226,7 +226,7 @@ def _acquisitions(programs: tuple[Program, ...], feedback: Feedback | None) -> A
     return AcquisitionColumns(
         line=_joined([part.line for part in parts]),
         program=_owners([len(part.line) for part in parts]),
-        row=_joined([np.arange(len(part.line), dtype=np.int64) for part in parts]),
+        row=_rows([len(part.line) for part in parts]),
         start=_joined([part.start for part in parts]),
         length=_joined([part.length for part in parts]),
         phase=_joined([part.phase for part in parts]),
@@ -241,5 +241,14 @@ def _owners(counts: list[int]) -> Ints:
     return np.arange(len(counts), dtype=np.int64).repeat(counts)
 
 
+def _rows(counts: list[int]) -> Ints:
+    """Count the rows of each program from 0 on."""
+    end = np.cumsum(counts, dtype=np.int64)
+    return np.arange(end[-1], dtype=np.int64) - np.repeat(end - counts, counts)
+
+
 def _joined(parts: list[NDArray[_T]]) -> NDArray[_T]:
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+    """Put columns below each other; what programs share is one array."""
+    if len(set(map(id, parts))) == 1:
+        return parts[0] if len(parts) == 1 else np.tile(parts[0], len(parts))
+    return np.concatenate(parts)

@@ -129,18 +129,20 @@ def _fold_run(part: LineProgram, first: int, stop: int) -> Iterator[Fold | str]:
     size = int(np.prod(inner, dtype=np.int64)) if inner else 0
     if size < FEWEST:
         return
-    divides = size >= 2 * FEWEST
-    for i in range(outer) if divides else np.flatnonzero(_straight_pieces(table, outer, inner[-1])).tolist():
+    for i in np.flatnonzero(_with_lines(table, outer, size)).tolist():
         yield from _fold_run(part, first + i * size, first + (i + 1) * size)
 
 
-def _straight_pieces(table: _Table, pieces: int, turns: int) -> Bools:
-    """Tell which of some pieces can be lines, so that those of random numbers are not tried one by one: within a piece
-    the innermost loop, which turns so often, steps alike wherever it runs.
+def _with_lines(table: _Table, pieces: int, size: int) -> Bools:
+    """Tell which of some pieces may hold a loop, so that those of random numbers are not tried one by one: its first
+    two steps are alike if the innermost loop has three turns, its first and third if it has two.
     """
-    steps = np.diff(table.counting.reshape(pieces, -1, turns, table.counting.shape[1]), axis=2)
-    bends = bends_of(steps, steps[:, :1, :1], table.modulus)
-    return np.asarray((np.abs(bends) <= 1).all(axis=(1, 2, 3)))
+    steps = np.diff(table.counting, axis=0)
+    begins = np.zeros(pieces * size, dtype=np.bool_)
+    for apart in (1, 2):
+        bends = bends_of(steps[apart:], steps[:-apart], table.modulus)
+        begins[: len(bends)] |= (np.abs(bends) <= 1).all(axis=1)
+    return np.asarray(begins.reshape(pieces, size)[:, : 1 - FEWEST].any(axis=1))
 
 
 class _Table:
