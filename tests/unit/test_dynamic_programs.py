@@ -300,6 +300,18 @@ def test_a_trace_takes_one_measurement_of_a_qubit_also_in_loops() -> None:
         compile_job(FILE.device, FILE.snapshot(), spec, feedforward=FACTS)
 
 
+def test_a_trace_is_refused_an_active_initial_reset_which_measures_too() -> None:
+    passive = JobSpec(batch=pack([circuit().measure(0, 0)]), sweep=Sweep(), shots=1, meas_level=MeasLevel.RAW)
+    assert compile_job(FILE.device, FILE.snapshot(), passive, feedforward=FACTS).num_programs == 1
+    active = replace(passive, initial_reset=InitialReset.ACTIVE)
+    with pytest.raises(InvalidCircuitError) as refused:
+        compile_job(FILE.device, FILE.snapshot(), active, feedforward=FACTS)
+    assert [str(problem) for problem in refused.value.problems] == [
+        "meas_level 0: takes one measurement of each qubit, and an active initial reset measures them before; "
+        "ask for initial_reset 'passive'"
+    ]
+
+
 def test_decoupling_takes_loops_and_refuses_conditions() -> None:
     looped = JobSpec(batch=pack([circuit().for_(2).add("sx", 0).end()]), sweep=Sweep(), shots=1, dd=Decoupling.XY4)
     assert compile_job(FILE.device, FILE.snapshot(), looped, feedforward=FACTS).num_programs == 1

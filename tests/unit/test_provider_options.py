@@ -102,6 +102,9 @@ def test_averages_of_iq_points_can_be_asked_for(kind: Any) -> None:
         ({"meas_level": "all"}, "option meas_level: is 'all'; give 0 (traces), 1 (IQ points), 2 (bits) or 'both'"),
         ({"meas_level": 0, "meas_return": "avg", "herald": True},
          "option herald: is True, and a trace (meas_level 0) is the mean over all shots; ask for meas_level=1"),
+        ({"meas_level": 0, "meas_return": "avg", "initial_reset": "active"},
+         "option initial_reset: is 'active', which measures, and a trace (meas_level 0) takes one measurement of each "
+         "qubit; ask for initial_reset='passive'"),
         ({"rerun_on_interrupt": 1}, "option rerun_on_interrupt: is 1; give True or False"),
         ({"herald": 1}, "option herald: is 1; give True or False"),
         ({"dd": "cpmg"}, "option dd: is 'cpmg'; give None, 'x2', 'xy4' or 'xy8'"),

@@ -222,6 +222,9 @@ def _raw(options: RunOptions) -> list[Problem]:
     if options.herald:
         what = "is True, and a trace (meas_level 0) is the mean over all shots; ask for meas_level=1"
         problems.append(Problem(where="option herald", what=what))
+    if options.initial_reset is InitialReset.ACTIVE:
+        what = "is 'active', which measures, and a trace (meas_level 0) takes one measurement of each qubit"
+        problems.append(Problem(where="option initial_reset", what=f"{what}; ask for initial_reset='passive'"))
     return problems
 
 

@@ -42,6 +42,16 @@ from qubitd.core.ticks import NEAREST, to_seconds, to_ticks
 
 MAX_DECOUPLED = 4_000_000
 """Operations of a job with its decoupling pulses: they are held until it ends."""
+_NO_TRACE = {
+    InitialReset.NONE: (
+        "averages shots that are not alike if each begins where the last one ended; ask for a reset before each"
+    ),
+    InitialReset.ACTIVE: (
+        "takes one measurement of each qubit, and an active initial reset measures them before; "
+        "ask for initial_reset 'passive'"
+    ),
+}
+"""Why there is no trace of shots that begin so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -236,9 +246,8 @@ def _decoupled(
 
 def _option_problems(gates: CalibratedGates, spec: JobSpec) -> tuple[Problem, ...]:
     found = herald_problems(gates, spec.batch) if spec.herald else ()
-    if spec.meas_level is MeasLevel.RAW and spec.initial_reset is InitialReset.NONE:
-        what = "averages shots that are not alike if each begins where the last one ended; ask for a reset before each"
-        found += (Problem(where="meas_level 0", what=what),)
+    if spec.meas_level is MeasLevel.RAW and spec.initial_reset in _NO_TRACE:
+        found += (Problem(where="meas_level 0", what=_NO_TRACE[spec.initial_reset]),)
     if spec.meas_level is not MeasLevel.RAW and spec.dd is None:
         return found
     flat = flatten_batch(spec.batch, rounds=spec.reset_rounds, initial=spec.initial_reset)
