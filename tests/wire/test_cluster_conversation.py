@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from qubitd.core.envelope import Square, sample_envelope
 from qubitd.core.program import Chunk
 from qubitd.drivers.cluster.assembly import ClusterAssembly, SequencerLoad
-from qubitd.drivers.cluster.conversation import ClusterConversation
+from qubitd.drivers.cluster.conversation import Acquired, ClusterConversation
 from qubitd.drivers.cluster.known_settings import KnownSettings
 from qubitd.drivers.cluster.protocol import BIN
 from qubitd.drivers.cluster.scope import ScopeLoad
@@ -185,10 +185,10 @@ def test_waveforms_are_held_only_if_every_sample_is_read_back(
         answer += block(name) + block(struct.pack("<I", index)) + block(values.tobytes())
     wanted = (Waveform(name="w", samples=samples([0.5, 1.0])),)
     conversation, _ = speak([("SLOT6:SEQuencer0:AWG:WLISt?", answer + b"\r\n")])
-    assert conversation.hold_waveforms([replace(load, waveforms=wanted)]) == [same]
+    assert conversation.look([], [replace(load, waveforms=wanted)]) == ({}, [same])
     waveforms = ("SLOT6:SEQuencer0:AWG:WLISt?", block(struct.pack("<I", 0)) + b"\r\n")
     conversation, _ = speak([waveforms, ("SLOT6:SEQuencer0:ACQ:WLISt?", answer + b"\r\n")])
-    assert conversation.hold_waveforms([replace(load, waveforms=(), weights=wanted)]) == [same]
+    assert conversation.look([], [replace(load, waveforms=(), weights=wanted)]) == ({}, [same])
 
 
 @pytest.fixture
@@ -219,9 +219,14 @@ def acquisitions(
     return block(struct.pack("<I", 1)) + block(name) + block(struct.pack("<I", 0)) + scope + block(bins.tobytes())
 
 
+def acquired(conversation: ClusterConversation, load: SequencerLoad) -> Acquired:
+    (found,) = conversation.link.ask_each([conversation.acquisitions_of(load)])
+    return conversation.of_one_run(load, found)
+
+
 def test_bins_of_a_run_are_read_by_count(speak: Speak, load: SequencerLoad) -> None:
     conversation, _ = speak([("SLOT6:SEQuencer0:ACQ:ALISt?", acquisitions() + b"\r\n")])
-    assert conversation.acquired([load])[0].bins["real"].tolist() == [0, 1, 2]
+    assert acquired(conversation, load).bins["real"].tolist() == [0, 1, 2]
     assert conversation.link.is_open
 
 
@@ -241,19 +246,19 @@ def test_bins_that_are_not_those_of_one_whole_run_are_refused(
 ) -> None:
     conversation, _ = speak([("SLOT6:SEQuencer0:ACQ:ALISt?", answer + b"\r\n")])
     with pytest.raises(InstrumentChangedError, match=words):
-        conversation.acquired([load])
+        acquired(conversation, load)
 
 
 def test_count_of_another_size_is_an_error(speak: Speak, load: SequencerLoad) -> None:
     conversation, _ = speak([("SLOT6:SEQuencer0:ACQ:ALISt?", block(b"\1\0") + b"\r\n")])
     with pytest.raises(MalformedAnswerError, match="a number of 2 bytes"):
-        conversation.acquired([load])
+        acquired(conversation, load)
 
 
 def test_a_trace_is_the_sum_of_both_paths(speak: Speak, load: SequencerLoad) -> None:
     paths = [np.array(path, dtype="<i4").tobytes() for path in ([1, -2, 3], [4, 5, 6])]
     conversation, _ = speak([("SLOT6:SEQuencer0:ACQ:ALISt?", acquisitions(paths=paths, averages=3) + b"\r\n")])
-    (found,) = conversation.acquired([load])
+    found = acquired(conversation, load)
     assert found.trace.tolist() == [1 + 4j, -2 + 5j, 3 + 6j]
     assert found.averages == 3
 
@@ -266,7 +271,7 @@ def test_a_trace_of_another_form_is_an_error(
 ) -> None:
     conversation, _ = speak([("SLOT6:SEQuencer0:ACQ:ALISt?", acquisitions(paths=paths) + b"\r\n")])
     with pytest.raises(MalformedAnswerError, match=words):
-        conversation.acquired([load])
+        acquired(conversation, load)
 
 
 @pytest.mark.parametrize(("averages", "samples"), [(2, 3), (3, 4)])
@@ -276,7 +281,7 @@ def test_a_trace_that_is_not_that_of_one_whole_run_is_refused(
     paths = [bytes(12), bytes(12)]
     conversation, _ = speak([("SLOT6:SEQuencer0:ACQ:ALISt?", acquisitions(paths=paths, averages=3) + b"\r\n")])
     scope = ScopeLoad(trigger=load.wired.address, triggers=1, programs=1, samples=samples, qubits=(0,))
-    (found,) = conversation.acquired([load])
+    found = acquired(conversation, load)
     with pytest.raises(InstrumentChangedError, match=r"the trace of slot6\.seq0 has 3 samples of 3 shots"):
         conversation.require_trace(found, averages=averages, load=scope)
 

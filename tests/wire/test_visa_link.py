@@ -18,7 +18,7 @@ from qubitd.drivers.errors import (
     LinkTimeoutError,
     MalformedAnswerError,
 )
-from qubitd.drivers.visa.link import Link
+from qubitd.drivers.visa.link import Asked, Link
 from qubitd.drivers.visa.opening import open_link
 from qubitd.drivers.visa.plain_link import PlainLink
 from qubitd.drivers.visa.socket_link import SocketLink
@@ -93,10 +93,18 @@ def test_block_is_read_by_its_count_whatever_it_contains(peer: StartPeer, connec
 @both
 def test_answer_of_several_blocks_is_read_one_by_one(peer: StartPeer, connect: Connect) -> None:
     link = connect(peer(answering(b"#14\x01\0\0\0#12ab#10\r\n")).resource, PATIENT)
-    with link.exchange():
-        link.begin("LIST?")
-        assert [bytes(link.next_block()) for _ in range(3)] == [b"\x01\0\0\0", b"ab", b""]
-        link.end()
+    list_ = link.blocks_of("LIST?", lambda: [bytes(link.next_block()) for _ in range(3)])
+    assert link.ask_each([list_]) == [[b"\x01\0\0\0", b"ab", b""]]
+    link.close()
+
+
+@both
+def test_questions_of_different_kinds_are_sent_together(peer: StartPeer, connect: Connect) -> None:
+    there = peer(answering(b"1\r\n", b"#12ab\r\n", b"#11c#11d\r\n"))
+    link = connect(there.resource, PATIENT)
+    lists = link.blocks_of("LIST?", lambda: bytes(link.next_block()) + bytes(link.next_block()))
+    assert link.ask_both([link.line_of("N?")], [link.block_of("DATA?"), lists]) == (["1"], [b"ab", b"cd"])
+    assert there.received == b"N?\nDATA?\nLIST?\n"
     link.close()
 
 
@@ -270,11 +278,9 @@ def test_link_that_was_interrupted_in_an_exchange_is_closed(peer: StartPeer) -> 
     link = open_link(peer(answering(b"unread\n")).resource, timeout=PATIENT)
 
     def interrupted() -> None:
-        with link.exchange():
-            link.begin("VALUE?")
-            raise KeyboardInterrupt
+        raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        interrupted()
+        link.ask_each([Asked("VALUE?", interrupted)])
     with pytest.raises(LinkClosedError, match="KeyboardInterrupt"):
         link.ask("VALUE?")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,12 +24,12 @@ from qubitd.drivers.errors import (
     WrongInstrumentError,
 )
 from qubitd.drivers.rack import ClusterInstrument
-from qubitd.drivers.visa.link import PIPELINE, Link
+from qubitd.drivers.visa.link import Asked, Link
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-U32 = np.dtype("<u4")
+U32_BYTES = 4
 I32 = np.dtype("<i4")
 
 
@@ -42,6 +42,10 @@ class Acquired:
     averages: int
     bins: NDArray[np.void]
     """Of dtype `protocol.BIN`."""
+
+
+Acquisitions = list[tuple[bytes, Acquired]]
+"""A sequencer's, with their names."""
 
 
 class ClusterConversation:
@@ -108,14 +112,48 @@ class ClusterConversation:
 
     def states(self, addresses: Sequence[SequencerAddress]) -> Mapping[SequencerAddress, SequencerState]:
         """Ask how sequencers are."""
-        answers = self.link.ask_all([sequencer(address, "STATE?") for address in addresses])
-        return {address: self._state(answer) for address, answer in zip(addresses, answers, strict=True)}
+        return self.look(addresses, [])[0]
 
-    def settings(self, numbers: Sequence[str], values: Sequence[str]) -> tuple[list[float], list[bytes]]:
-        """Ask for settings by their headers: those that are numbers, and those that are JSON."""
-        answers, texts = self.link.ask_both([f"{header}?" for header in numbers], [f"{header}?" for header in values])
+    def look(
+        self, addresses: Sequence[SequencerAddress], loads: Sequence[SequencerLoad]
+    ) -> tuple[Mapping[SequencerAddress, SequencerState], list[bool]]:
+        """Ask how sequencers are; and read sequencers' waveforms back, and the weights of those that need any, and
+        compare: for each, if it has what it needs.
+        """
+        wanted = [
+            (load.wired.address, sequencer(load.wired.address, question), waveforms)
+            for load in loads
+            for question, waveforms in (("AWG:WLISt?", load.waveforms), ("ACQ:WLISt?", load.weights))
+            if waveforms or question == "AWG:WLISt?"
+        ]
+        link = self.link
+        answers, held = link.ask_both(
+            [link.line_of(sequencer(address, "STATE?")) for address in addresses],
+            [link.blocks_of(question, self._named_samples) for _, question, _ in wanted],
+        )
+        lacking = {
+            address
+            for (address, _, waveforms), found in zip(wanted, held, strict=True)
+            if found != _as_listed(waveforms)
+        }
+        states = {address: self._state(answer) for address, answer in zip(addresses, answers, strict=True)}
+        return states, [load.wired.address not in lacking for load in loads]
+
+    def settings(
+        self, numbers: Sequence[str], values: Sequence[str], *, after: Sequence[Asked[T]] = ()
+    ) -> tuple[list[T], list[float], list[bytes]]:
+        """Ask for settings by their headers: those that are numbers, and those that are JSON; after other questions."""
+        link = self.link
+        answers: list[Any] = link.ask_each(
+            [
+                *after,
+                *(link.line_of(f"{header}?") for header in numbers),
+                *(link.block_of(f"{header}?") for header in values),
+            ]
+        )
+        first, rest = answers[: len(after)], answers[len(after) :]
         try:
-            return [float(answer) for answer in answers], texts
+            return first, list(map(float, rest[: len(numbers)])), rest[len(numbers) :]
         except ValueError as error:
             raise self._malformed(f"a setting is no number: {error}") from error
 
@@ -143,24 +181,6 @@ class ClusterConversation:
             )
         self.link.write_block(sequencer(load.wired.address, "PROGram"), load.program)
 
-    def hold_waveforms(self, loads: Sequence[SequencerLoad]) -> list[bool]:
-        """Read sequencers' waveforms back, and the weights of those that need any, and compare: for each, if it has
-        what it needs.
-        """
-        wanted = [
-            (load.wired.address, sequencer(load.wired.address, question), waveforms)
-            for load in loads
-            for question, waveforms in (("AWG:WLISt?", load.waveforms), ("ACQ:WLISt?", load.weights))
-            if waveforms or question == "AWG:WLISt?"
-        ]
-        held = self._lists([question for _, question, _ in wanted], self._named_samples)
-        lacking = {
-            address
-            for (address, _, waveforms), found in zip(wanted, held, strict=True)
-            if found != _as_listed(waveforms)
-        }
-        return [load.wired.address not in lacking for load in loads]
-
     def _upload_list(self, head: str, waveforms: Sequence[Waveform]) -> None:
         self.link.write(f'{head}:DELete "all"')
         for index, waveform in enumerate(waveforms):
@@ -171,18 +191,6 @@ class ClusterConversation:
     def _named_samples(self) -> dict[bytes, tuple[int, bytes]]:
         """Read a list of waveforms: index and samples by name."""
         return {bytes(self.link.next_block()): (self._u32(), bytes(self.link.next_block())) for _ in range(self._u32())}
-
-    def _lists(self, questions: Sequence[str], read: Callable[[], T]) -> list[T]:
-        """Ask for lists, several on their way at once."""
-        found: list[T] = []
-        with self.link.exchange():
-            for first in range(0, len(questions), PIPELINE):
-                some = questions[first : first + PIPELINE]
-                self.link.begin(*some)
-                for _ in some:
-                    found.append(read())
-                    self.link.end()
-        return found
 
     def store_traces(self, addresses: Sequence[SequencerAddress]) -> None:
         """Put what the scopes of sequencers' modules recorded into the sequencers' acquisitions.
@@ -195,20 +203,21 @@ class ClusterConversation:
             commands = [sequencer(address, command) for address in addresses]
             self.refuse_errors("store what its scope recorded", commands=commands)
 
-    def acquired(self, loads: Sequence[SequencerLoad]) -> list[Acquired]:
-        """Read what a run acquired: every bin filled exactly once, those of conditional acquisitions at most once.
+    def acquisitions_of(self, load: SequencerLoad) -> Asked[Acquisitions]:
+        """Give the question for what a sequencer acquired, which is to be held against its run by `of_one_run`."""
+        return self.link.blocks_of(sequencer(load.wired.address, "ACQ:ALISt?"), self._acquisitions)
+
+    def _acquisitions(self) -> Acquisitions:
+        """Read a list of acquisitions with their names."""
+        return [(bytes(self.link.next_block()), self._acquisition()) for _ in range(self._u32())]
+
+    def of_one_run(self, load: SequencerLoad, acquisitions: Acquisitions) -> Acquired:
+        """Make sure that a run acquired something: every bin filled exactly once, those of conditional acquisitions at
+        most once.
 
         Raises:
             InstrumentChangedError: the bins are not those of one whole run.
         """
-        lists = self._lists([sequencer(load.wired.address, "ACQ:ALISt?") for load in loads], self._acquisitions)
-        return [self._of_one_run(load, found) for load, found in zip(loads, lists, strict=True)]
-
-    def _acquisitions(self) -> list[tuple[bytes, Acquired]]:
-        """Read a list of acquisitions with their names."""
-        return [(bytes(self.link.next_block()), self._acquisition()) for _ in range(self._u32())]
-
-    def _of_one_run(self, load: SequencerLoad, acquisitions: list[tuple[bytes, Acquired]]) -> Acquired:
         name, found = acquisitions[0] if len(acquisitions) == 1 else (b"", None)
         if found is None or name != protocol.ACQUISITION.encode("ascii") or len(found.bins) != load.bins:
             raise self._changed(f"{load.wired.name} does not hold the {load.bins} bins of this run")
@@ -259,9 +268,9 @@ class ClusterConversation:
 
     def _u32(self) -> int:
         block = self.link.next_block()
-        if len(block) != U32.itemsize:
+        if len(block) != U32_BYTES:
             raise self._malformed(f"a number of {len(block)} bytes where 4 are due")
-        return int(np.frombuffer(block, dtype=U32)[0])
+        return int.from_bytes(block, "little")
 
     def _state(self, answer: str) -> SequencerState:
         state = protocol.parse_state(answer)

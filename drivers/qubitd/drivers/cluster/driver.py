@@ -20,7 +20,7 @@ from qubitd.drivers.cluster.capacity import ClusterCapacity
 from qubitd.drivers.cluster.conversation import ClusterConversation
 from qubitd.drivers.cluster.exertion import refuse_above_ceilings
 from qubitd.drivers.cluster.feedforward import FEEDFORWARD
-from qubitd.drivers.cluster.holdings import Holdings
+from qubitd.drivers.cluster.holdings import Holdings, Look
 from qubitd.drivers.cluster.known_settings import KnownSettings
 from qubitd.drivers.cluster.modules import KINDS, SEQUENCERS
 from qubitd.drivers.cluster.protocol import ACTIVE_STATES, SequencerState, scope, sequencer
@@ -89,6 +89,7 @@ class ClusterController:
             for slot in instrument.slots
             for index in range(SEQUENCERS)
         ]
+        self._configurations = {address: configuration_header(address) for address in self._addresses}
         self._front_end = {**front_end_settings(instrument.slots), **connection_settings(wiring.values())}
         self._connected: _Connection | None = None
         self._loaded: ClusterAssembly | None = None
@@ -163,9 +164,11 @@ class ClusterController:
         refuse_above_ceilings((load.wired, load.exertion) for load in assembly.sequencers)
         with self._doubting() as connected:
             assembly = replace(assembly, sequencers=tuple(map(connected.holdings.placed, assembly.sequencers)))
-            wanted = self._plan(connected, assembly)
+            wanted, look = self._plan(connected, assembly)
             connected.settings.write(wanted)
-            sent = connected.holdings.bring(assembly.sequencers, before_each=lambda: self._refuse_given_up(give_up))
+            sent = connected.holdings.bring(
+                assembly.sequencers, look, before_each=lambda: self._refuse_given_up(give_up)
+            )
             if wanted or sent:
                 connected.conversation.refuse_errors("take a chunk", uploaded=assembly.sequencers)
         self._loaded, self._stage = assembly, _Stage.LOADED
@@ -190,9 +193,12 @@ class ClusterController:
             holdings = connected.holdings
             found = (holdings.ahead(load, playing) for load in assembly.sequencers)
             load = next((load for load in found if load is not None), None)
-            if load is None or any(map(_is_active, connected.conversation.states([load.wired.address]).values())):
+            if load is None:
                 return None
-            sent = holdings.bring([load])
+            look = holdings.look([load.wired.address], [load])
+            if any(map(_is_active, look.states.values())):
+                return None
+            sent = holdings.bring([load], look)
             connected.conversation.refuse_errors("take a part of the next chunk", uploaded=[load])
             holdings.note_ahead(load)
         return LoadReport(upload_bytes=sent, reused_bytes=load.upload_bytes - sent)
@@ -267,11 +273,16 @@ class ClusterController:
             conversation = connected.conversation
             conversation.store_traces([load.trigger for load in loaded.scopes])
             acquiring = [load for load in loaded.sequencers if load.bins]
-            found = conversation.acquired(acquiring)
-            acquired = {load.wired.address: one for load, one in zip(acquiring, found, strict=True)}
+            found, settings = connected.settings.read_back(
+                self._run_headers(loaded), after=list(map(conversation.acquisitions_of, acquiring))
+            )
+            acquired = {
+                load.wired.address: conversation.of_one_run(load, one)
+                for load, one in zip(acquiring, found, strict=True)
+            }
             for load in loaded.scopes:
                 conversation.require_trace(acquired[load.trigger], averages=loaded.shots, load=load)
-            connected.settings.verify(self._run_headers(loaded))
+            connected.settings.confirm(settings)
             connected.holdings.note_run(loaded.sequencers)
         bins = [one.bins for one in acquired.values()]
         return Readings(
@@ -296,7 +307,7 @@ class ClusterController:
             for words in conversation.drain_errors():
                 log.warning("refused to stop", extra={"instrument": self._instrument.resource, "words": words})
             self._adopt(connected)
-            headers = list(map(configuration_header, self._addresses))
+            headers = list(self._configurations.values())
             settings.write(settings.missing({header: settings.changed(header, REST) for header in headers}))
             conversation.refuse_errors("rest")
             settings.verify(headers)
@@ -346,11 +357,10 @@ class ClusterController:
         values = [header for header, value in self._front_end.items() if not isinstance(value, float)]
         connected.holdings.forget()
         scopes = (scope(slot.slot) for slot in self._instrument.slots if KINDS[slot.kind].inputs)
-        configurations = map(configuration_header, self._addresses)
-        connected.settings.adopt(numbers=numbers, values=[*values, *configurations, *scopes])
+        connected.settings.adopt(numbers=numbers, values=[*values, *self._configurations.values(), *scopes])
         self._is_in_doubt = False
 
-    def _plan(self, connected: _Connection, assembly: ClusterAssembly) -> Mapping[str, Setting]:
+    def _plan(self, connected: _Connection, assembly: ClusterAssembly) -> tuple[Mapping[str, Setting], Look]:
         """Find the settings to write, and make sure that no sequencer which must be written to is active.
 
         Raises:
@@ -359,21 +369,20 @@ class ClusterController:
         if self._is_in_doubt:
             self._adopt(connected)
         wanted = self._wanted(connected.settings, assembly)
-        states = connected.conversation.states(self._touched(assembly, wanted))
-        if connected.holdings.was_reset(states):
+        look = connected.holdings.look(self._touched(assembly, wanted), assembly.sequencers)
+        if connected.holdings.was_reset(look.states):
             log.warning("reset by somebody else", extra={"instrument": self._instrument.resource})
             self._adopt(connected)
             wanted = self._wanted(connected.settings, assembly)
-            states = connected.conversation.states(self._touched(assembly, wanted))
-        self._refuse_active(states)
-        return wanted
+            look = connected.holdings.look(self._touched(assembly, wanted), assembly.sequencers)
+        self._refuse_active(look.states)
+        return wanted, look
 
     def _wanted(self, settings: KnownSettings, assembly: ClusterAssembly) -> Mapping[str, Setting]:
         """Give the settings that an assembly needs and that are not so yet; sequencers come to rest first."""
         loads = {load.wired.address: load for load in assembly.sequencers}
         resting, running = {}, {}
-        for address in self._addresses:
-            header = configuration_header(address)
+        for address, header in self._configurations.items():
             if address in loads:
                 running[header] = settings.changed(header, run_changes(loads[address]))
             else:
@@ -394,7 +403,7 @@ class ClusterController:
     def _run_headers(self, loaded: ClusterAssembly) -> list[str]:
         """Give the settings on which a run depends, to be read back after it."""
         front_end = [header for header, value in self._front_end.items() if isinstance(value, float)]
-        configurations = (configuration_header(load.wired.address) for load in loaded.sequencers)
+        configurations = (self._configurations[load.wired.address] for load in loaded.sequencers)
         return [*front_end, *configurations, *(scope(load.trigger.slot) for load in loaded.scopes)]
 
     def _refuse_given_up(self, give_up: Callable[[], bool]) -> None:

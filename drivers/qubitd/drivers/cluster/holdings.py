@@ -27,6 +27,15 @@ class Holding:
     """Names of waveforms and weights, which are digests of their contents, by index."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What sequencers said about themselves."""
+
+    states: Mapping[SequencerAddress, SequencerState]
+    ready: frozenset[SequencerAddress]
+    """Those that hold the waveforms which they are to play."""
+
+
 class Holdings:
     """What the sequencers of one Cluster hold."""
 
@@ -75,23 +84,28 @@ class Holdings:
         held = self._held.get(address)
         return held is not None and held.program == load.digest, held is not None and held.waveforms == _names(load)
 
-    def bring(self, loads: Sequence[SequencerLoad], *, before_each: Callable[[], None] = nothing) -> int:
-        """Upload what sequencers lack; give how many bytes that were.
+    def look(self, addresses: Sequence[SequencerAddress], loads: Sequence[SequencerLoad]) -> Look:
+        """Ask how sequencers are, and make sure of what those that have something to play hold for it."""
+        likely = [
+            load
+            for load in loads
+            if (holding := self._held.get(load.wired.address)) is not None and holding.waveforms == _names(load)
+        ]
+        states, holds = self._conversation.look(addresses, likely)
+        ready = (load.wired.address for load, is_there in zip(likely, holds, strict=True) if is_there)
+        return Look(states=states, ready=frozenset(ready))
+
+    def bring(self, loads: Sequence[SequencerLoad], look: Look, *, before_each: Callable[[], None] = nothing) -> int:
+        """Upload what sequencers lack, as they were seen just now; give how many bytes that were.
 
         What `before_each` raises ends it before the next sequencer gets anything.
         """
         held = {load.wired.address: self._held.pop(load.wired.address, None) for load in loads}
-        likely = [
-            load
-            for load in loads
-            if (holding := held[load.wired.address]) is not None and holding.waveforms == _names(load)
-        ]
-        confirmed = zip(likely, self._conversation.hold_waveforms(likely), strict=True)
-        sure = {load.wired.address: held[load.wired.address] for load, holds in confirmed if holds}
         sent = 0
         for load in loads:
             before_each()
-            sent += self._upload(load, sure.get(load.wired.address))
+            address = load.wired.address
+            sent += self._upload(load, held[address] if address in look.ready else None)
         return sent
 
     def _upload(self, load: SequencerLoad, held: Holding | None) -> int:

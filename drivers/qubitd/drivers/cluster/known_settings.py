@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
 
 from qubitd.drivers.cluster.conversation import ClusterConversation
 from qubitd.drivers.cluster.json_value import JsonValue
 from qubitd.drivers.cluster.settings import Setting
 from qubitd.drivers.errors import InstrumentChangedError, MalformedAnswerError
+from qubitd.drivers.visa.link import Asked
+
+T = TypeVar("T")
 
 
 class KnownSettings:
@@ -24,7 +28,7 @@ class KnownSettings:
 
     def adopt(self, *, numbers: Iterable[str], values: Iterable[str]) -> None:
         """Read settings; nothing changes."""
-        self._known |= self._read(list(numbers), list(values))
+        self._known |= self._read(list(numbers), list(values))[1]
 
     def changed(self, header: str, changes: Mapping[str, object]) -> JsonValue:
         """Give a JSON setting as it would be with changes.
@@ -47,7 +51,12 @@ class KnownSettings:
 
     def missing(self, wanted: Mapping[str, Setting]) -> Mapping[str, Setting]:
         """Give those of the settings that are not known to be so already."""
-        return {header: value for header, value in wanted.items() if not _is_same(self._known.get(header), value)}
+        known = self._known
+        return {
+            header: value
+            for header, value in wanted.items()
+            if (held := known.get(header)) is not value and not _is_same(held, value)
+        }
 
     def write(self, changes: Mapping[str, Setting]) -> None:
         """Write settings. The error check at the end of the batch is the caller's."""
@@ -65,34 +74,48 @@ class KnownSettings:
         Raises:
             InstrumentChangedError: some are not what they were set to.
         """
+        self.confirm(self.read_back(headers)[1])
+
+    def read_back(
+        self, headers: Iterable[str], *, after: Sequence[Asked[T]] = ()
+    ) -> tuple[list[T], dict[str, Setting]]:
+        """Read settings for `confirm`, after other questions, in one go with them."""
         known = {header: self._known[header] for header in headers}
         numbers = [header for header, value in known.items() if not isinstance(value, JsonValue)]
         values = [header for header, value in known.items() if isinstance(value, JsonValue)]
-        found = self._read(numbers, values)
-        changed = [
-            f"{header} is {_short(found[header])}" for header in known if not _is_same(known[header], found[header])
-        ]
+        return self._read(numbers, values, after=after)
+
+    def confirm(self, found: Mapping[str, Setting]) -> None:
+        """Hold what was read back against what is known.
+
+        Raises:
+            InstrumentChangedError: some settings are not what they were set to.
+        """
+        changed = self.missing(found)
         self._known |= found
         if changed:
+            words = "; ".join(f"{header} is {_short(value)}" for header, value in changed.items())
             raise InstrumentChangedError(
                 resource=self._conversation.link.resource,
-                what=f"{'; '.join(changed)}, which is not what was set: somebody else controls it, or it restarted",
+                what=f"{words}, which is not what was set: somebody else controls it, or it restarted",
             )
 
-    def _read(self, numbers: list[str], values: list[str]) -> dict[str, Setting]:
-        read, texts = self._conversation.settings(numbers, values)
+    def _read(
+        self, numbers: list[str], values: list[str], *, after: Sequence[Asked[T]] = ()
+    ) -> tuple[list[T], dict[str, Setting]]:
+        first, read, texts = self._conversation.settings(numbers, values, after=after)
         found: dict[str, Setting] = dict(zip(numbers, read, strict=True))
         for header, text in zip(values, texts, strict=True):
             if self._read_before.get(header, (None, None))[0] != text:
                 self._read_before[header] = (text, self._conversation.value(text))
             found[header] = self._read_before[header][1]
-        return found
+        return first, found
 
 
 def _is_same(one: Setting | None, other: Setting) -> bool:
     if isinstance(one, JsonValue) or isinstance(other, JsonValue) or one is None:
         return one == other
-    return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-6)
+    return one == other or math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-6)
 
 
 def _short(value: Setting) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,6 +105,7 @@ def parse_identity(answer: str) -> Identity | None:
     return Identity(maker=fields[0], model=fields[1], serial=fields[2], firmware=fields[3])
 
 
+@lru_cache(maxsize=256)
 def parse_state(answer: str) -> SequencerState | None:
     """Read `STATUS;STATE;[exit code;]info,;warnings,;errors,;log`; None if it is of another form."""
     fields = answer.split(";")

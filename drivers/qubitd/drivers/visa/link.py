@@ -7,17 +7,29 @@ answer. A link is used by one thread at a time; a second one is refused instead 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from threading import RLock
+from typing import Any, Generic, TypeVar
 
 from qubitd.drivers.errors import LinkBusyError, LinkClosedError, MalformedAnswerError
 from qubitd.drivers.visa.block import MAX_BLOCK, block_count, block_header, header_digits
 
 Bytes = bytes | bytearray | memoryview
+T = TypeVar("T")
+U = TypeVar("U")
 
 PIPELINE = 64
 """Questions sent before the first answer is read: few enough that neither side's buffers fill up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked(Generic[T]):
+    """A question, and what reads its whole answer off the link."""
+
+    question: str
+    read: Callable[[], T]
 
 
 class Link(ABC):
@@ -29,6 +41,8 @@ class Link(ABC):
         """Seconds that one message or one answer may take."""
         self._busy = RLock()
         self._fault: str | None = None
+        self._received = bytearray()
+        """Bytes that came with an earlier piece of the same answers."""
 
     @property
     def is_open(self) -> bool:
@@ -89,47 +103,50 @@ class Link(ABC):
             return self._line()
 
     def ask_all(self, questions: Sequence[str]) -> list[str]:
-        """Ask one-line questions, several of them on their way at once."""
-        answers: list[str] = []
-        with self.exchange():
-            for first in range(0, len(questions), PIPELINE):
-                some = questions[first : first + PIPELINE]
-                self._ask_only(some)
-                answers += [self._line() for _ in some]
-        return answers
+        """Ask one-line questions."""
+        return self.ask_each([Asked(question, self._line) for question in questions])
 
     def ask_blocks(self, questions: Sequence[str]) -> list[bytes]:
         """Ask questions that are each answered by one block."""
-        answers: list[bytes] = []
+        return self.ask_each([Asked(question, self._final_block) for question in questions])
+
+    def line_of(self, question: str) -> Asked[str]:
+        """Give a question that is answered by one line, for `ask_each`."""
+        return Asked(question, self._line)
+
+    def block_of(self, question: str) -> Asked[bytes]:
+        """Give a question that is answered by one block, for `ask_each`."""
+        return Asked(question, self._final_block)
+
+    def blocks_of(self, question: str, read: Callable[[], T]) -> Asked[T]:
+        """Give a question that is answered by several blocks, which are read by `next_block`, for `ask_each`."""
+
+        def whole() -> T:
+            found = read()
+            self._end()
+            return found
+
+        return Asked(question, whole)
+
+    def ask_each(self, asked: Sequence[Asked[T]]) -> list[T]:
+        """Ask questions, several of them on their way at once."""
+        answers: list[T] = []
         with self.exchange():
-            for first in range(0, len(questions), PIPELINE):
-                some = questions[first : first + PIPELINE]
-                self._ask_only(some)
-                answers += [self._final_block() for _ in some]
+            for first in range(0, len(asked), PIPELINE):
+                some = asked[first : first + PIPELINE]
+                self._ask_only([one.question for one in some])
+                answers += [one.read() for one in some]
         return answers
 
-    def ask_both(self, lines: Sequence[str], blocks: Sequence[str]) -> tuple[list[str], list[bytes]]:
-        """Ask questions that are each answered by a line, then such that are each answered by a block."""
-        if len(lines) + len(blocks) > PIPELINE:
-            return self.ask_all(lines), self.ask_blocks(blocks)
-        with self.exchange():
-            self._ask_only([*lines, *blocks])
-            return [self._line() for _ in lines], [self._final_block() for _ in blocks]
-
-    def begin(self, *questions: str) -> None:
-        """Send at most `PIPELINE` questions, inside one `exchange`: each answer is read by `next_block` and `end`."""
-        with self.exchange():
-            self._ask_only(questions)
+    def ask_both(self, first: Sequence[Asked[T]], second: Sequence[Asked[U]]) -> tuple[list[T], list[U]]:
+        """Ask questions of two kinds, the first ones first, as `ask_each` does."""
+        both: list[Asked[Any]] = [*first, *second]
+        answers = self.ask_each(both)
+        return answers[: len(first)], answers[len(first) :]
 
     def next_block(self) -> memoryview:
-        """Read one block of an answer that is made of several."""
-        with self.exchange():
-            return self._block()
-
-    def end(self) -> None:
-        """Read the end of an answer that was made of blocks."""
-        with self.exchange():
-            self._end()
+        """Read one block of an answer that is made of several, while `ask_each` reads it."""
+        return self._block()
 
     def _ask_only(self, questions: Sequence[str]) -> None:
         self._refuse_leftovers()
@@ -142,11 +159,23 @@ class Link(ABC):
 
     def _block(self) -> memoryview:
         try:
-            digits = header_digits(bytes(self._receive(2)))
-            count = block_count(bytes(self._receive(digits)))
+            begin = 2 + header_digits(self._peek(0, 2))
+            end = begin + block_count(self._peek(2, begin))
         except ValueError as error:
             raise MalformedAnswerError(resource=self.resource, what=str(error)) from error
-        return self._receive(count)
+        if end <= len(self._received):
+            block = self._peek(begin, end)
+            del self._received[:end]
+            return memoryview(block)
+        del self._received[:begin]
+        return self._receive(end - begin)
+
+    def _peek(self, begin: int, end: int) -> bytes:
+        """Give bytes of the answer that is there or comes, without taking them."""
+        if len(self._received) < end:
+            self._await_bytes(end)
+        with memoryview(self._received) as received:
+            return bytes(received[begin:end])
 
     def _end(self) -> None:
         line = self._line()
@@ -166,6 +195,10 @@ class Link(ABC):
     @abstractmethod
     def _receive(self, count: int) -> memoryview:
         """Receive exactly so many bytes."""
+
+    @abstractmethod
+    def _await_bytes(self, count: int) -> None:
+        """Receive until so many bytes stand in `_received`."""
 
     @abstractmethod
     def _refuse_leftovers(self) -> None:

@@ -21,7 +21,6 @@ class PlainLink(Link):
         self._visa = visa
         visa.timeout = timeout * 1000
         visa.read_termination = "\n"
-        self._received = bytearray()
 
     def _send(self, parts: Sequence[Bytes]) -> None:
         with self._translated("it did not take the message"):
@@ -35,15 +34,17 @@ class PlainLink(Link):
         return line.rstrip(b"\r").decode("utf-8", errors="replace")
 
     def _receive(self, count: int) -> memoryview:
+        taken = memoryview(self._peek(0, count))
+        del self._received[:count]
+        return taken
+
+    def _await_bytes(self, count: int) -> None:
         while len(self._received) < count:
             self._read_more()
-        taken = bytes(self._received[:count])
-        del self._received[:count]
-        return memoryview(taken)
 
     def _read_more(self) -> None:
         with self._translated("it did not answer"):
-            self._received += self._visa.read_raw()
+            self._received.extend(self._visa.read_raw())
 
     def _refuse_leftovers(self) -> None:
         if self._received:

@@ -32,8 +32,6 @@ class SocketLink(Link):
         self._visa = visa
         """The pyvisa resource that owns the connection."""
         self._socket = connection
-        self._received = bytearray()
-        """Bytes that came with an earlier piece of the same answers."""
         self._piece = memoryview(bytearray(1 << 16))
         self._read_poll = select.poll()
         self._read_poll.register(connection, select.POLLIN)
@@ -63,25 +61,35 @@ class SocketLink(Link):
             rest = rest[sent:]
 
     def _line(self) -> str:
+        end = self._received.find(b"\n")
+        if end < 0:
+            end = self._await_line_end()
+        line = self._received[:end]
+        del self._received[: end + 1]
+        return line.rstrip(b"\r").decode("utf-8", errors="replace")
+
+    def _await_line_end(self) -> int:
+        """Receive until a line feed has come; give its place."""
         deadline = self._deadline(0)
         searched = 0
         while (end := self._received.find(b"\n", searched)) < 0:
             searched = len(self._received)
             if searched > LONGEST_LINE:
                 raise MalformedAnswerError(resource=self.resource, what=f"no line end in {searched} bytes of answer")
-            self._received += self._some(deadline)
-        line = self._received[:end]
-        del self._received[: end + 1]
-        return line.rstrip(b"\r").decode("utf-8", errors="replace")
+            self._received.extend(self._some(deadline))
+        return end
+
+    def _await_bytes(self, count: int) -> None:
+        deadline = self._deadline(count)
+        while len(self._received) < count:
+            self._received.extend(self._some(deadline))
 
     def _receive(self, count: int) -> memoryview:
-        deadline = self._deadline(count)
         if count <= len(self._piece):
-            while len(self._received) < count:
-                self._received += self._some(deadline)
-            some = memoryview(bytes(self._received[:count]))
+            some = memoryview(self._peek(0, count))
             del self._received[:count]
             return some
+        deadline = self._deadline(count)
         whole = bytearray(count)
         ahead = min(count, len(self._received))
         whole[:ahead] = self._received[:ahead]
@@ -111,7 +119,7 @@ class SocketLink(Link):
 
     def _refuse_leftovers(self) -> None:
         if not self._received and self._read_poll.poll(0):
-            self._received += self._some(self._deadline(0))
+            self._received.extend(self._some(self._deadline(0)))
         if self._received:
             raise MalformedAnswerError(
                 resource=self.resource, what=f"it sent {bytes(self._received[:80])!r} that nobody asked for"
