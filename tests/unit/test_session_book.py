@@ -129,7 +129,10 @@ async def test_a_session_that_a_silent_client_left_gives_the_rack_back_in_time(d
 
 
 async def test_no_session_lasts_longer_than_an_operator_allows(desk: Desk) -> None:
+    before = await desk.open("before", owner="ann")
     desk.begin(longest=999.0)
+    desk.book.load([])
+    assert await desk.open("before", owner="ann") == before
     limit = "max_seconds: is 1000; the limit that the operator set is 999"
     with pytest.raises(InvalidInputError, match=limit):
         await desk.open("a", owner="ann")

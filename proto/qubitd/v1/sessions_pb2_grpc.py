@@ -79,7 +79,7 @@ class SessionsServicer(object):
     def Open(self, request, context):
         """Opens a session. It is durable before the answer; the same key gives the same session again. Any user. Errors:
         INVALID_ARGUMENT naming the field; NOT_FOUND for an unknown backend; ALREADY_EXISTS for a key used with other content;
-        UNAVAILABLE while draining.
+        UNAVAILABLE while draining; FAILED_PRECONDITION while an operator lets nothing in, unless the key is known.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -207,7 +207,7 @@ class SessionsStub(typing.Generic[_SessionsOpenType, _SessionsGetType, _Sessions
     Open: _SessionsOpenType
     """Opens a session. It is durable before the answer; the same key gives the same session again. Any user. Errors:
     INVALID_ARGUMENT naming the field; NOT_FOUND for an unknown backend; ALREADY_EXISTS for a key used with other content;
-    UNAVAILABLE while draining.
+    UNAVAILABLE while draining; FAILED_PRECONDITION while an operator lets nothing in, unless the key is known.
     """
 
     Get: _SessionsGetType
@@ -272,7 +272,7 @@ class SessionsServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[qubitd.v1.sessions_pb2.OpenResponse, collections.abc.Awaitable[qubitd.v1.sessions_pb2.OpenResponse]]:
         """Opens a session. It is durable before the answer; the same key gives the same session again. Any user. Errors:
         INVALID_ARGUMENT naming the field; NOT_FOUND for an unknown backend; ALREADY_EXISTS for a key used with other content;
-        UNAVAILABLE while draining.
+        UNAVAILABLE while draining; FAILED_PRECONDITION while an operator lets nothing in, unless the key is known.
         """
 
     @abc.abstractmethod

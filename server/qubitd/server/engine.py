@@ -193,16 +193,6 @@ class Engine:
             self._quotas.take(new.owner, new.job_id, len(new.spec), at=now, elsewhere=elsewhere)
         return await to_the_end(self._take(new) if to is None else self._pass_on(new))
 
-    def check_taking(self) -> None:
-        """Make sure that anything new may come in.
-
-        Raises:
-            DrainingError: the daemon stops.
-            LabClosedError: an operator lets nothing in.
-        """
-        self.check_serving()
-        self.lab.check_open()
-
     def check_serving(self) -> None:
         """Make sure that the daemon does not stop.
 

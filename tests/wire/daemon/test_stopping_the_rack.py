@@ -20,8 +20,9 @@ from tests.wire.daemon.conftest import CompiledLate, Hold, written_late
 from qubitd.drivers.errors import InstrumentNotFoundError
 from qubitd.server import rack as rack_thread
 from qubitd.server.store.sqlite_store import DATABASE
-from qubitd.v1 import jobs_pb2, lab_pb2, lab_pb2_grpc
+from qubitd.v1 import jobs_pb2, lab_pb2, lab_pb2_grpc, sessions_pb2_grpc
 from qubitd.wire.lab import LabHealth, LabState, decode_health
+from qubitd.wire.sessions import SessionTerms, encode_terms
 from qubitd.wire.uploads import encode_upload, upload_messages, upload_of
 
 Serve = Callable[..., AbstractAsyncContextManager[Any]]
@@ -240,6 +241,21 @@ async def test_a_job_whose_answer_was_lost_is_recognised_though_the_lab_is_close
         assert await daemon.submit(jobs_pb2.SubmitRequest(upload=encode_upload(upload))) == job_id
         with pytest.raises(grpc.aio.AioRpcError, match="hands in the rack") as caught:
             await daemon.submit(request_of())
+        assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+
+
+@pytest.mark.parametrize("switch", [Operator.stop, Operator.drain])
+async def test_a_session_whose_answer_was_lost_is_given_again_though_the_lab_is_closed(
+    switch: Callable[[Operator], Any], serve: Serve, open_rack_of: MakeRack
+) -> None:
+    async with serve(rack=open_rack_of()) as daemon:
+        stub: sessions_pb2_grpc.SessionsAsyncStub = sessions_pb2_grpc.SessionsStub(daemon.channel)
+        first, other = (encode_terms(SessionTerms(key=key, backend="line5")) for key in ("first", "other"))
+        opened = await stub.Open(first)
+        await switch(Operator(daemon))
+        assert (await stub.Open(first)).session.session_id == opened.session.session_id
+        with pytest.raises(grpc.aio.AioRpcError, match="hands in the rack") as caught:
+            await stub.Open(other)
         assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION
 
 

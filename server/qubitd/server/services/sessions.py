@@ -41,8 +41,11 @@ class SessionsService:
     async def Open(self, request: sessions_pb2.OpenRequest) -> sessions_pb2.OpenResponse:
         """Open a session."""
         self._roster.check_own(request.backend, "a session")
-        self._engine.check_taking()
-        info = await self._sessions.open(request, owner=caller().project, author=caller().name)
+        owner = caller().project
+        self._engine.check_serving()
+        if not self._sessions.is_known(owner=owner, key=request.key):  # else the answer to it was lost
+            self._engine.lab.check_open()
+        info = await self._sessions.open(request, owner=owner, author=caller().name)
         self._engine.wake()
         return sessions_pb2.OpenResponse(session=encode_session(info))
 

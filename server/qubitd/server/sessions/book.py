@@ -77,6 +77,10 @@ class SessionBook:
         row = self._store.sessions.find(session_id)
         return Outcome.REQUEUE if row is None else rules.at_end(row.at_expiry)
 
+    def is_known(self, *, owner: str, key: str) -> bool:
+        """Whether an owner has opened a session with this key."""
+        return self._store.sessions.is_known(owner=owner, key=key)
+
     async def open(self, request: sessions_pb2.OpenRequest, *, owner: str, author: str) -> SessionInfo:
         """Open a session; durable on return.
 
@@ -87,7 +91,8 @@ class SessionBook:
             QuotaExceededError: the project has enough open.
         """
         terms = decode_terms(request)
-        if owner != LOCAL.project and terms.max_seconds > self._quotas.session_seconds:
+        is_bounded = owner != LOCAL.project and not self.is_known(owner=owner, key=terms.key)
+        if is_bounded and terms.max_seconds > self._quotas.session_seconds:
             what = f"is {terms.max_seconds:g}; the limit that the operator set is {self._quotas.session_seconds:g}"
             raise InvalidInputError([Problem(where="max_seconds", what=what)])
         new = NewSession(

@@ -178,6 +178,11 @@ class SessionReads:
     def __init__(self, connection: Database) -> None:
         self._connection = connection
 
+    def is_known(self, *, owner: str, key: str) -> bool:
+        """Whether an owner has opened a session with this key."""
+        row = self._connection.execute("SELECT 1 FROM session WHERE owner = ? AND key = ?", (owner, key)).fetchone()
+        return row is not None
+
     def get(self, *, owner: str, session_id: str) -> SessionRow:
         """Give a session.
 
