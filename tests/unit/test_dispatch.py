@@ -55,7 +55,7 @@ def queue(sqlite: SqliteStore, now: list[float]) -> Queue:
         Dispatch(
             clocks=clocks,
             sessions=SessionBook(store=sqlite, clocks=clocks, quotas=Quotas(), served="line5"),
-            slots=SlotBook(store=sqlite, clocks=clocks),
+            slots=SlotBook(store=sqlite, clocks=clocks, served="line5"),
             durations=Durations(time="virtual"),
             meters=Meters(),
             fair_share=FairShare(store=sqlite, clocks=clocks, served=served, backend="line5", weights={}),

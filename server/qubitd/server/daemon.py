@@ -311,7 +311,7 @@ class _Daemon:
         self._fair_share = FairShare(
             store=store, clocks=clocks, served=self._served, backend=name, weights=settings.shares
         )
-        slots = SlotBook(store=store, clocks=clocks, backend=kept)
+        slots = SlotBook(store=store, clocks=clocks, served=name, backend=kept)
         self._dispatch = dispatch = self._make_dispatch(clocks, slots)
         self._engine = Engine(
             Parts(

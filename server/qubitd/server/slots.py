@@ -23,9 +23,10 @@ _SLEW = 1.0
 class SlotBook:
     """The slots that are not over."""
 
-    def __init__(self, *, store: Store, clocks: Clocks, backend: str | None = None) -> None:
-        """Keep slots, those of one backend or all."""
+    def __init__(self, *, store: Store, clocks: Clocks, served: str, backend: str | None = None) -> None:
+        """Keep slots, those of one backend or all; those whose backend is not `served` reserve nothing here."""
         self._store = store
+        self._served = served
         self._backend = backend
         self._clocks = clocks
         self._slots: dict[str, tuple[SlotInfo, Slot]] = {}
@@ -105,9 +106,10 @@ class SlotBook:
         return next((info.backend for info in self._others() if info.slot_id == slot_id), None)
 
     def coming(self) -> list[Slot]:
-        """Give the slots as the scheduler sees them, by their start."""
+        """Give the slots of the rack that is served as the scheduler sees them, by their start."""
         self._drop_ended()
-        return sorted((slot for _, slot in self._slots.values()), key=lambda slot: slot.start)
+        own = (slot for info, slot in self._slots.values() if info.backend == self._served)
+        return sorted(own, key=lambda slot: slot.start)
 
     def _drop_ended(self) -> None:
         for slot_id in [slot_id for slot_id in self._slots if not self.keeps(slot_id)]:

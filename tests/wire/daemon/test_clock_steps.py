@@ -161,7 +161,7 @@ async def test_a_daemon_without_jobs_writes_nothing_and_a_job_is_not_older_for_i
 async def test_a_step_of_the_wall_clock_moves_ends_and_hides_no_slot(tmp_path: Path, step: int) -> None:
     wall, steady = Stepping(), 100.0
     with closing(SqliteStore(tmp_path)) as store:
-        book = SlotBook(store=store, clocks=Clocks(wall=wall, steady=lambda: steady))
+        book = SlotBook(store=store, clocks=Clocks(wall=wall, steady=lambda: steady), served="line5")
         wanted = Reservation(key="k", backend="line5", kind=SlotKind.MAINTENANCE, seconds=60.0)
         slot = await book.reserve(encode_reservation(wanted), owner="local")
         before = book.coming(), book.infos()
@@ -176,7 +176,7 @@ async def test_a_running_slot_keeps_others_out_and_can_be_released_after_a_step_
 ) -> None:
     wall, steady = Stepping(), 100.0
     with closing(SqliteStore(tmp_path)) as store:
-        book = SlotBook(store=store, clocks=Clocks(wall=wall, steady=lambda: steady))
+        book = SlotBook(store=store, clocks=Clocks(wall=wall, steady=lambda: steady), served="line5")
         first, second = (
             encode_reservation(Reservation(key=key, backend="line5", kind=SlotKind.MAINTENANCE, seconds=60.0))
             for key in ("first", "second")

@@ -70,13 +70,13 @@ async def session_of(daemon: Served, session_id: str) -> sessions_pb2.Session:
     return (await sessions(daemon).Get(sessions_pb2.SessionsGetRequest(session_id=session_id))).session
 
 
-async def reserved(daemon: Served, clock: Skipping, *, seconds: float) -> str:
-    """Reserve time for calibration that begins in an hour."""
+async def reserved(daemon: Served, clock: Skipping, *, seconds: float, ahead: float = 3600.0) -> str:
+    """Reserve time for calibration that begins in an hour, or in so many seconds."""
     request = slots_pb2.ReserveRequest(
         key=next(_KEYS),
         backend="line5",
         kind=slots_pb2.SLOT_KIND_CALIBRATION,
-        start_ns=clock.wall() + 3600 * 10**9,
+        start_ns=clock.wall() + round(ahead * 1e9),
         seconds=seconds,
     )
     return str((await slots_pb2_grpc.SlotsStub(daemon.channel).Reserve(request)).slot.slot_id)
@@ -194,6 +194,21 @@ async def test_jobs_of_a_slot_of_a_backend_that_is_not_served_wait_for_it_when_t
     assert rack.log.count("start") == 2
     async with serve(rack=open_rack_of()) as daemon:
         assert (await daemon.statuses(job_id))[-1] == "DONE"
+
+
+async def test_a_slot_of_a_backend_that_is_not_served_reserves_no_other_rack(
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest, clock: Skipping
+) -> None:
+    async with serve(rack=open_rack_of()) as daemon:
+        slot = await reserved(daemon, clock, ahead=0.0, seconds=3600.0)
+    file = load_device("line5")
+    other = replace(file, device=replace(file.device, name="other"))
+    async with serve(rack=open_rack_of(), device=other) as daemon:
+        assert (await daemon.statuses(await daemon.submit(request_of(backend="other"))))[-1] == "DONE"
+    async with serve(rack=open_rack_of()) as daemon:
+        waiting = await queued(daemon, request_of())
+        assert (await daemon.statuses(await daemon.submit(request_of(terms=JobTerms(slot_id=slot)))))[-1] == "DONE"
+        assert (await daemon.job(waiting)).status is JobStatus.QUEUED
 
 
 async def test_a_session_nobody_uses_ends_when_its_only_job_is_cancelled_after_long(
