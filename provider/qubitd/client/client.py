@@ -11,6 +11,7 @@ from typing import Any, Self, TypeVar
 
 from qubitd.client.addresses import parse_address
 from qubitd.client.credentials import Credentials
+from qubitd.client.errors import OlderDaemonError
 from qubitd.client.lab import LabCalls
 from qubitd.client.link import PATIENCE, Clock, Link, SystemClock
 from qubitd.client.sessions import SessionCalls
@@ -263,9 +264,16 @@ class QubitdClient:
         return decode_status(self._link.call(self._jobs.Cancel, request, doing=f"cancelling job {job_id}").status)
 
     def explain(self, spec: JobSpec, backend: str, *, expected: bool = False) -> JobPlan:
-        """Say what a job would take, without running it; and what it is `expected` to give, by a simulation."""
+        """Say what a job would take, without running it; and what it is `expected` to give, by a simulation.
+
+        Raises:
+            OlderDaemonError: the daemon knows of no such simulation.
+        """
         request = jobs_pb2.ExplainRequest(backend=backend, spec=encode_spec(spec), wants_expected=expected)
-        return decode_plan(self._tabled.call(self._jobs.Explain, request, doing=f"explaining a job to {backend}"))
+        plan = decode_plan(self._tabled.call(self._jobs.Explain, request, doing=f"explaining a job to {backend}"))
+        if expected and len(plan.expected) != len(plan.programs):
+            raise OlderDaemonError(address=self.address, version=self._version(), left_out="`expected` of `explain`")
+        return plan
 
     def delete(self, job_id: str) -> None:
         """Remove a job that has ended, with its results."""
@@ -323,6 +331,10 @@ class QubitdClient:
         """Give the revision in force, then each new one."""
         source = CalibrationRevisions(self._calibrations, backend)
         return self._stream(source, doing=f"watching the calibration of {backend}", patience=patience)
+
+    def _version(self) -> str:
+        request = backends_pb2.BackendsListRequest()
+        return self._link.call(self._backends.List, request, doing="asking for the daemon's version").server_version
 
     def _stream(self, source: Source[Any, ValueT], *, doing: str, patience: float | None = None) -> Stream[ValueT]:
         self._link.check_open()

@@ -105,5 +105,18 @@ class DaemonFaultError(ClientError):
     """The daemon failed at something that is no fault of the request; its log says more."""
 
 
+class OlderDaemonError(ClientError):
+    """The daemon took a request and left out what it does not know, since it is older than this client."""
+
+    def __init__(self, *, address: str, version: str, left_out: str) -> None:
+        self.address = address
+        self.version = version
+        self.left_out = left_out
+        super().__init__(
+            f"the daemon at {address} (version {version or 'unknown'}) does not know {left_out}, and left it out; "
+            "update the daemon, or ask without it"
+        )
+
+
 class ClosedError(ClientError):
     """The client was closed before."""
