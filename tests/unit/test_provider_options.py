@@ -51,6 +51,7 @@ def test_defaults_are_taken() -> None:
         reset_rounds=2,
         initial_reset=InitialReset.AUTO,
         rep_delay=0.0,
+        max_execution_time=86_400.0,
         seed_simulator=None,
         revision=None,
         tags=(),
@@ -121,6 +122,11 @@ def test_averages_of_iq_points_can_be_asked_for(kind: Any) -> None:
         ({"rep_delay": -1e-6}, "option rep_delay: is -1e-06; give seconds from 0 to 1"),
         ({"rep_delay": float("nan")}, "option rep_delay: is nan; give seconds from 0 to 1"),
         ({"rep_delay": 250.0}, "option rep_delay: is 250.0; give seconds from 0 to 1"),
+        ({"max_execution_time": 0},
+         "option max_execution_time: is 0; give seconds above 0, to 86400, or None for as long as the backend allows"),
+        ({"max_execution_time": 1e5},
+         "option max_execution_time: is 100000.0; give seconds above 0, to 86400, "
+         "or None for as long as the backend allows"),
         ({"init_qubits": False, "initial_reset": "active"},
          "option initial_reset: is 'active', and init_qubits=False asks for no reset before a shot; "
          "leave one of them out"),

@@ -54,6 +54,8 @@ def test_a_text_that_cannot_be_encoded_gets_a_question_mark() -> None:
         ("reset_rounds", 9, "reset_rounds: is 9; the limits are 0 and 8"),
         ("rep_delay", 1.5, "rep_delay: is 1.5 s; the limits are 0 and 1 s"),
         ("rep_delay", float("nan"), "rep_delay: is nan s; the limits are 0 and 1 s"),
+        ("max_execution_time", -1.0, "max_execution_time: is -1 s; the limits are 0 and 86400 s"),
+        ("max_execution_time", float("nan"), "max_execution_time: is nan s; the limits are 0 and 86400 s"),
         ("scheduling", 3, "scheduling: is 3; give 1 (as late) or 2 (as soon as possible)"),
         ("client_data", bytes((1 << 20) + 1), "client_data, bytes: is 1048577; the limits are 0 and 1048576"),
     ],

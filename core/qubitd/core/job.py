@@ -93,6 +93,8 @@ RESET_ROUNDS = 2
 MAX_RESET_ROUNDS = 8
 MAX_REP_DELAY = MAX_DELAY
 """Seconds; as long as the longest delay of a circuit."""
+MAX_EXECUTION_TIME = 86_400.0
+"""Seconds of instrument time of a job: it holds the rack for as long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -126,6 +128,8 @@ class JobSpec:
     """In place of the device's, as long as its pulses and windows are; one for a name."""
     rep_delay: float = 0.0
     """Seconds from the end of one program to the beginning of the next, at least; 0 to MAX_REP_DELAY."""
+    max_execution_time: float = MAX_EXECUTION_TIME
+    """Seconds of instrument time that it may take; above 0, to MAX_EXECUTION_TIME."""
     seed_simulator: int | None = None
     """Makes an emulated chip repeatable; a real rack ignores it."""
     tags: tuple[str, ...] = ()

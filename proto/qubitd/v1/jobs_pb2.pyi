@@ -278,6 +278,7 @@ class JobSpec(google.protobuf.message.Message):
     INITIAL_RESET_FIELD_NUMBER: builtins.int
     ENVELOPES_FIELD_NUMBER: builtins.int
     REP_DELAY_FIELD_NUMBER: builtins.int
+    MAX_EXECUTION_TIME_FIELD_NUMBER: builtins.int
     wire_version: builtins.int
     """Version of the circuit columns: 2."""
     shots: builtins.int
@@ -307,6 +308,10 @@ class JobSpec(google.protobuf.message.Message):
     rep_delay: builtins.float
     """Seconds, 0 to 1: from the end of one program to the beginning of the next, at least, the wait of a passive reset
     included; rounded to the nearest ns.
+    """
+    max_execution_time: builtins.float
+    """Seconds, 0 to 86 400, that the job may take on the instruments; 0 for as long as its backend lets it. One that would take
+    longer ends in ERROR before it queues, one that does at its next chunk; finished chunks stay readable.
     """
     @property
     def batch(self) -> qubitd.v1.circuits_pb2.CircuitBatch:
@@ -345,9 +350,10 @@ class JobSpec(google.protobuf.message.Message):
         initial_reset: Global___InitialReset.ValueType = ...,
         envelopes: collections.abc.Iterable[qubitd.v1.circuits_pb2.Envelope] | None = ...,
         rep_delay: builtins.float = ...,
+        max_execution_time: builtins.float = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_seed_simulator", b"_seed_simulator", "batch", b"batch", "seed_simulator", b"seed_simulator", "sweep", b"sweep"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_seed_simulator", b"_seed_simulator", "batch", b"batch", "client_data", b"client_data", "dd", b"dd", "envelopes", b"envelopes", "herald", b"herald", "initial_reset", b"initial_reset", "meas_level", b"meas_level", "meas_return", b"meas_return", "rep_delay", b"rep_delay", "reset_rounds", b"reset_rounds", "scheduling", b"scheduling", "seed_simulator", b"seed_simulator", "shots", b"shots", "sweep", b"sweep", "tags", b"tags", "wire_version", b"wire_version"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_seed_simulator", b"_seed_simulator", "batch", b"batch", "client_data", b"client_data", "dd", b"dd", "envelopes", b"envelopes", "herald", b"herald", "initial_reset", b"initial_reset", "max_execution_time", b"max_execution_time", "meas_level", b"meas_level", "meas_return", b"meas_return", "rep_delay", b"rep_delay", "reset_rounds", b"reset_rounds", "scheduling", b"scheduling", "seed_simulator", b"seed_simulator", "shots", b"shots", "sweep", b"sweep", "tags", b"tags", "wire_version", b"wire_version"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_seed_simulator", b"_seed_simulator"]) -> typing.Literal["seed_simulator"] | None: ...
 
 Global___JobSpec: typing_extensions.TypeAlias = JobSpec

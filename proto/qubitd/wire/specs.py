@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from qubitd.core.job import (
+    MAX_EXECUTION_TIME,
     MAX_REP_DELAY,
     MAX_RESET_ROUNDS,
     RESET_ROUNDS,
@@ -115,6 +116,7 @@ def encode_spec(spec: JobSpec) -> jobs_pb2.JobSpec:
         initial_reset=_INITIAL_RESETS[spec.initial_reset],
         envelopes=encode_envelopes(spec.envelopes),
         rep_delay=spec.rep_delay,
+        max_execution_time=0.0 if spec.max_execution_time == MAX_EXECUTION_TIME else spec.max_execution_time,
     )
 
 
@@ -144,7 +146,8 @@ def decode_spec(message: jobs_pb2.JobSpec) -> JobSpec:
         reset_rounds=check_count(message.reset_rounds, where="reset_rounds", most=MAX_RESET_ROUNDS) or RESET_ROUNDS,
         initial_reset=_decode_initial_reset(message),
         envelopes=decode_envelopes(message.envelopes),
-        rep_delay=_decode_rep_delay(message),
+        rep_delay=_decode_seconds(message.rep_delay, where="rep_delay", most=MAX_REP_DELAY),
+        max_execution_time=_decode_max_execution_time(message),
     )
 
 
@@ -187,10 +190,15 @@ def _decode_initial_reset(message: jobs_pb2.JobSpec) -> InitialReset:
     return kind
 
 
-def _decode_rep_delay(message: jobs_pb2.JobSpec) -> float:
-    if not 0 <= message.rep_delay <= MAX_REP_DELAY:  # NaN is not
-        raise malformed("rep_delay", f"is {message.rep_delay:g} s; the limits are 0 and {MAX_REP_DELAY:g} s")
-    return message.rep_delay
+def _decode_max_execution_time(message: jobs_pb2.JobSpec) -> float:
+    asked = _decode_seconds(message.max_execution_time, where="max_execution_time", most=MAX_EXECUTION_TIME)
+    return asked or MAX_EXECUTION_TIME
+
+
+def _decode_seconds(seconds: float, *, where: str, most: float) -> float:
+    if not 0 <= seconds <= most:  # NaN is not
+        raise malformed(where, f"is {seconds:g} s; the limits are 0 and {most:g} s")
+    return seconds
 
 
 def _decode_tags(message: jobs_pb2.JobSpec) -> tuple[str, ...]:

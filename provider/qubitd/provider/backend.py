@@ -335,6 +335,7 @@ class QubitdBackend(BackendV2, Connected):
             reset_rounds=checked.reset_rounds,
             initial_reset=checked.initial_reset,
             rep_delay=checked.rep_delay,
+            max_execution_time=checked.max_execution_time,
             seed_simulator=checked.seed_simulator,
             tags=checked.tags,
             client_data=write_header(header),

@@ -14,6 +14,7 @@ from qiskit.providers import Options
 from qubitd.client import Limits, RevisionPolicy, Urgency
 from qubitd.core.errors import Problem
 from qubitd.core.job import (
+    MAX_EXECUTION_TIME,
     MAX_REP_DELAY,
     MAX_RESET_ROUNDS,
     RESET_ROUNDS,
@@ -48,6 +49,7 @@ class RunOptions:
     reset_rounds: int
     initial_reset: InitialReset
     rep_delay: float
+    max_execution_time: float
     seed_simulator: int | None
     revision: int | None
     tags: tuple[str, ...]
@@ -63,6 +65,9 @@ def default_options() -> Options:
     `rep_delay` is Qiskit's: seconds from the end of a shot to the beginning of the next, up to 1. The wait of a passive
     reset counts towards it and is never cut short; an active one comes behind it. Without `init_qubits` there is no
     reset: a shot begins in the state that the one before has left, in a job of several circuits the circuit before.
+
+    `max_execution_time` is Qiskit Runtime's: seconds that the job may take on the instruments. One that would take
+    longer fails before it queues, one that does ends, and what was finished stays readable.
 
     `rerun_on_interrupt` lets a job go on by itself when the daemon died while it ran; the third death ends it.
 
@@ -83,6 +88,7 @@ def default_options() -> Options:
         max_iterations=None,
         seed_simulator=None,
         rep_delay=None,
+        max_execution_time=None,
         init_qubits=True,
         tags=(),
         job_tags=(),
@@ -128,6 +134,7 @@ def check_options(values: Mapping[str, Any], limits: Limits, *, num_circuits: in
         reset_rounds=check("reset_rounds", RESET_ROUNDS, lambda value: _whole(value, 1, MAX_RESET_ROUNDS)),
         initial_reset=reset if check("init_qubits", True, _truth) else InitialReset.NONE,
         rep_delay=check("rep_delay", 0.0, _rep_delay),
+        max_execution_time=check("max_execution_time", MAX_EXECUTION_TIME, _max_execution_time),
         seed_simulator=check(
             "seed_simulator", None, lambda value: None if value is None else _whole(value, 0, 2**64 - 1)
         ),
@@ -314,4 +321,14 @@ def _rep_delay(value: object) -> float:
         return 0.0
     if (seconds := seconds_of(value)) is None or seconds > MAX_REP_DELAY:
         raise _RefusedError(f"give seconds from 0 to {MAX_REP_DELAY:g}")
+    return seconds
+
+
+def _max_execution_time(value: object) -> float:
+    if value is None:
+        return MAX_EXECUTION_TIME
+    if not (seconds := seconds_of(value)) or seconds > MAX_EXECUTION_TIME:
+        raise _RefusedError(
+            f"give seconds above 0, to {MAX_EXECUTION_TIME:g}, or None for as long as the backend allows"
+        )
     return seconds

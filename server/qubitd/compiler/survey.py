@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from qubitd.compiler.chunk import Pack
 from qubitd.compiler.errors import JobTooLongError
 from qubitd.core.errors import Problem
+from qubitd.core.job import MAX_EXECUTION_TIME
 from qubitd.core.program import Chunk, Program
 from qubitd.core.ticks import to_seconds
 
@@ -69,7 +70,13 @@ class _Clock:
             if to_seconds(self.ticks) > self._most_seconds:
                 what = (
                     f"{self._shots} shots of programs 0 to {number} alone take {to_seconds(self.ticks):.6g} s on the "
-                    f"instruments; the limit is {self._most_seconds:g} s for one job; split it or lower the shots"
+                    f"instruments; the limit is {self._most_seconds:g} s{_origin(self._most_seconds)}; split the job, "
+                    "or lower the shots"
                 )
                 raise JobTooLongError([Problem(where="job", what=what)])
             yield program
+
+
+def _origin(most_seconds: float) -> str:
+    is_asked_for = most_seconds < MAX_EXECUTION_TIME
+    return " (max_execution_time, with which it was submitted)" if is_asked_for else " for one job"

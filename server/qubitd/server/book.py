@@ -62,6 +62,8 @@ class Entry:
     """Seconds that all of it takes on the instruments, as compiled; 0 before."""
     instrument_ns: int = 0
     """That it took on the instruments in this process, ns."""
+    ran: float = 0.0
+    """Seconds that its runs kept the instruments in this process: more than that, if they were late."""
     left_session: bool = False
     """Its session was over while it waited: it waits with everybody's."""
     accepted: asyncio.Future[Accepted] | None = None

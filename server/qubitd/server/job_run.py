@@ -26,6 +26,7 @@ from qubitd.server.failpoints import failpoint
 from qubitd.server.lifecycle import Trigger
 from qubitd.server.meters import Meters
 from qubitd.server.rack import RackThread, Run
+from qubitd.server.run_limit import RunLimit
 from qubitd.server.spending import Activity, Spending
 from qubitd.server.store.rows import ChunkRow, NewChunk, Span
 from qubitd.server.toolchain import Compiled, Part
@@ -101,6 +102,7 @@ class JobRun:
         self._spending = Spending()
         self._ended: float | None = None
         self._done = 0
+        self._limit = RunLimit(estimate=entry.instrument_estimate, asked=compiled.spec.max_execution_time)
         self._total = compiled.spec.num_programs * compiled.spec.shots
 
     async def play(self, kept: list[ChunkRow], *, permit: Future[None]) -> None:
@@ -135,6 +137,7 @@ class JobRun:
                     upcoming=lambda: self._upcoming,
                 )
                 self._turned(LONGEST)
+                self._entry.ran += run.taken
                 self._note_idleness(run)
                 upcoming = await following
                 await self._recorded()
@@ -187,9 +190,10 @@ class JobRun:
             return Move(trigger=Trigger.FINISH)
         if self.ending is not None:
             return self.ending
-        if self._must_leave():
+        overrun = self._limit.overrun(self._entry.ran)
+        if overrun is None and self._must_leave():
             return Move(trigger=Trigger.PUT_BACK)
-        return None
+        return overrun
 
     def _note_idleness(self, run: Run) -> None:
         if self._ended is not None:

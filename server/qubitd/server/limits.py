@@ -22,8 +22,6 @@ MAX_PREDICTED_NUMBERS = 2**24
 """Complex numbers of a prediction: 4^qubits, for each way in which the measurements of a circuit can come out."""
 MAX_PREDICTED_STEPS = 2**31
 """Operations of all programs of a prediction x 4^qubits: some minutes of a core."""
-MAX_JOB_SECONDS = 86_400.0
-"""Instrument time of a job: it holds the rack for as long."""
 LEAST_FREE_BYTES = 2**28
 """Room that the disk must have left beside a new job and its result; a store that cannot write ends the daemon."""
 

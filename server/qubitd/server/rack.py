@@ -43,6 +43,8 @@ RETRY_SECONDS = 1.0
 """How long to leave instruments alone between attempts to reach them again."""
 HANDLING_SECONDS = 120.0
 """Time for what surrounds a run: a chunk is loaded, its attempt becomes durable, and what it gave is read."""
+SEEN_WITHIN = 0.05
+"""Seconds within which the end of a run is seen; they are not the job's."""
 _EXCHANGES = 10
 """Exchanges with an instrument that may each take all of its time before it is given up."""
 PERMIT_PAUSE = 0.02
@@ -65,6 +67,8 @@ class Run:
     """When it began to run, on the monotonic clock."""
     ended: float
     """When its end was seen."""
+    taken: float
+    """Seconds of instrument time: as compiled, or as long as the instruments really took if that is longer."""
 
 
 def not_told(_: float) -> None:
@@ -79,14 +83,18 @@ class _Ahead:
         self._spending = spending
         self._upcoming = upcoming
         self._is_done = False
+        self.seconds = 0.0
+        """For which it kept the thread."""
 
     def bring(self) -> None:
         """Bring one piece."""
         assembly = None if self._is_done else self._upcoming()
         if assembly is None:
             return
+        began = time.monotonic()
         with self._spending.timed(Activity.AHEAD):
             self._is_done = self._controller.load_ahead(assembly) is None
+        self.seconds += time.monotonic() - began
 
 
 class RackThread:
@@ -254,18 +262,16 @@ class RackThread:
         started = time.monotonic()
         events.append(reached(Stage.RUN, self._now()))
         failpoint("chunk.running")
+        ahead = _Ahead(self.controller, spending, upcoming)
         with spending.timed(Activity.RUN):
-            self.controller.wait(
-                self._deadline(assembly),
-                give_up=is_unwanted,
-                meanwhile=_Ahead(self.controller, spending, upcoming).bring,
-            )
+            self.controller.wait(self._deadline(assembly), give_up=is_unwanted, meanwhile=ahead.bring)
         ended = time.monotonic()
+        taken = self._taken(assembly, ended - started - ahead.seconds)
         with spending.timed(Activity.FETCH):
             readings = self.controller.fetch()
         failpoint("chunk.fetched")
         events.append(reached(Stage.FETCHED, self._now()))
-        return Run(readings=readings, events=tuple(events), started=started, ended=ended)
+        return Run(readings=readings, events=tuple(events), started=started, ended=ended, taken=taken)
 
     def _await(self, permit: Future[None], is_unwanted: Callable[[], bool]) -> None:
         """Wait for a permit without keeping the rack from being made safe, however long it takes."""
@@ -273,6 +279,9 @@ class RackThread:
             if permit.done() or wait_for([permit], timeout=PERMIT_PAUSE).done:
                 return permit.result()
         raise RunBrokenOffError(resource=", ".join(self.file.instruments))
+
+    def _taken(self, assembly: Assembly, seconds: float) -> float:
+        return max(assembly.duration, seconds - SEEN_WITHIN) if self.file.time == "real" else assembly.duration
 
     def _deadline(self, assembly: Assembly) -> float:
         if self.file.time == "real":

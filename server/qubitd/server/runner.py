@@ -131,14 +131,18 @@ class Runner:
                 self._fail(entry, error)
                 return
             compiled = made.result()
-        await self._play(entry, compiled, snapshot)
+        if compiled is None:
+            self._dispatch.add(entry)  # how long it takes was not known when it was chosen
+        else:
+            await self._play(entry, compiled, snapshot)
 
-    async def _compiled(self, entry: Entry, snapshot: Snapshot) -> Compiled:
-        """Take a job; one that an earlier process queued is looked at again, since much may have changed with it."""
+    async def _compiled(self, entry: Entry, snapshot: Snapshot) -> Compiled | None:
+        """Take a job. One that an earlier process queued is only looked at again: much may have changed with it."""
         await self._book.until_accepted(entry)
         if entry.validated is None:
-            await self._workshop.validate(entry.job_id, snapshot)
-            entry.validated = snapshot.revision
+            validated = await self._workshop.validate(entry.job_id, snapshot)
+            entry.validated, entry.instrument_estimate = snapshot.revision, validated.instrument_seconds
+            return None
         return await self._workshop.take(entry.job_id, snapshot)
 
     async def _play(self, entry: Entry, compiled: Compiled, snapshot: Snapshot) -> None:

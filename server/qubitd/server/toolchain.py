@@ -30,7 +30,6 @@ from qubitd.core.snapshot import Snapshot
 from qubitd.core.sweep import Sweep
 from qubitd.drivers.controller import Assembly, Controller, Readings
 from qubitd.server.events import Dated, Stage, reached
-from qubitd.server.limits import MAX_JOB_SECONDS
 from qubitd.server.meters import Meters
 from qubitd.server.spec_memory import MOST_REMEMBERED_BYTES, SpecMemory
 from qubitd.v1 import jobs_pb2
@@ -287,7 +286,8 @@ class Toolchain:
         return (Part(chunk=chunk, assemble=partial(self._controller.assemble, chunk)) for chunk in chunks)
 
     def _surveyed(self, programs: Iterable[Program], pack: Pack, spec: JobSpec) -> Survey:
-        return survey(programs, pack, check=self._controller.check, shots=spec.shots, most_seconds=MAX_JOB_SECONDS)
+        most = spec.max_execution_time
+        return survey(programs, pack, check=self._controller.check, shots=spec.shots, most_seconds=most)
 
     def _pack(self, job: CheckedJob, spec: JobSpec) -> Pack:
         is_raw = spec.meas_level is MeasLevel.RAW

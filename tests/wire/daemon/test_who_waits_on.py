@@ -211,6 +211,25 @@ async def test_a_slot_of_a_backend_that_is_not_served_reserves_no_other_rack(
         assert (await daemon.job(waiting)).status is JobStatus.QUEUED
 
 
+async def test_a_long_job_of_an_earlier_process_starts_only_if_it_ends_before_the_next_slot(
+    serve: Serve, shut_rack: PaperRack, open_rack_of: MakeRack, request_of: MakeRequest, clock: Skipping
+) -> None:
+    async with serve(rack=shut_rack) as daemon:
+        await daemon.submit(request_of())
+        await asyncio.to_thread(shut_rack.running.wait)
+        long = await queued(daemon, request_of(shots=100_000, rep_delay=1e-3))
+        await reserved(daemon, clock, ahead=90.0, seconds=60.0)
+        stopping = await daemon.begin_stop()
+        shut_rack.gate.set()
+        await stopping
+    async with serve(rack=open_rack_of()) as daemon:
+        assert (await daemon.statuses(await daemon.submit(request_of(shots=1))))[-1] == "DONE"
+        assert (await daemon.job(long)).status is JobStatus.QUEUED
+        clock.ahead += 200.0
+        await daemon.submit(request_of(shots=1))
+        assert (await daemon.statuses(long))[-1] == "DONE"
+
+
 async def test_a_session_nobody_uses_ends_when_its_only_job_is_cancelled_after_long(
     serve: Serve, shut_rack: PaperRack, request_of: MakeRequest, clock: Skipping
 ) -> None:
