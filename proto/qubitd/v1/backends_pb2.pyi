@@ -164,6 +164,9 @@ class BackendsWatchResponse(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     BACKEND_FIELD_NUMBER: builtins.int
+    BOOKMARK_FIELD_NUMBER: builtins.int
+    bookmark: builtins.int
+    """After 10 s of silence, instead of a description: the revision in force."""
     @property
     def backend(self) -> Global___Backend:
         """The description at the revision now in force."""
@@ -172,9 +175,10 @@ class BackendsWatchResponse(google.protobuf.message.Message):
         self,
         *,
         backend: Global___Backend | None = ...,
+        bookmark: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["backend", b"backend"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["backend", b"backend"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["backend", b"backend", "bookmark", b"bookmark"]) -> None: ...
 
 Global___BackendsWatchResponse: typing_extensions.TypeAlias = BackendsWatchResponse
 

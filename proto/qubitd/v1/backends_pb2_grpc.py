@@ -73,8 +73,8 @@ class BackendsServicer(object):
 
     def Watch(self, request, context):
         """Sends the backend's description now and again whenever a new revision is committed, within 100 ms, and when its daemon
-        goes or comes back, within 5 s. Any user.
-        Errors: NOT_FOUND for an unknown backend; UNAVAILABLE when the daemon stops.
+        goes or comes back, within 5 s. After 10 s of silence it tells where it stands. Any user.
+        Errors: NOT_FOUND for an unknown backend; UNAVAILABLE when the daemon stops; RESOURCE_EXHAUSTED for too many watches.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

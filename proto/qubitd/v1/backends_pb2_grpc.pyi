@@ -118,8 +118,8 @@ class BackendsStub(typing.Generic[_BackendsListType, _BackendsGetType, _Backends
 
     Watch: _BackendsWatchType
     """Sends the backend's description now and again whenever a new revision is committed, within 100 ms, and when its daemon
-    goes or comes back, within 5 s. Any user.
-    Errors: NOT_FOUND for an unknown backend; UNAVAILABLE when the daemon stops.
+    goes or comes back, within 5 s. After 10 s of silence it tells where it stands. Any user.
+    Errors: NOT_FOUND for an unknown backend; UNAVAILABLE when the daemon stops; RESOURCE_EXHAUSTED for too many watches.
     """
 
 BackendsAsyncStub: typing_extensions.TypeAlias = BackendsStub[
@@ -165,8 +165,8 @@ class BackendsServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[collections.abc.Iterator[qubitd.v1.backends_pb2.BackendsWatchResponse], collections.abc.AsyncIterator[qubitd.v1.backends_pb2.BackendsWatchResponse]]:
         """Sends the backend's description now and again whenever a new revision is committed, within 100 ms, and when its daemon
-        goes or comes back, within 5 s. Any user.
-        Errors: NOT_FOUND for an unknown backend; UNAVAILABLE when the daemon stops.
+        goes or comes back, within 5 s. After 10 s of silence it tells where it stands. Any user.
+        Errors: NOT_FOUND for an unknown backend; UNAVAILABLE when the daemon stops; RESOURCE_EXHAUSTED for too many watches.
         """
 
 def add_BackendsServicer_to_server(servicer: BackendsServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

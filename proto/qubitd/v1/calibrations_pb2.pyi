@@ -419,25 +419,32 @@ class CalibrationsWatchRequest(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     BACKEND_FIELD_NUMBER: builtins.int
+    AFTER_REVISION_FIELD_NUMBER: builtins.int
     backend: builtins.str
     """Name of the backend."""
+    after_revision: builtins.int
+    """The revisions after this one are sent; 0: the one in force, and those after it."""
     def __init__(
         self,
         *,
         backend: builtins.str = ...,
+        after_revision: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["backend", b"backend"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["after_revision", b"after_revision", "backend", b"backend"]) -> None: ...
 
 Global___CalibrationsWatchRequest: typing_extensions.TypeAlias = CalibrationsWatchRequest
 
 @typing.final
 class CalibrationsWatchResponse(google.protobuf.message.Message):
-    """One revision; the one in force comes at once."""
+    """One revision; those that are there come at once."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     REVISION_FIELD_NUMBER: builtins.int
     CHANGED_FIELD_NUMBER: builtins.int
+    BOOKMARK_FIELD_NUMBER: builtins.int
+    bookmark: builtins.int
+    """After 10 s of silence, instead of a revision: the last one that was sent; go on from it."""
     @property
     def revision(self) -> Global___Revision:
         """The revision."""
@@ -451,8 +458,9 @@ class CalibrationsWatchResponse(google.protobuf.message.Message):
         *,
         revision: Global___Revision | None = ...,
         changed: collections.abc.Iterable[builtins.str] | None = ...,
+        bookmark: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["revision", b"revision"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["changed", b"changed", "revision", b"revision"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["bookmark", b"bookmark", "changed", b"changed", "revision", b"revision"]) -> None: ...
 
 Global___CalibrationsWatchResponse: typing_extensions.TypeAlias = CalibrationsWatchResponse

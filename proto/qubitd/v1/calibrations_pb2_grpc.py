@@ -108,7 +108,9 @@ class CalibrationsServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Watch(self, request, context):
-        """Sends the revision in force now, then each new one. Any user. Errors: NOT_FOUND; UNAVAILABLE when the daemon stops.
+        """Sends the revision in force now, or those after the cursor, then each new one. After 10 s of silence it tells where it
+        stands. Any user. Errors: NOT_FOUND, also for a cursor that was never reached; UNAVAILABLE when the daemon stops (watch
+        again from the cursor); RESOURCE_EXHAUSTED for too many watches.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -198,7 +198,10 @@ class CalibrationsStub(typing.Generic[_CalibrationsSnapshotType, _CalibrationsHi
     """Makes a new revision in which some or all parameters have the values of an older one. Calibrators. Errors: as Commit."""
 
     Watch: _CalibrationsWatchType
-    """Sends the revision in force now, then each new one. Any user. Errors: NOT_FOUND; UNAVAILABLE when the daemon stops."""
+    """Sends the revision in force now, or those after the cursor, then each new one. After 10 s of silence it tells where it
+    stands. Any user. Errors: NOT_FOUND, also for a cursor that was never reached; UNAVAILABLE when the daemon stops (watch
+    again from the cursor); RESOURCE_EXHAUSTED for too many watches.
+    """
 
 CalibrationsAsyncStub: typing_extensions.TypeAlias = CalibrationsStub[
     grpc.aio.UnaryUnaryMultiCallable[
@@ -278,6 +281,9 @@ class CalibrationsServicer(metaclass=abc.ABCMeta):
         request: qubitd.v1.calibrations_pb2.CalibrationsWatchRequest,
         context: _ServicerContext,
     ) -> typing.Union[collections.abc.Iterator[qubitd.v1.calibrations_pb2.CalibrationsWatchResponse], collections.abc.AsyncIterator[qubitd.v1.calibrations_pb2.CalibrationsWatchResponse]]:
-        """Sends the revision in force now, then each new one. Any user. Errors: NOT_FOUND; UNAVAILABLE when the daemon stops."""
+        """Sends the revision in force now, or those after the cursor, then each new one. After 10 s of silence it tells where it
+        stands. Any user. Errors: NOT_FOUND, also for a cursor that was never reached; UNAVAILABLE when the daemon stops (watch
+        again from the cursor); RESOURCE_EXHAUSTED for too many watches.
+        """
 
 def add_CalibrationsServicer_to_server(servicer: CalibrationsServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -111,6 +111,8 @@ class BackendRevisions:
 
     def read(self, message: backends_pb2.BackendsWatchResponse) -> Sequence[BackendInfo]:
         """Decode a description that differs from the last."""
+        if message.bookmark:
+            return ()
         info = decode_backend(message.backend)
         if info == self._last:
             return ()
@@ -129,11 +131,14 @@ class CalibrationRevisions:
         self._last = 0
 
     def open(self, metadata: Metadata) -> grpc.CallIterator[calibrations_pb2.CalibrationsWatchResponse]:
-        """Ask for the revision in force and those that follow."""
-        return self._stub.Watch(calibrations_pb2.CalibrationsWatchRequest(backend=self._backend), metadata=metadata)
+        """Ask for the revisions after the last one; at first for the one in force and those that follow."""
+        request = calibrations_pb2.CalibrationsWatchRequest(backend=self._backend, after_revision=self._last)
+        return self._stub.Watch(request, metadata=metadata)
 
     def read(self, message: calibrations_pb2.CalibrationsWatchResponse) -> Sequence[RevisionChange]:
         """Decode a revision that is new."""
+        if message.bookmark:
+            return ()
         revision = decode_revision(message.revision)
         if revision.revision <= self._last:
             return ()

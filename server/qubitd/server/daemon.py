@@ -69,6 +69,7 @@ from qubitd.server.toolchain import Toolchain
 from qubitd.server.upkeep import Upkeep, UpkeepRules
 from qubitd.server.uploads import DIRECTORY as UPLOADS
 from qubitd.server.uploads import Uploads
+from qubitd.server.watches import Watches
 from qubitd.server.workers.crew import Crew
 from qubitd.server.workers.papers import KitFiles
 from qubitd.server.workshop import Helpers, Workshop
@@ -373,6 +374,9 @@ class _Daemon:
     def _make_services(self, parts: _Parts) -> list[Service]:
         engine, sessions, slots = self._engine, parts.dispatch.sessions, parts.dispatch.slots
         backend, roster = self._backend, self._roster
+        of_jobs, of_backends, of_calibrations = (
+            Watches(announcer=self._announcer, steady=parts.dispatch.clocks.steady) for _ in range(3)
+        )
         jobs = JobsService(
             backend=backend,
             engine=engine,
@@ -380,6 +384,7 @@ class _Daemon:
             store=parts.store,
             book=parts.book,
             announcer=self._announcer,
+            watches=of_jobs,
             uploads=parts.uploads,
             roster=roster,
             group=self._group,
@@ -393,8 +398,8 @@ class _Daemon:
             upkeep=self._upkeep,
         )
         return [
-            BackendsService(backend, roster, self._announcer).service(),
-            CalibrationsService(backend, roster, self._announcer).service(),
+            BackendsService(backend, roster, of_backends).service(),
+            CalibrationsService(backend, roster, of_calibrations).service(),
             jobs.service(),
             SessionsService(roster=roster, engine=engine, sessions=sessions).service(),
             SlotsService(roster=roster, engine=engine, slots=slots).service(),

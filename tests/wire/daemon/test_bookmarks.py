@@ -17,7 +17,7 @@ from qubitd.server import silence
 from qubitd.server.announcer import Announcer
 from qubitd.server.book import jobs_of
 from qubitd.server.silence import PERIOD, Silence
-from qubitd.v1 import jobs_pb2
+from qubitd.v1 import backends_pb2, calibrations_pb2, jobs_pb2
 from qubitd.wire.jobs import decode_events
 
 Serve = Callable[..., AbstractAsyncContextManager[Any]]
@@ -132,6 +132,33 @@ async def test_a_watch_of_many_jobs_tells_it_though_others_wake_it_all_the_time(
         waking.cancel()
         watch.cancel()
     assert first.sequence == second.sequence
+
+
+@pytest.mark.usefixtures("soon")
+async def test_watches_of_a_backend_and_of_its_calibration_tell_where_they_stand_and_go_on_from_there(
+    serve: Serve, shut_rack: Any
+) -> None:
+    async with serve(rack=shut_rack) as daemon:
+        of_backend = daemon.backends.Watch(backends_pb2.BackendsWatchRequest(name="line5"))
+        of_calibration = daemon.calibrations.Watch(calibrations_pb2.CalibrationsWatchRequest(backend="line5"))
+        async with asyncio.timeout(30):
+            told = [await of_backend.read() for _ in range(3)]
+            revisions = [await of_calibration.read() for _ in range(3)]
+        assert [(one.backend.revision, one.bookmark) for one in told] == [(1, 0), (0, 1), (0, 1)]
+        assert [(one.revision.revision, one.bookmark) for one in revisions] == [(1, 0), (0, 1), (0, 1)]
+        of_backend.cancel()
+        of_calibration.cancel()
+        for _ in range(2):
+            await daemon.calibrations.Rollback(calibrations_pb2.RollbackRequest(backend="line5", to_revision=1))
+        request = calibrations_pb2.CalibrationsWatchRequest(backend="line5", after_revision=revisions[-1].bookmark)
+        again = daemon.calibrations.Watch(request)
+        async with asyncio.timeout(30):
+            assert [(await again.read()).revision.revision for _ in range(2)] == [2, 3]
+        again.cancel()
+        request.after_revision = 4
+        with pytest.raises(grpc.aio.AioRpcError) as refusal:
+            await daemon.calibrations.Watch(request).read()
+        assert refusal.value.code() is grpc.StatusCode.NOT_FOUND
 
 
 async def test_a_watch_that_would_miss_events_of_a_removed_job_is_refused_with_where_to_go_on(

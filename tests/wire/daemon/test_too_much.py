@@ -12,7 +12,7 @@ from tests.wire.daemon.conftest import PaperRack, Serve, Served
 
 from qubitd.client.errors import BusyError
 from qubitd.client.refusals import to_error
-from qubitd.server import uploads
+from qubitd.server import uploads, watches
 from qubitd.server.access import DIRECTORY
 from qubitd.server.auth.accounts import Account, new_token, read_accounts, token_digest, write_accounts
 from qubitd.server.quotas import Quotas
@@ -72,7 +72,7 @@ async def test_who_sends_too_fast_is_told_when_the_next_may_come(
 async def test_what_would_take_too_much_memory_at_once_is_to_be_sent_again_in_a_moment(
     serve: Serve, shut_rack: PaperRack, request_of: MakeRequest, ann: Shown, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
-    monkeypatch.setattr(jobs, "_MOST_WATCHERS", 0)
+    monkeypatch.setattr(watches, "MOST", 0)
     monkeypatch.setattr(jobs, "_MOST_READERS", 0)
     monkeypatch.setattr(uploads, "MOST_OF_ONE", 0)
     async with serve(rack=shut_rack) as daemon:

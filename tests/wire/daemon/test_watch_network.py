@@ -16,9 +16,9 @@ import pytest
 from qubitd.client import Bookmark, JobEvent, QubitdClient, QueuePlace, StatusChange
 from qubitd.client.streams import Stream
 from qubitd.core.job import JobSpec
+from qubitd.server import watches
 from qubitd.server.auth.identity import LOCAL
-from qubitd.server.services import jobs
-from qubitd.v1 import jobs_pb2
+from qubitd.v1 import backends_pb2, calibrations_pb2, jobs_pb2
 from qubitd.wire.sessions import SessionTerms
 from qubitd.wire.specs import decode_spec
 from qubitd.wire.terms import JobTerms
@@ -143,23 +143,40 @@ async def is_open(call: Any) -> bool:
     return True
 
 
+def of_a_job(daemon: Any, job_id: str) -> Callable[[], Any]:
+    return lambda: daemon.jobs.Watch(jobs_pb2.JobsWatchRequest(job_id=job_id))
+
+
+def of_a_backend(daemon: Any, _: str) -> Callable[[], Any]:
+    return lambda: daemon.backends.Watch(backends_pb2.BackendsWatchRequest(name="line5"))
+
+
+def of_a_calibration(daemon: Any, _: str) -> Callable[[], Any]:
+    return lambda: daemon.calibrations.Watch(calibrations_pb2.CalibrationsWatchRequest(backend="line5"))
+
+
+@pytest.mark.parametrize("watch_of", [of_a_job, of_a_backend, of_a_calibration])
 async def test_a_project_has_so_many_watches_and_a_closed_one_makes_room(
-    serve: Serve, shut_rack: Any, request_of: MakeRequest, monkeypatch: pytest.MonkeyPatch
+    serve: Serve,
+    shut_rack: Any,
+    request_of: MakeRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    watch_of: Callable[[Any, str], Callable[[], Any]],
 ) -> None:
-    monkeypatch.setattr(jobs, "_MOST_WATCHERS", 2)
+    monkeypatch.setattr(watches, "MOST", 2)
     async with serve(rack=shut_rack) as daemon:
-        ask = jobs_pb2.JobsWatchRequest(job_id=await daemon.submit(request_of()))
+        watch = watch_of(daemon, await daemon.submit(request_of()))
         with monkeypatch.context() as as_another:
-            as_another.setattr(jobs, "LOCAL", replace(LOCAL, project="another"))
-            calls = [daemon.jobs.Watch(ask) for _ in range(2)]
+            as_another.setattr(watches, "LOCAL", replace(LOCAL, project="another"))
+            calls = [watch() for _ in range(2)]
             assert [await is_open(call) for call in calls] == [True, True]
-            assert not await is_open(daemon.jobs.Watch(ask))
+            assert not await is_open(watch())
             calls[0].cancel()
             async with asyncio.timeout(10):
-                while not await is_open(again := daemon.jobs.Watch(ask)):
+                while not await is_open(again := watch()):
                     pass
-            assert not await is_open(daemon.jobs.Watch(ask))
-        more = [daemon.jobs.Watch(ask) for _ in range(3)]
+            assert not await is_open(watch())
+        more = [watch() for _ in range(3)]
         assert [await is_open(call) for call in more] == [True] * 3
         for call in [calls[1], again, *more]:
             call.cancel()

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 
-from qubitd.server.announcer import Announcer
 from qubitd.server.backend import Backend, server_version
 from qubitd.server.calibrations import TOPIC as CALIBRATION
 from qubitd.server.group.roster import TOPIC as ROSTER
 from qubitd.server.group.roster import Roster
 from qubitd.server.rack import TOPIC as RACK
 from qubitd.server.rpc import Service, stream, unary
+from qubitd.server.watches import Watches
 from qubitd.v1 import backends_pb2
 from qubitd.wire.backends import encode_backend, encode_standing
 from qubitd.wire.circuits import WIRE_VERSION
@@ -19,10 +19,10 @@ from qubitd.wire.circuits import WIRE_VERSION
 class BackendsService:
     """Its RPCs, named like them."""
 
-    def __init__(self, backend: Backend, roster: Roster, announcer: Announcer) -> None:
+    def __init__(self, backend: Backend, roster: Roster, watches: Watches) -> None:
         self._backend = backend
         self._roster = roster
-        self._announcer = announcer
+        self._watches = watches
 
     def service(self) -> Service:
         """Give the handlers."""
@@ -56,17 +56,28 @@ class BackendsService:
         snapshot = self._backend.calibrations.snapshot(request.revision)
         return backends_pb2.BackendsGetResponse(backend=encode_backend(self._backend.describe(snapshot)))
 
-    async def Watch(self, request: backends_pb2.BackendsWatchRequest) -> AsyncGenerator[bytes]:
+    def Watch(self, request: backends_pb2.BackendsWatchRequest) -> AsyncGenerator[bytes]:
         """Send the description now and whenever it changes."""
         sent = b""
-        with self._announcer.listen(CALIBRATION, RACK, ROSTER) as listener:
-            while True:
-                listener.clear()
-                answer = self._current(request.name)
-                if answer != sent:
-                    yield answer
+
+        def news() -> Iterator[bytes]:
+            nonlocal sent
+            answer = self._current(request.name)
+            if answer != sent:
                 sent = answer
-                await listener.wait()
+                yield answer
+
+        def bookmark() -> bytes:
+            revision = self._revision(request.name)
+            return backends_pb2.BackendsWatchResponse(bookmark=revision).SerializeToString()
+
+        return self._watches.of_topics(CALIBRATION, RACK, ROSTER, news=news, bookmark=bookmark)
+
+    def _revision(self, name: str) -> int:
+        member = self._roster.find(name)
+        return (
+            self._backend.calibrations.current.revision if member is None else self._roster.described(member).revision
+        )
 
     def _current(self, name: str) -> bytes:
         member = self._roster.find(name)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 
-from qubitd.server.announcer import Announcer
 from qubitd.server.auth.identity import caller
 from qubitd.server.backend import Backend
 from qubitd.server.calibrations import MAX_PARAMETERS, TOPIC, Proposal
+from qubitd.server.errors import UnknownRevisionError
 from qubitd.server.group.roster import Roster
 from qubitd.server.rpc import Service, stream, unary
+from qubitd.server.watches import Watches
 from qubitd.v1 import calibrations_pb2
 from qubitd.wire.calibrations import (
     decode_parameters,
@@ -32,10 +33,10 @@ _MAX_MESSAGE = 1_024
 class CalibrationsService:
     """Its RPCs, named like them."""
 
-    def __init__(self, backend: Backend, roster: Roster, announcer: Announcer) -> None:
+    def __init__(self, backend: Backend, roster: Roster, watches: Watches) -> None:
         self._roster = roster
         self._calibrations = backend.calibrations
-        self._announcer = announcer
+        self._watches = watches
 
     def service(self) -> Service:
         """Give the handlers."""
@@ -94,17 +95,24 @@ class CalibrationsService:
         )
         return calibrations_pb2.RollbackResponse(revision=encode_revision(revision_of(made)))
 
-    async def Watch(self, request: calibrations_pb2.CalibrationsWatchRequest) -> AsyncGenerator[bytes]:
-        """Send the revision in force, then each that follows."""
+    def Watch(self, request: calibrations_pb2.CalibrationsWatchRequest) -> AsyncGenerator[bytes]:
+        """Send the revisions after the cursor, or the one in force, then each that follows."""
         self._roster.check_own(request.backend, "the calibration")
-        following = self._calibrations.current.revision
-        with self._announcer.listen(TOPIC) as listener:
-            while True:
-                listener.clear()
-                while following <= self._calibrations.current.revision:
-                    yield self._response(following)
-                    following += 1
-                await listener.wait()
+        newest = self._calibrations.current.revision
+        if not 0 <= request.after_revision <= newest:
+            raise UnknownRevisionError(revision=request.after_revision, newest=newest)
+        last = request.after_revision or newest - 1
+
+        def news() -> Iterator[bytes]:
+            nonlocal last
+            while last < self._calibrations.current.revision:
+                last += 1
+                yield self._response(last)
+
+        def bookmark() -> bytes:
+            return calibrations_pb2.CalibrationsWatchResponse(bookmark=last).SerializeToString()
+
+        return self._watches.of_topics(TOPIC, news=news, bookmark=bookmark)
 
     def _response(self, revision: int) -> bytes:
         return calibrations_pb2.CalibrationsWatchResponse(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import uuid
-from collections import Counter
 from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing, closing, contextmanager
 from dataclasses import replace
@@ -15,7 +14,7 @@ from typing import TypeVar
 from qubitd.core.job import JobStatus
 from qubitd.server.admission import Newcomer, check_predictable
 from qubitd.server.announcer import Announcer
-from qubitd.server.auth.identity import LOCAL, Role, caller
+from qubitd.server.auth.identity import Role, caller
 from qubitd.server.backend import Backend
 from qubitd.server.book import JobBook, jobs_of
 from qubitd.server.dispatch import Dispatch
@@ -41,6 +40,7 @@ from qubitd.server.store.frames import merged
 from qubitd.server.store.store import Store
 from qubitd.server.uploads import LEAST_PIECE_BYTES, TOGETHER_BYTES, Uploads
 from qubitd.server.watched import Watch, Watched
+from qubitd.server.watches import Watches
 from qubitd.v1 import jobs_pb2
 from qubitd.wire.jobs import MAX_WATCHED, STATUS_NUMBER, Bookmark, JobEvent, encode_events, encode_job
 from qubitd.wire.parsing import check_count
@@ -54,8 +54,6 @@ _MOST_READERS = 256
 """Results that are sent at the same time: each takes about 2 MiB while its reader is slow."""
 _MOST_RESULT_BYTES = 2**18
 """Of small pieces of a result that are sent in one message."""
-_MOST_WATCHERS = 64
-"""Watches of one project, unless it is the machine's own."""
 _MOST_BEHIND = 100_000
 """Events of a project's jobs that a watch of a backend goes through to catch up."""
 _UNHURRIED = 0.5
@@ -74,6 +72,7 @@ class JobsService:
         store: Store,
         book: JobBook,
         announcer: Announcer,
+        watches: Watches,
         uploads: Uploads,
         roster: Roster,
         group: Group | None,
@@ -89,6 +88,7 @@ class JobsService:
         self._store = store
         self._book = book
         self._announcer = announcer
+        self._watches = watches
         self._watch = Watch(
             pages=EventPages(store=store, announcer=announcer),
             announcer=announcer,
@@ -98,7 +98,6 @@ class JobsService:
             on_read=self._was_read,
         )
         self._readers = 0
-        self._watchers: Counter[str] = Counter()
         self._reader = reader
 
     def service(self) -> Service:
@@ -200,18 +199,12 @@ class JobsService:
 
     async def Watch(self, request: jobs_pb2.JobsWatchRequest) -> AsyncGenerator[bytes]:
         """Send the events after the cursor, then those that come, to the last; of a session or backend for ever."""
-        owner = caller().project
-        if owner != LOCAL.project and self._watchers[owner] >= _MOST_WATCHERS:
-            raise TooBusyError(what=f"{_MOST_WATCHERS} watches of {owner} are open already", limit=_MOST_WATCHERS)
-        self._watchers[owner] += 1
-        try:
+        with self._watches.one_more():
             async with aclosing(
                 self._some(request) if request.job_id or request.jobs else self._many(request)
             ) as events:
                 async for event in events:
                     yield event
-        finally:
-            self._watchers[owner] -= 1
 
     async def _many(self, request: jobs_pb2.JobsWatchRequest) -> AsyncGenerator[bytes]:
         owner, session_id = caller().project, request.session_id
