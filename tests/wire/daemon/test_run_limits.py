@@ -68,7 +68,7 @@ async def test_a_job_that_would_take_longer_than_its_owner_gave_it_does_not_queu
         job_id = await daemon.submit(request_of(shots=SHOTS, max_execution_time=1.0))
         assert await daemon.statuses(job_id) == ["INITIALIZING", "VALIDATING", "ERROR"]
         assert (await daemon.job(job_id)).message == (
-            "job: 5000 shots of programs 0 to 0 alone take 1.055 s on the instruments; the limit is 1 s "
+            "job: 5000 shots of programs 0 to 0 alone take 1.05475 s on the instruments; the limit is 1 s "
             "(max_execution_time, with which it was submitted); split the job, or lower the shots"
         )
 
