@@ -27,7 +27,6 @@ from qubitd.client import (
     KeyReusedError,
     LostError,
     NotFoundError,
-    OlderDaemonError,
     QubitdClient,
     RefusedError,
     StateError,
@@ -40,7 +39,7 @@ from qubitd.client.link import FIRST_WAIT, Link
 from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.errors import Problem
 from qubitd.core.job import JobSpec, JobStatus, ProgramResult
-from qubitd.core.plan import JobPlan, ProgramPlan
+from qubitd.core.plan import JobPlan
 from qubitd.core.snapshot import Parameter, Snapshot
 from qubitd.core.sweep import Sweep
 from qubitd.v1 import backends_pb2, backends_pb2_grpc, calibrations_pb2, calibrations_pb2_grpc, jobs_pb2, jobs_pb2_grpc
@@ -91,8 +90,6 @@ class Daemon:
 
     forgets: bool = False
     """Whether tables that are named are missing."""
-    plan: JobPlan = PLAN
-    """Of every job."""
 
     def note(self, request: object, context: Context) -> None:
         self.asked.append(request)
@@ -158,7 +155,7 @@ class Jobs(jobs_pb2_grpc.JobsServicer):
 
     def Explain(self, request: jobs_pb2.ExplainRequest, context: Context) -> jobs_pb2.ExplainResponse:
         self.daemon.note(request, context)
-        return encode_plan(self.daemon.plan)
+        return encode_plan(PLAN)
 
     def Delete(self, request: jobs_pb2.JobsDeleteRequest, context: Context) -> jobs_pb2.JobsDeleteResponse:
         self.daemon.note(request, context)
@@ -171,7 +168,7 @@ class Backends(backends_pb2_grpc.BackendsServicer):
 
     def List(self, request: backends_pb2.BackendsListRequest, context: Context) -> backends_pb2.BackendsListResponse:
         self.daemon.note(request, context)
-        return backends_pb2.BackendsListResponse(names=["line5"], server_version="0.0.9")
+        return backends_pb2.BackendsListResponse(names=["line5"])
 
     def Get(self, request: backends_pb2.BackendsGetRequest, context: Context) -> backends_pb2.BackendsGetResponse:
         self.daemon.note(request, context)
@@ -427,19 +424,6 @@ def test_a_job_is_explained_cancelled_and_deleted(client: QubitdClient, daemon: 
     assert client.cancel("j1") is JobStatus.CANCELLED
     client.delete("j1")
     assert daemon.asked[-1] == jobs_pb2.JobsDeleteRequest(job_id="j1")
-
-
-def test_a_daemon_that_leaves_out_what_is_expected_is_named_as_the_older_one(
-    client: QubitdClient, daemon: Daemon
-) -> None:
-    program = ProgramPlan(name="bell", duration=1e-6, num_plays=1, success=0.9)
-    daemon.plan = replace(PLAN, programs=(program, program), expected=({"0": 1.0}, {"1": 1.0}))
-    assert client.explain(bell(), "line5", expected=True) == daemon.plan
-    daemon.plan = replace(daemon.plan, expected=())
-    assert client.explain(bell(), "line5") == daemon.plan
-    with pytest.raises(OlderDaemonError, match=r"\(version 0\.0\.9\) does not know `expected` of `explain`") as caught:
-        client.explain(bell(), "line5", expected=True)
-    assert (caught.value.address, caught.value.version) == (client.address, "0.0.9")
 
 
 @pytest.mark.parametrize(
