@@ -23,7 +23,7 @@ from qubitd.server.auth.errors import DeniedError
 from qubitd.server.auth.identity import LOCAL, Identity, Role
 from qubitd.server.errors import InvalidRequestError, UnknownBackendError, UnknownUploadError
 from qubitd.server.reading import ELSEWHERE_BYTES, EXPLANATION, INLINE_BYTES, SUBMISSION, Asked, Reader, ReadingProcess
-from qubitd.server.rpc import Parcel
+from qubitd.server.receiving import Parcel
 from qubitd.server.spec_memory import SpecMemory
 from qubitd.server.store.rows import NewJob
 from qubitd.server.uploads import Uploads

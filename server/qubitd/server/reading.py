@@ -15,11 +15,11 @@ from qubitd.core.job import JobSpec
 from qubitd.server.admission import Memory, Newcomer, admit, check_limits
 from qubitd.server.auth.errors import require
 from qubitd.server.auth.identity import Identity, Role, calling
-from qubitd.server.errors import TooBusyError, UnknownBackendError
+from qubitd.server.errors import UnknownBackendError
 from qubitd.server.failpoints import failpoint
 from qubitd.server.helper_process import HelperProcess, Long
 from qubitd.server.persistence import to_the_end
-from qubitd.server.rpc import Parcel
+from qubitd.server.receiving import Parcel
 from qubitd.server.spec_memory import SpecMemory
 from qubitd.server.store.rows import NewJob
 from qubitd.server.uploads import Uploads, read_part, read_whole
@@ -35,8 +35,6 @@ INLINE_BYTES = 16_384
 """Requests up to this size are read at once."""
 _ENTRIES_IN_BYTES = 64
 """Entries of columns that are written by copying rows of a table in the time in which a byte is read and checked."""
-_MOST_WAITING = 256 * 2**20
-"""Bytes of bigger requests that may wait to be read."""
 LONGEST = 120.0
 """Seconds after which reading is taken to have no end: 64 MiB take one or two."""
 ELSEWHERE_BYTES = 2**20
@@ -157,7 +155,6 @@ class Reader:
         self._process = process
         self._memory = Memory(tables=TableStore(), specs=specs)
         self._here, self._there = _Turn(), _Turn()
-        self._waiting = 0
 
     async def read(
         self, kind: Kind[_Message, _Read], parcel: Parcel, asked: Asked, look: Look
@@ -166,18 +163,19 @@ class Reader:
 
         Raises:
             QubitdError: as for the kind; what `look` raises, for an upload after it was read.
-            TooBusyError: too much waits already.
             UnknownUploadError: it went ahead and is not here, or not whole.
         """
         if len(parcel.data) > INLINE_BYTES:
-            return await self._in_turn(len(parcel.data), lambda: self._opened(kind, parcel, asked, look)), None
+            read = await self._here.take(lambda: self._opened(kind, parcel, asked, look))
+            parcel.make_way()
+            return read, None
         request = parse(kind.message, parcel.data)
         if request.HasField("upload"):
             upload = decode_upload(request.upload)
             return await self._uploaded(kind, upload, asked), upload
         size = _size(request, len(parcel.data))
         work = partial(self._looked_at, kind, request, parcel, asked, look)
-        return (work() if size <= INLINE_BYTES else await self._in_turn(size, work)), None
+        return (work() if size <= INLINE_BYTES else await self._here.take(work)), None
 
     def expect(self) -> None:
         """Be ready for an upload that has begun."""
@@ -206,15 +204,6 @@ class Reader:
             read = await self._there.take(lambda: self._process.read(kind, path, upload, asked, memory.tables))
         failpoint("upload.whole")
         return read
-
-    async def _in_turn(self, size: int, work: Callable[[], _Read]) -> _Read:
-        if self._waiting + size > _MOST_WAITING:
-            raise TooBusyError(what=f"requests of {self._waiting} bytes are being read already", limit=_MOST_WAITING)
-        self._waiting += size
-        try:
-            return await self._here.take(work)
-        finally:
-            self._waiting -= size
 
 
 def _read(kind: Kind[_Message, _Read], data: bytes, asked: Asked, memory: Memory) -> _Read:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
 import grpc
@@ -16,6 +16,7 @@ from qubitd.core.errors import QubitdError
 from qubitd.server.auth.gate import Gate, Shown, shown
 from qubitd.server.error_codes import code_of, refusal_of
 from qubitd.server.errors import ServedElsewhereError
+from qubitd.server.receiving import Parcel, Turns
 from qubitd.wire.errors import DETAILS_KEY, clip, encode_refusal
 from qubitd.wire.parsing import SMALL_MESSAGE, check_count, parse
 
@@ -68,19 +69,7 @@ class Door:
     gate: Gate
     forward: Forward | None = None
     """None for a daemon that shares its store with no other."""
-
-
-class Parcel:
-    """A request as it came, until somebody has read it. Then its bytes need not be in memory beside what they said."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.is_dropped = False
-
-    def drop(self) -> None:
-        """Let go of the bytes; what was asked for cannot be passed on from now on."""
-        self.data = b""
-        self.is_dropped = True
+    turns: Turns = field(default_factory=Turns)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,14 +118,16 @@ class Whole(Generic[Request]):
 
         async def answer(context: Context) -> bytes:
             with door.gate.let_in(rpc, _shown(context)):
-                parcel = Parcel(await _only_message(context))
-                check_count(len(parcel.data), where=_bytes_of(self.kind), most=self.most)
+                parcel = await door.turns.receive(lambda: _only_message(context))
                 try:
+                    check_count(len(parcel.data), where=_bytes_of(self.kind), most=self.most)
                     return (await self.method(parcel)).SerializeToString()
                 except ServedElsewhereError as elsewhere:
                     if door.forward is None or parcel.is_dropped:
                         raise
                     return await door.forward.unary(_call(rpc, parcel.data, context), elsewhere)
+                finally:
+                    parcel.make_way()
 
         async def handle(_messages: AsyncIterator[bytes], context: Context) -> bytes:
             try:

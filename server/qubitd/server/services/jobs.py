@@ -34,7 +34,8 @@ from qubitd.server.group.roster import Roster
 from qubitd.server.pages import query_of, unknown_token
 from qubitd.server.persistence import unbroken
 from qubitd.server.reading import ELSEWHERE_BYTES, EXPLANATION, SUBMISSION, Asked, Kind, Look, Reader
-from qubitd.server.rpc import Parcel, Service, receive, stream, unary, whole
+from qubitd.server.receiving import Parcel
+from qubitd.server.rpc import Service, receive, stream, unary, whole
 from qubitd.server.silence import Silence
 from qubitd.server.store.frames import merged
 from qubitd.server.store.store import Store
