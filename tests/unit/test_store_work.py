@@ -12,6 +12,8 @@ import pytest
 from tests.store_life import NEW
 
 from qubitd.core.job import JobStatus
+from qubitd.server.store import paging
+from qubitd.server.store.paging import LOOKED_THROUGH
 from qubitd.server.store.rows import JobQuery
 from qubitd.server.store.sessions import NewSession
 from qubitd.server.store.sqlite_store import DATABASE, SqliteStore
@@ -112,6 +114,28 @@ def test_an_answer_costs_the_same_whatever_else_waits(stores: tuple[SqliteStore,
     assert 0 < many <= ALLOWED * few
 
 
-def test_a_page_of_which_there_is_nothing_reads_no_rows(stores: tuple[SqliteStore, SqliteStore]) -> None:
+def test_a_page_of_which_there_is_nothing_reads_no_rows_and_looks_through_so_many_jobs(
+    stores: tuple[SqliteStore, SqliteStore],
+) -> None:
     query = JobQuery(owner="ann", limit=3, backend="another", statuses=(JobStatus.ERROR, JobStatus.DONE), since_ns=2)
-    assert steps(stores[1], lambda store: store.jobs.page(query)) < 12 * OTHERS
+    assert steps(stores[1], lambda store: store.jobs.page(query)) < 18 * LOOKED_THROUGH
+    pages = [stores[1].jobs.page(query)]
+    while pages[-1].next_below:
+        pages.append(stores[1].jobs.page(replace(query, below=pages[-1].next_below)))
+    assert [page.jobs for page in pages] == [()] * (1 + OTHERS // LOOKED_THROUGH)
+
+
+def test_what_lies_behind_many_others_is_found_on_a_later_page(
+    stores: tuple[SqliteStore, SqliteStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paging, "LOOKED_THROUGH", 3)
+    few, found = stores[0].jobs, list[str]()
+    page, pages = few.page(JobQuery(owner="ann", limit=2, statuses=(JobStatus.QUEUED,))), 1
+    while page.next_below:
+        found += [job.job_id for job in page.jobs]
+        page, pages = (
+            few.page(JobQuery(owner="ann", limit=2, statuses=(JobStatus.QUEUED,), below=page.next_below)),
+            pages + 1,
+        )
+    assert found + [job.job_id for job in page.jobs] == [f"copy-{n}" for n in (5, 4, 3, 2, 1)] + ["first"]
+    assert pages > 3

@@ -664,7 +664,7 @@ class JobsListResponse(google.protobuf.message.Message):
     """Empty on the last page."""
     @property
     def jobs(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Job]:
-        """Newest first."""
+        """Newest first. There may be fewer than were asked for, or none, though more follow."""
 
     def __init__(
         self,

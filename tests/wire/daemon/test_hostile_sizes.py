@@ -18,7 +18,7 @@ from qubitd.core.sweep import Sweep, SweepAxis
 from qubitd.server import calibrations, failure, reading
 from qubitd.server.rpc import MAX_BYTES
 from qubitd.server.services import jobs
-from qubitd.server.store import job_reads, sqlite_store
+from qubitd.server.store import paging, sqlite_store
 from qubitd.v1 import calibrations_pb2, jobs_pb2, jobs_pb2_grpc
 from qubitd.wire.calibrations import encode_parameter
 
@@ -96,7 +96,7 @@ async def test_a_wide_register_is_recorded_in_pieces(
 async def test_a_page_of_talkative_jobs_ends_early_and_the_next_goes_on(
     serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(job_reads, "PAGE_BYTES", 1000)
+    monkeypatch.setattr(paging, "PAGE_BYTES", 1000)
     async with serve(rack=open_rack_of()) as daemon:
         ids = [await daemon.submit(request_of(batch=pack([broken()]))) for _ in range(4)]
         for job_id in ids:

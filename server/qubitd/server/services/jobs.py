@@ -195,7 +195,7 @@ class JobsService:
         page = self._store.jobs.page(query)
         return jobs_pb2.JobsListResponse(
             jobs=[encode_job(job) for job in page.jobs],
-            next_page_token="" if page.is_last else page.jobs[-1].job_id,
+            next_page_token=page.next_below,
         )
 
     async def Watch(self, request: jobs_pb2.JobsWatchRequest) -> AsyncGenerator[bytes]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from qubitd.core.job import JobStatus
 from qubitd.server.errors import ExpiredJobError, UnknownJobError
 from qubitd.server.store.database import Database
 from qubitd.server.store.event_rows import COLUMNS, FLOOR, event_of
+from qubitd.server.store.paging import marks, page_rows
 from qubitd.server.store.problem_text import problems_of
 from qubitd.server.store.rows import AliveJob, ChunkRow, Ending, Extent, JobPage, JobQuery, Span, Usage
 from qubitd.server.store.terms_columns import TERMS_COLUMNS, terms_of
@@ -39,8 +40,6 @@ _OF_BACKEND = (
 """Conditions of events, the first as its partial index has it."""
 EVENTS_AT_ONCE = 100
 """Most events that one read gives: every watcher may hold as many."""
-PAGE_BYTES = 4 * 2**20
-"""Bytes of messages and problems after which a page of jobs ends."""
 
 
 class JobReads:
@@ -124,36 +123,9 @@ class JobReads:
         return UnknownJobError(job_id=job_id) if row is None else ExpiredJobError(job_id=job_id, status=row[0])
 
     def page(self, query: JobQuery) -> JobPage:
-        """List jobs, newest first: as many as are asked for, or fewer if they have much to say."""
-        conditions = ["owner = ?", "deleted = 0"]
-        values: list[Any] = [query.owner]
-        if query.below:
-            conditions.append("number < (SELECT number FROM job WHERE id = ? AND owner = ?)")
-            values += [query.below, query.owner]
-        if query.statuses:
-            conditions.append(f"status IN ({_marks(query.statuses)})")
-            values.extend(status.value for status in query.statuses)
-        if query.backend:
-            conditions.append("backend = ?")
-            values.append(query.backend)
-        if query.session_id:
-            conditions.append("number IN (SELECT number FROM job WHERE session <> '' AND session = ?)")
-            values.append(query.session_id)
-        if query.since_ns:
-            conditions.append("created_ns >= ?")
-            values.append(query.since_ns)
-        for tag in query.tags:
-            conditions.append("number IN (SELECT job FROM tag WHERE tag = ?)")
-            values.append(tag)
-        rows = self._connection.execute(  # the numbers are found in an index alone; only what is shown is read
-            f"SELECT {_JOB} FROM job WHERE number IN"  # noqa: S608
-            f" (SELECT number FROM job WHERE {' AND '.join(conditions)} ORDER BY number DESC LIMIT ?)"
-            " ORDER BY number DESC",
-            (*values, query.limit),
-        )
-        taken = list(_within(PAGE_BYTES, rows))
-        is_last = len(taken) < query.limit and rows.fetchone() is None
-        return JobPage(jobs=tuple(self._with_details(taken)), is_last=is_last)
+        """List jobs, newest first: as many as are asked for, or fewer if they have much to say or are hard to find."""
+        rows, below = page_rows(self._connection, query, columns=_JOB)
+        return JobPage(jobs=tuple(self._with_details(rows)), next_below=below)
 
     def events(self, number: int, *, after: int) -> list[JobEvent]:
         """Give a job's events after a number within its project, in order, at most `EVENTS_AT_ONCE`."""
@@ -310,18 +282,18 @@ class JobReads:
         tags: dict[int, list[str]] = {number: [] for number in numbers}
         for job, time_ns, name in self._connection.execute(
             "SELECT job, time_ns, name FROM event"  # noqa: S608 (question marks)
-            f" WHERE job IN ({_marks(numbers)}) AND kind = 'stage' ORDER BY own",
+            f" WHERE job IN ({marks(numbers)}) AND kind = 'stage' ORDER BY own",
             numbers,
         ):
             stages[job].append(StageTime(stage=name, time_ns=time_ns))
         for job, tag in self._connection.execute(
-            f"SELECT job, tag FROM tag WHERE job IN ({_marks(numbers)}) ORDER BY job, position",  # noqa: S608
+            f"SELECT job, tag FROM tag WHERE job IN ({marks(numbers)}) ORDER BY job, position",  # noqa: S608
             numbers,
         ):
             tags[job].append(tag)
         spent: dict[int, list[TimeSpent]] = {number: [] for number in numbers}
         for job, activity, seconds in self._connection.execute(
-            f"SELECT job, activity, seconds FROM spent WHERE job IN ({_marks(numbers)}) ORDER BY job, activity",  # noqa: S608
+            f"SELECT job, activity, seconds FROM spent WHERE job IN ({marks(numbers)}) ORDER BY job, activity",  # noqa: S608
             numbers,
         ):
             spent[job].append(TimeSpent(activity=activity, seconds=seconds))
@@ -358,16 +330,6 @@ def alive_job(*columns: Any) -> AliveJob:
     )
 
 
-def _within(most: int, rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
-    """Give rows of `_JOB` until their texts reach a size."""
-    size = 0
-    for row in rows:
-        yield row
-        size += sum(len(value) for value in row if isinstance(value, str))
-        if size >= most:
-            return
-
-
 def _job(row: tuple[Any, ...]) -> Job:
     return Job(
         job_id=row[1],
@@ -389,9 +351,4 @@ def _job(row: tuple[Any, ...]) -> Job:
 
 def of_others(backends: Sequence[str]) -> str:
     """Condition, after others, of jobs of none of some backends, which are its values."""
-    return f" AND backend NOT IN ({_marks(backends)})" if backends else ""
-
-
-def _marks(values: Sequence[object]) -> str:
-    """Question marks for a list; PostgreSQL knows no empty one, and nothing equals NULL."""
-    return ", ".join("?" * len(values)) or "NULL"
+    return f" AND backend NOT IN ({marks(backends)})" if backends else ""

@@ -143,8 +143,8 @@ class JobPage:
     """Some jobs of a list."""
 
     jobs: tuple[Job, ...]
-    is_last: bool
-    """Whether none follows."""
+    next_below: str
+    """Id of the job below which the next page goes on; empty if none follows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
