@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import sqlite3
 import stat
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from qubitd.server.access import DIRECTORY
 from qubitd.server.auth.accounts import FILE, KnownAccounts, read_accounts
 from qubitd.server.auth.certificates import CA_CERTIFICATE, SERVER_CERTIFICATE
 from qubitd.server.auth.identity import Role
-from qubitd.server.store.sqlite_store import SqliteStore
+from qubitd.server.store.sqlite_store import DATABASE, SqliteStore
 from qubitd.server.store.store import Writes
 
 
@@ -102,5 +104,29 @@ def test_the_log_is_shown_and_followed(data: Path, capsys: pytest.CaptureFixture
     assert main(["audit", "show", "--after", "2", "--data-dir", str(data)]) == 0
     assert capsys.readouterr().out == "       3 1970-01-01 00:00:00 me               did 2\n"
     assert main(["audit", "verify", "--data-dir", str(data)]) == 0
-    assert capsys.readouterr().out == "whole: 3 lines\n"
+    newest = store.audit.end().hash
+    assert capsys.readouterr().out == f"whole: 3 lines, the newest of hash {newest}\n"
     store.close()
+
+
+def test_a_log_whose_last_lines_were_cut_off_has_not_the_hash_that_was_kept(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data.mkdir()
+    with closing(SqliteStore(data)) as store:
+        kept = store.audit.end().hash
+        for number in range(3):
+            store.write(functools.partial(_append, number)).result()
+        seen = store.audit.end().hash
+        store.write(functools.partial(_append, 3)).result()
+    verify = ["audit", "verify", "--data-dir", str(data), "--expect"]
+    assert main([*verify, kept]) == main([*verify, seen]) == 0
+    with closing(sqlite3.connect(data / DATABASE)) as database, database:
+        for (trigger,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            database.execute(f"DROP TRIGGER {trigger}")
+        database.execute("DELETE FROM audit WHERE number > 2")
+    capsys.readouterr()
+    assert main(verify[:-1]) == 0
+    assert capsys.readouterr().out.startswith("whole: 2 lines, ")
+    assert main([*verify, seen]) == 1
+    assert capsys.readouterr().out == f"lines are missing: none of the 2 has the hash {seen}\n"

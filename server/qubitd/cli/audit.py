@@ -8,7 +8,7 @@ from pathlib import Path
 
 from qubitd.cli.config import state_directory
 from qubitd.server.errors import StoreError
-from qubitd.server.store.audit import read_lines, verify
+from qubitd.server.store.audit import FIRST_HASH, has_hash, read_lines, verify
 from qubitd.server.store.backup import open_source
 from qubitd.server.store.database import Database
 from qubitd.server.store.opening import check_address
@@ -19,7 +19,8 @@ _BROKEN = 1
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     what = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
-    what.add_parser("verify", help="follow the chain of hashes from the first line to the last")
+    verify = what.add_parser("verify", help="follow the chain of hashes from the first line to the last")
+    verify.add_argument("--expect", default=FIRST_HASH, metavar="HASH", help="which one of the lines must have")
     show = what.add_parser("show", help="print the lines")
     show.add_argument("--after", type=int, default=0, metavar="NUMBER", help="only lines after this one")
     for command in what.choices.values():
@@ -33,7 +34,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Do what was asked."""
     connection = _opened(arguments)
     try:
-        return _verify(connection) if arguments.what == "verify" else _show(connection, arguments.after)
+        if arguments.what == "verify":
+            return _verify(connection, arguments.expect.strip().lower())
+        return _show(connection, arguments.after)
     finally:
         connection.close()
 
@@ -54,13 +57,16 @@ def _opened(arguments: argparse.Namespace) -> Database:
     return connection
 
 
-def _verify(connection: Database) -> int:
+def _verify(connection: Database, expected: str) -> int:
     verdict = verify(connection)
-    if verdict.broken is None:
-        print(f"whole: {verdict.lines} lines")
-        return 0
-    print(f"broken at line {verdict.broken}: it does not follow from the {verdict.lines} lines before it")
-    return _BROKEN
+    if verdict.broken is not None:
+        print(f"broken at line {verdict.broken}: it does not follow from the {verdict.lines} lines before it")
+        return _BROKEN
+    if not has_hash(connection, expected):
+        print(f"lines are missing: none of the {verdict.lines} has the hash {expected}")
+        return _BROKEN
+    print(f"whole: {verdict.lines} lines, the newest of hash {verdict.newest}")
+    return 0
 
 
 def _show(connection: Database, after: int) -> int:

@@ -289,6 +289,7 @@ class _Daemon:
     ) -> None:
         access, store, rack = held.access, held.store, held.rack
         self._settings = settings
+        self._store = store
         self._announcer = announcer = outlets.announcer
         self._meters = outlets.meters
         self._rack = rack
@@ -425,6 +426,8 @@ class _Daemon:
         }
 
     async def _serve(self, stop: asyncio.Event, on_serving: Callable[[int], None]) -> None:
+        end = self._store.audit.end()
+        _log.info("the audit log goes on", extra={"audit_line": end.number, "audit_hash": end.hash})
         await self._calibrations.load(self._settings.device)
         await self._engine.recover()
         if self._group is not None:

@@ -166,7 +166,8 @@ class Upkeep:
         await asyncio.to_thread(self._noted, self._record.copied(now))
         self._troubles.pop(Chore.COPY, None)
         self._meters.count("upkeep", "copied")
-        _log.info("copied the store", extra={"copy": str(whole)})
+        end = self._store.audit.end()
+        _log.info("copied the store", extra={"copy": str(whole), "audit_line": end.number, "audit_hash": end.hash})
 
     async def _check(self) -> None:
         problems = await aside(inspect_tables, self._directory)

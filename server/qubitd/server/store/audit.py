@@ -1,6 +1,7 @@
 """The book of what was done: each line carries the hash of the one before, so that none can be changed or lost unseen.
 
-Lines are appended in the same commit as what they tell of. The database refuses to change or remove one.
+Lines are appended in the same commit as what they tell of. The database refuses to change or remove one. That its last
+lines were cut off shows by a hash that was kept elsewhere: the daemon tells the newest one to its own log.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ class Verdict:
 
     lines: int
     """That were read."""
+    newest: str
+    """Hash of the last of them."""
     broken: int | None = None
     """Number of the first line that does not follow from the one before."""
 
@@ -40,6 +43,27 @@ class Verdict:
 def line_hash(before: str, number: int, time_ns: int, who: str, what: str) -> str:
     """Chain a line to the one before."""
     return hashlib.sha256("\x1f".join((before, str(number), str(time_ns), who, what)).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """How far a book has come."""
+
+    number: int
+    """Of its newest line; 0 before the first."""
+    hash: str
+    """Of that line."""
+
+
+class AuditReads:
+    """What the daemon asks about the book."""
+
+    def __init__(self, connection: Database) -> None:
+        self._connection = connection
+
+    def end(self) -> End:
+        """Give how far it has come."""
+        return _end(self._connection)
 
 
 class AuditWrites:
@@ -50,13 +74,10 @@ class AuditWrites:
 
     def append(self, *, time_ns: int, who: str, what: str) -> None:
         """Write a line, in the commit that is going on."""
-        number, before = self._last()
-        chained = line_hash(before, number + 1, time_ns, who, what)
-        self._connection.execute("INSERT INTO audit VALUES (?, ?, ?, ?, ?)", (number + 1, time_ns, who, what, chained))
-
-    def _last(self) -> tuple[int, str]:
-        row = self._connection.execute("SELECT number, hash FROM audit ORDER BY number DESC LIMIT 1").fetchone()
-        return (0, FIRST_HASH) if row is None else (row[0], row[1])
+        end = _end(self._connection)
+        number = end.number + 1
+        chained = line_hash(end.hash, number, time_ns, who, what)
+        self._connection.execute("INSERT INTO audit VALUES (?, ?, ?, ?, ?)", (number, time_ns, who, what, chained))
 
 
 def read_lines(connection: Database, *, after: int = 0) -> Iterator[AuditLine]:
@@ -73,6 +94,18 @@ def verify(connection: Database) -> Verdict:
     before, expected, count = FIRST_HASH, 1, 0
     for line in read_lines(connection):
         if line.number != expected or line.hash != line_hash(before, line.number, line.time_ns, line.who, line.what):
-            return Verdict(lines=count, broken=line.number)
+            return Verdict(lines=count, newest=before, broken=line.number)
         before, expected, count = line.hash, expected + 1, count + 1
-    return Verdict(lines=count)
+    return Verdict(lines=count, newest=before)
+
+
+def has_hash(connection: Database, wanted: str) -> bool:
+    """Whether a line of the book has a hash; the one before the first line is in every book."""
+    if wanted == FIRST_HASH:
+        return True
+    return connection.execute("SELECT 1 FROM audit WHERE hash = ?", (wanted,)).fetchone() is not None
+
+
+def _end(connection: Database) -> End:
+    row = connection.execute("SELECT number, hash FROM audit ORDER BY number DESC LIMIT 1").fetchone()
+    return End(number=0, hash=FIRST_HASH) if row is None else End(number=row[0], hash=row[1])

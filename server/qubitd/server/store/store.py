@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from qubitd.server.store.accounts import AccountReads, AccountWrites
-from qubitd.server.store.audit import AuditWrites
+from qubitd.server.store.audit import AuditReads, AuditWrites
 from qubitd.server.store.database import Blobs, Database
 from qubitd.server.store.group_jobs import GroupJobReads, GroupJobWrites
 from qubitd.server.store.job_reads import JobReads
@@ -78,6 +78,7 @@ class StoreReads:
         self.accounts = AccountReads(connection)
         self.work = WorkReads(connection, now)
         self.lab = LabReads(connection)
+        self.audit = AuditReads(connection)
 
     def revisions(self, backend: str) -> RevisionReads:
         """Ask about a backend's revisions."""
@@ -95,6 +96,7 @@ class Store(Protocol):
     accounts: AccountReads
     work: WorkReads
     lab: LabReads
+    audit: AuditReads
 
     @property
     def sharing(self) -> Sharing | None:
