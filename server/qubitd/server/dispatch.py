@@ -108,6 +108,11 @@ class Dispatch:
         if len(self) <= REHEARSED:  # else it most likely stands behind all whose start is forecast
             self._places_at = -math.inf
 
+    def place_anew(self, entry: Entry) -> None:
+        """Let a job that waits for the rack wait as it is now; one in the runner's hands, or another's, does not."""
+        if entry.job_id in self:
+            self.add(entry)
+
     def remove(self, job_id: str) -> None:
         """Let a job wait no longer."""
         self.scheduler.lanes.remove(job_id)

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from qubitd.core.job import JobSpec, JobStatus
 from qubitd.core.plan import JobPlan
 from qubitd.server.admission import check_limits
 from qubitd.server.auth.identity import LOCAL
 from qubitd.server.book import Entry, JobBook, Move
+from qubitd.server.bound_jobs import BoundJobs
 from qubitd.server.calibrations import Calibrations
 from qubitd.server.dispatch import Dispatch
 from qubitd.server.errors import DiskFullError, DrainingError, LabClosedError
 from qubitd.server.failpoints import failpoint
 from qubitd.server.job_run import CANCELLED
 from qubitd.server.lab import LabSwitch
+from qubitd.server.lab_desk import LabDesk
 from qubitd.server.lifecycle import Trigger
 from qubitd.server.limits import limits_of
 from qubitd.server.membership import Member
@@ -25,8 +27,7 @@ from qubitd.server.persistence import durable, settled, to_the_end
 from qubitd.server.quotas import QuotaBook
 from qubitd.server.rack import RackThread
 from qubitd.server.recovery import interrupted
-from qubitd.server.runner import Runner, failed
-from qubitd.server.sessions.rules import Outcome
+from qubitd.server.runner import Runner
 from qubitd.server.store.group_jobs import Held
 from qubitd.server.store.rows import NewJob
 from qubitd.server.store.store import Store
@@ -42,9 +43,6 @@ from qubitd.wire.terms import RevisionPolicy
 _log = logging.getLogger(__name__)
 DRAIN_SECONDS = 25.0
 """How long the running chunk may take to end when the daemon is told to stop."""
-_CANCELLED_AT_EXPIRY = Move(
-    trigger=Trigger.CANCEL, message="cancelled, as was asked for, since its session's time was over before it ran"
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -78,7 +76,6 @@ class Engine:
         self._rack = parts.rack
         self._dispatch = parts.dispatch
         self._sessions = parts.dispatch.sessions
-        self._slots = parts.dispatch.slots
         self.lab = LabSwitch()
         self._is_draining = False
         self._entering = 0
@@ -86,18 +83,29 @@ class Engine:
         self._validator = Validator(
             book=parts.book, workshop=parts.workshop, calibrations=parts.calibrations, on_queued=self._enqueue
         )
+        self._bound = BoundJobs(
+            book=parts.book, dispatch=parts.dispatch, calibrations=parts.calibrations, wake=self.wake
+        )
         self._runner = Runner(
             store=parts.store,
             book=parts.book,
             dispatch=parts.dispatch,
             lab=self.lab,
-            tend=self._tend,
+            tend=self._bound.tend,
             workshop=parts.workshop,
             calibrations=parts.calibrations,
             rack=parts.rack,
             validator=self._validator,
             meters=parts.meters,
             turned=parts.supervisor.turned,
+        )
+        self.desk = LabDesk(
+            switch=self.lab,
+            backend=self._backend,
+            store=parts.store,
+            rack=parts.rack,
+            runner=self._runner,
+            wall=parts.dispatch.clocks.wall,
         )
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -106,18 +114,16 @@ class Engine:
         own daemon's.
         """
         failpoint("recovery.begun")
-        self.lab.restore(self._store.lab.find(self._backend))
-        if not self.lab.is_open:
-            _log.warning("the lab is as an operator left it", extra={"state": self.lab.state.value})
+        self.desk.restore()
         alive = self._store.jobs.alive(None if self._is_alone else self._backend)
         entries = self._book.take_over(alive)
         for job in alive:
             self._quotas.keep(job.owner, job.job_id, job.size)
-        self._slots.load()
+        self._dispatch.slots.load()
         self._sessions.load([(entry.terms.session_id, entry.status) for entry in entries])
         writes = []
         for job, entry in zip(alive, entries, strict=True):
-            move = self._left_behind(entry) or self._interrupted(entry)
+            move = self._bound.left_behind(entry) or self._interrupted(entry)
             if move is not None:
                 writes.append(self._book.move(entry, move))
             if entry.status.is_final:
@@ -151,7 +157,7 @@ class Engine:
             self._quotas.keep(job.owner, job.job_id, job.size)
             for entry in self._book.take_over([job]):
                 self._book.announce_job(entry.job_id, entry.owner)
-                move = self._left_behind(entry)
+                move = self._bound.left_behind(entry)
                 if move is None:
                     self._let_wait(entry)
                 else:
@@ -238,28 +244,6 @@ class Engine:
         await asyncio.gather(*(self._cancel(entry, force=False) for entry in entries))
         return self._sessions.info(session_id, owner=owner)
 
-    async def stop_lab(self, reason: str, *, by: str) -> None:
-        """Make the rack safe at once, and start nothing until `resume_lab`. The running job ends with the reason.
-
-        It is tried until the instruments answer, though the caller hangs up; the store knows of the stop before that.
-        """
-        self.lab.stop(reason)
-        self._runner.break_off(failed(LabClosedError(state=self.lab.state, reason=reason)))
-        kept = self._keep_lab(f"stopped the lab: {reason}", by=by)
-        await to_the_end(self._rack.make_safe())
-        await kept
-
-    async def drain_lab(self, reason: str, *, by: str) -> None:
-        """Take no job and start none until `resume_lab`; the running one ends. Durable on return."""
-        self.lab.drain(reason)
-        await self._keep_lab(f"drained the lab: {reason}", by=by)
-
-    async def resume_lab(self, *, by: str) -> None:
-        """Take and start jobs again; durable on return."""
-        self.lab.resume()
-        self._runner.wake()
-        await self._keep_lab("resumed the lab", by=by)
-
     def note(self, what: str, *, by: str) -> None:
         """Have the audit log say who asks for what is done next; durable no later than that."""
         now = self._dispatch.clocks.wall()
@@ -331,10 +315,6 @@ class Engine:
         """Give the switch of another daemon's lab, as that one told it last; None stands for this one."""
         return self.lab if member is None else LabSwitch(state=member.notice.lab, reason=member.notice.lab_reason)
 
-    def _keep_lab(self, what: str, *, by: str) -> asyncio.Future[None]:
-        backend, switch, now = self._backend, replace(self.lab), self._dispatch.clocks.wall()
-        return durable(self._store.write(lambda w: w.lab.keep(backend, switch, who=by, what=what, time_ns=now)))
-
     async def _look_at(self, job_id: str) -> None:
         digest, limits = self._store.jobs.spec_digest(job_id), limits_of(self._calibrations.device)
 
@@ -392,37 +372,25 @@ class Engine:
         await self._validator.validate(entry)
         entry.number = (await accepted).number
         failpoint("job.accepted")
-        self._place_anew(entry)
+        self._dispatch.place_anew(entry)
         return entry.job_id
 
     async def _enter_new(self, new: NewJob) -> str:
-        is_placed = new.terms.is_bound and not self._store.jobs.is_known(owner=new.owner, key=new.key)
-        if is_placed:
-            new = self._placed(new)
+        has_joined = new.terms.is_bound and not self._store.jobs.is_known(owner=new.owner, key=new.key)
+        if has_joined:
+            new = self._bound.join(new)
         if new.terms.revision_policy is RevisionPolicy.LATEST:
             self._workshop.begin(new.spec, new.programs, self._calibrations.current)
         entry = None
         try:
             accepted, entry = await self._book.accept(new)
         finally:
-            if entry is None and is_placed and new.terms.session_id:
-                self._sessions.withdraw(new.terms.session_id)
+            if entry is None and has_joined:
+                self._bound.withdraw(new)
         if entry is not None:
             self._workshop.bring(entry.job_id, new.spec)
             self._validator.add(entry)
         return accepted.job_id
-
-    def _placed(self, new: NewJob) -> NewJob:
-        """Find what a job names, and pin the calibration that it does not name."""
-        terms = new.terms
-        if terms.slot_id:
-            self._slots.find(terms.slot_id)
-        if terms.revision_policy is not RevisionPolicy.LATEST:
-            revision = self._calibrations.snapshot(terms.revision).revision
-            new = replace(new, terms=replace(terms, revision=revision))
-        if terms.session_id:
-            self._sessions.admit(terms.session_id, owner=new.owner)
-        return new
 
     async def _cancel(self, entry: Entry, *, force: bool) -> None:
         if entry.lifecycle.allows(Trigger.CANCEL):
@@ -446,10 +414,7 @@ class Engine:
 
     def _moved(self, entry: Entry, before: JobStatus) -> None:
         """Keep the accounts of sessions and shares."""
-        seconds = entry.instrument_ns * 1e-9
-        if entry.terms.session_id and not entry.left_session:
-            self._sessions.moved(entry.terms.session_id, before, entry.status, qpu_seconds=seconds)
-            self._runner.wake()
+        self._bound.moved(entry, before)
         if entry.status.is_final:
             failpoint("job.ending")
             self._meters.count("jobs", entry.status.value)
@@ -459,39 +424,3 @@ class Engine:
             self._dispatch.started(entry)
         elif before is JobStatus.RUNNING:
             self._dispatch.ended()
-
-    def _tend(self) -> None:
-        """Do with the jobs of sessions whose time is over what was asked for; let those of ended slots wait on."""
-        for session_id, outcome in self._sessions.expired():
-            for entry in self._book.of_session(session_id):
-                if entry.status is not JobStatus.RUNNING and not entry.left_session:
-                    self._leave_session(entry, outcome)
-        for slot_id in self._slots.over():
-            for entry in self._book.of_slot(slot_id):
-                if entry.status is not JobStatus.RUNNING:
-                    self._book.say(entry, "its slot is over: it waits with everybody's")
-                    self._place_anew(entry)
-
-    def _leave_session(self, entry: Entry, outcome: Outcome) -> None:
-        """End a job that waits for a session that is over, or let it wait with everybody's."""
-        if outcome is Outcome.CANCEL and entry.attempt == 0:
-            self._dispatch.remove(entry.job_id)
-            self._book.move(entry, _CANCELLED_AT_EXPIRY)
-            return
-        self._sessions.leave(entry.terms.session_id)
-        entry.left_session = True
-        self._book.say(entry, "its session is over: it waits with everybody's")
-        self._place_anew(entry)
-
-    def _left_behind(self, entry: Entry) -> Move | None:
-        """Give the step of a job whose session was over before this process took it; None for one that waits on."""
-        outcome = self._sessions.lost(entry.terms.session_id) if entry.terms.session_id else Outcome.KEEP
-        if outcome is Outcome.CANCEL and entry.attempt == 0:
-            return _CANCELLED_AT_EXPIRY
-        entry.left_session = outcome is not Outcome.KEEP
-        return None
-
-    def _place_anew(self, entry: Entry) -> None:
-        """Let a job that waits for this rack wait as it is now; one in the runner's hands, or another's, does not."""
-        if entry.job_id in self._dispatch:
-            self._dispatch.add(entry)

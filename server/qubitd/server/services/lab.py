@@ -80,16 +80,16 @@ class LabService:
     async def Drain(self, request: lab_pb2.DrainRequest) -> lab_pb2.DrainResponse:
         """Start nothing more."""
         reason = check_text(request.reason, where="reason", most=MAX_REASON)
-        await self._engine.drain_lab(reason, by=caller().name)
+        await self._engine.desk.drain(reason, by=caller().name)
         return lab_pb2.DrainResponse()
 
     async def Stop(self, request: lab_pb2.StopRequest) -> lab_pb2.StopResponse:
         """Make the rack safe at once."""
         reason = check_text(request.reason, where="reason", most=MAX_REASON)
-        await self._engine.stop_lab(reason, by=caller().name)
+        await self._engine.desk.stop(reason, by=caller().name)
         return lab_pb2.StopResponse()
 
     async def Resume(self, _: lab_pb2.ResumeRequest) -> lab_pb2.ResumeResponse:
         """Go on."""
-        await self._engine.resume_lab(by=caller().name)
+        await self._engine.desk.resume(by=caller().name)
         return lab_pb2.ResumeResponse()

@@ -1,0 +1,91 @@
+"""Jobs that are bound to a session or a slot: how they join it, and what becomes of them when it is over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from qubitd.core.job import JobStatus
+from qubitd.server.book import Entry, JobBook, Move
+from qubitd.server.calibrations import Calibrations
+from qubitd.server.dispatch import Dispatch
+from qubitd.server.lifecycle import Trigger
+from qubitd.server.sessions.rules import Outcome
+from qubitd.server.store.rows import NewJob
+from qubitd.wire.terms import RevisionPolicy
+
+_CANCELLED_AT_EXPIRY = Move(
+    trigger=Trigger.CANCEL, message="cancelled, as was asked for, since its session's time was over before it ran"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class BoundJobs:
+    """Those of one daemon."""
+
+    book: JobBook
+    dispatch: Dispatch
+    calibrations: Calibrations
+    wake: Callable[[], None]
+    """Has the runner decide again."""
+
+    def join(self, new: NewJob) -> NewJob:
+        """Find what a new job names, and pin the calibration that it does not name; its session counts it from now on.
+
+        Raises:
+            UnknownSessionError, UnknownSlotError, UnknownRevisionError: it names what is not there.
+            SessionClosedError: its session takes no more jobs.
+        """
+        terms = new.terms
+        if terms.slot_id:
+            self.dispatch.slots.find(terms.slot_id)
+        if terms.revision_policy is not RevisionPolicy.LATEST:
+            revision = self.calibrations.snapshot(terms.revision).revision
+            new = replace(new, terms=replace(terms, revision=revision))
+        if terms.session_id:
+            self.dispatch.sessions.admit(terms.session_id, owner=new.owner)
+        return new
+
+    def withdraw(self, new: NewJob) -> None:
+        """Take back a `join` whose job was not taken after all."""
+        if new.terms.session_id:
+            self.dispatch.sessions.withdraw(new.terms.session_id)
+
+    def moved(self, entry: Entry, before: JobStatus) -> None:
+        """Let a job's session know of its step."""
+        session_id, seconds = entry.terms.session_id, entry.instrument_ns * 1e-9
+        if session_id and not entry.left_session:
+            self.dispatch.sessions.moved(session_id, before, entry.status, qpu_seconds=seconds)
+            self.wake()
+
+    def left_behind(self, entry: Entry) -> Move | None:
+        """Give the step of a job whose session was over before this process took it; None for one that waits on."""
+        session_id = entry.terms.session_id
+        outcome = self.dispatch.sessions.lost(session_id) if session_id else Outcome.KEEP
+        if outcome is Outcome.CANCEL and entry.attempt == 0:
+            return _CANCELLED_AT_EXPIRY
+        entry.left_session = outcome is not Outcome.KEEP
+        return None
+
+    def tend(self) -> None:
+        """Do with the jobs of sessions whose time is over what was asked for; let those of ended slots wait on."""
+        for session_id, outcome in self.dispatch.sessions.expired():
+            for entry in self.book.of_session(session_id):
+                if entry.status is not JobStatus.RUNNING and not entry.left_session:
+                    self._leave_session(entry, outcome)
+        for slot_id in self.dispatch.slots.over():
+            for entry in self.book.of_slot(slot_id):
+                if entry.status is not JobStatus.RUNNING:
+                    self.book.say(entry, "its slot is over: it waits with everybody's")
+                    self.dispatch.place_anew(entry)
+
+    def _leave_session(self, entry: Entry, outcome: Outcome) -> None:
+        """End a job that waits for a session that is over, or let it wait with everybody's."""
+        if outcome is Outcome.CANCEL and entry.attempt == 0:
+            self.dispatch.remove(entry.job_id)
+            self.book.move(entry, _CANCELLED_AT_EXPIRY)
+            return
+        self.dispatch.sessions.leave(entry.terms.session_id)
+        entry.left_session = True
+        self.book.say(entry, "its session is over: it waits with everybody's")
+        self.dispatch.place_anew(entry)
