@@ -15,7 +15,7 @@ import pytest
 from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.snapshot import Parameter
 from qubitd.core.sweep import Sweep, SweepAxis
-from qubitd.server import calibrations, failure, reading
+from qubitd.server import calibrations, failure, receiving
 from qubitd.server.rpc import MAX_BYTES
 from qubitd.server.services import jobs
 from qubitd.server.store import paging, sqlite_store
@@ -156,16 +156,12 @@ async def test_a_full_disk_takes_no_job_and_serves_what_it_has(
     assert "delete jobs that are no longer needed, or free space" in why
 
 
-async def test_more_big_requests_than_can_wait_are_asked_to_come_back(
+async def test_big_requests_wait_for_their_turn_and_are_all_taken(
     serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(receiving, "MOST_AT_ONCE", 1)
     big = [request_of(client_data=bytes(100_000)) for _ in range(3)]
-    monkeypatch.setattr(reading, "_MOST_WAITING", big[0].ByteSize() - 1)
     async with serve(rack=open_rack_of()) as daemon:
-        code, why = await refused(daemon.jobs.Submit(big[0]))
-        assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
-        assert "send this again in a moment" in why
-        monkeypatch.setattr(reading, "_MOST_WAITING", sum(request.ByteSize() for request in big))
         assert len(set(await asyncio.gather(*map(daemon.submit, big)))) == 3
 
 

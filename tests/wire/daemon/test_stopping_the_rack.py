@@ -249,7 +249,8 @@ async def test_a_session_whose_answer_was_lost_is_given_again_though_the_lab_is_
     switch: Callable[[Operator], Any], serve: Serve, open_rack_of: MakeRack
 ) -> None:
     async with serve(rack=open_rack_of()) as daemon:
-        stub: sessions_pb2_grpc.SessionsAsyncStub = sessions_pb2_grpc.SessionsStub(daemon.channel)
+        channel: grpc.aio.Channel = daemon.channel
+        stub = sessions_pb2_grpc.SessionsStub(channel)
         first, other = (encode_terms(SessionTerms(key=key, backend="line5")) for key in ("first", "other"))
         opened = await stub.Open(first)
         await switch(Operator(daemon))
