@@ -315,20 +315,7 @@ class _Daemon:
         )
         slots = SlotBook(store=store, clocks=clocks, served=name, backend=kept)
         self._dispatch = dispatch = self._make_dispatch(clocks, slots)
-        self._engine = Engine(
-            Parts(
-                store=store,
-                book=book,
-                calibrations=self._calibrations,
-                workshop=self._workshop,
-                rack=rack,
-                dispatch=dispatch,
-                meters=self._meters,
-                supervisor=settings.supervisor,
-                quotas=QuotaBook(settings.quotas),
-                is_alone=kept is None,
-            )
-        )
+        self._engine = self._make_engine(book, dispatch, is_alone=kept is None)
         self._group = None if held.ownership is None else self._make_group(store, held.ownership, clocks)
         self._forwarding = None if kept is None else _forwarding(settings, access)
         uploads = Uploads(settings.data_dir / UPLOADS)
@@ -337,6 +324,21 @@ class _Daemon:
         self._upkeep = _upkeep(settings, store, clocks, self._meters)
         parts = _Parts(store=store, uploads=uploads, book=book, dispatch=dispatch, rack=rack, started_ns=clocks.wall())
         self._services = self._make_services(parts)
+
+    def _make_engine(self, book: JobBook, dispatch: Dispatch, *, is_alone: bool) -> Engine:
+        parts = Parts(
+            store=self._store,
+            book=book,
+            calibrations=self._calibrations,
+            workshop=self._workshop,
+            rack=self._rack,
+            dispatch=dispatch,
+            meters=self._meters,
+            supervisor=self._settings.supervisor,
+            quotas=QuotaBook(self._settings.quotas),
+            is_alone=is_alone,
+        )
+        return Engine(parts)
 
     def _make_dispatch(self, clocks: Clocks, slots: SlotBook) -> Dispatch:
         return Dispatch(
