@@ -13,7 +13,7 @@ import pytest
 
 from qubitd.client import Bookmark, JobEvent, StatusChange
 from qubitd.core.job import JobStatus
-from qubitd.server import silence
+from qubitd.server import dispatch, silence
 from qubitd.server.announcer import Announcer
 from qubitd.server.book import jobs_of
 from qubitd.server.silence import PERIOD, Silence
@@ -26,8 +26,9 @@ MakeRequest = Callable[..., jobs_pb2.SubmitRequest]
 
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Silence is short."""
+    """Silence is short, and no start is forecast, which would be told anew each time that a watch looks."""
     monkeypatch.setattr(silence, "PERIOD", 0.05)
+    monkeypatch.setattr(dispatch, "places", lambda *_, **__: {})
 
 
 async def following(watch: Any) -> list[JobEvent]:
