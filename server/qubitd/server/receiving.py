@@ -97,6 +97,7 @@ class Turns:
 
 async def _received(message: Callable[[], Awaitable[bytes]], rooms: list[_Room]) -> bytes:
     loop = asyncio.get_running_loop()
+    later: asyncio.TimerHandle
 
     def look() -> None:
         nonlocal later
