@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import threading
 from collections.abc import Generator
@@ -16,6 +17,7 @@ from qubitd.core.snapshot import Snapshot
 from qubitd.core.sweep import Sweep
 from qubitd.drivers.families import open_rack
 from qubitd.drivers.rack_file import load_rack
+from qubitd.server import workshop as workshop_module
 from qubitd.server.ceilings import ceilings_of
 from qubitd.server.compile_process import CompileProcess, Kit
 from qubitd.server.spec_memory import MOST_REMEMBERED_BYTES
@@ -108,3 +110,36 @@ async def test_a_job_that_cannot_run_is_refused_when_it_is_looked_at(workshop: W
     workshop.bring("id", job(gate="bogus"))
     assert workshop.recall("id", SNAPSHOT) is None
     assert toolchain.asked == [job(gate="bogus")]
+
+
+async def test_a_small_new_job_is_known_once_it_was_compiled_with_nobody_before_it(
+    workshop: Workshop, toolchain: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workshop_module, "AT_ONCE", 60.0)
+    assert await workshop.knows(job(), 1, SNAPSHOT)
+    assert await workshop.knows(job(), 1, SNAPSHOT)
+    assert toolchain.asked == [job()]
+    assert not await workshop.knows(job(gate="bogus"), 1, SNAPSHOT)
+    assert not await workshop.knows(job(2), 9, SNAPSHOT)
+    assert toolchain.asked == [job(), job(gate="bogus")]
+
+
+async def test_nobody_waits_for_what_takes_long_or_for_others(workshop: Workshop, toolchain: Watched) -> None:
+    toolchain.may_go_on.clear()
+    assert not await workshop.knows(job(1), 1, SNAPSHOT)
+    assert not await workshop.knows(job(2), 1, SNAPSHOT)
+    workshop.begin(job(1), 1, SNAPSHOT)
+    toolchain.may_go_on.set()
+    await workshop.for_waiting(lambda: None)
+    assert await workshop.knows(job(1), 1, SNAPSHOT)
+    assert toolchain.asked == [job(1)]
+
+
+async def test_nobody_waits_for_what_is_done_for_jobs_that_wait(workshop: Workshop, toolchain: Watched) -> None:
+    toolchain.may_go_on.clear()
+    waiting = asyncio.ensure_future(workshop.for_waiting(toolchain.may_go_on.wait))
+    await asyncio.sleep(0)
+    assert not await workshop.knows(job(), 1, SNAPSHOT)
+    toolchain.may_go_on.set()
+    await waiting
+    assert toolchain.asked == []

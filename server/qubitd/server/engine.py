@@ -351,19 +351,24 @@ class Engine:
                 self._quotas.give_back(new.owner, new.job_id)
 
     async def _enter(self, new: NewJob) -> str:
-        enter = self._enter_at_once if self._can_start_at_once(new) else self._enter_new
         self._entering += 1  # those that go at once as well: one may be over before the store knows of it
         try:
-            return await enter(new)
+            return await (self._enter_at_once(new) if await self._can_start_at_once(new) else self._enter_new(new))
         finally:
             self._entering -= 1
 
-    def _can_start_at_once(self, new: NewJob) -> bool:
-        """Whether there is no other job, and of this one, new as it is, everything is known from one like it."""
-        is_free = self._is_alone and self.is_open and self._book.is_empty and not self._entering
-        if not is_free or new.terms.is_bound or self._store.jobs.is_known(owner=new.owner, key=new.key):
+    async def _can_start_at_once(self, new: NewJob) -> bool:
+        """Whether there is no other job, and of this one, new as it is, everything is known, or could be found out."""
+        if not self._is_alone_with(new):
             return False
-        return self._workshop.toolchain.knows(new.spec, self._calibrations.current)
+        is_known = await self._workshop.knows(new.spec, new.programs, self._calibrations.current)
+        # Others may have come while it was compiled, the same job among them, or another calibration.
+        is_alone = is_known and self._is_alone_with(new)
+        return is_alone and self._workshop.toolchain.knows(new.spec, self._calibrations.current)
+
+    def _is_alone_with(self, new: NewJob) -> bool:
+        is_free = self._is_alone and self.is_open and self._book.is_empty and self._entering == 1
+        return is_free and not (new.terms.is_bound or self._store.jobs.is_known(owner=new.owner, key=new.key))
 
     async def _enter_at_once(self, new: NewJob) -> str:
         """Take a job and let it go on at once: acceptance, states and first attempt become durable in one commit."""

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from qubitd.core.errors import QubitdError
 from qubitd.core.job import JobSpec
@@ -36,6 +36,8 @@ _KEPT = 4
 """Compiled jobs that are kept for their start; any other is compiled again then."""
 _FEW_PROGRAMS = 8
 """Programs of a job that is compiled while it is being taken."""
+AT_ONCE = 0.02
+"""Seconds for which a small job may be compiled before it is taken; it is taken in any case then."""
 _BROUGHT = 256
 """Small jobs whose bytes are kept from their acceptance until they are looked at."""
 
@@ -68,12 +70,25 @@ class Workshop:
         self._brought: OrderedDict[str, bytes] = OrderedDict()
         self._ahead: Future[None] = Future()
         self._ahead.set_result(None)
+        self._asked: Future[Any] = self._ahead
+        """What was asked for last of the thread for jobs that do not run, besides what is compiled ahead."""
 
     def begin(self, spec: bytes, programs: int, snapshot: Snapshot) -> None:
         """Compile a small job while it is being taken, unless another is; it is known then when it is looked at."""
-        is_small = len(spec) <= MOST_REMEMBERED_BYTES and programs <= _FEW_PROGRAMS
-        if is_small and self._ahead.done() and not self.toolchain.knows(spec, snapshot):
+        if _is_small(spec, programs) and self._ahead.done() and not self.toolchain.knows(spec, snapshot):
             self._ahead = self._waiting_jobs.submit(self._compile_ahead, spec, snapshot)
+
+    async def knows(self, spec: bytes, programs: int, snapshot: Snapshot) -> bool:
+        """Whether everything is known of a job, from one like it, or because it is small and could be compiled now,
+        quickly and without waiting for others.
+        """
+        if self.toolchain.knows(spec, snapshot):
+            return True
+        if not _is_small(spec, programs) or not (self._asked.done() and self._ahead.done()):
+            return False
+        self._ahead = self._waiting_jobs.submit(self._compile_ahead, spec, snapshot)
+        await asyncio.wait([asyncio.wrap_future(self._ahead)], timeout=AT_ONCE)
+        return self.toolchain.knows(spec, snapshot)
 
     def bring(self, job_id: str, spec: bytes) -> None:
         """Hand over a job that was just taken; a small one need not be read from the store to be looked at."""
@@ -143,7 +158,8 @@ class Workshop:
 
     async def for_waiting(self, work: Callable[[], _Result]) -> _Result:
         """Do something for a job that does not run."""
-        return await asyncio.get_running_loop().run_in_executor(self._waiting_jobs, work)
+        asked = self._asked = self._waiting_jobs.submit(work)
+        return await asyncio.wrap_future(asked)
 
     async def for_running(self, work: Callable[[], _Result], *, is_light: bool = False) -> _Result:
         """Do something for the job that runs; at once if it takes less than a thread's waking."""
@@ -186,3 +202,7 @@ class Workshop:
             return lambda: brought
         digest = self._store.jobs.spec_digest(job_id)
         return lambda: self._store.blob(digest)
+
+
+def _is_small(spec: bytes, programs: int) -> bool:
+    return len(spec) <= MOST_REMEMBERED_BYTES and programs <= _FEW_PROGRAMS

@@ -1,4 +1,4 @@
-"""A known job that finds the rack idle goes on before the store has it: whatever happens until then, nobody notices."""
+"""A small job that finds the rack idle goes on before the store has it: whatever happens until then, nobody notices."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from tests.wire.daemon.conftest import PaperRack, Passed, Serve, taken_late
 from qubitd.drivers.errors import InstrumentFaultError
 from qubitd.server import book as book_module
 from qubitd.server import engine as engine_module
+from qubitd.server import runner as runner_module
+from qubitd.server import workshop as workshop_module
 from qubitd.server.store.sqlite_store import DATABASE
 from qubitd.server.toolchain import Toolchain
 from qubitd.server.workshop import Workshop
@@ -65,6 +67,20 @@ async def test_one_that_has_to_be_compiled_again_waits_until_the_store_has_it(
         monkeypatch.setattr(*what, forgotten)
         job_id = await daemon.submit(request_of())
         assert (await daemon.statuses(job_id))[-1] == "DONE", (await daemon.job(job_id)).message
+
+
+async def test_a_new_one_goes_on_as_well_once_it_was_compiled(
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workshop_module, "AT_ONCE", 60.0)
+    async with serve(rack=open_rack_of()) as daemon:
+        may_write = taken_late(monkeypatch)
+        starts = Passed(monkeypatch, runner_module, "job.starting")
+        taken = asyncio.ensure_future(daemon.submit(request_of()))
+        await starts.wait()
+        assert not taken.done()
+        may_write.set()
+        assert (await daemon.statuses(await taken))[-1] == "DONE"
 
 
 async def test_one_is_dated_like_any_other(

@@ -104,14 +104,14 @@ async def test_a_stop_while_the_attempt_is_being_written_makes_the_rack_safe_fir
     rack = open_rack_of()
     async with serve(rack=rack) as daemon:
         before = rack.log.count("stop")
-        job_id = await daemon.submit(request_of())
+        taken = asyncio.ensure_future(daemon.submit(request_of()))
         await asyncio.to_thread(writing.reached.wait)
         stopping = await Operator(daemon).begin_stop()
         while rack.log.count("stop") == before:
             await asyncio.sleep(0)
         writing.go_on.set()
         await stopping
-        assert (await daemon.statuses(job_id))[-1] == "ERROR"
+        assert (await daemon.statuses(await taken))[-1] == "ERROR"
     assert "start" not in rack.log
 
 
