@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import Enum, auto
+from operator import is_
 
 from qubitd.core.capacity import Capacity
 from qubitd.core.feedforward import FeedForward
@@ -91,6 +92,8 @@ class ClusterController:
         ]
         self._configurations = {address: configuration_header(address) for address in self._addresses}
         self._front_end = {**front_end_settings(instrument.slots), **connection_settings(wiring.values())}
+        self._fits: tuple[int, tuple[object, ...]] = (0, ())
+        """Version of the settings, and what needs no other ones."""
         self._connected: _Connection | None = None
         self._loaded: ClusterAssembly | None = None
         self._stage = _Stage.EMPTY
@@ -380,6 +383,10 @@ class ClusterController:
 
     def _wanted(self, settings: KnownSettings, assembly: ClusterAssembly) -> Mapping[str, Setting]:
         """Give the settings that an assembly needs and that are not so yet; sequencers come to rest first."""
+        fits = (settings, *assembly.sequencers, *assembly.scopes)
+        version, fitted = self._fits
+        if version == settings.version and len(fits) == len(fitted) and all(map(is_, fits, fitted)):
+            return {}
         loads = {load.wired.address: load for load in assembly.sequencers}
         resting, running = {}, {}
         for address, header in self._configurations.items():
@@ -389,7 +396,9 @@ class ClusterController:
                 resting[header] = settings.changed(header, REST)
         scopes = {scope(load.trigger.slot): load.changes for load in assembly.scopes}
         tracing = {header: settings.changed(header, changes) for header, changes in scopes.items()}
-        return settings.missing({**resting, **self._front_end, **running, **tracing})
+        missing = settings.missing({**resting, **self._front_end, **running, **tracing})
+        self._fits = settings.version, () if missing else fits
+        return missing
 
     def _touched(self, assembly: ClusterAssembly, wanted: Mapping[str, Setting]) -> list[SequencerAddress]:
         """Give the sequencers that take part, and those of which any setting is wanted."""

@@ -21,6 +21,8 @@ class KnownSettings:
     def __init__(self, conversation: ClusterConversation) -> None:
         self._conversation = conversation
         self._known: dict[str, Setting] = {}
+        self.version = 0
+        """Another one after each change of what is known."""
         self._read_before: dict[str, tuple[bytes, JsonValue]] = {}
         """JSON as it came last, and what it says."""
         self._fulfilled: dict[str, tuple[Setting, Mapping[str, object]]] = {}
@@ -29,6 +31,7 @@ class KnownSettings:
     def adopt(self, *, numbers: Iterable[str], values: Iterable[str]) -> None:
         """Read settings; nothing changes."""
         self._known |= self._read(list(numbers), list(values))[1]
+        self.version += 1
 
     def changed(self, header: str, changes: Mapping[str, object]) -> JsonValue:
         """Give a JSON setting as it would be with changes.
@@ -66,7 +69,9 @@ class KnownSettings:
                 link.write_block(header, value.encode())
             else:
                 link.write(f"{header} {value:.0f}")
-        self._known |= changes
+        if changes:
+            self._known |= changes
+            self.version += 1
 
     def verify(self, headers: Iterable[str]) -> None:
         """Read settings back.
@@ -94,6 +99,7 @@ class KnownSettings:
         changed = self.missing(found)
         self._known |= found
         if changed:
+            self.version += 1
             words = "; ".join(f"{header} is {_short(value)}" for header, value in changed.items())
             raise InstrumentChangedError(
                 resource=self._conversation.link.resource,
