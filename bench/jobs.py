@@ -10,25 +10,34 @@ were not seen before.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import itertools
 import json
 import math
+import multiprocessing
+import secrets
 import sqlite3
 import statistics
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from multiprocessing.connection import Connection
 from pathlib import Path
+
+import grpc
+import grpc.aio
 
 from qubitd.cli.daemon_process import DaemonProcess, start_daemon
 from qubitd.client import JobEvent, QubitdClient, Reservation, SlotKind, StageTime, StatusChange
 from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.job import JobSpec, JobStatus
 from qubitd.core.sweep import Sweep
+from qubitd.wire.jobs import encode_events
 
 GOAL_RATIO = 6.0
 GOAL_MILLISECONDS = 5.0
@@ -37,6 +46,8 @@ GOAL_PUSH = 10.0
 COMMIT_BYTES = 2048
 WATCHERS = 100
 PROCESSES = 4
+REST = 0.3
+"""Seconds between the last watcher's coming and the news."""
 ANGLES = itertools.count(0.001, 0.001)
 
 
@@ -161,33 +172,122 @@ def submit_many(address: str, backend: str, clients: int, jobs: int) -> list[str
     return found
 
 
-def push(client: QubitdClient, backend: str, *, watchers: int, jobs: int) -> float:
-    """Give the median seconds from a change of state to its arrival, with many watchers of each job."""
-    late: list[float] = []
+def push(client: QubitdClient, address: str, backend: str, *, processes: int, jobs: int) -> float:
+    """Give the median seconds from a change of state to its arrival, with many watchers of each job.
 
-    def watch(job_id: str, ready: threading.Semaphore) -> None:
+    Args:
+        client: submits.
+        address: of its daemon.
+        backend: of it.
+        processes: in which the watchers are: those of one take turns at its interpreter.
+        jobs: how many, one after another.
+    """
+
+    def release_one() -> Iterator[tuple[str, Callable[[], object]]]:
+        for _ in range(jobs):
+            held = Reservation(key=secrets.token_hex(16), backend=backend, kind=SlotKind.MAINTENANCE, seconds=3600.0)
+            slot = client.slots.reserve(held)
+            yield client.submit(bell(), backend), partial(client.slots.release, slot.slot_id)
+
+    return push_seconds(address, release_one(), processes=processes)
+
+
+def bare_push(events: Sequence[JobEvent], *, jobs: int) -> float:
+    """Give what `push` does with one process, of a gRPC server that has nothing to do but to send these events."""
+    context = multiprocessing.get_context("spawn")
+    ours, its = context.Pipe()
+    server = context.Process(target=serve_bare, args=(its, tuple(events)))
+    server.start()
+    try:
+        address = f"127.0.0.1:{ours.recv()}"
+        return push_seconds(address, (("bare", partial(ours.send, True)) for _ in range(jobs)), processes=1)
+    finally:
+        ours.send(False)
+        server.join()
+
+
+def serve_bare(control: Connection, events: tuple[JobEvent, ...]) -> None:
+    """Tell of a job whoever watches it, at each `True`; a client takes this for a daemon."""
+    asyncio.run(_serve_bare(control, events))
+
+
+async def _serve_bare(control: Connection, events: tuple[JobEvent, ...]) -> None:
+    parts = parted(events)
+    story: list[asyncio.Future[bytes]] = []
+
+    async def watch(_: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
+        for part in tuple(story):
+            await context.write(await part)
+
+    server = grpc.aio.server()
+    method = grpc.unary_stream_rpc_method_handler(watch)
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("qubitd.v1.Jobs", {"Watch": method}),))
+    control.send(server.add_insecure_port("127.0.0.1:0"))
+    loop = asyncio.get_running_loop()
+    story[:] = [loop.create_future() for _ in parts]
+    story[0].set_result(message_of(parts[0]))
+    await server.start()
+    while await loop.run_in_executor(None, control.recv):
+        told, story[1:] = story[1:], [loop.create_future() for _ in parts[1:]]
+        for future, part in zip(told, parts[1:], strict=True):
+            future.set_result(message_of(part))
+            await asyncio.sleep((parts[-1][-1].time_ns - part[-1].time_ns) * 1e-9)
+    await server.stop(None)
+
+
+def parted(events: Sequence[JobEvent]) -> list[list[JobEvent]]:
+    """Give the events up to QUEUED, those up to RUNNING, and the rest: as a daemon sends them."""
+    *_, queued, running, done = (n + 1 for n, event in enumerate(events) if isinstance(event.what, StatusChange))
+    return [list(events[:queued]), list(events[queued:running]), list(events[running:done])]
+
+
+def message_of(events: Sequence[JobEvent]) -> bytes:
+    """Give the bytes of events that end with one that happens now."""
+    return encode_events([*events[:-1], replace(events[-1], time_ns=time.time_ns())]).SerializeToString()
+
+
+def push_seconds(address: str, jobs: Iterable[tuple[str, Callable[[], object]]], *, processes: int) -> float:
+    """Give the median seconds that the news of jobs take; each waits until it is let go."""
+    late: list[float] = []
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=context) as pool, context.Manager() as manager:
+        for job_id, let_go in jobs:
+            ready = manager.Semaphore(0)
+            each = WATCHERS // processes
+            tasks = [pool.submit(watch_many, address, job_id, each, ready) for _ in range(processes)]
+            for _ in tasks:
+                ready.acquire()
+            # Watchers have watched for long when something happens; what opening a hundred costs is no part of it.
+            time.sleep(REST)
+            let_go()
+            late += [seconds for task in tasks for seconds in task.result()]
+    return statistics.median(late)
+
+
+def watch_many(address: str, job_id: str, watchers: int, ready: threading.Semaphore) -> list[float]:
+    """Watch a queued job so many times, each in a thread; say when all do, and give how late all its news came, s."""
+    late: list[float] = []
+    queued = threading.Semaphore(0)
+
+    def watch() -> None:
         for event in client.watch(job_id):
             arrived = time.time_ns()
             if isinstance(event.what, StatusChange):
                 if event.what.status is JobStatus.QUEUED:
-                    ready.release()
+                    queued.release()
                 elif event.what.status in (JobStatus.RUNNING, JobStatus.DONE):
                     late.append((arrived - event.time_ns) * 1e-9)
 
-    for number in range(jobs):
-        held = Reservation(key=f"push {number}", backend=backend, kind=SlotKind.MAINTENANCE, seconds=3600.0)
-        slot = client.slots.reserve(held)
-        job_id = client.submit(bell(), backend)
-        ready = threading.Semaphore(0)
-        threads = [threading.Thread(target=watch, args=(job_id, ready)) for _ in range(watchers)]
+    threads = [threading.Thread(target=watch) for _ in range(watchers)]
+    with QubitdClient(address) as client:
         for thread in threads:
             thread.start()
         for _ in threads:
-            ready.acquire()
-        client.slots.release(slot.slot_id)
+            queued.acquire()
+        ready.release()
         for thread in threads:
             thread.join()
-    return statistics.median(late)
+    return late
 
 
 def measure(daemon: DaemonProcess, *, rounds: int, jobs: int) -> Latency:
@@ -203,9 +303,18 @@ def measure(daemon: DaemonProcess, *, rounds: int, jobs: int) -> Latency:
         print(f"ratio {found.ratio:7.2f} known, {found.ratio_new:.2f} new (goal at most {GOAL_RATIO:g})")
         accepted, ended = throughput(daemon.address, daemon.backend, clients=64, jobs=jobs)
         print(f"{accepted:.0f} durable submissions/s from 64 clients (goal {GOAL_JOBS:g}), {ended:.0f} jobs/s to DONE")
-        late = push(client, daemon.backend, watchers=WATCHERS, jobs=5)
-        print(f"push  {late * 1e3:7.2f} ms to {WATCHERS} watchers (goal {GOAL_PUSH:g})")
+        print_push(client, daemon, jobs=5)
     return found
+
+
+def print_push(client: QubitdClient, daemon: DaemonProcess, *, jobs: int) -> None:
+    """Print how late news come, and how late they come from a server that does nothing else."""
+    events = list(client.watch(client.submit(bell(), daemon.backend)))
+    bare = bare_push(events, jobs=jobs)
+    for processes in (1, PROCESSES):
+        late = push(client, daemon.address, daemon.backend, processes=processes, jobs=jobs)
+        print(f"push  {late * 1e3:7.2f} ms to {WATCHERS} watchers in {processes} processes (goal {GOAL_PUSH:g})")
+    print(f"bare  {bare * 1e3:7.2f} ms from a gRPC server that only sends, to those in 1 process")
 
 
 def main() -> int:

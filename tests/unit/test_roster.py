@@ -56,7 +56,7 @@ async def test_who_waits_is_woken_when_a_backend_goes_and_comes_but_not_by_each_
         for beat_ns, age in ((2, 0.5), (2, OFFLINE), (2, OFFLINE + 1), (3, 0.0)):
             listener.clear()
             group.look(age=age, beat_ns=beat_ns)
-            woken.append(listener.bell.is_set())
+            woken.append(listener.is_called)
     assert woken == [False, True, False, True]
 
 

@@ -273,8 +273,8 @@ def decode_events(message: jobs_pb2.JobsWatchResponse) -> tuple[JobEvent, ...]:
     Raises:
         MalformedMessageError: one of them says nothing that this end knows.
     """
-    events = tuple(map(decode_event, message.events))
-    return tuple(replace(event, job_id=message.job_id) for event in events) if message.job_id else events
+    job_id = message.job_id
+    return tuple([decode_event(event, job_id=job_id) for event in message.events])
 
 
 def encode_event(event: JobEvent) -> jobs_pb2.JobEvent:
@@ -298,14 +298,18 @@ def encode_event(event: JobEvent) -> jobs_pb2.JobEvent:
     return message
 
 
-def decode_event(message: jobs_pb2.JobEvent) -> JobEvent:
-    """Read an event.
+def decode_event(message: jobs_pb2.JobEvent, *, job_id: str = "") -> JobEvent:
+    """Read an event, of this job if it does not say of which it is.
 
     Raises:
         MalformedMessageError: it says nothing that this end knows.
     """
-    what = _decode_happening(message)
-    return JobEvent(sequence=message.sequence, time_ns=message.time_ns, what=what, job_id=message.job_id)
+    return JobEvent(
+        sequence=message.sequence,
+        time_ns=message.time_ns,
+        what=_decode_happening(message),
+        job_id=job_id or message.job_id,
+    )
 
 
 def _decode_happening(message: jobs_pb2.JobEvent) -> Happening | QueuePlace | Bookmark:
@@ -373,16 +377,19 @@ def _encode_progress(progress: Progress) -> jobs_pb2.Progress:
 
 
 def _decode_progress(message: jobs_pb2.Progress) -> Progress:
-    span = message.span
-    played = ExecutionSpan(
-        first_program=span.first_program,
-        programs=span.programs,
-        first_shot=span.first_shot,
-        shots=span.shots,
-        began_ns=span.began_ns,
-        ended_ns=span.ended_ns,
+    span = _decode_span(message.span) if message.HasField("span") else None
+    return Progress(done=message.done, total=message.total, span=span)
+
+
+def _decode_span(message: jobs_pb2.ExecutionSpan) -> ExecutionSpan:
+    return ExecutionSpan(
+        first_program=message.first_program,
+        programs=message.programs,
+        first_shot=message.first_shot,
+        shots=message.shots,
+        began_ns=message.began_ns,
+        ended_ns=message.ended_ns,
     )
-    return Progress(done=message.done, total=message.total, span=played if message.HasField("span") else None)
 
 
 def _encode_place(place: QueuePlace) -> jobs_pb2.QueuePlace:

@@ -7,7 +7,6 @@ All of it happens in the event loop's thread. A listener clears, reads, then wai
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 from collections.abc import Generator, Hashable
 from contextlib import contextmanager
@@ -16,17 +15,24 @@ from qubitd.server.errors import DrainingError
 
 
 class Listener:
-    """One who waits."""
+    """One who waits. Hundreds may be woken at once: a wait is one future, and a timer if it has an end."""
 
     def __init__(self, announcer: Announcer) -> None:
         self._announcer = announcer
-        self.bell = asyncio.Event()
+        self._waiting: asyncio.Future[bool] | None = None
+        self.is_called = False
+        """Whether something was announced since `clear`."""
         self.was_woken = False
         """Whether the last wait ended by an announcement."""
 
     def clear(self) -> None:
         """Forget what was announced so far; read after this."""
-        self.bell.clear()
+        self.is_called = False
+
+    def call(self) -> None:
+        """Tell of an announcement."""
+        self.is_called = True
+        self._wake(is_called=True)
 
     async def wait(self, timeout: float | None = None) -> None:
         """Return at the next announcement after `clear`, or after some seconds.
@@ -34,13 +40,25 @@ class Listener:
         Raises:
             DrainingError: the daemon stops; nothing more will be announced.
         """
-        self.was_woken = False
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout):
-                await self.bell.wait()
-            self.was_woken = True
+        self.was_woken = self.is_called or await self._woken(timeout)
         if self._announcer.is_closed:
             raise DrainingError
+
+    async def _woken(self, timeout: float | None) -> bool:
+        """Wait, and say whether it was an announcement that ended it."""
+        loop = asyncio.get_running_loop()
+        self._waiting = loop.create_future()
+        timer = None if timeout is None else loop.call_later(timeout, self._wake)
+        try:
+            return await self._waiting
+        finally:
+            self._waiting = None
+            if timer is not None:
+                timer.cancel()
+
+    def _wake(self, *, is_called: bool = False) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(is_called)
 
 
 class Announcer:
@@ -57,7 +75,7 @@ class Announcer:
         """Wait for any of some topics."""
         listener = Listener(self)
         if self.is_closed:
-            listener.bell.set()
+            listener.call()
         for topic in topics:
             self._listeners.setdefault(topic, set()).add(listener)
             self._marks.setdefault(topic, next(self._ticks))
@@ -72,7 +90,7 @@ class Announcer:
         if topic in self._listeners:
             self._marks[topic] = next(self._ticks)
         for listener in self._listeners.get(topic, ()):
-            listener.bell.set()
+            listener.call()
 
     def mark(self, topic: Hashable) -> int:
         """Give a number that is another one after each announcement of a topic that somebody listens to."""
@@ -83,7 +101,7 @@ class Announcer:
         self.is_closed = True
         for listeners in self._listeners.values():
             for listener in listeners:
-                listener.bell.set()
+                listener.call()
 
     def _forget(self, topic: Hashable, listener: Listener) -> None:
         listeners = self._listeners[topic]
