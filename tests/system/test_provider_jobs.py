@@ -14,6 +14,7 @@ from qiskit.providers import JobStatus
 
 from qubitd.cli.daemon_process import DaemonProcess
 from qubitd.client import NotFoundError, QubitdClient
+from qubitd.core.job import ProgramResult
 from qubitd.provider import (
     JobFailedError,
     JobRefusedError,
@@ -22,6 +23,7 @@ from qubitd.provider import (
     QubitdBackend,
     QubitdProvider,
 )
+from qubitd.provider.results import counts
 
 pytestmark = pytest.mark.lowest
 
@@ -143,6 +145,25 @@ def test_a_job_is_explained_without_running_it(backend: QubitdBackend, flip: Qua
     assert plan.revision == backend.revision
     with pytest.raises(JobRefusedError, match="option shots"):
         backend.explain(flip, shots=0)
+
+
+def test_bits_are_read_while_the_job_runs_and_are_those_of_its_result(
+    backend: QubitdBackend, flip: QuantumCircuit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = backend.provider.client
+    read, results = list[tuple[int, JobStatus]](), client.results
+
+    def noted(job_id: str, *, skip: int = 0) -> Iterator[ProgramResult]:
+        read.append((skip, job.status()))
+        return results(job_id, skip=skip)
+
+    monkeypatch.setattr(client, "results", noted)
+    job = backend.run([flip] * 5, shots=100_000)
+    rows = job.packed_bits(timeout=60)
+    assert read[0] == (0, JobStatus.RUNNING)
+    assert sorted(read) == read
+    found = job.result()
+    assert [counts(one) for one in rows] == [each.data.counts for each in found.results]
 
 
 def test_parts_of_a_result_come_while_the_job_runs_and_add_up_to_it(

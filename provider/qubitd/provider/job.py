@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import re
 import threading
 import weakref
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Self
 
@@ -157,13 +158,15 @@ class QubitdJob(JobV1, Connected):
     def packed_bits(self, timeout: float | None = None) -> list[NDArray[np.uint8]]:
         """Wait for the end and give each circuit's outcomes as a BitArray packs them: (shots, bytes), bit 0 last.
 
+        What becomes durable earlier is read while the rest still runs.
+
         Raises:
             JobUnfinishedError: the time is up.
             JobFailedError: the job failed or was cancelled, or has IQ points and no bits.
         """
-        self.wait_for_final_state(timeout)
+        early = self._early_pieces(Deadline(timeout))
         with self._job_errors("has a result that cannot be read"):
-            job, pieces = self._outcome()
+            job, pieces = self._outcome(early)
             return packed_rows(job, self._headers(), pieces)
 
     def sweep(self) -> SweepResult:
@@ -365,8 +368,22 @@ class QubitdJob(JobV1, Connected):
                 spans=tuple(story.spans),
             )
 
-    def _outcome(self) -> tuple[Ended, Iterable[core.ProgramResult]]:
-        """Give what an ended job's stream told of it, or ask for that.
+    def _early_pieces(self, deadline: Deadline) -> list[core.ProgramResult]:
+        """Wait for the end, and read meanwhile all pieces but those that become durable with it."""
+        pieces: list[core.ProgramResult] = []
+        done, is_over = 0, False
+        while not is_over:
+            is_over, progress = self._news(done, deadline)
+            if progress is None:
+                continue
+            done = progress.done
+            if not is_over and done < progress.total:
+                with self._job_errors("has a result that cannot be read"):
+                    pieces += self._client.results(self.job_id(), skip=len(pieces))
+        return pieces
+
+    def _outcome(self, early: Sequence[core.ProgramResult] = ()) -> tuple[Ended, Iterable[core.ProgramResult]]:
+        """Give what an ended job's stream told of it, or ask for that; `early` are the pieces that were read before.
 
         Raises:
             JobFailedError: it failed or was cancelled.
@@ -378,7 +395,7 @@ class QubitdJob(JobV1, Connected):
         if job.status is not core.JobStatus.DONE:
             raise self._failure(job)
         self._header = self._header or _header_of(job)
-        return job, self._client.results(self.job_id())
+        return job, itertools.chain(early, self._client.results(self.job_id(), skip=len(early)))
 
     def _failure(self, job: Job) -> JobFailedError:
         how = "was cancelled" if job.status is core.JobStatus.CANCELLED else "failed"
