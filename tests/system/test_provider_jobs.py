@@ -155,7 +155,8 @@ def test_bits_are_read_while_the_job_runs_and_are_those_of_its_result(
 
     def noted(job_id: str, *, skip: int = 0) -> Iterator[ProgramResult]:
         read.append((skip, job.status()))
-        return results(job_id, skip=skip)
+        found: Iterator[ProgramResult] = results(job_id, skip=skip)
+        return found
 
     monkeypatch.setattr(client, "results", noted)
     job = backend.run([flip] * 5, shots=100_000)

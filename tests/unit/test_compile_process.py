@@ -14,10 +14,12 @@ import psutil
 import pytest
 
 from qubitd.compiler.device_file import load_device
+from qubitd.core.bindings import FromColumn
 from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.errors import InvalidCircuitError, OffGridError, Problem
 from qubitd.core.job import JobSpec
 from qubitd.core.sweep import Sweep, SweepAxis
+from qubitd.drivers.cluster.assembly import ClusterAssembly
 from qubitd.drivers.errors import CeilingError
 from qubitd.drivers.families import open_rack
 from qubitd.drivers.rack_file import load_rack
@@ -25,8 +27,9 @@ from qubitd.server.ceilings import ceilings_of
 from qubitd.server.compile_process import NICENESS, CompileProcess, Kit
 from qubitd.server.errors import CommitConflictError, HelperProcessError, HelperTooLongError
 from qubitd.server.helper_process import ATTEMPTS, Long
+from qubitd.server.job_run import span_of
 from qubitd.server.rack import chunk_time
-from qubitd.server.toolchain import Toolchain
+from qubitd.server.toolchain import Part, Toolchain
 from qubitd.wire.specs import encode_spec
 
 FILE = load_device("line5")
@@ -86,6 +89,50 @@ def test_it_makes_the_chunks_that_the_daemon_would_make(helper: CompileProcess) 
         spans.append(there.chunk.shots)
     assert len(spans) > 2
     assert sum(spans) % 90_000 == 0
+
+
+def random_turns(count: int, *, shots: int) -> JobSpec:
+    """So many that all of them do not fit one sequencer's program."""
+    circuit = CircuitBuilder(name="turn", num_qubits=1, num_clbits=1).add("sx", 0)
+    circuit.add("rz", 0, params=(FromColumn(column=0),)).add("sx", 0).measure(0, 0)
+    angles = np.random.default_rng(1).random((count, 1)).tolist()
+    return JobSpec(batch=pack([circuit.bind(angles)]), sweep=Sweep(), shots=shots)
+
+
+@pytest.mark.parametrize(
+    ("job", "parts"),
+    [(rabi(), 1), (replace(rabi(), shots=90_000), 8), (random_turns(2500, shots=10), 2)],
+    ids=["whole", "shots", "programs"],
+)
+def test_a_validated_job_brings_its_first_part_and_its_successor_makes_the_others(
+    helper: CompileProcess, job: JobSpec, parts: int
+) -> None:
+    looking = CompileProcess(Kit(device=FILE.device, rack=RACK), successor=helper)
+    validated = looking.validate(data(job), SNAPSHOT)
+    looking.close()
+    assert validated.compiled is not None
+    expected = helper.compile(data(job), SNAPSHOT)
+    assert list(validated.compiled.spec.sweep.points()) == list(expected.spec.sweep.points())
+    made, ours = list(validated.compiled.parts), list(expected.parts)
+    assert [span_of(part.chunk) for part in made] == [span_of(part.chunk) for part in ours]
+    assert [digests(part) for part in made] == [digests(part) for part in ours]
+    assert len(made) == parts
+
+
+def digests(part: Part) -> list[str]:
+    assembly = part.assemble()
+    assert isinstance(assembly, ClusterAssembly)
+    return [load.digest for load in assembly.sequencers]
+
+
+def test_a_first_part_of_many_pulses_is_made_again_when_its_job_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = Toolchain(FILE.device, open_rack(RACK), ceilings=ceilings_of(RACK), run_time=chunk_time(RACK), now=lambda: 0)
+    job = data(random_turns(2500, shots=10))
+    kept = here.validate(job, SNAPSHOT).compiled
+    assert kept is not None
+    rows = sum(len(one.plays.start) + len(one.acquisitions.start) for one in next(kept.parts).chunk.programs)
+    monkeypatch.setattr("qubitd.server.toolchain.MOST_KEPT_ROWS", rows - 1)
+    assert here.validate(job, SNAPSHOT).compiled is None
 
 
 def test_it_stands_back_behind_everything_else(helper: CompileProcess) -> None:

@@ -27,8 +27,18 @@ class Survey:
     """Time that all shots take, with their passive resets."""
 
 
+def disregard(_: Chunk) -> None:
+    """Do nothing with the first chunk."""
+
+
 def survey(
-    programs: Iterable[Program], pack: Pack, *, check: Callable[[Chunk], None], shots: int, most_seconds: float
+    programs: Iterable[Program],
+    pack: Pack,
+    *,
+    check: Callable[[Chunk], None],
+    shots: int,
+    most_seconds: float,
+    begin: Callable[[Chunk], None] = disregard,
 ) -> Survey:
     """Look at every program.
 
@@ -38,6 +48,7 @@ def survey(
         check: what else is asked of each group of programs that go together; it raises if it refuses one.
         shots: of each program.
         most_seconds: of instrument time for the whole job.
+        begin: is given the first chunk as soon as it is cut: what was worked out about it is still at hand then.
 
     Raises:
         ProgramTooLargeError: one shot of a program does not fit the controller.
@@ -48,6 +59,7 @@ def survey(
     group = next(groups)
     check(group)
     first = next(pack.cut(group, shots=shots))
+    begin(first)
     is_only = True
     for following in groups:
         check(following)

@@ -21,7 +21,7 @@ from qubitd.drivers.rack import Rack
 from qubitd.server.ceilings import ceilings_of
 from qubitd.server.helper_process import HelperProcess, Long
 from qubitd.server.rack import chunk_time
-from qubitd.server.toolchain import Compiled, Part, Toolchain, Validated
+from qubitd.server.toolchain import Compiled, Part, Toolchain, Validated, is_light
 from qubitd.v1 import calibrations_pb2, jobs_pb2
 from qubitd.wire.calibrations import decode_snapshot, encode_snapshot
 from qubitd.wire.parsing import parse
@@ -44,20 +44,32 @@ class Kit:
 class CompileProcess(HelperProcess[Toolchain]):
     """What a toolchain does, done in another process."""
 
-    def __init__(self, kit: Kit) -> None:
+    def __init__(self, kit: Kit, *, successor: CompileProcess | None = None) -> None:
+        """Have a process.
+
+        Args:
+            kit: what it knows.
+            successor: makes what follows on the first part of a job that was validated here; None where nothing that
+                is compiled is wanted from here.
+        """
         super().__init__(
             partial(_toolchain, kit), name="compile", task="compiles big jobs", niceness=NICENESS, longest=LONGEST
         )
+        self._successor = successor
 
     def validate(self, spec: bytes, snapshot: Snapshot) -> Validated:
-        """As `Toolchain.validate`; nothing compiled comes back.
+        """As `Toolchain.validate`; of what is compiled only the first part comes back, if there is a successor.
 
         Raises:
             InvalidInputError: with every problem of the job.
             HelperProcessError: the process does not survive it.
             HelperTooLongError: it comes to no end.
         """
-        return self.do(_validate, Long(spec), _sent(snapshot))
+        sent = _sent(snapshot)
+        validated, opening = self.do(_validate, Long(spec), sent, is_opened=self._successor is not None)
+        if opening is None or self._successor is None:
+            return validated
+        return replace(validated, compiled=self._successor._opened(spec, snapshot, sent, opening))
 
     def compile(self, spec: bytes, snapshot: Snapshot) -> Compiled:
         """As `Toolchain.compile`; each part is made there, and assembled, when it is taken.
@@ -68,14 +80,21 @@ class CompileProcess(HelperProcess[Toolchain]):
             HelperTooLongError: it comes to no end.
         """
         sent = _sent(snapshot)
-        job = hashlib.sha256(spec + sent).digest()
+        job = _name_of(spec, sent)
         played = self.do(_begun, job, Long(spec), sent)
-        decoded = replace(decode_spec(parse(jobs_pb2.JobSpec, spec)), sweep=played)
-        return Compiled(spec=decoded, snapshot=snapshot, parts=self._parts(job, spec, sent))
+        return Compiled(spec=_decoded(spec, played), snapshot=snapshot, parts=self._parts(job, spec, sent))
 
-    def _parts(self, job: bytes, spec: bytes, snapshot: bytes) -> Iterator[Part]:
+    def _opened(self, spec: bytes, snapshot: Snapshot, sent: bytes, opening: _Opening) -> Compiled:
+        """Give a job of which another process made the first part."""
+        first = Part(chunk=opening.chunk, assemble=partial(_same, opening.assembly))
+        following = iter(()) if opening.is_whole else self._parts(_name_of(spec, sent), spec, sent, first=1)
+        return Compiled(
+            spec=_decoded(spec, opening.played), snapshot=snapshot, parts=itertools.chain([first], following)
+        )
+
+    def _parts(self, job: bytes, spec: bytes, snapshot: bytes, *, first: int = 0) -> Iterator[Part]:
         """A process that was started since the last part, or was given another job, is told the job again."""
-        for n in itertools.count():
+        for n in itertools.count(first):
             made = self.do(_part, job, n, None)
             if not made.is_known:
                 made = self.do(_part, job, n, (Long(spec), snapshot))
@@ -93,6 +112,18 @@ class CompileProcess(HelperProcess[Toolchain]):
             HelperTooLongError: it comes to no end.
         """
         return self.do(_explain, spec, _sent(snapshot), queue_length, wants_expected=wants_expected)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Opening:
+    """How a job that was validated begins."""
+
+    played: Sweep
+    """Its sweep, as it is played."""
+    chunk: Chunk
+    assembly: Assembly
+    is_whole: bool
+    """Whether nothing follows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -152,8 +183,26 @@ def _received(data: bytes) -> Snapshot:
     return decode_snapshot(parse(calibrations_pb2.SnapshotResponse, data))
 
 
-def _validate(tools: Toolchain, spec: Long, snapshot: bytes) -> Validated:
-    return replace(tools.validate(spec.data, _received(snapshot)), compiled=None)
+def _validate(tools: Toolchain, spec: Long, snapshot: bytes, *, is_opened: bool) -> tuple[Validated, _Opening | None]:
+    validated = tools.validate(spec.data, _received(snapshot))
+    opening = None if validated.compiled is None or not is_opened else _opening(validated.compiled)
+    return replace(validated, compiled=None), opening
+
+
+def _opening(compiled: Compiled) -> _Opening | None:
+    part, spec = next(compiled.parts), compiled.spec
+    if not is_light(part.chunk):
+        return None
+    is_whole = (len(part.chunk.programs), part.chunk.shots) == (spec.num_programs, spec.shots)
+    return _Opening(played=spec.sweep, chunk=part.chunk, assembly=part.assemble(), is_whole=is_whole)
+
+
+def _name_of(spec: bytes, snapshot: bytes) -> bytes:
+    return hashlib.sha256(spec + snapshot).digest()
+
+
+def _decoded(spec: bytes, played: Sweep) -> JobSpec:
+    return replace(decode_spec(parse(jobs_pb2.JobSpec, spec)), sweep=played)
 
 
 def _explain(tools: Toolchain, spec: JobSpec, snapshot: bytes, queue_length: int, *, wants_expected: bool) -> JobPlan:

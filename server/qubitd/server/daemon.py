@@ -243,8 +243,9 @@ def _workshop(device: DeviceFile, store: Store, rack: RackThread, meters: Meters
         meters=meters,
     )
     kit = Kit(device=device.device, rack=rack.file)
-    waiting, running, simulating = (CompileProcess(kit) for _ in range(3))
-    helpers = Helpers(waiting=waiting, running=running, simulating=simulating, crew=crew)
+    running = CompileProcess(kit)
+    waiting = CompileProcess(kit, successor=running)
+    helpers = Helpers(waiting=waiting, running=running, simulating=CompileProcess(kit), crew=crew)
     return Workshop(store=store, toolchain=toolchain, helpers=helpers)
 
 

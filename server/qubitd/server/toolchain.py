@@ -4,6 +4,7 @@ thread.
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
@@ -19,7 +20,7 @@ from qubitd.compiler.expected import Distribution, expected
 from qubitd.compiler.explain import explain
 from qubitd.compiler.readout import discriminators
 from qubitd.compiler.result import Wanted, assignments, program_results, readout_of
-from qubitd.compiler.survey import Survey, survey
+from qubitd.compiler.survey import Survey, disregard, survey
 from qubitd.compiler.verify import Ceilings, Verify
 from qubitd.compiler.verify_circuit import compared
 from qubitd.core.device import Device
@@ -37,6 +38,8 @@ from qubitd.wire.results import encode_result, pieces
 
 MOST_KEPT_BYTES = 4 * 2**20
 """Bytes of a job that may stay in memory, decoded and compiled, until it starts."""
+MOST_KEPT_ROWS = 2**16
+"""Plays and acquisitions of a job's first chunk that may: some megabytes."""
 _REMEMBERED = 32
 """Small jobs that are known when they come again."""
 _STAGES = ("check", "schedule", "assemble", "run")
@@ -144,16 +147,25 @@ class Toolchain:
         decoded = replace(decoded, sweep=job.sweep)
         checked = reached(Stage.CHECKED, self._now())
         pack = self._pack(job, decoded)
-        found = self._surveyed(self._verified(job), pack, decoded)
-        is_small = found.is_only_group and len(spec) <= MOST_KEPT_BYTES
-        if is_small and found.first.shots == decoded.shots and len(spec) <= MOST_REMEMBERED_BYTES:
-            return self._again(self._remembered(spec, decoded, job, found, snapshot), snapshot)
-        chunks = pack.cut(found.first, shots=decoded.shots)
+        opening: list[Part] = []
+        found = self._surveyed(
+            self._verified(job), pack, decoded, begin=lambda chunk: opening.append(self._opening(chunk))
+        )
+        is_whole = found.is_only_group and found.first.shots == decoded.shots
+        if is_whole and len(spec) <= MOST_REMEMBERED_BYTES:
+            return self._again(self._remembered(spec, decoded, job, found, opening[0], snapshot), snapshot)
+        following = (
+            self._parts(pack.cut(found.first, shots=decoded.shots))
+            if found.is_only_group
+            else self._made_again(spec, snapshot)
+        )
+        parts = itertools.chain(opening, itertools.islice(following, 1, None))
+        is_kept = len(spec) <= MOST_KEPT_BYTES and (found.is_only_group or is_light(found.first))
         return Validated(
             instrument_seconds=found.instrument_seconds,
             events=(checked, reached(Stage.SCHEDULED, self._now())),
             log=job.log,
-            compiled=Compiled(spec=decoded, snapshot=snapshot, parts=self._parts(chunks)) if is_small else None,
+            compiled=Compiled(spec=decoded, snapshot=snapshot, parts=parts) if is_kept else None,
         )
 
     def _again(self, known: _Known, snapshot: Snapshot) -> Validated:
@@ -165,11 +177,20 @@ class Toolchain:
             compiled=Compiled(spec=known.spec, snapshot=snapshot, parts=iter((known.part,)), is_made=True),
         )
 
-    def _remembered(self, spec: bytes, decoded: JobSpec, job: CheckedJob, found: Survey, snapshot: Snapshot) -> _Known:
-        """Assemble a job's only chunk and know it from now on; the one that was asked for longest ago is forgotten."""
-        assembly = self._controller.assemble(found.first)
-        part = Part(chunk=found.first, assemble=lambda: assembly)
-        known = _Known(spec=decoded, part=part, instrument_seconds=found.instrument_seconds, log=job.log)
+    def _opening(self, chunk: Chunk) -> Part:
+        """Give a job's first part, assembled if it may stay in memory until the job starts."""
+        part = Part(chunk=chunk, assemble=partial(self._controller.assemble, chunk))
+        return _assembled(part) if is_light(chunk) else part
+
+    def _made_again(self, spec: bytes, snapshot: Snapshot) -> Iterator[Part]:
+        """Give all parts of a job; nothing is done before the first is asked for."""
+        yield from self.compile(spec, snapshot).parts
+
+    def _remembered(
+        self, spec: bytes, decoded: JobSpec, job: CheckedJob, found: Survey, part: Part, snapshot: Snapshot
+    ) -> _Known:
+        """Know a job of one part from now on; the one that was asked for longest ago is forgotten."""
+        known = _Known(spec=decoded, part=_assembled(part), instrument_seconds=found.instrument_seconds, log=job.log)
         with self._lock:
             self._known[spec, snapshot.digest] = known
             if len(self._known) > _REMEMBERED:
@@ -285,9 +306,22 @@ class Toolchain:
     def _parts(self, chunks: Iterator[Chunk]) -> Iterator[Part]:
         return (Part(chunk=chunk, assemble=partial(self._controller.assemble, chunk)) for chunk in chunks)
 
-    def _surveyed(self, programs: Iterable[Program], pack: Pack, spec: JobSpec) -> Survey:
-        most = spec.max_execution_time
-        return survey(programs, pack, check=self._controller.check, shots=spec.shots, most_seconds=most)
+    def _surveyed(
+        self,
+        programs: Iterable[Program],
+        pack: Pack,
+        spec: JobSpec,
+        *,
+        begin: Callable[[Chunk], None] = disregard,
+    ) -> Survey:
+        return survey(
+            programs,
+            pack,
+            check=self._controller.check,
+            shots=spec.shots,
+            most_seconds=spec.max_execution_time,
+            begin=begin,
+        )
 
     def _pack(self, job: CheckedJob, spec: JobSpec) -> Pack:
         is_raw = spec.meas_level is MeasLevel.RAW
@@ -335,6 +369,16 @@ class Toolchain:
             discriminators=discriminators(self._device, snapshot, program) if has_bits or spec.herald else {},
             assignment=assignments(self._device, snapshot, program) if has_bits else (),
         )
+
+
+def _assembled(part: Part) -> Part:
+    assembly = part.assemble()
+    return Part(chunk=part.chunk, assemble=lambda: assembly)
+
+
+def is_light(chunk: Chunk) -> bool:
+    """Whether a chunk, and what becomes of it, may stay in memory until its job starts."""
+    return sum(len(one.plays.start) + len(one.acquisitions.start) for one in chunk.programs) <= MOST_KEPT_ROWS
 
 
 def _snapshot_at(compiled: Compiled, index: int) -> Snapshot:
