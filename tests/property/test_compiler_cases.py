@@ -9,13 +9,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
+from qubitd.compiler.block import Cases
 from qubitd.compiler.compile import compile_circuits
 from qubitd.compiler.device_file import load_device
 from qubitd.compiler.verify import Verify
 from qubitd.core.bindings import FromColumn
 from qubitd.core.circuit import CircuitBatch, CircuitBuilder, pack
-from qubitd.core.program import Program
+from qubitd.core.program import Chunk, Program
 from qubitd.core.sweep import Sweep, SweepAxis
+from qubitd.drivers.cluster.capacity import ClusterCapacity, most_usage
+from qubitd.drivers.cluster.wiring import cluster_wiring
+from qubitd.drivers.cluster.work import Workbench
+from qubitd.drivers.rack import ClusterInstrument
+from qubitd.drivers.rack_file import load_rack
 
 FILES = {name: load_device(name) for name in ("line5", "classroom5")}
 ANGLES = st.floats(-10, 10)
@@ -87,6 +93,29 @@ def test_programs_of_a_grid_are_what_each_would_be_alone(
     first = data.draw(st.integers(0, len(programs)))
     for program, other in zip(programs[first:], compiled.programs(first=first), strict=True):
         assert_same(program, other)
+
+
+@settings(max_examples=25)
+@given(st.lists(st.tuples(*[st.sampled_from((0.0, 0.3, 1.0))] * 3), min_size=2, max_size=6, unique=True))
+def test_a_case_takes_no_more_than_another_that_differs_in_phases_only_may(rows: list[tuple[float, ...]]) -> None:
+    circuit = CircuitBuilder(name="c", num_qubits=2, num_clbits=1).add("sx", 0).add("sx", 1)
+    for column in range(3):
+        circuit.add("rz", column % 2, params=(FromColumn(column=column),)).add("sx", 0).add("x", 1).add("cz", 0, 1)
+    circuit.measure(0, 0)
+    file, rack = FILES["line5"], load_rack()
+    (instrument,) = rack.instruments.values()
+    assert isinstance(instrument, ClusterInstrument)
+    workbench = Workbench(cluster_wiring(rack, instrument))
+    (block,) = compile_circuits(file.device, file.snapshot(), pack([circuit.bind(rows)])).blocks()
+    assert isinstance(block, Cases)
+    assert block.differ_in_phases_only
+    alone = [Chunk(programs=(p,), first_program=0, first_shot=0, shots=1, reset=0) for p in block]
+    for one, other in itertools.permutations(alone, 2):
+        most = [usage for part in workbench.work_of(one).parts for usage in most_usage(part)]
+        taken = ClusterCapacity(workbench=workbench).usage(other)
+        for limit, usage in zip(most, taken, strict=True):
+            assert (limit.sequencer, limit.memory) == (usage.sequencer, usage.memory)
+            assert usage.used <= limit.used
 
 
 @settings(max_examples=15)

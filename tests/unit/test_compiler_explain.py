@@ -7,12 +7,14 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pytest
 
+from qubitd.compiler.block import Block
 from qubitd.compiler.chunk import Pack
 from qubitd.compiler.compile import Compiled, compile_circuits, compile_job
 from qubitd.compiler.device_file import load_device
 from qubitd.compiler.errors import InvalidProgramError, JobTooLongError, ProgramTooLargeError
 from qubitd.compiler.explain import Explanation, explain
 from qubitd.compiler.survey import Survey, survey
+from qubitd.core.bindings import FromColumn
 from qubitd.core.capacity import Usage
 from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.errors import Problem
@@ -38,8 +40,8 @@ class Bins:
 def explained(job: Compiled, *, shots: int, bins: int = 100, most_seconds: float = 60.0) -> Explanation:
     pack = Pack(capacity=Bins(bins), reset=job.reset)
 
-    def look(programs: Iterable[Program]) -> Survey:
-        return survey(programs, pack, check=Refusing(), shots=shots, most_seconds=most_seconds)
+    def look(blocks: Iterable[Block]) -> Survey:
+        return survey(blocks, pack, check=Refusing(), shots=shots, most_seconds=most_seconds)
 
     return explain(job, job.programs(), look=look, capacity=pack.capacity)
 
@@ -136,3 +138,55 @@ def test_what_the_controller_has_against_any_group_refuses_the_job() -> None:
     for circuits in ([loud], [*[quiet] * 8, loud]):
         with pytest.raises(InvalidProgramError, match="loud: is too loud"):
             explained(compile_circuits(FILE.device, SNAPSHOT, pack(circuits)), shots=1, bins=4)
+
+
+def turned(*angles: float, name: str = "turned", delays: bool = False) -> CircuitBuilder:
+    """One circuit with each of some angles, and with a delay of its own for each if wanted."""
+    builder = CircuitBuilder(name=name, num_qubits=1, num_clbits=1).add("sx", 0)
+    builder.delay(0, FromColumn(column=1)).add("rz", 0, params=(FromColumn(column=0),)).add("sx", 0).measure(0, 0)
+    return builder.bind([[angle, 1e-9 * i if delays else 0.0] for i, angle in enumerate(angles)])
+
+
+def looked_at(*builders: CircuitBuilder, vouches: bool) -> tuple[Survey, list[Program], list[Program]]:
+    """Give what a survey finds, and the programs that it checked in groups and those that it had vouched for."""
+    checked, asked = list[Program](), list[Program]()
+    job = compile_circuits(FILE.device, SNAPSHOT, pack(builders))
+
+    def vouch(chunk: Chunk) -> bool:
+        asked.extend(chunk.programs)
+        return vouches
+
+    found = survey(
+        job.blocks(),
+        Pack(capacity=Bins(), reset=job.reset),
+        check=lambda group: checked.extend(group.programs),
+        shots=10,
+        most_seconds=60.0,
+        vouch=vouch,
+    )
+    return found, checked, asked
+
+
+def test_one_program_stands_for_those_that_differ_from_it_in_phases_only() -> None:
+    angles = np.random.default_rng(1).random(5000).tolist()
+    found, checked, asked = looked_at(turned(*angles), vouches=True)
+    full, all_checked, _ = looked_at(turned(*angles), vouches=False)
+    assert len(all_checked) == 5000
+    assert len(checked) < 500
+    assert len(asked) < 10
+    assert len(found.first.programs) == len(full.first.programs)
+    assert (found.is_only_group, full.is_only_group) == (False, False)
+    assert found.instrument_seconds == full.instrument_seconds
+
+
+def test_nobody_stands_for_programs_of_other_lengths() -> None:
+    _, checked, asked = looked_at(turned(*range(300), delays=True), vouches=True)
+    assert (len(checked), asked) == (300, [])
+
+
+def test_what_comes_after_programs_that_one_stood_for_is_looked_at() -> None:
+    angles = np.random.default_rng(1).random(300).tolist()
+    last = CircuitBuilder(name="loud", num_qubits=1, num_clbits=1).measure(0, 0)
+    _, checked, asked = looked_at(turned(*angles), turned(*angles, name="other"), last, vouches=True)
+    assert [program.name for program in asked] == ["turned", "other"]
+    assert checked[-1].name == "loud"

@@ -124,6 +124,10 @@ class Controller(Protocol):
         """
         ...
 
+    def vouch(self, chunk: Chunk) -> bool:
+        """Whether a chunk of one program fits and passes `check` whatever the phases of its plays. Pure."""
+        ...
+
     def assemble(self, chunk: Chunk) -> Assembly:
         """Translate a chunk. Pure: may run in another thread or process.
 

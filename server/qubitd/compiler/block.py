@@ -110,6 +110,15 @@ class Cases:
                 tables=self.tables,
             )
 
+    @property
+    def differ_in_phases_only(self) -> bool:
+        """Whether the programs are alike but for the phases of plays in a frame, and those of acquisitions."""
+        differ = {name for rows in (self.plays, self.acquisitions) for name in _differing(rows)}
+        if not differ <= {"phase"} or not (self.durations == self.durations[0]).all():
+            return False
+        phase = self.plays.phase[..., self.plays.frame < 0]
+        return phase.ndim == 1 or bool((phase == phase[0]).all())
+
     def worst(self) -> SideBySide | None:
         """Give one program whose numbers are as large as those of any; None if others than `LARGER_IS_WORSE` differ."""
         plays, acquisitions = _largest(self.plays), _largest(self.acquisitions)
@@ -159,9 +168,14 @@ def _stacked(parts: Sequence[_Rows]) -> _Rows:
     return kind(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in kind.__slots__})
 
 
+def _differing(rows: Plays | Acquisitions) -> list[str]:
+    """Name the columns in which cases differ."""
+    return [name for name in rows.__slots__ if getattr(rows, name).ndim == 2]
+
+
 def _largest(rows: _Rows) -> _Rows | None:
     """Give rows whose numbers are the largest, in size, of those of any case; NaN is larger than all."""
-    differ = [name for name in rows.__slots__ if getattr(rows, name).ndim == 2]
+    differ = _differing(rows)
     if not LARGER_IS_WORSE.issuperset(differ):
         return None
     return replace(rows, **{name: np.abs(getattr(rows, name)).max(axis=0) for name in differ}) if differ else rows

@@ -146,6 +146,10 @@ class Pack:
             is_full = is_nearly_full or (taken.fits and taken.fills_a_memory)
             before = taken
 
+    def alone(self, program: Program, index: int = 0) -> Chunk:
+        """Give one shot of one program of a job."""
+        return self._chunk([program], index)
+
     def _taken(self, programs: Sequence[Program], first_program: int) -> _Taken:
         """Say what programs take together; of the controller only if we ourselves can bear them."""
         is_mixed = programs[0].tables.generation != programs[-1].tables.generation
@@ -192,7 +196,7 @@ class Pack:
             index: of it in the job.
         """
         where = f"program {index} ({program.name!r}, {to_seconds(program.duration):.6g} s)"
-        for usage in self.capacity.usage(self._chunk([program], index)):
+        for usage in self.capacity.usage(self.alone(program, index)):
             if not usage.fits:
                 taken = f"one shot takes {usage.used} {usage.memory} of {usage.sequencer}, which holds {usage.limit}"
                 yield Problem(where=where, what=f"{taken}{_no_loops(usage)}; split the circuit")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from qubitd.compiler.block import Block
 from qubitd.compiler.compile import Compiled
 from qubitd.compiler.gate_table import NOT_GATES, GateKey
 from qubitd.compiler.survey import Survey
@@ -31,7 +32,7 @@ class Explanation:
 
 
 def explain(
-    compiled: Compiled, programs: Iterable[Program], *, look: Callable[[Iterable[Program]], Survey], capacity: Capacity
+    compiled: Compiled, programs: Iterable[Program], *, look: Callable[[Iterable[Block]], Survey], capacity: Capacity
 ) -> Explanation:
     """Say what a job would take.
 
@@ -42,7 +43,7 @@ def explain(
         capacity: of the controller.
     """
     plans: list[ProgramPlan] = []
-    found = look(_noted(compiled, programs, plans))
+    found = look((program,) for program in _noted(compiled, programs, plans))
     return Explanation(programs=tuple(plans), memories=tuple(capacity.usage(found.first)), survey=found)
 
 

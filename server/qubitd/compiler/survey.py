@@ -4,9 +4,11 @@ those of the first chunk.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from qubitd.compiler.block import Block, Cases
 from qubitd.compiler.chunk import Pack
 from qubitd.compiler.errors import JobTooLongError
 from qubitd.core.errors import Problem
@@ -31,40 +33,87 @@ def disregard(_: Chunk) -> None:
     """Do nothing with the first chunk."""
 
 
+def unsure(_: Chunk) -> bool:
+    """Vouch for nothing."""
+    return False
+
+
 def survey(
-    programs: Iterable[Program],
+    blocks: Iterable[Block],
     pack: Pack,
     *,
     check: Callable[[Chunk], None],
     shots: int,
     most_seconds: float,
     begin: Callable[[Chunk], None] = disregard,
+    vouch: Callable[[Chunk], bool] = unsure,
 ) -> Survey:
     """Look at every program.
 
     Args:
-        programs: of a job, at least one; refused ones raise when they are taken.
+        blocks: programs of a job, at least one; refused ones raise when their block is taken.
         pack: how the job is cut into chunks.
         check: what else is asked of each group of programs that go together; it raises if it refuses one.
         shots: of each program.
         most_seconds: of instrument time for the whole job.
         begin: is given the first chunk as soon as it is cut: what was worked out about it is still at hand then.
+        vouch: is given one program and says whether it fits and passes the check, whatever the phases of its plays;
+            of a block of programs that differ in nothing else no other is looked at then, but for the first chunk.
 
     Raises:
         ProgramTooLargeError: one shot of a program does not fit the controller.
         JobTooLongError: the job takes more time than it may.
     """
-    clock = _Clock(pack.reset, shots, most_seconds)
-    groups = pack.groups(clock.past(programs))
+    passage = _Passage(blocks, _Clock(pack.reset, shots, most_seconds), lambda one: vouch(pack.alone(one)))
+    groups = pack.groups(passage.programs())
     group = next(groups)
     check(group)
     first = next(pack.cut(group, shots=shots))
     begin(first)
+    passage.may_skip = True
     is_only = True
     for following in groups:
         check(following)
         is_only = False
-    return Survey(first=first, is_only_group=is_only, instrument_seconds=to_seconds(clock.ticks))
+    return Survey(
+        first=first,
+        is_only_group=is_only and not passage.has_skipped,
+        instrument_seconds=to_seconds(passage.clock.ticks),
+    )
+
+
+class _Passage:
+    """Programs on their way past, with their times; those that others stand for are left out once they may be."""
+
+    def __init__(self, blocks: Iterable[Block], clock: _Clock, vouch: Callable[[Program], bool]) -> None:
+        self.clock = clock
+        self.may_skip = False
+        self.has_skipped = False
+        self._blocks = blocks
+        self._vouch = vouch
+
+    def programs(self) -> Iterator[Program]:
+        for block in self._blocks:
+            self.clock.add(_durations(block))
+            is_vouched: bool | None = None
+            for program in block:
+                if self.may_skip and is_vouched is None:
+                    is_vouched = _is_uniform(block) and self._vouch(program)
+                    self.has_skipped |= is_vouched
+                if is_vouched:
+                    break
+                yield program
+
+
+def _is_uniform(block: Block) -> bool:
+    return isinstance(block, Cases) and block.differ_in_phases_only
+
+
+def _durations(block: Block) -> list[int]:
+    if isinstance(block, tuple):
+        return [program.duration for program in block]
+    durations: list[int] = block.durations.tolist()
+    return durations
 
 
 class _Clock:
@@ -72,21 +121,38 @@ class _Clock:
 
     def __init__(self, reset: int, shots: int, most_seconds: float) -> None:
         self.ticks = 0
+        self._number = 0
         self._reset = reset
         self._shots = shots
         self._most_seconds = most_seconds
 
-    def past(self, programs: Iterable[Program]) -> Iterator[Program]:
-        for number, program in enumerate(programs):
-            self.ticks += self._shots * (program.duration + self._reset)
-            if to_seconds(self.ticks) > self._most_seconds:
-                what = (
-                    f"{self._shots} shots of programs 0 to {number} alone take {to_seconds(self.ticks):.6g} s on the "
-                    f"instruments; the limit is {self._most_seconds:g} s{_origin(self._most_seconds)}; split the job, "
-                    "or lower the shots"
-                )
-                raise JobTooLongError([Problem(where="job", what=what)])
-            yield program
+    def add(self, durations: Sequence[int]) -> None:
+        """Add that of some programs.
+
+        Raises:
+            JobTooLongError: they exceed what the job may take.
+        """
+        before, self.ticks = self.ticks, self.ticks + self._time(sum(durations), len(durations))
+        if to_seconds(self.ticks) > self._most_seconds:
+            self._refuse(before, durations)
+        self._number += len(durations)
+
+    def _time(self, duration: int, programs: int) -> int:
+        return self._shots * (duration + programs * self._reset)
+
+    def _refuse(self, before: int, durations: Sequence[int]) -> None:
+        ends = (before + self._time(total, count) for count, total in enumerate(itertools.accumulate(durations), 1))
+        number, seconds = next(
+            (number, seconds)
+            for number, seconds in enumerate(map(to_seconds, ends), self._number)
+            if seconds > self._most_seconds
+        )
+        what = (
+            f"{self._shots} shots of programs 0 to {number} alone take {seconds:.6g} s on the "
+            f"instruments; the limit is {self._most_seconds:g} s{_origin(self._most_seconds)}; split the job, "
+            "or lower the shots"
+        )
+        raise JobTooLongError([Problem(where="job", what=what)])
 
 
 def _origin(most_seconds: float) -> str:

@@ -13,6 +13,7 @@ from functools import partial
 from itertools import groupby, pairwise
 from operator import itemgetter
 
+from qubitd.compiler.block import Block
 from qubitd.compiler.chunk import Pack
 from qubitd.compiler.compile import Compiled as CheckedJob
 from qubitd.compiler.compile import compile_job, passive_reset
@@ -226,7 +227,8 @@ class Toolchain:
         decoded = self.specs.of_bytes(spec)
         job = self._checked(decoded, snapshot)
         decoded = replace(decoded, sweep=job.sweep)
-        chunks = self._pack(job, decoded)(self._verified(job), shots=decoded.shots)
+        programs = itertools.chain.from_iterable(self._verified(job))
+        chunks = self._pack(job, decoded)(programs, shots=decoded.shots)
         return Compiled(spec=decoded, snapshot=snapshot, parts=self._parts(chunks))
 
     def explain(self, spec: JobSpec, snapshot: Snapshot, *, queue_length: int, wants_expected: bool = False) -> JobPlan:
@@ -242,7 +244,8 @@ class Toolchain:
         times.append(self._now())
         pack = self._pack(job, spec)
         look = partial(self._surveyed, pack=pack, spec=spec)
-        found = explain(job, compared(job, self._verified(job)), look=look, capacity=pack.capacity)
+        programs = itertools.chain.from_iterable(self._verified(job))
+        found = explain(job, compared(job, programs), look=look, capacity=pack.capacity)
         times.append(self._now())
         assembly = self._controller.assemble(found.survey.first)
         times.append(self._now())
@@ -308,29 +311,30 @@ class Toolchain:
 
     def _surveyed(
         self,
-        programs: Iterable[Program],
+        blocks: Iterable[Block],
         pack: Pack,
         spec: JobSpec,
         *,
         begin: Callable[[Chunk], None] = disregard,
     ) -> Survey:
         return survey(
-            programs,
+            blocks,
             pack,
             check=self._controller.check,
             shots=spec.shots,
             most_seconds=spec.max_execution_time,
             begin=begin,
+            vouch=self._controller.vouch,
         )
 
     def _pack(self, job: CheckedJob, spec: JobSpec) -> Pack:
         is_raw = spec.meas_level is MeasLevel.RAW
         return Pack(capacity=self._controller.capacity, reset=job.reset, run_time=self._run_time, raw=is_raw)
 
-    def _verified(self, job: CheckedJob) -> Iterator[Program]:
+    def _verified(self, job: CheckedJob) -> Iterator[Block]:
         for block in job.blocks():
             self._verify.check(block)
-            yield from block
+            yield block
 
     def _results(self, compiled: Compiled, chunk: Chunk, readings: Readings) -> Iterator[ProgramResult]:
         sweep = compiled.spec.sweep

@@ -119,6 +119,10 @@ class PaperRack:
     def check(self, chunk: Chunk) -> None:
         assert chunk.programs
 
+    def vouch(self, chunk: Chunk) -> bool:
+        assert len(chunk.programs) == 1
+        return False
+
     def assemble(self, chunk: Chunk) -> PaperAssembly:
         return PaperAssembly(chunk=chunk)
 

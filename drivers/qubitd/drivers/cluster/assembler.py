@@ -12,14 +12,14 @@ from qubitd.core.feedforward import ALWAYS
 from qubitd.core.plan import LoopPlan
 from qubitd.core.program import Chunk
 from qubitd.drivers.cluster.assembly import ClusterAssembly, Exertion, ReadoutMap, SequencerLoad
-from qubitd.drivers.cluster.capacity import chunk_usage
+from qubitd.drivers.cluster.capacity import chunk_usage, most_usage
 from qubitd.drivers.cluster.exertion import line_exertion, refuse_above_ceilings
 from qubitd.drivers.cluster.line_program import LineProgram
 from qubitd.drivers.cluster.q1asm import program_text
 from qubitd.drivers.cluster.registers import QUARTER_HERTZ
 from qubitd.drivers.cluster.scope import scope_loads
 from qubitd.drivers.cluster.work import Workbench
-from qubitd.drivers.errors import CapacityError
+from qubitd.drivers.errors import CapacityError, CeilingError, UnplayableProgramError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +37,16 @@ class ClusterAssembler:
         """
         work = self.workbench.work_of(chunk)
         refuse_above_ceilings((part.wired, self._exertion(part)) for part in work.parts)
+
+    def vouch(self, chunk: Chunk) -> bool:
+        """Whether a chunk of one program fits and passes `check` whatever the phases of its plays: they cost an
+        instruction for each play at most, and what a line carries does not depend on them.
+        """
+        try:
+            self.check(chunk)
+        except (UnplayableProgramError, CeilingError):
+            return False
+        return all(usage.fits for part in self.workbench.work_of(chunk).parts for usage in most_usage(part))
 
     def assemble(self, chunk: Chunk) -> ClusterAssembly:
         """Translate a chunk.

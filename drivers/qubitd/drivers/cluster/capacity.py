@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+
+import numpy as np
 
 from qubitd.core.capacity import Usage
 from qubitd.core.program import Chunk
@@ -18,6 +20,7 @@ from qubitd.drivers.cluster.modules import (
     MAX_WEIGHT_SAMPLES,
     MAX_WEIGHTS,
 )
+from qubitd.drivers.cluster.q1asm import instruction_count
 from qubitd.drivers.cluster.scope import scope_loads
 from qubitd.drivers.cluster.work import ChunkWork, Workbench
 
@@ -44,6 +47,15 @@ def chunk_usage(chunk: Chunk, work: ChunkWork, memory: LineMemory) -> list[Usage
         count = partial(line_usage, shots=chunk.shots, instructions=instructions)
         sequencers += memory.usage(part, chunk.shots, count)
     return [*sequencers, *(usage for load in scope_loads(chunk, work.parts) for usage in load.usage())]
+
+
+def most_usage(part: LineProgram) -> list[Usage]:
+    """Count what one shot of one program takes of a sequencer at most, whatever the phases of its plays."""
+    tones = part.tones
+    if tones is not None:
+        tones = replace(tones, play_sets_phase=np.ones_like(tones.play_sets_phase))
+    written_out = replace(part, tones=tones, turns=None, folds=())
+    return line_usage(part, 1, instructions=instruction_count(written_out))
 
 
 def line_usage(part: LineProgram, shots: int, *, instructions: int) -> list[Usage]:

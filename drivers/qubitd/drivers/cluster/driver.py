@@ -140,6 +140,10 @@ class ClusterController:
         """
         self._assembler.check(chunk)
 
+    def vouch(self, chunk: Chunk) -> bool:
+        """Whether a chunk of one program fits and passes `check` whatever the phases of its plays. Pure."""
+        return self._assembler.vouch(chunk)
+
     def assemble(self, chunk: Chunk) -> ClusterAssembly:
         """Translate a chunk. Pure.
 
