@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any, Protocol
 
 import numpy as np
@@ -84,23 +85,25 @@ def build_result(
     )
 
 
-def gathered(job: Ended, header: JobHeader, pieces: Iterable[ProgramResult]) -> list[list[ProgramResult]]:
-    """Give the pieces of each circuit, by shot.
+def gathered(job: Ended, header: JobHeader, pieces: Iterable[ProgramResult]) -> Iterator[list[ProgramResult]]:
+    """Give the pieces of each circuit, by shot. Of thousands of circuits no list is kept: it would be garbage to sift.
 
     Raises:
         JobFailedError: a piece is missing.
     """
-    by_program: list[list[ProgramResult]] = [[] for _ in header.circuits]
-    for piece in pieces:
-        by_program[piece.program].append(piece)
-    for circuit, parts in zip(header.circuits, by_program, strict=True):
-        parts.sort(key=lambda piece: piece.first_shot)
-        shots = sum(piece.shots for piece in parts)
+    ordered = sorted(pieces, key=attrgetter("program", "first_shot"))
+    end = 0
+    for index, circuit in enumerate(header.circuits):
+        begin = end
+        while end < len(ordered) and ordered[end].program == index:
+            end += 1
+        parts = ordered[begin:end]
+        shots = sum([piece.shots for piece in parts])
         if shots != job.shots:
             name = circuit.fields["name"]
             message = f"the result of circuit {name!r} of job {job.job_id} has {shots} of {job.shots} shots"
             raise JobFailedError(f"{message}; ask the operator for the daemon's log", job_id=job.job_id)
-    return by_program
+        yield parts
 
 
 def packed_rows(job: Ended, header: JobHeader, pieces: Iterable[ProgramResult]) -> list[NDArray[np.uint8]]:
@@ -109,7 +112,7 @@ def packed_rows(job: Ended, header: JobHeader, pieces: Iterable[ProgramResult]) 
     Raises:
         JobFailedError: a piece is missing.
     """
-    rows = [[p.bits for p in parts if p.bits is not None] for parts in gathered(job, header, pieces)]
+    rows = ([p.bits for p in parts if p.bits is not None] for parts in gathered(job, header, pieces))
     return [parts[0] if len(parts) == 1 else np.concatenate(parts) for parts in rows]
 
 

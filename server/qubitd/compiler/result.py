@@ -5,7 +5,7 @@ Shots whose herald is not 0 are taken out first, so that nothing that follows ca
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -35,6 +35,17 @@ class Wanted:
     """By qubit; may be empty where neither bits nor heralds are wanted."""
     assignment: tuple[Assignment, ...] = ()
     """Goes with the bits."""
+
+
+def readouts_of(programs: Iterable[Program]) -> Iterator[tuple[object, ...]]:
+    """Give the `readout_of` each program; neighbours that share it are asked once."""
+    before: tuple[object, ...] | None = None
+    readout: tuple[object, ...] = ()
+    for program in programs:
+        same = (program.acquisitions, program.num_clbits, program.dynamics)
+        if before is None or any(one is not other for one, other in zip(same, before, strict=True)):
+            before, readout = same, readout_of(program)
+        yield readout
 
 
 def readout_of(program: Program) -> tuple[object, ...]:
@@ -79,13 +90,20 @@ def program_results(
         counted = counts_as_shot(program, iq, wanted.discriminators)
         kept = [int(part.sum()) for part in _split(counted, shots)]
         iq, outcomes_told = iq[counted], None if outcomes_told is None else outcomes_told[counted]
-    results = [
-        ProgramResult(program=first + i, first_shot=first_shot, shots=shots[i], discarded=shots[i] - kept[i])
-        for i in range(len(points))
-    ]
+    bits: Sequence[NDArray[np.uint8] | None] = [None] * len(points)
     if wanted.level.has_bits:
         bits = _split(_bits(program, iq, wanted.discriminators, outcomes_told), kept)
-        results = [replace(one, bits=bits[i], assignment=wanted.assignment) for i, one in enumerate(results)]
+    results = [
+        ProgramResult(
+            program=first + i,
+            first_shot=first_shot,
+            shots=shots[i],
+            discarded=shots[i] - kept[i],
+            bits=bits[i],
+            assignment=wanted.assignment if wanted.level.has_bits else (),
+        )
+        for i in range(len(points))
+    ]
     if wanted.level is MeasLevel.CLASSIFIED:
         return results
     parts = _split(iq, kept)

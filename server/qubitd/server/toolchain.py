@@ -20,7 +20,7 @@ from qubitd.compiler.compile import compile_job, passive_reset
 from qubitd.compiler.expected import Distribution, expected
 from qubitd.compiler.explain import explain
 from qubitd.compiler.readout import discriminators
-from qubitd.compiler.result import Wanted, assignments, program_results, readout_of
+from qubitd.compiler.result import Wanted, assignments, program_results, readouts_of
 from qubitd.compiler.survey import Survey, disregard, survey
 from qubitd.compiler.verify import Ceilings, Verify
 from qubitd.compiler.verify_circuit import compared
@@ -339,6 +339,9 @@ class Toolchain:
     def _results(self, compiled: Compiled, chunk: Chunk, readings: Readings) -> Iterator[ProgramResult]:
         sweep = compiled.spec.sweep
         found = self._traces(chunk, readings) if chunk.raw else self._read(compiled, chunk, readings)
+        if not sweep.names:
+            yield from found
+            return
         for result in found:
             played = tuple(_point_of(sweep, result.program).items())
             yield replace(result, played=played) if played else result
@@ -351,7 +354,8 @@ class Toolchain:
     def _read(self, compiled: Compiled, chunk: Chunk, readings: Readings) -> Iterator[ProgramResult]:
         """Programs that are read alike are read together."""
         has_own = _sweeps_discriminators(compiled.spec.sweep)
-        keys = (readout_of(one) + ((offset,) if has_own else ()) for offset, one in enumerate(chunk.programs))
+        readouts = enumerate(readouts_of(chunk.programs))
+        keys = (readout + ((offset,) if has_own else ()) for offset, readout in readouts)
         for _, group in groupby(enumerate(keys), key=itemgetter(1)):
             offsets = [offset for offset, _ in group]
             among, index = slice(offsets[0], offsets[-1] + 1), chunk.first_program + offsets[0]
