@@ -12,7 +12,7 @@ from qubitd.emulator.cluster.sequencer import Sequencer
 from qubitd.emulator.cluster.sequencer_commands import SequencerCommands
 from qubitd.emulator.cluster.waves import Wave, WaveList
 from qubitd.emulator.errors import ScpiError
-from qubitd.emulator.scpi.commands import Call
+from qubitd.emulator.scpi.commands import Call, Piece
 
 _MOST_NAME = 256
 _MOST = 1 << 24
@@ -77,13 +77,13 @@ def add_acquisition_commands(
         call.expect(1)
         store_scope(sequencer.acquisitions.entries.get(_name(call)))
 
-    def read_all(sequencer: Sequencer, _: Call) -> bytes:
+    def read_all(sequencer: Sequencer, _: Call) -> list[Piece]:
         settle()
-        return sequencer.acquisitions.encoded()
+        return sequencer.acquisitions.parts()
 
-    def read_one(sequencer: Sequencer, call: Call) -> bytes:
+    def read_one(sequencer: Sequencer, call: Call) -> list[Piece]:
         settle()
-        return sequencer.acquisitions.entries.get(_name(call)).encoded()
+        return sequencer.acquisitions.entries.get(_name(call)).parts()
 
     sequencers.add_change(f"{root}:{entry}:NEW", new)
     sequencers.add_change(f"{root}:{entry}:DATA:DELete", clear)

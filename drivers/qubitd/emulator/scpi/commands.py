@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from qubitd.emulator.errors import ScpiError
 from qubitd.emulator.scpi.arguments import Argument
 
-Answer = str | bytes | None
+Piece = bytes | memoryview
+Answer = str | bytes | list[Piece] | None
 """What a query sends back, without terminator; None from a command."""
 Path = tuple[str, ...]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from qubitd.emulator.errors import ScpiError
 from qubitd.emulator.scpi.arguments import split_arguments, split_units
-from qubitd.emulator.scpi.commands import Call, CommandTable, Path
+from qubitd.emulator.scpi.commands import Call, CommandTable, Path, Piece
 from qubitd.emulator.scpi.reader import Overrun, ProgramMessage
 from qubitd.emulator.scpi.status import Status
 
@@ -30,7 +30,7 @@ class Session:
         if isinstance(message, Overrun):
             self._status.report(message.code, message.detail)
             return b""
-        answers: list[bytes] = []
+        answers: list[list[Piece]] = []
         path: Path = ()
         blocks = list(message.blocks)
         for unit in filter(None, map(str.strip, split_units(message.text))):
@@ -46,14 +46,20 @@ class Session:
                     break
                 continue
             if answer is not None:
-                answers.append(answer.encode("latin-1") if isinstance(answer, str) else answer)
-        # The terminator is joined on, too: an answer may have megabytes that need not be copied twice.
+                answers.append(_pieces(answer))
+        # All is joined here at once: an answer may have megabytes that need not be copied twice.
         return b"".join([*_separated(answers), self._terminator]) if answers else b""
 
 
-def _separated(answers: list[bytes]) -> list[bytes]:
+def _pieces(answer: str | bytes | list[Piece]) -> list[Piece]:
+    if isinstance(answer, list):
+        return answer
+    return [answer.encode("latin-1") if isinstance(answer, str) else answer]
+
+
+def _separated(answers: list[list[Piece]]) -> list[Piece]:
     """Put a semicolon between answers."""
-    return [part for answer in answers for part in (b";", answer)][1:]
+    return [part for answer in answers for part in (b";", *answer)][1:]
 
 
 class MessageExchange:
