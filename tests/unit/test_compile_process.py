@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from qubitd.compiler.device_file import load_device
+from qubitd.compiler.result import readout_of
 from qubitd.core.bindings import FromColumn
 from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.errors import InvalidCircuitError, OffGridError, Problem
@@ -113,10 +114,14 @@ def test_a_validated_job_brings_its_first_part_and_its_successor_makes_the_other
     assert validated.compiled is not None
     expected = helper.compile(data(job), SNAPSHOT)
     assert list(validated.compiled.spec.sweep.points()) == list(expected.spec.sweep.points())
-    made, ours = list(validated.compiled.parts), list(expected.parts)
-    assert [span_of(part.chunk) for part in made] == [span_of(part.chunk) for part in ours]
-    assert [digests(part) for part in made] == [digests(part) for part in ours]
+    made, again = list(validated.compiled.parts), list(expected.parts)
+    assert [span_of(part.chunk) for part in made] == [span_of(part.chunk) for part in again]
+    assert [digests(part) for part in made] == [digests(part) for part in again]
     assert len(made) == parts
+    assert {len(program.plays.start) for part in made for program in part.chunk.programs} == {0}
+    here = Toolchain(FILE.device, open_rack(RACK), ceilings=ceilings_of(RACK), run_time=chunk_time(RACK), now=lambda: 0)
+    for ours, theirs in zip(here.compile(data(job), SNAPSHOT).parts, made, strict=True):
+        assert list(map(readout_of, theirs.chunk.programs)) == list(map(readout_of, ours.chunk.programs))
 
 
 def digests(part: Part) -> list[str]:

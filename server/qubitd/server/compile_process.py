@@ -12,7 +12,7 @@ from functools import partial
 from qubitd.core.device import Device
 from qubitd.core.job import JobSpec
 from qubitd.core.plan import JobPlan
-from qubitd.core.program import Chunk
+from qubitd.core.program import Chunk, Plays, Program
 from qubitd.core.snapshot import Snapshot
 from qubitd.core.sweep import Sweep
 from qubitd.drivers.controller import Assembly
@@ -121,6 +121,7 @@ class _Opening:
     played: Sweep
     """Its sweep, as it is played."""
     chunk: Chunk
+    """Without its plays."""
     assembly: Assembly
     is_whole: bool
     """Whether nothing follows."""
@@ -133,7 +134,7 @@ class _Made:
     is_known: bool = True
     """Whether the process was at this part of this job."""
     ready: tuple[Chunk, Assembly] | None = None
-    """None after the last part."""
+    """A chunk without its plays, assembled; None after the last part."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -167,7 +168,23 @@ def _part(tools: Toolchain, job: bytes, n: int, told: tuple[Long, bytes] | None)
         _begin(tools, job, n, *told)
     _PROGRESS.following = n + 1
     part = next(_PROGRESS.parts, None)
-    return _Made(ready=None if part is None else (part.chunk, part.assemble()))
+    return _Made(ready=None if part is None else (_read_part(part.chunk), part.assemble()))
+
+
+def _read_part(chunk: Chunk) -> Chunk:
+    """Give a chunk without its plays, which nobody needs once it is assembled: programs that are read alike, such as
+    thousands of bindings, cross as one.
+    """
+    silence = Plays(**{name: getattr(chunk.programs[0].plays, name)[:0] for name in Plays.__slots__})
+    silent: dict[tuple[object, ...], Program] = {}
+    programs: list[Program] = []
+    for program in chunk.programs:
+        shared = (id(program.acquisitions), id(program.tables), id(program.dynamics))
+        key = (*shared, program.name, program.duration, program.num_clbits)
+        if key not in silent:
+            silent[key] = replace(program, plays=silence)
+        programs.append(silent[key])
+    return replace(chunk, programs=tuple(programs))
 
 
 def _same(assembly: Assembly) -> Assembly:
@@ -194,7 +211,7 @@ def _opening(compiled: Compiled) -> _Opening | None:
     if not is_light(part.chunk):
         return None
     is_whole = (len(part.chunk.programs), part.chunk.shots) == (spec.num_programs, spec.shots)
-    return _Opening(played=spec.sweep, chunk=part.chunk, assembly=part.assemble(), is_whole=is_whole)
+    return _Opening(played=spec.sweep, chunk=_read_part(part.chunk), assembly=part.assemble(), is_whole=is_whole)
 
 
 def _name_of(spec: bytes, snapshot: bytes) -> bytes:
