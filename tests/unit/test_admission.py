@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -96,14 +98,20 @@ def flips(*, circuits: int = 1, gates: int = 1, measurements: int = 1) -> JobSpe
 @pytest.mark.parametrize(
     ("fits", "too_much", "what"),
     [
-        (flips(circuits=1000), flips(circuits=1001), "1001 to be predicted; the limit is 1000 at once"),
-        (flips(measurements=14), flips(measurements=15), "5 qubits and 15 measurements in a circuit take more"),
-        (flips(circuits=8, gates=2**18 - 1), flips(circuits=8, gates=2**18), "the limit is 2097152 at once"),
-        (flips(), spec(), "sweep: is not predicted"),
+        (partial(flips, circuits=1000), partial(flips, circuits=1001), "1001 to be predicted; the limit is 1000 at once"),
+        (partial(flips, measurements=14), partial(flips, measurements=15), "5 qubits and 15 measurements in a circuit"),
+        (flips, spec, "sweep: is not predicted"),
     ],
-    ids=["programs", "measurements", "operations", "sweep"],
+    ids=["programs", "measurements", "sweep"],
 )
-def test_what_is_simulated_is_bounded(fits: JobSpec, too_much: JobSpec, what: str) -> None:
-    check_predictable(fits, DEVICE)
+def test_what_is_simulated_is_bounded(fits: Callable[[], JobSpec], too_much: Callable[[], JobSpec], what: str) -> None:
+    check_predictable(fits(), DEVICE)
     with pytest.raises(InvalidRequestError, match=what):
-        check_predictable(too_much, DEVICE)
+        check_predictable(too_much(), DEVICE)
+
+
+def test_the_steps_of_a_simulation_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "MAX_PREDICTED_STEPS", 80 * 4**DEVICE.num_qubits)
+    check_predictable(flips(circuits=8, gates=9), DEVICE)
+    with pytest.raises(InvalidRequestError, match="the limit is 80 at once"):
+        check_predictable(flips(circuits=8, gates=10), DEVICE)

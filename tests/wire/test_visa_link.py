@@ -144,7 +144,7 @@ class _TooBig(bytes):
 def test_small_messages_are_not_delayed_by_the_network_stack(peer: StartPeer) -> None:
     link = open_link(peer(answering()).resource, timeout=PATIENT)
     assert isinstance(link, SocketLink)
-    connection = link._socket  # pyright: ignore[reportPrivateUsage]  # nothing else shows the option
+    connection = link._socket  # nothing else shows the option
     assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
     link.close()
 
