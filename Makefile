@@ -43,7 +43,7 @@ lowest: environment-lowest ## unit tests and what a Qiskit user does with the lo
 		tests/unit $$(grep -rl 'pytest.mark.lowest' tests/system)
 
 clients: environment-clients ## let other people's clients talk to our backend, and the makers' to our instruments
-	$(call need,clients).venv-clients/bin/python -m pytest -q -c tests/clients/pytest.ini tests/clients
+	$(call need,clients).venv-clients/bin/python -m pytest $(PARALLEL) -q -c tests/clients/pytest.ini tests/clients
 
 cover: environment-test ## run the main suite once more and print which lines no test reached; fails below 90 %
 	$(call need,test)$(BIN)/python -m pytest $(PARALLEL) --cov
