@@ -135,7 +135,7 @@ class Caller:
             answers = await self.submit(asked)
         elif what == "rack":
             rack = self.daemon.rack
-            (rack.gate.set if self.chance.random() < 0.6 else rack.gate.clear)()
+            (rack.gate.set if self.chance.random() < 0.3 else rack.gate.clear)()
         elif what == "list":
             page = await self.daemon.jobs.List(jobs_pb2.JobsListRequest(page_size=100))
             answers = {each: {"least": DELETED} for each in known}
@@ -204,7 +204,7 @@ def assert_busy(history: History) -> None:
     answers = {"get": ("QUEUED", "DONE", "CANCELLED", "NOT_FOUND"), "cancel": ("CANCELLED", "NOT_FOUND")}
     answers |= {"delete": ("OK", "NOT_FOUND", "FAILED_PRECONDITION")}
     assert [(what, answer) for what, told in answers.items() for answer in told if not calls[f"{what} {answer}"]] == []
-    assert sum(seen.status in ALIVE for seen in history.seen) > len(history.seen) / 50
+    assert sum(seen.status in ALIVE for seen in history.seen) > 50
     last: dict[str, int] = {}
     overlapping = 0
     for seen in sorted(history.seen, key=lambda seen: seen.asked):
