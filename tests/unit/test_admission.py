@@ -98,7 +98,7 @@ def flips(*, circuits: int = 1, gates: int = 1, measurements: int = 1) -> JobSpe
 @pytest.mark.parametrize(
     ("fits", "too_much", "what"),
     [
-        (partial(flips, circuits=1000), partial(flips, circuits=1001), "1001 to be predicted; the limit is 1000 at once"),
+        (partial(flips, circuits=1000), partial(flips, circuits=1001), "1001 to be predicted; the limit is 1000"),
         (partial(flips, measurements=14), partial(flips, measurements=15), "5 qubits and 15 measurements in a circuit"),
         (flips, spec, "sweep: is not predicted"),
     ],
