@@ -304,6 +304,14 @@ def test_a_chip_that_remembers_other_windows_answers_like_a_new_one(column: str,
     assert_new_and_used_agree(replace(BUSY, acquisitions=windows))
 
 
+def test_a_table_that_comes_again_is_drawn_anew_as_by_a_new_chip() -> None:
+    used, new = Chip(load_cabling()), Chip(load_cabling())
+    first = used.run(BUSY, np.random.default_rng(3))
+    again = used.run(BUSY, np.random.default_rng(4))
+    assert np.array_equal(again, new.run(BUSY, np.random.default_rng(4)))
+    assert not np.array_equal(again, first)
+
+
 def assert_new_and_used_agree(table: EventTable) -> None:
     used, new = Chip(load_cabling()), Chip(load_cabling())
     before = used.run(BUSY, np.random.default_rng(3))

@@ -8,7 +8,7 @@ state that the last one has left.
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise
 from typing import TypeVar
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from qubitd.emulator.cabling import FEEDLINE, Cabling, ChipTruth
 from qubitd.emulator.cache import Cache
 from qubitd.emulator.chip.basis import SIZE
-from qubitd.emulator.chip.body import Beginning, BodyRun, Ending, Event, Pulse, Script, moves
+from qubitd.emulator.chip.body import Beginning, BodyRun, Ending, Event, Pulse, Reading, Script, moves
 from qubitd.emulator.chip.choice import Choice, choices
 from qubitd.emulator.chip.drive import DriveLines
 from qubitd.emulator.chip.feedline import Falls, FeedlineModel
@@ -153,6 +153,8 @@ class TableScript:
     """Of each qubit's phase against its drive's oscillator in a period."""
     follows: bool
     """Whether an iteration begins before the qubits have forgotten the last one."""
+    readings: dict[int, Reading] = field(default_factory=dict)
+    """Of bodies that were played from |0..0> with the qubits' usual frequencies."""
 
     @property
     def moved(self) -> set[int]:
@@ -298,6 +300,7 @@ class _Played:
                 rng=self._rng,
             )
 
+        is_usual = detuning is None and not self._script.follows
         run = BodyRun(
             Script(events=self._events[body], choices=self._choices[body], endings=_endings(windows)),
             outcomes,
@@ -308,8 +311,11 @@ class _Played:
             detuning=detuning,
             among=self._script.moved if self._script.follows else (),
             begin=begin,
+            reading=self._script.readings.get(body) if is_usual else None,
         )
         falls = run.play(lambda window, falls: points(np.array([window]), falls)[0], self._pulses)
+        if is_usual and run.reading is not None:
+            self._script.readings[body] = run.reading
         found = np.empty((len(windows.start), outcomes.shots), dtype=np.complex128)
         later = np.flatnonzero(~windows.feeds)
         found[later] = points(later, falls)

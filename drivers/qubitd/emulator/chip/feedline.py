@@ -115,6 +115,7 @@ class FeedlineModel:
         slowest = min((notch.linewidth for notch in self.notches), default=1.0)
         self._tail = int(np.ceil(_RING_DOWNS / (np.pi * slowest)))
         self._grounds: Cache[Hashable, complex] = Cache(_HELD)
+        self._powers: Cache[Hashable, float] = Cache(_HELD)
         self._excesses: Cache[Hashable, NDArray[np.complex128]] = Cache(_HELD)
 
     def near(self, frequency: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -213,11 +214,13 @@ class FeedlineModel:
     def noise(self, windows: Windows, waveforms: tuple[Waveform, ...]) -> NDArray[np.float64]:
         """Give the standard deviation per quadrature of each window's points, fraction of full scale."""
         length = windows.end - windows.start
-        power = [
-            float(np.sum(np.abs(_weights(_weight(windows, k, waveforms), int(length[k]))) ** 2))
-            for k in range(len(length))
-        ]
+        power = [self._power(_weight(windows, k, waveforms), samples) for k, samples in enumerate(length.tolist())]
         return np.asarray(self.adc * windows.gain / length * np.sqrt(np.array(power) / (2 * self._efficiency)))
+
+    def _power(self, weight: Waveform | None, length: int) -> float:
+        """Give the sum of the squares of a window's weights."""
+        key = (None if weight is None else weight.digest, length)
+        return self._powers.get(key, lambda: float(np.sum(np.abs(_weights(weight, length)) ** 2)))
 
     def ground(self, heard: Hearing) -> complex:
         """Give the mean point that a tone makes in a window with every qubit in 0, fraction of full scale."""

@@ -90,8 +90,7 @@ class Cluster:
     def settle(self, *, waits: bool = True) -> None:
         """Find out what the sequencers that were started have done by now, and wait a little for it unless told
         otherwise."""
-        is_quiet = self._calculation is None and all(each.state is not State.RUNNING for each in self.sequencers())
-        if is_quiet:
+        if self._calculation is None and not self._is_any_running():
             return
         if self._calculation is None and (ready := self._ready()):
             self._begin(ready)
@@ -100,6 +99,9 @@ class Cluster:
         now = self.clock.now()
         for sequencer in self.sequencers():
             sequencer.stop_if_over(now)
+
+    def _is_any_running(self) -> bool:
+        return State.RUNNING in [each.state for module in self.modules.values() for each in module.sequencers]
 
     def stop(self, sequencer: Sequencer) -> None:
         """Stop a sequencer by force."""

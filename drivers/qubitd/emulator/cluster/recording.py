@@ -32,9 +32,13 @@ def record(
     """Put the points of some shots, shape (windows, shots), into the bins of the sequencers that asked for them, where
     the acquisition took place."""
     by_identity = {part.player.identity: part for part in parts}
-    keys = np.stack([section.windows.sequencer, section.windows.acquisition], axis=1)
-    for sequencer, index in np.unique(keys, axis=0).tolist():
-        rows = np.flatnonzero((keys == (sequencer, index)).all(axis=1))
+    rows_of: dict[tuple[int, int], list[int]] = {}
+    for row, key in enumerate(
+        zip(section.windows.sequencer.tolist(), section.windows.acquisition.tolist(), strict=True)
+    ):
+        rows_of.setdefault(key, []).append(row)
+    for (sequencer, index), chosen in sorted(rows_of.items()):
+        rows = np.array(chosen)
         part = by_identity[sequencer]
         acquisition = part.player.acquisitions[index]
         part.flags.add(Flag.BINNING_DONE)

@@ -89,8 +89,17 @@ class MessageReader:
         skipped = min(self._discard, len(data))
         self._discard -= skipped
         self._pending += data[skipped:]
+        if self._is_at_a_line() and _SPECIAL_IN_LINE.search(self._pending) is None:
+            *lines, rest = bytes(self._pending).split(b"\n")
+            self._ready.extend(ProgramMessage(text=text) for line in lines if (text := line.decode("latin-1").strip()))
+            self._pending[:] = rest
+            self._scanned = len(rest)
         while self._scan():
             pass
+
+    def _is_at_a_line(self) -> bool:
+        """Whether what is not understood yet begins a message, of which nothing else is known."""
+        return not (self._text or self._blocks or self._quote or self._after_block or self._overrun is not None)
 
     def _scan(self) -> bool:
         """Make one step; False when more bytes are needed."""
@@ -186,4 +195,5 @@ class MessageReader:
 
 
 _SPECIAL = re.compile(rb"[\n\"'#]")
+_SPECIAL_IN_LINE = re.compile(rb"[\"'#]")
 _IN_QUOTE = {b'"': re.compile(rb'[\n"]'), b"'": re.compile(rb"[\n']")}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import lru_cache
 
 from qubitd.emulator.errors import ScpiError
 from qubitd.emulator.scpi.arguments import split_arguments, split_units
@@ -13,6 +14,8 @@ from qubitd.emulator.scpi.status import Status
 
 log = logging.getLogger(__name__)
 
+_SHORT = 256
+"""Characters of a message that is not cut anew when it comes again."""
 _COMMAND_ERRORS = range(-199, -99)
 """After one of these, the rest of a message cannot be trusted (IEEE 488.2 section 6.1.6)."""
 
@@ -33,14 +36,13 @@ class Session:
         answers: list[list[Piece]] = []
         path: Path = ()
         blocks = list(message.blocks)
-        for unit in filter(None, map(str.strip, split_units(message.text))):
-            header, *data = unit.split(None, 1)
+        for header, data in _units(message.text):
             try:
                 found = self._commands.resolve(header, path)
                 path = found.path
-                answer = found.handler(Call(found.numbers, split_arguments(data[0] if data else "", blocks)))
+                answer = found.handler(Call(found.numbers, split_arguments(data, blocks)))
             except ScpiError as error:
-                log.debug("refused", extra={"unit": unit[:80], "code": error.code})
+                log.debug("refused", extra={"unit": f"{header} {data[:80]}", "code": error.code})
                 self._status.report(error.code, error.detail)
                 if error.code in _COMMAND_ERRORS:
                     break
@@ -55,6 +57,19 @@ def _pieces(answer: str | bytes | list[Piece]) -> list[Piece]:
     if isinstance(answer, list):
         return answer
     return [answer.encode("latin-1") if isinstance(answer, str) else answer]
+
+
+def _units(text: str) -> tuple[tuple[str, str], ...]:
+    """Cut a message into its units, each a header and its data; short ones come again and again."""
+    return _short_units(text) if len(text) <= _SHORT else _cut(text)
+
+
+def _cut(text: str) -> tuple[tuple[str, str], ...]:
+    parts = (unit.split(None, 1) for unit in filter(None, map(str.strip, split_units(text))))
+    return tuple((part[0], part[1] if len(part) > 1 else "") for part in parts)
+
+
+_short_units = lru_cache(maxsize=1024)(_cut)
 
 
 def _separated(answers: list[list[Piece]]) -> list[Piece]:
