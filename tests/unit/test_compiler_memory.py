@@ -29,7 +29,7 @@ def columns(of: CircuitBatch) -> BatchColumns:
 
 
 def structure(of: CircuitBatch) -> object:
-    return Structure(of.circuits[0], of.operations)
+    return Structure(of.circuits[0], of.operations, 1)
 
 
 def test_an_answer_is_worked_out_once() -> None:
@@ -70,7 +70,6 @@ def test_the_same_circuit_is_prepared_and_checked_once_at_a_calibration() -> Non
     first, second = batch(FromColumn(column=0), values=1.0), batch(FromColumn(column=0), values=2.0)
     prepared = Pipeline(gates, columns(first)).prepare_cases(0)
     assert Pipeline(gates, columns(second)).prepare_cases(0).wires is prepared.wires
-    assert prepared.circuits[0].bindings is None
     other = columns(batch(FromColumn(column=0), values=-1.0))
     assert check_batch(gates, columns(second)) is not check_batch(gates, other)
 
@@ -114,14 +113,6 @@ def test_a_circuit_that_comes_again_under_another_name_is_checked_once_unless_th
         "circuit 0 ('a')",
     ]
     assert [found(name, 2.0).problems[0].where[:15] for name in "ab"] == ["circuit 0 ('a')", "circuit 0 ('b')"]
-
-
-def test_what_was_prepared_goes_by_the_name_that_asks() -> None:
-    gates = CalibratedGates(FILE.device, FILE.snapshot())
-    known = batch(FromColumn(column=0), values=1.0)
-    other = replace(known, circuits=(replace(known.circuits[0], name="d"),))
-    names = [Pipeline(gates, columns(one)).prepare_cases(0).circuits[0].name for one in (known, other)]
-    assert names == ["c", "d"]
 
 
 def test_a_large_table_counts_although_the_circuit_is_small() -> None:

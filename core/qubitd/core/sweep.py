@@ -63,7 +63,7 @@ class Sweep:
     @property
     def shape(self) -> tuple[int, ...]:
         """Points along each axis of the grid."""
-        return tuple(axis.values.shape[1] for axis in self.axes)
+        return tuple([axis.values.shape[1] for axis in self.axes])
 
     @property
     def num_points(self) -> int:

@@ -131,9 +131,8 @@ class _Columns:
         limits = [circuit.num_clbits for circuit in batch.circuits]
         if len(self.clbits) and self.clbits.max() >= min(limits):
             found |= _exceeding(self.clbits, self.clbit_bounds, limits)
-        is_number = np.isfinite(self.params)
-        if not is_number.all():
-            found |= _exceeding(~is_number, self.param_bounds, [1] * len(batch.circuits))
+        if len(self.params) and not np.isfinite(self.params).all():
+            found |= _exceeding(~np.isfinite(self.params), self.param_bounds, [1] * len(batch.circuits))
         return found
 
 

@@ -33,6 +33,8 @@ def decode_envelopes(messages: Sequence[circuits_pb2.Envelope]) -> tuple[OwnEnve
     Raises:
         MalformedMessageError: there are too many, or two of one name, or one has no samples, too many or a wild one.
     """
+    if not messages:
+        return ()
     check_count(len(messages), where="number of envelopes", most=MAX_ENVELOPES)
     content = sum(len(message.samples.content) for message in messages)
     check_count(content, where="envelopes, bytes of samples in all", most=MAX_TABLE_BYTES)

@@ -83,7 +83,7 @@ class StepReader:
 
     def totals(self, steps: Ints) -> list[int]:
         """Count the operations, operands, parameters and bits of some steps, before any of them takes memory."""
-        totals: list[int] = (self.counts @ np.bincount(steps, minlength=len(self))).tolist()
+        totals: list[int] = self.counts.dot(np.bincount(steps, minlength=len(self))).tolist()
         return totals
 
     def columns(self, steps: Ints) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:

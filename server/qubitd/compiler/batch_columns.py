@@ -51,8 +51,9 @@ class BatchColumns:
         """Give the structure of one circuit; None if it is so large that nothing is remembered of it."""
         if self._structure is None or self._structure[0] != index:
             circuit, operations = self.batch.circuits[index], self.batch.operations
-            is_small = entries_of(circuit, operations) <= MOST_ENTRIES
-            self._structure = index, Structure(circuit, operations) if is_small else None
+            entries = entries_of(circuit, operations)
+            is_small = entries <= MOST_ENTRIES
+            self._structure = index, Structure(circuit, operations, entries) if is_small else None
         return self._structure[1]
 
 

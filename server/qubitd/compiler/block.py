@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
 import numpy as np
@@ -178,4 +178,8 @@ def _largest(rows: _Rows) -> _Rows | None:
     differ = _differing(rows)
     if not LARGER_IS_WORSE.issuperset(differ):
         return None
-    return replace(rows, **{name: np.abs(getattr(rows, name)).max(axis=0) for name in differ}) if differ else rows
+    if not differ:
+        return rows
+    columns = {name: getattr(rows, name) for name in rows.__slots__}
+    columns.update({name: np.abs(columns[name]).max(axis=0) for name in differ})
+    return type(rows)(**columns)

@@ -56,9 +56,10 @@ class CalibratedGates:
         Raises:
             InvalidCalibrationError: its values are missing or contradict each other.
         """
-        if key not in self._resolved:
-            self._resolved[key] = self._resolve(key, {})
-        return self._resolved[key]
+        found = self._resolved.get(key)
+        if found is None:
+            found = self._resolved[key] = self._resolve(key, {})
+        return found
 
     def at(self, keys: Sequence[GateKey], point: Mapping[str, float]) -> list[ResolvedGate]:
         """Give pulse gates at one point of a sweep over the snapshot; their terms are still without values.
@@ -81,11 +82,12 @@ class CalibratedGates:
         Raises:
             InvalidCalibrationError: as `get`.
         """
-        if fixed and any(not self.get(key).shaping.isdisjoint(fixed) for key in keys):
-            return tabulate(self.at(keys, fixed), self.lines, self.snapshot)
-        return self.memory.recall(
+        known = self.memory.recall(
             (tabulate, keys), 16 * len(keys) + 16, lambda: tabulate(self.at(keys, {}), self.lines, self.snapshot)
         )
+        if known.shaping.isdisjoint(fixed):
+            return known
+        return tabulate(self.at(keys, fixed), self.lines, self.snapshot)
 
     def pulse_gates(self, key: GateKey) -> tuple[GateKey, ...]:
         """Give what a gate is made of: itself, or the body of a composite gate. A reset plays nothing."""

@@ -54,7 +54,7 @@ def _side_by_side(pipeline: Pipeline, circuits: range) -> Iterator[Block]:
     for block in blocks(chosen, lines=len(pipeline.gates.lines)):
         own = circuits[block.start : block.stop]
         prepared = pipeline.prepare(own) if len(own) > 1 else pipeline.prepare_cases(own[0])
-        yield pipeline.lower(prepared, pipeline.numbers(prepared, {}))
+        yield pipeline.lower(chosen[block.start : block.stop], prepared, pipeline.numbers(prepared, {}))
 
 
 def _cases(pipeline: Pipeline, index: int, sweep: Sweep, first: int) -> Iterator[Block]:
@@ -88,9 +88,10 @@ class _Maker:
             params = self._circuit.bindings.into(self._circuit.params, bindings)
             prepared = prepared.bound(params if count > 1 else params[0])
         if count == 1:
-            return self._pipeline.lower(prepared, self._numbers({n: float(v[0]) for n, v in point.items()}))
+            numbers = self._numbers({n: float(v[0]) for n, v in point.items()})
+            return self._pipeline.lower((self._circuit,), prepared, numbers)
         numbers = self._numbers({n: float(v[0]) if n in self.shaping else v for n, v in point.items()})
-        return self._pipeline.lower_cases(prepared, numbers, count=count)
+        return self._pipeline.lower_cases(self._circuit, prepared, numbers, count=count)
 
     def _numbers(self, point: dict[str, float | Floats]) -> Numbers:
         if point:

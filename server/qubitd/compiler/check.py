@@ -16,7 +16,7 @@ import numpy as np
 from qubitd.compiler.batch_columns import BatchColumns, Gathered, side_by_side
 from qubitd.compiler.bound import rounded_bindings
 from qubitd.compiler.calibrated import CalibratedGates
-from qubitd.compiler.columns import Ints, blocks, owners
+from qubitd.compiler.columns import Ints, blocks, joined, owners
 from qubitd.compiler.gate_table import GateKey, distinct_gates, mask_of
 from qubitd.core.circuit import Circuit, CircuitBatch, Operation
 from qubitd.core.control import CONTROL_ARITY
@@ -66,7 +66,7 @@ def _known_findings(gates: CalibratedGates, gathered: BatchColumns) -> Findings:
     """
     (circuit,) = gathered.batch.circuits
     structure = gathered.structure(0)
-    if structure is None or not np.isfinite(circuit.params).all():
+    if structure is None or (len(circuit.params) and not np.isfinite(circuit.params).all()):
         return _circuit_findings(gates, gathered)
     has_delays = "delay" in {row.name for row in gathered.batch.operations}
     question = (check_batch, structure, circuit.params.tobytes() if has_delays else None)
@@ -200,7 +200,7 @@ class _BlockCheck:
 
     def _check_params(self) -> None:
         params = self.columns.params
-        if np.isfinite(params).all() and "delay" not in self.names:
+        if "delay" not in self.names and (not len(params) or np.isfinite(params).all()):
             return
         op = owners(self.columns.param_start)
         wrong = np.flatnonzero(~np.isfinite(params))
@@ -310,7 +310,7 @@ def _have_rows(device: Device, batch: CircuitBatch, circuits: Sequence[Circuit])
     """Whether all operations of some circuits are in the table, and their wires on the device."""
     if max([circuit.num_qubits for circuit in circuits]) > device.num_qubits:
         return False
-    opcodes = np.concatenate([circuit.opcodes for circuit in circuits])
+    opcodes = joined([circuit.opcodes for circuit in circuits])
     return not len(opcodes) or bool(opcodes.max() < len(batch.operations))
 
 

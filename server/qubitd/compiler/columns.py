@@ -125,18 +125,19 @@ def fits_a_block(columns: Columns) -> bool:
 
 def gather(circuits: Sequence[Circuit], operations: tuple[Operation, ...], num_qubits: int) -> Columns:
     """Put circuits side by side. Their columns must fit the table of operations (`check` sees to that)."""
-    opcode = _joined([c.opcodes for c in circuits]).astype(np.int64)
+    opcode = joined([c.opcodes for c in circuits]).astype(np.int64)
+    own = [len(c.opcodes) for c in circuits]
     return Columns(
         circuits=len(circuits),
         num_qubits=num_qubits,
         operations=operations,
-        circuit=np.arange(len(circuits)).repeat([len(c.opcodes) for c in circuits]),
+        circuit=np.arange(len(circuits)).repeat(own if len(own) > 1 else own[0]),
         opcode=opcode,
-        qubits=_joined([c.qubits for c in circuits]).astype(np.int64),
+        qubits=joined([c.qubits for c in circuits]).astype(np.int64),
         qubit_start=starts([o.num_qubits for o in operations], opcode),
-        params=_joined([c.params for c in circuits]),
+        params=joined([c.params for c in circuits]),
         param_start=starts([o.num_params for o in operations], opcode),
-        clbits=_joined([c.clbits for c in circuits]).astype(np.int64),
+        clbits=joined([c.clbits for c in circuits]).astype(np.int64),
         clbit_start=starts([o.num_clbits for o in operations], opcode),
     )
 
@@ -213,5 +214,6 @@ def stable_order(keys: Ints, size: int) -> Ints:
     return narrow.argsort(kind="stable")
 
 
-def _joined(parts: Sequence[NDArray[_T]]) -> NDArray[_T]:
+def joined(parts: Sequence[NDArray[_T]]) -> NDArray[_T]:
+    """Put arrays, at least one, behind each other."""
     return parts[0] if len(parts) == 1 else np.concatenate(parts)

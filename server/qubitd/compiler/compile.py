@@ -236,7 +236,7 @@ def _decoupled(
         numbers = pipeline.numbers(prepared, {})
         length = pipeline.lengths(prepared, numbers)
         columns = decouple(prepared.columns, prepared.wires, pipeline.schedule(prepared, numbers), length)
-        circuits += circuits_of(columns, prepared.circuits, table)
+        circuits += circuits_of(columns, batch.circuits[block.start : block.stop], table)
         operations += len(columns)
         if operations > MAX_DECOUPLED:
             what = f"makes more than {MAX_DECOUPLED} operations of these circuits; send them in several jobs"

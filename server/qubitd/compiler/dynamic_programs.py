@@ -58,7 +58,7 @@ class DynamicMaker:
         always = np.where(self.traffic.test == ALWAYS, rows, NO_GATE)
         frames = advance_frames(columns, prepared.wires, always, numbers)
         lower = self._pipeline.lowering()
-        (program,) = lower(prepared.circuits, columns, rows, numbers, schedule, frames)
+        (program,) = lower((self.circuit,), columns, rows, numbers, schedule, frames)
         timed = timed_circuit(columns, rows, numbers, self.traffic, schedule, lower)
         qubits = self._pipeline.gates.device.qubits
         place = Place(index=self._index, name=self.circuit.name, qubits=qubits)

@@ -127,8 +127,8 @@ def _refusal(place: Place, timed: Timed, op: int, what: str) -> InvalidCircuitEr
 
 def shifting(rows: Ints, numbers: Numbers, traffic: Traffic) -> Ints:
     """Find the operations with a test that advance a frame."""
-    entries = rows[:, None] * numbers.width + np.arange(numbers.width)
-    return np.flatnonzero((traffic.test != ALWAYS) & numbers.has_shift[entries].any(axis=1))
+    entries = rows[:, None] * numbers.shifts.width + np.arange(numbers.shifts.width)
+    return np.flatnonzero((traffic.test != ALWAYS) & numbers.shifts.is_any[entries].any(axis=1))
 
 
 def dynamics_of(program: Program, timed: Timed, feeds: tuple[Feed, ...]) -> Dynamics:
@@ -192,10 +192,10 @@ def _phase_shifts(program: Program, timed: Timed, conditions: _Conditions) -> tu
         start = int(timed.schedule.start[op] + numbers.length[row])
         first = int(columns.qubit_start[op])
         for position, qubit in enumerate(columns.qubits[first : int(columns.qubit_start[op + 1])].tolist()):
-            entry = np.array([row * numbers.width + position])
+            entry = np.array([row * numbers.shifts.width + position])
             line = _line_of_frame(program, qubit, start, op)
-            if numbers.has_shift[entry[0]] and line is not None:
-                radians = numbers.shift.at(entry, columns.params, columns.param_start[op : op + 1])
+            if numbers.shifts.is_any[entry[0]] and line is not None:
+                radians = numbers.shifts.radians.at(entry, columns.params, columns.param_start[op : op + 1])
                 found.append((line, start, float(to_radians(to_steps(radians))[0]), qubit, op))
     found.sort()
     ops = np.array([op for *_, op in found], dtype=np.int64)

@@ -33,14 +33,15 @@ class EnvelopeTable:
 
     def index_of(self, envelope: Envelope) -> int:
         """Give an envelope's index, sampling it the first time."""
-        if envelope not in self._index:
+        found = self._index.get(envelope)
+        if found is None:
             sampled = _sampled_short(envelope) if envelope.length <= _SHORT else _sampled(envelope)
             if sampled.digest not in self._by_digest:
                 self._by_digest[sampled.digest] = len(self._sampled)
                 self._sampled.append(sampled)
                 self._samples += len(sampled.samples)
-            self._index[envelope] = self._by_digest[sampled.digest]
-        return self._index[envelope]
+            found = self._index[envelope] = self._by_digest[sampled.digest]
+        return found
 
     def tables(self) -> ProgramTables:
         """Give the envelopes so far; tables given later begin with the same."""

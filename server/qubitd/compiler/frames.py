@@ -21,6 +21,8 @@ from qubitd.compiler.turns import to_radians, to_steps
 class Frames:
     """Phases of the frames."""
 
+    is_turned: bool
+    """Whether any of them ever advances."""
     steps: Ints
     """At the start of each operand's operation, in the order of `Columns.qubits`; any multiple of 2^-53 turn.
 
@@ -49,16 +51,16 @@ def advance_frames(columns: Columns, wires: Wires, rows: Ints, numbers: Numbers)
         rows: row of each operation in `numbers`.
         numbers: how far each row advances its operands' frames.
     """
-    turning = numbers.turns.take(rows).take(wires.op).nonzero()[0]
+    turning = numbers.shifts.turns.take(rows).take(wires.op).nonzero()[0]
     if not len(turning):
         steps, end = np.zeros(len(wires.op), dtype=np.int64), np.zeros(len(wires.begin), dtype=np.int64)
-        return Frames(steps=steps, end=end, columns=columns, wires=wires)
+        return Frames(is_turned=False, steps=steps, end=end, columns=columns, wires=wires)
     shift = _shifts(columns, wires, rows, numbers, turning).take(wires.order, axis=-1)
     before = wires.exclusive_sum(shift)
     steps = np.empty_like(before)
     steps[..., wires.order] = before
     end = before.take(wires.last, axis=-1) + shift.take(wires.last, axis=-1)
-    return Frames(steps=steps, end=end, columns=columns, wires=wires)
+    return Frames(is_turned=True, steps=steps, end=end, columns=columns, wires=wires)
 
 
 def _shifts(columns: Columns, wires: Wires, rows: Ints, numbers: Numbers, turning: Ints) -> Ints:
@@ -66,9 +68,9 @@ def _shifts(columns: Columns, wires: Wires, rows: Ints, numbers: Numbers, turnin
     op = wires.op.take(turning)
     position = turning - columns.qubit_start.take(op)
     entry = rows.take(op)
-    entry *= numbers.width
-    entry += np.minimum(position, numbers.width - 1, out=position)
-    radians = numbers.shift.at(entry, columns.params, columns.param_start.take(op))
+    entry *= numbers.shifts.width
+    entry += np.minimum(position, numbers.shifts.width - 1, out=position)
+    radians = numbers.shifts.radians.at(entry, columns.params, columns.param_start.take(op))
     shift = np.zeros((*radians.shape[:-1], len(wires.op)), dtype=np.int64)
     shift[..., turning] = to_steps(radians)
     return shift

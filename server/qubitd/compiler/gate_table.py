@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,9 +29,8 @@ _FEW = 1024
 """Gates, and rows of a table of operations, that are remembered from job to job."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GateKey:
-    """A gate on its operands, in the order that the circuit gives."""
+class GateKey(NamedTuple):
+    """A gate on its operands, in the order that the circuit gives. A tuple, since it is looked up all the time."""
 
     name: str
     operands: tuple[int, ...]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from qubitd.compiler.block import Cases, SideBySide
 from qubitd.compiler.columns import Columns, Floats, Ints, stable_order
 from qubitd.compiler.frames import Frames
-from qubitd.compiler.numbers import Numbers
+from qubitd.compiler.numbers import Numbers, Share
 from qubitd.compiler.schedule import Schedule
 from qubitd.compiler.turns import to_radians, to_steps
 from qubitd.core.circuit import Circuit
@@ -79,7 +79,7 @@ class Lower:
         self, columns: Columns, rows: Ints, numbers: Numbers, schedule: Schedule, frames: Frames
     ) -> tuple[Plays, Ints]:
         source = numbers.plays
-        found = self._rows(columns, rows, numbers.play_first, numbers.play_count, source.line)
+        found = self._rows(columns, rows, numbers.own_plays, source.line)
         op, entry = found.op, found.entry
         param_start = columns.param_start.take(op)
         plays = Plays(
@@ -98,9 +98,9 @@ class Lower:
         self, columns: Columns, rows: Ints, numbers: Numbers, schedule: Schedule
     ) -> tuple[Acquisitions, Ints]:
         source = numbers.acquisitions
-        found = self._rows(columns, rows, numbers.acquisition_first, numbers.acquisition_count, source.line)
+        found = self._rows(columns, rows, numbers.own_acquisitions, source.line)
         op, entry = found.op, found.entry
-        outcome = columns.clbit_start.take(op) + entry - numbers.acquisition_first.take(rows.take(op))
+        outcome = columns.clbit_start.take(op) + entry - numbers.own_acquisitions.first.take(rows.take(op))
         acquisitions = Acquisitions(
             line=source.line.take(entry),
             qubit=source.qubit.take(entry),
@@ -110,28 +110,27 @@ class Lower:
             phase=np.zeros(len(op)),
             # 32 bits: HERALD_CLBIT of a circuit becomes HERALD of a program.
             clbit=columns.clbits.take(outcome).astype(np.uint32).view(np.int32),
-            order=(found.order - found.bounds.take(columns.circuit.take(op))).astype(np.int32),
+            order=(found.order - found.bounds.take(found.circuit)).astype(np.int32),
             kernel=source.kernel.take(entry),
         )
         return acquisitions, found.bounds
 
     def origins(self, columns: Columns, rows: Ints, numbers: Numbers) -> tuple[Ints, Ints]:
         """Give the operation of each play, and of each acquisition, in the order of a program's rows."""
-        plays = self._rows(columns, rows, numbers.play_first, numbers.play_count, numbers.plays.line)
-        first, count, line = numbers.acquisition_first, numbers.acquisition_count, numbers.acquisitions.line
-        return plays.op, self._rows(columns, rows, first, count, line).op
+        plays = self._rows(columns, rows, numbers.own_plays, numbers.plays.line)
+        return plays.op, self._rows(columns, rows, numbers.own_acquisitions, numbers.acquisitions.line).op
 
-    def _rows(self, columns: Columns, rows: Ints, first: Ints, count: Ints, line: NDArray[np.uint16]) -> _Rows:
-        """Lay out what operations play or acquire: `count` entries from `first` on for each row.
+    def _rows(self, columns: Columns, rows: Ints, share: Share, line: NDArray[np.uint16]) -> _Rows:
+        """Lay out what operations play or acquire: the share of the row of each.
 
         Sorted by circuit and line; on a line, operations already stand in the order of their starts.
         """
-        op, entry = _spread(first, count, rows)
+        op, entry = _spread(share, rows)
         lines = max(1, len(self.lines))
         circuit = columns.circuit.take(op)
         order = stable_order(circuit * lines + line.take(entry), columns.circuits * lines)
         bounds = circuit.searchsorted(np.arange(columns.circuits + 1))
-        return _Rows(op=op.take(order), entry=entry.take(order), order=order, bounds=bounds)
+        return _Rows(op=op.take(order), entry=entry.take(order), circuit=circuit, order=order, bounds=bounds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -142,30 +141,35 @@ class _Rows:
     """The operation of each."""
     entry: Ints
     """Its numbers."""
+    circuit: Ints
+    """Its circuit, whose plays or acquisitions stand together in both orders."""
     order: Ints
     """Its place in the order of operations."""
     bounds: Ints
     """Where those of each circuit begin, and where those of the last one end; the same in both orders."""
 
 
-def _spread(first: Ints, count: Ints, rows: Ints) -> tuple[Ints, Ints]:
-    """Give (operation, entry) of everything that the operations play: `count` entries from `first` on for each row."""
-    times = count.take(rows)
-    if count.max(initial=0) <= 1:
+def _spread(share: Share, rows: Ints) -> tuple[Ints, Ints]:
+    """Give (operation, entry) of everything that the operations play, the share of the row of each."""
+    times = share.count.take(rows)
+    if share.most <= 1:
         op = times.nonzero()[0]
-        return op, first.take(rows.take(op))
+        return op, share.first.take(rows.take(op))
     op = np.arange(len(rows)).repeat(times)
     within = np.arange(len(op)) - (times.cumsum() - times).repeat(times)
-    return op, first.take(rows.take(op)) + within
+    return op, share.first.take(rows.take(op)) + within
 
 
 def _phases(columns: Columns, numbers: Numbers, frames: Frames, *, op: Ints, entry: Ints, param_start: Ints) -> Floats:
     """Add the frame's phase to that of the pulse, where it has a frame."""
-    own, position = numbers.plays.phase, numbers.plays.position.take(entry)
+    own = numbers.plays.phase
     if own.factors.shape[1]:
         steps = to_steps(own.at(entry, columns.params, param_start))
     else:
         steps = numbers.plays.phase_steps.take(entry, axis=-1)
+    if not frames.is_turned:
+        return to_radians(steps)
+    position = numbers.plays.position.take(entry)
     framed = (position >= 0).nonzero()[0]
     if len(framed) == len(op):
         return to_radians(steps + frames.steps.take(columns.qubit_start.take(op) + position, axis=-1))

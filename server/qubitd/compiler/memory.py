@@ -68,13 +68,13 @@ class Structure:
 
     __slots__ = ("_hash", "_parts", "entries")
 
-    def __init__(self, circuit: Circuit, operations: tuple[Operation, ...]) -> None:
+    def __init__(self, circuit: Circuit, operations: tuple[Operation, ...], entries: int) -> None:
         columns = (circuit.opcodes, circuit.qubits, circuit.clbits, circuit.controls)
         sizes = (circuit.num_qubits, circuit.num_clbits, len(circuit.params))
         self._parts = (sizes, *(column.tobytes() for column in columns), circuit.conditions, operations)
         self._hash = hash(self._parts)
-        self.entries = entries_of(circuit, operations)
-        """What it holds."""
+        self.entries = entries
+        """What it holds: `entries_of` the circuit."""
 
     def __hash__(self) -> int:
         return self._hash

@@ -70,6 +70,20 @@ class PlayNumbers:
     frequency: Floats
     """As the constants of amplitude and phase, here and below."""
 
+    def at(self, amplitude: Angled, phase: Angled, frequency: Floats) -> PlayNumbers:
+        """Give the same plays with other numbers."""
+        return PlayNumbers(
+            line=self.line,
+            position=self.position,
+            frame=self.frame,
+            envelope=self.envelope,
+            length=self.length,
+            amplitude=amplitude,
+            phase=phase,
+            phase_steps=self.phase_steps if phase is self.phase else to_steps(phase.constant),
+            frequency=frequency,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class AcquisitionNumbers:
@@ -85,25 +99,52 @@ class AcquisitionNumbers:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Share:
+    """Which plays, or acquisitions, are those of each row."""
+
+    first: Ints
+    """Shape (rows,)."""
+    count: Ints
+    most: int
+    """The largest of `count`."""
+
+    @classmethod
+    def of(cls, *counts: int) -> Share:
+        """Lay out so many of each row, one row after another; row 0 has none."""
+        count = _ints(0, *counts)
+        return cls(first=np.cumsum(count) - count, count=count, most=max(counts, default=0))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Shifts:
+    """How far rows advance their operands' frames; entry = row * width + operand."""
+
+    radians: Angled
+    is_any: NDArray[np.bool_]
+    """Whether an entry is not always 0."""
+    turns: NDArray[np.bool_]
+    """Whether any entry of a row is not always 0, shape (rows,)."""
+    width: int
+    """Most operands of a row."""
+
+    @classmethod
+    def of(cls, radians: Angled, width: int) -> Shifts:
+        """Find out which entries count."""
+        is_any = _ever(radians.constant) | _ever(radians.factors.T)
+        turns: NDArray[np.bool_] = np.logical_or.reduce(is_any.reshape(-1, width), axis=1)
+        return cls(radians=radians, is_any=is_any, turns=turns, width=width)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Numbers:
     """Everything about each row that has a number; row 0 is empty."""
 
     length: Ints
     """Ticks, shape (rows,)."""
-    shift: Angled
-    """Radians by which a row advances its operands' frames; entry = row * width + operand."""
-    has_shift: NDArray[np.bool_]
-    """Whether an entry of `shift` is not always 0."""
-    turns: NDArray[np.bool_]
-    """Whether any entry of a row is not always 0, shape (rows,)."""
-    width: int
-    """Most operands of a row."""
-    play_first: Ints
-    """First play of each row, shape (rows,)."""
-    play_count: Ints
+    shifts: Shifts
+    own_plays: Share
     plays: PlayNumbers
-    acquisition_first: Ints
-    acquisition_count: Ints
+    own_acquisitions: Share
     acquisitions: AcquisitionNumbers
 
 
@@ -120,6 +161,8 @@ class GateNumbers:
     phase: _Sums
     frequency: _Sums
     acquisition_frequency: _Sums
+    shaping: frozenset[str]
+    """Parameters that do more than fill in a number: at another value of one of them all is made again."""
     _counted: tuple[int, ...] = field(init=False)
     """Indices of `envelopes`."""
     _parameters: frozenset[str] = field(init=False)
@@ -153,20 +196,18 @@ class GateNumbers:
 
     def _swept(self, plain: Numbers, point: Point, values: Values) -> Numbers:
         """Put the numbers of a sweep in."""
-        plays, acquisitions, shift = plain.plays, plain.acquisitions, self.shift.at(point, values)
+        plays, acquisitions, shifts = plain.plays, plain.acquisitions, plain.shifts
+        shift = self.shift.at(point, values)
         amplitude, phase = self.amplitude.at(point, values), self.phase.at(point, values)
         frequency = self.frequency.at(point, values).constant
         demodulation = self.acquisition_frequency.at(point, values).constant
         if amplitude is not plays.amplitude or phase is not plays.phase or frequency is not plays.frequency:
-            steps = plays.phase_steps if phase is plays.phase else to_steps(phase.constant)
-            plays = replace(plays, amplitude=amplitude, phase=phase, phase_steps=steps, frequency=frequency)
+            plays = plays.at(amplitude, phase, frequency)
         if demodulation is not acquisitions.frequency:
             acquisitions = replace(acquisitions, frequency=demodulation)
-        if shift is plain.shift:
-            return replace(plain, plays=plays, acquisitions=acquisitions)
-        has_shift = _has_any(shift)
-        turns = _any_of(has_shift, plain.width)
-        return replace(plain, plays=plays, acquisitions=acquisitions, shift=shift, has_shift=has_shift, turns=turns)
+        if shift is not shifts.radians:
+            shifts = Shifts.of(shift, shifts.width)
+        return replace(plain, plays=plays, acquisitions=acquisitions, shifts=shifts)
 
 
 def tabulate(gates: Sequence[ResolvedGate], lines: Sequence[str], values: Values) -> GateNumbers:
@@ -190,17 +231,10 @@ def tabulate(gates: Sequence[ResolvedGate], lines: Sequence[str], values: Values
     kernels = (acquisition.kernel for acquisition in acquisitions if acquisition.kernel is not None)
     envelopes = tuple(dict.fromkeys((*(play.envelope for _, play in plays), *kernels)))
     index: dict[Envelope | None, int] = {None: BOXCAR, **{envelope: i for i, envelope in enumerate(envelopes)}}
-    play_count = _ints(0, *(len(gate.plays) for gate in gates))
-    acquisition_count = _ints(0, *(len(gate.acquisitions) for gate in gates))
-    has_shift = _has_any(shift.known)
     plain = Numbers(
         length=_ints(0, *(gate.length for gate in gates)),
-        shift=shift.known,
-        has_shift=has_shift,
-        turns=_any_of(has_shift, width),
-        width=width,
-        play_first=np.cumsum(play_count) - play_count,
-        play_count=play_count,
+        shifts=Shifts.of(shift.known, width),
+        own_plays=Share.of(*(len(gate.plays) for gate in gates)),
         plays=PlayNumbers(
             line=_ints(*(line_index[play.line] for _, play in plays)).astype(np.uint16),
             position=_ints(*(play.position for _, play in plays)),
@@ -212,8 +246,7 @@ def tabulate(gates: Sequence[ResolvedGate], lines: Sequence[str], values: Values
             phase_steps=to_steps(phase.known.constant),
             frequency=frequency.known.constant,
         ),
-        acquisition_first=np.cumsum(acquisition_count) - acquisition_count,
-        acquisition_count=acquisition_count,
+        own_acquisitions=Share.of(*(len(gate.acquisitions) for gate in gates)),
         acquisitions=_acquisition_numbers(acquisitions, line_index, index, acquisition_frequency.known.constant),
     )
     return GateNumbers(
@@ -224,6 +257,7 @@ def tabulate(gates: Sequence[ResolvedGate], lines: Sequence[str], values: Values
         phase=phase,
         frequency=frequency,
         acquisition_frequency=acquisition_frequency,
+        shaping=frozenset[str]().union(*(gate.shaping for gate in gates)),
     )
 
 
@@ -297,11 +331,6 @@ def _total(total: Affine, angles: tuple[str, ...], values: Values, point: Point)
     return constant
 
 
-def _has_any(shift: Angled) -> NDArray[np.bool_]:
-    """Tell which entries are not always 0."""
-    return _ever(shift.constant) | _ever(shift.factors.T)
-
-
 def _with_room(values: Floats, params: Floats) -> Floats:
     """Give values that can take in what depends on params: with the axis that these have in front."""
     if params.ndim <= values.ndim:
@@ -312,10 +341,4 @@ def _with_room(values: Floats, params: Floats) -> Floats:
 def _ever(values: Floats) -> NDArray[np.bool_]:
     """Tell which entries are not always 0; shape (..., entries)."""
     found: NDArray[np.bool_] = np.logical_or.reduce((values != 0).reshape(-1, values.shape[-1]), axis=0)
-    return found
-
-
-def _any_of(entries: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
-    """Tell for each row whether any of its entries is set."""
-    found: NDArray[np.bool_] = np.logical_or.reduce(entries.reshape(-1, width), axis=1)
     return found

@@ -33,7 +33,6 @@ from qubitd.core.ticks import nearest_ticks
 class Prepared:
     """Circuits as far as they do not depend on numbers."""
 
-    circuits: Sequence[Circuit]
     expanded: Expanded
     columns: Columns
     wires: Wires
@@ -46,17 +45,12 @@ class Prepared:
     structure: Structure | None = None
     """Of the one circuit, if it may come again."""
 
-    def of(self, circuits: Sequence[Circuit], params: Floats) -> Prepared:
-        """Give a circuit of the same structure; parameters as for `bound`."""
-        return replace(self, circuits=circuits, columns=self._columns(params))
-
     def bound(self, params: Floats) -> Prepared:
         """Give the one circuit with other parameters, shape (parameters,) or (cases, parameters)."""
-        return replace(self, columns=self._columns(params))
-
-    def _columns(self, params: Floats) -> Columns:
         expanded = self.expanded.params(params)
-        return self.columns if expanded is self.columns.params else replace(self.columns, params=expanded)
+        if expanded is self.columns.params or not expanded.shape[-1]:
+            return self
+        return replace(self, columns=replace(self.columns, params=expanded))
 
 
 class Pipeline:
@@ -74,13 +68,11 @@ class Pipeline:
 
     def prepare(self, block: range) -> Prepared:
         """Put circuits side by side, without their bindings."""
-        return self._prepared(block, self.table, self.batch.circuits[block.start : block.stop], None)
+        return self._prepared(block, self.table, None)
 
     def prepare_cases(self, index: int) -> Prepared:
         """Do what is the same for all bindings of one circuit and at all points of a sweep, once whatever its name."""
-        circuit = self.batch.circuits[index]
-        alone = circuit if circuit.bindings is None else replace(circuit, bindings=None)
-        return self._of_structure(index).of((alone,), circuit.params)
+        return self._of_structure(index).bound(self.batch.circuits[index].params)
 
     def pulse_gates(self, index: int) -> tuple[GateKey, ...]:
         """Give what one circuit is made of."""
@@ -90,20 +82,17 @@ class Pipeline:
         structure = self.gathered.structure(index)
         block = range(index, index + 1)
         if structure is None:
-            return self._prepared(block, GateTable(), (), None)
+            return self._prepared(block, GateTable(), None)
         return self.gates.memory.recall(
-            (Prepared, structure), structure.entries, lambda: self._prepared(block, GateTable(), (), structure)
+            (Prepared, structure), structure.entries, lambda: self._prepared(block, GateTable(), structure)
         )
 
-    def _prepared(
-        self, block: range, table: GateTable, circuits: Sequence[Circuit], structure: Structure | None
-    ) -> Prepared:
+    def _prepared(self, block: range, table: GateTable, structure: Structure | None) -> Prepared:
         gathered = self.gathered.of(block)
         expanded = Expand(gates=self.gates.device.gates)(gathered.columns)
         columns = expanded.columns
         kinds = gathered.kinds if columns is gathered.columns else kinds_of(columns)
         return Prepared(
-            circuits=circuits,
             expanded=expanded,
             columns=columns,
             wires=wires_of(columns),
@@ -115,7 +104,7 @@ class Pipeline:
 
     def shaping(self, prepared: Prepared) -> frozenset[str]:
         """Name the parameters of gates that do more than fill in a number."""
-        return frozenset[str]().union(*(self.gates.get(key).shaping for key in prepared.keys))
+        return self.gates.numbers(prepared.keys, {}).shaping
 
     def numbers(self, prepared: Prepared, point: Point) -> Numbers:
         """Give the numbers of the gates. Programs lowered with earlier numbers must be there already.
@@ -160,10 +149,10 @@ class Pipeline:
         """Sum up virtual Z."""
         return advance_frames(prepared.columns, prepared.wires, prepared.rows, numbers)
 
-    def lower(self, prepared: Prepared, numbers: Numbers) -> SideBySide:
+    def lower(self, circuits: Sequence[Circuit], prepared: Prepared, numbers: Numbers) -> SideBySide:
         """Give the program of each circuit."""
         return self.lowering()(
-            prepared.circuits,
+            circuits,
             prepared.columns,
             prepared.rows,
             numbers,
@@ -171,10 +160,10 @@ class Pipeline:
             self.frames(prepared, numbers),
         )
 
-    def lower_cases(self, prepared: Prepared, numbers: Numbers, *, count: int) -> Cases:
+    def lower_cases(self, circuit: Circuit, prepared: Prepared, numbers: Numbers, *, count: int) -> Cases:
         """Give the program of each case of the one circuit."""
         return self.lowering().cases(
-            prepared.circuits[0],
+            circuit,
             prepared.columns,
             prepared.rows,
             numbers,

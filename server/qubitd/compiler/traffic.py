@@ -72,9 +72,9 @@ def sends_of(traffic: Traffic, rows: Ints, numbers: Numbers) -> dict[int, int]:
     acquisitions = numbers.acquisitions
     feeding = np.isin(acquisitions.qubit, traffic.feeding)
     found: dict[int, int] = {}
-    for op in np.flatnonzero(numbers.acquisition_count[rows]).tolist():
-        first = int(numbers.acquisition_first[rows[op]])
-        for entry in range(first, first + int(numbers.acquisition_count[rows[op]])):
+    for op in np.flatnonzero(numbers.own_acquisitions.count[rows]).tolist():
+        first = int(numbers.own_acquisitions.first[rows[op]])
+        for entry in range(first, first + int(numbers.own_acquisitions.count[rows[op]])):
             if feeding[entry]:
                 found[op] = int(acquisitions.delay[entry] + acquisitions.length[entry])
     return found

@@ -151,7 +151,8 @@ class _Spans(Generic[_Rows]):
 
 
 def _spans(rows: _Rows, bounds: Ints, *, lines: int) -> _Spans[_Rows]:
-    program = np.arange(len(bounds) - 1).repeat(bounds[1:] - bounds[:-1])
+    count = len(bounds) - 1
+    program = np.arange(count).repeat(bounds[1:] - bounds[:-1] if count > 1 else len(rows.line))
     return _Spans(rows=rows, program=program, key=program * lines + rows.line, end=rows.start + rows.length)
 
 
@@ -213,7 +214,8 @@ def _malformed(together: _Together) -> Iterator[Problem]:
 
 def _kernel_problems(together: _Together) -> Iterator[Problem]:
     rows = together.acquisitions.rows
-    weighted = np.flatnonzero(rows.kernel != BOXCAR)
+    is_weighted: NDArray[np.bool_] = rows.kernel != BOXCAR
+    weighted = is_weighted.nonzero()[0]
     if not len(weighted):
         return
     kernels: list[int] = rows.kernel.take(weighted).tolist()
@@ -225,6 +227,11 @@ def _kernel_problems(together: _Together) -> Iterator[Problem]:
 
 def _span_problems(together: _Together, spans: _Spans[Plays] | _Spans[Acquisitions], kind: str) -> Iterator[Problem]:
     key, start, end = spans.key, spans.rows.start, spans.end
+    duration = together.block.durations.take(spans.program)
+    is_outside = (start < 0) | (spans.rows.length < 1) | (end > duration)
+    comes_after = (key[1:] > key[:-1]) | (key[1:] == key[:-1]) & (start[1:] >= end[:-1])
+    if comes_after.all() and not is_outside.any():
+        return
     follows = key[1:] == key[:-1]
     is_disordered = (key[1:] < key[:-1]) | (follows & (start[1:] < start[:-1]))
     for i in _first_per_line(key[1:], is_disordered):
@@ -233,8 +240,7 @@ def _span_problems(together: _Together, spans: _Spans[Plays] | _Spans[Acquisitio
     for i in _first_per_line(key[1:], follows & ~is_disordered & (start[1:] < end[:-1])):
         what = f"starts before the {kind} at {start[i]} ns on the same line ends at {end[i]} ns"
         yield Problem(where=together.place(spans, i + 1), what=what)
-    duration = together.block.durations.take(spans.program)
-    for i in _first_per_line(key, (start < 0) | (spans.rows.length < 1) | (end > duration)):
+    for i in _first_per_line(key, is_outside):
         what = f"lasts from {start[i]} to {end[i]} ns, which is not within the program's {duration[i]} ns"
         yield Problem(where=together.place(spans, i), what=what)
 
