@@ -19,9 +19,13 @@ LINES_OF_A_FUNCTION = 60
 
 
 def sources() -> Iterator[Path]:
+    """Give our files: not those of an environment, such as the one that a benchmark fills with other compilers."""
     folders = [*PORTIONS, ROOT / "tests", ROOT / "tools", ROOT / "examples", ROOT / "bench"]
     for folder in folders:
-        yield from (path for path in folder.rglob("*.py") if not path.stem.endswith(("_pb2", "_pb2_grpc")))
+        for path in folder.rglob("*.py"):
+            is_hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+            if not is_hidden and not path.stem.endswith(("_pb2", "_pb2_grpc")):
+                yield path
 
 
 def named(path: Path) -> str:
