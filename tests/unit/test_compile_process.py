@@ -30,6 +30,7 @@ from qubitd.server.errors import CommitConflictError, HelperProcessError, Helper
 from qubitd.server.helper_process import ATTEMPTS, Long
 from qubitd.server.job_run import span_of
 from qubitd.server.rack import chunk_time
+from qubitd.server.spending import Activity
 from qubitd.server.toolchain import Part, Toolchain
 from qubitd.wire.specs import encode_spec
 
@@ -85,6 +86,8 @@ def test_it_makes_the_chunks_that_the_daemon_would_make(helper: CompileProcess) 
         if n == 1 and helper.process_id is not None:
             os.kill(helper.process_id, signal.SIGKILL)
         assert (there.chunk.first_program, there.chunk.first_shot) == (ours.chunk.first_program, ours.chunk.first_shot)
+        assert set(there.spent) == {Activity.COMPILE, Activity.ASSEMBLE}
+        assert set(ours.spent) == {Activity.COMPILE}
         assert there.assemble().duration == ours.assemble().duration
         assert there.assemble().upload_bytes == ours.assemble().upload_bytes
         spans.append(there.chunk.shots)

@@ -17,6 +17,7 @@ from qubitd.core.sweep import Sweep
 from qubitd.drivers.families import open_rack
 from qubitd.drivers.rack_file import load_rack
 from qubitd.server.ceilings import ceilings_of
+from qubitd.server.spending import Activity
 from qubitd.server.toolchain import _REMEMBERED, Part, Toolchain, Validated
 from qubitd.wire.specs import encode_spec
 
@@ -51,6 +52,23 @@ def test_a_job_that_comes_again_is_neither_compiled_nor_assembled_again(toolchai
     assert again.assemble() is made.assemble()
     assert second.instrument_seconds == first.instrument_seconds > 0
     assert [event.time_ns for event in second.events] > [event.time_ns for event in first.events]
+
+
+def spent(validated: Validated) -> set[Activity]:
+    taken = part(validated).spent
+    assert all(seconds > 0 for seconds in taken.values())
+    return set(taken)
+
+
+def test_what_a_job_took_is_told_to_the_first_who_sends_it(toolchain: Toolchain) -> None:
+    first, second = (toolchain.validate(message(), FILE.snapshot()) for _ in range(2))
+    assert spent(first) == {Activity.COMPILE, Activity.ASSEMBLE}
+    assert spent(second) == set()
+    checked, scheduled = first.events
+    assert checked.time_ns < scheduled.time_ns
+    toolchain.look_ahead(message(101), FILE.snapshot())
+    first, second = (toolchain.validate(message(101), FILE.snapshot()) for _ in range(2))
+    assert (spent(first), spent(second)) == ({Activity.COMPILE, Activity.ASSEMBLE}, set())
 
 
 def test_another_calibration_or_byte_is_another_job(toolchain: Toolchain) -> None:

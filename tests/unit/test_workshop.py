@@ -21,8 +21,9 @@ from qubitd.server import workshop as workshop_module
 from qubitd.server.ceilings import ceilings_of
 from qubitd.server.compile_process import CompileProcess, Kit
 from qubitd.server.spec_memory import MOST_REMEMBERED_BYTES
+from qubitd.server.spending import Activity
 from qubitd.server.store.sqlite_store import SqliteStore
-from qubitd.server.toolchain import Toolchain, Validated
+from qubitd.server.toolchain import Toolchain
 from qubitd.server.workshop import Helpers, Workshop
 from qubitd.wire.specs import encode_spec
 
@@ -38,7 +39,7 @@ def job(shots: int = 100, *, gate: str = "sx", client_data: bytes = b"") -> byte
 
 
 class Watched(Toolchain):
-    """Counts what it validates, and waits before it does if told to."""
+    """Counts what it looks at ahead, and waits before it does if told to."""
 
     def __init__(self) -> None:
         super().__init__(FILE.device, open_rack(RACK), ceilings=ceilings_of(RACK), run_time=10**10, now=lambda: 0)
@@ -46,10 +47,10 @@ class Watched(Toolchain):
         self.may_go_on = threading.Event()
         self.may_go_on.set()
 
-    def validate(self, spec: bytes, snapshot: Snapshot) -> Validated:
+    def look_ahead(self, spec: bytes, snapshot: Snapshot) -> None:
         self.asked.append(spec)
         self.may_go_on.wait(60)
-        return super().validate(spec, snapshot)
+        super().look_ahead(spec, snapshot)
 
 
 @pytest.fixture
@@ -81,6 +82,7 @@ async def test_a_small_new_job_is_known_when_it_is_looked_at(workshop: Workshop,
     assert found is not None
     assert found.compiled is not None
     assert found.compiled.is_made
+    assert set(next(found.compiled.parts).spent) == {Activity.COMPILE, Activity.ASSEMBLE}
     workshop.begin(job(), 1, SNAPSHOT)
     await workshop.for_waiting(lambda: None)
     assert toolchain.asked == [job()]

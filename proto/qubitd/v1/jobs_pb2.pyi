@@ -775,15 +775,15 @@ Global___Job: typing_extensions.TypeAlias = Job
 
 @typing.final
 class TimeSpent(google.protobuf.message.Message):
-    """Wall time that a job spent on one activity while it held the rack."""
+    """Wall time that a job spent on one activity, while it held the rack or for what was kept until then."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     ACTIVITY_FIELD_NUMBER: builtins.int
     SECONDS_FIELD_NUMBER: builtins.int
     activity: builtins.str
-    """`assemble`, `upload`, `run`, `fetch`, `discriminate`, `record`; or `idle`: the controller had nothing to do between the
-    end of one chunk's run and the start of the next. Most of these go on while a chunk runs.
+    """`compile`, `assemble`, `ahead`, `upload`, `run`, `fetch`, `discriminate`, `record`; or `idle`: the controller had
+    nothing to do between the end of one chunk's run and the start of the next. Most of these go on while a chunk runs.
     """
     seconds: builtins.float
     """Added up over chunks."""

@@ -52,10 +52,12 @@ class QueuePlace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimeSpent:
-    """Wall time that a job spent on one activity while it held the rack."""
+    """Wall time that a job spent on one activity, while it held the rack or for what was kept until then."""
 
     activity: str
-    """`assemble`, `ahead`, `upload`, `run`, `fetch`, `discriminate`, `record`, or `idle`: lost between chunks."""
+    """`compile`, `assemble`, `ahead`, `upload`, `run`, `fetch`, `discriminate`, `record`; or `idle`: lost between
+    chunks.
+    """
     seconds: float
     """Added up over chunks."""
 

@@ -289,8 +289,8 @@ class QubitdJob(JobV1, Connected):
     def metrics(self) -> dict[str, Any]:
         """Give times as clients of Qiskit ask for them: `timestamps` with `created`, `running` and `finished`.
 
-        `spent` says where the time on the rack went, in seconds by activity; `idle` is what the controller lost between
-        chunks.
+        `spent` says where the time went, in seconds by activity, of which `compile` and `assemble` may come before the
+        job started; `idle` is what the controller lost between chunks.
         """
         if self.in_final_state():
             self.wait_for_final_state()

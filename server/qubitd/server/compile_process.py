@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -21,7 +21,8 @@ from qubitd.drivers.rack import Rack
 from qubitd.server.ceilings import ceilings_of
 from qubitd.server.helper_process import HelperProcess, Long
 from qubitd.server.rack import chunk_time
-from qubitd.server.toolchain import Compiled, Part, Toolchain, Validated, is_light
+from qubitd.server.spending import Activity
+from qubitd.server.toolchain import Compiled, Part, Toolchain, Validated, assembled, is_light
 from qubitd.v1 import calibrations_pb2, jobs_pb2
 from qubitd.wire.calibrations import decode_snapshot, encode_snapshot
 from qubitd.wire.parsing import parse
@@ -86,7 +87,7 @@ class CompileProcess(HelperProcess[Toolchain]):
 
     def _opened(self, spec: bytes, snapshot: Snapshot, sent: bytes, opening: _Opening) -> Compiled:
         """Give a job of which another process made the first part."""
-        first = Part(chunk=opening.chunk, assemble=partial(_same, opening.assembly))
+        first = Part(chunk=opening.chunk, assemble=partial(_same, opening.assembly), spent=opening.spent)
         following = iter(()) if opening.is_whole else self._parts(_name_of(spec, sent), spec, sent, first=1)
         return Compiled(
             spec=_decoded(spec, opening.played), snapshot=snapshot, parts=itertools.chain([first], following)
@@ -101,7 +102,7 @@ class CompileProcess(HelperProcess[Toolchain]):
             if made.ready is None:
                 return
             chunk, assembly = made.ready
-            yield Part(chunk=chunk, assemble=partial(_same, assembly))
+            yield Part(chunk=chunk, assemble=partial(_same, assembly), spent=made.spent)
 
     def explain(self, spec: JobSpec, snapshot: Snapshot, *, queue_length: int, wants_expected: bool = False) -> JobPlan:
         """As `Toolchain.explain`.
@@ -123,6 +124,8 @@ class _Opening:
     chunk: Chunk
     """Without its plays."""
     assembly: Assembly
+    spent: Mapping[Activity, float]
+    """Seconds that the chunk and its assembly took."""
     is_whole: bool
     """Whether nothing follows."""
 
@@ -135,6 +138,8 @@ class _Made:
     """Whether the process was at this part of this job."""
     ready: tuple[Chunk, Assembly] | None = None
     """A chunk without its plays, assembled; None after the last part."""
+    spent: Mapping[Activity, float] = field(default_factory=dict[Activity, float])
+    """Seconds that these took."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -168,7 +173,10 @@ def _part(tools: Toolchain, job: bytes, n: int, told: tuple[Long, bytes] | None)
         _begin(tools, job, n, *told)
     _PROGRESS.following = n + 1
     part = next(_PROGRESS.parts, None)
-    return _Made(ready=None if part is None else (_read_part(part.chunk), part.assemble()))
+    if part is None:
+        return _Made()
+    made = assembled(part)
+    return _Made(ready=(_read_part(made.chunk), made.assemble()), spent=made.spent)
 
 
 def _read_part(chunk: Chunk) -> Chunk:
@@ -210,8 +218,14 @@ def _opening(compiled: Compiled) -> _Opening | None:
     part, spec = next(compiled.parts), compiled.spec
     if not is_light(part.chunk):
         return None
-    is_whole = (len(part.chunk.programs), part.chunk.shots) == (spec.num_programs, spec.shots)
-    return _Opening(played=spec.sweep, chunk=_read_part(part.chunk), assembly=part.assemble(), is_whole=is_whole)
+    made = assembled(part)
+    return _Opening(
+        played=spec.sweep,
+        chunk=_read_part(made.chunk),
+        assembly=made.assemble(),
+        spent=made.spent,
+        is_whole=(len(part.chunk.programs), part.chunk.shots) == (spec.num_programs, spec.shots),
+    )
 
 
 def _name_of(spec: bytes, snapshot: bytes) -> bytes:

@@ -167,10 +167,12 @@ class JobRun:
         self._upcoming = None
 
         def work() -> Assembled | None:
+            n, part = next_to_run(parts, kept)
+            if part is None:
+                return None
+            for activity, seconds in part.spent.items():
+                self._spending.add(activity, seconds)
             with self._spending.timed(Activity.ASSEMBLE):
-                n, part = next_to_run(parts, kept)
-                if part is None:
-                    return None
                 assembly = part.assemble()
             self._upcoming = assembly
             return Assembled(n=n, chunk=part.chunk, assembly=assembly, event=reached(Stage.ASSEMBLED, self._book.now()))

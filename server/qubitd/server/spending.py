@@ -1,4 +1,4 @@
-"""Where the time of a job on the rack goes: wall time by activity, added up and told with each chunk that is kept."""
+"""Where the time of a job goes: wall time by activity, added up and told with each chunk that is kept."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from qubitd.wire.jobs import TimeSpent
 
 
 class Activity(enum.Enum):
-    """What takes time while a job holds the rack. Only `idle` is time that the controller loses between chunks."""
+    """What takes time for a job that holds the rack. Only `idle` is time that the controller loses between chunks."""
 
+    COMPILE = "compile"
+    """Making the programs of a chunk: while the chunk before runs, or before the job queues if they are kept since."""
     ASSEMBLE = "assemble"
-    """Making the programs of a chunk and translating them; while the chunk before runs."""
+    """Translating them; at the same time."""
     AHEAD = "ahead"
     """Bringing parts of a chunk to sequencers that stand idle; while the chunk before runs."""
     UPLOAD = "upload"

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import groupby, pairwise
 from operator import itemgetter
@@ -34,6 +35,7 @@ from qubitd.drivers.controller import Assembly, Controller, Readings
 from qubitd.server.events import Dated, Stage, reached
 from qubitd.server.meters import Meters
 from qubitd.server.spec_memory import MOST_REMEMBERED_BYTES, SpecMemory
+from qubitd.server.spending import Activity
 from qubitd.v1 import jobs_pb2
 from qubitd.wire.results import encode_result, pieces
 
@@ -56,6 +58,8 @@ class Part:
 
     chunk: Chunk
     assemble: Callable[[], Assembly]
+    spent: Mapping[Activity, float] = field(default_factory=dict[Activity, float])
+    """Seconds that it took already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -142,7 +146,22 @@ class Toolchain:
         known = self.recall(spec, snapshot)
         if known is not None:
             return known
+        validated = self._looked_at(spec, snapshot)
+        self._told(spec, snapshot)
+        return validated
+
+    def look_ahead(self, spec: bytes, snapshot: Snapshot) -> None:
+        """Get to know a small job before it is to be validated; who validates it then is told what that took.
+
+        Raises:
+            InvalidInputError: as `validate`.
+        """
+        if not self.knows(spec, snapshot):
+            self._looked_at(spec, snapshot)
+
+    def _looked_at(self, spec: bytes, snapshot: Snapshot) -> Validated:
         self._meters.count("compiled", "no")
+        began = time.monotonic()
         decoded = self.specs.of_bytes(spec)
         job = self._checked(decoded, snapshot)
         decoded = replace(decoded, sweep=job.sweep)
@@ -150,11 +169,19 @@ class Toolchain:
         pack = self._pack(job, decoded)
         opening: list[Part] = []
         found = self._surveyed(
-            self._verified(job), pack, decoded, begin=lambda chunk: opening.append(self._opening(chunk))
+            self._verified(job), pack, decoded, begin=lambda chunk: opening.append(self._opening(chunk, began))
         )
+        events = (checked, reached(Stage.SCHEDULED, self._now()))
         is_whole = found.is_only_group and found.first.shots == decoded.shots
         if is_whole and len(spec) <= MOST_REMEMBERED_BYTES:
-            return self._again(self._remembered(spec, decoded, job, found, opening[0], snapshot), snapshot)
+            known = _Known(
+                spec=decoded,
+                part=assembled(opening[0]),
+                instrument_seconds=found.instrument_seconds,
+                log=job.log,
+            )
+            self._remember(spec, snapshot, known)
+            return _validated(known, snapshot, events)
         following = (
             self._parts(pack.cut(found.first, shots=decoded.shots))
             if found.is_only_group
@@ -164,39 +191,35 @@ class Toolchain:
         is_kept = len(spec) <= MOST_KEPT_BYTES and (found.is_only_group or is_light(found.first))
         return Validated(
             instrument_seconds=found.instrument_seconds,
-            events=(checked, reached(Stage.SCHEDULED, self._now())),
+            events=events,
             log=job.log,
             compiled=Compiled(spec=decoded, snapshot=snapshot, parts=parts) if is_kept else None,
         )
 
-    def _again(self, known: _Known, snapshot: Snapshot) -> Validated:
-        now = self._now()
-        return Validated(
-            instrument_seconds=known.instrument_seconds,
-            events=(reached(Stage.CHECKED, now), reached(Stage.SCHEDULED, now)),
-            log=known.log,
-            compiled=Compiled(spec=known.spec, snapshot=snapshot, parts=iter((known.part,)), is_made=True),
-        )
-
-    def _opening(self, chunk: Chunk) -> Part:
+    def _opening(self, chunk: Chunk, began: float) -> Part:
         """Give a job's first part, assembled if it may stay in memory until the job starts."""
-        part = Part(chunk=chunk, assemble=partial(self._controller.assemble, chunk))
-        return _assembled(part) if is_light(chunk) else part
+        spent = {Activity.COMPILE: time.monotonic() - began}
+        part = Part(chunk=chunk, assemble=partial(self._controller.assemble, chunk), spent=spent)
+        return assembled(part) if is_light(chunk) else part
 
     def _made_again(self, spec: bytes, snapshot: Snapshot) -> Iterator[Part]:
         """Give all parts of a job; nothing is done before the first is asked for."""
         yield from self.compile(spec, snapshot).parts
 
-    def _remembered(
-        self, spec: bytes, decoded: JobSpec, job: CheckedJob, found: Survey, part: Part, snapshot: Snapshot
-    ) -> _Known:
+    def _remember(self, spec: bytes, snapshot: Snapshot, known: _Known) -> None:
         """Know a job of one part from now on; the one that was asked for longest ago is forgotten."""
-        known = _Known(spec=decoded, part=_assembled(part), instrument_seconds=found.instrument_seconds, log=job.log)
         with self._lock:
             self._known[spec, snapshot.digest] = known
             if len(self._known) > _REMEMBERED:
                 self._known.popitem(last=False)
-        return known
+
+    def _told(self, spec: bytes, snapshot: Snapshot) -> None:
+        """Tell nobody else what a job took."""
+        key = (spec, snapshot.digest)
+        with self._lock:
+            known = self._known.get(key)
+            if known is not None and known.part.spent:
+                self._known[key] = replace(known, part=replace(known.part, spent={}))
 
     def knows(self, spec: bytes, snapshot: Snapshot) -> bool:
         """Whether a job of the same bytes came before; who asks is about to bring it again."""
@@ -215,8 +238,10 @@ class Toolchain:
             if known is None:
                 return None
             self._known.move_to_end(key)
+        self._told(spec, snapshot)
         self._meters.count("compiled", "yes")
-        return self._again(known, snapshot)
+        now = self._now()
+        return _validated(known, snapshot, (reached(Stage.CHECKED, now), reached(Stage.SCHEDULED, now)))
 
     def compile(self, spec: bytes, snapshot: Snapshot) -> Compiled:
         """Prepare a validated job for its start; its programs are made as its chunks are taken.
@@ -224,12 +249,14 @@ class Toolchain:
         Raises:
             InvalidInputError: with every problem of the job.
         """
+        began = time.monotonic()
         decoded = self.specs.of_bytes(spec)
         job = self._checked(decoded, snapshot)
         decoded = replace(decoded, sweep=job.sweep)
         programs = itertools.chain.from_iterable(self._verified(job))
         chunks = self._pack(job, decoded)(programs, shots=decoded.shots)
-        return Compiled(spec=decoded, snapshot=snapshot, parts=self._parts(chunks))
+        parts = self._parts(chunks, before=time.monotonic() - began)
+        return Compiled(spec=decoded, snapshot=snapshot, parts=parts)
 
     def explain(self, spec: JobSpec, snapshot: Snapshot, *, queue_length: int, wants_expected: bool = False) -> JobPlan:
         """Say what a job would take, having looked at it as `validate` does, and compared programs with their circuits;
@@ -306,8 +333,13 @@ class Toolchain:
         is_long = passive_reset(self._device, snapshot) > _LONGEST_WAIT
         return InitialReset.ACTIVE if is_long else InitialReset.PASSIVE
 
-    def _parts(self, chunks: Iterator[Chunk]) -> Iterator[Part]:
-        return (Part(chunk=chunk, assemble=partial(self._controller.assemble, chunk)) for chunk in chunks)
+    def _parts(self, chunks: Iterator[Chunk], *, before: float = 0.0) -> Iterator[Part]:
+        """Give a job's parts; `before` are seconds that were spent on all of them, which the first one tells."""
+        began = time.monotonic() - before
+        for chunk in chunks:
+            spent = {Activity.COMPILE: time.monotonic() - began}
+            yield Part(chunk=chunk, assemble=partial(self._controller.assemble, chunk), spent=spent)
+            began = time.monotonic()
 
     def _surveyed(
         self,
@@ -379,9 +411,21 @@ class Toolchain:
         )
 
 
-def _assembled(part: Part) -> Part:
+def assembled(part: Part) -> Part:
+    """Give a part that is assembled, and what that took with it."""
+    began = time.monotonic()
     assembly = part.assemble()
-    return Part(chunk=part.chunk, assemble=lambda: assembly)
+    seconds = part.spent.get(Activity.ASSEMBLE, 0.0) + time.monotonic() - began
+    return Part(chunk=part.chunk, assemble=lambda: assembly, spent={**part.spent, Activity.ASSEMBLE: seconds})
+
+
+def _validated(known: _Known, snapshot: Snapshot, events: tuple[Dated, ...]) -> Validated:
+    return Validated(
+        instrument_seconds=known.instrument_seconds,
+        events=events,
+        log=known.log,
+        compiled=Compiled(spec=known.spec, snapshot=snapshot, parts=iter((known.part,)), is_made=True),
+    )
 
 
 def is_light(chunk: Chunk) -> bool:

@@ -177,7 +177,7 @@ class Workshop:
 
     def _compile_ahead(self, spec: bytes, snapshot: Snapshot) -> None:
         with contextlib.suppress(QubitdError):  # its owner is told when the job is looked at
-            self.toolchain.validate(spec, snapshot)
+            self.toolchain.look_ahead(spec, snapshot)
 
     async def _validate_elsewhere(self, job_id: str, snapshot: Snapshot) -> Validated | None:
         if self._helpers.crew is None or not self.is_for_others(job_id):

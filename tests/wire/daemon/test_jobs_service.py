@@ -565,7 +565,9 @@ async def test_a_job_tells_where_its_time_on_the_rack_went(
         await daemon.events(of_three)
         one, three = [{s.activity: s.seconds for s in (await daemon.job(i)).spent} for i in (of_one, of_three)]
         listed = await daemon.jobs.List(jobs_pb2.JobsListRequest())
-    assert set(one) == {"assemble", "upload", "run", "fetch", "discriminate"}
+    assert set(one) == {"compile", "assemble", "upload", "run", "fetch", "discriminate"}
     assert set(three) == {*one, "record", "idle"}
     assert all(seconds >= 0 for seconds in three.values())
+    assert one["compile"] > 0
+    assert one["assemble"] > 0
     assert {spent.activity: spent.seconds for spent in listed.jobs[0].spent} == three
