@@ -1,4 +1,4 @@
-"""A daemon that died with a hundred thousand jobs in its queue serves again soon. About 10 s."""
+"""A daemon that died with a hundred thousand jobs in its queue serves them. `bench/full_queue.py` times its start."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-import pytest
 from tests.followed import flip, until
 from tests.memory_disk import memory_folder
-from tests.watched import Watched
 
 from qubitd.cli.daemon_process import start_daemon
 from qubitd.client import QubitdClient
@@ -17,8 +15,6 @@ from qubitd.core.job import JobStatus
 from qubitd.server.store.sqlite_store import DATABASE
 
 WAITING = 100_000
-SOON = 5.0
-"""Seconds of work until it serves."""
 
 
 def multiply(database: Path, job_id: str) -> None:
@@ -42,8 +38,7 @@ def multiply(database: Path, job_id: str) -> None:
         connection.commit()
 
 
-@pytest.mark.usefixtures("uncounted")
-def test_a_daemon_that_died_with_a_hundred_thousand_jobs_serves_again_soon() -> None:
+def test_a_daemon_that_died_with_a_hundred_thousand_jobs_serves_them() -> None:
     with memory_folder() as folder:
         with start_daemon(data_dir=folder) as first, QubitdClient(first.address) as client:
             running = client.submit(flip(100_000), "line5")
@@ -53,9 +48,7 @@ def test_a_daemon_that_died_with_a_hundred_thousand_jobs_serves_again_soon() -> 
             first.kill()
         multiply(folder / DATABASE, waiting)
         with start_daemon(data_dir=folder) as second, QubitdClient(second.address) as client:
-            worked = Watched(second).worked()
             assert client.get_job(running).message.startswith("interrupted at program 0")
             assert client.lab.health().queued > WAITING - 1_000
             until(client, waiting, JobStatus.DONE)
             second.kill()
-    assert worked < SOON
