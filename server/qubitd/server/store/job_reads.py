@@ -117,7 +117,7 @@ class JobReads:
         know of it.
         """
         row = self._connection.execute(
-            f"SELECT status FROM job WHERE id = ? AND expired_ns > 0{'' if owner is None else ' AND owner = ?'}",  # noqa: S608
+            f"SELECT status FROM job WHERE id = ? AND expired_ns > 0{'' if owner is None else ' AND owner = ?'}",  # noqa: S608 (constants)
             (job_id,) if owner is None else (job_id, owner),
         ).fetchone()
         return UnknownJobError(job_id=job_id) if row is None else ExpiredJobError(job_id=job_id, status=row[0])
@@ -287,13 +287,13 @@ class JobReads:
         ):
             stages[job].append(StageTime(stage=name, time_ns=time_ns))
         for job, tag in self._connection.execute(
-            f"SELECT job, tag FROM tag WHERE job IN ({marks(numbers)}) ORDER BY job, position",  # noqa: S608
+            f"SELECT job, tag FROM tag WHERE job IN ({marks(numbers)}) ORDER BY job, position",  # noqa: S608 (question marks)
             numbers,
         ):
             tags[job].append(tag)
         spent: dict[int, list[TimeSpent]] = {number: [] for number in numbers}
         for job, activity, seconds in self._connection.execute(
-            f"SELECT job, activity, seconds FROM spent WHERE job IN ({marks(numbers)}) ORDER BY job, activity",  # noqa: S608
+            f"SELECT job, activity, seconds FROM spent WHERE job IN ({marks(numbers)}) ORDER BY job, activity",  # noqa: S608 (question marks)
             numbers,
         ):
             spent[job].append(TimeSpent(activity=activity, seconds=seconds))
