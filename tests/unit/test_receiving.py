@@ -128,3 +128,24 @@ async def test_a_slow_one_makes_way_for_others_and_is_asked_to_come_again(
             TooBusyError, match=r"still coming after .*, and others wait for it; the limit is 4 at once"
         ):
             await slow[0]
+
+
+async def test_only_as_many_make_way_as_wait(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    with impatience(monkeypatch):
+        slow = line.send(MOST_OF_ONE, ANN)
+        await turned()
+        waiting = line.send(2, ANN)
+        await turned()
+        assert sum(call.done() for call in slow) == len(waiting)
+        assert len(line.begun) == MOST_OF_ONE + len(waiting)
+        assert not any(call.done() for call in waiting)
+
+
+async def test_who_leaves_as_it_is_let_in_passes_the_turn_on(line: Line) -> None:
+    calls = line.send(MOST_AT_ONCE + 2)
+    await turned()
+    calls[0].cancel()
+    await asyncio.sleep(0)
+    calls[MOST_AT_ONCE].cancel()
+    await turned()
+    assert len(line.begun) == MOST_AT_ONCE + 1

@@ -1,12 +1,14 @@
 """Messages that bring jobs are received in turn: of all that come at once few are in memory, and the rest is left to
 gRPC's flow control, which keeps 64 KiB of each. All of it in the event loop's thread.
 
-Whoever sends slowly keeps its turn only while nobody else waits for one.
+Whoever sends slowly keeps its turn only while nobody else waits for one: as many make way as wait, so that the others
+come to their end.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable
 
 from qubitd.server.auth.identity import LOCAL, caller
@@ -38,22 +40,43 @@ class Parcel:
 
 
 class _Room:
-    """Room for so many messages, and how many wait for it."""
+    """Room for so many messages, and who waits for it, first come, first served."""
 
     def __init__(self, most: int) -> None:
         self.most = most
-        self.waiting = 0
-        self._places = asyncio.Semaphore(most)
+        self.leaving = 0
+        """That were told to make way and have not yet."""
+        self._free = most
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether more wait than will be let in when those have left who were told to."""
+        return len(self._waiting) > self.leaving
 
     async def enter(self) -> None:
-        self.waiting += 1
+        if self._free:
+            self._free -= 1
+            return
+        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(place)
         try:
-            await self._places.acquire()
-        finally:
-            self.waiting -= 1
+            await place
+        except asyncio.CancelledError:
+            if not place.cancelled():
+                self.leave()
+            elif place in self._waiting:
+                self._waiting.remove(place)
+            raise
 
     def leave(self) -> None:
-        self._places.release()
+        """Let the next one in, who has the place from now on."""
+        while self._waiting:
+            place = self._waiting.popleft()
+            if not place.done():
+                place.set_result(None)
+                return
+        self._free += 1
 
 
 class Turns:
@@ -98,10 +121,14 @@ class Turns:
 async def _received(message: Callable[[], Awaitable[bytes]], rooms: list[_Room]) -> bytes:
     loop = asyncio.get_running_loop()
     later: asyncio.TimerHandle
+    left: list[_Room] = []
 
     def look() -> None:
         nonlocal later
-        if any(room.waiting for room in rooms):
+        if any(room.is_wanted for room in rooms):
+            left.extend(rooms)
+            for room in left:
+                room.leaving += 1
             patience.reschedule(loop.time())
         else:
             later = loop.call_later(SLOW, look)
@@ -115,3 +142,5 @@ async def _received(message: Callable[[], Awaitable[bytes]], rooms: list[_Room])
         raise TooBusyError(what=what, limit=rooms[0].most) from None
     finally:
         later.cancel()
+        for room in left:
+            room.leaving -= 1

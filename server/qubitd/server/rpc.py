@@ -70,6 +70,10 @@ class Door:
     forward: Forward | None = None
     """None for a daemon that shares its store with no other."""
     turns: Turns = field(default_factory=Turns)
+    passed_on: Turns = field(default_factory=Turns)
+    """Of calls that came through another daemon, which keeps their turns there meanwhile: would they wait for turns of
+    the other kind, two daemons could wait for each other.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,8 +121,10 @@ class Whole(Generic[Request]):
         """Give what a gRPC server takes."""
 
         async def answer(context: Context) -> bytes:
-            with door.gate.let_in(rpc, _shown(context)):
-                parcel = await door.turns.receive(lambda: _only_message(context))
+            proof = _shown(context)
+            with door.gate.let_in(rpc, proof):
+                turns = door.passed_on if proof.is_passed_on else door.turns
+                parcel = await turns.receive(lambda: _only_message(context))
                 try:
                     check_count(len(parcel.data), where=_bytes_of(self.kind), most=self.most)
                     return (await self.method(parcel)).SerializeToString()
