@@ -188,6 +188,24 @@ def test_a_copy_is_a_store_of_one_moment_and_no_writer_waits_for_it(sqlite: Sqli
     assert check_store(tmp_path).jobs == 4
 
 
+async def test_the_newest_hash_that_is_told_with_a_copy_is_in_it_whatever_is_written_meanwhile(
+    sqlite: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    done(sqlite, "before")
+
+    async def aside(work: Callable[..., object], *arguments: object) -> None:
+        work(*arguments)
+        done(sqlite, "meanwhile")
+
+    monkeypatch.setattr(upkeep, "aside", aside)
+    with caplog.at_level("INFO"):
+        assert await keeper(sqlite).do(Chore.COPY)
+    (told,) = (vars(record) for record in caplog.records if record.msg == "copied the store")
+    with closing(SqliteStore(Path(told["copy"]))) as copy:
+        assert (copy.audit.end().number, copy.audit.end().hash) == (told["audit_line"], told["audit_hash"])
+    assert sqlite.audit.end().number > told["audit_line"]
+
+
 def test_a_copy_keeps_the_results_that_its_store_lets_go_and_takes_no_room_for_them(
     sqlite: SqliteStore, tmp_path: Path
 ) -> None:

@@ -56,7 +56,7 @@ async def test_two_daemons_that_pass_on_to_each_other_all_that_they_may_receive_
             addresses[name] = f"127.0.0.1:{front.port}"
         north, south = [await stack.enter_async_context(grpc.aio.insecure_channel(addresses[name])) for name in PAIR]
         answers = [
-            channel.unary_unary(f"/{RPC}")(BIG + wanted)
+            channel.unary_unary(f"/{RPC}", None, None)(BIG + wanted)
             for channel, wanted in ((north, b"south"), (south, b"north"))
             for _ in range(MOST_AT_ONCE)
         ]

@@ -166,7 +166,7 @@ class BackendsWatchResponse(google.protobuf.message.Message):
     BACKEND_FIELD_NUMBER: builtins.int
     BOOKMARK_FIELD_NUMBER: builtins.int
     bookmark: builtins.int
-    """After 10 s of silence, instead of a description: the revision in force."""
+    """After 10 s of silence: the revision in force. The description is the last one again, for clients older than this field."""
     @property
     def backend(self) -> Global___Backend:
         """The description at the revision now in force."""

@@ -40,7 +40,8 @@ class Listener:
         Raises:
             DrainingError: the daemon stops; nothing more will be announced.
         """
-        self.was_woken = self.is_called or await self._woken(timeout)
+        if not self._announcer.is_closed:
+            self.was_woken = self.is_called or await self._woken(timeout)
         if self._announcer.is_closed:
             raise DrainingError
 
@@ -74,8 +75,6 @@ class Announcer:
     def listen(self, *topics: Hashable) -> Generator[Listener]:
         """Wait for any of some topics."""
         listener = Listener(self)
-        if self.is_closed:
-            listener.call()
         for topic in topics:
             self._listeners.setdefault(topic, set()).add(listener)
             self._marks.setdefault(topic, next(self._ticks))

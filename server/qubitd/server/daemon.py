@@ -24,6 +24,7 @@ from typing import Any
 from qubitd.compiler.device_file import DeviceFile
 from qubitd.drivers.controller import Controller
 from qubitd.drivers.rack import Rack
+from qubitd.server import watches
 from qubitd.server.access import Access, find_access
 from qubitd.server.announcer import Announcer
 from qubitd.server.auth.gate import Gate
@@ -69,7 +70,6 @@ from qubitd.server.toolchain import Toolchain
 from qubitd.server.upkeep import Upkeep, UpkeepRules
 from qubitd.server.uploads import DIRECTORY as UPLOADS
 from qubitd.server.uploads import Uploads
-from qubitd.server.watches import Watches
 from qubitd.server.workers.crew import Crew
 from qubitd.server.workers.papers import KitFiles
 from qubitd.server.workshop import Helpers, Workshop
@@ -379,7 +379,8 @@ class _Daemon:
         engine, sessions, slots = self._engine, parts.dispatch.sessions, parts.dispatch.slots
         backend, roster = self._backend, self._roster
         of_jobs, of_backends, of_calibrations = (
-            Watches(announcer=self._announcer, steady=parts.dispatch.clocks.steady) for _ in range(3)
+            watches.Watches(announcer=self._announcer, steady=parts.dispatch.clocks.steady, most=most)
+            for most in (watches.MOST, watches.MOST_OF_BACKENDS, watches.MOST)
         )
         jobs = JobsService(
             backend=backend,

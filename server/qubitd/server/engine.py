@@ -187,17 +187,21 @@ class Engine:
             UnknownSessionError, UnknownSlotError, UnknownRevisionError: it names what is not there.
             SessionClosedError: its session takes no more jobs.
         """
-        self.check_serving()
-        try:
-            self._lab_of(to).check_open()
-            self._store.check_room(len(new.spec) + new.result_bytes)
-        except (LabClosedError, DiskFullError):
-            if not self._store.jobs.is_known(owner=new.owner, key=new.key):
-                raise
+        self._check_taking(new, self._lab_of(to))
         if new.owner == LOCAL.project or not self._store.jobs.is_known(owner=new.owner, key=new.key):
             now, elsewhere = self._dispatch.clocks.steady(), self._held_elsewhere(new.owner)
             self._quotas.take(new.owner, new.job_id, len(new.spec), at=now, elsewhere=elsewhere)
         return await to_the_end(self._take(new) if to is None else self._pass_on(new))
+
+    def _check_taking(self, new: NewJob, lab: LabSwitch) -> None:
+        """Make sure that a job may be taken; one that was taken before always may."""
+        self.check_serving()
+        try:
+            lab.check_open()
+            self._store.check_room(len(new.spec) + new.result_bytes)
+        except (LabClosedError, DiskFullError):
+            if not self._store.jobs.is_known(owner=new.owner, key=new.key):
+                raise
 
     def check_serving(self) -> None:
         """Make sure that the daemon does not stop.
@@ -362,7 +366,9 @@ class Engine:
         if not self._is_alone_with(new):
             return False
         is_known = await self._workshop.knows(new.spec, new.programs, self._calibrations.current)
-        # Others may have come while it was compiled, the same job among them, or another calibration.
+        # While it was compiled the lab may have been closed, or others have come, the same job among them, or another
+        # calibration.
+        self._check_taking(new, self.lab)
         is_alone = is_known and self._is_alone_with(new)
         return is_alone and self._workshop.toolchain.knows(new.spec, self._calibrations.current)
 

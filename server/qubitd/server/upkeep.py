@@ -161,12 +161,12 @@ class Upkeep:
         now = self._clocks.wall()
         name = await asyncio.to_thread(self._copies.next_name, now)
         place = await asyncio.to_thread(self._copies.begin, name)
+        end = self._store.audit.end()  # of the copy, too, whatever is written meanwhile
         await aside(make_copy, self._directory, place)
         whole = await asyncio.to_thread(self._copies.finish, name)
         await asyncio.to_thread(self._noted, self._record.copied(now))
         self._troubles.pop(Chore.COPY, None)
         self._meters.count("upkeep", "copied")
-        end = self._store.audit.end()
         _log.info("copied the store", extra={"copy": str(whole), "audit_line": end.number, "audit_hash": end.hash})
 
     async def _check(self) -> None:

@@ -15,15 +15,18 @@ from qubitd.server.silence import Silence
 
 MOST = 64
 """Watches of one kind of one project, unless it is the machine's own."""
+MOST_OF_BACKENDS = 1024
+"""Of backends: every program that uses one watches it, to follow its Target, and a project may be a whole lab."""
 
 
 class Watches:
     """The watches of one kind that are open."""
 
-    def __init__(self, *, announcer: Announcer, steady: Callable[[], float]) -> None:
-        """Wake them by an announcer; `steady` gives s on a clock that nobody sets."""
+    def __init__(self, *, announcer: Announcer, steady: Callable[[], float], most: int) -> None:
+        """Wake them by an announcer; `steady` gives s on a clock that nobody sets; a project has so many at most."""
         self._announcer = announcer
         self._steady = steady
+        self._most = most
         self._open: Counter[str] = Counter()
 
     @contextmanager
@@ -34,8 +37,8 @@ class Watches:
             TooBusyError: it has as many as it may have.
         """
         owner = caller().project
-        if owner != LOCAL.project and self._open[owner] >= MOST:
-            raise TooBusyError(what=f"{MOST} watches of {owner} are open already", limit=MOST)
+        if owner != LOCAL.project and self._open[owner] >= self._most:
+            raise TooBusyError(what=f"{self._most} watches of {owner} are open already", limit=self._most)
         self._open[owner] += 1
         try:
             yield

@@ -18,6 +18,7 @@ from qubitd.server.announcer import Announcer
 from qubitd.server.book import jobs_of
 from qubitd.server.silence import PERIOD, Silence
 from qubitd.v1 import backends_pb2, calibrations_pb2, jobs_pb2
+from qubitd.wire.backends import decode_backend
 from qubitd.wire.jobs import decode_events
 
 Serve = Callable[..., AbstractAsyncContextManager[Any]]
@@ -145,7 +146,10 @@ async def test_watches_of_a_backend_and_of_its_calibration_tell_where_they_stand
         async with asyncio.timeout(30):
             told = [await of_backend.read() for _ in range(3)]
             revisions = [await of_calibration.read() for _ in range(3)]
-        assert [(one.backend.revision, one.bookmark) for one in told] == [(1, 0), (0, 1), (0, 1)]
+        assert [(one.backend.revision, one.bookmark) for one in told] == [(1, 0), (1, 1), (1, 1)]
+        assert [decode_backend(one.backend) for one in told[1:]] == [
+            decode_backend(told[0].backend)
+        ] * 2  # of old clients
         assert [(one.revision.revision, one.bookmark) for one in revisions] == [(1, 0), (0, 1), (0, 1)]
         of_backend.cancel()
         of_calibration.cancel()

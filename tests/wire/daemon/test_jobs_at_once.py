@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import grpc
+import grpc.aio
 import pytest
 from tests.wire.daemon.conftest import PaperRack, Passed, Serve, taken_late
 
+from qubitd.core.snapshot import Snapshot
 from qubitd.drivers.errors import InstrumentFaultError
 from qubitd.server import book as book_module
 from qubitd.server import engine as engine_module
@@ -20,7 +24,7 @@ from qubitd.server import workshop as workshop_module
 from qubitd.server.store.sqlite_store import DATABASE
 from qubitd.server.toolchain import Toolchain
 from qubitd.server.workshop import Workshop
-from qubitd.v1 import jobs_pb2
+from qubitd.v1 import jobs_pb2, lab_pb2, lab_pb2_grpc
 
 MakeRack = Callable[..., PaperRack]
 MakeRequest = Callable[..., jobs_pb2.SubmitRequest]
@@ -81,6 +85,30 @@ async def test_a_new_one_goes_on_as_well_once_it_was_compiled(
         assert not taken.done()
         may_write.set()
         assert (await daemon.statuses(await taken))[-1] == "DONE"
+
+
+async def test_one_that_is_compiled_while_an_operator_drains_the_lab_is_not_taken(
+    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workshop_module, "AT_ONCE", 60.0)
+    begun, may_go_on, look_ahead = threading.Event(), threading.Event(), Toolchain.look_ahead
+
+    def slowly(toolchain: Toolchain, spec: bytes, snapshot: Snapshot) -> None:
+        begun.set()
+        may_go_on.wait(30)
+        look_ahead(toolchain, spec, snapshot)
+
+    monkeypatch.setattr(Toolchain, "look_ahead", slowly)
+    async with serve(rack=open_rack_of()) as daemon:
+        lab = lab_pb2_grpc.LabStub(daemon.channel)
+        submitted = asyncio.ensure_future(daemon.submit(request_of()))
+        await asyncio.to_thread(begun.wait, 30)
+        await lab.Drain(lab_pb2.DrainRequest(reason="cold trap"))
+        may_go_on.set()
+        with pytest.raises(grpc.aio.AioRpcError, match="cold trap"):
+            await submitted
+        await lab.Resume(lab_pb2.ResumeRequest())
+        assert (await daemon.jobs.List(jobs_pb2.JobsListRequest())).jobs == []
 
 
 async def test_one_is_dated_like_any_other(

@@ -163,7 +163,8 @@ async def test_a_project_has_so_many_watches_and_a_closed_one_makes_room(
     monkeypatch: pytest.MonkeyPatch,
     watch_of: Callable[[Any, str], Callable[[], Any]],
 ) -> None:
-    monkeypatch.setattr(watches, "MOST", 2)
+    for limit in ("MOST", "MOST_OF_BACKENDS"):
+        monkeypatch.setattr(watches, limit, 2)
     async with serve(rack=shut_rack) as daemon:
         watch = watch_of(daemon, await daemon.submit(request_of()))
         with monkeypatch.context() as as_another:

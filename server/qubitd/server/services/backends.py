@@ -69,7 +69,7 @@ class BackendsService:
 
         def bookmark() -> bytes:
             revision = self._revision(request.name)
-            return backends_pb2.BackendsWatchResponse(bookmark=revision).SerializeToString()
+            return sent + backends_pb2.BackendsWatchResponse(bookmark=revision).SerializeToString()
 
         return self._watches.of_topics(CALIBRATION, RACK, ROSTER, news=news, bookmark=bookmark)
 
