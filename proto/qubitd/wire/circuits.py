@@ -70,7 +70,8 @@ def decode_batch(message: circuits_pb2.CircuitBatch) -> CircuitBatch:
     steps = column(message.steps, index_type(len(table)), where="steps").astype(np.int64)
     if len(steps):
         check_count(int(steps.max()), where="largest index of a step", most=len(table) - 1)
-    own = [check_count(c.num_steps, where="num_steps of a circuit", most=MAX_LENGTH) for c in message.circuits]
+    own = [circuit.num_steps for circuit in message.circuits]
+    check_count(max(own), where="largest num_steps of a circuit", most=MAX_LENGTH)
     if sum(own) != len(steps):
         raise malformed("steps", f"holds {len(steps)} entries; the circuits have {sum(own)} in all")
     columns = _read_columns(message, table, steps, list(itertools.accumulate(own, initial=0)))
@@ -200,7 +201,7 @@ def _decode_circuit(message: circuits_pb2.Circuit, columns: _Columns, i: int) ->
 
 
 def _clbit_type(circuits: Sequence[Circuit] | Sequence[circuits_pb2.Circuit]) -> np.dtype[np.generic]:
-    return index_type(max((circuit.num_clbits for circuit in circuits), default=0))
+    return index_type(max([circuit.num_clbits for circuit in circuits], default=0))
 
 
 def _with_control(batch: CircuitBatch) -> list[int]:

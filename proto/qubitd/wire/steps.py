@@ -72,8 +72,9 @@ class StepReader:
         self.counts = np.array([table.length, *(_per_step(table, counts) for counts in per_operation)], dtype=np.int64)
         """Operations, operands, parameters and bits of each step, shape (4, steps)."""
         self.highest_qubit = int(table.qubits.max(initial=0))
-        is_one_each = np.array_equal(self.counts[0], self.counts[1])
-        alike = ((table.opcodes, table.qubits),) if is_one_each else ((table.opcodes,), (table.qubits,))
+        self._is_one_each = np.array_equal(self.counts[0], self.counts[1])
+        """Whether each operation has one operand."""
+        alike = ((table.opcodes, table.qubits),) if self._is_one_each else ((table.opcodes,), (table.qubits,))
         self._copies = [Copies(columns, count) for columns, count in zip(alike, self.counts, strict=False)]
         self._alike = [int(count[0]) if len(count) and (count == count[0]).all() else None for count in self.counts]
         """The number that all steps have, of each of the four."""
@@ -104,12 +105,15 @@ class StepReader:
         begins = np.array(edges)
         owning = np.flatnonzero(begins[1:] > begins[:-1])
         found: list[list[int]] = []
-        for count, alike in zip(self.counts, self._alike, strict=True):
+        for kind, (count, alike) in enumerate(zip(self.counts, self._alike, strict=True)):
+            if kind == 1 and self._is_one_each:
+                found.append(found[0])
+                continue
             if alike is not None or not len(steps):
                 found.append((begins * (alike or 0)).tolist())
                 continue
             own = np.zeros(len(begins), dtype=np.int64)
-            own[owning + 1] = np.add.reduceat(count.take(steps), begins.take(owning))
+            own[owning + 1] = np.add.reduceat(count[steps], begins[owning])
             found.append(own.cumsum().tolist())
         return found
 

@@ -53,4 +53,4 @@ def decode_params(message: circuits_pb2.CircuitBatch, count: int) -> Floats:
     index = column(message.params, index_type(len(values)), where="params", length=count)
     if len(index):
         check_count(int(index.max()), where="largest index of a value", most=len(values) - 1)
-    return values.take(index) if len(index) else values[:0]
+    return values[index.astype(np.intp)] if len(index) else values[:0]

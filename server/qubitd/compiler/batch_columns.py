@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Sequence
 from functools import cached_property
 
-from qubitd.compiler.columns import Columns, fits_a_block, gather
+from qubitd.compiler.columns import Columns, Ints, fits_a_block, gather
 from qubitd.compiler.gate_table import Kinds, kinds_of
 from qubitd.compiler.memory import MOST_ENTRIES, Structure, entries_of
 from qubitd.core.circuit import Circuit, CircuitBatch, Operation
@@ -39,11 +39,15 @@ class BatchColumns:
         self._kept: tuple[range, Gathered] | None = None
         self._structure: tuple[int, Structure | None] | None = None
 
-    def of(self, block: range) -> Gathered:
-        """Put circuits side by side, without their bindings; they must fit the table of operations."""
+    def of(self, block: range, *, opcode: Ints | None = None) -> Gathered:
+        """Put circuits side by side, without their bindings; they must fit the table of operations.
+
+        Their opcodes may be known (`opcodes_of`).
+        """
         if self._kept is not None and self._kept[0] == block:
             return self._kept[1]
-        found = side_by_side(self.batch.circuits[block.start : block.stop], self.batch.operations, self._num_qubits)
+        circuits = self.batch.circuits[block.start : block.stop]
+        found = side_by_side(circuits, self.batch.operations, self._num_qubits, opcode=opcode)
         self._kept = (block, found) if fits_a_block(found.columns) else None
         return found
 
@@ -57,7 +61,9 @@ class BatchColumns:
         return self._structure[1]
 
 
-def side_by_side(circuits: Sequence[Circuit], operations: tuple[Operation, ...], num_qubits: int) -> Gathered:
-    """Put circuits side by side, which fit the table of operations."""
-    ends = list(itertools.accumulate(len(circuit.opcodes) for circuit in circuits))
-    return Gathered(gather(circuits, operations, num_qubits), ends)
+def side_by_side(
+    circuits: Sequence[Circuit], operations: tuple[Operation, ...], num_qubits: int, *, opcode: Ints | None = None
+) -> Gathered:
+    """Put circuits side by side, which fit the table of operations; arguments as for `gather`."""
+    ends = list(itertools.accumulate([len(circuit.opcodes) for circuit in circuits]))
+    return Gathered(gather(circuits, operations, num_qubits, opcode=opcode), ends)

@@ -16,7 +16,7 @@ import numpy as np
 from qubitd.compiler.batch_columns import BatchColumns, Gathered, side_by_side
 from qubitd.compiler.bound import rounded_bindings
 from qubitd.compiler.calibrated import CalibratedGates
-from qubitd.compiler.columns import Ints, blocks, joined, owners
+from qubitd.compiler.columns import Ints, blocks, opcodes_of, owners
 from qubitd.compiler.gate_table import GateKey, distinct_gates, mask_of
 from qubitd.core.circuit import Circuit, CircuitBatch, Operation
 from qubitd.core.control import CONTROL_ARITY
@@ -155,7 +155,7 @@ class _BlockCheck:
             return
         if "delay" in self.names:
             yield from self._rounded_delays()
-        start = self.columns.clbit_start.take(self.bounds)
+        start = self.columns.clbit_start[self.bounds]
         for empty in (start[1:] == start[:-1]).nonzero()[0].tolist():
             yield f"{self._circuit(empty)} measures nothing; its result is empty"
 
@@ -250,10 +250,10 @@ class _BlockCheck:
         """Whether the operands of each circuit are below its limit."""
         if not len(operands) or operands.max() < min(limits):
             return True
-        first = start.take(self.bounds)
+        first = start[self.bounds]
         has_any = (first[1:] > first[:-1]).nonzero()[0]
-        highest = np.maximum.reduceat(operands, first.take(has_any))
-        return bool((highest < np.array(limits, dtype=np.int64).take(has_any)).all())
+        highest = np.maximum.reduceat(operands, first[has_any])
+        return bool((highest < np.array(limits, dtype=np.int64)[has_any]).all())
 
     def _limits(self, start: Ints, limits: Sequence[int]) -> tuple[Ints, Ints]:
         """Give the operation of each operand, and its circuit's limit."""
@@ -295,7 +295,8 @@ def _gathered(device: Device, gathered: BatchColumns, block: range) -> tuple[Gat
     """Put circuits side by side, but for those whose columns do not fit each other or the device; say which."""
     batch = gathered.batch
     circuits = batch.circuits[block.start : block.stop]
-    if _have_rows(device, batch, circuits) and _fit(found := gathered.of(block), circuits):
+    opcode = opcodes_of(circuits)
+    if _have_rows(device, batch, circuits, opcode) and _fit(found := gathered.of(block, opcode=opcode), circuits):
         return found, list(block), []
     arities = _arities(batch.operations)
     wrong = {i: list(_structure_problems(device, arities, i, batch.circuits[i])) for i in block}
@@ -306,12 +307,11 @@ def _gathered(device: Device, gathered: BatchColumns, block: range) -> tuple[Gat
     return side_by_side([batch.circuits[i] for i in whole], batch.operations, device.num_qubits), whole, problems
 
 
-def _have_rows(device: Device, batch: CircuitBatch, circuits: Sequence[Circuit]) -> bool:
+def _have_rows(device: Device, batch: CircuitBatch, circuits: Sequence[Circuit], opcode: Ints) -> bool:
     """Whether all operations of some circuits are in the table, and their wires on the device."""
     if max([circuit.num_qubits for circuit in circuits]) > device.num_qubits:
         return False
-    opcodes = joined([circuit.opcodes for circuit in circuits])
-    return not len(opcodes) or bool(opcodes.max() < len(batch.operations))
+    return not len(opcode) or bool(opcode.max() < len(batch.operations))
 
 
 def _fit(gathered: Gathered, circuits: Sequence[Circuit]) -> bool:
@@ -322,7 +322,7 @@ def _fit(gathered: Gathered, circuits: Sequence[Circuit]) -> bool:
         (columns.param_start, [len(circuit.params) for circuit in circuits]),
         (columns.clbit_start, [len(circuit.clbits) for circuit in circuits]),
     )
-    return all(start.take(ends).tolist() == list(itertools.accumulate(lengths)) for start, lengths in flat)
+    return all(start[ends].tolist() == list(itertools.accumulate(lengths)) for start, lengths in flat)
 
 
 def _arities(operations: Sequence[Operation]) -> Ints:

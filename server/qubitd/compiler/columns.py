@@ -23,6 +23,8 @@ _BLOCK_OPERATIONS = 40_000
 """Operations of a block: its columns stay in the processor's cache, and memory is bounded by a few of them."""
 _BLOCK_LINES = 60_000
 """Circuits x lines of a block; below 2^16, so that sorting plays by line is a radix sort."""
+_RARE = 16
+"""Operations for each that has entries, if these are few."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -50,6 +52,11 @@ class Columns:
     def __len__(self) -> int:
         return len(self.opcode)
 
+    def param(self, ops: Ints, place: int) -> Floats:
+        """Give one of the parameters of some operations, all of which have that many; shape (..., ops)."""
+        where = self.param_start[ops]
+        return picked(self.params, where + place if place else where)
+
     @property
     def num_wires(self) -> int:
         """Circuits x qubits."""
@@ -72,11 +79,31 @@ class Wires:
     """Operands on each used wire."""
     joint: Ints
     """The operations on several qubits."""
+    is_single: bool
+    """Whether each operation has one operand, so that `op` counts up."""
+    is_sorted: bool
+    """Whether the wires follow each other in program order, so that `order` counts up."""
 
     @property
     def last(self) -> Ints:
         """Where each used wire ends in `order`."""
         return self.begin + self.count - 1
+
+    def of_operands(self, values: NDArray[_T]) -> NDArray[_T]:
+        """Give what each operation has to each of its operands, in the order of `Columns.qubits`."""
+        return values if self.is_single else values[self.op]
+
+    def along(self, values: NDArray[_T]) -> NDArray[_T]:
+        """Bring what each operand has from the order of `Columns.qubits` into that of `order`; cases are in front."""
+        return values if self.is_sorted else picked(values, self.order)
+
+    def back(self, values: NDArray[_T]) -> NDArray[_T]:
+        """Undo `along`."""
+        if self.is_sorted:
+            return values
+        found = np.empty_like(values)
+        found[..., self.order] = values
+        return found
 
     def exclusive_sum(self, values: Ints) -> Ints:
         """Sum along each wire what came before; `values` and the result are in the order of `order`.
@@ -85,7 +112,7 @@ class Wires:
         """
         before = values.cumsum(axis=-1)
         before -= values
-        before -= before.take(self.begin, axis=-1).repeat(self.count, axis=-1)
+        before -= picked(before, self.begin).repeat(self.count, axis=-1)
         return before
 
 
@@ -123,9 +150,23 @@ def fits_a_block(columns: Columns) -> bool:
     return len(columns) <= _BLOCK_OPERATIONS
 
 
-def gather(circuits: Sequence[Circuit], operations: tuple[Operation, ...], num_qubits: int) -> Columns:
-    """Put circuits side by side. Their columns must fit the table of operations (`check` sees to that)."""
-    opcode = joined([c.opcodes for c in circuits]).astype(np.int64)
+def opcodes_of(circuits: Sequence[Circuit]) -> Ints:
+    """Put the opcodes of circuits behind each other."""
+    return joined([circuit.opcodes for circuit in circuits]).astype(np.int64)
+
+
+def gather(
+    circuits: Sequence[Circuit], operations: tuple[Operation, ...], num_qubits: int, *, opcode: Ints | None = None
+) -> Columns:
+    """Put circuits side by side. Their columns must fit the table of operations (`check` sees to that).
+
+    Args:
+        circuits: at least one.
+        operations: the table.
+        num_qubits: of the device.
+        opcode: `opcodes_of` the circuits, if they are known.
+    """
+    opcode = opcodes_of(circuits) if opcode is None else opcode
     own = [len(c.opcodes) for c in circuits]
     return Columns(
         circuits=len(circuits),
@@ -173,11 +214,29 @@ def without_operands(columns: Columns, *, circuits: int, order: Ints, circuit: I
 def starts(arity: Sequence[int], opcode: Ints) -> Ints:
     """Find where each operation's entries start in a flat column, and where the last one's end."""
     if len(set(arity)) == 1:
-        return np.arange(len(opcode) + 1) * arity[0]
+        each = np.arange(len(opcode) + 1)
+        return each if arity[0] == 1 else each * arity[0]
+    if not len(opcode):
+        return np.zeros(1, dtype=np.int64)
+    counts = np.array(arity, dtype=np.int64)
+    has_any = (counts > 0).take(opcode)
+    number = np.count_nonzero(has_any)
+    if number * _RARE < len(opcode):
+        owning = has_any.nonzero()[0]
+        return _starts_of_few(counts[opcode[owning]], owning, len(opcode))
     found = np.zeros(len(opcode) + 1, dtype=np.int64)
-    if len(opcode):
-        np.array(arity, dtype=np.int64).take(opcode).cumsum(out=found[1:])
+    each = has_any.view(np.int8).astype(np.int64) if max(arity) == 1 else counts[opcode]
+    each.cumsum(out=found[1:])
     return found
+
+
+def _starts_of_few(counts: Ints, owning: Ints, operations: int) -> Ints:
+    """The same, if only some operations have entries: a sum of few numbers, each repeated up to the next."""
+    ends = np.zeros(len(counts) + 1, dtype=np.int64)
+    counts.cumsum(out=ends[1:])
+    until = np.empty(len(counts) + 2, dtype=np.int64)
+    until[0], until[1:-1], until[-1] = -1, owning, operations
+    return ends.repeat(until[1:] - until[:-1])
 
 
 def owners(start: Ints) -> Ints:
@@ -192,26 +251,47 @@ def wires_of(columns: Columns) -> Wires:
     width = columns.qubit_start[1:] - columns.qubit_start[:-1]
     joint = (width > 1).nonzero()[0]
     op = np.arange(len(columns))
-    if len(joint) or len(columns.qubits) < len(columns):
+    is_single = not len(joint) and len(columns.qubits) == len(columns)
+    if not is_single:
         op = op.repeat(width)
-    wire = columns.circuit.take(op)
-    wire *= columns.num_qubits
+    wire = (columns.circuit if is_single else columns.circuit[op]) * columns.num_qubits
     wire += columns.qubits
-    order = stable_order(wire, columns.num_wires)
-    along = wire.take(order)
+    is_sorted = is_ascending(wire)
+    order = op if is_sorted and is_single else stable_order(wire, columns.num_wires)
+    along = wire if is_sorted else wire[order]
     is_first = np.ones(len(along) + 1, dtype=bool)
     np.not_equal(along[1:], along[:-1], out=is_first[1:-1])
     bounds = is_first.nonzero()[0]
     begin = bounds[:-1]
-    return Wires(op=op, wire=wire, order=order, begin=begin, count=bounds[1:] - begin, joint=joint)
+    return Wires(
+        op=op,
+        wire=wire,
+        order=order,
+        begin=begin,
+        count=bounds[1:] - begin,
+        joint=joint,
+        is_single=is_single,
+        is_sorted=is_sorted,
+    )
+
+
+def is_ascending(keys: Ints) -> bool:
+    """Whether no key is smaller than the one before."""
+    return bool((keys[1:] >= keys[:-1]).all())
 
 
 def stable_order(keys: Ints, size: int) -> Ints:
     """Sort keys from 0 to size - 1, equal ones in their order; small keys by radix."""
-    if (keys[1:] >= keys[:-1]).all():
+    if is_ascending(keys):
         return np.arange(len(keys))
     narrow = keys.astype(np.uint16) if size <= 2**16 else keys
     return narrow.argsort(kind="stable")
+
+
+def picked(values: NDArray[_T], index: Ints) -> NDArray[_T]:
+    """Give some entries of the last axis."""
+    # numpy indexes one axis in half the time that `take` needs, and several in twice that time.
+    return values[index] if values.ndim == 1 else values.take(index, axis=-1)
 
 
 def joined(parts: Sequence[NDArray[_T]]) -> NDArray[_T]:

@@ -165,7 +165,7 @@ def _compile(
     batch = heralded(spec.batch) if spec.herald and not (problems or options) else spec.batch
     is_active = spec.initial_reset is InitialReset.ACTIVE
     batch = actively_begun(batch) if is_active and not (problems or options) else batch
-    front = [len(begun) - len(sent) for begun, sent in zip(batch.circuits, spec.batch.circuits, strict=True)]
+    front = () if batch is spec.batch else _in_front(batch, spec.batch)
     flat = flatten_batch(batch, rounds=spec.reset_rounds, initial=spec.initial_reset, but=culprits, front=front)
     problems += (*options, *flat.problems, *feed_problems(gates, batch, flat, feedforward))
     if problems:
@@ -190,6 +190,11 @@ def _compile(
         gates=gates,
         dynamic=dynamic,
     )
+
+
+def _in_front(begun: CircuitBatch, sent: CircuitBatch) -> list[int]:
+    """Count the operations that were put in front of each circuit."""
+    return [len(one) - len(other) for one, other in zip(begun.circuits, sent.circuits, strict=True)]
 
 
 def _gates(device: Device, snapshot: Snapshot, spec: JobSpec) -> CalibratedGates:

@@ -195,7 +195,7 @@ def _phase_shifts(program: Program, timed: Timed, conditions: _Conditions) -> tu
             entry = np.array([row * numbers.shifts.width + position])
             line = _line_of_frame(program, qubit, start, op)
             if numbers.shifts.is_any[entry[0]] and line is not None:
-                radians = numbers.shifts.radians.at(entry, columns.params, columns.param_start[op : op + 1])
+                radians = numbers.shifts.radians.at(entry, np.array([op]), columns)
                 found.append((line, start, float(to_radians(to_steps(radians))[0]), qubit, op))
     found.sort()
     ops = np.array([op for *_, op in found], dtype=np.int64)

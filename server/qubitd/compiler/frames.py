@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qubitd.compiler.columns import Columns, Floats, Ints, Wires
+from qubitd.compiler.columns import Columns, Floats, Ints, Wires, picked
 from qubitd.compiler.numbers import Numbers
 from qubitd.compiler.turns import to_radians, to_steps
 
@@ -38,7 +38,7 @@ class Frames:
         """At the end of the circuit, radians: virtual Z that nothing is played after; shape (..., circuits, qubits)."""
         cases = self.steps.shape[:-1]
         final = np.zeros((*cases, self.columns.num_wires))
-        final[..., self.wires.wire.take(self.wires.order.take(self.wires.last))] = to_radians(self.end)
+        final[..., self.wires.wire[self.wires.order[self.wires.last]]] = to_radians(self.end)
         return final.reshape(*cases, self.columns.circuits, self.columns.num_qubits)
 
 
@@ -51,26 +51,25 @@ def advance_frames(columns: Columns, wires: Wires, rows: Ints, numbers: Numbers)
         rows: row of each operation in `numbers`.
         numbers: how far each row advances its operands' frames.
     """
-    turning = numbers.shifts.turns.take(rows).take(wires.op).nonzero()[0]
+    turning = wires.of_operands(numbers.shifts.turns.take(rows)).nonzero()[0]
     if not len(turning):
         steps, end = np.zeros(len(wires.op), dtype=np.int64), np.zeros(len(wires.begin), dtype=np.int64)
         return Frames(is_turned=False, steps=steps, end=end, columns=columns, wires=wires)
-    shift = _shifts(columns, wires, rows, numbers, turning).take(wires.order, axis=-1)
+    shift = wires.along(_shifts(columns, wires, rows, numbers, turning))
     before = wires.exclusive_sum(shift)
-    steps = np.empty_like(before)
-    steps[..., wires.order] = before
-    end = before.take(wires.last, axis=-1) + shift.take(wires.last, axis=-1)
-    return Frames(is_turned=True, steps=steps, end=end, columns=columns, wires=wires)
+    end = picked(before, wires.last) + picked(shift, wires.last)
+    return Frames(is_turned=True, steps=wires.back(before), end=end, columns=columns, wires=wires)
 
 
 def _shifts(columns: Columns, wires: Wires, rows: Ints, numbers: Numbers, turning: Ints) -> Ints:
     """By how much each operand's frame advances, in steps of 2^-53 turn; only `turning` ones can."""
-    op = wires.op.take(turning)
-    position = turning - columns.qubit_start.take(op)
-    entry = rows.take(op)
+    op = turning if wires.is_single else wires.op[turning]
+    entry = rows[op]
     entry *= numbers.shifts.width
-    entry += np.minimum(position, numbers.shifts.width - 1, out=position)
-    radians = numbers.shifts.radians.at(entry, columns.params, columns.param_start.take(op))
+    if not wires.is_single:
+        position = turning - columns.qubit_start[op]
+        entry += np.minimum(position, numbers.shifts.width - 1, out=position)
+    radians = numbers.shifts.radians.at(entry, op, columns)
     shift = np.zeros((*radians.shape[:-1], len(wires.op)), dtype=np.int64)
     shift[..., turning] = to_steps(radians)
     return shift

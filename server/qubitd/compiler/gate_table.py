@@ -59,7 +59,7 @@ class GateTable:
     def rows_of(self, kinds: Kinds) -> Ints:
         """Give the row of each operation, and new rows to gates that have none."""
         rows = np.array([self._row(gate) for gate in kinds.gates], dtype=np.int64)
-        return rows.take(kinds.of)
+        return rows[kinds.of]
 
     def _row(self, key: GateKey) -> int:
         return NO_GATE if key.name in NOT_GATES else self._rows.setdefault(key, len(self._rows) + 1)
@@ -83,8 +83,8 @@ def kinds_of(columns: Columns) -> Kinds:
 
 def distinct_gates(columns: Columns, ops: Ints) -> Kinds:
     """Tell some operations apart, whose qubits are within the device; as `kinds_of`."""
-    codes = _codes(columns, columns.opcode.take(ops))
-    return _kinds(codes, codes.of(columns).take(ops))
+    codes = _codes(columns, columns.opcode[ops])
+    return _kinds(codes, codes.of(columns)[ops])
 
 
 def _kinds(codes: _Codes, code: Ints) -> Kinds:
@@ -92,12 +92,10 @@ def _kinds(codes: _Codes, code: Ints) -> Kinds:
     if size > _DENSE:
         found, of = np.unique(code, return_inverse=True)
     else:
-        is_present = np.zeros(size, dtype=bool)
-        is_present[code] = True
-        found = is_present.nonzero()[0]
+        found = np.bincount(code, minlength=size).nonzero()[0]
         place = np.zeros(size, dtype=np.int64)
         place[found] = np.arange(len(found))
-        of = place.take(code)
+        of = place[code]
     is_small = max(len(found), len(codes.operations)) <= _FEW
     name = _gates_of if is_small else _gates_of.__wrapped__
     return Kinds(gates=name(codes, tuple(found.tolist())), of=of)
@@ -154,10 +152,12 @@ class _Codes:
             digit = self.num_qubits ** (width - 1 - position)
             reaches = [row.num_qubits > position for row in self.operations]
             if all(reaches):
-                code += columns.qubits.take(columns.qubit_start[:-1] + position) * digit
+                is_each = len(columns.qubits) == len(columns)  # one operand of each operation
+                qubit = columns.qubits if is_each else columns.qubits[columns.qubit_start[:-1] + position]
+                code += qubit if digit == 1 else qubit * digit
             else:
-                have = np.flatnonzero(np.array(reaches, dtype=bool).take(columns.opcode))
-                code[have] += columns.qubits.take(columns.qubit_start.take(have) + position) * digit
+                have = np.flatnonzero(np.array(reaches, dtype=bool)[columns.opcode])
+                code[have] += columns.qubits[columns.qubit_start[have] + position] * digit
         return code
 
     def gate(self, code: int) -> GateKey:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qubitd.compiler.block import Cases, SideBySide
-from qubitd.compiler.columns import Columns, Floats, Ints, stable_order
+from qubitd.compiler.columns import Columns, Floats, Ints, is_ascending, picked, stable_order
 from qubitd.compiler.frames import Frames
 from qubitd.compiler.numbers import Numbers, Share
 from qubitd.compiler.schedule import Schedule
@@ -81,15 +81,14 @@ class Lower:
         source = numbers.plays
         found = self._rows(columns, rows, numbers.own_plays, source.line)
         op, entry = found.op, found.entry
-        param_start = columns.param_start.take(op)
         plays = Plays(
             line=source.line.take(entry),
-            start=schedule.start.take(op, axis=-1),
-            length=source.length.take(entry),
+            start=picked(schedule.start, op),
+            length=source.length[entry],
             envelope=source.envelope.take(entry),
-            amplitude=source.amplitude.at(entry, columns.params, param_start),
-            phase=_phases(columns, numbers, frames, op=op, entry=entry, param_start=param_start),
-            frequency=source.frequency.take(entry, axis=-1),
+            amplitude=source.amplitude.at(entry, op, columns),
+            phase=_phases(columns, numbers, frames, op=op, entry=entry),
+            frequency=picked(source.frequency, entry),
             frame=source.frame.take(entry),
         )
         return plays, found.bounds
@@ -100,17 +99,17 @@ class Lower:
         source = numbers.acquisitions
         found = self._rows(columns, rows, numbers.own_acquisitions, source.line)
         op, entry = found.op, found.entry
-        outcome = columns.clbit_start.take(op) + entry - numbers.own_acquisitions.first.take(rows.take(op))
+        outcome = columns.clbit_start[op] + entry - numbers.own_acquisitions.first[rows[op]]
         acquisitions = Acquisitions(
             line=source.line.take(entry),
             qubit=source.qubit.take(entry),
-            start=schedule.start.take(op, axis=-1) + source.delay.take(entry),
-            length=source.length.take(entry),
-            frequency=source.frequency.take(entry, axis=-1),
+            start=picked(schedule.start, op) + source.delay[entry],
+            length=source.length[entry],
+            frequency=picked(source.frequency, entry),
             phase=np.zeros(len(op)),
             # 32 bits: HERALD_CLBIT of a circuit becomes HERALD of a program.
-            clbit=columns.clbits.take(outcome).astype(np.uint32).view(np.int32),
-            order=(found.order - found.bounds.take(found.circuit)).astype(np.int32),
+            clbit=columns.clbits[outcome].astype(np.uint32).view(np.int32),
+            order=(found.order - found.bounds[found.circuit]).astype(np.int32),
             kernel=source.kernel.take(entry),
         )
         return acquisitions, found.bounds
@@ -127,10 +126,14 @@ class Lower:
         """
         op, entry = _spread(share, rows)
         lines = max(1, len(self.lines))
-        circuit = columns.circuit.take(op)
-        order = stable_order(circuit * lines + line.take(entry), columns.circuits * lines)
+        circuit = columns.circuit[op]
         bounds = circuit.searchsorted(np.arange(columns.circuits + 1))
-        return _Rows(op=op.take(order), entry=entry.take(order), circuit=circuit, order=order, bounds=bounds)
+        key = circuit * lines
+        key += line.take(entry)
+        order = stable_order(key, columns.circuits * lines)
+        if not is_ascending(key):
+            op, entry = op[order], entry[order]
+        return _Rows(op=op, entry=entry, circuit=circuit, order=order, bounds=bounds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -151,30 +154,27 @@ class _Rows:
 
 def _spread(share: Share, rows: Ints) -> tuple[Ints, Ints]:
     """Give (operation, entry) of everything that the operations play, the share of the row of each."""
-    times = share.count.take(rows)
     if share.most <= 1:
-        op = times.nonzero()[0]
-        return op, share.first.take(rows.take(op))
+        op = share.is_any.take(rows).nonzero()[0]
+        return op, share.first[rows[op]]
+    times = share.count[rows]
     op = np.arange(len(rows)).repeat(times)
     within = np.arange(len(op)) - (times.cumsum() - times).repeat(times)
-    return op, share.first.take(rows.take(op)) + within
+    return op, share.first[rows[op]] + within
 
 
-def _phases(columns: Columns, numbers: Numbers, frames: Frames, *, op: Ints, entry: Ints, param_start: Ints) -> Floats:
+def _phases(columns: Columns, numbers: Numbers, frames: Frames, *, op: Ints, entry: Ints) -> Floats:
     """Add the frame's phase to that of the pulse, where it has a frame."""
     own = numbers.plays.phase
-    if own.factors.shape[1]:
-        steps = to_steps(own.at(entry, columns.params, param_start))
-    else:
-        steps = numbers.plays.phase_steps.take(entry, axis=-1)
+    has_angles = own.factors.shape[1] > 0
+    steps = to_steps(own.at(entry, op, columns)) if has_angles else picked(numbers.plays.phase_steps, entry)
     if not frames.is_turned:
         return to_radians(steps)
-    position = numbers.plays.position.take(entry)
-    framed = (position >= 0).nonzero()[0]
-    if len(framed) == len(op):
-        return to_radians(steps + frames.steps.take(columns.qubit_start.take(op) + position, axis=-1))
-    if frames.steps.ndim > steps.ndim:
-        steps = np.repeat(steps[np.newaxis], len(frames.steps), axis=0)
-    operand = columns.qubit_start.take(op.take(framed)) + position.take(framed)
-    steps[..., framed] += frames.steps.take(operand, axis=-1)
-    return to_radians(steps)
+    position = numbers.plays.position[entry]
+    frameless = (position < 0).nonzero()[0]
+    operand = columns.qubit_start[op]
+    operand += position
+    operand[frameless] = 0
+    turned = picked(frames.steps, operand)
+    turned[..., frameless] = 0
+    return to_radians(steps + turned)

@@ -13,7 +13,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from qubitd.compiler.columns import Floats, Ints
+from qubitd.compiler.columns import Columns, Floats, Ints, picked
 from qubitd.compiler.envelope_table import EnvelopeTable
 from qubitd.compiler.resolve import ResolvedAcquisition, ResolvedGate
 from qubitd.compiler.turns import to_steps
@@ -35,21 +35,20 @@ class Angled:
     factors: Floats
     """Shape (entries, angles); angles is 0 if no entry depends on one."""
 
-    def at(self, entries: Ints, params: Floats, param_start: Ints) -> Floats:
-        """Evaluate some entries, each with the angles that start at its place in `params`.
+    def at(self, entries: Ints, ops: Ints, columns: Columns) -> Floats:
+        """Evaluate some entries, each with the angles of its operation.
 
         Points and bindings, where there are any, are an axis in front, the same for both.
         """
-        values = self.constant.take(entries, axis=-1)
+        values = picked(self.constant, entries)
         for k in range(self.factors.shape[1]):
-            factor = self.factors[:, k].take(entries)
-            depends = np.flatnonzero(factor)
+            factor = self.factors[:, k]
+            depends = (factor != 0).take(entries).nonzero()[0]
             if len(depends) == len(entries):
-                values = values + factor * params.take(param_start + k, axis=-1)
+                values = values + factor[entries] * columns.param(ops, k)
             elif len(depends):
-                values = _with_room(values, params)
-                places = param_start.take(depends) + k
-                values[..., depends] += factor.take(depends) * params.take(places, axis=-1)
+                values = _with_room(values, columns.params)
+                values[..., depends] += factor[entries[depends]] * columns.param(ops[depends], k)
         return values
 
 
@@ -105,6 +104,8 @@ class Share:
     first: Ints
     """Shape (rows,)."""
     count: Ints
+    is_any: NDArray[np.bool_]
+    """Whether `count` is not 0."""
     most: int
     """The largest of `count`."""
 
@@ -112,7 +113,7 @@ class Share:
     def of(cls, *counts: int) -> Share:
         """Lay out so many of each row, one row after another; row 0 has none."""
         count = _ints(0, *counts)
-        return cls(first=np.cumsum(count) - count, count=count, most=max(counts, default=0))
+        return cls(first=np.cumsum(count) - count, count=count, is_any=count > 0, most=max(counts, default=0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -187,8 +188,8 @@ class GateNumbers:
             places = np.array([*index, BOXCAR], dtype=np.int32)
             plain = replace(
                 plain,
-                plays=replace(plain.plays, envelope=places.take(plain.plays.envelope)),
-                acquisitions=replace(plain.acquisitions, kernel=places.take(plain.acquisitions.kernel)),
+                plays=replace(plain.plays, envelope=places[plain.plays.envelope]),
+                acquisitions=replace(plain.acquisitions, kernel=places[plain.acquisitions.kernel]),
             )
         if self._parameters.isdisjoint(point):
             return plain

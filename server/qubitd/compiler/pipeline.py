@@ -137,7 +137,7 @@ class Pipeline:
             return schedule_each(columns, length, self._scheduled)
         if prepared.structure is None:
             return self._scheduled(columns, prepared.wires, length)
-        delays = length.take(prepared.delays)
+        delays = length[prepared.delays]
         question = (Schedule, prepared.structure, self.scheduling, numbers.length.tobytes(), delays.tobytes())
         return self.gates.memory.recall(
             question,

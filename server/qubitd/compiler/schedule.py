@@ -38,19 +38,21 @@ def schedule_late(columns: Columns, wires: Wires, length: Ints) -> Schedule:
         wires: of the same columns.
         length: ticks that each operation takes on each of its qubits.
     """
-    op = wires.op.take(wires.order)
-    ticks = length.take(op)
+    op = wires.along(wires.op)
+    ticks = wires.along(wires.of_operands(length))
     before = ticks.cumsum()
     before -= ticks
     if len(wires.joint):
         backward = _between_meetings(columns, wires, length, op=op, ticks=ticks, before=before)
     else:
-        backward = (before + ticks).take(wires.last).repeat(wires.count) - before
-    end = np.zeros(len(columns), dtype=np.int64)
-    end[op] = backward
+        backward = (before + ticks)[wires.last].repeat(wires.count) - before
+    end = backward
+    if not (wires.is_single and wires.is_sorted):
+        end = np.zeros(len(columns), dtype=np.int64)
+        end[op] = backward
     duration = np.zeros(columns.circuits, dtype=np.int64)
-    np.maximum.at(duration, columns.circuit.take(op.take(wires.begin)), backward.take(wires.begin))
-    return Schedule(start=duration.take(columns.circuit) - end, duration=duration)
+    np.maximum.at(duration, columns.circuit[op[wires.begin]], backward[wires.begin])
+    return Schedule(start=duration[columns.circuit] - end, duration=duration)
 
 
 def schedule_early(columns: Columns, length: Ints) -> Schedule:
@@ -58,7 +60,7 @@ def schedule_early(columns: Columns, length: Ints) -> Schedule:
     mirrored = _mirrored(columns)
     late = schedule_late(mirrored, wires_of(mirrored), length[::-1])
     duration = late.duration[::-1]
-    return Schedule(start=duration.take(columns.circuit) - late.start[::-1] - length, duration=duration)
+    return Schedule(start=duration[columns.circuit] - late.start[::-1] - length, duration=duration)
 
 
 def _mirrored(columns: Columns) -> Columns:
@@ -113,9 +115,9 @@ def _between_meetings(columns: Columns, wires: Wires, length: Ints, *, op: Ints,
     """
     joint = np.zeros(len(columns), dtype=bool)
     joint[wires.joint] = True
-    stretches = _stretches(wires, joint.take(op), ticks, before)
+    stretches = _stretches(wires, joint[op], ticks, before)
     meeting_end = _meet(columns, wires, length, stretches)
-    over = stretches.sum + np.where(stretches.closed, meeting_end.take(op.take(stretches.last)), 0)
+    over = stretches.sum + np.where(stretches.closed, meeting_end[op[stretches.last]], 0)
     return over.repeat(stretches.count) - before
 
 
@@ -126,11 +128,11 @@ def _stretches(wires: Wires, meets: NDArray[np.bool_], ticks: Ints, before: Ints
     bounds[1:] |= meets
     edges = bounds.nonzero()[0]
     last = edges[1:] - 1
-    closed = meets.take(last)
-    total = before.take(last) + np.where(closed, 0, ticks.take(last))
+    closed = meets[last]
+    total = before[last] + np.where(closed, 0, ticks[last])
     meeting = last[closed]
-    following = np.append(total, 0).take(closed.nonzero()[0] + 1)
-    gap = np.where(is_first.take(meeting + 1), 0, following - before.take(meeting) - ticks.take(meeting))
+    following = np.append(total, 0)[closed.nonzero()[0] + 1]
+    gap = np.where(is_first[meeting + 1], 0, following - before[meeting] - ticks[meeting])
     return _Stretches(count=edges[1:] - edges[:-1], last=last, closed=closed, sum=total, gap=gap)
 
 
@@ -140,12 +142,12 @@ def _meet(columns: Columns, wires: Wires, length: Ints, stretches: _Stretches) -
     count = columns.qubit_start[1:] - columns.qubit_start[:-1]
     ops = wires.joint
     gap_of = np.zeros(len(wires.op), dtype=np.int64)
-    gap_of[wires.order.take(stretches.last[stretches.closed])] = stretches.gap
-    operands = (count.take(wires.op) > 1).nonzero()[0]
-    gaps: list[int] = gap_of.take(operands).tolist()
-    wire: list[int] = wires.wire.take(operands).tolist()
-    widths: list[int] = count.take(ops).tolist()
-    lengths: list[int] = length.take(ops).tolist()
+    gap_of[wires.order[stretches.last[stretches.closed]]] = stretches.gap
+    operands = (count[wires.op] > 1).nonzero()[0]
+    gaps: list[int] = gap_of[operands].tolist()
+    wire: list[int] = wires.wire[operands].tolist()
+    widths: list[int] = count[ops].tolist()
+    lengths: list[int] = length[ops].tolist()
     ready = [0] * columns.num_wires
     ends: list[int] = []
     stop = len(operands)

@@ -131,7 +131,7 @@ class Verify:
 
     def _loud_lines(self, together: _Together) -> Iterator[Problem]:
         spans, loudness = together.plays, together.loudness
-        limit = np.array([self._limit(line) for line in together.block.lines]).take(spans.rows.line)
+        limit = np.array([self._limit(line) for line in together.block.lines])[spans.rows.line]
         for i in _first_per_line(spans.key, loudness > limit + _ROUNDING):
             what = f"amplitude {loudness[i]:.6g} is above the line's limit of {limit[i]:g}; lower the gate's amplitude"
             yield Problem(where=together.place(spans, i), what=what)
@@ -172,15 +172,16 @@ class _Together:
     def of(cls, block: SideBySide) -> _Together:
         plays, envelopes, lines = block.plays, block.tables.envelopes, len(block.lines)
         length, peak = np.zeros(len(envelopes) + 1, dtype=np.int64), np.zeros(len(envelopes) + 1)
-        used: list[int] = np.bincount(plays.envelope).nonzero()[0].tolist()
+        envelope = plays.envelope.astype(np.intp)
+        used: list[int] = np.bincount(envelope).nonzero()[0].tolist()
         for i in used:
             length[i], peak[i] = len(envelopes[i].samples), envelopes[i].peak
         return cls(
             block=block,
             plays=_spans(plays, block.play_bounds, lines=lines),
             acquisitions=_spans(block.acquisitions, block.acquisition_bounds, lines=lines),
-            envelope_length=length.take(plays.envelope),
-            loudness=np.abs(plays.amplitude) * peak.take(plays.envelope),
+            envelope_length=length[envelope],
+            loudness=np.abs(plays.amplitude) * peak[envelope],
         )
 
     def place(self, spans: _Spans[Plays] | _Spans[Acquisitions], row: int | np.intp) -> str:
@@ -206,7 +207,7 @@ def _malformed(together: _Together) -> Iterator[Problem]:
     acquisitions = together.acquisitions
     yield from _kernel_problems(together)
     clbit = acquisitions.rows.clbit
-    num_clbits = np.array(together.block.num_clbits, dtype=np.int64).take(acquisitions.program)
+    num_clbits = np.array(together.block.num_clbits, dtype=np.int64)[acquisitions.program]
     for i in _first_rows((clbit < HIDDEN) | (clbit >= num_clbits)):
         what = f"writes classical bit {clbit[i]} of {num_clbits[i]}"
         yield Problem(where=together.place(acquisitions, i), what=what)
@@ -218,16 +219,16 @@ def _kernel_problems(together: _Together) -> Iterator[Problem]:
     weighted = is_weighted.nonzero()[0]
     if not len(weighted):
         return
-    kernels: list[int] = rows.kernel.take(weighted).tolist()
+    kernels: list[int] = rows.kernel[weighted].tolist()
     lengths = [len(together.block.tables.envelopes[kernel].samples) for kernel in kernels]
-    for i in _first_rows(rows.length.take(weighted) != lengths):
+    for i in _first_rows(rows.length[weighted] != lengths):
         what = f"is {rows.length[weighted[i]]} ns long, its kernel {lengths[i]} ns"
         yield Problem(where=together.place(together.acquisitions, int(weighted[i])), what=what)
 
 
 def _span_problems(together: _Together, spans: _Spans[Plays] | _Spans[Acquisitions], kind: str) -> Iterator[Problem]:
     key, start, end = spans.key, spans.rows.start, spans.end
-    duration = together.block.durations.take(spans.program)
+    duration = together.block.durations[spans.program]
     is_outside = (start < 0) | (spans.rows.length < 1) | (end > duration)
     comes_after = (key[1:] > key[:-1]) | (key[1:] == key[:-1]) & (start[1:] >= end[:-1])
     if comes_after.all() and not is_outside.any():
@@ -248,7 +249,7 @@ def _span_problems(together: _Together, spans: _Spans[Plays] | _Spans[Acquisitio
 def _loud_feedline(together: _Together, feedline: tuple[str, ...]) -> Iterator[Problem]:
     lines, loudness = together.block.lines, together.loudness
     spans = together.plays
-    shares = np.flatnonzero(np.array([line in feedline for line in lines], dtype=bool).take(spans.rows.line))
+    shares = np.flatnonzero(np.array([line in feedline for line in lines], dtype=bool)[spans.rows.line])
     time = np.concatenate((spans.rows.start[shares], spans.end[shares]))
     program = np.tile(spans.program[shares], 2)
     step = np.concatenate((loudness[shares], -loudness[shares]))
