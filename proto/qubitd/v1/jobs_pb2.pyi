@@ -1422,7 +1422,7 @@ class JobsCancelRequest(google.protobuf.message.Message):
     job_id: builtins.str
     """The job."""
     force: builtins.bool
-    """Whether a running chunk is broken off instead of waiting for its end."""
+    """Whether a running chunk is broken off at once; else it has most of a second to end in."""
     def __init__(
         self,
         *,

@@ -258,7 +258,7 @@ class QubitdClient:
 
         Args:
             job_id: the job.
-            force: whether a running chunk is broken off instead of waiting for its end.
+            force: whether a running chunk is broken off at once; else it has most of a second to end in.
         """
         request = jobs_pb2.JobsCancelRequest(job_id=job_id, force=force)
         return decode_status(self._link.call(self._jobs.Cancel, request, doing=f"cancelling job {job_id}").status)

@@ -10,7 +10,7 @@ from qubitd.cli.remote import add_remote, connect, show_facts
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     parser.add_argument("job", metavar="ID", help="the job")
-    parser.add_argument("--force", action="store_true", help="break the running chunk off instead of letting it end")
+    parser.add_argument("--force", action="store_true", help="break the running chunk off at once, not within a second")
     add_remote(parser)
 
 

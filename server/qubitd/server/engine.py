@@ -213,12 +213,12 @@ class Engine:
             raise DrainingError
 
     async def cancel(self, *, owner: str, job_id: str, force: bool = False) -> JobStatus:
-        """End a job, or have it end at its next chunk boundary; durable on return. Gives its state.
+        """End a job, or have it end at its next chunk boundary, within a second; durable on return. Gives its state.
 
         Args:
             owner: whose job.
             job_id: its id.
-            force: whether the chunk that runs is broken off.
+            force: whether the chunk that runs is broken off at once.
 
         Raises:
             UnknownJobError: the owner has no such job.
@@ -409,8 +409,8 @@ class Engine:
             await self._book.move(entry, Move(trigger=Trigger.CANCEL, message="cancelled by its owner before it ran"))
             return
         noted = self._book.note_cancel(entry)
-        if force:
-            self._runner.break_off(Move(trigger=Trigger.STOP, message=CANCELLED), job_id=entry.job_id)
+        break_off = self._runner.break_off if force else self._runner.break_off_later
+        break_off(Move(trigger=Trigger.STOP, message=CANCELLED), job_id=entry.job_id)
         await noted
 
     def _let_wait(self, entry: Entry) -> None:

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import math
 from collections.abc import Callable
+from functools import partial
 
 from qubitd.core.errors import InvalidInputError
 from qubitd.core.job import JobStatus
@@ -34,6 +35,9 @@ from qubitd.server.workshop import Workshop
 from qubitd.wire.terms import RevisionPolicy
 
 _log = logging.getLogger(__name__)
+CHUNK_PATIENCE = 0.8
+"""Seconds that the chunk of a cancelled job has to end in, so that the job ends within one; an emulator may take longer
+to compute a chunk."""
 
 
 class Runner:
@@ -84,6 +88,10 @@ class Runner:
         """Have the job that runs leave the rack at once with this step; nothing happens if none does, or another."""
         if self._run is not None and job_id in ("", self._running_id):
             self._run.break_off(ending)
+
+    def break_off_later(self, ending: Move, *, job_id: str) -> None:
+        """Have a job leave the rack with this step if its chunk does not end within `CHUNK_PATIENCE`."""
+        asyncio.get_running_loop().call_later(CHUNK_PATIENCE, partial(self.break_off, ending, job_id=job_id))
 
     async def serve(self) -> None:
         """Run jobs until told to drain."""

@@ -17,6 +17,7 @@ from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.job import JobStatus, MeasLevel, MeasReturn
 from qubitd.core.sweep import Sweep, SweepAxis
 from qubitd.drivers.errors import InstrumentFaultError
+from qubitd.server import runner
 from qubitd.v1 import jobs_pb2
 from qubitd.wire.errors import DETAILS_KEY, Refusal, decode_refusal
 from qubitd.wire.jobs import LogLine, Progress, StageTime, StatusChange, decode_events
@@ -427,8 +428,9 @@ async def test_the_next_chunk_is_brought_ahead_piece_by_piece_while_one_runs(
 
 
 async def test_a_running_job_is_cancelled_at_the_end_of_its_chunk(
-    serve: Serve, shut_rack: Any, request_of: MakeRequest
+    serve: Serve, shut_rack: Any, request_of: MakeRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(runner, "CHUNK_PATIENCE", 60.0)
     async with serve(rack=shut_rack) as daemon:
         job_id = await daemon.submit(request_of(shots=5000))
         await asyncio.to_thread(shut_rack.running.wait)
@@ -439,6 +441,17 @@ async def test_a_running_job_is_cancelled_at_the_end_of_its_chunk(
         assert [result.shots for result in await daemon.results(job_id)] == [1000]
         again = await daemon.jobs.Cancel(jobs_pb2.JobsCancelRequest(job_id=job_id))
         assert again.status == jobs_pb2.STATUS_CANCELLED
+
+
+async def test_a_cancelled_chunk_that_takes_too_long_is_broken_off(
+    serve: Serve, shut_rack: Any, request_of: MakeRequest
+) -> None:
+    async with serve(rack=shut_rack) as daemon:
+        job_id = await daemon.submit(request_of(shots=5000))
+        await asyncio.to_thread(shut_rack.running.wait)
+        await daemon.jobs.Cancel(jobs_pb2.JobsCancelRequest(job_id=job_id))
+        assert (await daemon.statuses(job_id))[-1] == "CANCELLED"
+        assert await daemon.results(job_id) == []
 
 
 async def test_an_unknown_job_is_not_found_whatever_is_asked(serve: Serve, open_rack_of: MakeRack) -> None:
