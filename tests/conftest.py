@@ -34,11 +34,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Unit tests run with the lowest versions, too."""
+    """Unit tests run with the lowest versions, too; a soak takes the time that it takes."""
     unit = config.rootpath / "tests/unit"
     for item in items:
         if item.path.is_relative_to(unit):
             item.add_marker(pytest.mark.lowest)
+        if config.getoption("--soak"):
+            item.add_marker(pytest.mark.timeout(0), append=False)
 
 
 @pytest.fixture
