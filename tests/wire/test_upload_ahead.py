@@ -1,4 +1,7 @@
-"""While a run goes on, the next chunk goes to sequencers that stand idle: never to one that runs, and never stale."""
+"""While a run goes on, the next chunk goes to sequencers that stand idle: never to one that runs, and never stale.
+
+What is armed ahead of its start plays nothing.
+"""
 
 from __future__ import annotations
 
@@ -241,3 +244,29 @@ def test_points_do_not_depend_on_what_was_brought_ahead(emulator: Emulator, make
             found.append(points)
     for one, other in zip(*found, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_what_is_armed_plays_only_when_it_is_started(
+    emulator: Emulator, controller: Controller, chunks: list[Chunk]
+) -> None:
+    before = emulator.control("runs")["runs"]
+    controller.load(controller.assemble(chunks[0]))
+    controller.arm()
+    assert emulator.control("runs")["runs"] == before
+    with pytest.raises(NotReadyError, match="call start first"):
+        controller.wait(PATIENCE)
+    with pytest.raises(NotReadyError, match="nothing runs"):
+        controller.load_ahead(assembled(controller, chunks[1]))
+    controller.start()
+    finish(controller)
+    assert emulator.control("runs")["runs"] == before + 1
+
+
+def test_what_was_armed_and_is_stopped_is_not_started(controller: Controller, chunks: list[Chunk]) -> None:
+    controller.load(controller.assemble(chunks[0]))
+    controller.arm()
+    controller.stop()
+    with pytest.raises(NotReadyError, match="call load first"):
+        controller.start()
+    start(controller, chunks[0])
+    finish(controller)

@@ -164,8 +164,16 @@ class Controller(Protocol):
         """
         ...
 
+    def arm(self) -> None:
+        """Make ready what was loaded last, so that `start` takes little; nothing plays. `stop` disarms.
+
+        Raises:
+            InstrumentFaultError: the instrument refused something.
+        """
+        ...
+
     def start(self) -> None:
-        """Run what was loaded last."""
+        """Run what was loaded last; it need not be armed before."""
         ...
 
     def wait(

@@ -253,6 +253,7 @@ class RackThread:
         failpoint("chunk.loading")
         with spending.timed(Activity.UPLOAD):
             self.controller.load(assembly, give_up=is_unwanted)
+            self.controller.arm()
         events.append(reached(Stage.UPLOADED, self._now()))
         if seed is not None and self._simulator is not None:
             self._simulator.seed(seed)

@@ -134,6 +134,9 @@ class PaperRack:
         self.loaded = assembly
         return LoadReport(upload_bytes=0, reused_bytes=0)
 
+    def arm(self) -> None:
+        assert self.loaded is not None
+
     def start(self) -> None:
         self.log.append("start")
 

@@ -46,7 +46,7 @@ class ClusterAssembler:
             self.check(chunk)
         except (UnplayableProgramError, CeilingError):
             return False
-        return all(usage.fits for part in self.workbench.work_of(chunk).parts for usage in most_usage(part))
+        return all(usage.fits for usage in most_usage(chunk, self.workbench.work_of(chunk)))
 
     def assemble(self, chunk: Chunk) -> ClusterAssembly:
         """Translate a chunk.

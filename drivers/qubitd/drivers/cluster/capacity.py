@@ -46,16 +46,25 @@ def chunk_usage(chunk: Chunk, work: ChunkWork, memory: LineMemory) -> list[Usage
     for part, instructions in zip(work.parts, work.instructions, strict=True):
         count = partial(line_usage, shots=chunk.shots, instructions=instructions)
         sequencers += memory.usage(part, chunk.shots, count)
-    return [*sequencers, *(usage for load in scope_loads(chunk, work.parts) for usage in load.usage())]
+    return [*sequencers, *_scope_usage(chunk, work)]
 
 
-def most_usage(part: LineProgram) -> list[Usage]:
-    """Count what one shot of one program takes of a sequencer at most, whatever the phases of its plays."""
+def most_usage(chunk: Chunk, work: ChunkWork) -> list[Usage]:
+    """Count what one shot of a chunk of one program takes at most, whatever the phases of its plays."""
+    sequencers = (usage for part in work.parts for usage in _most_line_usage(part))
+    return [*sequencers, *_scope_usage(chunk, work)]
+
+
+def _most_line_usage(part: LineProgram) -> list[Usage]:
     tones = part.tones
     if tones is not None:
         tones = replace(tones, play_sets_phase=np.ones_like(tones.play_sets_phase))
     written_out = replace(part, tones=tones, turns=None, folds=())
     return line_usage(part, 1, instructions=instruction_count(written_out))
+
+
+def _scope_usage(chunk: Chunk, work: ChunkWork) -> list[Usage]:
+    return [usage for load in scope_loads(chunk, work.parts) for usage in load.usage()]
 
 
 def line_usage(part: LineProgram, shots: int, *, instructions: int) -> list[Usage]:

@@ -63,6 +63,7 @@ class _Stage(Enum):
 
     EMPTY = auto()
     LOADED = auto()
+    ARMED = auto()
     STARTED = auto()
     ENDED = auto()
 
@@ -210,22 +211,37 @@ class ClusterController:
             holdings.note_ahead(load)
         return LoadReport(upload_bytes=sent, reused_bytes=load.upload_bytes - sent)
 
+    def arm(self) -> None:
+        """Make ready what was loaded last; nothing plays. Data of an earlier run are deleted.
+
+        Raises:
+            NotReadyError: nothing is loaded.
+            InstrumentFaultError: a sequencer cannot be armed.
+        """
+        loaded = self._chunk()
+        addresses = _addresses(loaded)
+        self._stage = _Stage.LOADED
+        with self._doubting() as connected:
+            if addresses:
+                arm = [*_deletions(loaded), *(sequencer(address, "ARM") for address in addresses)]
+                connected.conversation.refuse_errors("arm", commands=arm)
+        self._stage = _Stage.ARMED
+
     def start(self) -> None:
-        """Run what was loaded last. Data of an earlier run are deleted first.
+        """Run what was loaded last, armed first unless it is.
 
         Raises:
             NotReadyError: nothing is loaded.
             InstrumentFaultError: a sequencer cannot be armed or started.
         """
-        loaded = self._chunk()
-        addresses = [load.wired.address for load in loaded.sequencers]
+        if self._stage is not _Stage.ARMED:
+            self.arm()
+        addresses = _addresses(self._chunk())
         self._stage = _Stage.LOADED
         with self._doubting() as connected:
             if addresses:
-                conversation = connected.conversation
-                arm = [*_deletions(loaded), *(sequencer(address, "ARM") for address in addresses)]
-                conversation.refuse_errors("arm", commands=arm)
-                conversation.refuse_errors("start", commands=[sequencer(address, "START") for address in addresses])
+                commands = [sequencer(address, "START") for address in addresses]
+                connected.conversation.refuse_errors("start", commands=commands)
         self._stage, self._started = _Stage.STARTED, time.monotonic()
 
     def wait(
@@ -246,7 +262,7 @@ class ClusterController:
             InstrumentChangedError: a sequencer was reset.
         """
         names = {load.wired.address: load.wired.name for load in self._chunk().sequencers}
-        if self._stage is _Stage.LOADED:
+        if self._stage in (_Stage.LOADED, _Stage.ARMED):
             raise NotReadyError("what was loaded has not been started; call start first")
         pending, end = list(names), time.monotonic() + deadline
         due = self._started + self._chunk().duration
@@ -406,7 +422,9 @@ class ClusterController:
 
     def _touched(self, assembly: ClusterAssembly, wanted: Mapping[str, Setting]) -> list[SequencerAddress]:
         """Give the sequencers that take part, and those of which any setting is wanted."""
-        taking_part = {load.wired.address for load in assembly.sequencers}
+        taking_part = set(_addresses(assembly))
+        if not wanted:
+            return sorted(taking_part)
         return [
             address
             for address in self._addresses
@@ -460,6 +478,10 @@ def _next_look(looked: float, started: float, due: float) -> float:
     is_late = looked >= due
     pause = min(max((looked - (due if is_late else started)) / 2, FIRST_PAUSE), LONGEST_PAUSE)
     return looked + pause if is_late else min(looked + pause, due)
+
+
+def _addresses(loaded: ClusterAssembly) -> list[SequencerAddress]:
+    return [load.wired.address for load in loaded.sequencers]
 
 
 def _deletions(loaded: ClusterAssembly) -> list[str]:

@@ -158,17 +158,22 @@ class Link(ABC):
         return data
 
     def _block(self) -> memoryview:
+        received = self._received
+        if len(received) < 2:
+            self._await_bytes(2)
         try:
-            begin = 2 + header_digits(self._peek(0, 2))
-            end = begin + block_count(self._peek(2, begin))
+            begin = 2 + header_digits(bytes(received[:2]))
+            if len(received) < begin:
+                self._await_bytes(begin)
+            end = begin + block_count(bytes(received[2:begin]))
         except ValueError as error:
             raise MalformedAnswerError(resource=self.resource, what=str(error)) from error
-        if end <= len(self._received):
-            block = self._peek(begin, end)
-            del self._received[:end]
-            return memoryview(block)
-        del self._received[:begin]
-        return self._receive(end - begin)
+        if end > len(received):
+            del received[:begin]
+            return self._receive(end - begin)
+        block = memoryview(received[begin:end])
+        del received[:end]
+        return block
 
     def _peek(self, begin: int, end: int) -> bytes:
         """Give bytes of the answer that is there or comes, without taking them."""
