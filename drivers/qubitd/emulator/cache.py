@@ -4,11 +4,13 @@ first."""
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from typing import Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar, cast
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
+_MISSING: Final[Any] = object()
 
 
 class Cache(Generic[K, V]):
@@ -18,19 +20,20 @@ class Cache(Generic[K, V]):
         """Remember at most `limit` values."""
         self._limit = limit
         self._lock = threading.Lock()
-        self._values: dict[K, V] = {}
+        self._values: OrderedDict[K, V] = OrderedDict()
 
     def get(self, key: K, make: Callable[[], V], *, is_kept: Callable[[V], bool] | None = None) -> V:
         """Give the value of a key, made if it is not there; `is_kept` says whether that is worth its memory."""
         with self._lock:
-            if key in self._values:
-                value = self._values[key] = self._values.pop(key)
-                return value
+            kept = self._values.get(key, _MISSING)
+            if kept is not _MISSING:
+                self._values.move_to_end(key)
+                return cast("V", kept)
         value = make()
         if is_kept is None or is_kept(value):
             with self._lock:
                 if key not in self._values and len(self._values) >= self._limit:
-                    del self._values[next(iter(self._values))]
+                    self._values.popitem(last=False)
                 self._values[key] = value
         return value
 

@@ -7,7 +7,7 @@ state that the last one has left.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise
@@ -22,7 +22,7 @@ from qubitd.emulator.chip.basis import SIZE
 from qubitd.emulator.chip.body import Beginning, BodyRun, Ending, Event, Pulse, Reading, Script, moves
 from qubitd.emulator.chip.choice import Choice, choices
 from qubitd.emulator.chip.drive import DriveLines
-from qubitd.emulator.chip.feedline import Falls, FeedlineModel
+from qubitd.emulator.chip.feedline import Falls, FeedlineModel, Heard
 from qubitd.emulator.chip.flux import FluxLines
 from qubitd.emulator.chip.frequency_noise import FrequencyNoise
 from qubitd.emulator.chip.intervals import chains
@@ -117,7 +117,9 @@ class Chip:
         rows = (table.plays, table.acquisitions, *table.conditions)
         key = (rows, table.outputs, table.inputs, tuple(wave.digest for wave in table.waveforms))
         is_kept = len(table.plays.start) + len(table.acquisitions.start) <= _MOST_HELD
-        return self._scripts.get(key, lambda: _script_of(self, table), is_kept=lambda _: is_kept)
+        return self._scripts.get(
+            key, lambda: _script_of(self, table, is_remembered=is_kept), is_kept=lambda script: script.is_remembered
+        )
 
     def events(self, table: EventTable) -> list[Event]:
         """Find what a table without conditions does to the qubits, sorted by start."""
@@ -151,10 +153,23 @@ class TableScript:
     """ns from one iteration to the next."""
     turns: dict[int, float]
     """Of each qubit's phase against its drive's oscillator in a period."""
+    is_remembered: bool
+    """Whether it is kept for the next time."""
     follows: bool
     """Whether an iteration begins before the qubits have forgotten the last one."""
     readings: dict[int, Reading] = field(default_factory=dict)
     """Of bodies that were played from |0..0> with the qubits' usual frequencies."""
+    heard: dict[int, tuple[Heard, ...]] = field(default_factory=dict[int, tuple[Heard, ...]])
+    """What the windows of bodies hear, if it is remembered."""
+
+    def heard_by(self, body: int, find: Callable[[], tuple[Heard, ...]]) -> tuple[Heard, ...]:
+        """Give what the windows of a body hear, as it was found before if it is remembered."""
+        heard = self.heard.get(body)
+        if heard is None:
+            heard = find()
+            if self.is_remembered:
+                self.heard[body] = heard
+        return heard
 
     @property
     def moved(self) -> set[int]:
@@ -167,7 +182,7 @@ class TableScript:
         return {qubit for moment in moments for qubit in moves(moment)}
 
 
-def _script_of(chip: Chip, table: EventTable) -> TableScript:
+def _script_of(chip: Chip, table: EventTable, *, is_remembered: bool) -> TableScript:
     arrivals = arrive(table, chip.cabling)
     pairs = [(pair.pulsed, pair.partner) for pair in chip.truth.pairs]
     found, drives, fluxes = choices(arrivals.drives, arrivals.fluxes, pairs)
@@ -180,6 +195,7 @@ def _script_of(chip: Chip, table: EventTable) -> TableScript:
         choices=_distribute(sorted(found, key=lambda choice: choice.start), starts),
         period=table.duration,
         turns=_turns(table, chip.cabling),
+        is_remembered=is_remembered,
         follows=_idle_time(arrivals, table.duration) < chip.truth.passive_reset,
     )
 
@@ -289,16 +305,12 @@ class _Played:
         rows = _rows(arrivals.tones.start, start, end)
         tones, windows = arrivals.tones.take(rows), arrivals.windows.take(_rows(arrivals.windows.start, start, end))
 
-        def points(chosen: NDArray[np.int64], falls: Falls) -> NDArray[np.complex128]:
-            return chip.feedline.points(
-                tones,
-                windows.take(chosen),
-                arrivals.waveforms,
-                first_tone=rows.start,
-                falls=falls,
-                outcomes=outcomes,
-                rng=self._rng,
-            )
+        heard = self._script.heard_by(
+            body, lambda: chip.feedline.heard(tones, windows, arrivals.waveforms, first_tone=rows.start)
+        )
+
+        def points(chosen: Sequence[int], falls: Falls) -> NDArray[np.complex128]:
+            return chip.feedline.points([heard[i] for i in chosen], falls=falls, outcomes=outcomes, rng=self._rng)
 
         is_usual = detuning is None and not self._script.follows
         run = BodyRun(
@@ -313,11 +325,11 @@ class _Played:
             begin=begin,
             reading=self._script.readings.get(body) if is_usual else None,
         )
-        falls = run.play(lambda window, falls: points(np.array([window]), falls)[0], self._pulses)
+        falls = run.play(lambda window, falls: points([window], falls)[0], self._pulses)
         if is_usual and run.reading is not None:
             self._script.readings[body] = run.reading
         found = np.empty((len(windows.start), outcomes.shots), dtype=np.complex128)
-        later = np.flatnonzero(~windows.feeds)
+        later = np.flatnonzero(~windows.feeds).tolist()
         found[later] = points(later, falls)
         for window, known in run.points.items():
             found[window] = known

@@ -6,7 +6,7 @@ so a point is a sum over tones of a complex factor times something computed once
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,7 @@ from qubitd.emulator.cache import Cache
 from qubitd.emulator.chip.intervals import chains
 from qubitd.emulator.chip.lines import Signals, Windows, envelope
 from qubitd.emulator.chip.resonator import Notch, jump_curve, mean_excess, seen
-from qubitd.emulator.events import Waveform
+from qubitd.emulator.events import EVERY_SHOT, Waveform
 from qubitd.emulator.outcomes import Outcomes
 
 REACH = 0.05
@@ -93,6 +93,42 @@ class Hearing:
         return np.asarray(np.exp(2j * np.pi * (self.carrier - self.frequency) * time))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class HeardTone:
+    """What one tone adds to the points of a window."""
+
+    number: int
+    """Row of the table's tones."""
+    start: int
+    """ns, of the tone."""
+    condition: int
+    """Index into the table's conditions: in which shots it is played."""
+    ground: complex
+    """With every qubit in 0, fraction of full scale."""
+    factor: complex
+    """Of what a qubit in 1 adds."""
+    excesses: tuple[tuple[int, NDArray[np.complex128]], ...]
+    """For each qubit that it reads what that adds in 1, against its fall in ns from the tone's start."""
+
+    def of(self, falls: Falls) -> complex | NDArray[np.complex128]:
+        """Give what it adds where it is played, shape (shots,), or the same for all."""
+        points: complex | NDArray[np.complex128] = self.ground
+        for qubit, excess in self.excesses:
+            fall = falls.get((qubit, self.number))
+            if fall is not None:
+                points = points + self.factor * np.interp(fall - self.start, np.arange(len(excess)), excess)
+        return points
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Heard:
+    """What a window hears."""
+
+    noise: float
+    """Standard deviation per quadrature of its points, fraction of full scale."""
+    tones: tuple[HeardTone, ...]
+
+
 class FeedlineModel:
     """The feedline with its resonators, and what was computed for the tones seen so far."""
 
@@ -134,40 +170,56 @@ class FeedlineModel:
             )
         ]
 
-    def points(
-        self,
-        tones: Signals,
-        windows: Windows,
-        waveforms: tuple[Waveform, ...],
-        *,
-        first_tone: int,
-        falls: Falls,
-        outcomes: Outcomes,
-        rng: np.random.Generator,
-    ) -> NDArray[np.complex128]:
-        """Give the points of some windows, shape (windows, shots), fractions of full scale.
+    def heard(
+        self, tones: Signals, windows: Windows, waveforms: tuple[Waveform, ...], *, first_tone: int
+    ) -> tuple[Heard, ...]:
+        """Find what some windows hear, whatever the qubits do.
 
         Args:
             tones: rows that the windows may hear.
             windows: to be integrated.
             waveforms: of the table.
-            first_tone: number of the first of these tones in the table, as `falls` counts them.
+            first_tone: number of the first of these tones in the table.
+        """
+        reached = (tones.start < windows.end[:, None]) & (tones.end + self._tail > windows.start[:, None])
+        return tuple(
+            Heard(
+                noise=noise,
+                tones=tuple(
+                    self._heard_tone(hear(tones, j, windows, k, waveforms), tones, j, first_tone)
+                    for j in np.flatnonzero(reached[k]).tolist()
+                ),
+            )
+            for k, noise in enumerate(self.noise(windows, waveforms).tolist())
+        )
+
+    def _heard_tone(self, heard: Hearing, tones: Signals, j: int, first_tone: int) -> HeardTone:
+        return HeardTone(
+            number=first_tone + j,
+            start=int(tones.start[j]),
+            condition=int(tones.condition[j]),
+            ground=self.ground(heard),
+            factor=self._factor(heard),
+            excesses=tuple((qubit, self._unscaled_excess(qubit, heard)) for qubit in self._read_by(heard)),
+        )
+
+    def points(
+        self, heard: Sequence[Heard], *, falls: Falls, outcomes: Outcomes, rng: np.random.Generator
+    ) -> NDArray[np.complex128]:
+        """Give the points of some windows, shape (windows, shots), fractions of full scale.
+
+        Args:
+            heard: what the windows hear.
             falls: levels of the qubits that are read.
             outcomes: by which some tones are played in some shots only.
             rng: for the amplifier's noise.
         """
-        points = rng.standard_normal((len(windows.start), outcomes.shots, 2)).view(np.complex128)[..., 0]
-        points *= self.noise(windows, waveforms)[:, None]
-        reached = (tones.start < windows.end[:, None]) & (tones.end + self._tail > windows.start[:, None])
-        for k, j in np.argwhere(reached).tolist():
-            heard = hear(tones, j, windows, k, waveforms)
-            played = outcomes.mask(int(tones.condition[j]))
-            points[k] += self.ground(heard) * played
-            for qubit in self._read_by(heard):
-                fall = falls.get((qubit, first_tone + j))
-                if fall is not None:
-                    excess = self.excess(qubit, heard)
-                    points[k] += np.interp(fall - tones.start[j], np.arange(len(excess)), excess) * played
+        points = rng.standard_normal((len(heard), outcomes.shots, 2)).view(np.complex128)[..., 0]
+        for k, window in enumerate(heard):
+            points[k] *= window.noise
+            for tone in window.tones:
+                added = tone.of(falls)
+                points[k] += added if tone.condition == EVERY_SHOT else added * outcomes.mask(tone.condition)
         return points
 
     def trace(
@@ -228,7 +280,10 @@ class FeedlineModel:
 
     def excess(self, qubit: int, heard: Hearing) -> NDArray[np.complex128]:
         """Give what the point has in addition while a qubit is in 1, against its fall (`resonator.jump_curve`)."""
-        return self._factor(heard) * self._excesses.get((qubit, heard.key), lambda: self._excess(qubit, heard))
+        return self._factor(heard) * self._unscaled_excess(qubit, heard)
+
+    def _unscaled_excess(self, qubit: int, heard: Hearing) -> NDArray[np.complex128]:
+        return self._excesses.get((qubit, heard.key), lambda: self._excess(qubit, heard))
 
     def _factor(self, heard: Hearing) -> complex:
         return complex(self.adc * heard.gain / heard.length * np.exp(2j * np.pi * heard.phase))

@@ -58,14 +58,18 @@ def _fill(
     takes_place: NDArray[np.bool_],
 ) -> bool:
     """Fill the bins of one acquisition; tells whether some did not exist."""
-    seen = _connected(player, points)
-    for path, part in enumerate((seen.real, seen.imag)):
-        acquisition.out_of_range[path] |= bool(((np.abs(part) > 1) & takes_place).any())
-    sums = integrated(player, points, section.windows.length[rows, None])
+    paths = _connected(player, points)
+    for path in range(2):
+        acquisition.out_of_range[path] |= bool(((np.abs(paths[..., path]) > 1) & takes_place).any())
+    sums = _summed(paths, section.windows.length[rows, None])
+    bits = thresholded(player, sums)
     bins = bins_of(section, rows, shots)
     exists = bins < len(acquisition.bins)
     filled = exists & takes_place
-    acquisition.add(bins[filled], sums[filled], thresholded(player, sums)[filled])
+    if filled.all():
+        acquisition.add(bins.reshape(-1), sums.reshape(-1, 2), bits.reshape(-1))
+        return False
+    acquisition.add(bins[filled], sums[filled], bits[filled])
     return not bool((exists | ~takes_place).all())
 
 
@@ -74,9 +78,11 @@ def integrated(player: Player, points: NDArray[np.complex128], length: NDArray[n
 
     A sample at full scale, times a weight of 1, adds 2^22.
     """
-    seen = _connected(player, points)
-    paths = np.clip(np.stack([seen.real, seen.imag], axis=-1), -1, 1)
-    return np.rint(paths * length[..., None] * FULL_SCALE).astype(np.int64)
+    return _summed(_connected(player, points), length)
+
+
+def _summed(paths: NDArray[np.float64], length: NDArray[np.int64]) -> Sums:
+    return np.rint(np.clip(paths, -1, 1) * (length[..., None] * float(FULL_SCALE))).astype(np.int64)
 
 
 def thresholded(player: Player, sums: Sums) -> NDArray[np.bool_]:
@@ -125,10 +131,11 @@ def taken(
     return np.stack([outcomes.mask(number) for number in table.acquisitions.condition.tolist()])
 
 
-def _connected(player: Player, points: NDArray[np.complex128]) -> NDArray[np.complex128]:
-    """A path that listens to no converter integrates zeros."""
-    path0, path1 = player.inputs
-    return (points.real if path0 else 0 * points.real) + 1j * (points.imag if path1 else 0 * points.imag)
+def _connected(player: Player, points: NDArray[np.complex128]) -> NDArray[np.float64]:
+    """Give what both paths take in, shape (windows, shots, 2). One that listens to no converter integrates zeros."""
+    paths = np.ascontiguousarray(points).view(np.float64).reshape(*points.shape, 2)
+    listens = [float(bool(inputs)) for inputs in player.inputs]
+    return paths if all(listens) else paths * listens
 
 
 def flag_slow_binning(sections: Sequence[Section], parts: Sequence[Part]) -> None:
