@@ -64,8 +64,8 @@ def survey(
         ProgramTooLargeError: one shot of a program does not fit the controller.
         JobTooLongError: the job takes more time than it may.
     """
-    passage = _Passage(blocks, _Clock(pack.reset, shots, most_seconds), lambda one: vouch(pack.alone(one)))
-    groups = pack.groups(passage.programs())
+    passage = _Passage(blocks, _Clock(pack.reset, shots, most_seconds), pack, vouch)
+    groups = passage.groups()
     group = next(groups)
     check(group)
     first = next(pack.cut(group, shots=shots))
@@ -85,24 +85,33 @@ def survey(
 class _Passage:
     """Programs on their way past, with their times; those that others stand for are left out once they may be."""
 
-    def __init__(self, blocks: Iterable[Block], clock: _Clock, vouch: Callable[[Program], bool]) -> None:
+    def __init__(self, blocks: Iterable[Block], clock: _Clock, pack: Pack, vouch: Callable[[Chunk], bool]) -> None:
         self.clock = clock
         self.may_skip = False
         self.has_skipped = False
-        self._blocks = blocks
+        self._is_over = False
+        self._blocks = iter(blocks)
+        self._pack = pack
         self._vouch = vouch
 
-    def programs(self) -> Iterator[Program]:
+    def groups(self) -> Iterator[Chunk]:
+        """Give runs of programs that fit together; none goes on behind programs that were left out."""
+        while not self._is_over:
+            yield from self._pack.groups(self._stretch(), first_program=self.clock.programs)
+
+    def _stretch(self) -> Iterator[Program]:
+        """Give programs up to the next that are left out, or to the last."""
         for block in self._blocks:
             self.clock.add(_durations(block))
             is_vouched: bool | None = None
             for program in block:
                 if self.may_skip and is_vouched is None:
-                    is_vouched = _is_uniform(block) and self._vouch(program)
+                    is_vouched = _is_uniform(block) and self._vouch(self._pack.alone(program))
                     self.has_skipped |= is_vouched
                 if is_vouched:
-                    break
+                    return
                 yield program
+        self._is_over = True
 
 
 def _is_uniform(block: Block) -> bool:
@@ -121,7 +130,8 @@ class _Clock:
 
     def __init__(self, reset: int, shots: int, most_seconds: float) -> None:
         self.ticks = 0
-        self._number = 0
+        self.programs = 0
+        """That were added."""
         self._reset = reset
         self._shots = shots
         self._most_seconds = most_seconds
@@ -135,7 +145,7 @@ class _Clock:
         before, self.ticks = self.ticks, self.ticks + self._time(sum(durations), len(durations))
         if to_seconds(self.ticks) > self._most_seconds:
             self._refuse(before, durations)
-        self._number += len(durations)
+        self.programs += len(durations)
 
     def _time(self, duration: int, programs: int) -> int:
         return self._shots * (duration + programs * self._reset)
@@ -144,7 +154,7 @@ class _Clock:
         ends = (before + self._time(total, count) for count, total in enumerate(itertools.accumulate(durations), 1))
         number, seconds = next(
             (number, seconds)
-            for number, seconds in enumerate(map(to_seconds, ends), self._number)
+            for number, seconds in enumerate(map(to_seconds, ends), self.programs)
             if seconds > self._most_seconds
         )
         what = (

@@ -223,12 +223,7 @@ class JobBook:
 
     def keep(self, entry: Entry, changes: Sequence[Change], *, hurried: bool = False) -> asyncio.Future[None]:
         """Write steps that were taken by `step`, together."""
-
-        def command(writes: Writes) -> None:
-            for change in changes:
-                writes.jobs.change(change)
-
-        return self._write(entry.job_id, entry.owner, command, hurried=hurried)
+        return self._write(entry.job_id, entry.owner, lambda w: w.jobs.change(*changes), hurried=hurried)
 
     def start(self, entry: Entry, *, revision: int, events: tuple[Dated, ...]) -> Future[None]:
         """Give the rack to a job, under a calibration revision. The attempt must be durable before any pulse.
@@ -257,10 +252,10 @@ class JobBook:
         """
         attempt = entry.attempt
         entry.instrument_ns += chunk.instrument_ns
-        change = None if then is None else self.step(entry, then)
+        change = None if then is None else self.step(entry, replace(then, events=(*events, *then.events)))
 
         def command(writes: Writes) -> None:
-            writes.jobs.record_chunk(entry.job_id, chunk, attempt=attempt, events=events)
+            writes.jobs.record_chunk(entry.job_id, chunk, attempt=attempt, events=events if change is None else ())
             if change is not None:
                 writes.jobs.change(change)
 

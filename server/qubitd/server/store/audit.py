@@ -7,7 +7,7 @@ lines were cut off shows by a hash that was kept elsewhere: the daemon tells the
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from qubitd.server.store.database import Database
@@ -74,10 +74,16 @@ class AuditWrites:
 
     def append(self, *, time_ns: int, who: str, what: str) -> None:
         """Write a line, in the commit that is going on."""
+        self.extend(((time_ns, who, what),))
+
+    def extend(self, lines: Iterable[tuple[int, str, str]]) -> None:
+        """Write lines, each a time in ns, who and what, in the commit that is going on."""
         end = _end(self._connection)
-        number = end.number + 1
-        chained = line_hash(end.hash, number, time_ns, who, what)
-        self._connection.execute("INSERT INTO audit VALUES (?, ?, ?, ?, ?)", (number, time_ns, who, what, chained))
+        before, rows = end.hash, []
+        for number, (time_ns, who, what) in enumerate(lines, start=end.number + 1):
+            before = line_hash(before, number, time_ns, who, what)
+            rows.append((number, time_ns, who, what, before))
+        self._connection.executemany("INSERT INTO audit VALUES (?, ?, ?, ?, ?)", rows)
 
 
 def read_lines(connection: Database, *, after: int = 0) -> Iterator[AuditLine]:

@@ -42,25 +42,13 @@ class JobWrites:
             raise KeyReusedError(key=new.key, job_id=job_id)
         return Accepted(job_id=job_id, number=number, is_new=False)
 
-    def change(self, change: Change) -> None:
-        """Move a job to another state.
+    def change(self, *changes: Change) -> None:
+        """Move a job to another state, or through several in turn.
 
         Raises:
             StaleWriteError: the store holds it in another state or version.
         """
-        number = self._compare_and_set(change)
-        insert_events(
-            self._connection,
-            number,
-            (*change.events, _status_event(change.after, change.time_ns, change.message)),
-        )
-        step = f"job {change.job_id}: {change.before.value} to {change.after.value}"
-        self._audit.append(time_ns=change.time_ns, who="daemon", what=step)
-        if change.before is JobStatus.RUNNING:
-            self._connection.execute(
-                "UPDATE attempt SET outcome = ? WHERE job = ? AND n = (SELECT attempt FROM job WHERE number = ?)",
-                (INTERRUPTED if change.is_interruption else change.after.value, number, number),
-            )
+        self._move(changes)
 
     def start(self, change: Change, *, attempt: int) -> None:
         """Move a job to RUNNING and keep the attempt: durable before any pulse.
@@ -68,9 +56,7 @@ class JobWrites:
         Raises:
             StaleWriteError: as for `change`.
         """
-        self.change(change)
-        number = self._number(change.job_id)
-        self._connection.execute("UPDATE job SET attempt = ? WHERE number = ?", (attempt, number))
+        number = self._move((change,), attempt=attempt)
         self._connection.execute(
             "INSERT INTO attempt (job, n, revision, started_ns) VALUES (?, ?, ?, ?)",
             (number, attempt, change.revision or 0, change.time_ns),
@@ -86,10 +72,15 @@ class JobWrites:
         Raises:
             StaleWriteError: this attempt no longer holds the job.
         """
-        row = self._connection.execute("SELECT number, status, attempt FROM job WHERE id = ?", (job_id,)).fetchone()
-        if row is None or (row[1], row[2]) != (JobStatus.RUNNING.value, attempt):
-            found = "gone" if row is None else f"{row[1]} (attempt {row[2]})"
-            raise StaleWriteError(job_id=job_id, expected=f"RUNNING (attempt {attempt})", found=found)
+        row = self._connection.execute(
+            "UPDATE job SET instrument_ns = instrument_ns + ? WHERE id = ? AND status = ? AND attempt = ?"
+            " RETURNING number",
+            (chunk.instrument_ns, job_id, JobStatus.RUNNING.value, attempt),
+        ).fetchone()
+        if row is None:
+            raise StaleWriteError(
+                job_id=job_id, expected=f"RUNNING (attempt {attempt})", found=self._standing_of_attempt(job_id)
+            )
         number: int = row[0]
         span = chunk.span
         digest = self._blobs.put(self._connection, join(chunk.pieces))
@@ -105,9 +96,6 @@ class JobWrites:
                 len(chunk.pieces),
                 digest,
             ),
-        )
-        self._connection.execute(
-            "UPDATE job SET instrument_ns = instrument_ns + ? WHERE number = ?", (chunk.instrument_ns, number)
         )
         self._connection.executemany(
             "INSERT INTO spent VALUES (?, ?, ?)"
@@ -237,36 +225,60 @@ class JobWrites:
             ),
         ).fetchone()
         number = int(row[0])
-        self._connection.executemany(
-            "INSERT INTO tag VALUES (?, ?, ?)", [(number, position, tag) for position, tag in enumerate(new.tags)]
-        )
+        if new.tags:
+            self._connection.executemany(
+                "INSERT INTO tag VALUES (?, ?, ?)", [(number, position, tag) for position, tag in enumerate(new.tags)]
+            )
         self._audit.append(time_ns=new.created_ns, who=new.author, what=f"submitted job {new.job_id}")
         accepted = reached(Stage.ACCEPTED, new.created_ns)
         began = _status_event(JobStatus.INITIALIZING, new.created_ns if new.opened_ns is None else new.opened_ns)
         insert_events(self._connection, number, sorted((accepted, began), key=lambda event: event.time_ns))
         return number
 
-    def _compare_and_set(self, change: Change) -> int:
+    def _move(self, changes: Sequence[Change], *, attempt: int | None = None) -> int:
+        """Take a job through states; gives its number."""
+        number, held = self._compare_and_set(changes, attempt)
+        events: list[Dated] = []
+        for one in changes:
+            events += (*one.events, _status_event(one.after, one.time_ns, one.message))
+        insert_events(self._connection, number, events)
+        self._audit.extend(
+            (one.time_ns, "daemon", f"job {one.job_id}: {one.before.value} to {one.after.value}") for one in changes
+        )
+        ended = next((one for one in changes if one.before is JobStatus.RUNNING), None)
+        if ended is not None:
+            self._connection.execute(
+                "UPDATE attempt SET outcome = ? WHERE job = ? AND n = ?",
+                (INTERRUPTED if ended.is_interruption else ended.after.value, number, held),
+            )
+        return number
+
+    def _compare_and_set(self, changes: Sequence[Change], attempt: int | None) -> tuple[int, int]:
+        """Set a job's state; gives its number and its attempt."""
+        first, last = changes[0], changes[-1]
         row = self._connection.execute(
-            "UPDATE job SET status = ?, version = version + 1, message = ?, problems = ?,"
-            " revision = coalesce(?, revision) WHERE id = ? AND status = ? AND version = ? RETURNING number",
+            "UPDATE job SET status = ?, version = version + ?, message = ?, problems = ?,"
+            " revision = coalesce(?, revision), attempt = coalesce(?, attempt)"
+            " WHERE id = ? AND status = ? AND version = ? RETURNING number, attempt",
             (
-                change.after.value,
-                change.message,
-                problems_text(change.problems),
-                change.revision,
-                change.job_id,
-                change.before.value,
-                change.version,
+                last.after.value,
+                len(changes),
+                last.message,
+                problems_text(last.problems),
+                last.revision,
+                attempt,
+                first.job_id,
+                first.before.value,
+                first.version,
             ),
         ).fetchone()
         if row is None:
             raise StaleWriteError(
-                job_id=change.job_id,
-                expected=f"{change.before.value} (version {change.version})",
-                found=self._standing(change.job_id),
+                job_id=first.job_id,
+                expected=f"{first.before.value} (version {first.version})",
+                found=self._standing(first.job_id),
             )
-        return int(row[0])
+        return int(row[0]), int(row[1])
 
     def _number(self, job_id: str) -> int:
         row = self._connection.execute("SELECT number FROM job WHERE id = ?", (job_id,)).fetchone()
@@ -277,6 +289,10 @@ class JobWrites:
     def _standing(self, job_id: str) -> str:
         row = self._connection.execute("SELECT status, version FROM job WHERE id = ?", (job_id,)).fetchone()
         return "gone" if row is None else f"{row[0]} (version {row[1]})"
+
+    def _standing_of_attempt(self, job_id: str) -> str:
+        row = self._connection.execute("SELECT status, attempt FROM job WHERE id = ?", (job_id,)).fetchone()
+        return "gone" if row is None else f"{row[0]} (attempt {row[1]})"
 
 
 def _status_event(status: JobStatus, time_ns: int, message: str = "") -> Dated:
