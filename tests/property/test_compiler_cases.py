@@ -111,7 +111,7 @@ def test_a_case_takes_no_more_than_another_that_differs_in_phases_only_may(rows:
     assert block.differ_in_phases_only
     alone = [Chunk(programs=(p,), first_program=0, first_shot=0, shots=1, reset=0) for p in block]
     for one, other in itertools.permutations(alone, 2):
-        most = [usage for part in workbench.work_of(one).parts for usage in most_usage(part)]
+        most = most_usage(one, workbench.work_of(one))
         taken = ClusterCapacity(workbench=workbench).usage(other)
         for limit, usage in zip(most, taken, strict=True):
             assert (limit.sequencer, limit.memory) == (usage.sequencer, usage.memory)

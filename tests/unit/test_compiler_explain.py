@@ -190,3 +190,12 @@ def test_what_comes_after_programs_that_one_stood_for_is_looked_at() -> None:
     _, checked, asked = looked_at(turned(*angles), turned(*angles, name="other"), last, vouches=True)
     assert [program.name for program in asked] == ["turned", "other"]
     assert checked[-1].name == "loud"
+
+
+def test_a_program_behind_those_that_one_stood_for_is_named_by_its_place_in_the_job() -> None:
+    angles = np.random.default_rng(1).random(300).tolist()
+    last = CircuitBuilder(name="wide", num_qubits=1, num_clbits=1)
+    for _ in range(Bins().limit + 1):
+        last.measure(0, 0)
+    with pytest.raises(ProgramTooLargeError, match=r"program 600 \('wide'"):
+        looked_at(turned(*angles), turned(*angles, name="other"), last, vouches=True)

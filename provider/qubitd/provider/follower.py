@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from qubitd.client import DaemonFaultError, Job, JobEvent, QubitdClient
+from qubitd.client import DaemonFaultError, Job, JobEvent, Progress, QubitdClient, StatusChange
 from qubitd.core.errors import QubitdError
 from qubitd.provider.shared_watch import shared_watch
 from qubitd.provider.story import JobStory, StatusTime
@@ -77,7 +77,8 @@ class Follower:
         with self._changed:
             self._story.apply(event)
             self._is_fed = self._is_fed and not self.is_over
-            self._changed.notify_all()
+            if isinstance(event.what, StatusChange | Progress):  # what is waited for
+                self._changed.notify_all()
 
     def fail(self, failure: QubitdError) -> None:
         """Hear that nothing more will come, and why."""
