@@ -148,6 +148,35 @@ def test_an_idle_daemon_and_its_children_end_in_time(daemon: DaemonProcess, numb
     assert psutil.wait_procs(children, timeout=END_SECONDS)[1] == []
 
 
+def test_a_daemon_whose_instruments_hang_ends_in_time_and_loses_nothing(tmp_path: Path) -> None:
+    hasty = (
+        "import sys; from qubitd.cli import until_told; until_told.END_SECONDS = 1.0; "
+        "from qubitd.cli.__main__ import main; sys.exit(main())"
+    )
+    command = [sys.executable, "-c", hasty, "serve", "--port", "0", "--data-dir", str(tmp_path / "data")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as started:
+        assert started.stdout is not None
+        address = started.stdout.readline().split()[-1]
+        (emulator,) = (
+            child
+            for child in psutil.Process(started.pid).children(recursive=True)
+            if "qubitd.emulator" in child.cmdline()
+        )
+        with QubitdClient(address) as client:
+            run_to_end(client, bell())
+            emulator.suspend()
+            running, waiting = (client.submit(bell(), "line5") for _ in range(2))
+            while client.get_job(running).status is not JobStatus.RUNNING:
+                continue
+        started.terminate()
+        assert started.wait(20.0) == 1
+        emulator.kill()
+        assert "look whether the outputs are off" in started.communicate()[1]
+    with start_daemon(data_dir=tmp_path / "data") as second, QubitdClient(second.address) as client:
+        assert end_of(client, running).message.startswith("interrupted at program 0")
+        assert end_of(client, waiting).status is JobStatus.DONE
+
+
 def test_a_daemon_ends_with_whoever_started_it(tmp_path: Path) -> None:
     script = (
         "import os, pathlib, sys; from qubitd.cli.daemon_process import start_daemon; "
