@@ -34,6 +34,7 @@ import grpc.aio
 
 from qubitd.cli.daemon_process import DaemonProcess, start_daemon
 from qubitd.client import JobEvent, QubitdClient, Reservation, SlotKind, StageTime, StatusChange
+from qubitd.client.aio import AsyncQubitdClient
 from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.job import JobSpec, JobStatus
 from qubitd.core.sweep import Sweep
@@ -46,6 +47,8 @@ GOAL_PUSH = 10.0
 COMMIT_BYTES = 2048
 WATCHERS = 100
 PROCESSES = 4
+Watching = Callable[[str, str, int, threading.Semaphore], list[float]]
+"""Watches a job of a daemon so many times, says when all do, and gives how late all its news came, s."""
 REST = 0.3
 """Seconds between the last watcher's coming and the news."""
 ANGLES = itertools.count(0.001, 0.001)
@@ -172,13 +175,13 @@ def submit_many(address: str, backend: str, clients: int, jobs: int) -> list[str
     return found
 
 
-def push(client: QubitdClient, address: str, backend: str, *, processes: int, jobs: int) -> float:
+def push(client: QubitdClient, backend: str, *, watch: Watching, processes: int, jobs: int) -> float:
     """Give the median seconds from a change of state to its arrival, with many watchers of each job.
 
     Args:
         client: submits.
-        address: of its daemon.
-        backend: of it.
+        backend: of its daemon.
+        watch: what the watchers of one process do.
         processes: in which the watchers are: those of one take turns at its interpreter.
         jobs: how many, one after another.
     """
@@ -189,18 +192,19 @@ def push(client: QubitdClient, address: str, backend: str, *, processes: int, jo
             slot = client.slots.reserve(held)
             yield client.submit(bell(), backend), partial(client.slots.release, slot.slot_id)
 
-    return push_seconds(address, release_one(), processes=processes)
+    return push_seconds(client.address, release_one(), watch=watch, processes=processes)
 
 
-def bare_push(events: Sequence[JobEvent], *, jobs: int) -> float:
-    """Give what `push` does with one process, of a gRPC server that has nothing to do but to send these events."""
+def bare_push(events: Sequence[JobEvent], *, watch: Watching, processes: int, jobs: int) -> float:
+    """Give what `push` does, of a gRPC server that has nothing to do but to send these events."""
     context = multiprocessing.get_context("spawn")
     ours, its = context.Pipe()
     server = context.Process(target=serve_bare, args=(its, tuple(events)))
     server.start()
     try:
         address = f"127.0.0.1:{ours.recv()}"
-        return push_seconds(address, (("bare", partial(ours.send, True)) for _ in range(jobs)), processes=1)
+        told = (("bare", partial(ours.send, True)) for _ in range(jobs))
+        return push_seconds(address, told, watch=watch, processes=processes)
     finally:
         ours.send(False)
         server.join()
@@ -246,7 +250,9 @@ def message_of(events: Sequence[JobEvent]) -> bytes:
     return encode_events([*events[:-1], replace(events[-1], time_ns=time.time_ns())]).SerializeToString()
 
 
-def push_seconds(address: str, jobs: Iterable[tuple[str, Callable[[], object]]], *, processes: int) -> float:
+def push_seconds(
+    address: str, jobs: Iterable[tuple[str, Callable[[], object]]], *, watch: Watching, processes: int
+) -> float:
     """Give the median seconds that the news of jobs take; each waits until it is let go."""
     late: list[float] = []
     context = multiprocessing.get_context("spawn")
@@ -254,7 +260,7 @@ def push_seconds(address: str, jobs: Iterable[tuple[str, Callable[[], object]]],
         for job_id, let_go in jobs:
             ready = manager.Semaphore(0)
             each = WATCHERS // processes
-            tasks = [pool.submit(watch_many, address, job_id, each, ready) for _ in range(processes)]
+            tasks = [pool.submit(watch, address, job_id, each, ready) for _ in range(processes)]
             for _ in tasks:
                 ready.acquire()
             # Watchers have watched for long when something happens; what opening a hundred costs is no part of it.
@@ -264,19 +270,16 @@ def push_seconds(address: str, jobs: Iterable[tuple[str, Callable[[], object]]],
     return statistics.median(late)
 
 
-def watch_many(address: str, job_id: str, watchers: int, ready: threading.Semaphore) -> list[float]:
+def watch_in_threads(address: str, job_id: str, watchers: int, ready: threading.Semaphore) -> list[float]:
     """Watch a queued job so many times, each in a thread; say when all do, and give how late all its news came, s."""
     late: list[float] = []
     queued = threading.Semaphore(0)
 
     def watch() -> None:
         for event in client.watch(job_id):
-            arrived = time.time_ns()
-            if isinstance(event.what, StatusChange):
-                if event.what.status is JobStatus.QUEUED:
-                    queued.release()
-                elif event.what.status in (JobStatus.RUNNING, JobStatus.DONE):
-                    late.append((arrived - event.time_ns) * 1e-9)
+            if is_queued(event):
+                queued.release()
+            late.extend(lateness(event))
 
     threads = [threading.Thread(target=watch) for _ in range(watchers)]
     with QubitdClient(address) as client:
@@ -288,6 +291,41 @@ def watch_many(address: str, job_id: str, watchers: int, ready: threading.Semaph
         for thread in threads:
             thread.join()
     return late
+
+
+def watch_in_a_loop(address: str, job_id: str, watchers: int, ready: threading.Semaphore) -> list[float]:
+    """Do what `watch_in_threads` does with the client for asyncio: all in one thread."""
+
+    async def watch_all() -> list[float]:
+        late: list[float] = []
+        waiting = watchers
+
+        async def watch(client: AsyncQubitdClient) -> None:
+            nonlocal waiting
+            async for event in client.watch(job_id):
+                if is_queued(event):
+                    waiting -= 1
+                    if not waiting:
+                        await asyncio.to_thread(ready.release)
+                late.extend(lateness(event))
+
+        async with AsyncQubitdClient(address) as client:
+            await asyncio.gather(*(watch(client) for _ in range(watchers)))
+        return late
+
+    return asyncio.run(watch_all())
+
+
+def is_queued(event: JobEvent) -> bool:
+    """Whether a job waits from now on."""
+    return isinstance(event.what, StatusChange) and event.what.status is JobStatus.QUEUED
+
+
+def lateness(event: JobEvent) -> list[float]:
+    """Give how long ago a job began or ended, s, if that is what was told."""
+    if isinstance(event.what, StatusChange) and event.what.status in (JobStatus.RUNNING, JobStatus.DONE):
+        return [(time.time_ns() - event.time_ns) * 1e-9]
+    return []
 
 
 def measure(daemon: DaemonProcess, *, rounds: int, jobs: int) -> Latency:
@@ -308,13 +346,14 @@ def measure(daemon: DaemonProcess, *, rounds: int, jobs: int) -> Latency:
 
 
 def print_push(client: QubitdClient, daemon: DaemonProcess, *, jobs: int) -> None:
-    """Print how late news come, and how late they come from a server that does nothing else."""
+    """Print how late news come, and how late they come from a server that does nothing but send the same bytes."""
     events = list(client.watch(client.submit(bell(), daemon.backend)))
-    bare = bare_push(events, jobs=jobs)
-    for processes in (1, PROCESSES):
-        late = push(client, daemon.address, daemon.backend, processes=processes, jobs=jobs)
-        print(f"push  {late * 1e3:7.2f} ms to {WATCHERS} watchers in {processes} processes (goal {GOAL_PUSH:g})")
-    print(f"bare  {bare * 1e3:7.2f} ms from a gRPC server that only sends, to those in 1 process")
+    for kind, watch in (("asyncio", watch_in_a_loop), ("threads", watch_in_threads)):
+        for processes in (1, PROCESSES):
+            late = push(client, daemon.backend, watch=watch, processes=processes, jobs=jobs)
+            bare = bare_push(events, watch=watch, processes=processes, jobs=jobs)
+            to = f"to {WATCHERS} watchers by {kind} in {processes} processes"
+            print(f"push  {late * 1e3:7.2f} ms {to} (goal {GOAL_PUSH:g}); {bare * 1e3:.2f} from a bare gRPC server")
 
 
 def main() -> int:

@@ -6,7 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from qubitd.client.addresses import parse_address
-from qubitd.client.link import Link, SystemClock
+from qubitd.client.blocking import SystemClock, Wire
+from qubitd.client.course import Course
+from qubitd.client.credentials import Credentials
+from qubitd.client.link import Link
 from qubitd.client.streams import Stream
 
 
@@ -49,8 +52,9 @@ class Numbers:
 
 
 def stream_of(numbers: Numbers) -> Stream[int]:
-    link = Link(parse_address("127.0.0.1:1"), token=None, patience=0.0, clock=SystemClock())
-    return Stream(link, numbers, doing="counting", patience=0.0)
+    clock = SystemClock()
+    link = Link(parse_address("127.0.0.1:1"), token=None, patience=0.0, now=clock.now)
+    return Stream(Wire(link, Credentials(), clock), Course(link, numbers, doing="counting", patience=None))
 
 
 def test_a_stream_ends_with_its_last_value_and_does_not_hang_up() -> None:

@@ -1,4 +1,7 @@
-"""The plain client against a daemon of a few canned answers: what it sends, and how it bears cut connections."""
+"""The plain client against a daemon of a few canned answers: what it sends, and how it bears cut connections.
+
+What is asked of it holds for the blocking client and for that of asyncio.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,16 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent import futures
-from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from dataclasses import replace
+from typing import Any
 
 import grpc
-import numpy as np
 import pytest
+from tests import canned_daemon
+from tests.awaited_client import AwaitedClient
+from tests.canned_daemon import BASE, EVENTS, JOB, PLAN, Backends, Daemon, serve
 from tests.quick_clock import QuickClock
 
 from qubitd.client import (
@@ -23,202 +28,23 @@ from qubitd.client import (
     ConflictError,
     DaemonFaultError,
     DeniedError,
-    JobEvent,
     KeyReusedError,
     LostError,
     NotFoundError,
     QubitdClient,
     RefusedError,
     StateError,
-    StatusChange,
     UnreachableError,
 )
-from qubitd.client.addresses import parse_address
 from qubitd.client.errors import ClientError
-from qubitd.client.link import FIRST_WAIT, Link
+from qubitd.client.link import FIRST_WAIT
 from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.errors import Problem
-from qubitd.core.job import JobSpec, JobStatus, ProgramResult
-from qubitd.core.plan import JobPlan
-from qubitd.core.snapshot import Parameter, Snapshot
+from qubitd.core.job import JobSpec, JobStatus
 from qubitd.core.sweep import Sweep
-from qubitd.v1 import backends_pb2, backends_pb2_grpc, calibrations_pb2, calibrations_pb2_grpc, jobs_pb2, jobs_pb2_grpc
-from qubitd.wire.calibrations import encode_parameter, encode_revision, encode_snapshot, revision_of
-from qubitd.wire.errors import DETAILS_KEY, Refusal, encode_refusal
-from qubitd.wire.jobs import Job, encode_events, encode_job, encode_job_answer
-from qubitd.wire.plans import encode_plan
-from qubitd.wire.results import encode_result
-
-MessageT = TypeVar("MessageT")
-Context = grpc.ServicerContext
-STORY = [JobStatus.INITIALIZING, JobStatus.VALIDATING, JobStatus.QUEUED, JobStatus.RUNNING, JobStatus.DONE]
-EVENTS = [JobEvent(sequence=3 * i + 1, time_ns=i, what=StatusChange(status=s)) for i, s in enumerate(STORY)]
-PIECES = [ProgramResult(program=0, first_shot=i, shots=1, bits=np.array([[i]], dtype=np.uint8)) for i in range(6)]
-BASE = Snapshot(
-    revision=4,
-    parent=3,
-    author="local",
-    message="m",
-    created_at=5,
-    parameters={"q0.t1": Parameter(name="q0.t1", value=1e-4, unit="s")},
-)
-JOB = Job(
-    job_id="j1",
-    backend="line5",
-    status=JobStatus.RUNNING,
-    shots=10,
-    num_circuits=1,
-    num_programs=1,
-    last_sequence=9,
-    created_ns=1,
-    client_data=b"names",
-)
-PLAN = JobPlan(programs=(), memories=(), upload_bytes=1, instrument_seconds=2.0, queue_length=3, revision=4)
-
-
-@dataclass
-class Daemon:
-    """What the canned answers share: notes what it was asked, and how calls end."""
-
-    asked: list[object] = field(default_factory=list)
-    refuse: Refusal | None = None
-    """How the next calls end."""
-    cut_after: int = 1_000
-    """Messages after which a stream is cut."""
-    hold: threading.Event | None = None
-    """What a stream waits for after its last message; set when its client has left."""
-
-    forgets: bool = False
-    """Whether tables that are named are missing."""
-
-    def note(self, request: object, context: Context) -> None:
-        self.asked.append(request)
-        if self.forgets and isinstance(request, jobs_pb2.SubmitRequest) and request.spec.batch.value_table.sha256:
-            missing = (request.spec.batch.value_table.sha256,)
-            self.refuse, self.forgets = Refusal(code=9, message="not here", missing_tables=missing), False
-            try:
-                self.note(request, context)
-            finally:
-                self.refuse = None
-                self.asked.pop()
-        if self.refuse is not None:
-            code = next(c for c in grpc.StatusCode if c.value[0] == self.refuse.code)
-            context.set_trailing_metadata(((DETAILS_KEY, encode_refusal(self.refuse)),))
-            context.abort(code, self.refuse.message)
-
-    def stream(self, request: object, messages: Iterable[MessageT], context: Context) -> Iterator[MessageT]:
-        self.note(request, context)
-        if self.hold is not None:
-            context.add_callback(self.hold.set)
-        for sent, message in enumerate(messages):
-            if sent == self.cut_after:
-                context.abort(grpc.StatusCode.UNAVAILABLE, "the daemon stops")
-            yield message
-        if self.hold is not None:
-            self.hold.wait()
-
-
-class Jobs(jobs_pb2_grpc.JobsServicer):
-    def __init__(self, daemon: Daemon) -> None:
-        self.daemon = daemon
-
-    def Submit(self, request: jobs_pb2.SubmitRequest, context: Context) -> jobs_pb2.SubmitResponse:
-        self.daemon.note(request, context)
-        return jobs_pb2.SubmitResponse(job_id="j1")
-
-    def Upload(self, request_iterator: Iterator[jobs_pb2.UploadRequest], context: Context) -> jobs_pb2.UploadResponse:
-        received = sum(len(request.piece.data) for request in request_iterator)
-        return jobs_pb2.UploadResponse(received=received)
-
-    def Get(self, request: jobs_pb2.JobsGetRequest, context: Context) -> jobs_pb2.JobsGetResponse:
-        self.daemon.note(request, context)
-        return encode_job_answer(JOB)
-
-    def List(self, request: jobs_pb2.JobsListRequest, context: Context) -> jobs_pb2.JobsListResponse:
-        self.daemon.note(request, context)
-        more = "" if request.page_token else "next"
-        return jobs_pb2.JobsListResponse(jobs=[encode_job(JOB)] * min(request.page_size, 2), next_page_token=more)
-
-    def Watch(self, request: jobs_pb2.JobsWatchRequest, context: Context) -> Iterator[jobs_pb2.JobsWatchResponse]:
-        # One event too many, which the client must not give twice.
-        new = [event for event in EVENTS if event.sequence >= request.after_sequence]
-        groups = [new[n : n + 2] for n in range(0, len(new), 2)]
-        yield from self.daemon.stream(request, map(encode_events, groups), context)
-
-    def Results(self, request: jobs_pb2.ResultsRequest, context: Context) -> Iterator[jobs_pb2.ResultsResponse]:
-        answers = [jobs_pb2.ResultsResponse(results=(encode_result(piece),)) for piece in PIECES]
-        yield from self.daemon.stream(request, answers[request.skip :], context)
-
-    def Cancel(self, request: jobs_pb2.JobsCancelRequest, context: Context) -> jobs_pb2.JobsCancelResponse:
-        self.daemon.note(request, context)
-        return jobs_pb2.JobsCancelResponse(status=jobs_pb2.STATUS_CANCELLED)
-
-    def Explain(self, request: jobs_pb2.ExplainRequest, context: Context) -> jobs_pb2.ExplainResponse:
-        self.daemon.note(request, context)
-        return encode_plan(PLAN)
-
-    def Delete(self, request: jobs_pb2.JobsDeleteRequest, context: Context) -> jobs_pb2.JobsDeleteResponse:
-        self.daemon.note(request, context)
-        return jobs_pb2.JobsDeleteResponse()
-
-
-class Backends(backends_pb2_grpc.BackendsServicer):
-    def __init__(self, daemon: Daemon) -> None:
-        self.daemon = daemon
-
-    def List(self, request: backends_pb2.BackendsListRequest, context: Context) -> backends_pb2.BackendsListResponse:
-        self.daemon.note(request, context)
-        return backends_pb2.BackendsListResponse(names=["line5"])
-
-    def Get(self, request: backends_pb2.BackendsGetRequest, context: Context) -> backends_pb2.BackendsGetResponse:
-        self.daemon.note(request, context)
-        return backends_pb2.BackendsGetResponse(backend=backends_pb2.Backend(name="line5", dt=1e-9))
-
-    def Watch(
-        self, request: backends_pb2.BackendsWatchRequest, context: Context
-    ) -> Iterator[backends_pb2.BackendsWatchResponse]:
-        rows = [backends_pb2.Backend(name="line5", dt=1e-9, revision=revision) for revision in (1, 1, 2)]
-        answers = [backends_pb2.BackendsWatchResponse(backend=row) for row in rows]
-        yield from self.daemon.stream(request, answers, context)
-
-
-class Calibrations(calibrations_pb2_grpc.CalibrationsServicer):
-    def __init__(self, daemon: Daemon) -> None:
-        self.daemon = daemon
-
-    def Snapshot(
-        self, request: calibrations_pb2.SnapshotRequest, context: Context
-    ) -> calibrations_pb2.SnapshotResponse:
-        self.daemon.note(request, context)
-        return encode_snapshot(BASE)
-
-    def History(self, request: calibrations_pb2.HistoryRequest, context: Context) -> calibrations_pb2.HistoryResponse:
-        self.daemon.note(request, context)
-        entry = calibrations_pb2.HistoryEntry(
-            revision=encode_revision(revision_of(BASE)), parameter=encode_parameter(BASE.parameters["q0.t1"])
-        )
-        return calibrations_pb2.HistoryResponse(entries=[entry])
-
-    def Diff(self, request: calibrations_pb2.DiffRequest, context: Context) -> calibrations_pb2.DiffResponse:
-        self.daemon.note(request, context)
-        return calibrations_pb2.DiffResponse(changes=[calibrations_pb2.ParameterChange(name="q0.t1")])
-
-    def Commit(self, request: calibrations_pb2.CommitRequest, context: Context) -> calibrations_pb2.CommitResponse:
-        self.daemon.note(request, context)
-        return calibrations_pb2.CommitResponse(revision=calibrations_pb2.Revision(revision=5))
-
-    def Rollback(
-        self, request: calibrations_pb2.RollbackRequest, context: Context
-    ) -> calibrations_pb2.RollbackResponse:
-        self.daemon.note(request, context)
-        return calibrations_pb2.RollbackResponse(revision=calibrations_pb2.Revision(revision=6))
-
-    def Watch(
-        self, request: calibrations_pb2.CalibrationsWatchRequest, context: Context
-    ) -> Iterator[calibrations_pb2.CalibrationsWatchResponse]:
-        rows = [calibrations_pb2.Revision(revision=revision) for revision in (1, 1, 2)]
-        answers = [calibrations_pb2.CalibrationsWatchResponse(revision=row, changed=["q0.t1"]) for row in rows]
-        yield from self.daemon.stream(request, answers, context)
+from qubitd.v1 import backends_pb2_grpc, calibrations_pb2, jobs_pb2
+from qubitd.wire.calibrations import encode_parameter
+from qubitd.wire.errors import Refusal
 
 
 class MendingClock(QuickClock):
@@ -236,16 +62,6 @@ class MendingClock(QuickClock):
         return stopped
 
 
-def serve(daemon: Daemon, port: int = 0) -> tuple[grpc.Server, int]:
-    server = grpc.server(futures.ThreadPoolExecutor(4), options=[("grpc.so_reuseport", 0)])
-    jobs_pb2_grpc.add_JobsServicer_to_server(Jobs(daemon), server)
-    backends_pb2_grpc.add_BackendsServicer_to_server(Backends(daemon), server)
-    calibrations_pb2_grpc.add_CalibrationsServicer_to_server(Calibrations(daemon), server)
-    port = server.add_insecure_port(f"127.0.0.1:{port}")
-    server.start()
-    return server, port
-
-
 @pytest.fixture
 def daemon() -> Daemon:
     return Daemon()
@@ -258,8 +74,20 @@ def address(daemon: Daemon) -> Iterator[str]:
     server.stop(None).wait()
 
 
+@pytest.fixture(params=[QubitdClient, AwaitedClient])
+def connect(request: pytest.FixtureRequest) -> Any:
+    """Give either kind of client."""
+    return request.param
+
+
 @pytest.fixture
-def client(address: str) -> Iterator[QubitdClient]:
+def client(connect: Any, address: str) -> Iterator[QubitdClient]:
+    with connect(address, patience=10.0) as client:
+        yield client
+
+
+@pytest.fixture
+def blocking(address: str) -> Iterator[QubitdClient]:
     with QubitdClient(address, patience=10.0) as client:
         yield client
 
@@ -284,8 +112,10 @@ def test_submitting_gives_the_servers_id_and_makes_a_key(client: QubitdClient, d
     assert first.spec == second.spec
 
 
-def test_a_submission_whose_answer_was_lost_is_sent_again_with_its_key(address: str, daemon: Daemon) -> None:
-    with QubitdClient(address, clock=MendingClock(daemon, 1)) as client:
+def test_a_submission_whose_answer_was_lost_is_sent_again_with_its_key(
+    connect: Any, address: str, daemon: Daemon
+) -> None:
+    with connect(address, clock=MendingClock(daemon, 1)) as client:
         client.backends()
         daemon.refuse = Refusal(code=14, message="draining")
         assert client.submit(bell(), "line5") == "j1"
@@ -351,10 +181,10 @@ def test_results_that_are_cut_go_on_with_the_next_piece(client: QubitdClient, da
     assert [request.skip for request in daemon.asked] == [0, 4]  # type: ignore[attr-defined]  # results requests
 
 
-def test_a_watch_bears_a_restart_of_the_daemon() -> None:
+def test_a_watch_bears_a_restart_of_the_daemon(connect: Any) -> None:
     hold = threading.Event()
     server, port = serve(Daemon(cut_after=2, hold=hold))
-    with QubitdClient(f"127.0.0.1:{port}", patience=30.0) as client:
+    with connect(f"127.0.0.1:{port}", patience=30.0) as client:
         stream = client.watch("j1")
         seen = [next(stream)]
         server.stop(None).wait()
@@ -364,10 +194,10 @@ def test_a_watch_bears_a_restart_of_the_daemon() -> None:
     assert seen == EVENTS
 
 
-def test_a_daemon_that_stays_away_is_given_up_with_address_and_time() -> None:
+def test_a_daemon_that_stays_away_is_given_up_with_address_and_time(connect: Any) -> None:
     server, port = serve(Daemon(hold=threading.Event()))
     clock = QuickClock()
-    with QubitdClient(f"127.0.0.1:{port}", patience=60.0, clock=clock) as client:
+    with connect(f"127.0.0.1:{port}", patience=60.0, clock=clock) as client:
         stream = client.watch_session("s1")
         for _ in EVENTS:
             next(stream)
@@ -381,9 +211,9 @@ def test_a_daemon_that_stays_away_is_given_up_with_address_and_time() -> None:
     assert max(clock.waits) == 1.0
 
 
-def test_a_daemon_that_never_was_there_is_reported_at_once() -> None:
+def test_a_daemon_that_never_was_there_is_reported_at_once(connect: Any) -> None:
     clock = QuickClock()
-    with QubitdClient("127.0.0.1:1", clock=clock) as client:
+    with connect("127.0.0.1:1", clock=clock) as client:
         with pytest.raises(UnreachableError, match=r"no daemon answers at 127\.0\.0\.1:1 \(connection refused\)"):
             client.backends()
         with pytest.raises(UnreachableError, match="qubitd serve"):
@@ -471,9 +301,11 @@ def test_a_full_daemon_says_when_to_try_again(client: QubitdClient, daemon: Daem
         client.submit(bell(), "line5")
 
 
-def test_a_stream_for_which_there_is_no_room_asks_again_for_as_long_as_it_takes(address: str, daemon: Daemon) -> None:
+def test_a_stream_for_which_there_is_no_room_asks_again_for_as_long_as_it_takes(
+    connect: Any, address: str, daemon: Daemon
+) -> None:
     clock = MendingClock(daemon, 100)
-    with QubitdClient(address, patience=10, clock=clock) as client:
+    with connect(address, patience=10, clock=clock) as client:
         daemon.refuse = Refusal(code=8, message="64 watches are open already", retry_after=1.5)
         assert list(client.watch("j1")) == EVENTS
         assert clock.waits == [1.5] * 100
@@ -486,9 +318,9 @@ def test_a_stream_for_which_there_is_no_room_asks_again_for_as_long_as_it_takes(
             list(client.watch("j1"))
 
 
-def test_a_cancelled_stream_ends_and_wakes_the_thread_that_waits(client: QubitdClient, daemon: Daemon) -> None:
+def test_a_cancelled_stream_ends_and_wakes_the_thread_that_waits(blocking: QubitdClient, daemon: Daemon) -> None:
     daemon.hold = threading.Event()
-    stream = client.watch("j1")
+    stream = blocking.watch("j1")
     seen = [next(stream) for _ in EVENTS]
     waiter = threading.Thread(target=lambda: seen.extend(stream))
     waiter.start()
@@ -520,19 +352,18 @@ def test_a_closed_client_says_so_and_closing_twice_is_harmless(address: str) -> 
 
 
 def test_a_channel_that_is_closed_during_a_call_is_a_closed_client(address: str) -> None:
-    link = Link(parse_address(address), token=None, patience=1.0, clock=QuickClock())
-    stub: jobs_pb2_grpc.JobsStub = jobs_pb2_grpc.JobsStub(link.channel)
-    link.channel.close()
-    with pytest.raises(ClosedError):
-        link.call(stub.Get, jobs_pb2.JobsGetRequest(), doing="asking")
-    with pytest.raises(ClosedError):
-        link.start(lambda _: stub.Watch(jobs_pb2.JobsWatchRequest()))
+    with QubitdClient(address) as client:
+        client.wire.channel.close()
+        with pytest.raises(ClosedError):
+            client.get_job("j1")
+        with pytest.raises(ClosedError):
+            next(client.watch("j1"))
 
 
 def test_a_refusal_whose_details_are_damaged_keeps_its_text(
     client: QubitdClient, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(globals(), "encode_refusal", lambda _: b"\xff\xff")
+    monkeypatch.setattr(canned_daemon, "encode_refusal", lambda _: b"\xff\xff")
     daemon.refuse = Refusal(code=5, message="no such job")
     with pytest.raises(NotFoundError, match="no such job"):
         client.get_job("j1")
@@ -544,7 +375,7 @@ def test_a_message_that_is_too_large_is_no_bare_code(client: QubitdClient, daemo
         client.submit(bell(), "line5")
 
 
-def test_the_token_travels_with_every_call(daemon: Daemon) -> None:
+def test_the_token_travels_with_every_call(connect: Any, daemon: Daemon) -> None:
     seen: list[tuple[str, str | bytes]] = []
 
     class Watcher(grpc.ServerInterceptor):  # type: ignore[type-arg]  # no class with parameters at run time
@@ -556,7 +387,7 @@ def test_the_token_travels_with_every_call(daemon: Daemon) -> None:
     backends_pb2_grpc.add_BackendsServicer_to_server(Backends(daemon), server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
-    with QubitdClient(f"127.0.0.1:{port}", token="secret") as client:
+    with connect(f"127.0.0.1:{port}", token="secret") as client:
         client.backends()
     server.stop(None).wait()
     assert ("authorization", "Bearer secret") in seen
@@ -567,12 +398,12 @@ def client_threads() -> set[threading.Thread]:
     return {t for t in threading.enumerate() if not t.name.startswith("ThreadPoolExecutor")}
 
 
-def test_fifty_streams_leave_no_thread_behind(client: QubitdClient) -> None:
-    client.backends()
-    list(client.watch("j1"))
+def test_fifty_streams_leave_no_thread_behind(blocking: QubitdClient) -> None:
+    blocking.backends()
+    list(blocking.watch("j1"))
     before = client_threads()
     for _ in range(50):
-        list(client.watch("j1"))
+        list(blocking.watch("j1"))
     for thread in client_threads() - before:
         thread.join(10)
     assert client_threads() <= before

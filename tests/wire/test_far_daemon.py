@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from tests.wire.test_client import Daemon, serve
+from tests.canned_daemon import Daemon, serve
 
 from qubitd.client import QubitdClient
 

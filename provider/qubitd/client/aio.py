@@ -1,142 +1,98 @@
 """The plain client for asyncio: every call of `QubitdClient` as a coroutine, every stream as an asynchronous iterator.
 
-It is the same client in threads of its own, so both keep the same promises: what was submitted is not lost, a cut
-connection is opened again, nothing comes twice.
+Both clients decide alike, so both keep the same promises: what was submitted is not lost, a cut connection is opened
+again, nothing comes twice. Here all waiting is done by the event loop; a watch has no thread.
 """
 
 from __future__ import annotations
 
-import asyncio
-import functools
-import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
 
-from qubitd.client.client import QubitdClient
-from qubitd.client.lab import LabCalls
-from qubitd.client.link import PATIENCE
-from qubitd.client.sessions import SessionCalls
-from qubitd.client.slots import SlotCalls
-from qubitd.client.streams import Stream
+from qubitd.client.addresses import parse_address
+from qubitd.client.aio_wire import AsyncClock, AsyncStream, AsyncWire, LoopClock
+from qubitd.client.calls import DaemonSteps
+from qubitd.client.course import Course
+from qubitd.client.credentials import Credentials
+from qubitd.client.lab import LabSteps
+from qubitd.client.link import PATIENCE, Link
+from qubitd.client.sessions import SessionSteps
+from qubitd.client.slots import SlotSteps
+from qubitd.client.steps import Steps, presented
+
+__all__ = ["AsyncLabCalls", "AsyncQubitdClient", "AsyncSessionCalls", "AsyncSlotCalls", "AsyncStream"]
 
 Parameters = ParamSpec("Parameters")
 ResultT = TypeVar("ResultT")
 ValueT = TypeVar("ValueT")
-CallsT = TypeVar("CallsT")
-
-_THREADS = 8
-"""Calls that are under way at once; more wait."""
+StepsT = TypeVar("StepsT")
 
 
-class AsyncStream(AsyncIterator[ValueT]):
-    """Values as the daemon pushes them; ends as the blocking stream does, or when it is cancelled."""
+class _Awaitable(Generic[StepsT]):
+    """Methods whose steps are decided elsewhere."""
 
-    def __init__(self, values: Iterator[ValueT]) -> None:
-        self._values = values
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="qubitd-stream")
-
-    async def __anext__(self) -> ValueT:
-        """Wait for the next value; whoever is cancelled while waiting cancels the stream.
-
-        Raises:
-            ClientError: the daemon refused the stream, or was away for too long.
-        """
-        try:
-            found = await asyncio.get_running_loop().run_in_executor(self._thread, self._next)
-        except asyncio.CancelledError:
-            self.cancel()
-            raise
-        if not found:
-            self.cancel()
-            raise StopAsyncIteration
-        return found[0]
-
-    def cancel(self) -> None:
-        """End the stream; harmless when it has ended."""
-        if isinstance(self._values, Stream):
-            self._values.cancel()
-        self._thread.shutdown(wait=False)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.cancel()
-
-    def _next(self) -> tuple[ValueT] | tuple[()]:
-        """A StopIteration cannot pass a future, so the end is an empty tuple."""
-        for value in self._values:
-            return (value,)
-        return ()
-
-
-class _Threaded(Generic[CallsT]):
-    """Blocking calls, and the threads in which they are made."""
-
-    def __init__(self, calls: CallsT, threads: Executor) -> None:
-        self.calls = calls
-        """What blocks."""
-        self.threads = threads
-        """Where it does."""
+    def __init__(self, steps: StepsT, wire: AsyncWire) -> None:
+        self.steps = steps
+        """What decides."""
+        self.wire = wire
+        """On which it is done."""
 
 
 def _awaited(
-    method: Callable[Concatenate[CallsT, Parameters], ResultT],
-) -> Callable[Concatenate[_Threaded[CallsT], Parameters], Coroutine[Any, Any, ResultT]]:
-    @functools.wraps(method)
-    async def call(self: _Threaded[CallsT], /, *args: Parameters.args, **fields: Parameters.kwargs) -> ResultT:
-        work = functools.partial(method, self.calls, *args, **fields)
-        return await asyncio.get_running_loop().run_in_executor(self.threads, work)
+    method: Callable[Concatenate[StepsT, Parameters], Steps[ResultT]],
+) -> Callable[Concatenate[_Awaitable[StepsT], Parameters], Coroutine[Any, Any, ResultT]]:
+    async def call(self: _Awaitable[StepsT], /, *args: Parameters.args, **fields: Parameters.kwargs) -> ResultT:
+        return await self.wire.run(method(self.steps, *args, **fields))
 
-    return call
+    return presented(call, method)
 
 
 def _pushed(
-    method: Callable[Concatenate[CallsT, Parameters], Iterator[ValueT]],
-) -> Callable[Concatenate[_Threaded[CallsT], Parameters], AsyncStream[ValueT]]:
-    @functools.wraps(method)
-    def call(self: _Threaded[CallsT], /, *args: Parameters.args, **fields: Parameters.kwargs) -> AsyncStream[ValueT]:
-        return AsyncStream(method(self.calls, *args, **fields))
+    method: Callable[Concatenate[StepsT, Parameters], Course[ValueT]],
+) -> Callable[Concatenate[_Awaitable[StepsT], Parameters], AsyncStream[ValueT]]:
+    def call(self: _Awaitable[StepsT], /, *args: Parameters.args, **fields: Parameters.kwargs) -> AsyncStream[ValueT]:
+        return AsyncStream(self.wire, method(self.steps, *args, **fields))
 
-    return call
-
-
-class AsyncSessionCalls(_Threaded[SessionCalls]):
-    """The rack for one user between jobs."""
-
-    open = _awaited(SessionCalls.open)
-    get = _awaited(SessionCalls.get)
-    list = _awaited(SessionCalls.list)
-    renew = _awaited(SessionCalls.renew)
-    close = _awaited(SessionCalls.close)
-    cancel = _awaited(SessionCalls.cancel)
-    usage = _awaited(SessionCalls.usage)
+    return presented(call, method, "AsyncStream[{}]")
 
 
-class AsyncSlotCalls(_Threaded[SlotCalls]):
-    """Time of the rack that is reserved."""
+class AsyncSessionCalls(_Awaitable[SessionSteps]):
+    """The rack for one user between jobs; `AsyncQubitdClient.sessions`."""
 
-    reserve = _awaited(SlotCalls.reserve)
-    list = _awaited(SlotCalls.list)
-    release = _awaited(SlotCalls.release)
-
-
-class AsyncLabCalls(_Threaded[LabCalls]):
-    """The rack as its operator sees it, and the switches."""
-
-    instruments = _awaited(LabCalls.instruments)
-    health = _awaited(LabCalls.health)
-    drain = _awaited(LabCalls.drain)
-    stop = _awaited(LabCalls.stop)
-    resume = _awaited(LabCalls.resume)
+    open = _awaited(SessionSteps.open)
+    get = _awaited(SessionSteps.get)
+    list = _awaited(SessionSteps.list)
+    renew = _awaited(SessionSteps.renew)
+    close = _awaited(SessionSteps.close)
+    cancel = _awaited(SessionSteps.cancel)
+    usage = _awaited(SessionSteps.usage)
 
 
-class AsyncQubitdClient(_Threaded[QubitdClient]):
-    """A connection to one daemon, for asyncio. Errors are those of `QubitdClient`, and so are the arguments."""
+class AsyncSlotCalls(_Awaitable[SlotSteps]):
+    """Time of the rack that is reserved; `AsyncQubitdClient.slots`."""
+
+    reserve = _awaited(SlotSteps.reserve)
+    list = _awaited(SlotSteps.list)
+    release = _awaited(SlotSteps.release)
+
+
+class AsyncLabCalls(_Awaitable[LabSteps]):
+    """The rack as its operator sees it, and the switches; `AsyncQubitdClient.lab`."""
+
+    instruments = _awaited(LabSteps.instruments)
+    health = _awaited(LabSteps.health)
+    drain = _awaited(LabSteps.drain)
+    stop = _awaited(LabSteps.stop)
+    resume = _awaited(LabSteps.resume)
+
+
+class AsyncQubitdClient(_Awaitable[DaemonSteps]):
+    """A connection to one daemon, for asyncio; it belongs to the event loop in which it is made.
+
+    Errors are those of `QubitdClient`, and so are the arguments. A call that is cancelled is broken off; what it had
+    asked for may have been done.
+    """
 
     def __init__(
         self,
@@ -147,31 +103,24 @@ class AsyncQubitdClient(_Threaded[QubitdClient]):
         cert: str | None = None,
         key: str | None = None,
         patience: float = PATIENCE,
+        clock: AsyncClock | None = None,
     ) -> None:
-        client = QubitdClient(address, token, ca=ca, cert=cert, key=key, patience=patience)
-        threads = ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="qubitd-client")
-        super().__init__(client, threads)
-        self.sessions = AsyncSessionCalls(client.sessions, threads)
-        self.slots = AsyncSlotCalls(client.slots, threads)
-        self.lab = AsyncLabCalls(client.lab, threads)
+        clock = clock or LoopClock()
+        link = Link(parse_address(address), token=token, patience=patience, now=clock.now)
+        wire = AsyncWire(link, Credentials(ca=ca, cert=cert, key=key), clock)
+        super().__init__(DaemonSteps(link, wire.channel), wire)
+        self.sessions = AsyncSessionCalls(SessionSteps(link, wire.channel), wire)
+        self.slots = AsyncSlotCalls(SlotSteps(link, wire.channel), wire)
+        self.lab = AsyncLabCalls(LabSteps(link, wire.channel), wire)
 
     @property
     def address(self) -> str:
         """Where the daemon listens."""
-        return self.calls.address
+        return str(self.wire.link.address)
 
     async def close(self) -> None:
         """End all streams and the connection. A second time does nothing."""
-        done = asyncio.get_running_loop().create_future()
-        loop = asyncio.get_running_loop()
-
-        def end() -> None:
-            self.calls.close()
-            self.threads.shutdown(wait=False, cancel_futures=True)
-            loop.call_soon_threadsafe(done.set_result, None)
-
-        threading.Thread(target=end, name="qubitd-close").start()
-        await done
+        await self.wire.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -181,24 +130,27 @@ class AsyncQubitdClient(_Threaded[QubitdClient]):
     ) -> None:
         await self.close()
 
-    backends = _awaited(QubitdClient.backends)
-    standings = _awaited(QubitdClient.standings)
-    backend = _awaited(QubitdClient.backend)
-    watch_backend = _pushed(QubitdClient.watch_backend)
-    submit = _awaited(QubitdClient.submit)
-    get_job = _awaited(QubitdClient.get_job)
-    list_jobs = _awaited(QubitdClient.list_jobs)
-    watch = _pushed(QubitdClient.watch)
-    watch_some = _pushed(QubitdClient.watch_some)
-    watch_session = _pushed(QubitdClient.watch_session)
-    watch_jobs = _pushed(QubitdClient.watch_jobs)
-    results = _pushed(QubitdClient.results)
-    cancel = _awaited(QubitdClient.cancel)
-    explain = _awaited(QubitdClient.explain)
-    delete = _awaited(QubitdClient.delete)
-    snapshot = _awaited(QubitdClient.snapshot)
-    history = _awaited(QubitdClient.history)
-    diff = _awaited(QubitdClient.diff)
-    commit = _awaited(QubitdClient.commit)
-    rollback = _awaited(QubitdClient.rollback)
-    watch_calibrations = _pushed(QubitdClient.watch_calibrations)
+    def __repr__(self) -> str:
+        return f"<AsyncQubitdClient({self.address!r}){' closed' if self.wire.link.is_closed else ''}>"
+
+    backends = _awaited(DaemonSteps.backends)
+    standings = _awaited(DaemonSteps.standings)
+    backend = _awaited(DaemonSteps.backend)
+    watch_backend = _pushed(DaemonSteps.watch_backend)
+    submit = _awaited(DaemonSteps.submit)
+    get_job = _awaited(DaemonSteps.get_job)
+    list_jobs = _awaited(DaemonSteps.list_jobs)
+    watch = _pushed(DaemonSteps.watch)
+    watch_some = _pushed(DaemonSteps.watch_some)
+    watch_session = _pushed(DaemonSteps.watch_session)
+    watch_jobs = _pushed(DaemonSteps.watch_jobs)
+    results = _pushed(DaemonSteps.results)
+    cancel = _awaited(DaemonSteps.cancel)
+    explain = _awaited(DaemonSteps.explain)
+    delete = _awaited(DaemonSteps.delete)
+    snapshot = _awaited(DaemonSteps.snapshot)
+    history = _awaited(DaemonSteps.history)
+    diff = _awaited(DaemonSteps.diff)
+    commit = _awaited(DaemonSteps.commit)
+    rollback = _awaited(DaemonSteps.rollback)
+    watch_calibrations = _pushed(DaemonSteps.watch_calibrations)

@@ -3,49 +3,88 @@
 from __future__ import annotations
 
 import os
-import secrets
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Concatenate, Generic, ParamSpec, Self, TypeVar
 
 from qubitd.client.addresses import parse_address
+from qubitd.client.blocking import Clock, SystemClock, Wire
+from qubitd.client.calls import DaemonSteps
+from qubitd.client.course import Course
 from qubitd.client.credentials import Credentials
-from qubitd.client.errors import OlderDaemonError
-from qubitd.client.lab import LabCalls
-from qubitd.client.link import PATIENCE, Clock, Link, SystemClock
-from qubitd.client.sessions import SessionCalls
-from qubitd.client.slots import SlotCalls
-from qubitd.client.sources import BackendRevisions, CalibrationRevisions, EventsOfSome, JobEvents, JobResults
-from qubitd.client.streams import Source, Stream
-from qubitd.client.tables import TabledCalls
-from qubitd.core.job import JobSpec, JobStatus, ProgramResult
-from qubitd.core.plan import JobPlan
-from qubitd.core.snapshot import Parameter, Snapshot
-from qubitd.v1 import backends_pb2, backends_pb2_grpc, calibrations_pb2, calibrations_pb2_grpc, jobs_pb2, jobs_pb2_grpc
-from qubitd.wire.backends import BackendInfo, BackendStanding, decode_backend, decode_standing
-from qubitd.wire.calibrations import (
-    HistoryEntry,
-    ParameterChange,
-    Revision,
-    RevisionChange,
-    decode_changes,
-    decode_history,
-    decode_revision,
-    decode_snapshot,
-    encode_parameter,
-)
-from qubitd.wire.jobs import STATUS_NUMBER, Job, JobEvent, decode_job, decode_job_answer, decode_status
-from qubitd.wire.plans import decode_plan
-from qubitd.wire.specs import Submission, encode_spec, encode_submission
-from qubitd.wire.terms import JobTerms
+from qubitd.client.lab import LabSteps
+from qubitd.client.link import PATIENCE, Link
+from qubitd.client.sessions import SessionSteps
+from qubitd.client.slots import SlotSteps
+from qubitd.client.steps import Steps, presented
+from qubitd.client.streams import Stream
 
+Parameters = ParamSpec("Parameters")
+ResultT = TypeVar("ResultT")
 ValueT = TypeVar("ValueT")
+StepsT = TypeVar("StepsT")
 
-_PAGE = 1_000
+
+class _Blocking(Generic[StepsT]):
+    """Methods whose steps are decided elsewhere."""
+
+    def __init__(self, steps: StepsT, wire: Wire) -> None:
+        self.steps = steps
+        """What decides."""
+        self.wire = wire
+        """On which it is done."""
 
 
-class QubitdClient:
+def _called(
+    method: Callable[Concatenate[StepsT, Parameters], Steps[ResultT]],
+) -> Callable[Concatenate[_Blocking[StepsT], Parameters], ResultT]:
+    def call(self: _Blocking[StepsT], /, *args: Parameters.args, **fields: Parameters.kwargs) -> ResultT:
+        return self.wire.run(method(self.steps, *args, **fields))
+
+    return presented(call, method)
+
+
+def _pushed(
+    method: Callable[Concatenate[StepsT, Parameters], Course[ValueT]],
+) -> Callable[Concatenate[_Blocking[StepsT], Parameters], Stream[ValueT]]:
+    def call(self: _Blocking[StepsT], /, *args: Parameters.args, **fields: Parameters.kwargs) -> Stream[ValueT]:
+        return Stream(self.wire, method(self.steps, *args, **fields))
+
+    return presented(call, method, "Stream[{}]")
+
+
+class SessionCalls(_Blocking[SessionSteps]):
+    """The rack for one user between jobs; `QubitdClient.sessions`."""
+
+    open = _called(SessionSteps.open)
+    get = _called(SessionSteps.get)
+    list = _called(SessionSteps.list)
+    renew = _called(SessionSteps.renew)
+    close = _called(SessionSteps.close)
+    cancel = _called(SessionSteps.cancel)
+    usage = _called(SessionSteps.usage)
+
+
+class SlotCalls(_Blocking[SlotSteps]):
+    """Time of the rack that is reserved; `QubitdClient.slots`."""
+
+    reserve = _called(SlotSteps.reserve)
+    list = _called(SlotSteps.list)
+    release = _called(SlotSteps.release)
+
+
+class LabCalls(_Blocking[LabSteps]):
+    """The rack as its operator sees it, and the switches; `QubitdClient.lab`."""
+
+    instruments = _called(LabSteps.instruments)
+    health = _called(LabSteps.health)
+    drain = _called(LabSteps.drain)
+    stop = _called(LabSteps.stop)
+    resume = _called(LabSteps.resume)
+
+
+class QubitdClient(_Blocking[DaemonSteps]):
     """A connection to one daemon.
 
     Every method raises a `ClientError` of the kind that fits: `UnreachableError` when no daemon answers, `RefusedError`
@@ -72,30 +111,20 @@ class QubitdClient:
         patience: float = PATIENCE,
         clock: Clock | None = None,
     ) -> None:
-        self._link = Link(
-            parse_address(address),
-            token=token,
-            credentials=Credentials(ca=ca, cert=cert, key=key),
-            patience=patience,
-            clock=clock or SystemClock(),
-        )
-        self._streams: weakref.WeakSet[Stream[Any]] = weakref.WeakSet()
-        self._backends: backends_pb2_grpc.BackendsStub = backends_pb2_grpc.BackendsStub(self._link.channel)
-        self._jobs: jobs_pb2_grpc.JobsStub = jobs_pb2_grpc.JobsStub(self._link.channel)
-        self._tabled = TabledCalls(self._link, self._jobs)
-        self._calibrations: calibrations_pb2_grpc.CalibrationsStub = calibrations_pb2_grpc.CalibrationsStub(
-            self._link.channel
-        )
-        self.sessions = SessionCalls(self._link)
-        self.slots = SlotCalls(self._link)
-        self.lab = LabCalls(self._link)
+        clock = clock or SystemClock()
+        link = Link(parse_address(address), token=token, patience=patience, now=clock.now)
+        wire = Wire(link, Credentials(ca=ca, cert=cert, key=key), clock)
+        super().__init__(DaemonSteps(link, wire.channel), wire)
+        self.sessions = SessionCalls(SessionSteps(link, wire.channel), wire)
+        self.slots = SlotCalls(SlotSteps(link, wire.channel), wire)
+        self.lab = LabCalls(LabSteps(link, wire.channel), wire)
         # Runs at the interpreter's exit, too, so that no thread waits in a stream by then.
-        self._finalizer = weakref.finalize(self, _close, self._link, self._streams, os.getpid())
+        self._finalizer = weakref.finalize(self, _close, wire, os.getpid())
 
     @property
     def address(self) -> str:
         """Where the daemon listens."""
-        return str(self._link.address)
+        return str(self.wire.link.address)
 
     def close(self) -> None:
         """End all streams and the connection. A second time does nothing."""
@@ -110,244 +139,32 @@ class QubitdClient:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<QubitdClient({self.address!r}){' closed' if self._link.closed.is_set() else ''}>"
+        return f"<QubitdClient({self.address!r}){' closed' if self.wire.link.is_closed else ''}>"
 
-    # Backends
-
-    def backends(self) -> tuple[str, ...]:
-        """Give the names of the daemon's backends, sorted."""
-        request = backends_pb2.BackendsListRequest()
-        return tuple(self._link.call(self._backends.List, request, doing="listing the backends").names)
-
-    def standings(self) -> tuple[BackendStanding, ...]:
-        """Say of each backend, by name, whether its daemon is there: several daemons may share one queue."""
-        request = backends_pb2.BackendsListRequest()
-        answer = self._link.call(self._backends.List, request, doing="listing the backends")
-        return tuple(decode_standing(standing) for standing in answer.standings)
-
-    def backend(self, name: str, revision: int = 0) -> BackendInfo:
-        """Describe a backend at a calibration revision, 0 for the one in force."""
-        request = backends_pb2.BackendsGetRequest(name=name, revision=revision)
-        return decode_backend(self._link.call(self._backends.Get, request, doing=f"asking for {name}").backend)
-
-    def watch_backend(self, name: str, *, patience: float | None = None) -> Stream[BackendInfo]:
-        """Give the description in force, then each that differs, as it is committed."""
-        return self._stream(BackendRevisions(self._backends, name), doing=f"watching {name}", patience=patience)
-
-    # Jobs
-
-    def submit(self, spec: JobSpec, backend: str, key: str | None = None, *, terms: JobTerms | None = None) -> str:
-        """Hand a job over and give its id; from then on it survives a crash of the daemon.
-
-        Args:
-            spec: what is to be run.
-            backend: name of the backend.
-            key: names the submission; the same key with the same content gives the same job. Made up unless given.
-            terms: how and when it is to run: its session, its class, its calibration.
-        """
-        submission = Submission(key=key or secrets.token_hex(16), backend=backend, spec=spec, terms=terms or JobTerms())
-        request = encode_submission(submission)
-        return self._tabled.call(self._jobs.Submit, request, doing=f"submitting to {backend}").job_id
-
-    def get_job(self, job_id: str) -> Job:
-        """Describe a job as it stands."""
-        request = jobs_pb2.JobsGetRequest(job_id=job_id)
-        return decode_job_answer(self._link.call(self._jobs.Get, request, doing=f"asking for job {job_id}"))
-
-    def list_jobs(
-        self,
-        *,
-        limit: int = 100,
-        statuses: Sequence[JobStatus] = (),
-        tags: Sequence[str] = (),
-        backend: str = "",
-        since_ns: int = 0,
-        session_id: str = "",
-    ) -> tuple[Job, ...]:
-        """List jobs, newest first, without their client data.
-
-        Args:
-            limit: how many at most.
-            statuses: only jobs in one of these states; empty for all.
-            tags: only jobs that carry all of these.
-            backend: only jobs of this backend; empty for all.
-            since_ns: only jobs that were accepted then or later, ns since 1970-01-01 UTC.
-            session_id: only jobs of this session; empty for all.
-        """
-        found: list[Job] = []
-        token = ""
-        while len(found) < limit:
-            request = jobs_pb2.JobsListRequest(
-                page_size=min(limit - len(found), _PAGE),
-                page_token=token,
-                statuses=[STATUS_NUMBER[status] for status in statuses],
-                tags=tags,
-                backend=backend,
-                session_id=session_id,
-                since_ns=since_ns,
-            )
-            page = self._link.call(self._jobs.List, request, doing="listing the jobs")
-            found += map(decode_job, page.jobs)
-            token = page.next_page_token
-            if not token:
-                break
-        return tuple(found)
-
-    def watch(
-        self, job_id: str, after: int = 0, *, outcome: bool = False, patience: float | None = None
-    ) -> Stream[JobEvent]:
-        """Give every event of a job after a sequence number, in order and once, until the job has ended.
-
-        A `Bookmark` comes when nothing has happened for a while.
-
-        Args:
-            job_id: the job.
-            after: the sequence number; 0 for all.
-            outcome: whether the last event tells what came of the job, where that is small: then neither `get_job` nor
-                `results` need be asked.
-            patience: seconds for which a daemon that was there may stay away.
-        """
-        source = JobEvents(self._jobs, after, job_id=job_id, outcome=outcome)
-        return self._stream(source, doing=f"watching job {job_id}", patience=patience)
-
-    def watch_some(
-        self, after: Mapping[str, int], *, outcome: bool = False, patience: float | None = None
-    ) -> Stream[JobEvent]:
-        """Give every event of some jobs, of each in order and once, until all have ended, in one stream.
-
-        A `Bookmark` of one of them comes when nothing has happened to any for a while.
-
-        Args:
-            after: for each job's id, the sequence number of the last event already seen; 0 for all. At most 1000 jobs.
-            outcome: as for `watch`, of each.
-            patience: seconds for which a daemon that was there may stay away.
-        """
-        source = EventsOfSome(self._jobs, after, outcome=outcome)
-        return self._stream(source, doing=f"watching {len(after)} jobs", patience=patience)
-
-    def watch_session(self, session_id: str, after: int = 0, *, patience: float | None = None) -> Stream[JobEvent]:
-        """Give every event of all jobs of a session after a sequence number, in order and once, and those to come.
-
-        A `Bookmark` comes when nothing has happened for a while: the number to go on from.
-        """
-        source = JobEvents(self._jobs, after, session_id=session_id)
-        return self._stream(source, doing=f"watching session {session_id}", patience=patience)
-
-    def watch_jobs(self, backend: str, after: int = 0, *, patience: float | None = None) -> Stream[JobEvent]:
-        """Give every event of one's jobs on a backend, in order and once, for ever.
-
-        Args:
-            backend: its name.
-            after: sequence number of the last event already seen; 0 for those to come. The first `Bookmark` tells it.
-            patience: seconds for which a daemon that was there may stay away.
-        """
-        source = JobEvents(self._jobs, after, backend=backend)
-        return self._stream(source, doing=f"watching the jobs on {backend}", patience=patience)
-
-    def results(self, job_id: str, *, skip: int = 0) -> Iterator[ProgramResult]:
-        """Give the results that are durable, in pieces, in the order in which they became so.
-
-        Args:
-            job_id: the job.
-            skip: pieces to leave out: those that were received before.
-        """
-        return self._stream(JobResults(self._jobs, job_id, skip), doing=f"reading the results of job {job_id}")
-
-    def cancel(self, job_id: str, *, force: bool = False) -> JobStatus:
-        """Ask for a job to end and give its state now. A job that has ended stays as it is.
-
-        Args:
-            job_id: the job.
-            force: whether a running chunk is broken off at once; else it has most of a second to end in.
-        """
-        request = jobs_pb2.JobsCancelRequest(job_id=job_id, force=force)
-        return decode_status(self._link.call(self._jobs.Cancel, request, doing=f"cancelling job {job_id}").status)
-
-    def explain(self, spec: JobSpec, backend: str, *, expected: bool = False) -> JobPlan:
-        """Say what a job would take, without running it; and what it is `expected` to give, by a simulation.
-
-        Raises:
-            OlderDaemonError: the daemon knows of no such simulation.
-        """
-        request = jobs_pb2.ExplainRequest(backend=backend, spec=encode_spec(spec), wants_expected=expected)
-        plan = decode_plan(self._tabled.call(self._jobs.Explain, request, doing=f"explaining a job to {backend}"))
-        if expected and len(plan.expected) != len(plan.programs):
-            raise OlderDaemonError(address=self.address, version=self._version(), left_out="`expected` of `explain`")
-        return plan
-
-    def delete(self, job_id: str) -> None:
-        """Remove a job that has ended, with its results."""
-        request = jobs_pb2.JobsDeleteRequest(job_id=job_id)
-        self._link.call(self._jobs.Delete, request, doing=f"deleting job {job_id}", replay=False)
-
-    # Calibrations
-
-    def snapshot(self, backend: str, revision: int = 0) -> Snapshot:
-        """Give all calibration parameters at a revision, 0 for the one in force."""
-        request = calibrations_pb2.SnapshotRequest(backend=backend, revision=revision)
-        doing = f"reading the calibration of {backend}"
-        return decode_snapshot(self._link.call(self._calibrations.Snapshot, request, doing=doing))
-
-    def history(self, backend: str, name: str, *, limit: int = 100) -> tuple[HistoryEntry, ...]:
-        """Give the values that a parameter had, newest first."""
-        request = calibrations_pb2.HistoryRequest(backend=backend, name=name, limit=limit)
-        doing = f"reading the history of {name}"
-        return decode_history(self._link.call(self._calibrations.History, request, doing=doing))
-
-    def diff(self, backend: str, from_revision: int, to_revision: int = 0) -> tuple[ParameterChange, ...]:
-        """Give the parameters that differ between two revisions, sorted by name; 0 for the one in force."""
-        request = calibrations_pb2.DiffRequest(backend=backend, from_revision=from_revision, to_revision=to_revision)
-        doing = f"comparing revisions of {backend}"
-        return decode_changes(self._link.call(self._calibrations.Diff, request, doing=doing))
-
-    def commit(self, backend: str, *, base_revision: int, parameters: Sequence[Parameter], message: str) -> Revision:
-        """Make a new revision in which these parameters have new values.
-
-        An answer that is lost is not asked for again: look at `snapshot` to see whether the revision was made.
-
-        Raises:
-            ConflictError: others changed one of them since `base_revision`.
-            RefusedError: a value is outside what physics and units allow.
-        """
-        request = calibrations_pb2.CommitRequest(
-            backend=backend,
-            base_revision=base_revision,
-            parameters=map(encode_parameter, parameters),
-            message=message,
-        )
-        doing = f"committing to {backend}"
-        return decode_revision(self._link.call(self._calibrations.Commit, request, doing=doing, replay=False).revision)
-
-    def rollback(self, backend: str, *, to_revision: int, names: Sequence[str] = (), message: str) -> Revision:
-        """Make a new revision in which some parameters, or all, have the values of an older one."""
-        request = calibrations_pb2.RollbackRequest(
-            backend=backend, to_revision=to_revision, names=names, message=message
-        )
-        doing = f"rolling {backend} back"
-        method = self._calibrations.Rollback
-        return decode_revision(self._link.call(method, request, doing=doing, replay=False).revision)
-
-    def watch_calibrations(self, backend: str, *, patience: float | None = None) -> Stream[RevisionChange]:
-        """Give the revision in force, then each new one."""
-        source = CalibrationRevisions(self._calibrations, backend)
-        return self._stream(source, doing=f"watching the calibration of {backend}", patience=patience)
-
-    def _version(self) -> str:
-        request = backends_pb2.BackendsListRequest()
-        return self._link.call(self._backends.List, request, doing="asking for the daemon's version").server_version
-
-    def _stream(self, source: Source[Any, ValueT], *, doing: str, patience: float | None = None) -> Stream[ValueT]:
-        self._link.check_open()
-        seconds = self._link.patience if patience is None else patience
-        stream = Stream(self._link, source, doing=doing, patience=seconds)
-        self._streams.add(stream)
-        return stream
+    backends = _called(DaemonSteps.backends)
+    standings = _called(DaemonSteps.standings)
+    backend = _called(DaemonSteps.backend)
+    watch_backend = _pushed(DaemonSteps.watch_backend)
+    submit = _called(DaemonSteps.submit)
+    get_job = _called(DaemonSteps.get_job)
+    list_jobs = _called(DaemonSteps.list_jobs)
+    watch = _pushed(DaemonSteps.watch)
+    watch_some = _pushed(DaemonSteps.watch_some)
+    watch_session = _pushed(DaemonSteps.watch_session)
+    watch_jobs = _pushed(DaemonSteps.watch_jobs)
+    results = _pushed(DaemonSteps.results)
+    cancel = _called(DaemonSteps.cancel)
+    explain = _called(DaemonSteps.explain)
+    delete = _called(DaemonSteps.delete)
+    snapshot = _called(DaemonSteps.snapshot)
+    history = _called(DaemonSteps.history)
+    diff = _called(DaemonSteps.diff)
+    commit = _called(DaemonSteps.commit)
+    rollback = _called(DaemonSteps.rollback)
+    watch_calibrations = _pushed(DaemonSteps.watch_calibrations)
 
 
-def _close(link: Link, streams: weakref.WeakSet[Stream[Any]], owner: int) -> None:
+def _close(wire: Wire, owner: int) -> None:
     """Close in the process that opened: a forked child shares neither threads nor connection."""
-    if os.getpid() != owner:
-        return
-    for stream in tuple(streams):
-        stream.cancel()
-    link.close()
+    if os.getpid() == owner:
+        wire.close()

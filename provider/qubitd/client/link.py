@@ -1,23 +1,19 @@
-"""The connection to a daemon: one channel, its options, and how long the client waits for a daemon that went away."""
+"""What all calls and streams of a client share, and how long it waits for a daemon that went away. No I/O is here."""
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import TypeVar
 
 import grpc
 
 from qubitd.client.addresses import Address
-from qubitd.client.credentials import Credentials
 from qubitd.client.errors import ClosedError, LostError, UnreachableError
 from qubitd.client.refusals import advice_on, is_passing, reason_of, to_error
+from qubitd.client.steps import Pause, Send, Steps
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
-
-CallT = TypeVar("CallT")
 
 Metadata = tuple[tuple[str, str], ...]
 """What every call carries: the token, if there is one."""
@@ -48,56 +44,16 @@ CHANNEL_OPTIONS = (
 )
 
 
-class Clock(Protocol):
-    """Time as the link sees it; tests pass their own."""
-
-    def now(self) -> float:
-        """Give the monotonic time, seconds."""
-        ...
-
-    def wait(self, event: threading.Event, seconds: float) -> bool:
-        """Wait for the event, at most so long; give whether it is set."""
-        ...
-
-
-class SystemClock:
-    """The machine's own time."""
-
-    def now(self) -> float:
-        """Give the monotonic time, seconds."""
-        return time.monotonic()
-
-    def wait(self, event: threading.Event, seconds: float) -> bool:
-        """Wait for the event, at most so long; give whether it is set."""
-        return event.wait(seconds)
-
-
-def _channel(address: Address, credentials: Credentials) -> grpc.Channel:
-    shown = credentials.channel_credentials(address)
-    if shown is None:
-        return grpc.insecure_channel(address.target, options=CHANNEL_OPTIONS)
-    return grpc.secure_channel(address.target, shown, options=CHANNEL_OPTIONS)
-
-
 class Link:
-    """One channel to one daemon, shared by all calls and streams of a client."""
+    """Whom a client speaks to, and what it knows of them."""
 
-    def __init__(
-        self,
-        address: Address,
-        *,
-        token: str | None,
-        patience: float,
-        clock: Clock,
-        credentials: Credentials | None = None,
-    ) -> None:
+    def __init__(self, address: Address, *, token: str | None, patience: float, now: Callable[[], float]) -> None:
         self.address = address
         self.metadata: Metadata = (("authorization", f"Bearer {token}"),) if token else ()
         self.patience = patience
-        self.clock = clock
-        self.channel = _channel(address, credentials or Credentials())
-        self.closed = threading.Event()
-        self._ending: set[object] = set()
+        self.now = now
+        """Gives the monotonic time, seconds."""
+        self.is_closed = False
         self.was_reached = False
         """Whether the daemon ever answered; from then on its absence is waited out."""
 
@@ -108,8 +64,8 @@ class Link:
         *,
         doing: str,
         replay: bool = True,
-    ) -> ResponseT:
-        """Make a unary call.
+    ) -> Steps[ResponseT]:
+        """Make a unary call, as often as it takes.
 
         Args:
             method: of a generated stub.
@@ -124,53 +80,29 @@ class Link:
         while True:
             self.check_open()
             try:
-                response = method(request, timeout=CALL_SECONDS, metadata=self.metadata)
+                answer: ResponseT = yield Send(method=method, request=request, seconds=CALL_SECONDS)
             except grpc.RpcError as error:
-                patience.pause(error, self.closed)
-            except ValueError as error:
-                raise self._closed_error() from error
+                yield Pause(seconds=patience.after(error))
             else:
                 self.was_reached = True
-                return response
-
-    def start(self, opener: Callable[[Metadata], CallT]) -> CallT:
-        """Start a stream; whether a daemon is there shows with its first message.
-
-        Raises:
-            ClosedError: the link was closed.
-        """
-        self.check_open()
-        try:
-            return opener(self.metadata)
-        except ValueError as error:
-            raise self._closed_error() from error
-
-    def let_end(self, call: Any) -> None:
-        """Let a stream that has given everything end by itself: gRPC cancels one that is dropped before."""
-        self._ending.add(call)
-        call.add_done_callback(self._ending.discard)
+                return answer
 
     def check_open(self) -> None:
-        """Do nothing while the link is open.
+        """Do nothing while the client is open.
 
         Raises:
             ClosedError: it was closed.
         """
-        if self.closed.is_set():
-            raise self._closed_error()
+        if self.is_closed:
+            raise self.closed_error()
 
-    def close(self) -> None:
-        """Close the channel; every call in flight ends."""
-        self.closed.set()
-        self.channel.close()
-
-    def _closed_error(self) -> ClosedError:
-        """Also the meaning of a ValueError from gRPC: another thread closed the channel just now."""
+    def closed_error(self) -> ClosedError:
+        """Say that the client is closed; also the meaning of gRPC's complaint about a channel closed just now."""
         return ClosedError(f"the client of {self.address} was closed; make a new one")
 
 
 class Patience:
-    """Waits between tries, longer each time, until the daemon was away for too long."""
+    """Says how long to wait between tries, longer each time, until the daemon was away for too long."""
 
     def __init__(self, link: Link, *, doing: str, seconds: float) -> None:
         self._link = link
@@ -185,8 +117,8 @@ class Patience:
         self._since = None
         self._wait = FIRST_WAIT
 
-    def pause(self, error: grpc.RpcError, stop: threading.Event) -> None:
-        """Wait before another try, or until `stop` is set.
+    def after(self, error: grpc.RpcError) -> float:
+        """Give the seconds to wait before another try.
 
         Raises:
             ClientError: another try is of no use, or patience is at its end.
@@ -199,12 +131,13 @@ class Patience:
         if not link.was_reached:
             reason = reason_of(error)
             raise UnreachableError(address=str(link.address), reason=reason, advice=advice_on(reason)) from error
-        now = link.clock.now()
+        now = link.now()
         self._since = now if self._since is None else self._since
         left = self._since + self._seconds - now
         if left <= 0:
             raise LostError(
                 address=str(link.address), seconds=self._seconds, doing=self._doing, reason=reason_of(error)
             ) from error
-        link.clock.wait(stop, min(self._wait, left))
+        wait = min(self._wait, left)
         self._wait = min(2 * self._wait, LONGEST_WAIT)
+        return wait

@@ -1,41 +1,18 @@
-"""Streams that outlive a cut connection: they are opened again where they were, and nothing comes twice."""
+"""Streams for threads. One that was cut is opened again where it was: nothing is missed, and nothing comes twice."""
 
 from __future__ import annotations
 
-import logging
 import threading
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import grpc
 
-from qubitd.client.link import FIRST_WAIT, Link, Metadata, Patience
-from qubitd.client.refusals import asked_to_wait
+from qubitd.client.blocking import Wire
+from qubitd.client.course import Course
 
-log = logging.getLogger(__name__)
-
-MessageT = TypeVar("MessageT")
 ValueT = TypeVar("ValueT")
-ValueT_co = TypeVar("ValueT_co", covariant=True)
-
-
-class Source(Protocol[MessageT, ValueT_co]):
-    """Where a stream's values come from, and where it must go on after a cut."""
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the last value was read: nothing more is waited for."""
-        ...
-
-    def open(self, metadata: Metadata) -> grpc.CallIterator[MessageT]:
-        """Start the call behind the last value that was read."""
-        ...
-
-    def read(self, message: MessageT) -> Sequence[ValueT_co]:
-        """Decode a message and move the cursor; what came before is left out."""
-        ...
 
 
 class Stream(Iterator[ValueT]):
@@ -46,16 +23,14 @@ class Stream(Iterator[ValueT]):
     room.
     """
 
-    def __init__(self, link: Link, source: Source[Any, ValueT], *, doing: str, patience: float) -> None:
-        self._link = link
-        self._source = source
-        self._patience = Patience(link, doing=doing, seconds=patience)
+    def __init__(self, wire: Wire, course: Course[ValueT]) -> None:
+        self._wire = wire
+        self._course = course
         # A stream may be cancelled by a finalizer, which runs in any thread and at any allocation.
         self._lock = threading.RLock()
         self._cancelled = threading.Event()
         self._call: grpc.CallIterator[Any] | None = None
-        self._values: deque[ValueT] = deque()
-        """What came with the last message and was not given yet."""
+        wire.streams.add(self)
 
     def __next__(self) -> ValueT:
         """Wait for the next value.
@@ -64,18 +39,19 @@ class Stream(Iterator[ValueT]):
             ClientError: the daemon refused the stream, or was away for too long.
             MalformedMessageError: the daemon sent what this client cannot read.
         """
-        while not (self._values or self._source.is_over) and (call := self._open()) is not None:
+        course = self._course
+        while course.wants_more and (call := self._open()) is not None:
             try:
                 message = next(iter(call))
             except grpc.RpcError as error:
                 self._interrupted(error)
                 continue
-            self._patience.renew()
-            self._values.extend(self._source.read(message))
-            self._leave_at_the_end(call)
-        if self._cancelled.is_set() or not self._values:
+            course.take(message)
+            if course.is_over:
+                self._wire.let_end(call)
+        if self._cancelled.is_set() or not course.values:
             raise StopIteration
-        return self._values.popleft()
+        return course.values.popleft()
 
     @property
     def is_cancelled(self) -> bool:
@@ -86,7 +62,7 @@ class Stream(Iterator[ValueT]):
         """End the stream; harmless when it has ended."""
         with self._lock:
             self._cancelled.set()
-            if self._call is not None and not self._source.is_over:
+            if self._call is not None and not self._course.is_over:
                 self._call.cancel()  # type: ignore[no-untyped-call]  # pyright: ignore[reportUnknownMemberType]  # as stubbed
 
     def __enter__(self) -> Self:
@@ -97,16 +73,12 @@ class Stream(Iterator[ValueT]):
     ) -> None:
         self.cancel()
 
-    def _leave_at_the_end(self, call: grpc.CallIterator[Any]) -> None:
-        if self._source.is_over:
-            self._link.let_end(call)
-
     def _open(self) -> grpc.CallIterator[Any] | None:
         with self._lock:
             if self._cancelled.is_set():
                 return None
             if self._call is None:
-                self._call = self._link.start(self._source.open)
+                self._call = self._wire.start(self._course)
             if self._cancelled.is_set():
                 self.cancel()
                 return None
@@ -115,11 +87,5 @@ class Stream(Iterator[ValueT]):
     def _interrupted(self, error: grpc.RpcError) -> None:
         with self._lock:
             self._call = None
-        if self._cancelled.is_set():
-            return
-        if (seconds := asked_to_wait(error)) is None:
-            self._patience.pause(error, self._cancelled)
-            return
-        seconds = max(seconds, FIRST_WAIT)
-        log.info("the daemon has too much to send; asking again", extra={"seconds": seconds})
-        self._link.clock.wait(self._cancelled, seconds)
+        if not self._cancelled.is_set():
+            self._wire.clock.wait(self._cancelled, self._course.after(error))

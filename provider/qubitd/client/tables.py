@@ -8,6 +8,7 @@ import grpc
 
 from qubitd.client.errors import ForgottenTablesError, NotFoundError
 from qubitd.client.link import Link
+from qubitd.client.steps import Steps
 from qubitd.client.uploads import upload
 from qubitd.v1 import jobs_pb2, jobs_pb2_grpc
 from qubitd.wire.tables import KnownTables, restore
@@ -30,7 +31,7 @@ class TabledCalls:
 
     def call(
         self, method: grpc.UnaryUnaryMultiCallable[RequestT, ResponseT], request: RequestT, *, doing: str
-    ) -> ResponseT:
+    ) -> Steps[ResponseT]:
         """Make a call; a daemon that has forgotten tables is sent them again.
 
         Raises:
@@ -38,28 +39,31 @@ class TabledCalls:
         """
         contents = self._known.name(request.spec)
         try:
-            answer = self._send(method, request, doing)
+            answer = yield from self._send(method, request, doing)
         except ForgottenTablesError:
             self._known.forget(contents)
             restore(request.spec, contents)
-            answer = self._send(method, request, doing)
+            answer = yield from self._send(method, request, doing)
         self._known.note(contents)
         return answer
 
     def _send(
         self, method: grpc.UnaryUnaryMultiCallable[RequestT, ResponseT], request: RequestT, doing: str
-    ) -> ResponseT:
+    ) -> Steps[ResponseT]:
         """Send a request in one message, or if it is too big for that ahead in pieces."""
         if request.ByteSize() <= MAX_UNARY_BYTES - _MARGIN:
-            return self._link.call(method, request, doing=doing)
+            return (yield from self._link.call(method, request, doing=doing))
         data = request.SerializeToString()
         try:
-            return self._link.call(method, self._named(request, data, doing), doing=doing)
+            named = yield from self._named(request, data, doing)
+            return (yield from self._link.call(method, named, doing=doing))
         except NotFoundError as error:
             if "of upload" not in str(error):
                 raise
         # The answer to the first try was lost, or the upload was: the key makes a second one safe.
-        return self._link.call(method, self._named(request, data, doing), doing=doing)
+        named = yield from self._named(request, data, doing)
+        return (yield from self._link.call(method, named, doing=doing))
 
-    def _named(self, request: RequestT, data: bytes, doing: str) -> RequestT:
-        return type(request)(upload=encode_upload(upload(self._link, self._jobs, data, doing=doing)))
+    def _named(self, request: RequestT, data: bytes, doing: str) -> Steps[RequestT]:
+        sent = yield from upload(self._link, self._jobs, data, doing=doing)
+        return type(request)(upload=encode_upload(sent))

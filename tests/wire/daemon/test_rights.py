@@ -22,6 +22,7 @@ from grpc_health.v1 import health_pb2
 from tests.rpcs import every_method, rpc_of
 
 from qubitd.client import DeniedError, NotFoundError, QubitdClient, UnreachableError
+from qubitd.client.aio import AsyncQubitdClient
 from qubitd.core.job import JobStatus, OwnEnvelope
 from qubitd.server.access import DIRECTORY
 from qubitd.server.auth.accounts import Account, new_token, read_accounts, token_digest, write_accounts
@@ -287,6 +288,8 @@ async def test_off_loopback_everything_is_tls_with_a_token(
 
     async with serve(rack=open_rack_of(), host="0.0.0.0") as daemon:
         await asyncio.to_thread(story, daemon.address)
+        async with AsyncQubitdClient(daemon.address, token, ca=ca) as alice:
+            assert await alice.backends() == ("line5",)
 
 
 async def test_a_certificate_of_the_lab_is_as_good_as_a_token(

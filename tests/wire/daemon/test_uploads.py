@@ -8,7 +8,7 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import AbstractAsyncContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 
 from qubitd.client import QubitdClient
+from qubitd.client.aio import AsyncQubitdClient
 from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.job import JobSpec
 from qubitd.core.sweep import Sweep
@@ -320,16 +321,28 @@ def test_an_upload_that_nobody_goes_on_with_is_removed(tmp_path: Path) -> None:
     assert read_whole(uploads.path("ann", new), new) == b"new"
 
 
-async def test_a_client_sends_a_big_job_through_a_network_that_is_cut(serve: Serve, open_rack_of: MakeRack) -> None:
+async def submitted_in_a_thread(address: str) -> str:
+    def submit() -> str:
+        with QubitdClient(address) as client:
+            assert client.backends() == ("line5",)
+            return client.submit(big(), "line5")
+
+    return await asyncio.to_thread(submit)
+
+
+async def submitted_in_the_loop(address: str) -> str:
+    async with AsyncQubitdClient(address) as client:
+        assert await client.backends() == ("line5",)
+        return await client.submit(big(), "line5")
+
+
+@pytest.mark.parametrize("submitted", [submitted_in_a_thread, submitted_in_the_loop])
+async def test_a_client_sends_a_big_job_through_a_network_that_is_cut(
+    serve: Serve, open_rack_of: MakeRack, submitted: Callable[[str], Awaitable[str]]
+) -> None:
     async with serve(rack=open_rack_of()) as daemon:
         with cutting(daemon.address, [2_500_000, 1_500_000]) as cutter:
-
-            def submit() -> str:
-                with QubitdClient(f"127.0.0.1:{cutter.port}") as client:
-                    assert client.backends() == ("line5",)
-                    return client.submit(big(), "line5")
-
-            job_id = await asyncio.to_thread(submit)
+            job_id = await submitted(f"127.0.0.1:{cutter.port}")
         assert cutter.made == 3
         assert (await daemon.job(job_id)).num_programs == 7_000
 
