@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from qubitd.core.errors import InvalidInputError, Problem
 from qubitd.core.job import JobStatus
 from qubitd.server.book import Entry, JobBook, Move
 from qubitd.server.calibrations import Calibrations
@@ -12,6 +13,7 @@ from qubitd.server.dispatch import Dispatch
 from qubitd.server.lifecycle import Trigger
 from qubitd.server.sessions.rules import Outcome
 from qubitd.server.store.rows import NewJob
+from qubitd.wire.slots import SlotInfo
 from qubitd.wire.terms import RevisionPolicy
 
 _CANCELLED_AT_EXPIRY = Move(
@@ -34,11 +36,12 @@ class BoundJobs:
 
         Raises:
             UnknownSessionError, UnknownSlotError, UnknownRevisionError: it names what is not there.
+            InvalidInputError: it names a slot of another backend, in which it would never run.
             SessionClosedError: its session takes no more jobs.
         """
         terms = new.terms
         if terms.slot_id:
-            self.dispatch.slots.find(terms.slot_id)
+            _check_slot(self.dispatch.slots.find(terms.slot_id), new)
         if terms.revision_policy is not RevisionPolicy.LATEST:
             revision = self.calibrations.snapshot(terms.revision).revision
             new = replace(new, terms=replace(terms, revision=revision))
@@ -89,3 +92,9 @@ class BoundJobs:
         entry.left_session = True
         self.book.say(entry, "its session is over: it waits with everybody's")
         self.dispatch.place_anew(entry)
+
+
+def _check_slot(slot: SlotInfo, new: NewJob) -> None:
+    if slot.backend != new.backend:
+        what = f"is of backend {slot.backend!r}, and the job is for {new.backend!r}; name a slot of its own, or none"
+        raise InvalidInputError([Problem(where="slot_id", what=what)])

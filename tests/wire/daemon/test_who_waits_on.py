@@ -13,6 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import grpc.aio
 import pytest
 from tests.wire.daemon.conftest import PaperRack, Passed, Serve, Served, taken_late
 
@@ -205,6 +206,8 @@ async def test_a_slot_of_a_backend_that_is_not_served_reserves_no_other_rack(
     other = replace(file, device=replace(file.device, name="other"))
     async with serve(rack=open_rack_of(), device=other) as daemon:
         assert (await daemon.statuses(await daemon.submit(request_of(backend="other"))))[-1] == "DONE"
+        with pytest.raises(grpc.aio.AioRpcError, match="slot_id: is of backend 'line5', and the job is for 'other'"):
+            await daemon.submit(request_of(backend="other", terms=JobTerms(slot_id=slot)))
     async with serve(rack=open_rack_of()) as daemon:
         waiting = await queued(daemon, request_of())
         assert (await daemon.statuses(await daemon.submit(request_of(terms=JobTerms(slot_id=slot)))))[-1] == "DONE"
