@@ -13,7 +13,6 @@ from qubitd.server.dispatch import Dispatch
 from qubitd.server.lifecycle import Trigger
 from qubitd.server.sessions.rules import Outcome
 from qubitd.server.store.rows import NewJob
-from qubitd.wire.slots import SlotInfo
 from qubitd.wire.terms import RevisionPolicy
 
 _CANCELLED_AT_EXPIRY = Move(
@@ -36,16 +35,17 @@ class BoundJobs:
 
         Raises:
             UnknownSessionError, UnknownSlotError, UnknownRevisionError: it names what is not there.
-            InvalidInputError: it names a slot of another backend, in which it would never run.
+            InvalidInputError: it names a session or slot of another backend, in which it would never run.
             SessionClosedError: its session takes no more jobs.
         """
         terms = new.terms
         if terms.slot_id:
-            _check_slot(self.dispatch.slots.find(terms.slot_id), new)
+            _check_own(new, "slot", self.dispatch.slots.find(terms.slot_id).backend)
         if terms.revision_policy is not RevisionPolicy.LATEST:
             revision = self.calibrations.snapshot(terms.revision).revision
             new = replace(new, terms=replace(terms, revision=revision))
         if terms.session_id:
+            _check_own(new, "session", self.dispatch.sessions.info(terms.session_id, owner=new.owner).backend)
             self.dispatch.sessions.admit(terms.session_id, owner=new.owner)
         return new
 
@@ -94,7 +94,7 @@ class BoundJobs:
         self.dispatch.place_anew(entry)
 
 
-def _check_slot(slot: SlotInfo, new: NewJob) -> None:
-    if slot.backend != new.backend:
-        what = f"is of backend {slot.backend!r}, and the job is for {new.backend!r}; name a slot of its own, or none"
-        raise InvalidInputError([Problem(where="slot_id", what=what)])
+def _check_own(new: NewJob, kind: str, backend: str) -> None:
+    if backend != new.backend:
+        what = f"is of backend {backend!r}, and the job is for {new.backend!r}; name a {kind} of its own, or none"
+        raise InvalidInputError([Problem(where=f"{kind}_id", what=what)])

@@ -302,6 +302,8 @@ async def test_a_session_of_a_backend_that_is_not_served_waits_for_it_and_holds_
     other = replace(file, device=replace(file.device, name="other"))
     async with serve(rack=open_rack_of(), device=other) as daemon:
         assert (await daemon.statuses(await daemon.submit(request_of(backend="other"))))[-1] == "DONE"
+        with pytest.raises(grpc.aio.AioRpcError, match="session_id: is of backend 'line5', and the job is for 'other'"):
+            await daemon.submit(request_of(backend="other", terms=mine))
         clock.ahead += 2e5
         assert (await daemon.statuses(await daemon.submit(request_of(backend="other"))))[-1] == "DONE"
         assert (await session_of(daemon, session)).state == sessions_pb2.SESSION_STATE_ACTIVE
