@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,26 +40,8 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Operands:
-    """Numbers of the settings of some events: immediates, or the names of registers."""
-
-    begin_frequency: list[int | str]
-    play_frequency: list[int | str]
-    play_phase: list[int | str]
-    gain_real: list[int | str]
-    gain_imag: list[int | str]
-    acquisition_frequency: list[int | str]
-
-
-def operands_of(part: LineProgram) -> Operands:
-    """Give the settings' numbers as they stand."""
-    columns = _columns(part)
-    return Operands(**{name: columns[name].tolist() if name in columns else [] for name in Operands.__slots__})
-
-
 def _columns(part: LineProgram) -> dict[str, Ints]:
-    """Give the numbers of each list of `Operands` that is not empty."""
+    """Give the numbers of settings that loops may count, by what they set."""
     columns = {"gain_real": part.gain_real, "gain_imag": part.gain_imag}
     if part.tones is not None:
         for name in ("begin_frequency", "play_frequency", "play_phase", "acquisition_frequency"):

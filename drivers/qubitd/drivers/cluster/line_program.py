@@ -97,6 +97,6 @@ class Fold:
     """Ticks, of those before the first event, that never change."""
     series: tuple[Series, ...]
     counted: dict[str, dict[int, int]]
-    """For each list of `Operands`, the rows that count and their series."""
+    """By the column of numbers (`gain_real`, `play_phase`, ...): the rows that count, and their series."""
     waits: dict[int, tuple[int, ...]]
     """Series of the rest of each gap that changes; gap 0 comes before the first event."""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qubitd.core.feedforward import ALWAYS, Latch
+from qubitd.drivers.cluster.event_texts import EventTexts
 from qubitd.drivers.cluster.line_feedback import LineFeedback
 from qubitd.drivers.cluster.timeline import Kind, Timeline
 from qubitd.drivers.cluster.waits import SHORTEST
@@ -21,28 +22,25 @@ _PREPARE = f"set_latch_en 0,{SHORTEST}\nlatch_rst "
 _LATCH = {Latch.CLEAR: "latch_rst ", Latch.OPEN: "set_latch_en 1,", Latch.CLOSE: "set_latch_en 0,"}
 
 
-def add_feedback(
-    feedback: LineFeedback, timeline: Timeline, instructions: list[str], waits: list[str], *, rf: bool
-) -> None:
+def add_feedback(feedback: LineFeedback, timeline: Timeline, texts: EventTexts, *, rf: bool) -> None:
     """Put conditions, phases and latches into a sequencer's text, in place.
 
     Args:
         feedback: of the line.
         timeline: of the line.
-        instructions: of each event, up to the waiting time.
-        waits: the waiting time of each event's instruction, and what follows it.
+        texts: of its events.
         rf: whether a program begins with an instruction of its own.
     """
     for at, action in zip(_at(timeline, Kind.LATCH), feedback.latches.action.tolist(), strict=True):
-        instructions[at] = _LATCH[Latch(action)]
+        texts.own_instruction[at] = _LATCH[Latch(action)]
     for at, phase in zip(_at(timeline, Kind.SHIFT), feedback.shift_phase.tolist(), strict=True):
-        instructions[at] = f"set_ph_delta {phase}\nupd_param "
+        texts.own_instruction[at] = f"set_ph_delta {phase}\nupd_param "
     for kind, guard in _guards(feedback):
         for row in np.flatnonzero(guard != ALWAYS).tolist():
-            _guard(feedback.guards[int(guard[row])], int(_at(timeline, kind)[row]), instructions, waits)
+            _guard(feedback.guards[int(guard[row])], int(_at(timeline, kind)[row]), texts)
     if feedback.counts:
         for at in _at(timeline, Kind.BEGIN):
-            _prepare(int(at), instructions, waits, rf=rf)
+            _prepare(int(at), texts, rf=rf)
 
 
 def instruction_count(feedback: LineFeedback, begins: int) -> int:
@@ -64,16 +62,16 @@ def _at(timeline: Timeline, kind: Kind) -> NDArray[np.intp]:
     return np.flatnonzero(timeline.kind == kind)
 
 
-def _guard(condition: tuple[int, int], at: int, instructions: list[str], waits: list[str]) -> None:
+def _guard(condition: tuple[int, int], at: int, texts: EventTexts) -> None:
     mask, operator = condition
-    own, _, rest = waits[at].partition("\n")
-    instructions[at] = f"set_cond 1,{mask},{operator},{own}\n{instructions[at]}"
-    waits[at] = f"{own}\n{_END}{rest}"
+    own, _, rest = texts.wait_of(at).partition("\n")
+    texts.own_instruction[at] = f"set_cond 1,{mask},{operator},{own}\n{texts.instruction_of(at)}"
+    texts.own_wait[at] = f"{own}\n{_END}{rest}"
 
 
-def _prepare(at: int, instructions: list[str], waits: list[str], *, rf: bool) -> None:
+def _prepare(at: int, texts: EventTexts, *, rf: bool) -> None:
     """Close and clear the counters where a program begins, within the waiting time that is there."""
-    own, _, rest = waits[at].partition("\n")
-    before = f"{instructions[at]}{SHORTEST}\n" if rf else ""
-    instructions[at] = before + _PREPARE
-    waits[at] = f"{int(own) - SHORTEST * (1 + rf)}\n{rest}"
+    own, _, rest = texts.wait_of(at).partition("\n")
+    before = f"{texts.instruction_of(at)}{SHORTEST}\n" if rf else ""
+    texts.own_instruction[at] = before + _PREPARE
+    texts.own_wait[at] = f"{int(own) - SHORTEST * (1 + rf)}\n{rest}"

@@ -45,7 +45,8 @@ def phase_registers(phase: NDArray[np.float64], correction: Ints) -> Ints:
         phase: radians, of any size and sign.
         correction: quarter nanoturns to add.
     """
-    turns = np.mod(phase / (2 * np.pi), 1.0)
+    turns = phase / (2 * np.pi)
+    turns -= np.floor(turns)
     return _nearest(turns * TURN + correction % QUARTER_TURN_UNITS / 4) % TURN
 
 

@@ -58,7 +58,7 @@ def tone_registers(plays: PlayColumns, acquisitions: AcquisitionColumns, *, lo: 
     """Work out the oscillator's registers for the events of one line, of which there is at least one."""
     program = np.concatenate([plays.program, acquisitions.program])
     tick = np.concatenate([plays.start, acquisitions.start])
-    order = np.lexsort((tick, program))
+    order = np.arange(len(program)) if _is_in_order(program, tick) else np.lexsort((tick, program))
     is_play = (order < len(plays.program)).astype(np.bool_)
     frequency = frequency_registers(np.concatenate([plays.frequency, acquisitions.frequency]) - lo)[order]
     phase = np.concatenate([plays.phase, acquisitions.phase])[order]
@@ -86,6 +86,12 @@ def tone_registers(plays: PlayColumns, acquisitions: AcquisitionColumns, *, lo: 
         acquisition_sets_frequency=sets_frequency[acquisitions_back],
         acquisition_rotation=np.exp(-2j * np.pi * turns[acquisitions_back]),
     )
+
+
+def _is_in_order(program: Ints, tick: Ints) -> bool:
+    """Whether events follow each other program by program and tick by tick, as those of a line without a digitiser."""
+    is_same, is_later = program[1:] == program[:-1], program[1:] > program[:-1]
+    return bool((is_later | (is_same & (tick[1:] >= tick[:-1]))).all())
 
 
 def _accumulated(before: Ints, tick: Ints, first: Bools, lead: int) -> Ints:
