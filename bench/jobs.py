@@ -36,8 +36,10 @@ from qubitd.cli.daemon_process import DaemonProcess, start_daemon
 from qubitd.client import JobEvent, QubitdClient, Reservation, SlotKind, StageTime, StatusChange
 from qubitd.client.aio import AsyncQubitdClient
 from qubitd.core.circuit import CircuitBuilder, pack
+from qubitd.core.errors import QubitdError
 from qubitd.core.job import JobSpec, JobStatus
 from qubitd.core.sweep import Sweep
+from qubitd.provider.shared_watch import SharedWatch
 from qubitd.wire.jobs import encode_events
 
 GOAL_RATIO = 6.0
@@ -270,6 +272,49 @@ def push_seconds(
     return statistics.median(late)
 
 
+@dataclass(slots=True, kw_only=True)
+class Follower:
+    """Follows a job as the provider does, and notes how late its news came."""
+
+    job_id: str
+    late: list[float]
+    """Seconds."""
+    over: Callable[[], object]
+    """Is told of its end."""
+    cursor: int = 0
+    is_over: bool = False
+
+    def take(self, event: JobEvent) -> None:
+        """Hear of an event."""
+        self.late += lateness(event)
+        self.cursor = event.sequence
+        if isinstance(event.what, StatusChange) and event.what.status.is_final:
+            self.is_over = True
+            self.over()
+
+    def fail(self, failure: QubitdError) -> None:
+        """Hear that there is no more."""
+        self.over()
+        raise failure
+
+
+def shared_push(client: QubitdClient, backend: str, *, jobs: int) -> float:
+    """Give the median seconds from a change of state to a callback, of jobs that one stream tells of as they run."""
+    held = Reservation(key=secrets.token_hex(16), backend=backend, kind=SlotKind.MAINTENANCE, seconds=3600.0)
+    slot = client.slots.reserve(held)
+    late: list[float] = []
+    ended = threading.Semaphore(0)
+    followers = [Follower(job_id=client.submit(bell(), backend), late=late, over=ended.release) for _ in range(jobs)]
+    watch = SharedWatch(client)
+    for follower in followers:
+        watch.join(follower)
+    time.sleep(REST)
+    client.slots.release(slot.slot_id)
+    for _ in followers:
+        ended.acquire()
+    return statistics.median(late)
+
+
 def watch_in_threads(address: str, job_id: str, watchers: int, ready: threading.Semaphore) -> list[float]:
     """Watch a queued job so many times, each in a thread; say when all do, and give how late all its news came, s."""
     late: list[float] = []
@@ -341,19 +386,29 @@ def measure(daemon: DaemonProcess, *, rounds: int, jobs: int) -> Latency:
         print(f"ratio {found.ratio:7.2f} known, {found.ratio_new:.2f} new (goal at most {GOAL_RATIO:g})")
         accepted, ended = throughput(daemon.address, daemon.backend, clients=64, jobs=jobs)
         print(f"{accepted:.0f} durable submissions/s from 64 clients (goal {GOAL_JOBS:g}), {ended:.0f} jobs/s to DONE")
-        print_push(client, daemon, jobs=5)
+        print_push(client, daemon, jobs=5, commit=found.commit)
     return found
 
 
-def print_push(client: QubitdClient, daemon: DaemonProcess, *, jobs: int) -> None:
-    """Print how late news come, and how late they come from a server that does nothing but send the same bytes."""
+def print_push(client: QubitdClient, daemon: DaemonProcess, *, jobs: int, commit: float) -> None:
+    """Print how late news come. The limits: what is told is durable, and a server that only sends the same bytes.
+
+    Args:
+        client: submits.
+        daemon: runs.
+        jobs: how many of each kind, one after another.
+        commit: seconds of a durable commit.
+    """
     events = list(client.watch(client.submit(bell(), daemon.backend)))
     for kind, watch in (("asyncio", watch_in_a_loop), ("threads", watch_in_threads)):
         for processes in (1, PROCESSES):
             late = push(client, daemon.backend, watch=watch, processes=processes, jobs=jobs)
             bare = bare_push(events, watch=watch, processes=processes, jobs=jobs)
             to = f"to {WATCHERS} watchers by {kind} in {processes} processes"
-            print(f"push  {late * 1e3:7.2f} ms {to} (goal {GOAL_PUSH:g}); {bare * 1e3:.2f} from a bare gRPC server")
+            floor = f"{bare * 1e3:.2f} from a bare gRPC server, {commit * 1e3:.2f} of a durable commit"
+            print(f"push  {late * 1e3:7.2f} ms {to} (goal {GOAL_PUSH:g}); {floor}")
+    late = shared_push(client, daemon.backend, jobs=WATCHERS)
+    print(f"shared{late * 1e3:7.2f} ms to the callbacks of {WATCHERS} jobs that one stream tells of as they run")
 
 
 def main() -> int:
