@@ -208,3 +208,8 @@ def test_a_parameter_that_is_not_finite_is_refused() -> None:
 
 def test_the_details_of_a_refusal_have_grpcs_own_key() -> None:
     assert errors.DETAILS_KEY.endswith("-bin")
+
+
+def test_a_job_that_is_given_no_time_is_not_sent_as_one_that_may_take_any() -> None:
+    with pytest.raises(MalformedMessageError, match="max_execution_time: is 0 s; give more than that, up to 86400 s"):
+        encode_spec(JobSpec(batch=decode_batch(bell()), sweep=Sweep(), shots=1, max_execution_time=0.0))

@@ -98,7 +98,11 @@ def decode_submission(
 
 
 def encode_spec(spec: JobSpec) -> jobs_pb2.JobSpec:
-    """Give the message of what a job asks for."""
+    """Give the message of what a job asks for.
+
+    Raises:
+        MalformedMessageError: it is given no time to run, which a message cannot say.
+    """
     return jobs_pb2.JobSpec(
         wire_version=WIRE_VERSION,
         batch=encode_batch(spec.batch),
@@ -116,7 +120,7 @@ def encode_spec(spec: JobSpec) -> jobs_pb2.JobSpec:
         initial_reset=_INITIAL_RESETS[spec.initial_reset],
         envelopes=encode_envelopes(spec.envelopes),
         rep_delay=spec.rep_delay,
-        max_execution_time=0.0 if spec.max_execution_time == MAX_EXECUTION_TIME else spec.max_execution_time,
+        max_execution_time=_encode_max_execution_time(spec.max_execution_time),
     )
 
 
@@ -188,6 +192,12 @@ def _decode_initial_reset(message: jobs_pb2.JobSpec) -> InitialReset:
         what = f"is {message.initial_reset}; give 0 (auto), 1 (passive), 2 (active) or 3 (none)"
         raise malformed("initial_reset", what)
     return kind
+
+
+def _encode_max_execution_time(seconds: float) -> float:
+    if seconds == 0:  # which says on the wire that nothing was asked for
+        raise malformed("max_execution_time", f"is 0 s; give more than that, up to {MAX_EXECUTION_TIME:g} s")
+    return 0.0 if seconds == MAX_EXECUTION_TIME else seconds
 
 
 def _decode_max_execution_time(message: jobs_pb2.JobSpec) -> float:
