@@ -257,7 +257,7 @@ def wires_of(columns: Columns) -> Wires:
     wire = (columns.circuit if is_single else columns.circuit[op]) * columns.num_qubits
     wire += columns.qubits
     is_sorted = is_ascending(wire)
-    order = op if is_sorted and is_single else stable_order(wire, columns.num_wires)
+    order = np.arange(len(wire)) if is_sorted else stable_order(wire, columns.num_wires)
     along = wire if is_sorted else wire[order]
     is_first = np.ones(len(along) + 1, dtype=bool)
     np.not_equal(along[1:], along[:-1], out=is_first[1:-1])
@@ -277,13 +277,11 @@ def wires_of(columns: Columns) -> Wires:
 
 def is_ascending(keys: Ints) -> bool:
     """Whether no key is smaller than the one before."""
-    return bool((keys[1:] >= keys[:-1]).all())
+    return bool(np.count_nonzero(keys[1:] < keys[:-1]) == 0)
 
 
 def stable_order(keys: Ints, size: int) -> Ints:
-    """Sort keys from 0 to size - 1, equal ones in their order; small keys by radix."""
-    if is_ascending(keys):
-        return np.arange(len(keys))
+    """Sort keys from 0 to size - 1, which do not ascend, equal ones in their order; small keys by radix."""
     narrow = keys.astype(np.uint16) if size <= 2**16 else keys
     return narrow.argsort(kind="stable")
 

@@ -127,13 +127,14 @@ class Lower:
         op, entry = _spread(share, rows)
         lines = max(1, len(self.lines))
         circuit = columns.circuit[op]
-        bounds = circuit.searchsorted(np.arange(columns.circuits + 1))
+        is_one = columns.circuits == 1
+        bounds = np.array([0, len(op)]) if is_one else circuit.searchsorted(np.arange(columns.circuits + 1))
         key = circuit * lines
         key += line.take(entry)
+        if is_ascending(key):
+            return _Rows(op=op, entry=entry, circuit=circuit, order=np.arange(len(op)), bounds=bounds)
         order = stable_order(key, columns.circuits * lines)
-        if not is_ascending(key):
-            op, entry = op[order], entry[order]
-        return _Rows(op=op, entry=entry, circuit=circuit, order=order, bounds=bounds)
+        return _Rows(op=op[order], entry=entry[order], circuit=circuit, order=order, bounds=bounds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -208,7 +208,14 @@ class GateNumbers:
             acquisitions = replace(acquisitions, frequency=demodulation)
         if shift is not shifts.radians:
             shifts = Shifts.of(shift, shifts.width)
-        return replace(plain, plays=plays, acquisitions=acquisitions, shifts=shifts)
+        return Numbers(
+            length=plain.length,
+            shifts=shifts,
+            own_plays=plain.own_plays,
+            plays=plays,
+            own_acquisitions=plain.own_acquisitions,
+            acquisitions=acquisitions,
+        )
 
 
 def tabulate(gates: Sequence[ResolvedGate], lines: Sequence[str], values: Values) -> GateNumbers:

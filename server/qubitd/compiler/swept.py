@@ -134,8 +134,9 @@ def _point_problems(gates: CalibratedGates, sweep: Sweep, played: _Played) -> It
 
 
 def _as_played(axis: SweepAxis, played: _Played, grid: RegisterGrid) -> SweepAxis:
-    rows = [_rounded(name, values, played, grid) for name, values in zip(axis.names, axis.values, strict=True)]
-    if all(row is values for row, values in zip(rows, axis.values, strict=True)):
+    given = list(axis.values)
+    rows = [_rounded(name, values, played, grid) for name, values in zip(axis.names, given, strict=True)]
+    if all(row is values for row, values in zip(rows, given, strict=True)):
         return axis
     return SweepAxis(names=axis.names, values=np.array(rows, dtype=np.float64))
 

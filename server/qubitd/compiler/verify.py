@@ -230,10 +230,10 @@ def _span_problems(together: _Together, spans: _Spans[Plays] | _Spans[Acquisitio
     key, start, end = spans.key, spans.rows.start, spans.end
     duration = together.block.durations[spans.program]
     is_outside = (start < 0) | (spans.rows.length < 1) | (end > duration)
-    comes_after = (key[1:] > key[:-1]) | (key[1:] == key[:-1]) & (start[1:] >= end[:-1])
-    if comes_after.all() and not is_outside.any():
-        return
     follows = key[1:] == key[:-1]
+    comes_after = (key[1:] > key[:-1]) | (follows & (start[1:] >= end[:-1]))
+    if np.count_nonzero(comes_after) == len(comes_after) and not np.count_nonzero(is_outside):
+        return
     is_disordered = (key[1:] < key[:-1]) | (follows & (start[1:] < start[:-1]))
     for i in _first_per_line(key[1:], is_disordered):
         what = "stands out of order; rows are sorted by line and start"
