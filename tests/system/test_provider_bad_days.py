@@ -124,7 +124,7 @@ def test_a_project_with_as_many_watches_as_it_may_have_waits_for_its_turn(
             job = provider.get_backend().run(flip, shots=10)
             watches = [other.client.watch(job.job_id()) for _ in range(64)]
             assert all(next(watch).sequence > 0 for watch in watches)
-            with caplog.at_level("INFO", logger="qubitd.client.streams"):
+            with caplog.at_level("INFO", logger="qubitd.client.course"):
                 while not caplog.records:
                     with pytest.raises(TimeoutError):
                         job.result(timeout=0.1)
