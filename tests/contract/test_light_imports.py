@@ -1,4 +1,4 @@
-"""What runs on a user's machine loads no instrument library, and the values load next to nothing."""
+"""What runs on a user's machine loads no instrument library, values load next to nothing, an emulated rack little."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ def loaded_by(module: str) -> set[str]:
         ("qubitd.wire", LIBRARIES),
         ("qubitd.core", [*LIBRARIES, "grpc", "google.protobuf"]),
         ("qubitd.compiler", [*LIBRARIES[:4], "qiskit", "matplotlib", "grpc", "google.protobuf"]),
+        ("qubitd.emulator.__main__", ["qiskit", "scipy", "matplotlib", "grpc", "pyvisa"]),
         ("qubitd.cli.__main__", ["qiskit", "scipy", "matplotlib", "grpc", "pyvisa"]),
     ],
 )

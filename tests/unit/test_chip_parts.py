@@ -14,12 +14,17 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.linalg import expm
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from scipy.special import mathieu_a, mathieu_b
 
 from qubitd.emulator.cabling import load_cabling
 from qubitd.emulator.cache import Cache
 from qubitd.emulator.chip import Chip
+from qubitd.emulator.chip.choice import joined
 from qubitd.emulator.chip.density import density_matrix
+from qubitd.emulator.chip.exponential import exponentials
 from qubitd.emulator.chip.first_values import readout_amplitude, readout_frequency
 from qubitd.emulator.chip.intervals import chains
 from qubitd.emulator.chip.lines import arrive
@@ -39,6 +44,29 @@ TONE = 7.4483
 def test_levels_are_the_characteristic_values_of_mathieu(ratio: float) -> None:
     expected = [mathieu_a(0, ratio / 2), mathieu_b(2, ratio / 2), mathieu_a(2, ratio / 2)]
     np.testing.assert_allclose(levels(np.array([ratio]))[0], expected, atol=1e-8)
+
+
+def test_exponentials_of_any_size_at_once_are_scipys() -> None:
+    chance = np.random.default_rng(7)
+    matrices = chance.normal(size=(60, 4, 4)) * np.logspace(-8, 1, 60)[:, None, None]
+    matrices -= 4 * np.abs(matrices).max(axis=(1, 2))[:, None, None] * np.eye(4)
+    np.testing.assert_allclose(exponentials(matrices), expm(matrices), rtol=1e-10, atol=1e-14)
+    assert (exponentials(np.zeros((1, 4, 4))) == np.eye(4)).all()
+
+
+@pytest.mark.parametrize("count", [1, 10, 300])
+@pytest.mark.parametrize("portion", [0.0, 0.3, 0.7, 3.0])
+def test_what_links_join_is_what_scipy_joins(count: int, portion: float) -> None:
+    links = np.random.default_rng(count).integers(0, count, (2, int(portion * count)))
+    graph = coo_array((np.ones(links.shape[1]), (links[0], links[1])), shape=(count, count))
+    number, expected = connected_components(graph, directed=False)
+    assert len(set(zip(joined(count, links).tolist(), expected.tolist(), strict=True))) == number
+    assert len(set(joined(count, links).tolist())) == number
+
+
+def test_a_long_chain_of_links_in_any_order_is_one() -> None:
+    order = np.random.default_rng(3).permutation(2000)
+    assert not joined(2000, np.stack([order[:-1], order[1:]])).any()
 
 
 def test_a_flux_curve_starts_at_the_sweet_spot_and_is_even_and_periodic() -> None:

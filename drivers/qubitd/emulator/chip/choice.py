@@ -11,8 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from qubitd.emulator.chip.intervals import chains
 from qubitd.emulator.chip.lines import Signals
@@ -68,6 +66,21 @@ def choices(
     return found, ~np.isin(of_drive, conditional), ~np.isin(of_flux, conditional)
 
 
+def joined(count: int, links: Rows) -> Rows:
+    """Give each of so many the lowest one to which links lead, shape (count,)."""
+    label = np.arange(count)
+    while True:
+        lowest = label[links].min(axis=0)
+        found = label.copy()
+        # The one that a label names is told, too: so a label travels twice as far in each round.
+        for told in (*links, *label[links]):
+            np.minimum.at(found, told, lowest)
+        found = found[found]
+        if (found == label).all():
+            return label
+        label = found
+
+
 def _choice(drives: Signals, fluxes: Signals, pairs: Sequence[tuple[int, int]]) -> Choice:
     fluxed = set(fluxes.qubit.tolist())
     touched = fluxed | set(drives.qubit.tolist())
@@ -92,9 +105,7 @@ def _clusters(drives: Signals, fluxes: Signals, pairs: Sequence[tuple[int, int]]
     links += [
         _links(np.flatnonzero(is_flux & np.isin(qubit, together)), start, end, gap=1) for together in [*each, *pairs]
     ]
-    joined = np.concatenate([np.zeros((2, 0), dtype=np.int64), *links], axis=1)
-    graph = coo_array((np.ones(joined.shape[1]), (joined[0], joined[1])), shape=(len(start), len(start)))
-    return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
+    return joined(len(start), np.concatenate([np.zeros((2, 0), dtype=np.int64), *links], axis=1))
 
 
 def _links(rows: Rows, start: Rows, end: Rows, *, gap: int) -> Rows:

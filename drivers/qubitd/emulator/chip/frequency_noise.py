@@ -7,14 +7,15 @@ groups with one frequency each, drawn stratum by stratum, so that few groups giv
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import NormalDist
 
 import numpy as np
-from scipy.special import ndtri
 
 from qubitd.emulator.cabling import Qubit
 
 GROUPS = 64
 """Different frequencies of a qubit among the shots of a table, at most."""
+_deviate = np.vectorize(NormalDist().inv_cdf, otypes=[np.float64])
 
 
 class FrequencyNoise:
@@ -34,5 +35,5 @@ class FrequencyNoise:
             return [None] * groups
         strata = self._rng.permuted(np.tile(np.arange(groups), (len(self._sigma), 1)), axis=1)
         chance = (strata + self._rng.random(strata.shape)) / groups
-        drawn: list[list[float] | None] = [*(self._sigma[:, None] * ndtri(chance)).T.tolist()]
+        drawn: list[list[float] | None] = [*(self._sigma[:, None] * _deviate(chance)).T.tolist()]
         return drawn

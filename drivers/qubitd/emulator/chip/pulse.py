@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import expm
 
 from qubitd.emulator.chip.basis import P0, P1, SIZE, Map, X, Y
+from qubitd.emulator.chip.exponential import exponentials
 
 _MOVED = np.array([P0, P1, X, Y])
 """What a drive moves; a leaked qubit stays where it is."""
@@ -29,7 +29,7 @@ def driven(drive: NDArray[np.complex128], detuning: NDArray[np.float64], step: f
     first = np.flatnonzero(np.append(True, (np.diff(drive) != 0) | (np.diff(detuning) != 0)))
     repeats = np.diff(np.append(first, len(drive)))
     generators = _generators(drive[first], detuning[first], t1=t1, t2=t2)
-    moved = ordered_product(expm(generators * (step * repeats)[:, None, None]))
+    moved = ordered_product(exponentials(generators * (step * repeats)[:, None, None]))
     whole = np.eye(SIZE)
     whole[np.ix_(_MOVED, _MOVED)] = moved
     return whole
