@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from tests.postgres_server import PostgresServer, running_postgres
+from tests.prepared import prepared_starts
 
 from qubitd.core.envelope import samples_digest
 from qubitd.core.program import Acquisitions, Plays, Program, ProgramTables, SampledEnvelope
@@ -53,6 +54,13 @@ def update(request: pytest.FixtureRequest) -> bool:
 def soak(request: pytest.FixtureRequest) -> bool:
     """Whether what can run for long is to."""
     return bool(request.config.getoption("--soak"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _prepared() -> Iterator[None]:
+    """Start daemons and emulated racks at once, not after a second of imports each."""
+    with prepared_starts():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,7 @@ import psutil
 import pytest
 from tests.followed import end_of
 from tests.left_open import leave_open
+from tests.system.kill_soak import soak
 
 from qubitd.cli.daemon_process import DaemonProcess, start_daemon
 from qubitd.cli.kept_emulator import RECORD
@@ -256,7 +257,5 @@ def test_a_cabling_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_sixty_kills_lose_no_accepted_job() -> None:
-    command = [sys.executable, str(Path(__file__).with_name("kill_soak.py")), "--kills", "60"]
-    soaked = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert soaked.returncode == 0, soaked.stdout + soaked.stderr
+def test_sixty_kills_lose_no_accepted_job(tmp_path: Path) -> None:
+    assert not soak(60, tmp_path)

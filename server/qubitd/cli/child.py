@@ -21,18 +21,23 @@ class ChildError(QubitdError):
         super().__init__(f"{name} {what}; its own message, if it had one, stands above")
 
 
+def started(module: str, arguments: Sequence[str]) -> subprocess.Popen[str]:
+    """Start a module with pipes to its stdin and stdout, in a session of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", module, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
 class Child:
-    """A running Python module. It has a session of its own, so that Ctrl-C reaches us alone and we end it in order."""
+    """A running Python module. Of its own session: Ctrl-C reaches us alone, and we end it in order."""
 
     def __init__(self, module: str, arguments: Sequence[str], *, name: str) -> None:
         self._name = name
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+        self._process = started(module, arguments)
 
     @property
     def process_id(self) -> int:
