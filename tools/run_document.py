@@ -116,6 +116,8 @@ def run_python(document: Path, blocks: list[Block], directory: Path, address: st
     for block in blocks:
         if block.language == "python" and block.is_run:
             program += "\n" * (block.line - 1 - program.count("\n")) + block.text
+    if not program:
+        return 0
     launch = "import sys; exec(compile(sys.stdin.read(), sys.argv[1], 'exec'), {'__name__': '__main__'})"
     command = [sys.executable, "-W", "error", "-c", launch, document.name]
     text = ADDRESS.sub(address, program)

@@ -105,7 +105,7 @@ def soak(kills: int, folder: Path) -> list[str]:
     """Kill daemons, and give everything that is wrong afterwards."""
     crowd = Crowd()
     clients = [threading.Thread(target=crowd.submit_for_ever) for _ in range(CLIENTS)]
-    with start_emulator() as emulator:
+    with start_emulator(linger=120) as emulator:
         rack = rack_file(folder, emulator.address)
         for client in clients:
             client.start()

@@ -46,7 +46,7 @@ def test_whether_the_daemon_dies_or_its_database_nothing_accepted_is_lost(
 
     url, crowd = postgres.new_schema(), Crowd()
     clients = [threading.Thread(target=crowd.submit_for_ever) for _ in range(CLIENTS)]
-    with start_emulator() as emulator:
+    with start_emulator(linger=120) as emulator:
         rack = rack_file(tmp_path, emulator.address)
 
         def serve() -> DaemonProcess:

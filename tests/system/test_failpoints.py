@@ -186,7 +186,7 @@ def test_whatever_the_point_of_its_death_nothing_accepted_is_lost(
     store = request.getfixturevalue("postgres").new_schema() if kind == "postgres" else ""
     points = [point for point in POINTS if not (store and point.startswith(OF_FILES))]
     accepted = Accepted()
-    with start_emulator() as emulator:
+    with start_emulator(linger=120) as emulator:
         place = Place(data=tmp_path / "data", rack=rack_file(tmp_path, emulator.address), store=store)
         for point in points:
             # A daemon commits a few times before it serves.
@@ -225,7 +225,7 @@ def test_a_job_that_starts_as_it_is_accepted_is_lost_at_no_point(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     accepted = Accepted()
-    with start_emulator() as emulator:
+    with start_emulator(linger=120) as emulator:
         place = Place(data=tmp_path / "data", rack=rack_file(tmp_path, emulator.address), store="")
         for point in (*UNANSWERED, *STARTED):
             monkeypatch.setenv("QUBITD_FAILPOINT", f"{point}@2")

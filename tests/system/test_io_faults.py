@@ -139,7 +139,7 @@ def test_nothing_is_acknowledged_after_the_disk_refused_once(
 
 def test_a_daemon_whose_disk_refuses_acknowledges_nothing_more_and_ends(tmp_path: Path) -> None:
     data = tmp_path / "data"
-    with start_emulator() as emulator:
+    with start_emulator(linger=120) as emulator:
         rack = rack_file(tmp_path, emulator.address)
         with start_daemon(data_dir=data, rack=rack) as daemon, QubitdClient(daemon.address, patience=0.0) as client:
             accepted = [client.submit(flip(1000), "line5") for _ in range(3)]

@@ -43,7 +43,7 @@ def store(postgres: PostgresServer) -> str:
 @pytest.fixture(scope="module")
 def daemon(store: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
     folder = tmp_path_factory.mktemp("workers")
-    with start_emulator() as emulator:
+    with start_emulator(linger=120) as emulator:
         rack = rack_file(folder, emulator.address)
         with start_daemon(data_dir=folder / "data", rack=rack, options=["--store", store]) as daemon:
             yield daemon
