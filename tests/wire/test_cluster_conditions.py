@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from qubitd.cli.rack_process import start_emulator
 from qubitd.compiler.compile import compile_circuits
 from qubitd.compiler.device_file import load_device
 from qubitd.core.circuit import CircuitBuilder, pack
@@ -42,16 +41,12 @@ Row = tuple[str, int]
 
 @pytest.fixture(scope="module")
 def controller() -> Iterator[Controller]:
-    command = [sys.executable, "-m", "qubitd.emulator", "--seed", "1"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    made = open_rack(with_address(load_rack(), process.stdout.readline().split()[3]))
-    made.connect()
-    made.stop()
-    yield made
-    made.close()
-    process.terminate()
-    process.communicate()
+    with start_emulator(seed=1) as emulator:
+        made = open_rack(with_address(load_rack(), emulator.address))
+        made.connect()
+        made.stop()
+        yield made
+        made.close()
 
 
 def compiled(builder: CircuitBuilder) -> Program:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import subprocess
-import sys
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,6 +13,7 @@ import numpy as np
 import pytest
 from tests.left_open import leave_open
 
+from qubitd.cli.child import Child
 from qubitd.core.envelope import Drag, Square, sample_envelope
 from qubitd.core.program import Chunk, Program
 from qubitd.drivers.check import check_rack
@@ -55,10 +54,8 @@ class Emulator:
     """An emulated rack in a process of its own."""
 
     def __init__(self, *options: str) -> None:
-        command = [sys.executable, "-m", "qubitd.emulator", "--seed", "1", *options]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        assert self._process.stdout is not None
-        words = self._process.stdout.readline().split()
+        self._process = Child("qubitd.emulator", ["--seed", "1", *options], name="the emulated rack")
+        words = self._process.first_line().split()
         self.address, self.control_port = words[3], int(words[5])
 
     @property
@@ -85,8 +82,7 @@ class Emulator:
         return outputs
 
     def stop(self) -> None:
-        self._process.terminate()
-        self._process.communicate()
+        self._process.stop()
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from qubitd.cli.rack_process import start_emulator
 from qubitd.core.program import BOXCAR, Chunk
 from qubitd.drivers.cluster.assembly import ClusterAssembly
 from qubitd.drivers.controller import Controller
@@ -29,11 +28,8 @@ KERNEL = np.linspace(0.2, 1, LENGTH)
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     """Of an emulated rack in a process of its own."""
-    command = [sys.executable, "-m", "qubitd.emulator", "--seed", "1"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as emulator:
-        assert emulator.stdout is not None
-        yield emulator.stdout.readline().split()[3]
-        emulator.terminate()
+    with start_emulator(seed=1) as emulator:
+        yield emulator.address
 
 
 @pytest.fixture
