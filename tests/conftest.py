@@ -35,12 +35,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Unit tests run with the lowest versions, too; a soak takes the time that it takes."""
-    unit = config.rootpath / "tests/unit"
-    for item in items:
-        if item.path.is_relative_to(unit):
-            item.add_marker(pytest.mark.lowest)
-        if config.getoption("--soak"):
+    """Unit tests run with the lowest versions, too, and last: no file of theirs is long. A soak takes its time."""
+    folder = config.rootpath / "tests/unit"
+    unit = [item for item in items if item.path.is_relative_to(folder)]
+    for item in unit:
+        item.add_marker(pytest.mark.lowest)
+    items[:] = [item for item in items if not item.path.is_relative_to(folder)] + unit
+    if config.getoption("--soak"):
+        for item in items:
             item.add_marker(pytest.mark.timeout(0), append=False)
 
 

@@ -365,6 +365,7 @@ def test_the_model_covers_every_transition() -> None:
     assert {trigger for _, trigger in TRANSITIONS} == set(Trigger)
 
 
+@pytest.mark.timeout(600)
 def test_the_store_agrees_with_the_model_for_ten_thousand_steps(soak: bool) -> None:
     StoreMachine.taken.clear()
     walks = settings(max_examples=STEPS // 50, stateful_step_count=60, database=None)

@@ -1,17 +1,16 @@
 """Brings a store up to date once for each statement that this takes, and dies before that statement.
 
-`python -m tests.system.migration_deaths VERSION FOLDER` leaves one store for each death in the folder, by number. It is
-a process of its own since it forks.
+`python -m tests.system.migration_deaths STORE FOLDER` leaves one copy of the store for each death in the folder, by
+number. It is a process of its own since it forks.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
-
-from tests.aged_stores import unpack
 
 from qubitd.server.store.connections import open_writer
 from qubitd.server.store.schema import migrate
@@ -20,12 +19,12 @@ from qubitd.server.store.sqlite_store import DATABASE
 
 def main() -> int:
     """Die before the first statement, then before the second, until a migration comes to its end."""
-    version, folder = int(sys.argv[1]), Path(sys.argv[2])
+    whole, folder = Path(sys.argv[1]), Path(sys.argv[2])
     number = 0
     while True:
         number += 1
         data = folder / str(number)
-        unpack(version, data)
+        shutil.copytree(whole, data)
         child = os.fork()
         if child == 0:
             _migrate(data / DATABASE, most=number)
