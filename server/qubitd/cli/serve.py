@@ -78,6 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until SIGTERM, SIGINT or, if asked to, the end of stdin."""
+    gc.disable()  # until it serves: what is read meanwhile stays
     return_big_blocks()
     sys.setswitchinterval(_TURN)
     if point := failpoint_to_arm():
@@ -112,6 +113,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     def announce(port: int) -> None:
         gc.collect()
+        gc.enable()
         gc.freeze()  # what is here now stays; to look through it again would hold up everybody for tens of ms
         print(f"serving {name} on {_host_in_address(config.host)}:{port}", flush=True)
 
