@@ -31,7 +31,7 @@ from qubitd.server.spending import Activity, Spending
 from qubitd.server.store.rows import ChunkRow, NewChunk, Span
 from qubitd.server.toolchain import Compiled, Part
 from qubitd.server.workshop import Workshop
-from qubitd.wire.jobs import ExecutionSpan, Progress
+from qubitd.wire.jobs import ExecutionSpan, Progress, TimeSpent
 
 _log = logging.getLogger(__name__)
 _SEED_STEP = 0x9E3779B97F4A7C15
@@ -211,9 +211,6 @@ class JobRun:
         pieces = await self._workshop.for_running(lambda: self._results(assembled, run), is_light=is_light)
         self._done += _size(assembled.span)
         spent = self._spending.take()
-        for one in spent:
-            self._meters.note("stage", one.seconds, one.activity)
-        self._meters.note("instrument", assembled.assembly.duration)
         chunk = NewChunk(
             n=assembled.n,
             span=assembled.span,
@@ -223,8 +220,16 @@ class JobRun:
         )
         failpoint("chunk.recording")
         with self._spending.timed(Activity.RECORD):
-            await self._book.record(self._entry, chunk, events=self._story(assembled, run, ending=ending), then=ending)
+            events = self._story(assembled, run, ending=ending)
+            recorded = self._book.record(self._entry, chunk, events=events, then=ending)
+            self._note(assembled, spent)
+            await recorded
         failpoint("chunk.recorded")
+
+    def _note(self, assembled: Assembled, spent: Sequence[TimeSpent]) -> None:
+        for one in spent:
+            self._meters.note("stage", one.seconds, one.activity)
+        self._meters.note("instrument", assembled.assembly.duration)
 
     def _results(self, assembled: Assembled, run: Run) -> tuple[bytes, ...]:
         with self._spending.timed(Activity.DISCRIMINATE):

@@ -152,10 +152,11 @@ class Writer(Generic[State]):
             except BaseException as error:
                 self._break(batch, error)
                 raise
-            if batch:
-                self._meters.note("commit", time.monotonic() - began)
-            for done in written:
+            took = time.monotonic() - began
+            for done in reversed(written):  # the last one's owner had to wait for all of them
                 done.future.set_result(done.result)
+            if batch:
+                self._meters.note("commit", took)
             if not self._did_between(connection) or is_last:
                 return
 
