@@ -90,7 +90,10 @@ class ClusterConversation:
 
     def drain_errors(self, *, after: Sequence[str] = ()) -> list[str]:
         """Send commands, if there are any, and empty the error queue after them."""
-        count = self.link.ask_after(after, protocol.ERROR_COUNT)
+        (count,) = self.link.ask_after(after, protocol.ERROR_COUNT)
+        return self._errors(count)
+
+    def _errors(self, count: str) -> list[str]:
         if not count.strip().isdecimal():
             raise self._malformed(f"it answers {count[:40]!r} when asked for the number of its errors")
         return self.link.ask_all([protocol.NEXT_ERROR] * int(count))
@@ -109,6 +112,20 @@ class ClusterConversation:
         words = self.drain_errors(after=commands)
         if words:
             raise self._fault(f"it refused to {what}", [*words, *self._assembler_words(uploaded)])
+
+    def start(self, addresses: Sequence[SequencerAddress]) -> Mapping[SequencerAddress, SequencerState]:
+        """Start sequencers, and ask how they are then.
+
+        Raises:
+            InstrumentFaultError: one cannot be started.
+        """
+        commands = [sequencer(address, "START") for address in addresses]
+        questions = [sequencer(address, "STATE?") for address in addresses]
+        count, *answers = self.link.ask_after(commands, protocol.ERROR_COUNT, *questions)
+        words = self._errors(count)
+        if words:
+            raise self._fault("it refused to start", words)
+        return {address: self._state(answer) for address, answer in zip(addresses, answers, strict=True)}
 
     def states(self, addresses: Sequence[SequencerAddress]) -> Mapping[SequencerAddress, SequencerState]:
         """Ask how sequencers are."""

@@ -99,6 +99,8 @@ class ClusterController:
         self._loaded: ClusterAssembly | None = None
         self._stage = _Stage.EMPTY
         self._started = 0.0
+        self._seen: Mapping[SequencerAddress, SequencerState] = {}
+        """How sequencers were when they had been started; nothing once somebody looked at that."""
         self._is_in_doubt = False
 
     @property
@@ -237,12 +239,10 @@ class ClusterController:
         if self._stage is not _Stage.ARMED:
             self.arm()
         addresses = _addresses(self._chunk())
-        self._stage = _Stage.LOADED
+        self._stage, self._started = _Stage.LOADED, time.monotonic()
         with self._doubting() as connected:
-            if addresses:
-                commands = [sequencer(address, "START") for address in addresses]
-                connected.conversation.refuse_errors("start", commands=commands)
-        self._stage, self._started = _Stage.STARTED, time.monotonic()
+            self._seen = connected.conversation.start(addresses) if addresses else {}
+        self._stage = _Stage.STARTED
 
     def wait(
         self, deadline: float, *, give_up: Callable[[], bool] = never, meanwhile: Callable[[], None] = nothing
@@ -268,7 +268,7 @@ class ClusterController:
         due = self._started + self._chunk().duration
         with self._doubting() as connected:
             while pending:
-                states = connected.conversation.states(pending)
+                states, self._seen = self._seen or connected.conversation.states(pending), {}
                 looked = time.monotonic()
                 self._refuse_faults(connected.conversation, states, names)
                 pending = [address for address in pending if states[address].state in ACTIVE_STATES]

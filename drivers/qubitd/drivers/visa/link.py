@@ -96,11 +96,11 @@ class Link(ABC):
         """Send a question and give its one-line answer without the line end."""
         return self.ask_all([question])[0]
 
-    def ask_after(self, commands: Sequence[str], question: str) -> str:
-        """Send messages that are not answered and a question after them, in one go; give its one-line answer."""
+    def ask_after(self, commands: Sequence[str], *questions: str) -> list[str]:
+        """Send messages that are not answered and questions after them, in one go; give their one-line answers."""
         with self.exchange():
-            self._ask_only([*commands, question])
-            return self._line()
+            self._ask_only([*commands, *questions])
+            return [self._line() for _ in questions]
 
     def ask_all(self, questions: Sequence[str]) -> list[str]:
         """Ask one-line questions."""
