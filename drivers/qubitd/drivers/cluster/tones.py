@@ -73,7 +73,8 @@ def tone_registers(plays: PlayColumns, acquisitions: AcquisitionColumns, *, lo: 
     sets_frequency = frequency != before
 
     plays_back, acquisitions_back = _back_to_columns(order, is_play)
-    turns = phase / (2 * np.pi) + (wanted - accumulated - 4 * held) % QUARTER_TURN_UNITS / QUARTER_TURN_UNITS
+    ahead = (wanted - accumulated - 4 * held)[acquisitions_back] % QUARTER_TURN_UNITS
+    turns = phase[acquisitions_back] / (2 * np.pi) + ahead / QUARTER_TURN_UNITS
     return Tones(
         base=int(frequency[0]),
         changes=bool(np.any(frequency != frequency[0])),
@@ -84,7 +85,7 @@ def tone_registers(plays: PlayColumns, acquisitions: AcquisitionColumns, *, lo: 
         play_sets_phase=(sets != held)[plays_back],
         acquisition_frequency=frequency[acquisitions_back],
         acquisition_sets_frequency=sets_frequency[acquisitions_back],
-        acquisition_rotation=np.exp(-2j * np.pi * turns[acquisitions_back]),
+        acquisition_rotation=np.exp(-2j * np.pi * turns),
     )
 
 
