@@ -19,7 +19,7 @@ from qubitd.emulator.cluster.outputs import PORTS_IN_SLOT, PortNumber, Rows, joi
 from qubitd.emulator.cluster.player import Performance
 from qubitd.emulator.cluster.pool import WaveformPool
 from qubitd.emulator.cluster.switches import Opening, opening
-from qubitd.emulator.cluster.triggers import Source
+from qubitd.emulator.cluster.triggers import SOONEST, Source
 from qubitd.emulator.cluster.walk import Uncertain
 from qubitd.emulator.cluster.windows import Windows, joined_windows, windows_of
 from qubitd.emulator.events import EVERY_SHOT
@@ -49,11 +49,18 @@ class _Registry:
         default_factory=dict[tuple[tuple[tuple[int, int], ...], bytes], int]
     )
 
-    def number(self, sources: Sequence[Source], truth: NDArray[np.bool_], section: int) -> int:
-        """Give the index of a condition that some rows of a section have."""
+    def number(self, sources: Sequence[Source], truth: NDArray[np.bool_], section: int, start: int) -> int:
+        """Give the index of a condition that a row of a section has, which starts at a time.
+
+        Raises:
+            Uncertain: it looks at what is found in another section, or later: something that comes to be known cuts a
+                waveform off while it sounds.
+        """
         sources, truth = _reduced(sources, truth)
         if truth.all():
             return EVERY_SHOT
+        if any(self.ensemble.sending[source].end + SOONEST > start for source in sources):
+            raise Uncertain
         begin = int(np.append(0, self.bounds)[section])
         key = tuple((self._sequencer(source), self._start(source, section) - begin) for source in sources)
         stated = (key, truth.tobytes())
@@ -98,7 +105,8 @@ def branches(
         end: of the run, ns.
 
     Raises:
-        Uncertain: an iteration depends on what an earlier one found, or a switch on an outcome.
+        Uncertain: an iteration depends on what an earlier one found, a switch on an outcome, or how long a waveform
+            sounds on what is found meanwhile.
     """
     registry = _Registry(ensemble, bounds)
     openings = _openings(ensemble, held)
@@ -167,5 +175,5 @@ def _conditions(
         truth = in_walk[row, : 1 << len(sources)]
         if (in_walk[row] != np.tile(truth, len(in_walk[row]) // len(truth))).any():
             raise Uncertain
-        condition[row] = registry.number(sources, truth, int(sections[row]))
+        condition[row] = registry.number(sources, truth, int(sections[row]), int(start[row]))
     return condition

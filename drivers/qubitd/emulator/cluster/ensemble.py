@@ -7,7 +7,7 @@ for: in walk number r, outcome i of every group is bit i of r.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,16 +15,14 @@ from numpy.typing import NDArray
 
 from qubitd.emulator.cluster.layout import Part
 from qubitd.emulator.cluster.player import Performance
+from qubitd.emulator.cluster.residue import leaking
 from qubitd.emulator.cluster.triggers import Source
 from qubitd.emulator.cluster.walk import Course, Path, Sent, Uncertain, Walk
 from qubitd.emulator.q1.conditions import UNCONDITIONAL
 from qubitd.emulator.q1.isa import Op
-from qubitd.emulator.q1.latches import TURN
 
 MOST_OUTCOMES = 10
 """Of a group: 1024 walks."""
-_SETTINGS = (Op.SET_AWG_GAIN, Op.SET_AWG_OFFS, Op.SET_FREQ, Op.SET_MRK, Op.SET_PH, Op.SET_PH_DELTA, Op.RESET_PH)
-_NOT_PENDING = np.iinfo(np.int64).min
 Epoch = tuple[int, int]
 """Position of a sequencer, and how many `latch_rst` of its program came before."""
 
@@ -61,14 +59,18 @@ def explore(courses: Sequence[Course]) -> Ensemble:
     while True:
         groups, walks = _walk_all(courses, resets, joined)
         found = _ensemble(courses, groups, walks, resets)
-        leaks = {epoch for player, stops in enumerate(resets) for epoch in _leaks(found, player, stops)}
+        leaks = {
+            (player, number)
+            for player, stops in enumerate(resets)
+            for number in leaking(found.performances[player], stops)
+        }
         if leaks <= joined:
             return found
         joined |= leaks
 
 
 def _walk_all(
-    courses: Sequence[Course], resets: Sequence[NDArray[np.int64]], joined: set[Epoch]
+    courses: Sequence[Course], resets: Sequence[NDArray[np.int64]], joined: Set[Epoch]
 ) -> tuple[Mapping[Epoch, tuple[Source, ...]], list[Walk]]:
     """Walk until no walk shows an outcome that was not thought of."""
     seen: dict[Epoch, set[Source]] = {}
@@ -92,7 +94,7 @@ def _largest(groups: Iterable[tuple[Source, ...]]) -> int:
     return largest
 
 
-def _grouped(seen: dict[Epoch, set[Source]], joined: set[Epoch]) -> Mapping[Epoch, tuple[Source, ...]]:
+def _grouped(seen: dict[Epoch, set[Source]], joined: Set[Epoch]) -> Mapping[Epoch, tuple[Source, ...]]:
     """Put together what shares outcomes, and what leaves something behind with what it leaves it to."""
     group_of: dict[Source, set[Source]] = {}
 
@@ -104,15 +106,28 @@ def _grouped(seen: dict[Epoch, set[Source]], joined: set[Epoch]) -> Mapping[Epoc
 
     for sources in seen.values():
         unite(sources)
-    for player, number in sorted(joined):
-        unite(seen.setdefault((player, number), set()) | seen.setdefault((player, number + 1), set()))
+    chains = _chains(joined)
+    for chain in chains:
+        unite(source for epoch in chain for source in seen.get(epoch, ()))
     first = {epoch: next(iter(sources), None) for epoch, sources in seen.items()}
     groups = {epoch: tuple(sorted(group_of[source])) for epoch, source in first.items() if source is not None}
-    for player, number in sorted(joined):
-        left = groups.get((player, number))
-        if left is not None:
-            groups.setdefault((player, number + 1), left)
+    for chain in chains:
+        left: tuple[Source, ...] | None = None
+        for epoch in chain:
+            left = groups.get(epoch, left)
+            if left is not None:
+                groups[epoch] = left
     return groups
+
+
+def _chains(joined: Set[Epoch]) -> list[list[Epoch]]:
+    """Give epochs that pass something on, each with those that it reaches."""
+    chains: list[list[Epoch]] = []
+    for player, number in sorted(joined):
+        if not chains or chains[-1][-1] != (player, number):
+            chains.append([(player, number)])
+        chains[-1].append((player, number + 1))
+    return chains
 
 
 def _walk(courses: Sequence[Course], groups: Mapping[Epoch, tuple[Source, ...]], number: int) -> Walk:
@@ -162,31 +177,3 @@ def _common_start(own: Sequence[Performance], index: NDArray[np.int64]) -> NDArr
         raise Uncertain
     common: NDArray[np.int64] = whole[0][:-1]
     return common
-
-
-def _leaks(found: Ensemble, player: int, stops: NDArray[np.int64]) -> list[Epoch]:
-    """Give the epochs at whose end the parameters differ from one performance to another."""
-    own = found.performances[player]
-    if len(own) == 1 or not len(stops):
-        return []
-    states = [_states(performance, stops) for performance in own]
-    differs = np.any([(state != states[0]).any(axis=1) for state in states], axis=0)
-    return [(player, number) for number in np.flatnonzero(differs).tolist()]
-
-
-def _states(performance: Performance, stops: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Give all that later instructions depend on, before some instructions, shape (instructions, values)."""
-    latches, trace, start = performance.latches, performance.trace, performance.timeline.start
-    row = np.searchsorted(latches.index, stops) - 1
-    ran = latches.frequency[row] * ((start[stops] - latches.time[row]) % TURN)
-    values = [
-        *(column[row] for column in (latches.gain0, latches.gain1, latches.offset0, latches.offset1)),
-        *(column[row] for column in (latches.frequency, latches.relative, latches.marker)),
-        (latches.phase[row] + ran) % TURN,
-    ]
-    for op in _SETTINGS:
-        setting = np.append(-1, np.flatnonzero(trace.op == op))
-        last = setting[np.searchsorted(setting, stops) - 1]
-        pending = last > latches.index[row]
-        values += [np.where(pending, trace.operands[last, i], _NOT_PENDING) for i in (0, 1)]
-    return np.stack(values, axis=1)

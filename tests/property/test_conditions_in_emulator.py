@@ -1,0 +1,237 @@
+"""Random programs that act on outcomes, round after round: laid out for all outcomes at once, they play in each case
+what a walk with these outcomes plays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from qubitd.emulator.cluster.bins import BIN, Acquisition
+from qubitd.emulator.cluster.branches import openings
+from qubitd.emulator.cluster.configuration import default_document, interpret
+from qubitd.emulator.cluster.layout import Part
+from qubitd.emulator.cluster.outputs import Rows, joined, rows_of
+from qubitd.emulator.cluster.performance import Score, score_with_conditions
+from qubitd.emulator.cluster.player import ModuleSettings, Player
+from qubitd.emulator.cluster.pool import WaveformPool
+from qubitd.emulator.cluster.profile import MODULE_KINDS
+from qubitd.emulator.cluster.triggers import LATEST, Source
+from qubitd.emulator.cluster.walk import Walk, course
+from qubitd.emulator.cluster.waves import WaveList
+from qubitd.emulator.events import EVERY_SHOT
+from qubitd.emulator.q1.assembler import assemble
+from qubitd.emulator.q1.core import prepare
+from qubitd.emulator.q1.isa import Op
+from qubitd.emulator.q1.shotloop import run
+
+SETTINGS = ModuleSettings(
+    lo_frequency=(6e9, 6e9), lo_enabled=(True, True), output_attenuation=(0.0, 0.0), input_attenuation=(0.0,)
+)
+WINDOW, ROUND = 48, 2400
+"""ns."""
+ACT = WINDOW + LATEST + 252
+"""ns from a round's beginning to what may depend on both of its readouts."""
+PLAIN: dict[str, int] = {
+    "play 0,0,40": 40,
+    "play 1,1,24": 24,
+    "play 2,2,20": 20,
+    "upd_param 8": 8,
+    "set_awg_gain 4000,4000": 0,
+    "set_awg_gain 700,-700\nplay 0,0,40": 40,
+    "set_ph 125000000": 0,
+    "set_ph 250000000\nplay 1,1,40": 40,
+    "set_ph_delta 31000000": 0,
+    "reset_ph": 0,
+    "reset_ph\nupd_param 4": 4,
+    "latch_rst 8": 8,
+    "latch_rst 4": 4,
+}
+"""What is done in any case, and the ns that it takes."""
+CONDITIONAL: dict[str, int] = {
+    "play 0,0,{t}": 40,
+    "play 0,1,{t}": 60,
+    "play 2,2,{t}": 24,
+    "set_awg_gain 2000,1000\nplay 1,1,{t}": 40,
+    "set_awg_gain 9000,100": 0,
+    "set_ph 400000000": 0,
+    "set_ph 700000000\nupd_param {t}": 8,
+    "set_ph_delta 90000000\nupd_param {t}": 8,
+    "set_ph_delta 5000000": 0,
+    "reset_ph": 0,
+    "set_ph 300000000\nplay 1,0,{t}": 44,
+}
+Bits = Callable[[Source], bool]
+
+
+def waves() -> WaveList:
+    made = WaveList(indices=1024, samples=16_384)
+    for name, samples in {
+        "a": np.linspace(0.1, 0.3, 30),
+        "b": np.full(20, 0.25),
+        "c": np.linspace(-0.3, 0.2, 250),
+    }.items():
+        made.new(name, len(samples))
+        made.set_data(name, bytearray(samples.astype("<f4").tobytes()))
+    return made
+
+
+HELD = waves().held()
+
+
+def player(slot: int, number: int, text: str, *, address: int = 0) -> Player:
+    document: Any = default_document()
+    document["seq_proc"]["sync_en"] = True
+    document["awg"][0]["mixer"]["en"] = True
+    document["awg"][0]["nco"]["freq_hz"] = 87.25e6
+    document["acq"][0]["th_acq"]["non_weighed_integration_len"] = WINDOW
+    document["acq"][0]["th_acq_trg_map"].update({"en": bool(address), "addr": address or 1})
+    return Player(
+        slot=slot,
+        number=number,
+        kind=MODULE_KINDS["QRM-RF" if address else "QCM-RF"],
+        module=SETTINGS,
+        configuration=interpret(document),
+        code=prepare(assemble(text, memory=12_288)),
+        waves=HELD,
+        weights=HELD,
+        acquisitions={0: Acquisition(np.zeros(1, dtype=BIN))} if address else {},
+        outputs=(frozenset({0}), frozenset({1})),
+        inputs=(frozenset({0}), frozenset({1})) if address else (frozenset(), frozenset()),
+    )
+
+
+def readout(address: int, rounds: int) -> Player:
+    late = 252 * (address - 1)
+    one = f"acquire 0,0,{ROUND}\n"
+    return player(6, address, f"wait_sync 4\nwait {100 + late}\n{one * rounds}stop", address=address)
+
+
+def actor(number: int, rounds: Sequence[tuple[str, int]]) -> Player:
+    body = "\n".join(f"wait {ACT}\n{text}\nwait {ROUND - ACT - spent}" for text, spent in rounds)
+    return player(1, number, f"set_mrk 3\nset_latch_en 1,4\nwait_sync 4\nupd_param 100\n{body}\nstop")
+
+
+def conditional(text: str, spent: int, mask: int, operator: int) -> tuple[str, int]:
+    inner = text.format(t=spent)
+    return f"set_cond 1,{mask},{operator},{spent or 4}\n{inner}\nset_cond 0,0,0,0", spent
+
+
+plain = st.sampled_from(list(PLAIN.items()))
+either = st.builds(
+    lambda item, mask, operator: conditional(*item, mask, operator),
+    st.sampled_from(list(CONDITIONAL.items())),
+    st.sampled_from([1, 1, 2, 3]),
+    st.integers(0, 5),
+)
+
+
+@st.composite
+def one_round(draw: st.DrawFn) -> tuple[str, int]:
+    steps = draw(st.lists(st.one_of(plain, either, either), max_size=5))
+    begin = [] if draw(st.integers(0, 3)) == 0 else [("latch_rst 4", 4)]  # forgets the round before
+    steps = [*steps, *begin]
+    return "\n".join(text for text, _ in steps), sum(spent for _, spent in steps)
+
+
+def programs(rounds: int) -> st.SearchStrategy[list[list[tuple[str, int]]]]:
+    """What one or two actors do in each round."""
+    return st.lists(st.lists(one_round(), min_size=rounds, max_size=rounds), min_size=1, max_size=2)
+
+
+def score_of(players: Sequence[Player]) -> Score | None:
+    return score_with_conditions(players, [run(each.code) for each in players], {})
+
+
+def laid_out(score: Score, players: Sequence[Player], bits: Bits) -> list[tuple[object, ...]]:
+    """What a run that was laid out plays with these outcomes."""
+    (section,) = score.sections
+    position = {player.identity: i for i, player in enumerate(players)}
+    found: dict[tuple[int, int], bool] = {}
+    for i, part in enumerate(score.parts):
+        acquired = np.flatnonzero(part.trace.op == Op.ACQUIRE).tolist()
+        for at in acquired:
+            found[part.player.identity, int(part.timeline.start[at])] = bits(Source(i, at))
+    assert len(position) == len(players)
+    holds = [True] * len(section.rows.start)
+    for row, number in enumerate(section.rows.condition.tolist()):
+        if number != EVERY_SHOT:
+            condition = score.conditions[number]
+            holds[row] = bool(condition.truth[sum(found[source] << i for i, source in enumerate(condition.sources))])
+    return listed(section.rows.take(np.array(holds, dtype=np.bool_)), score.pool)
+
+
+def walked(players: Sequence[Player], bits: Bits) -> list[tuple[object, ...]]:
+    """What sequencers play if they are followed instruction by instruction with these outcomes."""
+    walk = Walk([course(player, run(player.code).trace) for player in players], certain=True)
+    walk.advance(bits)
+    parts = [
+        Part(player, path.trace, path.timeline).perform() for player, path in zip(players, walk.paths(), strict=True)
+    ]
+    end = max(part.timeline.end for part in parts)
+    pool, opened = WaveformPool(), openings(parts, {})
+    return listed(joined([rows for each in parts for rows in rows_of(each, pool, opened, end)]), pool)
+
+
+def listed(rows: Rows, pool: WaveformPool) -> list[tuple[object, ...]]:
+    columns = {field.name: getattr(rows, field.name).tolist() for field in fields(rows)}
+    del columns["condition"]
+    columns["waveform"] = [pool.waveforms[i].digest for i in columns["waveform"]]
+    return sorted(zip(*columns.values(), strict=True))
+
+
+@settings(max_examples=60)
+@given(st.integers(1, 4).flatmap(programs), st.integers(0, 2**32 - 1))
+def test_in_each_case_is_played_what_a_walk_with_its_outcomes_plays(
+    actors: list[list[tuple[str, int]]], seed: int
+) -> None:
+    read = [readout(address, len(actors[0])) for address in (1, 2)]
+    players = [*read, *(actor(number, rounds) for number, rounds in enumerate(actors))]
+    score = score_of(players)
+    assume(score is not None)
+    assert score is not None
+    rng = np.random.default_rng(seed)
+    for _ in range(6):
+        bits = cache(lambda _: bool(rng.integers(2)))
+        assert laid_out(score, players, bits) == walked(players, bits)
+
+
+ROUNDS = 24
+
+
+def widest(body: str, spent: int) -> int | None:
+    """Of how many outcomes together the widest condition of many equal rounds depends; None if shots go one by one."""
+    score = score_of([readout(1, ROUNDS), actor(0, [(f"{body}\nlatch_rst 4", spent + 4)] * ROUNDS)])
+    return None if score is None else max((len(condition.sources) for condition in score.conditions), default=0)
+
+
+@pytest.mark.parametrize(
+    ("body", "spent"),
+    [
+        ("set_awg_gain 700,700\nset_cond 1,1,0,40\nplay 0,0,40\nset_cond 0,0,0,0", 40),
+        ("set_ph 1000\nset_cond 1,1,0,40\nplay 0,0,40\nset_cond 0,0,0,0", 40),
+        (
+            "set_cond 1,1,0,40\nset_awg_gain 9,9\nset_ph 7\nplay 0,0,40\nset_cond 0,0,0,0\nset_awg_gain 8,8\nset_ph 0",
+            40,
+        ),
+        ("set_awg_gain 5,5\nset_ph 0\nplay 1,1,40\nset_cond 1,1,0,8\nset_ph 6\nupd_param 8\nset_cond 0,0,0,0", 48),
+        ("set_cond 1,1,0,8\nset_ph_delta 6\nupd_param 8\nset_cond 0,0,0,0\nplay 0,0,40\nreset_ph\nupd_param 4", 52),
+    ],
+)
+def test_rounds_that_leave_nothing_behind_are_not_combined(body: str, spent: int) -> None:
+    found = widest(body, spent)
+    assert found is not None
+    assert found <= 1
+
+
+def test_a_phase_that_adds_up_is_combined() -> None:
+    turn = "set_cond 1,1,0,8\nset_ph_delta 6\nupd_param 8\nset_cond 0,0,0,0\nplay 0,0,40\nlatch_rst 4"
+    score = score_of([readout(1, 3), actor(0, [(turn, 52)] * 3)])
+    assert score is not None
+    assert sorted({len(condition.sources) for condition in score.conditions}) == [1, 2, 3]
