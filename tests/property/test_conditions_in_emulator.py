@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from qubitd.emulator.cluster.bins import BIN, Acquisition
 from qubitd.emulator.cluster.branches import openings
 from qubitd.emulator.cluster.configuration import default_document, interpret
+from qubitd.emulator.cluster.course import course
 from qubitd.emulator.cluster.layout import Part
 from qubitd.emulator.cluster.outputs import Rows, joined, rows_of
 from qubitd.emulator.cluster.performance import Score, score_with_conditions
@@ -23,7 +24,7 @@ from qubitd.emulator.cluster.player import ModuleSettings, Player
 from qubitd.emulator.cluster.pool import WaveformPool
 from qubitd.emulator.cluster.profile import MODULE_KINDS
 from qubitd.emulator.cluster.triggers import LATEST, Source
-from qubitd.emulator.cluster.walk import Walk, course
+from qubitd.emulator.cluster.walk import Walk
 from qubitd.emulator.cluster.waves import WaveList
 from qubitd.emulator.events import EVERY_SHOT
 from qubitd.emulator.q1.assembler import assemble
@@ -186,7 +187,7 @@ def listed(rows: Rows, pool: WaveformPool) -> list[tuple[object, ...]]:
     return sorted(zip(*columns.values(), strict=True))
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(st.integers(1, 4).flatmap(programs), st.integers(0, 2**32 - 1))
 def test_in_each_case_is_played_what_a_walk_with_its_outcomes_plays(
     actors: list[list[tuple[str, int]]], seed: int
@@ -197,7 +198,7 @@ def test_in_each_case_is_played_what_a_walk_with_its_outcomes_plays(
     assume(score is not None)
     assert score is not None
     rng = np.random.default_rng(seed)
-    for _ in range(6):
+    for _ in range(4):
         bits = cache(lambda _: bool(rng.integers(2)))
         assert laid_out(score, players, bits) == walked(players, bits)
 

@@ -13,11 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from qubitd.emulator.cluster.course import Course, Path, path_of
 from qubitd.emulator.cluster.layout import Part
 from qubitd.emulator.cluster.player import Performance
 from qubitd.emulator.cluster.residue import leaking
+from qubitd.emulator.cluster.tree import Tree, grow
 from qubitd.emulator.cluster.triggers import Source
-from qubitd.emulator.cluster.walk import Course, Path, Sent, Uncertain, Walk
+from qubitd.emulator.cluster.walk import Sent, Uncertain
+from qubitd.emulator.patience import GoOn, nothing
 from qubitd.emulator.q1.conditions import UNCONDITIONAL
 from qubitd.emulator.q1.isa import Op
 
@@ -44,8 +47,13 @@ class Ensemble:
     """Start of every `latch_rst` of each sequencer, ns."""
 
 
-def explore(courses: Sequence[Course]) -> Ensemble:
+def explore(courses: Sequence[Course], cuts: Sequence[Sequence[int]] = (), go_on: GoOn = nothing) -> Ensemble:
     """Walk through everything that can happen.
+
+    Args:
+        courses: of the sequencers.
+        cuts: instructions of each sequencer between which walks that agree are likely to be together again.
+        go_on: called now and then.
 
     Raises:
         Uncertain: not everything that can happen takes the same time, or there is too much of it.
@@ -55,10 +63,12 @@ def explore(courses: Sequence[Course]) -> Ensemble:
         if moved.any():
             raise Uncertain
     resets = [np.flatnonzero(each.trace.op == Op.LATCH_RST) for each in courses]
+    ends = [*(list(cut) for cut in cuts), [len(each.trace) for each in courses]]
+    seen: dict[Epoch, set[Source]] = {}
     joined: set[Epoch] = set()
     while True:
-        groups, walks = _walk_all(courses, resets, joined)
-        found = _ensemble(courses, groups, walks, resets)
+        groups, grown = _walk_all(courses, ends, resets, seen, joined, go_on)
+        found = _ensemble(courses, groups, grown, resets, go_on)
         leaks = {
             (player, number)
             for player, stops in enumerate(resets)
@@ -70,21 +80,24 @@ def explore(courses: Sequence[Course]) -> Ensemble:
 
 
 def _walk_all(
-    courses: Sequence[Course], resets: Sequence[NDArray[np.int64]], joined: Set[Epoch]
-) -> tuple[Mapping[Epoch, tuple[Source, ...]], list[Walk]]:
-    """Walk until no walk shows an outcome that was not thought of."""
-    seen: dict[Epoch, set[Source]] = {}
+    courses: Sequence[Course],
+    ends: Sequence[Sequence[int]],
+    resets: Sequence[NDArray[np.int64]],
+    seen: dict[Epoch, set[Source]],
+    joined: Set[Epoch],
+    go_on: GoOn,
+) -> tuple[Mapping[Epoch, tuple[Source, ...]], Tree]:
+    """Walk until no walk shows an outcome that was not thought of; what is seen is added."""
     while True:
         groups = _grouped(seen, joined)
-        walks = [_walk(courses, groups, number) for number in range(1 << _largest(groups.values()))]
+        _ = _largest(groups.values())
+        grown = grow(courses, ends, {source: i for group in groups.values() for i, source in enumerate(group)}, go_on)
         before = {epoch: len(sources) for epoch, sources in seen.items()}
-        for walk in walks:
-            for player, path in enumerate(walk.paths()):
-                for index, sources in path.evaluations:
-                    epoch = (player, int(np.searchsorted(resets[player], index)))
-                    seen.setdefault(epoch, set()).update(sources)
+        for player, index, sources in set(grown.evaluations):
+            epoch = (player, int(np.searchsorted(resets[player], index)))
+            seen.setdefault(epoch, set()).update(sources)
         if before == {epoch: len(sources) for epoch, sources in seen.items()}:
-            return groups, walks
+            return groups, grown
 
 
 def _largest(groups: Iterable[tuple[Source, ...]]) -> int:
@@ -130,40 +143,39 @@ def _chains(joined: Set[Epoch]) -> list[list[Epoch]]:
     return chains
 
 
-def _walk(courses: Sequence[Course], groups: Mapping[Epoch, tuple[Source, ...]], number: int) -> Walk:
-    position = {source: i for group in groups.values() for i, source in enumerate(group)}
-    walk = Walk(courses, certain=True)
-    walk.advance(lambda source: bool(number >> position.get(source, MOST_OUTCOMES) & 1))
-    return walk
-
-
 def _ensemble(
     courses: Sequence[Course],
     groups: Mapping[Epoch, tuple[Source, ...]],
-    walks: Sequence[Walk],
+    grown: Tree,
     resets: Sequence[NDArray[np.int64]],
+    go_on: GoOn,
 ) -> Ensemble:
-    paths = [walk.paths() for walk in walks]
     sending: dict[Source, Sent] = {}
-    for sent in (sent for walk in walks for sent in walk.sending):
+    for sent in grown.sending:
         if sending.setdefault(sent.source, sent) != sent:
             raise Uncertain
-    variant = np.zeros((len(walks), len(courses)), dtype=np.int64)
+    walks = 1 << _largest(groups.values())
+    variant = np.zeros((walks, len(courses)), dtype=np.int64)
     performances: list[tuple[Performance, ...]] = []
+    paths: list[Path] = []
     for player, each in enumerate(courses):
-        different: dict[bytes, int] = {}
         own: list[Performance] = []
-        for number, walked in enumerate(paths):
-            path = walked[player]
-            if not path.ends:
-                raise Uncertain
+        different: dict[bytes, int] = {}
+        pasts, number = grown.pasts(player, walks)
+        variants = np.zeros(len(pasts), dtype=np.int64)
+        for i, past in enumerate(pasts):
+            go_on()
+            path = path_of(each, past, len(each.trace), ends=True)
             key = path.trace.op.tobytes() + path.timeline.start.tobytes()
-            if different.setdefault(key, len(own)) == len(own):
+            variants[i] = different.setdefault(key, len(own))
+            if variants[i] == len(own):
                 own.append(_performance(each, path))
-            variant[number, player] = different[key]
+            if i == number[0]:
+                paths.append(path)
+        variant[:, player] = variants[number]
         performances.append(tuple(own))
     starts = tuple(_common_start(own, stops) for own, stops in zip(performances, resets, strict=True))
-    return Ensemble(variant, tuple(performances), tuple(paths[0]), sending, groups, starts)
+    return Ensemble(variant, tuple(performances), tuple(paths), sending, groups, starts)
 
 
 def _performance(course: Course, path: Path) -> Performance:

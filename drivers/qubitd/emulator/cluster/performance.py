@@ -7,7 +7,7 @@ What is started again unchanged is not laid out again.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from qubitd.emulator.cache import Cache
 from qubitd.emulator.cluster.branches import RunCondition, branches, openings
+from qubitd.emulator.cluster.course import course
 from qubitd.emulator.cluster.ensemble import Ensemble, explore
 from qubitd.emulator.cluster.iterations import Cut, Section, common_period, sections, whole
 from qubitd.emulator.cluster.layout import Part, in_full, in_short, is_steady, may_be_laid_out
@@ -26,11 +27,12 @@ from qubitd.emulator.cluster.pool import WaveformPool
 from qubitd.emulator.cluster.recording import flag_slow_binning, record, sends_trigger, taken
 from qubitd.emulator.cluster.stepwise import play_stepwise
 from qubitd.emulator.cluster.tables import table_of
-from qubitd.emulator.cluster.walk import Uncertain, course
+from qubitd.emulator.cluster.walk import Uncertain
 from qubitd.emulator.cluster.windows import Windows, joined_windows, missing_acquisition, missing_weights, windows_of
 from qubitd.emulator.digitiser import Digitiser
 from qubitd.emulator.events import EventTable
 from qubitd.emulator.outcomes import Decide
+from qubitd.emulator.patience import GoOn, nothing
 from qubitd.emulator.q1.core import Code
 from qubitd.emulator.q1.flags import Flag
 from qubitd.emulator.q1.isa import Op
@@ -109,10 +111,6 @@ class Sheet:
     """ns."""
 
 
-def nothing() -> None:
-    """Do nothing; for runs that are always waited for."""
-
-
 class Performer:
     """Plays runs on one rack, and remembers how the last ones were laid out."""
 
@@ -128,7 +126,7 @@ class Performer:
         rng: np.random.Generator,
         *,
         held_markers: Mapping[int, int],
-        go_on: Callable[[], None] = nothing,
+        go_on: GoOn = nothing,
     ) -> Outcome:
         """Run sequencers that were started together, from their start to their end.
 
@@ -195,7 +193,7 @@ def perform_stepwise(
     digitiser: Digitiser,
     rng: np.random.Generator,
     held: Mapping[int, int],
-    go_on: Callable[[], None],
+    go_on: GoOn,
 ) -> Outcome:
     """Run sequencers shot by shot: for runs in which outcomes decide when things happen."""
     played = play_stepwise(players, runs, digitiser, rng, held, go_on)
@@ -218,7 +216,7 @@ def play(
     players: Sequence[Player],
     digitiser: Digitiser,
     rng: np.random.Generator,
-    go_on: Callable[[], None] = nothing,
+    go_on: GoOn = nothing,
 ) -> Outcome:
     """Hand a run to the digitiser, section by section, and record what it gives for players of the same content."""
     parts = [
@@ -269,7 +267,8 @@ def score_with_conditions(players: Sequence[Player], runs: Sequence[Run], held: 
     if not all(map(may_be_laid_out, players, runs)):
         return None
     try:
-        ensemble = explore([course(player, run.trace) for player, run in zip(players, runs, strict=True)])
+        courses = [course(player, run.trace) for player, run in zip(players, runs, strict=True)]
+        ensemble = explore(courses, list(zip(*(run.bounds for run in runs), strict=False)))
         return _score_of(ensemble, players, runs, held)
     except Uncertain:
         return None
@@ -327,7 +326,7 @@ def _played(
 
 
 def _points(
-    table: EventTable, digitiser: Digitiser, rng: np.random.Generator, decide: Decide, go_on: Callable[[], None]
+    table: EventTable, digitiser: Digitiser, rng: np.random.Generator, decide: Decide, go_on: GoOn
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.complex128]]]:
     """Ask for the points of some shots at a time; gives the numbers of the shots and their points, shape (windows,
     shots)."""

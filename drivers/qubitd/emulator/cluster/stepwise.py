@@ -7,7 +7,7 @@ played with the same random numbers: all before that acquisition comes out the s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qubitd.emulator.cluster.branches import openings
+from qubitd.emulator.cluster.course import course
 from qubitd.emulator.cluster.iterations import Section, whole
 from qubitd.emulator.cluster.layout import Part, full_part
 from qubitd.emulator.cluster.outputs import Rows, joined, rows_of
@@ -23,12 +24,13 @@ from qubitd.emulator.cluster.pool import WaveformPool
 from qubitd.emulator.cluster.recording import record, sends_trigger
 from qubitd.emulator.cluster.tables import table_of
 from qubitd.emulator.cluster.triggers import Source, conflicts
-from qubitd.emulator.cluster.walk import Walk, course
+from qubitd.emulator.cluster.walk import Walk
 from qubitd.emulator.cluster.windows import Windows, joined_windows, windows_of
 from qubitd.emulator.digitiser import Digitiser
 from qubitd.emulator.errors import EmulatorError
 from qubitd.emulator.events import EventTable
 from qubitd.emulator.outcomes import Decide
+from qubitd.emulator.patience import GoOn
 from qubitd.emulator.q1.flags import Flag
 from qubitd.emulator.q1.issue import first_late
 from qubitd.emulator.q1.shotloop import Run
@@ -55,7 +57,7 @@ def play_stepwise(
     digitiser: Digitiser,
     rng: np.random.Generator,
     held: Mapping[int, int],
-    go_on: Callable[[], None],
+    go_on: GoOn,
 ) -> Played:
     """Play a run; `go_on` is called whenever something is played."""
     parts = [full_part(player, run) for player, run in zip(players, runs, strict=True)]
@@ -96,7 +98,7 @@ class _Steps:
         """Where the iteration begins on each sequencer, ns."""
         self._tables: list[EventTable] = []
 
-    def play(self, ends: Sequence[int], go_on: Callable[[], None]) -> None:
+    def play(self, ends: Sequence[int], go_on: GoOn) -> None:
         """Play up to an instruction of each sequencer."""
         go_on()
         while not self._try(ends):

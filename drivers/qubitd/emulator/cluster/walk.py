@@ -8,59 +8,19 @@ the walk tells what would happen then. An arrival, a condition and a reset at th
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import takewhile
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
+from qubitd.emulator.cluster.course import Course, Evaluation, Past, Path, Stop, path_of
 from qubitd.emulator.cluster.player import Player
 from qubitd.emulator.cluster.triggers import LATEST, SOONEST, Source, arrival
-from qubitd.emulator.q1.conditions import COUNTERS, UNCONDITIONAL, Guard, guards, without
+from qubitd.emulator.q1.conditions import COUNTERS, Guard
 from qubitd.emulator.q1.isa import Op
-from qubitd.emulator.q1.timeline import Timeline, durations, takes_time
-from qubitd.emulator.q1.trace import Trace
 
 Bits = Callable[[Source], bool]
 """Whether an acquisition that takes place sends its trigger."""
-_LATCHES = (Op.SET_LATCH_EN, Op.LATCH_RST, Op.WAIT_TRIGGER)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Course:
-    """A trace prepared for walking."""
-
-    player: Player
-    trace: Trace
-    guard: NDArray[np.int64]
-    """Per instruction, see `conditions.guards`."""
-    began: NDArray[np.int64]
-    """Start of each instruction if all are carried out and nothing waits, ns; one more for the end."""
-    stops: NDArray[np.int64]
-    """Indices of the instructions to be looked at, in order."""
-
-
-class Evaluation(NamedTuple):
-    """A condition that was looked at."""
-
-    at: int
-    """Index of the instruction that stands under it."""
-    sources: frozenset[Source]
-    """Acquisitions that took place, whose triggers would have been counted by then."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Path:
-    """What one sequencer carries out."""
-
-    trace: Trace
-    """With waits where a condition was false; cut off where it waits for ever."""
-    timeline: Timeline
-    evaluations: tuple[Evaluation, ...]
-    ends: bool
 
 
 class Sent(NamedTuple):
@@ -77,18 +37,6 @@ class Uncertain(Exception):  # noqa: N818 - no error: what follows has to be wor
     """Something happens so soon after an acquisition that the network's slots decide whether its trigger is there."""
 
 
-def course(player: Player, trace: Trace) -> Course:
-    """Prepare a trace."""
-    guard = guards(trace)
-    looked_at = (guard != UNCONDITIONAL) | np.isin(trace.op, _LATCHES)
-    if player.configuration.trigger is not None:
-        looked_at |= (trace.op == Op.ACQUIRE) | (trace.op == Op.ACQUIRE_WEIGHED)
-    if player.configuration.is_synchronised:
-        looked_at |= trace.op == Op.WAIT_SYNC
-    began = np.concatenate([[0], np.cumsum(durations(trace))])
-    return Course(player, trace, guard, began, np.flatnonzero(looked_at))
-
-
 @dataclass(slots=True)
 class _Walker:
     """One sequencer under way."""
@@ -102,20 +50,25 @@ class _Walker:
     counted: list[list[Source]] = field(default_factory=lambda: [[] for _ in range(COUNTERS)])
     taken: int = 0
     """Arrivals that it has taken note of."""
+    waits: bool = False
     skipped: list[int] = field(default_factory=list[int])
     delays: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
     """Index of an instruction, and ns that the next one comes later than the durations say."""
     evaluations: list[Evaluation] = field(default_factory=list[Evaluation])
-    waits: bool = False
 
     def copy(self) -> _Walker:
         """Give one that goes on by itself."""
-        return replace(
-            self,
-            counted=[list(sources) for sources in self.counted],
-            skipped=list(self.skipped),
-            delays=list(self.delays),
-            evaluations=list(self.evaluations),
+        return _Walker(
+            self.number,
+            self.at,
+            self.late,
+            self.enabled,
+            [sources[:] for sources in self.counted],
+            self.taken,
+            self.waits,
+            list(self.skipped),
+            list(self.delays),
+            list(self.evaluations),
         )
 
 
@@ -147,89 +100,135 @@ class Walk:
     def advance(self, bits: Bits, until: Sequence[int] | None = None) -> None:
         """Go on to the end, or up to an instruction of each sequencer.
 
+        Whatever `bits` raises, it can be gone on from there.
+
         Raises:
             Uncertain: see `certain`.
         """
-        ends = [len(each.trace) for each in self._courses] if until is None else until
-        while (walker := self._next(ends)) is not None:
-            self._step(walker, bits)
+        ends = self._ends if until is None else until
+        while (going := self._next(ends)) is not None:
+            self._step(*going, bits)
+
+    def state(self) -> Hashable:
+        """Give all that decides how it goes on: equal for two that go on alike."""
+        return tuple(
+            (
+                walker.at,
+                walker.late,
+                walker.enabled,
+                tuple(map(tuple, walker.counted)),
+                tuple(self._arrivals[walker.taken :]),
+                walker.waits,
+            )
+            for walker in self._walkers
+        )
+
+    def parting(self) -> tuple[list[Past], list[Sent]]:
+        """Forget what each sequencer did so far; gives it, and which acquisitions could send triggers."""
+        past = [Past(tuple(w.skipped), tuple(w.delays), tuple(w.evaluations)) for w in self._walkers]
+        sent, self.sending = self.sending, []
+        known = min((walker.taken for walker in self._walkers), default=0)
+        del self._arrivals[:known]
+        for walker in self._walkers:
+            walker.taken -= known
+            walker.skipped, walker.delays, walker.evaluations = [], [], []
+        return past, sent
 
     def paths(self, until: Sequence[int] | None = None) -> list[Path]:
         """Give what was carried out, to the end or up to an instruction of each sequencer."""
-        ends = [len(each.trace) for each in self._courses] if until is None else until
-        return [self._path(walker, end) for walker, end in zip(self._walkers, ends, strict=True)]
+        ends = self._ends if until is None else until
+        return [
+            path_of(
+                self._courses[walker.number],
+                [Past(tuple(walker.skipped), tuple(walker.delays), tuple(walker.evaluations))],
+                min(end, self._index(walker)) if walker.waits else end,
+                ends=not walker.waits,
+            )
+            for walker, end in zip(self._walkers, ends, strict=True)
+        ]
 
-    def time(self, player: int, index: int) -> int:
-        """Give the start of an instruction that all have come up to, ns."""
-        return int(self._courses[player].began[index]) + self._walkers[player].late
+    @property
+    def is_over(self) -> bool:
+        """Whether no sequencer waits."""
+        return not any(walker.waits for walker in self._walkers)
 
-    def _next(self, ends: Sequence[int]) -> _Walker | None:
-        going = [walker for walker in self._walkers if not walker.waits and self._index(walker) < ends[walker.number]]
-        if going:
-            return min(going, key=self._now)
-        members = [self._walkers[i] for i in self._members]
-        if members and all(self._is_at(walker, Op.WAIT_SYNC) for walker in members):
-            self._meet(members)
-            return self._next(ends)
-        return None
+    @property
+    def _ends(self) -> list[int]:
+        return [len(each.trace) for each in self._courses]
+
+    def _next(self, ends: Sequence[int]) -> tuple[_Walker, Stop, int] | None:
+        """Give who goes on first, with the instruction that it has come to and its start."""
+        first: tuple[_Walker, Stop, int] | None = None
+        for walker, here, end in zip(self._walkers, self._courses, ends, strict=True):
+            if walker.waits or walker.at == len(here.stops):
+                continue
+            stop = here.stops[walker.at]
+            if stop.at < end and (first is None or stop.began + walker.late < first[2]):
+                first = walker, stop, stop.began + walker.late
+        if first is None and self._members:
+            members = [self._walkers[i] for i in self._members]
+            if all(self._is_at(walker, Op.WAIT_SYNC) for walker in members):
+                self._meet(members)
+                return self._next(ends)
+        return first
+
+    def _stop(self, walker: _Walker) -> Stop | None:
+        stops = self._courses[walker.number].stops
+        return stops[walker.at] if walker.at < len(stops) else None
 
     def _index(self, walker: _Walker) -> int:
-        stops = self._courses[walker.number].stops
-        return int(stops[walker.at]) if walker.at < len(stops) else np.iinfo(np.int64).max
-
-    def _now(self, walker: _Walker) -> int:
-        return self.time(walker.number, self._index(walker))
+        stop = self._stop(walker)
+        return len(self._courses[walker.number].trace) if stop is None else stop.at
 
     def _is_at(self, walker: _Walker, op: Op) -> bool:
-        index = self._index(walker)
-        trace = self._courses[walker.number].trace
-        return walker.waits and index < len(trace) and trace.op[index] == op
+        stop = self._stop(walker)
+        return walker.waits and stop is not None and stop.op is op
 
     def _meet(self, members: Sequence[_Walker]) -> None:
         """Let those who wait for each other go on."""
-        last = max(self._now(walker) for walker in members)
+        stops = [self._courses[walker.number].stops[walker.at] for walker in members]
+        last = max(stop.began + walker.late for walker, stop in zip(members, stops, strict=True))
         for walker in members:
             self._release(walker, last)
 
     def _release(self, walker: _Walker, time: int) -> None:
         """Let a sequencer that waits go on as if it had come at a time."""
-        waited = time - self._now(walker)
-        walker.delays.append((self._index(walker), waited))
+        stop = self._courses[walker.number].stops[walker.at]
+        waited = time - stop.began - walker.late
+        walker.delays.append((stop.at, waited))
         walker.late += waited
         walker.at += 1
         walker.waits = False
 
-    def _step(self, walker: _Walker, bits: Bits) -> None:
-        here = self._courses[walker.number]
-        index, now = self._index(walker), self._now(walker)
-        self._take_note(walker, now, self._sensitive(walker, index))
-        if here.guard[index] != UNCONDITIONAL and not self._holds(walker, index, bits):
-            self._skip(walker, index)
+    def _step(self, walker: _Walker, stop: Stop, now: int, bits: Bits) -> None:
+        configuration = self._courses[walker.number].player.configuration
+        self._take_note(walker, now, self._sensitive(walker, stop))
+        if stop.guard is not None and not self._holds(walker, stop, stop.guard, bits):
+            walker.skipped.append(stop.at)
+            walker.late -= stop.saved
+            walker.at += 1
             return
-        op, operands = int(here.trace.op[index]), here.trace.operands[index].tolist()
-        if op == Op.WAIT_SYNC and here.player.configuration.is_synchronised:
+        op = stop.op
+        if op is Op.WAIT_SYNC and configuration.is_synchronised:
             walker.waits = True
             return
-        if op == Op.WAIT_TRIGGER:
-            self._await(walker, now, operands[0], bits)
+        if op is Op.WAIT_TRIGGER:
+            self._await(walker, now, stop.operands[0], bits)
             return
-        if op == Op.SET_LATCH_EN:
-            walker.enabled = operands[0] == 1
-        elif op == Op.LATCH_RST:
+        if op is Op.SET_LATCH_EN:
+            walker.enabled = stop.operands[0] == 1
+        elif op is Op.LATCH_RST:
             walker.counted = [[] for _ in range(COUNTERS)]
-        elif op in (Op.ACQUIRE, Op.ACQUIRE_WEIGHED) and here.player.configuration.trigger is not None:
-            self._acquire(walker, index, now, bits)
+        elif (op is Op.ACQUIRE or op is Op.ACQUIRE_WEIGHED) and configuration.trigger is not None:
+            self._acquire(walker, stop, now, configuration.trigger.address, bits)
         walker.at += 1
 
-    def _sensitive(self, walker: _Walker, index: int) -> Sequence[int]:
+    def _sensitive(self, walker: _Walker, stop: Stop) -> Sequence[int]:
         """Give the addresses for which it matters whether a trigger has come by an instruction."""
-        here = self._courses[walker.number]
-        if here.guard[index] != UNCONDITIONAL:
-            guard = Guard.read(here.trace, int(here.guard[index]))
-            return [1 + counter for counter in guard.counters] if walker.enabled else []
-        op, operand = here.trace.op[index], here.trace.operands[index, 0]
-        is_switched = op == Op.SET_LATCH_EN and (operand == 1) != walker.enabled
-        is_cleared = op == Op.LATCH_RST and walker.enabled
+        if stop.guard is not None:
+            return [1 + counter for counter in stop.guard.counters] if walker.enabled else []
+        is_switched = stop.op is Op.SET_LATCH_EN and (stop.operands[0] == 1) != walker.enabled
+        is_cleared = stop.op is Op.LATCH_RST and walker.enabled
         return range(1, COUNTERS + 1) if is_switched or is_cleared else []
 
     def _take_note(self, walker: _Walker, now: int, sensitive: Sequence[int]) -> None:
@@ -238,71 +237,53 @@ class Walk:
         Raises:
             Uncertain: one of them, to a sensitive address, may or may not have.
         """
+        arrivals = self._arrivals
         sure = now - (LATEST - SOONEST) if self._certain else now
-        while walker.taken < len(self._arrivals) and self._arrivals[walker.taken][0] <= sure:
-            _, address, source = self._arrivals[walker.taken]
+        while walker.taken < len(arrivals) and arrivals[walker.taken][0] <= sure:
+            _, address, source = arrivals[walker.taken]
             walker.taken += 1
             if walker.enabled:
                 walker.counted[address - 1].append(source)
-        doubtful = takewhile(lambda arrival: arrival[0] <= now, self._arrivals[walker.taken :])
-        if any(address in sensitive for _, address, _ in doubtful):
-            raise Uncertain
+        for number in range(walker.taken, len(arrivals)):
+            time, address, _ = arrivals[number]
+            if time > now:
+                return
+            if address in sensitive:
+                raise Uncertain
 
-    def _holds(self, walker: _Walker, index: int, bits: Bits) -> bool:
-        here = self._courses[walker.number]
-        guard = Guard.read(here.trace, int(here.guard[index]))
+    def _holds(self, walker: _Walker, stop: Stop, guard: Guard, bits: Bits) -> bool:
+        thresholds = self._courses[walker.number].player.configuration.counters
+        terms = [thresholds[i].of(sum(map(bits, walker.counted[i]))) for i in guard.counters]
         sources = frozenset(source for i in guard.counters for source in walker.counted[i])
-        walker.evaluations.append(Evaluation(index, sources))
-        thresholds = here.player.configuration.counters
-        return guard.operator.of([thresholds[i].of(sum(map(bits, walker.counted[i]))) for i in guard.counters])
+        walker.evaluations.append(Evaluation(stop.at, sources))
+        return guard.operator.of(terms)
 
-    def _skip(self, walker: _Walker, index: int) -> None:
-        here = self._courses[walker.number]
-        if takes_time(here.trace.op[index : index + 1])[0]:
-            else_time = int(here.trace.operands[here.guard[index], 3])
-            walker.late += else_time - int(here.began[index + 1] - here.began[index])
-        walker.skipped.append(index)
-        walker.at += 1
-
-    def _acquire(self, walker: _Walker, index: int, now: int, bits: Bits) -> None:
-        here = self._courses[walker.number]
-        trigger = here.player.configuration.trigger
-        length = integration(here.player, int(here.trace.op[index]), here.trace.operands[index].tolist())
-        if trigger is None or not length or int(here.trace.operands[index, 0]) not in here.player.acquisitions:
+    def _acquire(self, walker: _Walker, stop: Stop, now: int, address: int, bits: Bits) -> None:
+        player = self._courses[walker.number].player
+        length = integration(player, stop.op, stop.operands)
+        if not length or stop.operands[0] not in player.acquisitions:
             return
-        source, end = Source(walker.number, index), now + length
+        source, end = Source(walker.number, stop.at), now + length
         time = end + SOONEST if self._certain else arrival(end)
-        insort(self._arrivals, (time, trigger.address, source), key=itemgetter(0))
+        waiting = [each for each in self._walkers if self._awaits(each, address)]
+        if waiting and bits(source):
+            for other in waiting:
+                self._release(other, time)
+        insort(self._arrivals, (time, address, source), key=itemgetter(0))
         self.sending.append(Sent(source, now, end))
-        if bits(source):
-            for other in self._walkers:
-                if self._is_at(other, Op.WAIT_TRIGGER) and self._address(other) == trigger.address:
-                    self._release(other, time)
 
-    def _address(self, walker: _Walker) -> int:
-        return int(self._courses[walker.number].trace.operands[self._index(walker), 0])
+    def _awaits(self, walker: _Walker, address: int) -> bool:
+        stop = self._stop(walker)
+        return walker.waits and stop is not None and stop.op is Op.WAIT_TRIGGER and stop.operands[0] == address
 
     def _await(self, walker: _Walker, now: int, address: int, bits: Bits) -> None:
         """Wait for a trigger, which may be on its way."""
         if self._certain:
             raise Uncertain
-        walker.waits = True
         coming = [time for time, to, source in self._arrivals if to == address and time > now and bits(source)]
+        walker.waits = True
         if coming:
             self._release(walker, coming[0])
-
-    def _path(self, walker: _Walker, end: int) -> Path:
-        here = self._courses[walker.number]
-        skipped = np.zeros(len(here.trace), dtype=np.bool_)
-        skipped[walker.skipped] = True
-        length = min(end, self._index(walker)) if walker.waits else end
-        trace = without(here.trace, skipped).until(length)
-        delay = np.zeros(len(trace) + 1, dtype=np.int64)
-        for index, waited in walker.delays:
-            if index < len(trace):
-                delay[index + 1] += waited
-        start = np.concatenate([[0], np.cumsum(durations(trace))]) + np.cumsum(delay)
-        return Path(trace, Timeline(start=start), tuple(walker.evaluations), not walker.waits)
 
 
 def integration(player: Player, op: int, operands: Sequence[int]) -> int:

@@ -75,13 +75,13 @@ def unknown_operator(trace: Trace) -> NDArray[np.bool_]:
     return np.asarray((trace.op == Op.SET_COND) & (trace.operands[:, 2] > max(Operator)), dtype=np.bool_)
 
 
-def without(trace: Trace, skipped: NDArray[np.bool_]) -> Trace:
-    """Give what is carried out when the conditions of some instructions are false."""
+def without(trace: Trace, skipped: NDArray[np.bool_], guard: NDArray[np.int64]) -> Trace:
+    """Give what is carried out when the conditions of some instructions are false; their `guards` are known."""
     if not skipped.any():
         return trace
     rows = np.flatnonzero(skipped)
     op, operands = trace.op.copy(), trace.operands.copy()
     op[rows] = np.where(takes_time(trace.op[rows]), int(Op.WAIT), int(Op.NOP))
     operands[rows] = 0
-    operands[rows, 0] = trace.operands[guards(trace)[rows], 3]
+    operands[rows, 0] = trace.operands[guard[rows], 3]
     return replace(trace, op=op, operands=operands)
