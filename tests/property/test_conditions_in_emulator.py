@@ -126,7 +126,7 @@ def conditional(text: str, spent: int, mask: int, operator: int) -> tuple[str, i
 
 plain = st.sampled_from(list(PLAIN.items()))
 either = st.builds(
-    lambda item, mask, operator: conditional(*item, mask, operator),
+    lambda item, mask, operator: conditional(item[0], item[1], mask, operator),
     st.sampled_from(list(CONDITIONAL.items())),
     st.sampled_from([1, 1, 2, 3]),
     st.integers(0, 5),

@@ -10,13 +10,18 @@ from numpy.typing import NDArray
 
 from qubitd.emulator.events import EventTable
 from qubitd.emulator.outcomes import Decide, needs_no_decision
+from qubitd.emulator.patience import GoOn, nothing
 
 
 class Digitiser(Protocol):
     """What the instruments play to and listen to: the simulated chip, or a cable."""
 
     def run(
-        self, table: EventTable, rng: np.random.Generator, decide: Decide = needs_no_decision
+        self,
+        table: EventTable,
+        rng: np.random.Generator,
+        decide: Decide = needs_no_decision,
+        go_on: GoOn = nothing,
     ) -> NDArray[np.complex128]:
         """Play a table as often as it says and integrate its windows.
 
@@ -27,6 +32,8 @@ class Digitiser(Protocol):
 
         Acquisitions that feed conditions are worked out as they end: `decide` tells in which shots they send a
         trigger. Where a row's condition does not hold nothing is played, or the point means nothing.
+
+        `go_on` is called every few ms.
 
         The hardware integrates each quadrature with a real weight of its own; where both are the same, w is real.
 

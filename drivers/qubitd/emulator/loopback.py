@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from qubitd.emulator.events import EVERY_SHOT, EventTable
 from qubitd.emulator.outcomes import Decide, Outcomes, needs_no_decision
+from qubitd.emulator.patience import GoOn, nothing
 
 
 class Loopback:
@@ -22,7 +23,11 @@ class Loopback:
         self._noise = noise
 
     def run(
-        self, table: EventTable, rng: np.random.Generator, decide: Decide = needs_no_decision
+        self,
+        table: EventTable,
+        rng: np.random.Generator,
+        decide: Decide = needs_no_decision,
+        go_on: GoOn = nothing,
     ) -> NDArray[np.complex128]:
         """Integrate every window; without conditions and noise all shots are alike.
 
@@ -33,6 +38,7 @@ class Loopback:
         outcomes = Outcomes(table, decide, shots=table.shots)
         points = np.zeros((len(windows.start), table.shots), dtype=np.complex128)
         for row in np.argsort(windows.start + windows.length, kind="stable").tolist():
+            go_on()
             if self._noise:
                 points[row] = self._noise * rng.standard_normal((table.shots, 2)).view(np.complex128)[:, 0]
             for condition in _heard(table, row):

@@ -15,6 +15,7 @@ from qubitd.emulator.errors import EmulatorError
 from qubitd.emulator.events import EventTable
 from qubitd.emulator.loopback import Loopback
 from qubitd.emulator.outcomes import Decide, needs_no_decision
+from qubitd.emulator.patience import GoOn, nothing
 
 if TYPE_CHECKING:
     from tests.unit.emulator.conftest import Bench
@@ -35,14 +36,18 @@ class Slow(Loopback):
         """How often."""
 
     def run(
-        self, table: EventTable, rng: np.random.Generator, decide: Decide = needs_no_decision
+        self,
+        table: EventTable,
+        rng: np.random.Generator,
+        decide: Decide = needs_no_decision,
+        go_on: GoOn = nothing,
     ) -> NDArray[np.complex128]:
         self.asked += 1
         self.was_asked.set()
         self.gate.wait()
         if self.failure is not None:
             raise self.failure
-        return super().run(table, rng, decide)
+        return super().run(table, rng, decide, go_on)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from qubitd.emulator.errors import InvalidTableError
 from qubitd.emulator.events import EventTable
 from qubitd.emulator.outcomes import Decide, needs_no_decision
+from qubitd.emulator.patience import GoOn, nothing
 from qubitd.emulator.q1 import core
 
 if TYPE_CHECKING:
@@ -117,7 +118,11 @@ class Loud:
     """A digitiser that is driven beyond its range on path 0."""
 
     def run(
-        self, table: EventTable, rng: np.random.Generator, decide: Decide = needs_no_decision
+        self,
+        table: EventTable,
+        rng: np.random.Generator,
+        decide: Decide = needs_no_decision,
+        go_on: GoOn = nothing,
     ) -> NDArray[np.complex128]:
         return np.full((len(table.acquisitions.start), table.shots), 1.5 - 0.5j)
 
@@ -126,7 +131,11 @@ class Broken:
     """A digitiser that cannot follow."""
 
     def run(
-        self, table: EventTable, rng: np.random.Generator, decide: Decide = needs_no_decision
+        self,
+        table: EventTable,
+        rng: np.random.Generator,
+        decide: Decide = needs_no_decision,
+        go_on: GoOn = nothing,
     ) -> NDArray[np.complex128]:
         raise InvalidTableError(column="plays.start", row=0, limit="sorted", value=-1)
 

@@ -26,6 +26,7 @@ from qubitd.emulator.chip.static_zz import Bond
 from qubitd.emulator.errors import EmulatorError
 from qubitd.emulator.events import EVERY_SHOT
 from qubitd.emulator.outcomes import Mask, Outcomes
+from qubitd.emulator.patience import GoOn
 
 Pulse: TypeAlias = Turn | Exchange
 Event: TypeAlias = Pulse | Probe
@@ -130,20 +131,22 @@ class BodyRun:
         """Of the windows for which somebody waits, by their numbers."""
 
     def play(
-        self, listen: Listen, pulses: Callable[[Choice, Sequence[int]], Sequence[Pulse]]
+        self, listen: Listen, pulses: Callable[[Choice, Sequence[int]], Sequence[Pulse]], go_on: GoOn
     ) -> Mapping[tuple[int, int], NDArray[np.float64]]:
         """Play the body.
 
         Args:
             listen: gives the points of a window.
             pulses: gives what a choice does while some of its conditions hold, sorted by start.
+            go_on: called before everything that happens.
 
         Returns:
             For each qubit and tone that reads it, when each shot's qubit fell (`feedline.Falls`).
         """
+        go_on()
         found = self.reading
         if found is None:
-            self._evolve(listen, pulses)
+            self._evolve(listen, pulses, go_on)
             if not self._waiting:
                 return self._falls
             joint = self._register.joint([probe.qubit for probe in self._waiting])
@@ -153,7 +156,7 @@ class BodyRun:
         self._draw_all(found)
         return self._falls
 
-    def _evolve(self, listen: Listen, pulses: Callable[[Choice, Sequence[int]], Sequence[Pulse]]) -> None:
+    def _evolve(self, listen: Listen, pulses: Callable[[Choice, Sequence[int]], Sequence[Pulse]], go_on: GoOn) -> None:
         moments: list[Moment] = [*self._script.events, *self._script.choices, *self._script.endings]
         moments.sort(key=lambda moment: moment.start)
         last = {qubit: i for i, moment in enumerate(moments) for qubit in _touches(moment)}
@@ -163,6 +166,7 @@ class BodyRun:
         ]
         added = len(queue)
         while queue:
+            go_on()
             _, number, moment, taken = heapq.heappop(queue)
             match moment:
                 case Probe():

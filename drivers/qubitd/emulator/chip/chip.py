@@ -33,6 +33,7 @@ from qubitd.emulator.chip.static_zz import static_zz
 from qubitd.emulator.errors import EmulatorError
 from qubitd.emulator.events import EVERY_SHOT, Acquisitions, EventTable, Waveform
 from qubitd.emulator.outcomes import Decide, Outcomes, needs_no_decision
+from qubitd.emulator.patience import GoOn, nothing
 
 MOST_NUMBERS = 1 << 24
 """Of all branches together, where a shot may become a branch of its own: 128 MiB."""
@@ -74,9 +75,13 @@ class Chip:
         return sum(cable.delay for cable in self.cabling.cables if cable.line == FEEDLINE)
 
     def run(
-        self, table: EventTable, rng: np.random.Generator, decide: Decide = needs_no_decision
+        self,
+        table: EventTable,
+        rng: np.random.Generator,
+        decide: Decide = needs_no_decision,
+        go_on: GoOn = nothing,
     ) -> NDArray[np.complex128]:
-        """Play a table.
+        """Play a table; `go_on` is called every few ms.
 
         Returns:
             Mean over each integration window, shape (acquisitions, shots), fraction of ADC full scale.
@@ -85,7 +90,7 @@ class Chip:
             InvalidTableError: the table breaks its contract.
             SlowShotsError: shots without a reset between them take too long.
         """
-        played = _Played(self, self._script(table), rng)
+        played = _Played(self, self._script(table, go_on), rng, go_on)
         at_once = table.shots
         if table.conditions:  # each shot may become a branch of its own
             at_once = max(1, MOST_NUMBERS // SIZE ** len(self.truth.qubits))
@@ -111,30 +116,34 @@ class Chip:
         """
         window = arrive(_listening(table, row, length), self.cabling).windows
         outcomes = Outcomes(table, needs_no_decision, shots=table.shots)
-        return _Played(self, self._script(table), rng).trace(window, outcomes)
+        return _Played(self, self._script(table, nothing), rng, nothing).trace(window, outcomes)
 
-    def _script(self, table: EventTable) -> TableScript:
+    def _script(self, table: EventTable, go_on: GoOn) -> TableScript:
         rows = (table.plays, table.acquisitions, *table.conditions)
         key = (rows, table.outputs, table.inputs, tuple(wave.digest for wave in table.waveforms))
         is_kept = len(table.plays.start) + len(table.acquisitions.start) <= _MOST_HELD
         return self._scripts.get(
-            key, lambda: _script_of(self, table, is_remembered=is_kept), is_kept=lambda script: script.is_remembered
+            key,
+            lambda: _script_of(self, table, go_on, is_remembered=is_kept),
+            is_kept=lambda script: script.is_remembered,
         )
 
     def events(self, table: EventTable) -> list[Event]:
         """Find what a table without conditions does to the qubits, sorted by start."""
         return self.events_of(arrive(table, self.cabling))
 
-    def events_of(self, arrivals: Arrivals) -> list[Event]:
+    def events_of(self, arrivals: Arrivals, go_on: GoOn = nothing) -> list[Event]:
         """Find what arrives does to the qubits, sorted by start; conditions are left aside."""
-        pulses = self.pulses(arrivals.drives, arrivals.fluxes, arrivals.waveforms)
+        pulses = self.pulses(arrivals.drives, arrivals.fluxes, arrivals.waveforms, go_on)
         return sorted([*pulses, *self.feedline.probes(arrivals.tones)], key=lambda event: event.start)
 
-    def pulses(self, drives: Signals, fluxes: Signals, waveforms: tuple[Waveform, ...]) -> list[Pulse]:
+    def pulses(
+        self, drives: Signals, fluxes: Signals, waveforms: tuple[Waveform, ...], go_on: GoOn = nothing
+    ) -> list[Pulse]:
         """Find what plays on drive and flux lines do together, sorted by start."""
         shifts = self.flux_lines.pulses(fluxes, waveforms)
         pulses: list[Pulse] = [
-            *self.drive_lines.turns(drives, waveforms, shifts),
+            *self.drive_lines.turns(drives, waveforms, shifts, go_on),
             *self.flux_lines.exchanges(shifts),
         ]
         return sorted(pulses, key=lambda pulse: pulse.start)
@@ -182,16 +191,19 @@ class TableScript:
         return {qubit for moment in moments for qubit in moves(moment)}
 
 
-def _script_of(chip: Chip, table: EventTable, *, is_remembered: bool) -> TableScript:
+def _script_of(chip: Chip, table: EventTable, go_on: GoOn, *, is_remembered: bool) -> TableScript:
+    go_on()
     arrivals = arrive(table, chip.cabling)
+    go_on()
     pairs = [(pair.pulsed, pair.partner) for pair in chip.truth.pairs]
     found, drives, fluxes = choices(arrivals.drives, arrivals.fluxes, pairs)
     sure = replace(arrivals, drives=arrivals.drives.take(drives), fluxes=arrivals.fluxes.take(fluxes))
     starts = body_starts(arrivals, passive_reset=chip.truth.passive_reset)
+    go_on()
     return TableScript(
         arrivals=arrivals,
         starts=starts,
-        events=_distribute(chip.events_of(sure), starts),
+        events=_distribute(chip.events_of(sure, go_on), starts),
         choices=_distribute(sorted(found, key=lambda choice: choice.start), starts),
         period=table.duration,
         turns=_turns(table, chip.cabling),
@@ -221,10 +233,11 @@ def _turns(table: EventTable, cabling: Cabling) -> dict[int, float]:
 class _Played:
     """A table on its way through the chip."""
 
-    def __init__(self, chip: Chip, script: TableScript, rng: np.random.Generator) -> None:
+    def __init__(self, chip: Chip, script: TableScript, rng: np.random.Generator, go_on: GoOn) -> None:
         self._chip = chip
         self._arrivals = script.arrivals
         self._rng = rng
+        self._go_on = go_on
         self._starts = script.starts
         self._events = script.events
         self._choices = script.choices
@@ -287,7 +300,7 @@ class _Played:
                 t2=self._chip.t2,
                 zz=self._chip.zz,
                 rng=self._rng,
-            ).play(_nobody_listens, self._pulses),
+            ).play(_nobody_listens, self._pulses, self._go_on),
             shots=outcomes.shots,
             rng=self._rng,
         )
@@ -325,7 +338,7 @@ class _Played:
             begin=begin,
             reading=self._script.readings.get(body) if is_usual else None,
         )
-        falls = run.play(lambda window, falls: points([window], falls)[0], self._pulses)
+        falls = run.play(lambda window, falls: points([window], falls)[0], self._pulses, self._go_on)
         if is_usual and run.reading is not None:
             self._script.readings[body] = run.reading
         found = np.empty((len(windows.start), outcomes.shots), dtype=np.complex128)

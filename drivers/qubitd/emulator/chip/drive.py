@@ -21,6 +21,7 @@ from qubitd.emulator.chip.intervals import chains
 from qubitd.emulator.chip.lines import Signals, envelope
 from qubitd.emulator.chip.pulse import driven
 from qubitd.emulator.events import Waveform
+from qubitd.emulator.patience import GoOn
 
 _HELD = 20_000
 """Distinct pulses that are remembered."""
@@ -55,14 +56,18 @@ class DriveLines:
         self._maps: Cache[Hashable, Map] = Cache(_HELD)
 
     def turns(
-        self, drives: Signals, waveforms: tuple[Waveform, ...], pulses: Sequence[Sequence[FluxPulse]]
+        self,
+        drives: Signals,
+        waveforms: tuple[Waveform, ...],
+        pulses: Sequence[Sequence[FluxPulse]],
+        go_on: GoOn,
     ) -> list[Turn]:
         """Find what drives and flux pulses do to single qubits."""
-        return [
-            turn
-            for qubit in range(len(self._f01))
-            for turn in self._on_qubit(qubit, drives.take(drives.qubit == qubit), waveforms, pulses[qubit])
-        ]
+        turns: list[Turn] = []
+        for qubit in range(len(self._f01)):
+            go_on()
+            turns += self._on_qubit(qubit, drives.take(drives.qubit == qubit), waveforms, pulses[qubit])
+        return turns
 
     def _on_qubit(
         self, qubit: int, rows: Signals, waveforms: tuple[Waveform, ...], pulses: Sequence[FluxPulse]

@@ -23,6 +23,8 @@ from qubitd.emulator.cluster.triggers import SOONEST, Source
 from qubitd.emulator.cluster.walk import Uncertain
 from qubitd.emulator.cluster.windows import Windows, joined_windows, windows_of
 from qubitd.emulator.events import EVERY_SHOT
+from qubitd.emulator.patience import GoOn
+from qubitd.emulator.q1.latches import Column
 
 TableT = TypeVar("TableT", Rows, Windows)
 
@@ -44,6 +46,7 @@ class _Registry:
     ensemble: Ensemble
     bounds: NDArray[np.int64]
     """Where sections begin, ns; the first begins at 0."""
+    go_on: GoOn
     found: list[RunCondition] = field(default_factory=list[RunCondition])
     _index: dict[tuple[tuple[tuple[int, int], ...], bytes], int] = field(
         default_factory=dict[tuple[tuple[tuple[int, int], ...], bytes], int]
@@ -56,6 +59,7 @@ class _Registry:
             Uncertain: it looks at what is found in another section, or later: something that comes to be known cuts a
                 waveform off while it sounds.
         """
+        self.go_on()
         sources, truth = _reduced(sources, truth)
         if truth.all():
             return EVERY_SHOT
@@ -93,7 +97,12 @@ def _reduced(sources: Sequence[Source], truth: NDArray[np.bool_]) -> tuple[Seque
 
 
 def branches(
-    ensemble: Ensemble, pool: WaveformPool, held: Mapping[int, int], bounds: NDArray[np.int64], end: int
+    ensemble: Ensemble,
+    pool: WaveformPool,
+    held: Mapping[int, int],
+    bounds: NDArray[np.int64],
+    end: int,
+    go_on: GoOn,
 ) -> tuple[Rows, Windows, tuple[RunCondition, ...]]:
     """Give everything that can happen.
 
@@ -103,15 +112,21 @@ def branches(
         held: for each slot the marker bits that sequencers outside the run hold.
         bounds: where sections begin, ns, without the first.
         end: of the run, ns.
+        go_on: called now and then.
 
     Raises:
         Uncertain: an iteration depends on what an earlier one found, a switch on an outcome, or how long a waveform
             sounds on what is found meanwhile.
     """
-    registry = _Registry(ensemble, bounds)
+    registry = _Registry(ensemble, bounds, go_on)
     openings = _openings(ensemble, held)
+
+    def rows_played(performance: Performance) -> Rows:
+        go_on()
+        return joined(rows_of(performance, pool, openings, end))
+
     rows = [
-        _conditioned(registry, player, [joined(rows_of(each, pool, openings, end)) for each in own], Rows)
+        _conditioned(registry, player, list(map(rows_played, own)), Rows)
         for player, own in enumerate(ensemble.performances)
     ]
     windows = [
@@ -153,14 +168,26 @@ def _conditioned(registry: _Registry, player: int, tables: Sequence[TableT], kin
         return tables[0]
     names = [column.name for column in fields(kind)]
     everything = stacked(kind, tables)
-    values = np.stack([getattr(everything, name) for name in names], axis=1)
-    _, first, inverse = np.unique(values, axis=0, return_index=True, return_inverse=True)
+    first, inverse = _distinct([getattr(everything, name) for name in names])
     owner = np.repeat(np.arange(len(tables)), [len(table.start) for table in tables])
     there = np.zeros((len(first), len(tables)), dtype=np.bool_)
-    there[inverse.reshape(-1), owner] = True
+    there[inverse, owner] = True
     rows = everything.take(first)
     in_walk = there[:, registry.ensemble.variant[:, player]]
     return replace(rows, condition=_conditions(registry, player, rows.start, in_walk))
+
+
+def _distinct(columns: Sequence[Column]) -> tuple[Column, Column]:
+    """Give the first place of each different row, in the rows' order, and which of them each row is."""
+    differing = [column for column in columns if len(column) and (column != column[0]).any()]
+    if not differing:
+        return np.zeros(min(len(columns[0]), 1), dtype=np.int64), np.zeros(len(columns[0]), dtype=np.int64)
+    order = np.lexsort(differing[::-1])
+    begins = np.ones(len(order), dtype=np.bool_)
+    begins[1:] = np.any([np.diff(column[order]) != 0 for column in differing], axis=0)
+    kind = np.empty(len(order), dtype=np.int64)
+    kind[order] = np.cumsum(begins) - 1
+    return order[begins], kind
 
 
 def _conditions(

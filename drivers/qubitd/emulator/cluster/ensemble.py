@@ -72,7 +72,7 @@ def explore(courses: Sequence[Course], cuts: Sequence[Sequence[int]] = (), go_on
         leaks = {
             (player, number)
             for player, stops in enumerate(resets)
-            for number in leaking(found.performances[player], stops)
+            for number in leaking(found.performances[player], stops, go_on)
         }
         if leaks <= joined:
             return found
@@ -93,9 +93,9 @@ def _walk_all(
         _ = _largest(groups.values())
         grown = grow(courses, ends, {source: i for group in groups.values() for i, source in enumerate(group)}, go_on)
         before = {epoch: len(sources) for epoch, sources in seen.items()}
-        for player, index, sources in set(grown.evaluations):
-            epoch = (player, int(np.searchsorted(resets[player], index)))
-            seen.setdefault(epoch, set()).update(sources)
+        for player, evaluation in grown.evaluations:
+            epoch = (player, int(np.searchsorted(resets[player], evaluation.at)))
+            seen.setdefault(epoch, set()).update(evaluation.sources)
         if before == {epoch: len(sources) for epoch, sources in seen.items()}:
             return groups, grown
 

@@ -42,7 +42,9 @@ from qubitd.emulator.q1.stretches import invalid_plays
 log = logging.getLogger(__name__)
 
 _POINTS_AT_ONCE = 1 << 19
-"""Points that the digitiser is asked for at a time, to bound memory and how long a run goes on that nobody wants."""
+"""Points that the digitiser is asked for at a time, to bound memory."""
+_POINTS_RECORDED = 1 << 16
+"""Points that are put into bins at a time: other threads wait meanwhile."""
 _FEEDS_BACK = np.zeros(256, dtype=np.bool_)
 _FEEDS_BACK[[Op.SET_COND, Op.SET_LATCH_EN, Op.LATCH_RST, Op.WAIT_TRIGGER]] = True
 _REMEMBERED = 8
@@ -137,9 +139,12 @@ class Performer:
             go_on: called now and then; raises what ends the run if nobody waits for it any more.
         """
         go_on()
-        runs = [self._runs.get(each.code, partial(run, each.code), is_kept=_is_short) for each in players]
+        runs: list[Run] = []
+        for each in players:
+            runs.append(self._runs.get(each.code, partial(run, each.code), is_kept=_is_short))
+            go_on()
         key = (tuple(player.content for player in players), tuple(sorted(held_markers.items())))
-        sheet = self._sheets.get(key, partial(laid_out, players, runs, held_markers), is_kept=_is_small)
+        sheet = self._sheets.get(key, partial(laid_out, players, runs, held_markers, go_on), is_kept=_is_small)
         if sheet is None:
             return perform_stepwise(players, runs, self._digitiser, rng, held_markers, go_on)
         return play(sheet, players, self._digitiser, rng, go_on)
@@ -157,24 +162,30 @@ def _is_small(sheet: Sheet | None) -> bool:
     return sheet is None or sum(len(part.trace) for part in sheet.parts) <= _MOST_REMEMBERED
 
 
-def laid_out(players: Sequence[Player], runs: Sequence[Run], held: Mapping[int, int]) -> Sheet | None:
+def laid_out(
+    players: Sequence[Player], runs: Sequence[Run], held: Mapping[int, int], go_on: GoOn = nothing
+) -> Sheet | None:
     """Lay out a run; None if outcomes decide when things happen in it."""
     if any(map(uses_triggers, players, runs)):
-        score = score_with_conditions(players, runs, held)
+        score = score_with_conditions(players, runs, held, go_on)
     else:
-        score = score_in_short(players, runs, held) or score_in_full(players, runs, held)
-    return None if score is None else sheet_of(score)
+        score = score_in_short(players, runs, held, go_on) or score_in_full(players, runs, held, go_on)
+    return None if score is None else sheet_of(score, go_on)
 
 
-def sheet_of(score: Score) -> Sheet:
+def sheet_of(score: Score, go_on: GoOn = nothing) -> Sheet:
     """Work out what is the same however often a run is played."""
     players = [part.player for part in score.parts]
-    tables = [table_of(players, score.pool, section, score.conditions) for section in score.sections]
-    for table in tables:
-        _flag_overflow(table, score.parts)
+    tables: list[EventTable] = []
+    for section in score.sections:
+        go_on()
+        tables.append(table_of(players, score.pool, section, score.conditions))
+        go_on()
+        _flag_overflow(tables[-1], score.parts)
     flag_slow_binning(score.sections, score.parts)
     for part in score.parts:
         for performance in (*score.performances, *score.others):
+            go_on()
             if performance.player is part.player:
                 part.flags |= _faults(performance)
     return Sheet(
@@ -229,7 +240,10 @@ def play(
             tables.append(table)
         decide = sends_trigger(section, parts)
         for shots, points in _points(table, digitiser, rng, decide, go_on):
-            record(section, points, shots, parts, taken(table, section, points, decide, parts))
+            takes_place = taken(table, section, points, decide, parts)
+            for some in _slices(len(shots), _POINTS_RECORDED // len(points)):
+                go_on()
+                record(section, points[:, some], shots[some], parts, takes_place[:, some])
     log.debug("run played", extra={"duration_ns": sheet.duration, "tables": len(tables)})
     endings = tuple(map(_ending, parts, sheet.markers))
     return Outcome(tables=tuple(tables), duration=sheet.duration, endings=endings)
@@ -243,7 +257,9 @@ def _ending(part: Part, marker: int) -> Ending:
     return Ending(player=part.player, flags=frozenset(part.flags), ends=part.ends, marker=marker)
 
 
-def score_in_short(players: Sequence[Player], runs: Sequence[Run], held: Mapping[int, int]) -> Score | None:
+def score_in_short(
+    players: Sequence[Player], runs: Sequence[Run], held: Mapping[int, int], go_on: GoOn = nothing
+) -> Score | None:
     """Lay out a run whose shot loop repeats; None if it has none that all share."""
     timelines = in_short(players, runs)
     period = common_period(runs, timelines) if timelines is not None else None
@@ -253,7 +269,7 @@ def score_in_short(players: Sequence[Player], runs: Sequence[Run], held: Mapping
     performances = [part.perform() for part in parts]
     end = max(timeline.end for timeline in timelines)
     pool = WaveformPool()
-    rows, windows = _played(performances, pool, held, end)
+    rows, windows = _played(performances, pool, held, end, go_on)
     cut = Cut(period=period[0], first=period[1], shots=runs[0].shots)
     found = sections(rows, windows, pool, cut, end=end)
     if found is None:
@@ -262,36 +278,38 @@ def score_in_short(players: Sequence[Player], runs: Sequence[Run], held: Mapping
     return Score(parts=parts, performances=performances, sections=found, pool=pool, duration=total)
 
 
-def score_with_conditions(players: Sequence[Player], runs: Sequence[Run], held: Mapping[int, int]) -> Score | None:
+def score_with_conditions(
+    players: Sequence[Player], runs: Sequence[Run], held: Mapping[int, int], go_on: GoOn = nothing
+) -> Score | None:
     """Lay out a run in which all that can happen takes the same time; None if it is not such a run."""
     if not all(map(may_be_laid_out, players, runs)):
         return None
     try:
         courses = [course(player, run.trace) for player, run in zip(players, runs, strict=True)]
-        ensemble = explore(courses, list(zip(*(run.bounds for run in runs), strict=False)))
-        return _score_of(ensemble, players, runs, held)
+        ensemble = explore(courses, list(zip(*(run.bounds for run in runs), strict=False)), go_on)
+        return _score_of(ensemble, players, runs, held, go_on)
     except Uncertain:
         return None
 
 
 def _score_of(
-    ensemble: Ensemble, players: Sequence[Player], runs: Sequence[Run], held: Mapping[int, int]
+    ensemble: Ensemble, players: Sequence[Player], runs: Sequence[Run], held: Mapping[int, int], go_on: GoOn
 ) -> Score | None:
     timelines = [path.timeline for path in ensemble.paths]
     period = common_period(runs, timelines)
     if period is None and any(each.shots > 1 for each in runs):
         return None
-    if not all(
-        is_steady(executed, own[0], each)
-        for executed, own in zip(runs, ensemble.performances, strict=True)
-        for each in own
-    ):
-        return None
+    for executed, own in zip(runs, ensemble.performances, strict=True):
+        for each in own:
+            go_on()
+            if not is_steady(executed, own[0], each):
+                return None
     end = max(timeline.end for timeline in timelines)
     cut = None if period is None else Cut(period=period[0], first=period[1], shots=runs[0].shots)
     pool = WaveformPool()
     bounds = np.zeros(0, dtype=np.int64) if cut is None else cut.bounds
-    rows, windows, conditions = branches(ensemble, pool, held, bounds, end)
+    rows, windows, conditions = branches(ensemble, pool, held, bounds, end, go_on)
+    go_on()
     found = [whole(rows, windows, end)] if cut is None else sections(rows, windows, pool, cut, end=end)
     if found is None:
         return None
@@ -306,21 +324,26 @@ def _score_of(
     )
 
 
-def score_in_full(players: Sequence[Player], runs: Sequence[Run], held: Mapping[int, int]) -> Score:
+def score_in_full(
+    players: Sequence[Player], runs: Sequence[Run], held: Mapping[int, int], go_on: GoOn = nothing
+) -> Score:
     """Lay out every iteration of everything, as one section."""
     parts = in_full(players, runs)
     performances = [part.perform() for part in parts]
     end = max(part.timeline.end for part in parts)
     pool = WaveformPool()
-    rows, windows = _played(performances, pool, held, end)
+    rows, windows = _played(performances, pool, held, end, go_on)
     return Score(parts=parts, performances=performances, sections=[whole(rows, windows, end)], pool=pool, duration=end)
 
 
 def _played(
-    performances: Sequence[Performance], pool: WaveformPool, held: Mapping[int, int], end: int
+    performances: Sequence[Performance], pool: WaveformPool, held: Mapping[int, int], end: int, go_on: GoOn
 ) -> tuple[Rows, Windows]:
     opened = openings(performances, held)
-    rows = [rows for each in performances for rows in rows_of(each, pool, opened, end)]
+    rows: list[Rows] = []
+    for each in performances:
+        go_on()
+        rows += rows_of(each, pool, opened, end)
     windows = [windows_of(each, pool) for each in performances if each.player.kind.is_readout]
     return joined(rows), joined_windows(windows)
 
@@ -337,7 +360,12 @@ def _points(
     for begin in range(0, table.shots, at_once):
         go_on()
         shots = np.arange(begin, min(begin + at_once, table.shots))
-        yield shots, digitiser.run(replace(table, shots=len(shots)), rng, decide)
+        yield shots, digitiser.run(replace(table, shots=len(shots)), rng, decide, go_on)
+
+
+def _slices(count: int, length: int) -> list[slice]:
+    length = max(1, length)
+    return [slice(begin, begin + length) for begin in range(0, count, length)]
 
 
 def _flag_overflow(table: EventTable, parts: Sequence[Part]) -> None:

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qubitd.emulator.cluster.player import Performance
+from qubitd.emulator.patience import GoOn
 from qubitd.emulator.q1.isa import Op
 from qubitd.emulator.q1.latches import PHASE_STEP, TURN, Column
 from qubitd.emulator.q1.stretches import cut_into_stretches
@@ -60,12 +61,13 @@ _USED = {
 }
 
 
-def leaking(performances: Sequence[Performance], stops: NDArray[np.int64]) -> set[int]:
+def leaking(performances: Sequence[Performance], stops: NDArray[np.int64], go_on: GoOn) -> set[int]:
     """Give the numbers of the stretches that leak, those between that only pass something on included.
 
     Args:
         performances: all different ones of a sequencer, which begin each stretch at the same time.
         stops: index of each `latch_rst` of its program; stretch i ends before number i.
+        go_on: called now and then.
     """
     if len(performances) == 1 or not len(stops):
         return set()
@@ -73,8 +75,9 @@ def leaking(performances: Sequence[Performance], stops: NDArray[np.int64]) -> se
         return set(range(len(stops)))
     after = _Stretches(performances, stops)
     found: set[int] = set()
-    sounding = _sounding(performances, stops)
-    for number, differing in enumerate(_differing(performances, stops)):
+    sounding = _sounding(performances, stops, go_on)
+    for number, differing in enumerate(_differing(performances, stops, go_on)):
+        go_on()
         if number in found or not (differing or number in sounding):
             continue
         is_heard = Register.HEARD in differing or sounding.get(number) or (number in sounding and differing)
@@ -156,11 +159,12 @@ _MATTERS = np.zeros(256, dtype=np.bool_)
 _MATTERS[[Op.SET_AWG_GAIN, Op.SET_PH, Op.SET_PH_DELTA, Op.RESET_PH, *_USED]] = True
 
 
-def _differing(performances: Sequence[Performance], stops: NDArray[np.int64]) -> list[Register]:
+def _differing(performances: Sequence[Performance], stops: NDArray[np.int64], go_on: GoOn) -> list[Register]:
     """Give what differs at the end of each stretch."""
     first = _values(performances[0], stops)
     differs = np.zeros(first.shape, dtype=np.bool_)
     for other in performances[1:]:
+        go_on()
         differs |= _values(other, stops) != first
     found = [_NOTHING] * len(stops)
     for row, number in np.argwhere(differs).tolist():
@@ -212,7 +216,7 @@ def _values(performance: Performance, stops: NDArray[np.int64]) -> NDArray[np.in
             holds(Op.SET_AWG_GAIN, 1, latches.gain1),
             (np.where(is_reset, 0, ran) + stepped) % TURN,
             np.where(absolute != _NONE_SET, PHASE_STEP * absolute, kept),
-            is_reset,
+            is_reset.astype(np.int64),
             absolute,
             delta,
         ]
@@ -225,9 +229,12 @@ def _occurred(ops: NDArray[np.uint8], op: Op, stops: NDArray[np.int64], latest: 
     return np.asarray(found[np.searchsorted(found, stops) - 1] > latest)
 
 
-def _sounding(performances: Sequence[Performance], stops: NDArray[np.int64]) -> dict[int, bool]:
+def _sounding(performances: Sequence[Performance], stops: NDArray[np.int64], go_on: GoOn) -> dict[int, bool]:
     """Give the stretches over whose end a waveform sounds, and whether it is not the same in every performance."""
-    each = [_sounds_over(performance, stops) for performance in performances]
+    each: list[dict[int, Sound]] = []
+    for performance in performances:
+        go_on()
+        each.append(_sounds_over(performance, stops))
     numbers = {number for sounds in each for number in sounds}
     return {
         number: _goes_on(each[0].get(number)) or any(s.get(number) != each[0].get(number) for s in each)

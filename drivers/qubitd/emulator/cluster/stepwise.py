@@ -101,7 +101,7 @@ class _Steps:
     def play(self, ends: Sequence[int], go_on: GoOn) -> None:
         """Play up to an instruction of each sequencer."""
         go_on()
-        while not self._try(ends):
+        while not self._try(ends, go_on):
             go_on()
 
     def finish(self) -> Played:
@@ -116,7 +116,7 @@ class _Steps:
         end = max(part.timeline.end for part in self._parts)
         return Played(self._parts, performances, whole(rows, windows, end), self._tables)
 
-    def _try(self, ends: Sequence[int]) -> bool:
+    def _try(self, ends: Sequence[int], go_on: GoOn) -> bool:
         """Play once; False if an acquisition found something unexpected."""
         walk = self._walk.copy()
         walk.advance(self._sends, until=ends)
@@ -137,7 +137,7 @@ class _Steps:
         table = replace(table, acquisitions=replace(table.acquisitions, feeds=windows.sends == 1))
         rng = deepcopy(self._rng)
         try:
-            points = self._digitiser.run(table, rng, self._noting(section, sources))
+            points = self._digitiser.run(table, rng, self._noting(section, sources), go_on)
         except _DivergedError:
             return False
         record(section, points, np.zeros(1, dtype=np.int64), self._parts, np.ones(points.shape, dtype=np.bool_))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from qubitd.emulator.cluster.course import Course, Past
+from qubitd.emulator.cluster.course import Course, Evaluation, Past
 from qubitd.emulator.cluster.triggers import Source
 from qubitd.emulator.cluster.walk import Sent, Uncertain, Walk
 from qubitd.emulator.patience import GoOn
@@ -46,14 +46,8 @@ class Tree:
     """Everything that was walked through, stretch by stretch."""
 
     stretches: list[list[Grown]]
-
-    @property
-    def evaluations(self) -> Iterator[tuple[int, int, frozenset[Source]]]:
-        """Give the conditions that were looked at: sequencer, index of the instruction, acquisitions."""
-        for leaf in self._leaves():
-            for player, past in enumerate(leaf.past):
-                for at, sources in past.evaluations:
-                    yield player, at, sources
+    evaluations: set[tuple[int, Evaluation]]
+    """The conditions that were looked at, with the number of the sequencer."""
 
     @property
     def sending(self) -> Iterator[Sent]:
@@ -111,23 +105,27 @@ def grow(
     """
     roots = [Leaf(Walk(courses, certain=True), 0, 0)]
     stretches: list[list[Grown]] = []
+    evaluations: set[tuple[int, Evaluation]] = set()
     for end in ends:
         leaves = [leaf for root in roots for leaf in _branches(root, end, position, go_on)]
-        stretches.append([Grown(leaf.known, leaf.value, *leaf.walk.parting()) for leaf in leaves])
+        grown = [Grown(leaf.known, leaf.value, *leaf.walk.parting()) for leaf in leaves]
+        for done in grown:
+            go_on()
+            evaluations.update((player, each) for player, past in enumerate(done.past) for each in past.evaluations)
+        stretches.append(grown)
         agree = len({leaf.walk.state() for leaf in leaves}) == 1
         roots = [Leaf(leaves[0].walk, 0, 0)] if agree else leaves
     if not all(leaf.walk.is_over for leaf in roots):
         raise Uncertain
-    return Tree(stretches)
+    return Tree(stretches, evaluations)
 
 
 def _branches(root: Leaf, end: Sequence[int], position: Mapping[Source, int], go_on: GoOn) -> Iterator[Leaf]:
     waiting = [root]
     while waiting:
-        go_on()
         leaf = waiting.pop()
         try:
-            leaf.walk.advance(_bits(leaf, position), until=end)
+            leaf.walk.advance(_bits(leaf, position, go_on), until=end)
         except _UnknownError as unknown:
             known = leaf.known | unknown.bit
             waiting.append(Leaf(leaf.walk.copy(), known, leaf.value | unknown.bit))
@@ -136,8 +134,9 @@ def _branches(root: Leaf, end: Sequence[int], position: Mapping[Source, int], go
             yield leaf
 
 
-def _bits(leaf: Leaf, position: Mapping[Source, int]) -> Callable[[Source], bool]:
+def _bits(leaf: Leaf, position: Mapping[Source, int], go_on: GoOn) -> Callable[[Source], bool]:
     def bits(source: Source) -> bool:
+        go_on()
         if source not in position:
             return False
         bit = 1 << position[source]
