@@ -15,9 +15,10 @@ from scipy import stats
 from qubitd.core.discriminator import Discriminator
 from qubitd.emulator.chip import shot_chain
 from qubitd.emulator.chip.register import Left
-from qubitd.emulator.chip.shot_chain import MOST_SECONDS, ShotChain, Shots
+from qubitd.emulator.chip.shot_chain import ShotChain, Shots
 from qubitd.emulator.errors import SlowShotsError
 from qubitd.emulator.events import EVERY_SHOT, Condition
+from qubitd.emulator.patience import MOST_SECONDS
 from qubitd.server.rack import VIRTUAL_DEADLINE
 
 if TYPE_CHECKING:

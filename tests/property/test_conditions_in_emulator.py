@@ -43,6 +43,7 @@ PLAIN: dict[str, int] = {
     "play 0,0,40": 40,
     "play 1,1,24": 24,
     "play 2,2,20": 20,
+    "play 3,3,20": 20,
     "upd_param 8": 8,
     "set_awg_gain 4000,4000": 0,
     "set_awg_gain 700,-700\nplay 0,0,40": 40,
@@ -54,11 +55,12 @@ PLAIN: dict[str, int] = {
     "latch_rst 8": 8,
     "latch_rst 4": 4,
 }
-"""What is done in any case, and the ns that it takes."""
+"""What is done in any case, and the ns that it takes; waveform 3 sounds until the next round."""
 CONDITIONAL: dict[str, int] = {
     "play 0,0,{t}": 40,
     "play 0,1,{t}": 60,
     "play 2,2,{t}": 24,
+    "play 3,3,{t}": 28,
     "set_awg_gain 2000,1000\nplay 1,1,{t}": 40,
     "set_awg_gain 9000,100": 0,
     "set_ph 400000000": 0,
@@ -77,6 +79,7 @@ def waves() -> WaveList:
         "a": np.linspace(0.1, 0.3, 30),
         "b": np.full(20, 0.25),
         "c": np.linspace(-0.3, 0.2, 250),
+        "d": np.linspace(0.2, -0.1, ROUND + 600),
     }.items():
         made.new(name, len(samples))
         made.set_data(name, bytearray(samples.astype("<f4").tobytes()))

@@ -67,6 +67,24 @@ class SlowShotsError(EmulatorError):
         )
 
 
+class SlowRunError(EmulatorError):
+    """A run whose shots have to be followed one by one takes too long."""
+
+    def __init__(self, *, shots: int, done: int, seconds: float, needed: float, most_seconds: float) -> None:
+        self.shots = shots
+        self.done = done
+        self.seconds = seconds
+        self.needed = needed
+        self.most_seconds = most_seconds
+        most_shots = max(1, int(0.8 * shots * most_seconds / needed))
+        super().__init__(
+            f"the emulator gave a run up that it has to follow shot by shot, as too many outcomes act together or "
+            f"decide when something happens: {done} of {shots} shots took {seconds:.1f} s, all would take "
+            f"{needed:.0f} s and may take {most_seconds:g} s. Ask for {most_shots} shots at most, or let fewer "
+            "outcomes act together"
+        )
+
+
 class RunAbandonedError(EmulatorError):
     """All sequencers of a run were stopped by force before it was known what it does; nobody waits for that."""
 

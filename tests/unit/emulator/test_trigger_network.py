@@ -4,6 +4,7 @@ shots."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
@@ -11,8 +12,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from qubitd.emulator.cluster import performance
+from qubitd.emulator.cluster import performance, stepwise
 from qubitd.emulator.cluster.triggers import LATEST, SOONEST, arrival, conflicts
+from qubitd.emulator.errors import SlowRunError
 from qubitd.emulator.events import EventTable
 from qubitd.emulator.loopback import Loopback
 from qubitd.emulator.outcomes import Outcomes
@@ -254,6 +256,29 @@ def test_branches_of_different_length_are_executed_shot_by_shot(make_bench: Call
     zeros = np.cumsum(~desk.bits())
     assert 0 < zeros[-1] < 12
     assert (np.diff(np.array(second) - np.array(first)) == -32 * np.diff(zeros)).all()
+
+
+def test_a_run_that_is_followed_shot_by_shot_is_given_up_if_it_takes_too_long(
+    make_bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stepwise, "MOST_SECONDS", 0.0)
+    desk = Desk(make_bench(SLOTS, digitiser=Loopback(noise=0.4)), shots=12)
+    desk.act("set_cond 1,1,0,8\nplay 0,0,40\nset_cond 0,0,0,0\nplay 1,1,40", until=ACT + 600, spent=80)
+    assert {state.split(";")[:2] == ["ERROR", "STOPPED"] for state in desk.run()} == {True}
+    assert "1 of 12 shots took" in desk.bench.errors()
+
+
+@pytest.mark.parametrize(("seconds", "given_up"), [(0.1, 21), (50.0, 3), (0.08, None)])
+def test_the_pace_of_some_shots_tells_how_long_all_will_take(seconds: float, given_up: int | None) -> None:
+    """The first takes 5 s."""
+    now = 0.0
+    pace = stepwise.Pace(1000, clock=lambda: now)
+    done = 0
+    with pytest.raises(SlowRunError) if given_up else nullcontext():
+        for done in range(1, 1001):
+            now += 5.0 if done == 1 else seconds
+            pace.watch(done)
+    assert done == (given_up or 1000)
 
 
 def test_what_waits_for_all_others_may_take_any_time_before(make_bench: Callable[..., Bench]) -> None:

@@ -19,9 +19,8 @@ from numpy.typing import NDArray
 
 from qubitd.emulator.chip.register import Left
 from qubitd.emulator.errors import SlowShotsError
+from qubitd.emulator.patience import MOST_SECONDS
 
-MOST_SECONDS = 90.0
-"""That the shots of a table may take: less than those who wait for a run in virtual time allow."""
 _SAME = 6
 """Decimals to which two states agree from which shots are taken to be alike."""
 _FIRST = 16

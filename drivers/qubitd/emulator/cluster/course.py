@@ -12,12 +12,15 @@ from numpy.typing import NDArray
 
 from qubitd.emulator.cluster.player import Player
 from qubitd.emulator.cluster.triggers import Source
+from qubitd.emulator.patience import GoOn, nothing
 from qubitd.emulator.q1.conditions import UNCONDITIONAL, Guard, guards, without
 from qubitd.emulator.q1.isa import Op
 from qubitd.emulator.q1.timeline import Timeline, durations, takes_time
 from qubitd.emulator.q1.trace import Trace
 
 _LATCHES = (Op.SET_LATCH_EN, Op.LATCH_RST, Op.WAIT_TRIGGER)
+_AT_ONCE = 4096
+"""Instructions that are prepared before it is asked whether somebody waits for them."""
 
 
 class Stop(NamedTuple):
@@ -78,8 +81,8 @@ class Path:
     ends: bool
 
 
-def course(player: Player, trace: Trace) -> Course:
-    """Prepare a trace."""
+def course(player: Player, trace: Trace, go_on: GoOn = nothing) -> Course:
+    """Prepare a trace; `go_on` is called now and then."""
     guard = guards(trace)
     looked_at = (guard != UNCONDITIONAL) | np.isin(trace.op, _LATCHES)
     if player.configuration.trigger is not None:
@@ -87,7 +90,12 @@ def course(player: Player, trace: Trace) -> Course:
     if player.configuration.is_synchronised:
         looked_at |= trace.op == Op.WAIT_SYNC
     began = np.concatenate([[0], np.cumsum(durations(trace))])
-    return Course(player, trace, guard, began, _stops(trace, guard, began, np.flatnonzero(looked_at)))
+    index = np.flatnonzero(looked_at)
+    stops: list[Stop] = []
+    for first in range(0, len(index), _AT_ONCE):
+        go_on()
+        stops += _stops(trace, guard, began, index[first : first + _AT_ONCE])
+    return Course(player, trace, guard, began, stops)
 
 
 def _stops(

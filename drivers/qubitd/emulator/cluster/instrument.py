@@ -28,8 +28,9 @@ from qubitd.emulator.scpi.status import Status
 
 log = logging.getLogger(__name__)
 
-PATIENCE = 1.0
-"""Seconds for which instruments that are asked keep their answers back during a run: most runs are known by then."""
+PATIENCE = 0.05
+"""Seconds for which instruments that are asked keep their answers back during a run: most short ones are known by then,
+and what comes after such a question, a stop above all, is heard no sooner."""
 
 
 class Cluster:

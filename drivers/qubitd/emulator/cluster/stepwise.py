@@ -7,7 +7,8 @@ played with the same random numbers: all before that acquisition comes out the s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 
@@ -27,13 +28,16 @@ from qubitd.emulator.cluster.triggers import Source, conflicts
 from qubitd.emulator.cluster.walk import Walk
 from qubitd.emulator.cluster.windows import Windows, joined_windows, windows_of
 from qubitd.emulator.digitiser import Digitiser
-from qubitd.emulator.errors import EmulatorError
+from qubitd.emulator.errors import EmulatorError, SlowRunError
 from qubitd.emulator.events import EventTable
 from qubitd.emulator.outcomes import Decide
-from qubitd.emulator.patience import GoOn
+from qubitd.emulator.patience import MOST_SECONDS, GoOn
 from qubitd.emulator.q1.flags import Flag
 from qubitd.emulator.q1.issue import first_late
 from qubitd.emulator.q1.shotloop import Run
+
+_FEW = 20
+"""Shots whose pace says nothing yet."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +49,31 @@ class Played:
     section: Section
     """All of it."""
     tables: list[EventTable]
+
+
+class Pace:
+    """How long the shots of a run take."""
+
+    def __init__(self, shots: int, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """Begin; the clock gives seconds."""
+        self._shots = shots
+        self._clock = clock
+        self._began = self._warm = clock()
+
+    def watch(self, done: int) -> None:
+        """Say how many shots are done, after each; the first does not count for the pace, as much is new to it.
+
+        Raises:
+            SlowRunError: all together take longer than `MOST_SECONDS`.
+        """
+        now = self._clock()
+        if done == 1:
+            self._warm = now
+        needed = seconds = now - self._began
+        if done > _FEW:
+            needed += (now - self._warm) / (done - 1) * (self._shots - done)
+        if needed > MOST_SECONDS:
+            raise SlowRunError(shots=self._shots, done=done, seconds=seconds, needed=needed, most_seconds=MOST_SECONDS)
 
 
 class _DivergedError(EmulatorError):
@@ -59,11 +88,21 @@ def play_stepwise(
     held: Mapping[int, int],
     go_on: GoOn,
 ) -> Played:
-    """Play a run; `go_on` is called whenever something is played."""
-    parts = [full_part(player, run) for player, run in zip(players, runs, strict=True)]
-    steps = _Steps(parts, digitiser, rng, held)
-    for ends in _iterations(parts, runs):
+    """Play a run; `go_on` is called whenever something is played.
+
+    Raises:
+        SlowRunError: it takes longer than `MOST_SECONDS`.
+    """
+    parts: list[Part] = []
+    for player, run in zip(players, runs, strict=True):
+        go_on()
+        parts.append(full_part(player, run))
+    steps = _Steps(parts, digitiser, rng, held, go_on)
+    iterations = _iterations(parts, runs)
+    pace = Pace(len(iterations))
+    for done, ends in enumerate(iterations, 1):
         steps.play(ends, go_on)
+        pace.watch(done)
     return steps.finish()
 
 
@@ -84,14 +123,19 @@ class _Steps:
     """A run under way."""
 
     def __init__(
-        self, parts: list[Part], digitiser: Digitiser, rng: np.random.Generator, held: Mapping[int, int]
+        self,
+        parts: list[Part],
+        digitiser: Digitiser,
+        rng: np.random.Generator,
+        held: Mapping[int, int],
+        go_on: GoOn,
     ) -> None:
         self._parts = parts
         self._digitiser = digitiser
         self._rng = rng
         self._held = held
         self._pool = WaveformPool()
-        self._walk = Walk([course(part.player, part.trace) for part in parts], certain=False)
+        self._walk = Walk([course(part.player, part.trace, go_on) for part in parts], certain=False)
         self._bits: dict[Source, bool] = {}
         """Whether acquisitions that have been played sent their triggers."""
         self._begin = [0] * len(parts)
