@@ -39,7 +39,7 @@ types: environment-test ## mypy and basedpyright, at the same time
 	$(call need,test)$(BIN)/mypy & mypy=$$!; $(BIN)/basedpyright; right=$$?; wait $$mypy && exit $$right
 
 lowest: environment-lowest ## unit tests and what a Qiskit user does with the lowest versions of our dependencies
-	$(call need,lowest).venv-lowest/bin/python -m pytest $(PARALLEL) -q -W default --disable-warnings -m lowest \
+	$(call need,lowest).venv-lowest/bin/python -m pytest $(PARALLEL) -n 2 -q -W default --disable-warnings -m lowest \
 		tests/unit $$(grep -rl 'pytest.mark.lowest' tests/system)
 
 clients: environment-clients ## let other people's clients talk to our backend, and the makers' to our instruments

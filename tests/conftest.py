@@ -19,7 +19,7 @@ from qubitd.core.program import Acquisitions, Plays, Program, ProgramTables, Sam
 from qubitd.server.store.sqlite_store import SqliteStore
 from qubitd.server.store.store import Store
 
-hypothesis.settings.register_profile("qubitd", deadline=None, print_blob=True)
+hypothesis.settings.register_profile("qubitd", deadline=None, print_blob=True, max_examples=60)
 hypothesis.settings.load_profile("qubitd")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
