@@ -234,6 +234,34 @@ def test_rounds_that_leave_nothing_behind_are_not_combined(body: str, spent: int
     assert found <= 1
 
 
+SOUND_IF = ("set_cond 1,1,0,28\nplay 3,3,28\nset_cond 0,0,0,0\nlatch_rst 4", 32)
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        ("set_cond 1,1,0,40\nplay 0,0,40\nset_cond 0,0,0,0\nlatch_rst 4", 44),
+        ("set_cond 1,1,0,8\nset_awg_gain 5,5\nupd_param 8\nset_cond 0,0,0,0\nlatch_rst 4", 12),
+    ],
+)
+def test_a_waveform_that_a_later_outcome_changes_while_it_sounds_goes_shot_by_shot(later: tuple[str, int]) -> None:
+    """Whether it sounds depends on one outcome, how it goes on upon another, which is not known when it begins."""
+    assert score_of([readout(1, 2), actor(0, [SOUND_IF, later])]) is None
+
+
+@pytest.mark.parametrize("outcomes", range(4))
+def test_a_waveform_that_is_cut_off_in_any_case_is_laid_out(outcomes: int) -> None:
+    players = [readout(1, 2), actor(0, [SOUND_IF, ("play 0,0,40\n" + SOUND_IF[0], 40 + SOUND_IF[1])])]
+    score = score_of(players)
+    assert score is not None
+    first, *_ = np.flatnonzero(run(players[0].code).trace.op == Op.ACQUIRE).tolist()
+
+    def bits(source: Source) -> bool:
+        return bool(outcomes >> (source.at != first) & 1)
+
+    assert laid_out(score, players, bits) == walked(players, bits)
+
+
 def test_a_phase_that_adds_up_is_combined() -> None:
     turn = "set_cond 1,1,0,8\nset_ph_delta 6\nupd_param 8\nset_cond 0,0,0,0\nplay 0,0,40\nlatch_rst 4"
     score = score_of([readout(1, 3), actor(0, [(turn, 52)] * 3)])

@@ -437,15 +437,15 @@ def test_a_conditional_switch_is_followed(desk: Desk) -> None:
 
 
 def test_more_outcomes_than_can_be_laid_out_are_followed_one_by_one(desk: Desk) -> None:
-    acquire = "acquire 0,R1,300\nadd R1,1,R1\nnop\n"
+    acquire = "acquire 0,R1,260\nadd R1,1,R1\nnop\n"
     program = READOUT.format(shots=3, gain=FULL // 2, at=READ_AT - 4, rest=300)
-    rest = f"add R1,1,R1\n{acquire * 10}wait {16_000 - 3_404}"
+    rest = f"add R1,1,R1\n{acquire * 12}wait {16_000 - 3_524}"
     desk.bench.ask('SLOT6:SEQ0:ACQ:ALIS:ACQ:DEL "all"')
     desk.bench.ask('SLOT6:SEQ0:AWG:WLIS:WAV:DEL "all"')
-    desk.bench.upload("6.0", program.replace("add R1,1,R1", rest), waves=[np.ones(4_000)], bins=33)
+    desk.bench.upload("6.0", program.replace("add R1,1,R1", rest), waves=[np.ones(4_000)], bins=39)
     desk.bench.configure("6.0", {"acq.0.th_acq.non_weighed_integration_len": 40, THRESHOLD: 10})
     desk.act(PLAY_IF, until=4_000)
-    desk.bench.configure("1.0", {"seq_proc.trg.0.count_threshold": 11})
+    desk.bench.configure("1.0", {"seq_proc.trg.0.count_threshold": 13})
     text = ACTOR.format(shots=3, until=3_996, body=PLAY_IF + f"\nset_cond 0,0,0,0\nwait {16_000 - 4_044}")
     desk.bench.upload("1.0", text)
     listen = LISTEN.format(shots=3, at=4_004, rest=16_000 - 4_004)

@@ -24,8 +24,8 @@ from qubitd.emulator.patience import GoOn, nothing
 from qubitd.emulator.q1.conditions import UNCONDITIONAL
 from qubitd.emulator.q1.isa import Op
 
-MOST_OUTCOMES = 10
-"""Of a group: 1024 walks."""
+MOST_OUTCOMES = 12
+"""Of a group: 4096 walks, which are laid out in the time in which some tens of shots are followed one by one."""
 Epoch = tuple[int, int]
 """Position of a sequencer, and how many `latch_rst` of its program came before."""
 
