@@ -153,7 +153,7 @@ class Writer(Generic[State]):
                 self._break(batch, error)
                 raise
             took = time.monotonic() - began
-            for done in reversed(written):  # the last one's owner had to wait for all of them
+            for done in written:  # in order: whoever sees the later sees the earlier, too
                 done.future.set_result(done.result)
             if batch:
                 self._meters.note("commit", took)
