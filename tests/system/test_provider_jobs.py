@@ -198,7 +198,7 @@ def test_a_stream_ends_with_its_time_or_with_the_reason_of_the_jobs_end(
     job = backend.run([flip] * 50, shots=100_000)
     with pytest.raises(JobUnfinishedError, match="has not ended within 0 s"):
         next(job.stream(timeout=0))
-    job.cancel()
+    job.cancel(force=True)
     with pytest.raises(JobFailedError, match="was cancelled"):
         list(job.stream())
 

@@ -1,6 +1,7 @@
 """A daemon's client in plain Python: no Qiskit, no instruments."""
 
 from qubitd.client import quiet as quiet  # before anything that imports gRPC
+from qubitd.client.aio import AsyncQubitdClient
 from qubitd.client.client import QubitdClient
 from qubitd.client.config import Access, cache_directory, config_file, find_access
 from qubitd.client.errors import (
@@ -48,6 +49,7 @@ __all__ = [
     "PATIENCE",
     "Access",
     "AddressError",
+    "AsyncQubitdClient",
     "AtExpiry",
     "BackendInfo",
     "BackendStanding",

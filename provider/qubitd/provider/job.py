@@ -223,9 +223,13 @@ class QubitdJob(JobV1, Connected):
                     line.show(status.name, progress)
         return self
 
-    def cancel(self) -> bool:
-        """Ask for the job to end; give whether it is or will be CANCELLED. A second time changes nothing."""
-        status = self._client.cancel(self.job_id())
+    def cancel(self, *, force: bool = False) -> bool:
+        """Ask for the job to end; give whether it is or will be CANCELLED. A second time changes nothing.
+
+        Args:
+            force: whether a running chunk is broken off at once; else it has most of a second to end in.
+        """
+        status = self._client.cancel(self.job_id(), force=force)
         return status not in (core.JobStatus.DONE, core.JobStatus.ERROR)
 
     def error_message(self) -> str | None:
