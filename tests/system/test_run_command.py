@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from qubitd.cli import chosen_daemon
+from qubitd.cli import remote
 from qubitd.cli.__main__ import main
 from qubitd.cli.daemon_process import DaemonProcess
 from qubitd.provider import QubitdJob
@@ -49,6 +49,14 @@ def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
         return Outcome(code=code, out=out, err=err.replace(str(file), "FILE"))
 
     return call
+
+
+@pytest.fixture
+def unconfigured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Somebody who has set up nothing."""
+    for name in ("ADDRESS", "PROFILE"):
+        monkeypatch.delenv(f"QUBITD_{name}", raising=False)
+    monkeypatch.setenv("QUBITD_CONFIG", str(tmp_path / "none.toml"))
 
 
 @pytest.fixture
@@ -174,20 +182,22 @@ def test_a_server_whose_name_nobody_knows_is_named(run: Run) -> None:
     assert outcome.err.startswith("qubitd: no daemon answers at lab.invalid:50051 (")
 
 
+@pytest.mark.usefixtures("unconfigured")
 def test_without_a_server_the_usual_daemon_is_used_if_it_answers(
     run: Run, daemon: DaemonProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chosen_daemon, "USUAL_ADDRESS", daemon.address)
+    monkeypatch.setattr(remote, "USUAL_ADDRESS", daemon.address)
     outcome = run(BELL, "--json")
     assert outcome.code == 0
     assert outcome.err == f"qubitd: using line5 of the daemon at {daemon.address}\n"
 
 
+@pytest.mark.usefixtures("unconfigured")
 def test_without_any_daemon_one_is_started_for_this_run(
     run: Run, quiet_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usual = f"127.0.0.1:{quiet_port}"
-    monkeypatch.setattr(chosen_daemon, "USUAL_ADDRESS", usual)
+    monkeypatch.setattr(remote, "USUAL_ADDRESS", usual)
     outcome = run(BELL, "--shots", "100", "--json")
     assert sum(json.loads(outcome.out)["counts"].values()) == 100
     told = f"no daemon at {usual}; using an emulated line5, in a daemon of its own for this run"

@@ -20,6 +20,7 @@ from qubitd.client.errors import (
     ProgramError,
     RefusedError,
     StateError,
+    UnconfiguredError,
     UnreachableError,
 )
 from qubitd.client.link import PATIENCE
@@ -101,6 +102,7 @@ __all__ = [
     "StatusChange",
     "Stream",
     "TimeSpent",
+    "UnconfiguredError",
     "UnreachableError",
     "Urgency",
     "cache_directory",

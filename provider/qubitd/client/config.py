@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import cast
 
-from qubitd.client.errors import ConfigError
+from qubitd.client.errors import ConfigError, UnconfiguredError
 
 DEFAULT_PROFILE = "default"
 _ENVIRONMENT = "QUBITD_"
@@ -54,7 +54,8 @@ def find_access(
     QUBITD_PROFILE, then the profile `default`.
 
     Raises:
-        ConfigError: there is no such profile, a profile cannot be read, or nothing names a daemon.
+        UnconfiguredError: nothing names a daemon.
+        ConfigError: there is no such profile, or a profile cannot be read.
     """
     environment = os.environ if environment is None else environment
     typed = {"token": token, "ca": ca, "cert": cert, "key": key}
@@ -104,15 +105,17 @@ def _found(address: str | None, profile: str | None, environment: Mapping[str, s
     if environment.get("QUBITD_ADDRESS"):
         named = ((name, environment.get(_ENVIRONMENT + name.upper())) for name in _FIELDS)
         return {name: value for name, value in named if value}
-    return _profile(config_file(environment), environment.get("QUBITD_PROFILE") or DEFAULT_PROFILE)
+    if environment.get("QUBITD_PROFILE"):
+        return _profile(config_file(environment), environment["QUBITD_PROFILE"])
+    return _profile(config_file(environment), DEFAULT_PROFILE, missing=UnconfiguredError)
 
 
-def _profile(path: Path, name: str) -> dict[str, str]:
+def _profile(path: Path, name: str, *, missing: type[ConfigError] = ConfigError) -> dict[str, str]:
     profiles = _profiles(path)
     if name not in profiles:
         has = f"it has {', '.join(sorted(profiles))}" if profiles else "it has none, or is not there"
         how = f"write [profiles.{name}] with address = ... there, give an address, or set QUBITD_ADDRESS"
-        raise ConfigError(f"{path} has no profile {name!r} ({has}); {how}")
+        raise missing(f"{path} has no profile {name!r} ({has}); {how}")
     return _checked(path, name, profiles[name])
 
 

@@ -19,6 +19,14 @@ class ConfigError(ClientError):
     """Nothing says where the daemon is, or the file of profiles cannot be used."""
 
 
+class UnconfiguredError(ConfigError):
+    """Nothing says where the daemon is: no address, no profile, and no variable of the environment."""
+
+
+CONNECTION_REFUSED = "connection refused"
+"""The reason if nobody listens at an address."""
+
+
 class UnreachableError(ClientError):
     """No daemon answers at the address."""
 
@@ -26,6 +34,11 @@ class UnreachableError(ClientError):
         self.address = address
         self.reason = reason
         super().__init__(f"no daemon answers at {address} ({reason}); {advice}")
+
+    @property
+    def nobody_listens(self) -> bool:
+        """Whether the port is closed; otherwise somebody may be there who speaks otherwise."""
+        return self.reason == CONNECTION_REFUSED
 
 
 class LostError(ClientError):

@@ -7,6 +7,7 @@ from typing import cast
 import grpc
 
 from qubitd.client.errors import (
+    CONNECTION_REFUSED,
     BusyError,
     ClientError,
     ConflictError,
@@ -21,7 +22,6 @@ from qubitd.client.errors import (
 from qubitd.wire.errors import DETAILS_KEY, MalformedMessageError, Refusal, clip, decode_refusal
 
 _PASSING = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
-_REFUSED_CONNECTION = "connection refused"
 _START = "start one with `qubitd serve`, or check the address"
 _ADVICE = {
     "CERTIFICATE_VERIFY_FAILED": "its certificate is not of an authority trusted here: give the lab's as ca "
@@ -54,8 +54,8 @@ def code_of(error: grpc.RpcError) -> grpc.StatusCode:
 def reason_of(error: grpc.RpcError) -> str:
     """Say in a few words why a call ended."""
     details = _details(error)
-    if _REFUSED_CONNECTION in details.lower():
-        return _REFUSED_CONNECTION
+    if CONNECTION_REFUSED in details.lower():
+        return CONNECTION_REFUSED
     return clip(details or code_of(error).name, 300)
 
 

@@ -9,9 +9,9 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from qubitd.cli.config import USUAL_ADDRESS
 from qubitd.cli.daemon_process import start_daemon
-from qubitd.client import QubitdClient, UnreachableError
+from qubitd.cli.remote import add_access, configured_access, usual_access
+from qubitd.client import Access, ClientError, ConfigError, QubitdClient, UnreachableError
 from qubitd.compiler.device_file import load_device
 from qubitd.provider import QubitdBackend, QubitdProvider
 
@@ -20,37 +20,38 @@ _DEFAULT_DEVICE = "line5"
 
 def add_choice(parser: argparse.ArgumentParser) -> None:
     """Declare the options that choose a backend."""
-    place = parser.add_mutually_exclusive_group()
-    place.add_argument("--server", metavar="ADDRESS", help="daemon (this machine's, else an emulated one of its own)")
-    place.add_argument(
+    add_access(parser)
+    parser.add_argument(
         "--device", metavar="NAME|FILE", help="emulate this device for the occasion, in a daemon of its own"
     )
     parser.add_argument("--backend", metavar="NAME", help="backend of the daemon (its only one)")
 
 
 @contextmanager
-def chosen_backend(address: str | None, name: str | None, device: str | None = None) -> Generator[QubitdBackend]:
-    """Give a backend, and say on stderr whose it is.
+def chosen_backend(arguments: argparse.Namespace) -> Generator[QubitdBackend]:
+    """Give the backend that the options of `add_choice` mean, and say on stderr whose it is.
 
-    Args:
-        address: of a daemon; None for the usual one if it answers, otherwise for an emulated one of our own.
-        name: of the backend; None for the only one.
-        device: a packaged device or a device file, for a daemon of our own whether or not another one answers.
+    It is one of a device that was named, else of the daemon that an option, the environment or a profile names. If
+    none does, it is this machine's usual daemon, or an emulated one of our own if nobody listens there.
 
     Raises:
-        QubitdError: no daemon answers at the address, it has no such backend, or none could be started.
+        QubitdError: no daemon answers where one was named, it has no such backend, or none could be started.
     """
-    if device is not None:
-        with _own_daemon(device, why="emulating") as backend:
+    if arguments.device is not None:
+        _check_names_no_daemon(arguments)
+        with _own_daemon(arguments.device, why="emulating") as backend:
             yield backend
         return
-    if address is None and not _answers(USUAL_ADDRESS):
-        with _own_daemon(name or _DEFAULT_DEVICE, why=f"no daemon at {USUAL_ADDRESS}; using an emulated") as backend:
+    access, usual = configured_access(arguments), usual_access(arguments)
+    if access is None and _is_bare(usual) and not _listens(usual.address):
+        why = f"no daemon at {usual.address}; using an emulated"
+        with _own_daemon(arguments.backend or _DEFAULT_DEVICE, why=why) as backend:
             yield backend
         return
-    with QubitdProvider(address or USUAL_ADDRESS) as provider:
-        backend = provider.get_backend(name)
-        note(f"using {backend.name} of the daemon at {address or USUAL_ADDRESS}")
+    access = access or usual
+    with QubitdProvider(access.address, access.token, ca=access.ca, cert=access.cert, key=access.key) as provider:
+        backend = provider.get_backend(arguments.backend)
+        note(f"using {backend.name} of the daemon at {access.address}")
         yield backend
 
 
@@ -59,12 +60,27 @@ def note(text: str) -> None:
     print(f"qubitd: {text}", file=sys.stderr, flush=True)
 
 
-def _answers(address: str) -> bool:
+def _check_names_no_daemon(arguments: argparse.Namespace) -> None:
+    names = [name for name in ("server", "profile", "token", "ca") if getattr(arguments, name) is not None]
+    if names:
+        options = ", ".join(f"--{name}" for name in names)
+        raise ConfigError(f"--device emulates a device in a daemon of its own; leave it out, or leave out {options}")
+
+
+def _is_bare(access: Access) -> bool:
+    """Whether nothing was typed that only a daemon needs."""
+    return access == Access(address=access.address)
+
+
+def _listens(address: str) -> bool:
+    """Whether somebody is there, be it one who refuses us: that is for the caller to be told."""
     with QubitdClient(address) as client:
         try:
             client.backends()
-        except UnreachableError:
-            return False
+        except UnreachableError as error:
+            return not error.nobody_listens
+        except ClientError:
+            return True
     return True
 
 

@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Ask for the plan and print it."""
     circuit = read_circuit(arguments.file)
-    with chosen_backend(arguments.server, arguments.backend, arguments.device) as backend:
+    with chosen_backend(arguments) as backend:
         native = native_circuit(
             circuit, backend, arguments.file, measures_all=arguments.measure_all, seed=arguments.seed
         )

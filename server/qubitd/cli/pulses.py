@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     if output.suffix not in _FORMATS:
         what = f"is no picture that can be written; give a name that ends in {', '.join(_FORMATS)}"
         raise CircuitFileError([Problem(where=str(output), what=what)])
-    with chosen_backend(arguments.server, arguments.backend, arguments.device) as backend:
+    with chosen_backend(arguments) as backend:
         native = native_circuit(
             circuit, backend, arguments.file, measures_all=arguments.measure_all, seed=arguments.seed
         )

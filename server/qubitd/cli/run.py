@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the circuit and print its counts."""
     circuit = read_circuit(arguments.file)
     adds_measurements = _lacks_measurements(circuit, arguments.file, measure_all=arguments.measure_all)
-    with chosen_backend(arguments.server, arguments.backend, arguments.device) as backend:
+    with chosen_backend(arguments) as backend:
         native = native_circuit(circuit, backend, arguments.file, measures_all=adds_measurements, seed=arguments.seed)
         job = backend.run(
             native,
