@@ -221,6 +221,7 @@ def test_everything_wrong_with_a_job_is_said_at_once(backend: QubitdBackend) -> 
     [
         ([], "run_input: holds no circuit; give at least one"),
         (None, "run_input: is a NoneType; give a QuantumCircuit or a list of them"),
+        ("hello", "run_input: is a str; give a QuantumCircuit or a list of them"),
         ([QuantumCircuit(1)] * 10_001, "run_input: holds 10001 circuits, and a job may have 10000; send several jobs"),
     ],
 )

@@ -151,7 +151,7 @@ def test_a_rounded_delay_is_told_on_stderr(run: Run, daemon: DaemonProcess) -> N
 @pytest.mark.parametrize(
     ("text", "options", "expected"),
     [
-        (TOO_WIDE, (), "FILE: uses 7 qubits; line5 has 5"),
+        (TOO_WIDE, (), "qubitd: FILE: uses 7 qubits; line5 has 5\n"),
         ("nonsense", (), "FILE, line 1: cannot be read near"),
         (BELL, ("--shots", "0"), "option shots: is 0; the limits are 1 and 100000"),
         (BELL, ("--shots", "1000000000"), "option shots: is 1000000000; the limits are 1 and 100000"),
@@ -165,6 +165,7 @@ def test_what_is_wrong_is_one_line_and_exit_code_1(
     assert (outcome.code, outcome.out) == (1, "")
     assert expected in outcome.err
     assert "Traceback" not in outcome.err
+    assert "left out" not in outcome.err
 
 
 def test_an_unknown_server_is_named_with_what_to_do(run: Run, quiet_port: int) -> None:
@@ -179,7 +180,7 @@ def test_an_unknown_server_is_named_with_what_to_do(run: Run, quiet_port: int) -
 def test_a_server_whose_name_nobody_knows_is_named(run: Run) -> None:
     outcome = run(BELL, "--server", "lab.invalid")
     assert outcome.code == 1
-    assert outcome.err.startswith("qubitd: no daemon answers at lab.invalid:50051 (")
+    assert outcome.err.startswith("qubitd: no daemon answers at lab.invalid:50051 (no such host name); check how it is")
 
 
 @pytest.mark.usefixtures("unconfigured")

@@ -32,6 +32,13 @@ def flips(times: int = 1) -> QuantumCircuit:
     return circuit
 
 
+def turned() -> QuantumCircuit:
+    """A circuit with a parameter of its own."""
+    circuit = flips()
+    circuit.rz(THETA, 0)
+    return circuit
+
+
 def test_a_rabi_scan_is_a_labelled_array(backend: QubitdBackend) -> None:
     half_turn = backend.calibration().value("q0.x.amplitude")
     scales = np.array([0.0, 0.5, 1.0])
@@ -133,7 +140,10 @@ def test_parameters_of_a_tuple_step_together_and_delays_may_be_swept(backend: Qu
         (flips(), {("q0.x.amplitude", THETA): [[0.1], [0.2]]}, "gives values for theta; the circuit's parameters are"),
         (flips(), {"q0.x.amplitude": ["a"]}, "that are no numbers"),
         (flips(), {"q0.x.amplitude": []}, r"has values of shape \(1, 0\)"),
-        (flips(), {"q0.x.amplitude": [float("nan")]}, "finite numbers"),
+        (flips(), {"q0.x.amplitude": [0.1, float("nan")]}, "has nan as value 1 of q0.x.amplitude; give finite numbers"),
+        (turned(), {"q0.x.amplitude": [0.1]}, "^sweep: gives no values for theta of the circuit; make it an axis, or"),
+        (turned(), {"theta": [0.1]}, "^sweep: has the text 'theta', which is a parameter of the circuit: give the P"),
+        (turned(), {"q0.x.amplitud": [0.1]}, r"lab has no such parameter; did you mean q0\.x\.amplitude or "),
         (flips(), {THETA: [0.1]}, "gives values for theta; the circuit's parameters are nothing"),
     ],
 )

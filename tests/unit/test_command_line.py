@@ -77,6 +77,23 @@ def test_a_wrong_limit_of_jobs_is_told_with_its_bounds_and_not_with_all_numbers(
     assert f"'{limit}' is no number of jobs; give 1 to 1000\n" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("--start=yesterday", "'yesterday' is no time; write it by ISO 8601, such as 2026-03-01T09:30 or"),
+        ("--minutes=-5", "'-5' is no length of a slot; give 0.017 to 10080 minutes"),
+        ("--minutes=nan", "'nan' is no length of a slot"),
+        ("--minutes=long", "'long' is no length of a slot"),
+    ],
+)
+def test_a_wrong_time_of_a_slot_is_told_in_the_words_of_its_option(
+    option: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["slots", "--reserve=calibration", option])
+    assert told in capsys.readouterr().err
+
+
 def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["--help"])

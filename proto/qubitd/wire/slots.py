@@ -10,6 +10,7 @@ from qubitd.wire.errors import malformed
 from qubitd.wire.parsing import check_finite, check_text
 from qubitd.wire.specs import MAX_BACKEND_NAME, MAX_KEY
 
+MIN_SECONDS = 1.0
 MAX_SECONDS = 604_800.0
 """A week."""
 MAX_NOTE = 256
@@ -82,8 +83,8 @@ def decode_reservation(message: slots_pb2.ReserveRequest) -> Reservation:
     Raises:
         MalformedMessageError: a field is outside its limits.
     """
-    if not 1.0 <= check_finite(message.seconds, where="seconds") <= MAX_SECONDS:
-        raise malformed("seconds", f"is {message.seconds:g} s; the limits are 1 s and {MAX_SECONDS:g} s")
+    if not MIN_SECONDS <= check_finite(message.seconds, where="seconds") <= MAX_SECONDS:
+        raise malformed("seconds", f"is {message.seconds:g} s; the limits are {MIN_SECONDS:g} s and {MAX_SECONDS:g} s")
     if not 0 <= message.start_ns <= MAX_START_NS:
         what = f"is {message.start_ns}; give ns since 1970 up to {MAX_START_NS} (the year 2116), or 0 for now"
         raise malformed("start_ns", what)

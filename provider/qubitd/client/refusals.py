@@ -22,8 +22,12 @@ from qubitd.client.errors import (
 from qubitd.wire.errors import DETAILS_KEY, MalformedMessageError, Refusal, clip, decode_refusal
 
 _PASSING = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
+_UNKNOWN_NAME = "no such host name"
+_LOOKUP_FAILED = ("dns resolution failed", "address lookup failed")
+"""What gRPC says of a name that it finds no address of, lower case."""
 _START = "start one with `qubitd serve`, or check the address"
 _ADVICE = {
+    _UNKNOWN_NAME: "check how it is spelt and whether this machine can look names up, or give its IP address",
     "CERTIFICATE_VERIFY_FAILED": "its certificate is not of an authority trusted here: give the lab's as ca "
     "(auth/ca.pem of the daemon's data directory)",
     "Hostname Verification": "its certificate is for other names: use one of them, or let the operator make one for "
@@ -56,6 +60,8 @@ def reason_of(error: grpc.RpcError) -> str:
     details = _details(error)
     if CONNECTION_REFUSED in details.lower():
         return CONNECTION_REFUSED
+    if any(words in details.lower() for words in _LOOKUP_FAILED):
+        return _UNKNOWN_NAME
     return clip(details or code_of(error).name, 300)
 
 

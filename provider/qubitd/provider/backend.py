@@ -298,7 +298,7 @@ class QubitdBackend(BackendV2, Connected):
     ) -> tuple[JobSpec, JobHeader]:
         info = self._info
         circuits, problems = _circuits(run_input, self.max_circuits)
-        axes = () if sweep is None else read_axes(circuits, sweep, parameter_values)
+        axes = () if sweep is None else read_axes(circuits, sweep, parameter_values, self._lab_names)
         grid = calibration_sweep(axes)
         if axes:
             run_input, parameter_values = circuits[0], binding_rows(circuits[0], axes)
@@ -359,6 +359,9 @@ class QubitdBackend(BackendV2, Connected):
             warnings.warn(_unknown_options(self.name, unknown, known), UserWarning, stacklevel=_outside())
         return {name: value for name, value in options.items() if name in known}
 
+    def _lab_names(self) -> Iterable[str]:
+        return self.calibration().parameters
+
     def _merged(self, options: Mapping[str, Any]) -> dict[str, Any]:
         return dict(self.options) | self.known_options(options)
 
@@ -411,7 +414,7 @@ def _circuits(
 ) -> tuple[list[QuantumCircuit], list[Problem]]:
     if isinstance(run_input, QuantumCircuit):
         return [run_input], []
-    if not isinstance(run_input, Iterable):
+    if not isinstance(run_input, Iterable) or isinstance(run_input, str | bytes):
         what = f"is a {type(run_input).__name__}; give a QuantumCircuit or a list of them"
         return [], [Problem(where="run_input", what=what)]
     items = list(run_input)

@@ -6,8 +6,9 @@ whether they are the lab's or the circuit's.
 
 from __future__ import annotations
 
+import difflib
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -63,8 +64,19 @@ class SweepResult:
         return tuple(axis.points for axis in self.axes)
 
 
-def read_axes(circuits: Sequence[QuantumCircuit], sweep: Mapping[Any, Any], parameter_values: Any) -> tuple[Axis, ...]:
+def read_axes(
+    circuits: Sequence[QuantumCircuit],
+    sweep: Mapping[Any, Any],
+    parameter_values: Any,
+    lab_names: Callable[[], Iterable[str]],
+) -> tuple[Axis, ...]:
     """Read what `run` was given.
+
+    Args:
+        circuits: those of the job.
+        sweep: what `run` takes.
+        parameter_values: what `run` was given beside it.
+        lab_names: gives the names of the lab's parameters; it is asked only where something is wrong.
 
     Raises:
         JobRefusedError: with what cannot be swept.
@@ -76,11 +88,34 @@ def read_axes(circuits: Sequence[QuantumCircuit], sweep: Mapping[Any, Any], para
     axes = tuple(_axis(key, values) for key, values in sweep.items())
     if not axes:
         raise _refused("has no axis; leave it out, or give one such as {'q0.x.amplitude': values}")
-    given = {name for axis in axes for name, lab in zip(axis.names, axis.is_lab, strict=True) if not lab}
     wanted = {parameter.name for parameter in circuits[0].parameters}
-    if given != wanted:
-        raise _refused(f"gives values for {_listed(given)}; the circuit's parameters are {_listed(wanted)}")
+    if {name for name, is_lab in _swept(axes) if not is_lab} != wanted:
+        raise JobRefusedError([Problem(where="sweep", what=what) for what in _misfits(axes, wanted, [*lab_names()])])
     return axes
+
+
+def _swept(axes: Iterable[Axis]) -> Iterator[tuple[str, bool]]:
+    """Give the name of each swept parameter, and whether it is one of the lab's."""
+    for axis in axes:
+        yield from zip(axis.names, axis.is_lab, strict=True)
+
+
+def _misfits(axes: Iterable[Axis], wanted: set[str], lab_names: Sequence[str]) -> Iterator[str]:
+    """Tell what axes that do not fit the circuit's parameters leave open or give in vain."""
+    swept = list(_swept(axes))
+    texts = {name for name, is_lab in swept if is_lab}
+    given = {name for name, is_lab in swept if not is_lab}
+    for name in sorted(wanted - given):
+        if name in texts and name not in lab_names:
+            yield f"has the text {name!r}, which is a parameter of the circuit: give the Parameter itself as the key"
+        else:
+            yield f"gives no values for {name} of the circuit; make it an axis, or bind it first"
+    for name in sorted(given - wanted):
+        yield f"gives values for {name}; the circuit's parameters are {_listed(wanted)}"
+    for name in sorted(texts - wanted - {*lab_names}):
+        near = difflib.get_close_matches(name, lab_names)
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        yield f"gives values for {name}, and the lab has no such parameter{hint}"
 
 
 def as_timed(axes: tuple[Axis, ...], circuit: QuantumCircuit, *, dt: float) -> tuple[Axis, ...]:
@@ -194,9 +229,10 @@ def _axis(key: Any, values: Any) -> Axis:
         rows = np.array(values, dtype=np.float64, ndmin=2)
     except (TypeError, ValueError) as error:
         raise _refused(f"has values for {_listed(names)} that are no numbers ({error})") from error
-    if rows.ndim != 2 or len(rows) != len(names) or not rows.shape[1] or not np.isfinite(rows).all():
-        what = f"has values of shape {rows.shape} for {_listed(names)}; give ({len(names)}, points) finite numbers"
-        raise _refused(what)
+    if rows.ndim != 2 or len(rows) != len(names) or not rows.shape[1]:
+        raise _refused(f"has values of shape {rows.shape} for {_listed(names)}; give ({len(names)}, points) numbers")
+    for row, point in np.argwhere(~np.isfinite(rows))[:1]:
+        raise _refused(f"has {rows[row, point]} as value {point} of {names[row]}; give finite numbers")
     return Axis(names=names, values=rows, is_lab=tuple(isinstance(one, str) for one in keys))
 
 

@@ -71,7 +71,7 @@ def measures_anything(circuit: QuantumCircuit) -> bool:
 def _narrow(circuit: QuantumCircuit, backend: QubitdBackend, file: Path) -> QuantumCircuit:
     """Leave out qubits that are never used, if there are too many."""
     narrow = without_idle_qubits(circuit, backend.num_qubits)
-    if narrow is not circuit:
+    if narrow.num_qubits < circuit.num_qubits:
         note(f"{file} declares {circuit.num_qubits} qubits and uses {narrow.num_qubits}; the idle ones are left out")
     if narrow.num_qubits > backend.num_qubits:
         what = f"uses {narrow.num_qubits} qubits; {backend.name} has {backend.num_qubits}"

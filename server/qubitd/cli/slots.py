@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+import math
 import secrets
 
 from qubitd.cli.remote import add_remote, connect, moment, show_rows
 from qubitd.client import QubitdClient, Reservation, SlotKind
+from qubitd.wire.slots import MAX_SECONDS, MIN_SECONDS
+
+_SHORTEST, _LONGEST = MIN_SECONDS / 60.0, MAX_SECONDS / 60.0
+"""Minutes that a slot may take."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,11 +22,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     change.add_argument("--release", metavar="ID", help="give a slot's time back")
     parser.add_argument(
         "--start",
-        type=dt.datetime.fromisoformat,
+        type=_time,
         metavar="TIME",
         help="ISO 8601; this machine's zone if none (now)",
     )
-    parser.add_argument("--minutes", type=float, default=60.0, help="how long it is reserved (%(default)s)")
+    parser.add_argument("--minutes", type=_minutes, default=60.0, help="how long it is reserved (%(default)s)")
     parser.add_argument("--note", default="", help="why, for people")
     add_remote(parser)
 
@@ -47,6 +52,25 @@ def run(arguments: argparse.Namespace) -> int:
     ]
     show_rows(rows, nothing="no slots", as_json=arguments.json)
     return 0
+
+
+def _time(text: str) -> dt.datetime:
+    try:
+        return dt.datetime.fromisoformat(text)
+    except ValueError:
+        what = f"{text!r} is no time; write it by ISO 8601, such as 2026-03-01T09:30 or 2026-03-01T09:30+01:00"
+        raise argparse.ArgumentTypeError(what) from None
+
+
+def _minutes(text: str) -> float:
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = math.nan
+    if not _SHORTEST <= minutes <= _LONGEST:  # and no NaN either
+        what = f"{text!r} is no length of a slot; give {_SHORTEST:.2g} to {_LONGEST:.6g} minutes"
+        raise argparse.ArgumentTypeError(what)
+    return minutes
 
 
 def _reserve(client: QubitdClient, arguments: argparse.Namespace) -> None:
