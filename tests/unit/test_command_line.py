@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import types
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from qubitd.cli.__main__ import COMMANDS, main
 from qubitd.cli.child import Child, ChildError
 from qubitd.cli.config import state_directory
+from qubitd.cli.remote import show_rows
 from qubitd.core.errors import InvalidCircuitError, Problem, QubitdError
 
 FIRST, SECOND = Problem(where="here", what="wrong"), Problem(where="there", what="wrong too")
@@ -75,6 +77,23 @@ def test_a_wrong_limit_of_jobs_is_told_with_its_bounds_and_not_with_all_numbers(
     with pytest.raises(SystemExit):
         main(["jobs", f"--limit={limit}"])
     assert f"'{limit}' is no number of jobs; give 1 to 1000\n" in capsys.readouterr().err
+
+
+def test_a_long_message_takes_one_line_of_the_table_and_stands_whole_in_json(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rows = [
+        {"job": "9c" * 16, "tags": ["[blue]"], "message": "none of OR,\nNOR " * 60},
+        {"job": "9d" * 16, "tags": [], "message": ""},
+    ]
+    show_rows(rows, nothing="no jobs", as_json=False, one_line=("message",))
+    head, first, second = capsys.readouterr().out.splitlines()
+    assert head.split() == ["job", "tags", "message"]
+    assert first.startswith(f"{'9c' * 16}  [blue]  none of OR, NOR none")
+    assert first.endswith("…")
+    assert second.rstrip() == "9d" * 16
+    show_rows(rows, nothing="no jobs", as_json=True, one_line=("message",))
+    assert json.loads(capsys.readouterr().out)[0] == rows[0]
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
         }
         for job in jobs
     ]
-    show_rows(rows, nothing="no jobs", as_json=arguments.json)
+    show_rows(rows, nothing="no jobs", as_json=arguments.json, one_line=("message",))
     return 0
 
 

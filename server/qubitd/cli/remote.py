@@ -6,11 +6,12 @@ import argparse
 import datetime as dt
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from qubitd.cli.config import USUAL_ADDRESS
 from qubitd.client import Access, QubitdClient, UnconfiguredError, find_access
@@ -59,8 +60,15 @@ def connect(arguments: argparse.Namespace) -> QubitdClient:
     return QubitdClient(access.address, access.token, ca=access.ca, cert=access.cert, key=access.key, patience=2.0)
 
 
-def show_rows(rows: Sequence[Row], *, nothing: str, as_json: bool) -> None:
-    """Print rows that all have the same keys, in their order."""
+def show_rows(rows: Sequence[Row], *, nothing: str, as_json: bool, one_line: Collection[str] = ()) -> None:
+    """Print rows that all have the same keys, in their order.
+
+    Args:
+        rows: what is shown.
+        nothing: said where there are none.
+        as_json: all of it, for scripts.
+        one_line: keys whose values are cut to the table's width rather than folded.
+    """
     if as_json:
         print(json.dumps(list(rows), default=str))
         return
@@ -71,7 +79,7 @@ def show_rows(rows: Sequence[Row], *, nothing: str, as_json: bool) -> None:
     for number, name in enumerate(rows[0]):
         table.add_column(name.replace("_", " "), overflow="fold", no_wrap=number == 0)
     for row in rows:
-        table.add_row(*(_text(value) for value in row.values()))
+        table.add_row(*(_cell(value, is_cut=name in one_line) for name, value in row.items()))
     width = None if sys.stdout.isatty() else _WIDEST
     Console(highlight=False, width=width).print(table)
 
@@ -89,6 +97,11 @@ def show_facts(facts: Row, *, as_json: bool) -> None:
 def moment(time_ns: int) -> str:
     """Write a time, UTC; an empty text for one that has not come."""
     return f"{dt.datetime.fromtimestamp(time_ns / 1e9, tz=dt.UTC):%Y-%m-%d %H:%M:%S}" if time_ns else ""
+
+
+def _cell(value: Any, *, is_cut: bool) -> Text:
+    text = _text(value)
+    return Text(" ".join(text.split()), no_wrap=True, overflow="ellipsis") if is_cut else Text(text)
 
 
 def _text(value: Any) -> str:
