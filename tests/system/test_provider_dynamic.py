@@ -122,6 +122,22 @@ def test_what_the_rack_cannot_tell_is_refused_with_the_operation_of_the_users_ci
         found.result(timeout=20)
 
 
+def test_a_reason_that_several_operations_share_is_told_once_with_their_places(backend: QubitdBackend) -> None:
+    circuit = blank("one of four, thrice", 2, 2)
+    circuit.measure([0, 1], [0, 1])
+    for value in (1, 1, 2):
+        with circuit.if_test((circuit.cregs[0], value)):
+            circuit.x(0)
+            circuit.x(0)
+    job = backend.run(circuit)
+    with pytest.raises(
+        JobFailedError, match=r"operations 2 and 3 \(if\): the condition .*; operation 4 \(if\)"
+    ) as caught:
+        job.result(timeout=20)
+    assert str(caught.value).count("which is all that the trigger network can tell") == 1
+    assert [problem.operation for problem in caught.value.problems] == [2, 3, 4]
+
+
 def test_shots_that_begin_with_an_active_reset_take_little_time_and_give_the_same(backend: QubitdBackend) -> None:
     circuit = blank("flip", 2, 2)
     circuit.x(0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qubitd.core.errors import InvalidInputError, Problem, QubitdError
+from qubitd.core.errors import InvalidInputError, Problem, QubitdError, problem_lines
 
 
 class ClientError(QubitdError):
@@ -59,7 +59,7 @@ class RefusedError(ClientError, InvalidInputError):
     """The daemon refused an input; `problems` says what is wrong and where."""
 
     def __init__(self, *, message: str, problems: Sequence[Problem]) -> None:
-        Exception.__init__(self, "; ".join(map(str, problems)) or message)
+        Exception.__init__(self, "; ".join(problem_lines(problems)) or message)
         self.problems = tuple(problems)
         self.message = message
 
@@ -68,7 +68,7 @@ class ProgramError(ClientError, InvalidInputError):
     """A program cannot be read; `problems` names the line and the construct."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
-        Exception.__init__(self, "; ".join(map(str, problems)))
+        Exception.__init__(self, "; ".join(problem_lines(problems)))
         self.problems = tuple(problems)
 
 

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from qiskit.exceptions import QiskitError
 from qiskit.providers import JobError, JobTimeoutError, QiskitBackendNotFoundError
 
-from qubitd.core.errors import InvalidInputError, Problem, QubitdError
+from qubitd.core.errors import InvalidInputError, Problem, QubitdError, problem_lines
 
 
 class ProviderError(QubitdError, QiskitError):
     """Anything that the provider raises."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(message)
+        QiskitError.__init__(self, message)  # what stands between in the order of bases may want problems
         self.message = message
 
     def __str__(self) -> str:
@@ -29,7 +29,7 @@ class JobRefusedError(ProviderError, InvalidInputError):
     """Circuits or options cannot run on this backend; `problems` holds all that was found wrong."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
-        ProviderError.__init__(self, "\n".join(map(str, problems)))
+        ProviderError.__init__(self, "\n".join(problem_lines(problems)))
         self.problems = tuple(problems)
 
 
@@ -62,5 +62,5 @@ class CircuitFileError(ProviderError, InvalidInputError):
     """A circuit file cannot be read; `problems` names lines and constructs."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
-        ProviderError.__init__(self, "\n".join(map(str, problems)))
+        ProviderError.__init__(self, "\n".join(problem_lines(problems)))
         self.problems = tuple(problems)

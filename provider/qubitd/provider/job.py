@@ -19,7 +19,7 @@ from qiskit.result import Result
 
 from qubitd.client import ExecutionSpan, Job, Progress, QubitdClient, StageTime
 from qubitd.core import job as core
-from qubitd.core.errors import Problem, QubitdError
+from qubitd.core.errors import Problem, QubitdError, problem_lines
 from qubitd.core.snapshot import Snapshot
 from qubitd.provider.connected import Connected
 from qubitd.provider.deadline import Deadline
@@ -405,7 +405,8 @@ class QubitdJob(JobV1, Connected):
         how = "was cancelled" if job.status is core.JobStatus.CANCELLED else "failed"
         message, problems = self._told(job)
         lines = [f"job {job.job_id} {how}: {message}" if message else f"job {job.job_id} {how}"]
-        lines += (str(problem) for problem in problems if str(problem) not in message)
+        untold = problem_lines(problem for problem in problems if str(problem) not in message)
+        lines += (line for line in untold if line not in message)
         return JobFailedError("\n".join(lines), job_id=job.job_id, problems=problems)
 
     def _told(self, job: Job) -> tuple[str, tuple[Problem, ...]]:
@@ -413,6 +414,8 @@ class QubitdJob(JobV1, Connected):
         if not job.problems:
             return job.message, ()
         problems = self._headers().told(job.problems)
+        if _says_only(job.message, job.problems):
+            return "; ".join(problem_lines(problems)), problems
         places = {sent.where: own.where for sent, own in zip(job.problems, problems, strict=True)}
         sent = re.compile("|".join(map(re.escape, sorted(places, key=len, reverse=True))))
         return sent.sub(lambda match: places[match[0]], job.message), problems
@@ -433,6 +436,12 @@ class QubitdJob(JobV1, Connected):
 def _qiskit_status(entry: StatusTime) -> JobStatus:
     status: JobStatus = JobStatus[entry.status.name]
     return status
+
+
+def _says_only(message: str, problems: Sequence[Problem]) -> bool:
+    """Whether a message, be it cut, is nothing but the text of problems."""
+    texts = ("; ".join(lines) for lines in (problem_lines(problems), map(str, problems)))
+    return any(message == text or (message[-3:] == "..." and text.startswith(message[:-3])) for text in texts)
 
 
 def _header_of(job: Job) -> JobHeader:

@@ -7,7 +7,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from qubitd.core.errors import InvalidInputError, QubitdError
+from qubitd.core.errors import InvalidInputError, QubitdError, problem_lines
 
 COMMANDS = {
     "serve": "keep a daemon running for one device",
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code: int = parsed.run(parsed)
     except InvalidInputError as error:
-        _tell(*(str(problem) for problem in error.problems))
+        _tell(*problem_lines(error.problems))
         return _FAILED
     except QubitdError as error:
         _tell(str(error))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from qubitd.cli.remote import add_remote, connect, moment, show_facts
+from qubitd.core.errors import problem_lines
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,6 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
         facts |= {"jobs_before_it": job.queue.position, "expected_start": moment(job.queue.expected_start_ns)}
     begin = job.timeline[0].time_ns if job.timeline else 0
     facts |= {f"stage_{stage.stage}": f"{(stage.time_ns - begin) * 1e-6:.3f} ms" for stage in job.timeline}
-    facts |= {f"problem_{number}": str(problem) for number, problem in enumerate(job.problems, start=1)}
+    problems = [str(problem) for problem in job.problems] if arguments.json else problem_lines(job.problems)
+    facts |= {f"problem_{number}": problem for number, problem in enumerate(problems, start=1)}
     show_facts(facts, as_json=arguments.json)
     return 0
