@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -23,11 +24,12 @@ from tests.left_open import leave_open
 from tests.system.kill_soak import soak
 
 from qubitd.cli.daemon_process import DaemonProcess, start_daemon
-from qubitd.cli.kept_emulator import RECORD
+from qubitd.cli.kept_emulator import RECORD, kept_emulator
 from qubitd.client.client import QubitdClient
 from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.job import JobSpec, JobStatus
 from qubitd.core.sweep import Sweep
+from qubitd.drivers.errors import InstrumentNotFoundError
 from qubitd.wire.jobs import StatusChange
 
 END_SECONDS = 2.0
@@ -42,6 +44,22 @@ def bell(*, shots: int = 200, seed: int | None = None) -> JobSpec:
     circuit.add("cz", 0, 1).add("rz", 1, params=(half,)).add("sx", 1).add("rz", 1, params=(half,))
     circuit.measure(0, 0).measure(1, 1)
     return JobSpec(batch=pack([circuit]), sweep=Sweep(), shots=shots, seed_simulator=seed)
+
+
+def long_to_emulate() -> JobSpec:
+    """A job of one chunk that keeps the emulated chip busy for seconds."""
+    circuits = []
+    for n in range(10):
+        circuit = CircuitBuilder(name=f"long {n}", num_qubits=5, num_clbits=5)
+        for depth in range(20):
+            for qubit in range(5):
+                circuit.add("sx", qubit).add("rz", qubit, params=(depth + 0.1 + n / 100,)).add("sx", qubit)
+            for qubit in range(4):
+                circuit.add("cz", qubit, qubit + 1)
+        for qubit in range(5):
+            circuit.measure(qubit, qubit)
+        circuits.append(circuit)
+    return JobSpec(batch=pack(circuits), sweep=Sweep(), shots=20_000)
 
 
 def run_to_end(client: QubitdClient, spec: JobSpec) -> str:
@@ -114,11 +132,26 @@ def asked(place: dict[str, Any], command: str) -> dict[str, Any]:
             return dict(json.loads(answers.readline()))
 
 
+def rack_of(process_id: int) -> psutil.Process:
+    """The emulated rack that a daemon started."""
+    children = psutil.Process(process_id).children(recursive=True)
+    (rack,) = (child for child in children if "qubitd.emulator" in child.cmdline())
+    return rack
+
+
+def kill_rack(rack: psutil.Process) -> None:
+    """End it as a power cut would; nobody else has to take note of its end."""
+    rack.kill()
+    with suppress(psutil.NoSuchProcess):
+        while rack.status() != psutil.STATUS_ZOMBIE:
+            continue
+
+
 def test_the_rack_outlives_a_killed_daemon_and_the_next_one_finds_it_and_makes_it_safe(tmp_path: Path) -> None:
     record = tmp_path / "data" / RECORD
     with start_daemon(data_dir=tmp_path / "data") as first, QubitdClient(first.address) as client:
         run_to_end(client, bell())
-        place = json.loads(record.read_text())
+        place, rack = json.loads(record.read_text()), rack_of(first.process_id)
         first.kill()
     assert asked(place, "name")["name"] == place["name"]
     assert asked(place, "events")["tables"]
@@ -128,6 +161,9 @@ def test_the_rack_outlives_a_killed_daemon_and_the_next_one_finds_it_and_makes_i
         assert json.loads(record.read_text()) == place
         assert not any(state["switch_open"] for state in asked(place, "outputs")["outputs"].values())
         assert client.get_job(run_to_end(client, bell())).status is JobStatus.DONE
+        kill_rack(rack)
+        assert client.get_job(run_to_end(client, bell())).status is JobStatus.DONE
+        assert json.loads(record.read_text()) == place
     assert not record.exists()
     with pytest.raises(OSError, match="refused"):
         asked(place, "name")
@@ -158,11 +194,7 @@ def test_a_daemon_whose_instruments_hang_ends_in_time_and_loses_nothing(tmp_path
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as started:
         assert started.stdout is not None
         address = started.stdout.readline().split()[-1]
-        (emulator,) = (
-            child
-            for child in psutil.Process(started.pid).children(recursive=True)
-            if "qubitd.emulator" in child.cmdline()
-        )
+        emulator = rack_of(started.pid)
         with QubitdClient(address) as client:
             run_to_end(client, bell())
             emulator.suspend()
@@ -189,15 +221,48 @@ def test_a_daemon_ends_with_whoever_started_it(tmp_path: Path) -> None:
     assert psutil.wait_procs([orphan], timeout=10)[1] == []
 
 
-def test_a_job_whose_rack_died_ends_in_error_and_the_daemon_stays(tmp_path: Path) -> None:
-    with start_daemon(data_dir=tmp_path / "data", options=["--log-level", "error"]) as daemon:
-        for child in psutil.Process(daemon.process_id).children():
-            child.kill()
-        with QubitdClient(daemon.address) as client:
-            job = client.get_job(run_to_end(client, bell()))
-            assert job.status is JobStatus.ERROR
-            assert "TCPIP" in job.message
-            assert client.backends() == ("line5",)
+def test_a_rack_that_died_is_started_anew_and_only_the_job_that_it_played_ends_in_error(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    record = tmp_path / "data" / RECORD
+    with start_daemon(data_dir=tmp_path / "data") as daemon, QubitdClient(daemon.address) as client:
+        place = json.loads(record.read_text())
+        before = bits_of(client, run_to_end(client, bell(seed=3)))
+        runs = asked(place, "runs")["runs"]
+        playing, waiting = client.submit(long_to_emulate(), "line5"), client.submit(bell(seed=3), "line5")
+        while asked(place, "runs")["runs"] == runs:
+            continue
+        kill_rack(rack_of(daemon.process_id))
+        failed = end_of(client, playing)
+        assert (failed.status, "TCPIP" in failed.message) == (JobStatus.ERROR, True)
+        end_of(client, waiting)
+        kill_rack(rack_of(daemon.process_id))
+        assert [bits_of(client, waiting), bits_of(client, run_to_end(client, bell(seed=3)))] == [before, before]
+        assert json.loads(record.read_text()) == place
+        assert asked(place, "name")["name"] == place["name"]
+        told = capfd.readouterr().err
+    assert len(re.findall("WARNING .*: the emulated rack was gone; starting it anew", told)) == 2
+    assert "power" not in told
+    assert not record.exists()
+    with pytest.raises(OSError, match="refused"):
+        asked(place, "name")
+
+
+def test_a_rack_that_cannot_be_started_anew_is_not_tried_over_and_over(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    cabling = tmp_path / "cabling.toml"
+    cabling.write_bytes((files("qubitd.emulator") / "cablings" / "line5.toml").read_bytes())
+    with kept_emulator(tmp_path, cabling) as kept:
+        assert not kept.revive()
+        kept.place.simulator.end()
+        while not kept.place.simulator.is_gone():
+            continue
+        cabling.write_text("nothing of the kind")
+        for _ in range(2):
+            with pytest.raises(InstrumentNotFoundError, match="the emulated rack does not answer; it did not start"):
+                kept.revive()
+    assert capfd.readouterr().err.count("emulator: ") == 1
 
 
 def test_a_second_daemon_on_a_data_directory_or_a_port_is_refused(daemon: DaemonProcess, tmp_path: Path) -> None:

@@ -136,10 +136,10 @@ def test_a_rack_that_does_not_answer_is_told_of_at_once_and_the_job_waits(own_da
             backend.refresh()
             assert not backend.operational
             assert provider.backends(operational=True) == []
-            with pytest.warns(UserWarning, match=r"line5 runs no jobs now \(.*no instrument answers") as caught:
+            with pytest.warns(UserWarning, match=r"line5 runs no jobs now \(.*emulated rack does not answer") as caught:
                 job = backend.run(flip, shots=1)
             assert [warning.filename for warning in caught] == [__file__]
-            with pytest.raises(JobTimeoutError, match=r"within 0.1 s \(line5 runs no jobs now: .*check its power"):
+            with pytest.raises(JobTimeoutError, match=r"within 0.1 s \(line5 runs no jobs now: .*; start it again"):
                 job.result(timeout=0.1)
             assert job.cancel()
             with pytest.raises(JobError, match="was cancelled"):

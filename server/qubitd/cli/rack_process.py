@@ -36,7 +36,12 @@ class Emulator:
 
 
 def start_emulator(
-    cabling: Path | None = None, *, seed: int | None = None, linger: float | None = None, name: str = ""
+    cabling: Path | None = None,
+    *,
+    seed: int | None = None,
+    linger: float | None = None,
+    name: str = "",
+    at: tuple[str, int] | None = None,
 ) -> Emulator:
     """Start an emulated rack and wait until its instruments answer.
 
@@ -45,6 +50,7 @@ def start_emulator(
         seed: makes it repeatable from the start.
         linger: seconds that it waits for somebody after the last one left; None for its own choice.
         name: what it answers when it is asked for its name.
+        at: its address and the port of its control socket; None for any that are free.
 
     Raises:
         ChildError: it did not start.
@@ -56,6 +62,8 @@ def start_emulator(
         arguments += ["--linger", str(linger)]
     if name:
         arguments += ["--name", name]
+    if at is not None:
+        arguments += ["--address", at[0], "--control-port", str(at[1])]
     child = Child("qubitd.emulator", arguments, name="the emulated rack")
     line = child.first_line()
     ready = _READY.fullmatch(line)

@@ -24,6 +24,7 @@ from qubitd.server.daemon import DaemonSettings, RunningRack, run_daemon
 from qubitd.server.failpoints import arm
 from qubitd.server.logs import FORMS, configure
 from qubitd.server.posix import return_big_blocks
+from qubitd.server.rack import not_ours
 from qubitd.server.simulator import Simulator
 from qubitd.server.workers.papers import KitFiles
 
@@ -143,14 +144,15 @@ def _running(
     elif running is not None:
         yield _emulated(rack, *running)
     else:
-        with kept_emulator(data_dir, _cabling(rack.emulator, file), linger=linger) as place:
-            yield _emulated(rack, place.address, place.control_port)
+        with kept_emulator(data_dir, _cabling(rack.emulator, file), linger=linger) as kept:
+            yield _emulated(rack, kept.place.address, kept.place.control_port, revive=kept.revive)
 
 
-def _emulated(rack: Rack, address: str, control_port: int) -> RunningRack:
+def _emulated(rack: Rack, address: str, control_port: int, revive: Callable[[], bool] = not_ours) -> RunningRack:
     """Put the emulator's address in place of the file's."""
     moved = with_address(rack, address)
-    return RunningRack(rack=moved, controller=open_rack(moved), simulator=Simulator(address, control_port))
+    simulator = Simulator(address, control_port)
+    return RunningRack(rack=moved, controller=open_rack(moved), simulator=simulator, revive=revive)
 
 
 def _rack_of(device: str) -> Path | None:

@@ -47,7 +47,7 @@ from qubitd.server.lock import locked
 from qubitd.server.meters import Meters
 from qubitd.server.metrics import published
 from qubitd.server.quotas import QuotaBook, Quotas
-from qubitd.server.rack import RackThread, chunk_time
+from qubitd.server.rack import RackThread, chunk_time, not_ours
 from qubitd.server.reading import Reader, ReadingProcess
 from qubitd.server.retention import Caretaker, Retention
 from qubitd.server.rpc import Door, Service
@@ -85,6 +85,8 @@ class RunningRack:
     controller: Controller
     simulator: Simulator | None = None
     """The control socket, if it is emulated."""
+    revive: Callable[[], bool] = not_ours
+    """Starts it anew if it is emulated by a process of ours that is gone; whether it was. Raises `DriverError`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,6 +210,7 @@ async def _rack(
             running.rack,
             running.controller,
             simulator=running.simulator,
+            revive=running.revive,
             announcer=outlets.announcer,
             now=time.time_ns,
             meters=outlets.meters,

@@ -20,7 +20,7 @@ from typing import TypeVar
 
 from qubitd.compiler.chunk import RUN_TIME
 from qubitd.drivers.controller import Assembly, Controller, Readings
-from qubitd.drivers.errors import DriverError, RunBrokenOffError
+from qubitd.drivers.errors import DriverError, InstrumentNotFoundError, LinkClosedError, RunBrokenOffError
 from qubitd.drivers.rack import Rack as RackFile
 from qubitd.server.announcer import Announcer
 from qubitd.server.events import Dated, Stage, reached
@@ -41,6 +41,8 @@ VIRTUAL_CHUNK_TIME = 100 * RUN_TIME
 """Ticks of virtual time in a chunk: an emulator computes all shots at once, so that cutting them only repeats work."""
 RETRY_SECONDS = 1.0
 """How long to leave instruments alone between attempts to reach them again."""
+REVIVAL_SECONDS = 60.0
+"""Time that an emulated rack may take to start anew."""
 HANDLING_SECONDS = 120.0
 """Time for what surrounds a run: a chunk is loaded, its attempt becomes durable, and what it gave is read."""
 SEEN_WITHIN = 0.05
@@ -75,6 +77,11 @@ def not_told(_: float) -> None:
     """Nobody asks within how many seconds something ends."""
 
 
+def not_ours() -> bool:
+    """What the instruments are is not ours to start."""
+    return False
+
+
 class _Ahead:
     """Brings what comes next ahead, piece by piece, until nothing more of it can be."""
 
@@ -106,6 +113,7 @@ class RackThread:
         controller: Controller,
         *,
         simulator: Simulator | None,
+        revive: Callable[[], bool],
         announcer: Announcer,
         now: Callable[[], int],
         meters: Meters,
@@ -118,6 +126,7 @@ class RackThread:
         self._is_over = threading.Event()
         self.file = file
         self._simulator = simulator
+        self._revive = revive
         self._announcer = announcer
         self._now = now
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rack")
@@ -185,6 +194,7 @@ class RackThread:
             before_try: told before each try within how many seconds it ends, if all is well.
         """
         patience = RETRY_SECONDS + _EXCHANGES * sum(one.timeout for one in self.file.instruments.values())
+        patience += REVIVAL_SECONDS if self.is_simulated else 0.0
         before_try(patience)
         while not await self._is_safe():
             self._set_operational(False)
@@ -226,16 +236,31 @@ class RackThread:
             self._announcer.announce(TOPIC)
 
     def _open(self) -> None:
-        self.controller.connect()
+        try:
+            self.controller.connect()
+        except InstrumentNotFoundError as error:
+            if not self.is_simulated:
+                raise
+            if not self._is_revived():
+                what = "the emulated rack does not answer; start it again at the same address"
+                raise InstrumentNotFoundError(resource=error.resource, what=what) from error
+            self.controller.connect()
         self.controller.stop()
+
+    def _reopen(self) -> None:
+        self.controller.close()
+        self._open()
+
+    def _is_revived(self) -> bool:
+        """Have an emulated rack that is gone started anew, unless we go too; whether it was."""
+        return not (self._has_given_up or self._is_over.is_set()) and self._revive()
 
     def _restore(self) -> None:
         try:
             self.controller.stop()
         except DriverError as error:
             _log.info("opening the links again", extra={"cause": str(error)})
-            self.controller.close()
-            self._open()
+            self._reopen()
 
     def _run(
         self,
@@ -252,8 +277,7 @@ class RackThread:
         events: list[Dated] = []
         failpoint("chunk.loading")
         with spending.timed(Activity.UPLOAD):
-            self.controller.load(assembly, give_up=is_unwanted)
-            self.controller.arm()
+            self._load(assembly, is_unwanted)
         events.append(reached(Stage.UPLOADED, self._now()))
         if seed is not None and self._simulator is not None:
             self._simulator.seed(seed)
@@ -273,6 +297,18 @@ class RackThread:
         failpoint("chunk.fetched")
         events.append(reached(Stage.FETCHED, self._now()))
         return Run(readings=readings, events=tuple(events), started=started, ended=ended, taken=taken)
+
+    def _load(self, assembly: Assembly, is_unwanted: Callable[[], bool]) -> None:
+        """Have a chunk ready to be played, if need be on an emulated rack that is started anew for it."""
+        try:
+            self.controller.load(assembly, give_up=is_unwanted)
+            self.controller.arm()
+        except LinkClosedError:
+            if not self._is_revived():
+                raise
+            self._reopen()
+            self.controller.load(assembly, give_up=is_unwanted)
+            self.controller.arm()
 
     def _await(self, permit: Future[None], is_unwanted: Callable[[], bool]) -> None:
         """Wait for a permit without keeping the rack from being made safe, however long it takes."""

@@ -17,6 +17,14 @@ class Simulator:
         self._host = host
         self._port = port
 
+    def is_gone(self) -> bool:
+        """Whether nobody listens there any more, or hangs up, as a process does that dies."""
+        try:
+            self.name()
+        except SimulatorError as error:
+            return isinstance(error.__cause__, ConnectionError | ValueError)
+        return False
+
     def seed(self, seed: int) -> None:
         """Make what follows repeatable.
 
