@@ -1,6 +1,5 @@
 """The emulated rack of a daemon that may be killed: it stays, with what it last put out, and the next daemon on the
-same data directory finds it again, as it would find real instruments. One that died is started anew in its
-place.
+same data directory finds it again, as it would find real instruments. One that died is started anew.
 """
 
 from __future__ import annotations
