@@ -81,7 +81,7 @@ async def test_the_rack_is_made_safe_though_the_store_is_broken(
 
 async def test_an_instrument_that_is_not_there_is_told_at_the_start(serve: Serve, open_rack_of: MakeRack) -> None:
     rack = open_rack_of(connect_faults=[NOT_THERE])
-    with pytest.raises(InstrumentNotFoundError, match="nobody answers"):
+    with pytest.raises(InstrumentNotFoundError, match="paper: the emulated rack does not answer"):
         async with serve(rack=rack):
             pass
     async with serve(rack=open_rack_of()):
