@@ -143,7 +143,9 @@ def test_a_change_appends_its_events_and_then_the_new_state(store: Store) -> Non
 
 def test_steps_that_are_written_together_leave_what_they_leave_one_by_one(store: Store) -> None:
     steps = (
-        change(JobStatus.INITIALIZING, JobStatus.VALIDATING, version=0, message="looks"),
+        dataclasses.replace(
+            change(JobStatus.INITIALIZING, JobStatus.VALIDATING, version=0, message="looks"), revision=7
+        ),
         dataclasses.replace(
             change(JobStatus.VALIDATING, JobStatus.QUEUED, version=1), events=(reached(Stage.QUEUED, 1_700),)
         ),
@@ -155,6 +157,7 @@ def test_steps_that_are_written_together_leave_what_they_leave_one_by_one(store:
         stepped(store, dataclasses.replace(step, job_id="job-2")).result()
     together, apart = (store.jobs.get(owner="local", job_id=name) for name in ("job-1", "job-2"))
     assert (together.status, together.message) == (apart.status, apart.message) == (JobStatus.QUEUED, "")
+    assert together.revision == apart.revision == 7
     assert [event.what for event in store.jobs.events(1, after=0)] == [
         event.what for event in store.jobs.events(2, after=0)
     ]

@@ -79,7 +79,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until SIGTERM, SIGINT or, if asked to, the end of stdin."""
-    gc.disable()  # until it serves: what is read meanwhile stays
     return_big_blocks()
     sys.setswitchinterval(_TURN)
     if point := failpoint_to_arm():
@@ -118,7 +117,11 @@ def run(arguments: argparse.Namespace) -> int:
         gc.freeze()  # what is here now stays; to look through it again would hold up everybody for tens of ms
         print(f"serving {name} on {_host_in_address(config.host)}:{port}", flush=True)
 
-    asyncio.run(_serve(settings, announce_port=announce, stop_at_eof=arguments.stop_at_eof))
+    gc.disable()  # until it serves: what is read meanwhile stays
+    try:
+        asyncio.run(_serve(settings, announce_port=announce, stop_at_eof=arguments.stop_at_eof))
+    finally:
+        gc.enable()
     return 0
 
 

@@ -256,6 +256,7 @@ class JobWrites:
     def _compare_and_set(self, changes: Sequence[Change], attempt: int | None) -> tuple[int, int]:
         """Set a job's state; gives its number and its attempt."""
         first, last = changes[0], changes[-1]
+        revisions = [one.revision for one in changes if one.revision is not None]
         row = self._connection.execute(
             "UPDATE job SET status = ?, version = version + ?, message = ?, problems = ?,"
             " revision = coalesce(?, revision), attempt = coalesce(?, attempt)"
@@ -265,7 +266,7 @@ class JobWrites:
                 len(changes),
                 last.message,
                 problems_text(last.problems),
-                last.revision,
+                revisions[-1] if revisions else None,
                 attempt,
                 first.job_id,
                 first.before.value,
