@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import faulthandler
 import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import hypothesis
 import numpy as np
 import pytest
+from _pytest.faulthandler import fault_handler_stderr_fd_key
 from numpy.typing import NDArray
 from tests.postgres_server import PostgresServer, running_postgres
 from tests.prepared import prepared_starts
@@ -44,6 +46,23 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if config.getoption("--soak"):
         for item in items:
             item.add_marker(pytest.mark.timeout(0), append=False)
+
+
+def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> bool:
+    """End the process of a test that takes too long, and print where each thread is.
+
+    The usual exception may be swallowed, may unwind what waits again, and does not reach what waits in C.
+    """
+    told = item.config.stash[fault_handler_stderr_fd_key]
+    faulthandler.dump_traceback_later(settings.timeout, exit=True, file=told)
+    return True
+
+
+def pytest_timeout_cancel_timer(item: pytest.Item) -> bool:
+    """Let the process go on: the test came to its end."""
+    del item
+    faulthandler.cancel_dump_traceback_later()
+    return True
 
 
 @pytest.fixture

@@ -1,10 +1,11 @@
 """Keeps a PostgreSQL alive for as long as whoever started it holds our stdin open, and leaves nothing behind after.
 
-    python tests/postgres_keeper.py HOME POSTGRES
+    python tests/postgres_keeper.py HOME PROGRAMS
 
-HOME holds the cluster (`data`) and gets the socket and the log; it is removed in the end. Each line on stdin is a
-command, `start` or `kill` (as a power cut would); each is answered by a line on stdout. It runs by itself, so that a
-test process that is killed takes the server with it, and imports nothing of ours.
+HOME gets the cluster (`data`), the socket and the log; it is removed in the end. Each line on stdin is a command,
+`start` or `kill` (as a power cut would); each is answered by a line on stdout. It runs by itself, so that a test
+process that is killed takes the server with it, and so that no process forks in which gRPC has threads. It imports
+nothing of ours.
 """
 
 from __future__ import annotations
@@ -28,16 +29,18 @@ _C_LIBRARY = ctypes.CDLL(None)
 class Keeper:
     """One server, started and killed as asked."""
 
-    def __init__(self, home: Path, program: Path) -> None:
+    def __init__(self, home: Path, programs: Path) -> None:
         self._home = home
-        self._program = program
+        self._programs = programs
         self._server: subprocess.Popen[bytes] | None = None
         self._listener: threading.Thread | None = None
 
     def start(self) -> str:
-        """Start the server and wait until it answers or ends."""
+        """Start the server, for the first time on a new cluster, and wait until it answers or ends."""
+        if not (self._home / "data").exists() and not self._initialise():
+            return "ended"
         command: list[str | Path] = [
-            self._program,
+            self._programs / "postgres",
             *("-D", self._home / "data", "-k", self._home),
             *("-c", "listen_addresses=", "-c", "max_connections=40", "-c", "shared_buffers=32MB"),
         ]
@@ -68,6 +71,27 @@ class Keeper:
         """End the server, waiting for no client, and remove all that it wrote."""
         self._end(signal.SIGQUIT)
         shutil.rmtree(self._home, ignore_errors=True)
+
+    def _initialise(self) -> bool:
+        user, group, further = identity()
+        with (self._home / "log").open("ab") as log:
+            done = subprocess.run(
+                [
+                    self._programs / "initdb",
+                    *("--pgdata", self._home / "data", "--username", "qubitd"),
+                    *("--auth", "trust", "--encoding", "UTF8", "-N"),
+                ],
+                user=user,
+                group=group,
+                extra_groups=further,
+                cwd="/",
+                env={"LC_ALL": "C"},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                check=False,
+            )
+        return done.returncode == 0
 
     def _end(self, number: signal.Signals) -> str:
         if self._server is not None and self._listener is not None:

@@ -70,9 +70,8 @@ def running_postgres(programs: Path | None = None) -> Generator[PostgresServer]:
             nobody = pwd.getpwnam("nobody")
             os.chown(home, nobody.pw_uid, nobody.pw_gid)
         programs = programs or _packaged(home)
-        _initialise(programs / "initdb", home)
         keeper = subprocess.Popen(
-            [sys.executable, postgres_keeper.__file__, home, programs / "postgres"],
+            [sys.executable, postgres_keeper.__file__, home, programs],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -97,20 +96,3 @@ def _packaged(home: Path) -> Path:
             shutil.copytree(folder, home / folder.name, symlinks=True)
         package = home / package.name
     return package / "pginstall" / "bin"
-
-
-def _initialise(program: Path, home: Path) -> None:
-    user, group, further = postgres_keeper.identity()
-    done = subprocess.run(
-        [program, "--pgdata", home / "data", "--username", "qubitd", "--auth", "trust", "--encoding", "UTF8", "-N"],
-        user=user,
-        group=group,
-        extra_groups=further,
-        cwd="/",
-        env={"LC_ALL": "C"},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout

@@ -21,6 +21,7 @@ import psutil
 import pytest
 from tests.followed import end_of
 from tests.left_open import leave_open
+from tests.processes import running_process
 from tests.system.kill_soak import soak
 
 from qubitd.cli.daemon_process import DaemonProcess, start_daemon
@@ -191,7 +192,7 @@ def test_a_daemon_whose_instruments_hang_ends_in_time_and_loses_nothing(tmp_path
         "from qubitd.cli.__main__ import main; sys.exit(main())"
     )
     command = [sys.executable, "-c", hasty, "serve", "--port", "0", "--data-dir", str(tmp_path / "data")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as started:
+    with running_process(command, stderr=subprocess.PIPE) as started:
         assert started.stdout is not None
         address = started.stdout.readline().split()[-1]
         emulator = rack_of(started.pid)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tests.processes import running_process
 
 from qubitd.cli.demo_rack import NothingPlayedError, start_demo_rack
 from qubitd.cli.demo_tour import judge
@@ -80,7 +81,7 @@ def test_three_pictures_are_where_the_demo_says(shown: Shown) -> None:
 def test_an_interrupted_demo_leaves_no_process_and_no_data(tmp_path: Path) -> None:
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     command = [*COMMAND, "--output", str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as demo:
+    with running_process(command, env=environment) as demo:
         assert demo.stdout is not None
         assert "daemon on 127.0.0.1:" in demo.stdout.readline()
         demo.send_signal(signal.SIGSTOP)  # or it could end well while its processes are counted

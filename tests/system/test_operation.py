@@ -7,12 +7,12 @@ import os
 import re
 import signal
 import socket
-import subprocess
 import sys
 import urllib.request
 from pathlib import Path
 
 from tests.followed import end_of, flip
+from tests.processes import running_process
 
 from qubitd.client import QubitdClient
 from qubitd.core.job import JobStatus
@@ -39,7 +39,7 @@ def test_what_an_operator_sees_of_a_daemon(tmp_path: Path) -> None:
         ear.bind(str(tmp_path / "notify"))
         ear.settimeout(30)
         environment = {**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "100000"}
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment) as daemon:
+        with running_process(command, stderr=errors, env=environment) as daemon:
             assert daemon.stdout is not None
             said = re.fullmatch(r"serving line5 on (\S+)\n", daemon.stdout.readline())
             assert said is not None

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.processes import running_process
 
 from qubitd.cli import remote
 from qubitd.cli.__main__ import main
@@ -244,11 +245,11 @@ def test_ctrl_c_ends_without_a_traceback(daemon: DaemonProcess, tmp_path: Path) 
     file = tmp_path / "mine.qasm"
     file.write_text(BELL)
     command = [sys.executable, "-m", "qubitd.cli", "run", str(file), "--server", daemon.address, "--shots", "100000"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    assert process.stderr.readline().startswith("qubitd: using line5")
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    with running_process(command, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith("qubitd: using line5")
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
     assert process.returncode in (130, 0)
     assert "Traceback" not in err
     assert process.returncode == 0 or out == ""

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from qubitd.cli.supervision import find_supervisor
-from qubitd.server.supervisor import Supervisor
+from qubitd.server.supervisor import SIGN_OF_LIFE, Supervisor
 
 
 @pytest.fixture
@@ -42,6 +42,14 @@ def test_a_watchdog_of_another_process_is_not_fed(ear: socket.socket, monkeypatc
 def test_an_ear_that_is_gone_is_no_fault(ear: socket.socket) -> None:
     supervisor = find_supervisor()
     ear.close()
+    supervisor.stopping()
+
+
+def test_an_ear_that_does_not_listen_holds_up_no_sign_of_life(ear: socket.socket) -> None:
+    supervisor = find_supervisor()
+    for _ in range(1000):  # more than a socket holds
+        supervisor.tell(SIGN_OF_LIFE)
+    assert ear.recv(100) == SIGN_OF_LIFE.encode()
     supervisor.stopping()
 
 

@@ -6,7 +6,10 @@ from functools import partial
 
 from qubitd.cli.config import notify_socket, watchdog_seconds
 from qubitd.server.posix import send_datagram
-from qubitd.server.supervisor import Supervisor, unsupervised
+from qubitd.server.supervisor import SIGN_OF_LIFE, Supervisor, unsupervised
+
+_NEWS_SECONDS = 2.0
+"""What a manager that is not listening just now may hold a daemon up for, at its begin and at its end."""
 
 
 def find_supervisor() -> Supervisor:
@@ -14,4 +17,9 @@ def find_supervisor() -> Supervisor:
     socket = notify_socket()
     if socket is None:
         return unsupervised()
-    return Supervisor(tell=partial(send_datagram, socket), watchdog=watchdog_seconds())
+    return Supervisor(tell=partial(_tell, socket), watchdog=watchdog_seconds())
+
+
+def _tell(socket: str, message: str) -> None:
+    """Send a message. A sign of life does not wait for a manager that does not listen, or the daemon stood still."""
+    send_datagram(socket, message, longest=0.0 if message == SIGN_OF_LIFE else _NEWS_SECONDS)

@@ -35,10 +35,17 @@ def step_back(niceness: int, own_group: Path = Path("/proc/self/autogroup")) -> 
         own_group.write_text(str(niceness))
 
 
-def send_datagram(path: str, text: str) -> None:
-    """Send a line to a Unix socket; a name that begins with @ is an abstract one. If nobody is there, it is lost."""
+def send_datagram(path: str, text: str, *, longest: float) -> None:
+    """Send a line to a Unix socket. It is lost if nobody is there, or reads what came before.
+
+    Args:
+        path: of the socket; a name that begins with @ is an abstract one.
+        text: the line.
+        longest: seconds to wait while as many lines as it may hold are unread.
+    """
     name = "\0" + path[1:] if path.startswith("@") else path
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender, contextlib.suppress(OSError):
+        sender.settimeout(longest)
         sender.sendto(text.encode(), name)
 
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+SIGN_OF_LIFE = "WATCHDOG=1"
 _BEATS = 3
 """Beats in the time after which the supervisor takes the daemon for dead."""
 
@@ -47,7 +48,7 @@ class Supervisor:
             return
         while True:
             if self._turned or self.steady() < self._patient_until:
-                self.tell("WATCHDOG=1")
+                self.tell(SIGN_OF_LIFE)
             self._turned = False
             wake()
             await asyncio.sleep(self.watchdog / _BEATS)

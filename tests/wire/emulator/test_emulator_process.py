@@ -7,34 +7,31 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
+from tests.processes import running_process
 
 
-def start(*arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "qubitd.emulator", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def start(*arguments: str) -> AbstractContextManager[subprocess.Popen[str]]:
+    return running_process([sys.executable, "-m", "qubitd.emulator", *arguments], stderr=subprocess.PIPE)
 
 
 @pytest.fixture(scope="module")
 def process() -> Iterator[tuple[subprocess.Popen[str], str, int]]:
     """A running emulator of the demo rack, its address and its control port."""
-    with start("--seed", "3") as running:
-        assert running.stdout is not None
-        words = running.stdout.readline().split()
+    with start("--seed", "3") as emulator:
+        assert emulator.stdout is not None
+        words = emulator.stdout.readline().split()
         assert words[:3] == ["emulator", "ready", "on"]
         assert words[4] == "control"
-        yield running, words[3], int(words[5])
-        running.send_signal(signal.SIGTERM)
-        assert running.wait(10) == 0
-        assert running.stdout.read() == ""
-        assert running.stderr is not None
-        assert running.stderr.read() == ""
+        yield emulator, words[3], int(words[5])
+        emulator.send_signal(signal.SIGTERM)
+        assert emulator.wait(10) == 0
+        assert emulator.stdout.read() == ""
+        assert emulator.stderr is not None
+        assert emulator.stderr.read() == ""
 
 
 def test_every_module_of_the_demo_rack_listens(process: tuple[subprocess.Popen[str], str, int]) -> None:
