@@ -6,13 +6,14 @@ is about power.
 from __future__ import annotations
 
 import enum
+import random
 import shutil
 from collections import Counter, deque
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import pytest
-from hypothesis import settings
+from hypothesis import seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -368,9 +369,16 @@ def test_the_model_covers_every_transition() -> None:
 @pytest.mark.timeout(600)
 def test_the_store_agrees_with_the_model_for_ten_thousand_steps(soak: bool) -> None:
     StoreMachine.taken.clear()
+    steps = STEPS * (10 if soak else 1)
+    every = {trigger.value for trigger in Trigger} | OTHER_STEPS
     walks = settings(max_examples=STEPS // 100, stateful_step_count=60, database=None)
-    while StoreMachine.taken.total() < STEPS * (10 if soak else 1):
-        # Each round begins anew, since Hypothesis keeps in memory where it has been.
-        run_state_machine_as_test(StoreMachine, settings=walks)
-    taken = {name for name, times in StoreMachine.taken.items() if times}
-    assert taken == {trigger.value for trigger in Trigger} | OTHER_STEPS
+    while StoreMachine.taken.total() < steps or (every - set(+StoreMachine.taken) and not is_enough(steps)):
+        # Each round begins anew, since Hypothesis keeps in memory where it has been; with a seed of its own, or the
+        # rounds of a run whose seed is given would be the same.
+        run_state_machine_as_test(seed(random.getrandbits(64))(StoreMachine), settings=walks)
+    assert set(+StoreMachine.taken) == every
+
+
+def is_enough(steps: int) -> bool:
+    """Whether a step that was not taken never will be: some rounds leave out one that is rare."""
+    return StoreMachine.taken.total() >= 5 * steps
