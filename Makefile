@@ -6,6 +6,8 @@ SHELL := /bin/sh
 .PHONY: help demo test setup lint types lowest clients cover proto soak bench clean environments
 
 export PYTHON ?= python3
+# Environments are installed without bytecode, which each module gets when it is first imported; not ever would be slow.
+unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
 
 # One file of tests is one worker's, so that what its tests share is made once; in order, since long files are in the middle.
