@@ -8,7 +8,7 @@ import pytest
 
 from qubitd.compiler.text import circuit_text
 from qubitd.core.circuit import CircuitBuilder, brackets_of, instructions, pack
-from qubitd.core.control import MAX_DEPTH, Condition, bracket_problems, condition_problem
+from qubitd.core.control import MAX_DEPTH, Condition, bracket_problems, condition_problem, written_out
 
 ONE = Condition(clbits=(0,), truth=0b10, text="c0")
 
@@ -140,3 +140,20 @@ def test_blocks_are_written_indented() -> None:
         "    x q0",
         "  end",
     ]
+
+
+@pytest.mark.parametrize(
+    ("steps", "count"),
+    [
+        (("x", "x"), 2),
+        (("x", "for 10", "x", "x", "end", "x"), 1 + 10 * 3 + 2),
+        (("for 1000", "for 900", "x", "end", "end"), 1000 * (1 + 900 * 2 + 1) + 1),
+        (("while 7", "x", "end"), 7 * 2 + 1),
+    ],
+    ids=("plain", "for", "for in for", "while"),
+)
+def test_operations_of_loops_count_as_often_as_they_happen(steps: Sequence[str], count: int) -> None:
+    batch = pack([circuit(*steps)])
+    columns = batch.circuits[0]
+    brackets = brackets_of(columns, batch.operations)
+    assert written_out(brackets, columns.controls, num_operations=len(columns)) == pytest.approx(count)

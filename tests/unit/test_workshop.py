@@ -12,6 +12,7 @@ import pytest
 
 from qubitd.compiler.device_file import load_device
 from qubitd.core.circuit import CircuitBuilder, pack
+from qubitd.core.control import Condition
 from qubitd.core.job import JobSpec
 from qubitd.core.snapshot import Snapshot
 from qubitd.core.sweep import Sweep
@@ -145,3 +146,20 @@ async def test_nobody_waits_for_what_is_done_for_jobs_that_wait(workshop: Worksh
     toolchain.may_go_on.set()
     await waiting
     assert toolchain.asked == []
+
+
+def dynamic(rounds: int) -> bytes:
+    """A job of few bytes, whose loop is asked about again in each of its rounds."""
+    zero = Condition(clbits=(0,), truth=0b01, text="c0 == 0")
+    circuit = CircuitBuilder(name="c", num_qubits=1, num_clbits=1).measure(0, 0).while_(zero, most=rounds)
+    spec = JobSpec(batch=pack([circuit.add("sx", 0).measure(0, 0).end()]), sweep=Sweep(), shots=1)
+    return encode_spec(spec).SerializeToString(deterministic=True)
+
+
+async def test_what_is_small_but_laborious_waits_for_its_turn(workshop: Workshop, toolchain: Watched) -> None:
+    workshop.begin(dynamic(rounds=1000), 1, SNAPSHOT)
+    await workshop.for_waiting(lambda: None)
+    assert toolchain.asked == []
+    workshop.begin(dynamic(rounds=10), 1, SNAPSHOT)
+    await workshop.for_waiting(lambda: None)
+    assert toolchain.asked == [dynamic(rounds=10)]

@@ -88,6 +88,13 @@ def bracket_problems(
             yield 0, f"the circuit with its loops written out has more than {MAX_EXPANDED} operations; repeat less"
 
 
+def written_out(brackets: Brackets, controls: NDArray[np.uint32], *, num_operations: int) -> float:
+    """Count the operations of a circuit whose brackets are in order, with its loops written out."""
+    opens, ends = np.isin(brackets.name, _OPENING), brackets.name == "end"
+    level = np.cumsum(opens.astype(np.int64) - ends) + ends
+    return _expanded(brackets, controls, _openers(brackets, level), num_operations)
+
+
 def _balance_problems(brackets: Brackets, depth: _Ints) -> Iterator[tuple[int, str]]:
     surplus = _places(depth < 0)[:1]
     yield from ((int(brackets.op[i]), "closes a block that is not open") for i in surplus)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -58,16 +58,17 @@ class CompileProcess(HelperProcess[Toolchain]):
         )
         self._successor = successor
 
-    def validate(self, spec: bytes, snapshot: Snapshot) -> Validated:
+    def validate(self, spec: bytes, snapshot: Snapshot, *, is_wanted: Callable[[], bool] = lambda: True) -> Validated:
         """As `Toolchain.validate`; of what is compiled only the first part comes back, if there is a successor.
 
         Raises:
             InvalidInputError: with every problem of the job.
             HelperProcessError: the process does not survive it.
             HelperTooLongError: it comes to no end.
+            HelperForgoneError: it is wanted no longer.
         """
-        sent = _sent(snapshot)
-        validated, opening = self.do(_validate, Long(spec), sent, is_opened=self._successor is not None)
+        sent, is_opened = _sent(snapshot), self._successor is not None
+        validated, opening = self.do_while(is_wanted, _validate, Long(spec), sent, is_opened=is_opened)
         if opening is None or self._successor is None:
             return validated
         return replace(validated, compiled=self._successor._opened(spec, snapshot, sent, opening))
@@ -104,15 +105,25 @@ class CompileProcess(HelperProcess[Toolchain]):
             chunk, assembly = made.ready
             yield Part(chunk=chunk, assemble=partial(_same, assembly), spent=made.spent)
 
-    def explain(self, spec: JobSpec, snapshot: Snapshot, *, queue_length: int, wants_expected: bool = False) -> JobPlan:
+    def explain(
+        self,
+        spec: JobSpec,
+        snapshot: Snapshot,
+        *,
+        queue_length: int,
+        wants_expected: bool = False,
+        is_wanted: Callable[[], bool] = lambda: True,
+    ) -> JobPlan:
         """As `Toolchain.explain`.
 
         Raises:
             InvalidInputError: with every problem of the job.
             HelperProcessError: the process does not survive it.
             HelperTooLongError: it comes to no end.
+            HelperForgoneError: it is wanted no longer.
         """
-        return self.do(_explain, spec, _sent(snapshot), queue_length, wants_expected=wants_expected)
+        sent = _sent(snapshot)
+        return self.do_while(is_wanted, _explain, spec, sent, queue_length, wants_expected=wants_expected)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

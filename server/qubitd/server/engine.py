@@ -428,6 +428,7 @@ class Engine:
         self._bound.moved(entry, before)
         if entry.status.is_final:
             failpoint("job.ending")
+            self._validator.forgo(entry.job_id)
             self._meters.count("jobs", entry.status.value)
             self._dispatch.gone(entry.job_id)
             self._quotas.give_back(entry.owner, entry.job_id)

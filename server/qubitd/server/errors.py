@@ -338,6 +338,13 @@ class HelperTooLongError(QubitdError):
         )
 
 
+class HelperForgoneError(QubitdError):
+    """Something about a job was broken off, since nobody wants to know it any more."""
+
+    def __init__(self, *, task: str) -> None:
+        super().__init__(f"the process that {task} was stopped, as its caller no longer waits")
+
+
 class HelperProcessError(QubitdError):
     """Something about a job could not be done because the process that does so died."""
 

@@ -11,17 +11,20 @@ import multiprocessing
 import pickle
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
-from qubitd.server.errors import HelperProcessError, HelperTooLongError
+from qubitd.server.errors import HelperForgoneError, HelperProcessError, HelperTooLongError
 from qubitd.server.posix import return_big_blocks, step_back
 
 _log = logging.getLogger(__name__)
 ATTEMPTS = 2
 """How often the same work is begun; a second death is most likely its own doing."""
+_GLANCE = 0.05
+"""Seconds after which it is asked again whether somebody still waits for the work."""
 
 _Tools = TypeVar("_Tools")
 _P = ParamSpec("_P")
@@ -76,11 +79,28 @@ class HelperProcess(Generic[_Tools]):
         Raises:
             HelperProcessError: the process does not survive it.
             HelperTooLongError: it comes to no end.
+            HelperForgoneError: as `do_while`.
+        """
+        return self.do_while(_always, work, *arguments, **named)
+
+    def do_while(
+        self,
+        is_wanted: Callable[[], bool],
+        work: Callable[Concatenate[_Tools, _P], _Result],
+        *arguments: _P.args,
+        **named: _P.kwargs,
+    ) -> _Result:
+        """Have work done there as long as somebody waits for it; the process ends with work that nobody wants.
+
+        Raises:
+            HelperProcessError: as `do`.
+            HelperTooLongError: as `do`.
+            HelperForgoneError: nobody waits for it any more.
         """
         for _ in range(ATTEMPTS):
             connection = self._open()
             try:
-                result, error = self._exchanged(connection, (work, arguments, named))
+                result, error = self._exchanged(connection, (work, arguments, named), is_wanted)
             except (EOFError, OSError) as death:
                 self._bury(connection, death)
                 continue
@@ -119,10 +139,16 @@ class HelperProcess(Generic[_Tools]):
             connection: Connection = self._connection
             return connection
 
-    def _exchanged(self, connection: Connection, message: Any) -> tuple[Any, Exception | None]:
+    def _exchanged(
+        self, connection: Connection, message: Any, is_wanted: Callable[[], bool]
+    ) -> tuple[Any, Exception | None]:
         _send(connection, message)
-        if not connection.poll(self._longest):
-            raise HelperTooLongError(task=self._task, seconds=self._longest)
+        until = time.monotonic() + self._longest
+        while not connection.poll(min(_GLANCE, self._longest)):
+            if not is_wanted():
+                raise HelperForgoneError(task=self._task)
+            if time.monotonic() >= until:
+                raise HelperTooLongError(task=self._task, seconds=self._longest)
         outcome: tuple[Any, Exception | None] = _receive(connection)
         return outcome
 
@@ -133,8 +159,13 @@ class HelperProcess(Generic[_Tools]):
                 self._process.kill()
                 self._process.join()
                 told = {"task": self._task, "exit": self._process.exitcode, "cause": repr(death)}
-                _log.log(logging.DEBUG if self._is_closed else logging.WARNING, "a helping process died", extra=told)
+                is_meant = self._is_closed or isinstance(death, HelperForgoneError)
+                _log.log(logging.DEBUG if is_meant else logging.WARNING, "a helping process died", extra=told)
             self._process = None
+
+
+def _always() -> bool:
+    return True
 
 
 def _send(connection: Connection, message: Any) -> None:

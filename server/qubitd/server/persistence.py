@@ -39,7 +39,7 @@ def durable(write: Future[Result]) -> asyncio.Future[Result]:
     return asyncio.shield(asyncio.wrap_future(write))
 
 
-async def settled(work: Coroutine[Any, Any, Result]) -> asyncio.Future[Result]:
+async def settled(work: Coroutine[Any, Any, Result] | asyncio.Future[Result]) -> asyncio.Future[Result]:
     """Do something and give it back ended, well or badly; if the caller is cancelled meanwhile, so is the work."""
     task = asyncio.ensure_future(work)
     try:

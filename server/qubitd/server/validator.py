@@ -39,6 +39,8 @@ class Validator:
         self._waiting: asyncio.Queue[Entry] = asyncio.Queue()
         self._elsewhere: set[asyncio.Task[None]] = set()
         """Looks that are left to workers."""
+        self._looks: dict[str, asyncio.Future[Validated]] = {}
+        """At jobs by their ids, while they go on."""
 
     def add(self, entry: Entry) -> None:
         """Look at a job when its turn comes."""
@@ -64,6 +66,11 @@ class Validator:
         else:
             await self.validate(entry)
 
+    def forgo(self, job_id: str) -> None:
+        """Look at a job no longer: it has ended, and others wait."""
+        if (look := self._looks.pop(job_id, None)) is not None:
+            look.cancel()
+
     async def validate(self, entry: Entry) -> None:
         """Look at a job now; it ends up QUEUED, or at an end."""
         with about(job=entry.job_id, session=entry.terms.session_id):
@@ -79,7 +86,9 @@ class Validator:
             if opening:
                 self._book.keep(entry, opening)
                 opening = []
-            looked = await settled(self._validated(entry, snapshot))
+            looked = await self._settled(entry, snapshot)
+            if looked.cancelled():
+                return
             error = looked.exception()
             if entry.status is not JobStatus.VALIDATING or isinstance(error, StoreBrokenError):
                 # A store that is lost is not the job's fault: the daemon ends, and the next one looks again.
@@ -95,6 +104,13 @@ class Validator:
         self._book.move(entry, Move(trigger=Trigger.QUEUE, events=self._story(began, validated)), after=opening)
         failpoint("job.queued")
         self._on_queued(entry)
+
+    async def _settled(self, entry: Entry, snapshot: Snapshot) -> asyncio.Future[Validated]:
+        look = self._looks[entry.job_id] = asyncio.ensure_future(self._validated(entry, snapshot))
+        try:
+            return await settled(look)
+        finally:
+            self._looks.pop(entry.job_id, None)
 
     async def _validated(self, entry: Entry, snapshot: Snapshot) -> Validated:
         await self._book.until_accepted(entry)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,6 +21,7 @@ from qubitd.core.job import JobSpec
 from qubitd.core.plan import JobPlan
 from qubitd.core.snapshot import Snapshot
 from qubitd.server.compile_process import CompileProcess
+from qubitd.server.effort import effort
 from qubitd.server.spec_memory import MOST_REMEMBERED_BYTES
 from qubitd.server.store.store import Store
 from qubitd.server.toolchain import Compiled, Toolchain, Validated
@@ -31,7 +33,7 @@ BIG_PROGRAMS = 2_000
 BIG_BYTES = 2**18
 """Bytes of such a job."""
 BIG_OPERATIONS = 100_000
-"""Operations of such a job."""
+"""Operations of such a job (`effort`): about a second's work."""
 _KEPT = 4
 """Compiled jobs that are kept for their start; any other is compiled again then."""
 _FEW_PROGRAMS = 8
@@ -75,7 +77,7 @@ class Workshop:
 
     def begin(self, spec: bytes, programs: int, snapshot: Snapshot) -> None:
         """Compile a small job while it is being taken, unless another is; it is known then when it is looked at."""
-        if _is_small(spec, programs) and self._ahead.done() and not self.toolchain.knows(spec, snapshot):
+        if self._is_small(spec, programs) and self._ahead.done() and not self.toolchain.knows(spec, snapshot):
             self._ahead = self._waiting_jobs.submit(self._compile_ahead, spec, snapshot)
 
     async def knows(self, spec: bytes, programs: int, snapshot: Snapshot) -> bool:
@@ -84,7 +86,7 @@ class Workshop:
         """
         if self.toolchain.knows(spec, snapshot):
             return True
-        if not _is_small(spec, programs) or not (self._asked.done() and self._ahead.done()):
+        if not self._is_small(spec, programs) or not (self._asked.done() and self._ahead.done()):
             return False
         self._ahead = self._waiting_jobs.submit(self._compile_ahead, spec, snapshot)
         await asyncio.wait([asyncio.wrap_future(self._ahead)], timeout=AT_ONCE)
@@ -111,8 +113,12 @@ class Workshop:
         """
         validated = await self._validate_elsewhere(job_id, snapshot)
         if validated is None:
-            spec, compiler = self._spec(job_id), self._helpers.waiting if self._is_big(job_id) else self.toolchain
-            validated = await self.for_waiting(lambda: compiler.validate(spec(), snapshot))
+            is_big, spec = self._is_big(job_id), self._spec(job_id)
+            validated = (
+                await self._while_wanted(partial(self._validate_big, spec, snapshot))
+                if is_big
+                else await self.for_waiting(lambda: self.toolchain.validate(spec(), snapshot))
+            )
         return self._keep(job_id, snapshot, validated)
 
     def is_for_others(self, job_id: str) -> bool:
@@ -132,7 +138,7 @@ class Workshop:
         Raises:
             QubitdError: the job cannot run.
         """
-        is_big = spec.num_programs > BIG_PROGRAMS or sum(map(len, spec.batch.circuits)) > BIG_OPERATIONS
+        is_big = spec.num_programs > BIG_PROGRAMS or effort(spec) > BIG_OPERATIONS
         crew = self._helpers.crew
         if (is_big or wants_expected) and crew is not None and crew.can_take:
             plan = await crew.explain(spec, snapshot, wants_expected=wants_expected)
@@ -141,8 +147,10 @@ class Workshop:
         if wants_expected:
             simulating = partial(self._helpers.simulating.explain, queue_length=queue_length, wants_expected=True)
             return await asyncio.get_running_loop().run_in_executor(self._simulated, simulating, spec, snapshot)
-        compiler = self._helpers.waiting if is_big else self.toolchain
-        return await self.for_waiting(lambda: compiler.explain(spec, snapshot, queue_length=queue_length))
+        if is_big:
+            explaining = partial(self._helpers.waiting.explain, spec, snapshot, queue_length=queue_length)
+            return await self._while_wanted(lambda is_wanted: explaining(is_wanted=is_wanted))
+        return await self.for_waiting(lambda: self.toolchain.explain(spec, snapshot, queue_length=queue_length))
 
     async def take(self, job_id: str, snapshot: Snapshot) -> Compiled:
         """Give a compiled job for its start, as kept or compiled now, and keep it no longer.
@@ -153,7 +161,8 @@ class Workshop:
         kept = self.kept(job_id, snapshot)
         if kept is not None:
             return kept
-        spec, compiler = self._spec(job_id), self._helpers.running if self._is_big(job_id) else self.toolchain
+        compiler = self._helpers.running if self._is_big(job_id) else self.toolchain
+        spec = self._spec(job_id)
         return await self.for_running(lambda: compiler.compile(spec(), snapshot))
 
     async def for_waiting(self, work: Callable[[], _Result]) -> _Result:
@@ -166,6 +175,15 @@ class Workshop:
         if is_light:
             return work()
         return await asyncio.get_running_loop().run_in_executor(self._running_job, work)
+
+    async def _while_wanted(self, work: Callable[[Callable[[], bool]], _Result]) -> _Result:
+        """Do something for a job that does not run, as long as the caller is not cancelled."""
+        is_forgone = threading.Event()
+        try:
+            return await self.for_waiting(lambda: work(lambda: not is_forgone.is_set()))
+        except asyncio.CancelledError:
+            is_forgone.set()
+            raise
 
     def close(self) -> None:
         """Start nothing more."""
@@ -184,9 +202,23 @@ class Workshop:
             return None
         return await self._helpers.crew.validate(self._store.jobs.spec_digest(job_id), snapshot)
 
+    def _validate_big(self, spec: Callable[[], bytes], snapshot: Snapshot, is_wanted: Callable[[], bool]) -> Validated:
+        return self._helpers.waiting.validate(spec(), snapshot, is_wanted=is_wanted)
+
     def _is_big(self, job_id: str) -> bool:
         extent = self._store.jobs.extent(job_id)
-        return extent.programs > BIG_PROGRAMS or extent.bytes > BIG_BYTES
+        if extent.programs > BIG_PROGRAMS or extent.bytes > BIG_BYTES:
+            return True
+        if extent.bytes > MOST_REMEMBERED_BYTES:
+            return False
+        spec = self._brought.get(job_id)
+        return self._is_laborious(self._store.blob(self._store.jobs.spec_digest(job_id)) if spec is None else spec)
+
+    def _is_small(self, spec: bytes, programs: int) -> bool:
+        return len(spec) <= MOST_REMEMBERED_BYTES and programs <= _FEW_PROGRAMS and not self._is_laborious(spec)
+
+    def _is_laborious(self, spec: bytes) -> bool:
+        return effort(self.toolchain.specs.of_bytes(spec)) > BIG_OPERATIONS
 
     def _keep(self, job_id: str, snapshot: Snapshot, validated: Validated) -> Validated:
         self._brought.pop(job_id, None)
@@ -202,7 +234,3 @@ class Workshop:
             return lambda: brought
         digest = self._store.jobs.spec_digest(job_id)
         return lambda: self._store.blob(digest)
-
-
-def _is_small(spec: bytes, programs: int) -> bool:
-    return len(spec) <= MOST_REMEMBERED_BYTES and programs <= _FEW_PROGRAMS

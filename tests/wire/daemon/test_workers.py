@@ -273,13 +273,13 @@ async def test_what_nobody_waits_for_any_more_is_let_go_for_the_next(
     class Endless(CompileProcess):
         """Comes to no end with the first piece."""
 
-        def validate(self, spec: bytes, snapshot: Snapshot) -> Validated:
-            found = super().validate(spec, snapshot)
+        def validate(self, spec: bytes, snapshot: Snapshot, **named: Any) -> Validated:
+            found = super().validate(spec, snapshot, **named)
             if not begun.is_set():
                 assert self.process_id is not None
                 os.kill(self.process_id, signal.SIGSTOP)
                 begun.set()
-                return super().validate(spec, snapshot)
+                return super().validate(spec, snapshot, **named)
             return found
 
     monkeypatch.setattr(worker, "CompileProcess", Endless)

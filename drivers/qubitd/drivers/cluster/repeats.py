@@ -95,8 +95,11 @@ def _keys(part: LineProgram) -> Ints:
     played[0, kind == Kind.PLAY] = 1 + part.waveforms.real[envelope] * 1024 + part.waveforms.imag[envelope]
     played[1, kind == Kind.PLAY] = part.gain_real
     played[2, kind == Kind.ACQUIRE] = 2 + part.weights.index
-    _, keys = np.unique(np.stack([*columns, *played]), axis=1, return_inverse=True)
-    return np.asarray(keys, dtype=np.int64).ravel()
+    keys = np.zeros(len(kind), dtype=np.int64)
+    for column in (*columns, *played):
+        values, ranks = np.unique(column, return_inverse=True)
+        _, keys = np.unique(keys * len(values) + ranks, return_inverse=True)
+    return keys
 
 
 def _best(keys: Ints) -> Stretch | None:
