@@ -13,6 +13,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from qubitd.emulator.cluster import ensemble
 from qubitd.emulator.cluster.bins import BIN, Acquisition
 from qubitd.emulator.cluster.branches import openings
 from qubitd.emulator.cluster.configuration import default_document, interpret
@@ -262,8 +263,18 @@ def test_a_waveform_that_is_cut_off_in_any_case_is_laid_out(outcomes: int) -> No
     assert laid_out(score, players, bits) == walked(players, bits)
 
 
+TURN_IF = "set_cond 1,1,0,8\nset_ph_delta 6\nupd_param 8\nset_cond 0,0,0,0\nplay 0,0,40\nlatch_rst 4"
+
+
 def test_a_phase_that_adds_up_is_combined() -> None:
-    turn = "set_cond 1,1,0,8\nset_ph_delta 6\nupd_param 8\nset_cond 0,0,0,0\nplay 0,0,40\nlatch_rst 4"
-    score = score_of([readout(1, 3), actor(0, [(turn, 52)] * 3)])
+    score = score_of([readout(1, 3), actor(0, [(TURN_IF, 52)] * 3)])
     assert score is not None
     assert sorted({len(condition.sources) for condition in score.conditions}) == [1, 2, 3]
+
+
+def test_walks_that_are_too_long_to_be_laid_out_together_go_shot_by_shot(monkeypatch: pytest.MonkeyPatch) -> None:
+    players = [readout(1, 3), actor(0, [(TURN_IF, 52)] * 3)]
+    all_walks = 2**3 * len(run(players[1].code).trace)
+    for most, is_laid_out in ((all_walks, True), (all_walks - 1, False)):
+        monkeypatch.setattr(ensemble, "MOST_INSTRUCTIONS", most)
+        assert (score_of(players) is not None) == is_laid_out

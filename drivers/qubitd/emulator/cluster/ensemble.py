@@ -26,6 +26,8 @@ from qubitd.emulator.q1.isa import Op
 
 MOST_OUTCOMES = 12
 """Of a group: 4096 walks, which are laid out in the time in which some tens of shots are followed one by one."""
+MOST_INSTRUCTIONS = 1 << 24
+"""Of all walks of a run together: they take some 200 bytes each."""
 Epoch = tuple[int, int]
 """Position of a sequencer, and how many `latch_rst` of its program came before."""
 
@@ -88,9 +90,11 @@ def _walk_all(
     go_on: GoOn,
 ) -> tuple[Mapping[Epoch, tuple[Source, ...]], Tree]:
     """Walk until no walk shows an outcome that was not thought of; what is seen is added."""
+    deciding = sum(len(each.trace) for each in courses if (each.guard != UNCONDITIONAL).any())
     while True:
         groups = _grouped(seen, joined)
-        _ = _largest(groups.values())
+        if deciding << _largest(groups.values()) > MOST_INSTRUCTIONS:
+            raise Uncertain
         grown = grow(courses, ends, {source: i for group in groups.values() for i, source in enumerate(group)}, go_on)
         before = {epoch: len(sources) for epoch, sources in seen.items()}
         for player, evaluation in grown.evaluations:
