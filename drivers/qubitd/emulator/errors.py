@@ -77,11 +77,12 @@ class SlowRunError(EmulatorError):
         self.needed = needed
         self.most_seconds = most_seconds
         most_shots = max(1, int(0.8 * shots * most_seconds / needed))
+        fitting = "1 shot" if most_shots == 1 else f"{most_shots} shots"
         super().__init__(
             f"the emulator gave a run up that it has to follow shot by shot, as too many outcomes act together or "
             f"decide when something happens: {done} of {shots} shots took {seconds:.1f} s, all would take "
-            f"{needed:.0f} s and may take {most_seconds:g} s. Ask for {most_shots} shots at most, or let fewer "
-            "outcomes act together"
+            f"{needed:.0f} s and may take {most_seconds:g} s. Ask for {fitting} at most, or for fewer "
+            "rounds: let fewer outcomes act together"
         )
 
 

@@ -18,6 +18,7 @@ from qubitd.emulator.errors import SlowRunError
 from qubitd.emulator.events import EventTable
 from qubitd.emulator.loopback import Loopback
 from qubitd.emulator.outcomes import Outcomes
+from qubitd.emulator.patience import nothing
 
 if TYPE_CHECKING:
     from tests.unit.emulator.conftest import Bench
@@ -265,10 +266,10 @@ def test_a_run_that_is_followed_shot_by_shot_is_given_up_if_it_takes_too_long(
     desk = Desk(make_bench(SLOTS, digitiser=Loopback(noise=0.4)), shots=12)
     desk.act("set_cond 1,1,0,8\nplay 0,0,40\nset_cond 0,0,0,0\nplay 1,1,40", until=ACT + 600, spent=80)
     assert {state.split(";")[:2] == ["ERROR", "STOPPED"] for state in desk.run()} == {True}
-    assert "1 of 12 shots took" in desk.bench.errors()
+    assert "0 of 12 shots took" in desk.bench.errors()
 
 
-@pytest.mark.parametrize(("seconds", "given_up"), [(0.1, 21), (50.0, 3), (0.08, None)])
+@pytest.mark.parametrize(("seconds", "given_up"), [(0.1, 21), (50.0, 3), (1.0, 7), (0.08, None)])
 def test_the_pace_of_some_shots_tells_how_long_all_will_take(seconds: float, given_up: int | None) -> None:
     """The first takes 5 s."""
     now = 0.0
@@ -279,6 +280,17 @@ def test_the_pace_of_some_shots_tells_how_long_all_will_take(seconds: float, giv
             now += 5.0 if done == 1 else seconds
             pace.watch(done)
     assert done == (given_up or 1000)
+
+
+def test_a_shot_that_takes_too_long_by_itself_is_not_waited_for() -> None:
+    now = 0.0
+    check = stepwise.Pace(200, clock=lambda: now).go_on(1, nothing)
+    check()
+    now = 91.0
+    with pytest.raises(
+        SlowRunError, match=r"1 of 200 shots took 91.0 s, .* Ask for 1 shot at most, or for fewer rounds"
+    ):
+        check()
 
 
 def test_what_waits_for_all_others_may_take_any_time_before(make_bench: Callable[..., Bench]) -> None:

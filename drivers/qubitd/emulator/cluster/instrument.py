@@ -21,7 +21,7 @@ from qubitd.emulator.cluster.profile import MODULE_KINDS, Profile
 from qubitd.emulator.cluster.scope import record
 from qubitd.emulator.cluster.sequencer import Sequencer, State
 from qubitd.emulator.digitiser import Digitiser
-from qubitd.emulator.errors import EmulatorError, ScpiError
+from qubitd.emulator.errors import EmulatorError, ScpiError, SlowRunError
 from qubitd.emulator.events import EventTable
 from qubitd.emulator.q1.flags import Flag
 from qubitd.emulator.scpi.status import Status
@@ -173,7 +173,10 @@ class Cluster:
 
     def _fail(self, ready: list[Sequencer], error: Exception) -> None:
         """End a run that the emulator could not follow: a fault of its own, which must not look like data."""
-        log.error("run failed", exc_info=error)
+        if isinstance(error, SlowRunError):
+            log.info("run given up", extra={"shots": error.shots, "done": error.done})
+        else:
+            log.error("run failed", exc_info=error)
         what = str(error) if isinstance(error, EmulatorError) else f"{type(error).__name__}: {error}"
         for status in (self.status, *(module.status for module in self.modules.values())):
             status.report(-310, what)

@@ -37,7 +37,11 @@ from qubitd.emulator.q1.issue import first_late
 from qubitd.emulator.q1.shotloop import Run
 
 _FEW = 20
-"""Shots whose pace says nothing yet."""
+"""Shots whose pace says nothing yet, unless they are slow: then a few of them tell that there is no hope."""
+_SLOW = 10.0
+"""Seconds."""
+_HOPELESS = 2 * MOST_SECONDS
+"""Seconds that all would take."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,11 +73,29 @@ class Pace:
         now = self._clock()
         if done == 1:
             self._warm = now
-        needed = seconds = now - self._began
-        if done > _FEW:
-            needed += (now - self._warm) / (done - 1) * (self._shots - done)
-        if needed > MOST_SECONDS:
+        seconds = now - self._began
+        needed = seconds + (now - self._warm) / max(1, done - 1) * (self._shots - done)
+        is_hopeless = done > 2 and seconds > _SLOW and needed > _HOPELESS
+        if seconds > MOST_SECONDS or is_hopeless or (done > _FEW and needed > MOST_SECONDS):
             raise SlowRunError(shots=self._shots, done=done, seconds=seconds, needed=needed, most_seconds=MOST_SECONDS)
+
+    def go_on(self, done: int, go_on: GoOn) -> GoOn:
+        """Give what is called within the shot that comes after some: it ends a run that takes too long with this one.
+
+        Raises:
+            SlowRunError: when it is called, as `watch`.
+        """
+
+        def check() -> None:
+            go_on()
+            seconds = self._clock() - self._began
+            if seconds > MOST_SECONDS:
+                needed = seconds * self._shots / (done + 1)
+                raise SlowRunError(
+                    shots=self._shots, done=done, seconds=seconds, needed=needed, most_seconds=MOST_SECONDS
+                )
+
+        return check
 
 
 class _DivergedError(EmulatorError):
@@ -101,7 +123,7 @@ def play_stepwise(
     iterations = _iterations(parts, runs)
     pace = Pace(len(iterations))
     for done, ends in enumerate(iterations, 1):
-        steps.play(ends, go_on)
+        steps.play(ends, pace.go_on(done - 1, go_on))
         pace.watch(done)
     return steps.finish()
 
