@@ -97,24 +97,20 @@ def test_missing_network_is_named_and_leaves_nothing(clone: Path, nowhere: dict[
     assert not (clone / ".venv").exists()
 
 
-def test_environment_is_kept_when_its_renewal_finds_no_network(clone: Path, nowhere: dict[str, str]) -> None:
-    (clone / "tools" / "generator-requirements.txt").write_text("")
-    assert make(clone, "environment-gen", PYTHON=sys.executable, **nowhere).returncode == 0
-    assert (clone / ".venv-gen" / ".ready-gen").exists()
-    (clone / "tools" / "generator-requirements.txt").write_text("grpcio-tools==1.71.2\n")
+def test_environment_is_left_alone_until_its_inputs_change_and_kept_when_there_is_no_network_then(
+    clone: Path, nowhere: dict[str, str]
+) -> None:
+    requirements = clone / "tools" / "generator-requirements.txt"
+    made = []
+    for text in ("", "", "# changed\n"):
+        requirements.write_text(text)
+        made.append(make(clone, "environment-gen", PYTHON=sys.executable, **nowhere))
+        assert (clone / ".venv-gen" / ".ready-gen").exists()
+    assert ["setting up" in run.stdout for run in made] == [True, False, True]
+    requirements.write_text("grpcio-tools==1.71.2\n")
     assert "no network" in the_line(make(clone, "proto", PYTHON=sys.executable, **nowhere))
     assert (clone / ".venv-gen" / "bin" / "python").exists()
     assert not (clone / ".venv-gen" / ".ready-gen").exists()
-
-
-def test_ready_environment_is_left_alone_until_its_inputs_change(clone: Path, nowhere: dict[str, str]) -> None:
-    requirements = clone / "tools" / "generator-requirements.txt"
-    requirements.write_text("")
-    first = make(clone, "environment-gen", PYTHON=sys.executable, **nowhere)
-    again = make(clone, "environment-gen", PYTHON=sys.executable, **nowhere)
-    requirements.write_text("# changed\n")
-    changed = make(clone, "environment-gen", PYTHON=sys.executable, **nowhere)
-    assert ["setting up" in run.stdout for run in (first, again, changed)] == [True, False, True]
 
 
 def test_unknown_environment_is_refused(clone: Path) -> None:
