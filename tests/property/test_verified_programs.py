@@ -199,6 +199,9 @@ class Smaller:
         usages[self.memory % len(usages)] = replace(cut, limit=cut.used - self.short_of)
         return usages
 
+    def pause(self, reset: int, *, feeds: bool) -> int:
+        return self.capacity.pause(reset, feeds=feeds)
+
 
 @settings(max_examples=40, deadline=None)
 @given(jobs(), st.integers(0, 1000))

@@ -37,6 +37,9 @@ class Memory:
             Usage(sequencer="seq1 (q0.readout)", memory="bins", used=acquisitions * chunk.shots, limit=self.bins),
         )
 
+    def pause(self, reset: int, *, feeds: bool) -> int:
+        return reset
+
 
 def programs(*plays: int, delay: float = 0.0) -> list[Program]:
     builders = [CircuitBuilder(name=f"c{i}", num_qubits=1, num_clbits=1) for i in range(len(plays))]

@@ -32,6 +32,9 @@ class Endless:
         assert chunk.programs
         return ()
 
+    def pause(self, reset: int, *, feeds: bool) -> int:
+        return reset
+
 
 def sweep(name: str, values: ArrayLike) -> Sweep:
     return Sweep(axes=(SweepAxis(names=(name,), values=np.atleast_2d(np.asarray(values))),))

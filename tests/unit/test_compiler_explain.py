@@ -36,6 +36,9 @@ class Bins:
         used = sum(len(program.acquisitions.start) for program in chunk.programs) * chunk.shots
         return (Usage(sequencer="seq", memory="bins", used=used, limit=self.limit),)
 
+    def pause(self, reset: int, *, feeds: bool) -> int:
+        return reset
+
 
 def explained(job: Compiled, *, shots: int, bins: int = 100, most_seconds: float = 60.0) -> Explanation:
     pack = Pack(capacity=Bins(bins), reset=job.reset)

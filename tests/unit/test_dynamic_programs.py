@@ -283,6 +283,9 @@ def test_programs_with_other_feeding_qubits_run_in_other_chunks() -> None:
             assert chunk.shots
             return []
 
+        def pause(self, reset: int, *, feeds: bool) -> int:
+            return reset
+
     def of(qubit: int) -> CircuitBuilder:
         return circuit().measure(qubit, 0).if_(bits(0)).add("x", 4).end()
 

@@ -8,12 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from qubitd.compiler.device_file import load_device
 from qubitd.core.circuit import CircuitBuilder, pack
+from qubitd.core.control import Condition
 from qubitd.core.job import Decoupling, InitialReset, JobSpec
-from qubitd.core.sweep import Sweep
+from qubitd.core.sweep import Sweep, SweepAxis
 from qubitd.drivers.families import open_rack
 from qubitd.drivers.rack_file import load_rack
 from qubitd.server.ceilings import ceilings_of
@@ -148,3 +150,36 @@ def test_a_reset_is_active_where_the_wait_would_really_be_long(
     spec = JobSpec(batch=pack([circuit]), sweep=Sweep(), shots=10, **options)
     seconds = toolchain.validate(encode_spec(spec).SerializeToString(), file.snapshot()).instrument_seconds
     assert (seconds < 1e-3) == is_active
+
+
+def flips(*, acts: bool = False) -> CircuitBuilder:
+    circuit = CircuitBuilder(name="flips", num_qubits=2, num_clbits=2).add("x", 0).measure(0, 0)
+    if acts:
+        circuit.if_(Condition(clbits=(0,), truth=0b10, text="c[0]")).add("x", 1).end()
+    return circuit.measure(1, 1)
+
+
+AXIS = SweepAxis(names=("q0.x.amplitude",), values=np.linspace(0.1, 0.3, 7)[None])
+
+
+@pytest.mark.parametrize(
+    ("circuits", "options"),
+    [
+        ([flips(), flips()], {}),
+        ([flips(), flips()], {"initial_reset": InitialReset.NONE}),
+        ([flips()], {"initial_reset": InitialReset.ACTIVE}),
+        ([flips(acts=True), flips()], {"initial_reset": InitialReset.PASSIVE}),
+        ([flips(), flips(acts=True)], {"initial_reset": InitialReset.NONE}),
+        ([flips()], {"sweep": Sweep(axes=(AXIS,))}),
+        ([flips()], {"sweep": Sweep(axes=(AXIS,)), "initial_reset": InitialReset.NONE}),
+    ],
+)
+def test_the_time_that_is_told_is_what_the_controller_takes(
+    toolchain: Toolchain, circuits: list[CircuitBuilder], options: dict[str, Any]
+) -> None:
+    """With what it needs between two programs itself, which is all that is between them where nothing is reset."""
+    spec = JobSpec(batch=pack(circuits), shots=1000, **{"sweep": Sweep(), **options})
+    message = encode_spec(spec).SerializeToString()
+    told = toolchain.validate(message, FILE.snapshot()).instrument_seconds
+    taken = sum(part.assemble().duration for part in toolchain.compile(message, FILE.snapshot()).parts)
+    assert told == pytest.approx(taken, rel=1e-12)

@@ -34,3 +34,12 @@ class Capacity(Protocol):
     def usage(self, chunk: Chunk) -> Sequence[Usage]:
         """Count what a chunk takes of every memory, exactly as the assembler will emit it."""
         ...
+
+    def pause(self, reset: int, *, feeds: bool) -> int:
+        """Give the ticks from the end of one program to the beginning of the next.
+
+        Args:
+            reset: ticks of passive reset before each program.
+            feeds: whether the programs act on outcomes while they run.
+        """
+        ...

@@ -150,6 +150,10 @@ class Pack:
         """Give one shot of one program of a job."""
         return self._chunk([program], index)
 
+    def pause(self, *, feeds: bool) -> int:
+        """Give the ticks between two programs; `feeds` says whether they act on outcomes while they run."""
+        return self.capacity.pause(self.reset, feeds=feeds)
+
     def _taken(self, programs: Sequence[Program], first_program: int) -> _Taken:
         """Say what programs take together; of the controller only if we ourselves can bear them."""
         is_mixed = programs[0].tables.generation != programs[-1].tables.generation
@@ -180,7 +184,7 @@ class Pack:
         return all(usage.fits for usage in self.capacity.usage(chunk))
 
     def _shot_ticks(self, programs: Sequence[Program]) -> int:
-        return sum(program.duration + self.reset for program in programs)
+        return sum(program.duration + self.pause(feeds=program.dynamics is not None) for program in programs)
 
     def _chunk(self, programs: Sequence[Program], first_program: int) -> Chunk:
         """One shot of some programs, all with the same tables: the last one's, which begin with those of the others."""

@@ -64,7 +64,7 @@ def survey(
         ProgramTooLargeError: one shot of a program does not fit the controller.
         JobTooLongError: the job takes more time than it may.
     """
-    passage = _Passage(blocks, _Clock(pack.reset, shots, most_seconds), pack, vouch)
+    passage = _Passage(blocks, _Clock(shots, most_seconds), pack, vouch)
     groups = passage.groups()
     group = next(groups)
     check(group)
@@ -102,7 +102,7 @@ class _Passage:
     def _stretch(self) -> Iterator[Program]:
         """Give programs up to the next that are left out, or to the last."""
         for block in self._blocks:
-            self.clock.add(_durations(block))
+            self.clock.add(_times(block, self._pack))
             is_vouched: bool | None = None
             for program in block:
                 if self.may_skip and is_vouched is None:
@@ -118,40 +118,37 @@ def _is_uniform(block: Block) -> bool:
     return isinstance(block, Cases) and block.differ_in_phases_only
 
 
-def _durations(block: Block) -> list[int]:
+def _times(block: Block, pack: Pack) -> list[int]:
+    """Give the ticks that a shot of each program takes, with what comes between it and the next."""
     if isinstance(block, tuple):
-        return [program.duration for program in block]
-    durations: list[int] = block.durations.tolist()
-    return durations
+        return [program.duration + pack.pause(feeds=program.dynamics is not None) for program in block]
+    times: list[int] = (block.durations + pack.pause(feeds=False)).tolist()
+    return times
 
 
 class _Clock:
     """Adds up the time of programs as they go past."""
 
-    def __init__(self, reset: int, shots: int, most_seconds: float) -> None:
+    def __init__(self, shots: int, most_seconds: float) -> None:
         self.ticks = 0
         self.programs = 0
         """That were added."""
-        self._reset = reset
         self._shots = shots
         self._most_seconds = most_seconds
 
-    def add(self, durations: Sequence[int]) -> None:
-        """Add that of some programs.
+    def add(self, times: Sequence[int]) -> None:
+        """Add some programs, of which one shot takes so many ticks.
 
         Raises:
             JobTooLongError: they exceed what the job may take.
         """
-        before, self.ticks = self.ticks, self.ticks + self._time(sum(durations), len(durations))
+        before, self.ticks = self.ticks, self.ticks + self._shots * sum(times)
         if to_seconds(self.ticks) > self._most_seconds:
-            self._refuse(before, durations)
-        self.programs += len(durations)
+            self._refuse(before, times)
+        self.programs += len(times)
 
-    def _time(self, duration: int, programs: int) -> int:
-        return self._shots * (duration + programs * self._reset)
-
-    def _refuse(self, before: int, durations: Sequence[int]) -> None:
-        ends = (before + self._time(total, count) for count, total in enumerate(itertools.accumulate(durations), 1))
+    def _refuse(self, before: int, times: Sequence[int]) -> None:
+        ends = (before + self._shots * total for total in itertools.accumulate(times))
         number, seconds = next(
             (number, seconds)
             for number, seconds in enumerate(map(to_seconds, ends), self.programs)

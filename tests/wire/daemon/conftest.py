@@ -87,6 +87,9 @@ class FewShots:
         used = chunk.shots * len(chunk.programs)
         return (Usage(sequencer="paper.seq0", memory="bins", used=used, limit=self.most),)
 
+    def pause(self, reset: int, *, feeds: bool) -> int:
+        return reset
+
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class PaperRack:

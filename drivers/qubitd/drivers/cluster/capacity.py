@@ -10,6 +10,7 @@ import numpy as np
 
 from qubitd.core.capacity import Usage
 from qubitd.core.program import Chunk
+from qubitd.drivers.cluster.columns import TAIL, lead_of
 from qubitd.drivers.cluster.line_memory import LineMemory
 from qubitd.drivers.cluster.line_program import LineProgram
 from qubitd.drivers.cluster.modules import (
@@ -38,6 +39,10 @@ class ClusterCapacity:
             UnplayableProgramError: it could not be played whatever its size.
         """
         return chunk_usage(chunk, self.workbench.work_of(chunk), self.workbench.memory)
+
+    def pause(self, reset: int, *, feeds: bool) -> int:
+        """Give the ticks from the end of one program to the beginning of the next."""
+        return lead_of(reset, feeds=feeds) + TAIL
 
 
 def chunk_usage(chunk: Chunk, work: ChunkWork, memory: LineMemory) -> list[Usage]:

@@ -158,7 +158,7 @@ def chunk_columns(chunk: Chunk) -> ChunkColumns:
     plays = _plays(chunk.programs, feedback)
     return ChunkColumns(
         chunk=chunk,
-        layout=_layout(chunk, LEAD if feedback is None else FEEDBACK_LEAD),
+        layout=_layout(chunk, lead_of(chunk.reset, feeds=feedback is not None)),
         lines=first.lines,
         tables=first.tables,
         envelopes=_envelopes(first.tables, plays.envelope),
@@ -176,9 +176,18 @@ def _line_order(line: NDArray[np.uint16], lines: int) -> tuple[NDArray[np.intp] 
     return order, bounds
 
 
-def _layout(chunk: Chunk, least: int) -> Layout:
+def lead_of(reset: int, *, feeds: bool) -> int:
+    """Give the ticks before each program of a chunk, its passive reset among them.
+
+    Args:
+        reset: ticks of that.
+        feeds: whether outcomes feed.
+    """
+    return max(reset, FEEDBACK_LEAD if feeds else LEAD)
+
+
+def _layout(chunk: Chunk, lead: int) -> Layout:
     duration = np.array([program.duration for program in chunk.programs], dtype=np.int64)
-    lead = max(chunk.reset, least)
     each = duration + (lead + TAIL)
     end = each.cumsum()
     return Layout(begin=end - each, lead=lead, duration=duration, total=int(end[-1]))
