@@ -145,8 +145,8 @@ class AsyncWire:
 class AsyncStream(AsyncIterator[ValueT]):
     """Values as the daemon pushes them. Ends when the daemon has sent the last one, or when it is cancelled.
 
-    A wait that is cancelled, such as by a timeout, loses nothing: the next one goes on behind the last value that was
-    given. A stream that is dropped hangs up.
+    A wait that is cancelled, such as by a timeout, loses nothing: the next one opens the stream again behind the last
+    value that was given, so let each last longer than a call takes. A stream that is dropped hangs up.
     """
 
     def __init__(self, wire: AsyncWire, course: Course[ValueT]) -> None:
