@@ -45,7 +45,7 @@ async def test_a_session_whose_caller_hung_up_is_open_for_the_next_try(tmp_path:
 async def test_a_slot_whose_releaser_hung_up_reserves_nothing_any_more(tmp_path: Path) -> None:
     with contextlib.closing(SqliteStore(tmp_path)) as store:
         slots = SlotBook(store=store, clocks=Clocks(), served="line5")
-        slot = await slots.reserve(RESERVATION, owner="lab")
+        slot = await slots.reserve(RESERVATION, owner="lab", author="lab")
         await hang_up(slots.release(slot.slot_id, who="lab"))
         await durable(store.write(lambda _: None))  # whatever was begun before is written
         assert slots.infos() == []

@@ -6,9 +6,10 @@ import argparse
 import datetime as dt
 import math
 import secrets
+from collections.abc import Sequence
 
 from qubitd.cli.remote import add_remote, connect, moment, show_rows
-from qubitd.client import QubitdClient, Reservation, SlotKind
+from qubitd.client import ConfigError, QubitdClient, Reservation, SlotKind
 from qubitd.wire.slots import MAX_SECONDS, MIN_SECONDS
 
 _SHORTEST, _LONGEST = MIN_SECONDS / 60.0, MAX_SECONDS / 60.0
@@ -20,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     change = parser.add_mutually_exclusive_group()
     change.add_argument("--reserve", choices=[kind.value for kind in SlotKind], help="reserve time for this")
     change.add_argument("--release", metavar="ID", help="give a slot's time back")
+    parser.add_argument("--backend", metavar="NAME", help="whose time is reserved (the daemon's only one)")
     parser.add_argument(
         "--start",
         type=_time,
@@ -42,6 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     rows = [
         {
             "slot": slot.slot_id,
+            "backend": slot.backend,
             "kind": slot.kind.value,
             "start": moment(slot.start_ns),
             "end": moment(slot.end_ns),
@@ -74,14 +77,21 @@ def _minutes(text: str) -> float:
 
 
 def _reserve(client: QubitdClient, arguments: argparse.Namespace) -> None:
-    [backend] = client.backends()
     client.slots.reserve(
         Reservation(
             key=secrets.token_hex(16),
-            backend=backend,
+            backend=arguments.backend or _only_one(client.backends()),
             kind=SlotKind(arguments.reserve),
             start_ns=0 if arguments.start is None else int(arguments.start.timestamp() * 1e9),
             seconds=arguments.minutes * 60.0,
             note=arguments.note,
         )
     )
+
+
+def _only_one(backends: Sequence[str]) -> str:
+    if len(backends) != 1:
+        raise ConfigError(
+            f"the daemon's group has {len(backends)} backends; choose with --backend: {', '.join(backends)}"
+        )
+    return backends[0]

@@ -14,6 +14,7 @@ from qubitd.server.scheduling.waiting import Slot
 from qubitd.server.store.slots import NewSlot, taken_by
 from qubitd.server.store.store import Store
 from qubitd.v1 import slots_pb2
+from qubitd.wire.errors import malformed
 from qubitd.wire.slots import SlotInfo, decode_reservation
 
 _SLEW = 1.0
@@ -38,11 +39,16 @@ class SlotBook:
             if self._backend in (None, info.backend):
                 self._keep(info)
 
-    async def reserve(self, request: slots_pb2.ReserveRequest, *, owner: str) -> SlotInfo:
+    async def reserve(self, request: slots_pb2.ReserveRequest, *, owner: str, author: str) -> SlotInfo:
         """Reserve time; durable on return.
 
+        Args:
+            request: what time.
+            owner: the project that it is for.
+            author: who asks, for the log of what was done.
+
         Raises:
-            MalformedMessageError: a field is outside its limits.
+            MalformedMessageError: a field is outside its limits, or the time is over.
             KeyReusedError: the key stands for a slot that was asked for otherwise.
             SlotTakenError: the time overlaps another slot's.
         """
@@ -59,8 +65,9 @@ class SlotBook:
             owner=owner,
         )
         digest = hashlib.sha256(request.SerializeToString(deterministic=True)).hexdigest()
-        new = NewSlot(slot=info, key=wanted.key, request_digest=digest)
+        new = NewSlot(slot=info, key=wanted.key, request_digest=digest, author=author)
         if not self._store.slots.is_known(owner=owner, key=wanted.key):
+            _check_is_to_come(info, now)
             self._check_free(info)
         return await to_the_end(self._take(new, now_ns=now))
 
@@ -156,3 +163,9 @@ class SlotBook:
             start=info.start_ns * 1e-9 + offset,
             end=info.end_ns * 1e-9 + offset,
         )
+
+
+def _check_is_to_come(slot: SlotInfo, now_ns: int) -> None:
+    if slot.end_ns <= now_ns:
+        what = f"with these seconds is a slot that was over {(now_ns - slot.end_ns) / 1e9:.0f} s ago; give a later time"
+        raise malformed("start_ns", what)

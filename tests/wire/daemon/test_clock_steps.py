@@ -163,7 +163,7 @@ async def test_a_step_of_the_wall_clock_moves_ends_and_hides_no_slot(tmp_path: P
     with closing(SqliteStore(tmp_path)) as store:
         book = SlotBook(store=store, clocks=Clocks(wall=wall, steady=lambda: steady), served="line5")
         wanted = Reservation(key="k", backend="line5", kind=SlotKind.MAINTENANCE, seconds=60.0)
-        slot = await book.reserve(encode_reservation(wanted), owner="local")
+        slot = await book.reserve(encode_reservation(wanted), owner="local", author="local")
         before = book.coming(), book.infos()
         wall.offset += step
         assert (book.coming(), book.infos()) == before
@@ -181,13 +181,13 @@ async def test_a_running_slot_keeps_others_out_and_can_be_released_after_a_step_
             encode_reservation(Reservation(key=key, backend="line5", kind=SlotKind.MAINTENANCE, seconds=60.0))
             for key in ("first", "second")
         )
-        slot = await book.reserve(first, owner="local")
+        slot = await book.reserve(first, owner="local", author="local")
         wall.offset += step
-        assert await book.reserve(first, owner="local") == slot
+        assert await book.reserve(first, owner="local", author="local") == slot
         with pytest.raises(SlotTakenError, match=slot.slot_id):
-            await book.reserve(second, owner="local")
+            await book.reserve(second, owner="local", author="local")
         await book.release(slot.slot_id, who="local")
         with pytest.raises(UnknownSlotError):
             await book.release(slot.slot_id, who="local")
-        after = await book.reserve(second, owner="local")
+        after = await book.reserve(second, owner="local", author="local")
         assert [one.slot_id for one in book.coming()] == [after.slot_id]

@@ -150,6 +150,19 @@ async def test_what_only_its_own_daemon_can_do_is_passed_on_to_it_with_the_calle
         watch.cancel()
 
 
+async def test_whose_time_a_slot_takes_is_said_where_a_group_has_several_backends(
+    serve_fridge: Serve, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def told(*words: str, code: int) -> str:
+        assert main(["slots", "--server", north.address, "--reserve", "calibration", *words]) == code
+        return "".join(capsys.readouterr())
+
+    async with serve_fridge("north") as north, serve_fridge("south"):
+        asked = await asyncio.to_thread(told, code=1)
+        assert asked.endswith("has 2 backends; choose with --backend: north, south\n")
+        assert " south " in await asyncio.to_thread(told, "--backend", "south", code=0)
+
+
 async def test_a_refusal_of_the_other_daemon_comes_back_as_it_was_said(
     serve_fridge: Serve, request_of: Requests
 ) -> None:

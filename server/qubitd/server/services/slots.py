@@ -36,7 +36,7 @@ class SlotsService:
         if request.kind == slots_pb2.SLOT_KIND_MAINTENANCE:
             require(Role.OPERATOR, "a maintenance slot")
         self._roster.check_own(request.backend, "a slot")
-        slot = await self._slots.reserve(request, owner=caller().project)
+        slot = await self._slots.reserve(request, owner=caller().project, author=caller().name)
         self._engine.wake()
         return slots_pb2.ReserveResponse(slot=encode_slot(slot))
 

@@ -24,6 +24,8 @@ class NewSlot:
     """Made by the client, unique among its slots."""
     request_digest: str
     """SHA-256 of the request's bytes."""
+    author: str
+    """Who asked for it."""
 
 
 class SlotWrites:
@@ -67,7 +69,7 @@ class SlotWrites:
             ),
         )
         what = f"reserved slot {slot.slot_id} for {slot.kind.value}, {_time(slot.start_ns)} to {_time(slot.end_ns)}"
-        self._audit.append(time_ns=now_ns, who=slot.owner, what=what)
+        self._audit.append(time_ns=now_ns, who=new.author, what=what)
         return slot
 
     def release(self, *, slot_id: str, who: str, now_ns: int) -> None:
