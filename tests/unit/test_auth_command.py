@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import functools
+import os
 import sqlite3
 import stat
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -130,3 +133,34 @@ def test_a_log_whose_last_lines_were_cut_off_has_not_the_hash_that_was_kept(
     assert capsys.readouterr().out.startswith("whole: 2 lines, ")
     assert main([*verify, seen]) == 1
     assert capsys.readouterr().out == f"lines are missing: none of the 2 has the hash {seen}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("token", ""), "argument name: '' is no name; give 1 to 64 characters without slashes"),
+        (("cert", "../../alice"), "'../../alice' is no name"),
+        (("token", "bob\n"), r"'bob\n' is no name"),
+        (("token", "daemon"), "'daemon' means somebody else in the audit log; give another name"),
+        (("token", "bob", "--project", " "), "argument --project: ' ' is no name"),
+        (("token", "bob", "--days", "-1"), "'-1' is no number of days; give more than 0, to 36500, or 0 for never"),
+        (("token", "bob", "--days", "nan"), "'nan' is no number of days"),
+    ],
+)
+def test_an_account_that_could_not_be_told_or_used_is_refused(
+    data: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], reason: str
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        auth(data, *words)
+    assert reason in capsys.readouterr().err
+    assert not data.exists()
+
+
+def test_what_nobody_reads_to_its_end_is_no_error(data: Path) -> None:
+    assert auth(data, "token", "alice") == 0
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "qubitd.cli", "auth", "list", "--data-dir", str(data)]
+    with os.fdopen(writing, "wb") as pipe:
+        ended = subprocess.run(command, stdout=pipe, stderr=subprocess.PIPE, check=False)
+    assert (ended.returncode, ended.stderr) == (141, b"")

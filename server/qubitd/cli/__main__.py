@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -30,6 +31,10 @@ COMMANDS = {
 }
 _FAILED = 1
 _INTERRUPTED = 130
+_UNREAD = 141
+"""As the shell tells of what is ended by a closed pipe."""
+_LASTING = ("serve", "worker")
+"""Commands with pipes to processes of their own."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -49,6 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parsed = parser.parse_args(arguments)
     try:
         code: int = parsed.run(parsed)
+        sys.stdout.flush()
     except InvalidInputError as error:
         _tell(*problem_lines(error.problems))
         return _FAILED
@@ -57,12 +63,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _FAILED
     except KeyboardInterrupt:
         return _INTERRUPTED
+    except BrokenPipeError:
+        if chosen in _LASTING:
+            raise
+        _leave_unread()
+        return _UNREAD
     return code
 
 
 def _tell(*lines: str) -> None:
     for line in lines:
         print(f"qubitd: {line}", file=sys.stderr)
+
+
+def _leave_unread() -> None:
+    """Whoever read what is printed, such as `head`, has seen enough: what is left in the buffer goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

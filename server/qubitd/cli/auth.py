@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+import math
 import socket
 import time
 from pathlib import Path
@@ -25,6 +26,10 @@ from qubitd.server.auth.identity import Role
 
 _ROLES = [role.name.lower() for role in Role]
 _DAY_NS = 86_400 * 10**9
+_MOST_DAYS = 36_500.0
+_LONGEST_NAME = 64
+_TAKEN = ("daemon", "local", "unknown")
+"""Names by which the log of what was done means others."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,12 +45,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, default=Path(), metavar="DIR", help="where it is written (%(default)s)"
     )
     for command in (token, certificate):
-        command.add_argument("name", help="of the person or program")
-        command.add_argument("--project", default="", help="whose jobs are seen (a project of the same name)")
+        command.add_argument("name", type=_own_name, help="of the person or program")
+        command.add_argument("--project", type=_name, help="whose jobs are seen (a project of the same name)")
         command.add_argument(
             "--role", default="user", choices=[role.name.lower() for role in Role], help="(%(default)s)"
         )
-        command.add_argument("--days", type=float, default=365.0, help="until it expires, 0 for never (%(default)s)")
+        command.add_argument("--days", type=_days, default=365.0, help="until it expires, 0 for never (%(default)g)")
     what.add_parser("list", help="show who may come in")
     revoke = what.add_parser("revoke", help="let somebody in no longer, at once")
     revoke.add_argument("name", help="of the account")
@@ -122,6 +127,30 @@ def _account(arguments: argparse.Namespace, *, token_sha256: str) -> Account:
         token_sha256=token_sha256,
         expires_ns=expires,
     )
+
+
+def _name(text: str) -> str:
+    if text != text.strip() or not text.isprintable() or set(text) & set("/\\") or not 1 <= len(text) <= _LONGEST_NAME:
+        what = f"{text!r} is no name; give 1 to {_LONGEST_NAME} characters without slashes, and no space at its ends"
+        raise argparse.ArgumentTypeError(what)
+    return text
+
+
+def _own_name(text: str) -> str:
+    if text in _TAKEN:
+        raise argparse.ArgumentTypeError(f"{text!r} means somebody else in the audit log; give another name")
+    return _name(text)
+
+
+def _days(text: str) -> float:
+    try:
+        days = float(text)
+    except ValueError:
+        days = math.nan
+    if not 0 <= days <= _MOST_DAYS:  # and no NaN either
+        what = f"{text!r} is no number of days; give more than 0, to {_MOST_DAYS:g}, or 0 for never"
+        raise argparse.ArgumentTypeError(what)
+    return days
 
 
 def _until(account: Account) -> str:
