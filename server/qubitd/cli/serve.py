@@ -20,7 +20,8 @@ from qubitd.compiler.device_file import device_bytes, read_device
 from qubitd.drivers.families import open_rack
 from qubitd.drivers.rack import EmulatorSettings, Rack, with_address
 from qubitd.drivers.rack_file import BUILT_IN, packaged_racks, parse_rack, rack_text
-from qubitd.server.daemon import DaemonSettings, RunningRack, run_daemon
+from qubitd.server.daemon import run_daemon
+from qubitd.server.daemon_settings import DaemonSettings, RunningRack
 from qubitd.server.failpoints import arm
 from qubitd.server.logs import FORMS, configure
 from qubitd.server.posix import return_big_blocks

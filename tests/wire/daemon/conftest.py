@@ -36,7 +36,8 @@ from qubitd.core.sweep import Sweep
 from qubitd.drivers.controller import Assembly, LoadReport, Readings, never, nothing
 from qubitd.drivers.errors import RunBrokenOffError
 from qubitd.drivers.rack_file import load_rack
-from qubitd.server.daemon import DaemonSettings, RunningRack, run_daemon
+from qubitd.server.daemon import run_daemon
+from qubitd.server.daemon_settings import DaemonSettings, RunningRack
 from qubitd.server.quotas import Quotas
 from qubitd.server.store.job_writes import JobWrites
 from qubitd.server.store.rows import Accepted, NewJob

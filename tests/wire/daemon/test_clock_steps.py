@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from tests.store_life import NEW
 
-from qubitd.server import daemon as daemon_module
+from qubitd.server import composition
 from qubitd.server.announcer import Announcer
 from qubitd.server.book import JobBook
 from qubitd.server.clocks import Clocks
@@ -49,7 +49,7 @@ async def test_jobs_run_in_the_order_of_their_submission_whatever_the_wall_clock
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     wall = Stepping()
-    monkeypatch.setattr(daemon_module, "Clocks", lambda: Clocks(wall=wall))
+    monkeypatch.setattr(composition, "Clocks", lambda: Clocks(wall=wall))
     async with serve(rack=shut_rack) as daemon:
         jobs = []
         for step in (0, HOUR, -2 * HOUR, 3 * HOUR):
@@ -89,7 +89,7 @@ async def test_jobs_keep_their_order_though_the_machine_was_booted_anew_and_its_
     step: int,
 ) -> None:
     wall = Stepping(offset=END_OF_SUMMER_TIME - time.time_ns() - 10**9)
-    monkeypatch.setattr(daemon_module, "Clocks", lambda: Clocks(wall=wall))
+    monkeypatch.setattr(composition, "Clocks", lambda: Clocks(wall=wall))
     async with serve(rack=shut_rack) as daemon:
         jobs = [await daemon.submit(request_of(shots=2500))]
         await asyncio.to_thread(shut_rack.running.wait)
@@ -101,7 +101,7 @@ async def test_jobs_keep_their_order_though_the_machine_was_booted_anew_and_its_
         await stopping
     wall.offset += step
     booted = time.monotonic()
-    monkeypatch.setattr(daemon_module, "Clocks", lambda: Clocks(wall=wall, steady=lambda: time.monotonic() - booted))
+    monkeypatch.setattr(composition, "Clocks", lambda: Clocks(wall=wall, steady=lambda: time.monotonic() - booted))
     async with serve(rack=open_rack_of()) as daemon:
         events = [await daemon.events(job_id) for job_id in jobs]
     ends = [told[-1] for told in events]

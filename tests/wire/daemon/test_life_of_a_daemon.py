@@ -19,7 +19,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from qubitd.compiler.device_file import load_device
 from qubitd.core.job import JobStatus
 from qubitd.drivers.errors import InstrumentNotFoundError
-from qubitd.server import daemon as daemon_module
+from qubitd.server import held as held_module
 from qubitd.server.errors import BindRefusedError, DataDirInUseError, PortInUseError, StoreError
 from qubitd.server.serving import check_host, check_port
 from qubitd.server.store.opening import open_store
@@ -60,7 +60,7 @@ async def test_the_rack_is_safe_before_the_store_is_opened_and_before_it_is_clos
         close(self)
 
     close = SqliteStore.close
-    monkeypatch.setattr(daemon_module, "open_store", open_and_tell)
+    monkeypatch.setattr(held_module, "open_store", open_and_tell)
     monkeypatch.setattr(SqliteStore, "close", close_and_tell)
     async with serve(rack=rack):
         assert rack.log == ["connect", "stop", "store opens"]
