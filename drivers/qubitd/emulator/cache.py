@@ -24,11 +24,9 @@ class Cache(Generic[K, V]):
 
     def get(self, key: K, make: Callable[[], V], *, is_kept: Callable[[V], bool] | None = None) -> V:
         """Give the value of a key, made if it is not there; `is_kept` says whether that is worth its memory."""
-        with self._lock:
-            kept = self._values.get(key, _MISSING)
-            if kept is not _MISSING:
-                self._values.move_to_end(key)
-                return cast("V", kept)
+        kept = self.find(key, _MISSING)
+        if kept is not _MISSING:
+            return cast("V", kept)
         value = make()
         if is_kept is None or is_kept(value):
             with self._lock:
@@ -36,6 +34,14 @@ class Cache(Generic[K, V]):
                     self._values.popitem(last=False)
                 self._values[key] = value
         return value
+
+    def find(self, key: K, default: Any = None) -> Any:
+        """Give the value of a key if it is there."""
+        with self._lock:
+            kept = self._values.get(key, default)
+            if key in self._values:
+                self._values.move_to_end(key)
+            return kept
 
     def clear(self) -> None:
         """Forget everything."""

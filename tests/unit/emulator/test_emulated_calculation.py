@@ -87,6 +87,33 @@ def test_short_runs_are_known_at_the_first_look(make_bench: Callable[..., Bench]
     assert bench.run("6.0") == [OVER]
 
 
+def test_a_run_that_took_little_is_known_at_once_when_it_comes_again(bench: Bench, slow: Slow) -> None:
+    slow.gate.set()
+    bench.run("6.0")
+    assert over(bench) == OVER
+    before = bench.bins("6.0")
+    bench.ask('SLOT6:SEQ0:ACQ:ALIS:ACQ:DATA:DEL "acq"')
+    assert bench.run("6.0") == [OVER]
+    assert slow.asked == 2
+    assert (bench.bins("6.0") == before).all()
+
+
+def test_a_run_that_took_little_waits_for_one_that_was_left(bench: Bench, slow: Slow) -> None:
+    slow.gate.set()
+    bench.run("6.0")
+    assert over(bench) == OVER
+    slow.gate.clear()
+    slow.was_asked.clear()
+    bench.readout(shots=4)
+    bench.run("6.0")
+    assert slow.was_asked.wait(60)
+    bench.ask("SLOT6:SEQ0:STOP")
+    bench.readout(shots=3)
+    assert bench.run("6.0") == [WORKING]
+    slow.gate.set()
+    assert over(bench) == OVER
+
+
 STOP, RESET, MODULE_RESET = ("SLOT6:SEQ0:STOP", None), ("*RST", None), ("*RST", 6)
 
 

@@ -15,7 +15,7 @@ from qubitd.emulator.clock import InstrumentClock
 from qubitd.emulator.cluster.bins import Acquisition
 from qubitd.emulator.cluster.calculation import Calculation, Calculator
 from qubitd.emulator.cluster.module import Module
-from qubitd.emulator.cluster.performance import Outcome, Performer
+from qubitd.emulator.cluster.performance import Outcome, Performer, content_of
 from qubitd.emulator.cluster.player import SEQUENCERS_IN_SLOT
 from qubitd.emulator.cluster.profile import MODULE_KINDS, Profile
 from qubitd.emulator.cluster.scope import record
@@ -144,12 +144,14 @@ class Cluster:
             if (player := sequencer.player(self.modules[sequencer.slot].front_end.settings())) is not None
         ]
         held, rng = self._held_markers(ready), self.rng
+        content = content_of(players, held)
 
         def perform(go_on: Callable[[], None]) -> Outcome:
-            return self._performer.perform(players, rng, held_markers=held, go_on=go_on)
+            return self._performer.perform(players, rng, content=content, held_markers=held, go_on=go_on)
 
         self.runs += 1
-        self._calculation = Calculation(ready, self._calculator, perform, patience=self._patience)
+        is_quick = self._performer.is_quick(content)
+        self._calculation = Calculation(ready, self._calculator, perform, is_quick=is_quick, patience=self._patience)
 
     def _take(self, calculation: Calculation, *, waits: bool) -> None:
         """Take over what a run did, if that is known."""

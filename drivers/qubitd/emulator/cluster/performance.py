@@ -7,6 +7,8 @@ What is started again unchanged is not laid out again.
 from __future__ import annotations
 
 import logging
+import math
+import time
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -53,6 +55,8 @@ _MOST_REMEMBERED = 20_000
 """Instructions that were executed in what is remembered, all sequencers together."""
 _RUNS = 64
 """Programs that need not be executed again."""
+QUICK = 0.01
+"""Seconds of a processor after which a run no longer counts as quick."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +100,7 @@ class Score:
     """What could have been performed instead, had acquisitions found something else."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Sheet:
     """A run laid out, with all that is the same however often it is played."""
 
@@ -111,6 +115,18 @@ class Sheet:
     """That are left on the marker outputs, by part."""
     duration: int
     """ns."""
+    took: float = math.inf
+    """Seconds of a processor for which it was played last."""
+
+
+def content_of(players: Sequence[Player], held_markers: Mapping[int, int]) -> Hashable:
+    """Give all that decides what a run plays and when it acquires.
+
+    Args:
+        players: the sequencers that were started together.
+        held_markers: for each slot the marker bits that sequencers outside this run hold.
+    """
+    return tuple(player.content for player in players), tuple(sorted(held_markers.items()))
 
 
 class Performer:
@@ -122,11 +138,17 @@ class Performer:
         self._runs: Cache[Code, Run] = Cache(_RUNS)
         self._sheets: Cache[Hashable, Sheet | None] = Cache(_REMEMBERED)
 
+    def is_quick(self, content: Hashable) -> bool:
+        """Whether a run with this content was played lately, and within `QUICK`."""
+        sheet = self._sheets.find(content)
+        return sheet is not None and sheet.took <= QUICK
+
     def perform(
         self,
         players: Sequence[Player],
         rng: np.random.Generator,
         *,
+        content: Hashable,
         held_markers: Mapping[int, int],
         go_on: GoOn = nothing,
     ) -> Outcome:
@@ -135,6 +157,7 @@ class Performer:
         Args:
             players: the sequencers.
             rng: for the digitiser's noise.
+            content: what `content_of` gives of them.
             held_markers: for each slot the marker bits that sequencers outside this run hold.
             go_on: called now and then; raises what ends the run if nobody waits for it any more.
         """
@@ -143,11 +166,13 @@ class Performer:
         for each in players:
             runs.append(self._runs.get(each.code, partial(run, each.code), is_kept=_is_short))
             go_on()
-        key = (tuple(player.content for player in players), tuple(sorted(held_markers.items())))
-        sheet = self._sheets.get(key, partial(laid_out, players, runs, held_markers, go_on), is_kept=_is_small)
+        sheet = self._sheets.get(content, partial(laid_out, players, runs, held_markers, go_on), is_kept=_is_small)
         if sheet is None:
             return perform_stepwise(players, runs, self._digitiser, rng, held_markers, go_on)
-        return play(sheet, players, self._digitiser, rng, go_on)
+        began = time.thread_time()
+        outcome = play(sheet, players, self._digitiser, rng, go_on)
+        sheet.took = time.thread_time() - began
+        return outcome
 
     def forget(self) -> None:
         """Lay everything out anew from now on."""
