@@ -39,15 +39,15 @@ def durable(write: Future[Result]) -> asyncio.Future[Result]:
     return asyncio.shield(asyncio.wrap_future(write))
 
 
-async def settled(work: Coroutine[Any, Any, Result] | asyncio.Future[Result]) -> asyncio.Future[Result]:
+async def settled(work: Coroutine[Any, Any, Result]) -> asyncio.Future[Result]:
     """Do something and give it back ended, well or badly; if the caller is cancelled meanwhile, so is the work."""
-    task = asyncio.ensure_future(work)
+    ended: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
     try:
-        await asyncio.wait([task])
-    except asyncio.CancelledError:
-        task.cancel()
-        raise
-    return task
+        ended.set_result(await work)
+    except Exception as error:  # noqa: BLE001  # whatever it is, the caller is told
+        ended.set_exception(error)
+        ended.exception()  # who asked for it looks at it, or may leave it
+    return ended
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -18,7 +18,6 @@ from qubitd.server.failpoints import failpoint
 from qubitd.server.failure import failure_of
 from qubitd.server.lifecycle import Trigger
 from qubitd.server.logs import about
-from qubitd.server.persistence import settled
 from qubitd.server.toolchain import Validated
 from qubitd.server.workers.crew import MOST_ASKED
 from qubitd.server.workshop import Workshop
@@ -108,9 +107,11 @@ class Validator:
     async def _settled(self, entry: Entry, snapshot: Snapshot) -> asyncio.Future[Validated]:
         look = self._looks[entry.job_id] = asyncio.ensure_future(self._validated(entry, snapshot))
         try:
-            return await settled(look)
+            await asyncio.wait([look])
         finally:
+            look.cancel()
             self._looks.pop(entry.job_id, None)
+        return look
 
     async def _validated(self, entry: Entry, snapshot: Snapshot) -> Validated:
         await self._book.until_accepted(entry)

@@ -252,7 +252,8 @@ class JobsService:
         after = {cursor.job_id: cursor.after_sequence for cursor in request.jobs}
         if request.job_id:
             after = {request.job_id: request.after_sequence}
-        _check_cursor(max(after.values(), default=0), newest=self._store.jobs.newest_of(owner))
+        if cursor := max(after.values(), default=0):
+            _check_cursor(cursor, newest=self._store.jobs.newest_of(owner))
         return self._watch.events(
             [
                 Watched(
