@@ -295,10 +295,25 @@ def test_a_conflict_names_the_parameters(client: QubitdClient, daemon: Daemon) -
     assert caught.value.problems == (problem,)
 
 
-def test_a_full_daemon_says_when_to_try_again(client: QubitdClient, daemon: Daemon) -> None:
-    daemon.refuse = Refusal(code=8, message="the queue is full", retry_after=2.5)
-    with pytest.raises(BusyError, match=r"the queue is full; try again in 2\.5 s"):
+def test_a_quota_that_is_used_up_says_when_to_try_again(client: QubitdClient, daemon: Daemon) -> None:
+    daemon.refuse = Refusal(code=8, message="you have 9 jobs", retry_after=2.5, quota="9 jobs")
+    with pytest.raises(BusyError, match=r"you have 9 jobs; try again in 2\.5 s"):
         client.submit(bell(), "line5")
+    assert len(daemon.asked) == 1
+
+
+def test_a_call_for_which_there_is_no_room_just_now_is_made_again(connect: Any, address: str, daemon: Daemon) -> None:
+    clock = MendingClock(daemon, 3)
+    with connect(address, patience=10, clock=clock) as client:
+        daemon.refuse = Refusal(code=8, message="others wait", retry_after=1.5)
+        assert client.submit(bell(), "line5") == "j1"
+        assert clock.waits == [1.5] * 3
+        assert len({request.key for request in daemon.asked if isinstance(request, jobs_pb2.SubmitRequest)}) == 1
+        clock.bad_waits = 1000
+        daemon.refuse = Refusal(code=8, message="others wait", retry_after=1.5)
+        with pytest.raises(BusyError, match=r"submitting to line5: others wait; try again in 1\.5 s"):
+            client.submit(bell(), "line5")
+        assert sum(clock.waits[3:]) == pytest.approx(10)
 
 
 def test_a_stream_for_which_there_is_no_room_asks_again_for_as_long_as_it_takes(

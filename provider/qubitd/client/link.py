@@ -9,7 +9,7 @@ import grpc
 
 from qubitd.client.addresses import Address
 from qubitd.client.errors import ClosedError, LostError, UnreachableError
-from qubitd.client.refusals import advice_on, is_passing, reason_of, to_error
+from qubitd.client.refusals import advice_on, busy_for, is_passing, reason_of, to_error
 from qubitd.client.steps import Pause, Send, Steps
 
 RequestT = TypeVar("RequestT")
@@ -125,8 +125,9 @@ class Patience:
         """
         link = self._link
         link.check_open()
-        if not is_passing(error):
-            link.was_reached = True
+        busy = busy_for(error)
+        link.was_reached |= busy is not None or not is_passing(error)
+        if busy is None and not is_passing(error):
             raise to_error(error, doing=self._doing) from error
         if not link.was_reached:
             reason = reason_of(error)
@@ -135,9 +136,11 @@ class Patience:
         self._since = now if self._since is None else self._since
         left = self._since + self._seconds - now
         if left <= 0:
-            raise LostError(
-                address=str(link.address), seconds=self._seconds, doing=self._doing, reason=reason_of(error)
-            ) from error
-        wait = min(self._wait, left)
+            raise self._lost(error) if busy is None else to_error(error, doing=self._doing) from error
+        wait = min(max(self._wait, busy or 0.0), left)
         self._wait = min(2 * self._wait, LONGEST_WAIT)
         return wait
+
+    def _lost(self, error: grpc.RpcError) -> LostError:
+        address, reason = str(self._link.address), reason_of(error)
+        return LostError(address=address, seconds=self._seconds, doing=self._doing, reason=reason)

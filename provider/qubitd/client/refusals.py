@@ -50,6 +50,14 @@ def asked_to_wait(error: grpc.RpcError) -> float | None:
     return _refusal(error).retry_after if code_of(error) is grpc.StatusCode.RESOURCE_EXHAUSTED else None
 
 
+def busy_for(error: grpc.RpcError) -> float | None:
+    """Give the seconds after which a daemon that had no room just now may take the same call; None for any other end.
+
+    Who has used up a quota of theirs has to wait for their own jobs or sessions, not for the daemon.
+    """
+    return None if _refusal(error).quota else asked_to_wait(error)
+
+
 def code_of(error: grpc.RpcError) -> grpc.StatusCode:
     """Give the status code of a call that ended."""
     return _call(error).code()

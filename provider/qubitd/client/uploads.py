@@ -6,9 +6,7 @@ import secrets
 
 import grpc
 
-from qubitd.client.errors import BusyError
 from qubitd.client.link import Link, Patience
-from qubitd.client.refusals import is_passing, to_error
 from qubitd.client.steps import Pause, Send, Steps
 from qubitd.v1 import jobs_pb2, jobs_pb2_grpc
 from qubitd.wire.uploads import Upload, upload_messages, upload_of
@@ -25,7 +23,6 @@ def upload(link: Link, jobs: jobs_pb2_grpc.JobsStub, data: bytes, *, doing: str)
     """
     named = upload_of(data, secrets.token_hex(16))
     patience = Patience(link, doing=doing, seconds=link.patience)
-    give_up = link.now() + link.patience
     received = 0
     while received < len(data):
         link.check_open()
@@ -33,10 +30,7 @@ def upload(link: Link, jobs: jobs_pb2_grpc.JobsStub, data: bytes, *, doing: str)
             received = yield from _send(jobs, named, data, received)
             patience.renew()
         except grpc.RpcError as error:
-            if is_passing(error):
-                yield Pause(seconds=patience.after(error))
-            else:
-                yield Pause(seconds=_until_there_is_room(link, error, doing=doing, give_up=give_up))
+            yield Pause(seconds=patience.after(error))
             received = yield from _received(jobs, named)
     return named
 
@@ -53,15 +47,3 @@ def _received(jobs: jobs_pb2_grpc.JobsStub, named: Upload) -> Steps[int]:
         return (yield from _send(jobs, named, b"", 0))
     except grpc.RpcError:
         return 0
-
-
-def _until_there_is_room(link: Link, error: grpc.RpcError, *, doing: str, give_up: float) -> float:
-    """Give the seconds that a daemon asks for that has too many uploads under way.
-
-    Raises:
-        ClientError: it is another refusal, or has lasted too long.
-    """
-    refusal = to_error(error, doing=doing)
-    if not isinstance(refusal, BusyError) or refusal.retry_after is None or link.now() > give_up:
-        raise refusal from error
-    return refusal.retry_after
