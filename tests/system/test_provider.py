@@ -9,6 +9,7 @@ import sys
 import textwrap
 import threading
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,32 @@ def test_an_unknown_backend_is_refused_with_near_names(provider: QubitdProvider)
 def test_an_unknown_job_is_refused(provider: QubitdProvider) -> None:
     with pytest.raises(JobError, match="there is no job 'nothing' of yours"):
         provider.job("nothing")
+
+
+NAME: Any = "line5"
+NOTHING: Any = None
+
+
+@pytest.mark.parametrize(
+    ("ask", "answer"),
+    [
+        (lambda provider: provider.job(5), "job_id is 5; give a text"),
+        (lambda provider: provider.session(None), "session_id is None; give a text"),
+        (
+            lambda provider: QubitdSession(NAME),
+            r"backend is 'line5'; give one that provider\.get_backend\(\) gives",
+        ),
+        (
+            lambda provider: QubitdSession.from_id("nothing", service=NOTHING),
+            "service is None; give a QubitdProvider",
+        ),
+    ],
+)
+def test_what_is_none_of_its_kind_is_said(
+    provider: QubitdProvider, ask: Callable[[QubitdProvider], object], answer: str
+) -> None:
+    with pytest.raises(ProviderError, match=answer):
+        ask(provider)
 
 
 def test_of_several_backends_one_must_be_named(provider: QubitdProvider, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -145,6 +145,8 @@ def test_parameters_of_a_tuple_step_together_and_delays_may_be_swept(backend: Qu
         (turned(), {"theta": [0.1]}, "^sweep: has the text 'theta', which is a parameter of the circuit: give the P"),
         (turned(), {"q0.x.amplitud": [0.1]}, r"lab has no such parameter; did you mean q0\.x\.amplitude or "),
         (flips(), {THETA: [0.1]}, "gives values for theta; the circuit's parameters are nothing"),
+        (turned(), {THETA: [0.1], (THETA, "q0.x.beta"): [[0.2], [0.3]]}, "gives values for theta more than once"),
+        (flips(), [0.1], "^sweep: is a list; give a mapping such as {'q0.x.amplitude': values}"),
     ],
 )
 def test_what_cannot_be_swept_is_refused(

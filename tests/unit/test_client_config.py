@@ -53,7 +53,11 @@ def test_the_environment_names_a_daemon_before_any_profile_does(environment: dic
 
 
 def test_a_token_of_the_environment_does_not_travel_to_the_daemon_of_a_profile(environment: dict[str, str]) -> None:
-    assert find_access(environment=environment | {"QUBITD_TOKEN": "t"}) == Access(address="localhost:1")
+    with pytest.warns(UserWarning, match="QUBITD_TOKEN of the environment goes with QUBITD_ADDRESS, which is not set"):
+        assert find_access(environment=environment | {"QUBITD_TOKEN": "t"}) == Access(address="localhost:1")
+    with pytest.warns(UserWarning, match=r"QUBITD_CA, QUBITD_KEY of .* or give the ca itself") as told:
+        find_access("localhost:3", "mine", environment={"QUBITD_TOKEN": "t", "QUBITD_CA": "a", "QUBITD_KEY": "k"})
+    assert told[0].filename == __file__
 
 
 def test_the_environment_names_a_profile(environment: dict[str, str]) -> None:

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 import types
+import warnings
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,19 @@ def test_any_other_error_is_one_line(command: types.ModuleType, capsys: pytest.C
     vars(command)["run"] = ending(QubitdError("no rack"))
     assert main(["stub"]) == 1
     assert capsys.readouterr().err == "qubitd: no rack\n"
+
+
+def test_a_warning_is_one_line_however_often_it_is_given(
+    command: types.ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(_: argparse.Namespace) -> int:
+        for _again in range(2):
+            warnings.warn("a delay was rounded", stacklevel=2)
+        return 0
+
+    vars(command)["run"] = run
+    assert main(["stub"]) == 0
+    assert capsys.readouterr().err == "qubitd: a delay was rounded\n"
 
 
 def test_ctrl_c_gives_130(command: types.ModuleType) -> None:

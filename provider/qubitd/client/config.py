@@ -9,12 +9,14 @@ import os
 import stat
 import sys
 import tomllib
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import cast
 
 from qubitd.client.errors import ConfigError, UnconfiguredError
+from qubitd.client.outside import outside
 
 DEFAULT_PROFILE = "default"
 _ENVIRONMENT = "QUBITD_"
@@ -51,7 +53,7 @@ def find_access(
     """Give the way to a daemon; token and files that are typed here win over those found elsewhere.
 
     Without address and profile it is the environment's QUBITD_ADDRESS (with QUBITD_TOKEN, _CA, _CERT, _KEY), then its
-    QUBITD_PROFILE, then the profile `default`.
+    QUBITD_PROFILE, then the profile `default`. A QUBITD_TOKEN without QUBITD_ADDRESS is used for none: a UserWarning.
 
     Raises:
         UnconfiguredError: nothing names a daemon.
@@ -60,7 +62,9 @@ def find_access(
     environment = os.environ if environment is None else environment
     typed = {"token": token, "ca": ca, "cert": cert, "key": key}
     found = _found(address, profile, environment)
-    return Access(**{**found, **{name: value for name, value in typed.items() if value is not None}})
+    access = Access(**{**found, **{name: value for name, value in typed.items() if value is not None}})
+    _warn_of_unused(access, environment)
+    return access
 
 
 def config_file(environment: Mapping[str, str] | None = None) -> Path:
@@ -108,6 +112,20 @@ def _found(address: str | None, profile: str | None, environment: Mapping[str, s
     if environment.get("QUBITD_PROFILE"):
         return _profile(config_file(environment), environment["QUBITD_PROFILE"])
     return _profile(config_file(environment), DEFAULT_PROFILE, missing=UnconfiguredError)
+
+
+def _warn_of_unused(access: Access, environment: Mapping[str, str]) -> None:
+    if environment.get("QUBITD_ADDRESS"):
+        return
+    names = (name for name in _FIELDS if getattr(access, name) is None)
+    unused = [variable for name in names if environment.get(variable := _ENVIRONMENT + name.upper())]
+    if unused:
+        text = (
+            f"{', '.join(unused)} of the environment goes with QUBITD_ADDRESS, which is not set, and is not used here"
+        )
+        warnings.warn(
+            f"{text}; set it too, or give the {unused[0].lower()[len(_ENVIRONMENT) :]} itself", stacklevel=outside()
+        )
 
 
 def _profile(path: Path, name: str, *, missing: type[ConfigError] = ConfigError) -> dict[str, str]:

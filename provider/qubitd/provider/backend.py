@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import inspect
 import threading
 import warnings
 from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
@@ -25,6 +24,7 @@ from qubitd.client import (
     RevisionPolicy,
     Urgency,
 )
+from qubitd.client.outside import outside
 from qubitd.core.circuit import CircuitBatch
 from qubitd.core.errors import Problem
 from qubitd.core.job import JobSpec, MeasReturn
@@ -254,7 +254,7 @@ class QubitdBackend(BackendV2, Connected):
             self.refresh()  # what is in hand may be from before it was followed
         if not self.operational:
             text = f"{self.name} runs no jobs now ({self.trouble}); this one waits until it does"
-            warnings.warn(text, UserWarning, stacklevel=_outside())
+            warnings.warn(text, UserWarning, stacklevel=outside())
         with self._refusals(header):
             job_id = self._client.submit(spec, self.name, terms=asked)
         return QubitdJob(self, job_id, self._client, header)
@@ -356,7 +356,7 @@ class QubitdBackend(BackendV2, Connected):
         known = dict(self.options)
         unknown = sorted(name for name in options if name not in known)
         if unknown:
-            warnings.warn(_unknown_options(self.name, unknown, known), UserWarning, stacklevel=_outside())
+            warnings.warn(_unknown_options(self.name, unknown, known), UserWarning, stacklevel=outside())
         return {name: value for name, value in options.items() if name in known}
 
     def _lab_names(self) -> Iterable[str]:
@@ -369,15 +369,6 @@ class QubitdBackend(BackendV2, Connected):
 def _is_older(info: BackendInfo, known: BackendInfo) -> bool:
     """Whether a description came late; a lab that began anew counts its revisions from 1 again."""
     return info.revision < known.revision and info.revision_time_ns <= known.revision_time_ns
-
-
-def _outside() -> int:
-    """Give the `stacklevel`, as the caller has to give it, of the first frame that is not of this package."""
-    package = f"{__name__.rpartition('.')[0]}."
-    level, frame = 1, inspect.currentframe()
-    while (frame := frame.f_back if frame else None) and frame.f_globals.get("__name__", "").startswith(package):
-        level += 1
-    return level
 
 
 def _unknown_options(backend: str, unknown: Sequence[str], known: Collection[str]) -> str:

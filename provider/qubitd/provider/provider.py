@@ -131,7 +131,9 @@ class QubitdProvider(Connected):
 
         Raises:
             JobFailedError: the daemon has no such job of yours, or has it no more.
+            ProviderError: the id is no text.
         """
+        _check_is_text("job_id", job_id)
         try:
             job = self._client.get_job(job_id)
         except NotFoundError as error:
@@ -199,7 +201,9 @@ class QubitdProvider(Connected):
 
         Raises:
             SessionNotFoundError: the daemon has no such session of yours.
+            ProviderError: the id is no text.
         """
+        _check_is_text("session_id", session_id)
         try:
             return self._client.sessions.get(session_id)
         except NotFoundError:
@@ -238,6 +242,11 @@ def _tags(tags: Iterable[object]) -> tuple[str, ...]:
     if isinstance(tags, str) or len(found) < len(given):
         raise ProviderError(f"tags is {tags!r}; give a list of texts")
     return tuple(found)
+
+
+def _check_is_text(what: str, given: object) -> None:
+    if not isinstance(given, str):
+        raise ProviderError(f"{what} is {given!r}; give a text")
 
 
 def _whole(limit: object) -> int:

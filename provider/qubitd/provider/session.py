@@ -92,6 +92,8 @@ class QubitdSession(Connected):
         *,
         at_expiry: str = "requeue",
     ) -> None:
+        if not isinstance(backend, QubitdBackend):  # pyright: ignore[reportUnnecessaryIsInstance]  # IBM's take names
+            raise ProviderError(f"backend is {backend!r}; give one that provider.get_backend() gives")
         asked = SessionTerms(
             key=secrets.token_hex(16), backend=backend.name, mode=self._mode, at_expiry=_at_expiry(at_expiry)
         )
@@ -111,6 +113,8 @@ class QubitdSession(Connected):
         Raises:
             ProviderError: the daemon has no such session of yours, or it is no batch where one was asked for.
         """
+        if not hasattr(service, "session"):
+            raise ProviderError(f"service is {service!r}; give a QubitdProvider")
         found = service.session(session_id)
         if not isinstance(found, cls):
             found._finalizer()  # a traceback may keep it, and nobody wants it renewed

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -85,9 +86,14 @@ def read_axes(
         raise _refused(f"runs over {len(circuits)} circuits; a sweep has one, send a job for each")
     if parameter_values is not None:
         raise _refused("comes with parameter_values; make them an axis of the sweep")
+    if not isinstance(sweep, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # whatever somebody gives
+        raise _refused(f"is a {type(sweep).__name__}; give a mapping such as {{'q0.x.amplitude': values}}")
     axes = tuple(_axis(key, values) for key, values in sweep.items())
     if not axes:
         raise _refused("has no axis; leave it out, or give one such as {'q0.x.amplitude': values}")
+    times = Counter(name for axis in axes for name in axis.names)
+    if several := [name for name, count in times.items() if count > 1]:
+        raise _refused(f"gives values for {_listed(several)} more than once; a parameter steps along one axis")
     wanted = {parameter.name for parameter in circuits[0].parameters}
     if {name for name, is_lab in _swept(axes) if not is_lab} != wanted:
         raise JobRefusedError([Problem(where="sweep", what=what) for what in _misfits(axes, wanted, [*lab_names()])])

@@ -6,7 +6,9 @@ import argparse
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 
 from qubitd.core.errors import InvalidInputError, QubitdError, problem_lines
 
@@ -53,7 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             command.set_defaults(run=module.run)
     parsed = parser.parse_args(arguments)
     try:
-        code: int = parsed.run(parsed)
+        with _warnings_as_lines():
+            code: int = parsed.run(parsed)
         sys.stdout.flush()
     except InvalidInputError as error:
         _tell(*problem_lines(error.problems))
@@ -74,6 +77,22 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _tell(*lines: str) -> None:
     for line in lines:
         print(f"qubitd: {line}", file=sys.stderr)
+
+
+@contextmanager
+def _warnings_as_lines() -> Generator[None]:
+    """What a person is warned of is told once; where in the code is of no use to them."""
+    told: set[str] = set()
+
+    def tell(message: Warning | str, *_: object, **__: object) -> None:
+        if str(message) not in told:
+            _tell(str(message))
+        told.add(str(message))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = tell
+        yield
 
 
 def _leave_unread() -> None:

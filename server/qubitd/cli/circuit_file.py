@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import warnings
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 
 from qiskit import transpile
@@ -56,8 +53,7 @@ def native_circuit(
     if measures_all:
         narrow.measure_all()
     try:
-        with _warnings_as_notes():
-            return transpile(narrow, backend, optimization_level=_LEVEL, seed_transpiler=seed)
+        return transpile(narrow, backend, optimization_level=_LEVEL, seed_transpiler=seed)
     except _TRANSPILE_FAULTS as error:
         what = f"cannot be transpiled for {backend.name}: {getattr(error, 'message', error)}"
         raise CircuitFileError([Problem(where=str(file), what=what)]) from error
@@ -77,16 +73,6 @@ def _narrow(circuit: QuantumCircuit, backend: QubitdBackend, file: Path) -> Quan
         what = f"uses {narrow.num_qubits} qubits; {backend.name} has {backend.num_qubits}"
         raise CircuitFileError([Problem(where=str(file), what=what)])
     return narrow
-
-
-@contextmanager
-def _warnings_as_notes() -> Generator[None]:
-    """What Qiskit warns of, such as a rounded delay, is for the user to know; where in its code is not."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", UserWarning)
-        yield
-    for text in dict.fromkeys(str(entry.message) for entry in caught if issubclass(entry.category, UserWarning)):
-        note(text)
 
 
 def _seed(text: str) -> int:
