@@ -436,15 +436,31 @@ def test_a_write_that_nobody_waits_for_is_refused_with_the_rest_when_the_disk_fa
     store.close()
 
 
-def test_a_mistake_in_a_command_breaks_the_store_for_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("is_between", [False, True])
+def test_a_mistake_in_a_command_breaks_the_store_for_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_between: bool
+) -> None:
     told: list[StoreBrokenError] = []
     raised: list[type[BaseException]] = []
     monkeypatch.setattr(threading, "excepthook", lambda hook: raised.append(hook.exc_type))
     store = SqliteStore(tmp_path, on_broken=told.append)
-    assert isinstance(store.write(lambda w: 1 // 0).exception(), StoreBrokenError)
+    mistaken = store._writer.between(lambda _: 1 // 0) if is_between else store.write(lambda _: 1 // 0)
+    assert isinstance(mistaken.exception(20), StoreBrokenError)
     store.close()
     assert len(told) == 1
     assert raised == [ZeroDivisionError]
+
+
+def test_a_mistake_as_a_store_is_opened_is_raised_where_it_was_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def mistaken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    monkeypatch.setattr(SqliteStore, "_prepare", mistaken)
+    with pytest.raises(ZeroDivisionError):
+        SqliteStore(tmp_path)
 
 
 def test_a_directory_that_cannot_be_written_is_refused_by_name(tmp_path: Path) -> None:

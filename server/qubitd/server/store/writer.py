@@ -123,6 +123,9 @@ class Writer(Generic[State]):
         except self._engine.opening as error:
             self._opened.set_exception(self._refusal(error))
             return
+        except BaseException as error:
+            self._opened.set_exception(error)
+            raise
         self._opened.set_result(None)
         try:
             self._serve(connection, state)
@@ -169,6 +172,9 @@ class Writer(Generic[State]):
             except self._engine.failures as error:
                 self._break([_Command(run=_nothing, future=future)], error)
                 return False
+            except BaseException as error:
+                self._break([_Command(run=_nothing, future=future)], error)
+                raise
             future.set_result(result)
         return True
 
