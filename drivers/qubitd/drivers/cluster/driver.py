@@ -8,7 +8,6 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import Enum, auto
-from operator import is_
 
 from qubitd.core.capacity import Capacity
 from qubitd.core.feedforward import FeedForward
@@ -23,19 +22,12 @@ from qubitd.drivers.cluster.exertion import refuse_above_ceilings
 from qubitd.drivers.cluster.feedforward import FEEDFORWARD
 from qubitd.drivers.cluster.holdings import Holdings, Look
 from qubitd.drivers.cluster.known_settings import KnownSettings
-from qubitd.drivers.cluster.modules import KINDS, SEQUENCERS
-from qubitd.drivers.cluster.protocol import ACTIVE_STATES, SequencerState, scope, sequencer
+from qubitd.drivers.cluster.protocol import ACTIVE_STATES, SequencerState, sequencer
 from qubitd.drivers.cluster.readout import program_iq, program_outcomes
 from qubitd.drivers.cluster.registers import REGISTER_GRID
 from qubitd.drivers.cluster.scope import trace_of
-from qubitd.drivers.cluster.settings import (
-    REST,
-    Setting,
-    configuration_header,
-    connection_settings,
-    front_end_settings,
-    run_changes,
-)
+from qubitd.drivers.cluster.settings import Setting
+from qubitd.drivers.cluster.settings_plan import SettingsPlan
 from qubitd.drivers.cluster.wiring import SequencerAddress, Wiring
 from qubitd.drivers.cluster.work import Workbench
 from qubitd.drivers.controller import Assembly, LoadReport, Readings, never, nothing
@@ -82,19 +74,10 @@ class ClusterController:
 
     def __init__(self, instrument: ClusterInstrument, wiring: Wiring) -> None:
         self._instrument = instrument
-        self._wiring = wiring
         workbench = Workbench(wiring)
         self._assembler = ClusterAssembler(workbench=workbench)
         self._capacity = ClusterCapacity(workbench=workbench)
-        self._addresses = [
-            SequencerAddress(slot=slot.slot, sequencer=index)
-            for slot in instrument.slots
-            for index in range(SEQUENCERS)
-        ]
-        self._configurations = {address: configuration_header(address) for address in self._addresses}
-        self._front_end = {**front_end_settings(instrument.slots), **connection_settings(wiring.values())}
-        self._fits: tuple[int, tuple[object, ...]] = (0, ())
-        """Version of the settings, and what needs no other ones."""
+        self._plan = SettingsPlan(instrument, wiring)
         self._connected: _Connection | None = None
         self._loaded: ClusterAssembly | None = None
         self._stage = _Stage.EMPTY
@@ -174,7 +157,7 @@ class ClusterController:
         refuse_above_ceilings((load.wired, load.exertion) for load in assembly.sequencers)
         with self._doubting() as connected:
             assembly = replace(assembly, sequencers=tuple(map(connected.holdings.placed, assembly.sequencers)))
-            wanted, look = self._plan(connected, assembly)
+            wanted, look = self._looked_at(connected, assembly)
             connected.settings.write(wanted)
             sent = connected.holdings.bring(
                 assembly.sequencers, look, before_each=lambda: self._refuse_given_up(give_up)
@@ -297,7 +280,7 @@ class ClusterController:
             conversation.store_traces([load.trigger for load in loaded.scopes])
             acquiring = [load for load in loaded.sequencers if load.bins]
             found, settings = connected.settings.read_back(
-                self._run_headers(loaded), after=list(map(conversation.acquisitions_of, acquiring))
+                self._plan.of_run(loaded), after=list(map(conversation.acquisitions_of, acquiring))
             )
             acquired = {
                 load.wired.address: conversation.of_one_run(load, one)
@@ -326,15 +309,14 @@ class ClusterController:
         self._loaded, self._stage = None, _Stage.EMPTY
         with self._doubting() as connected:
             conversation, settings = connected.conversation, connected.settings
-            conversation.link.write(*(sequencer(address, "STOP") for address in self._addresses))
+            conversation.link.write(*(sequencer(address, "STOP") for address in self._plan.addresses))
             for words in conversation.drain_errors():
                 log.warning("refused to stop", extra={"instrument": self._instrument.resource, "words": words})
             self._adopt(connected)
-            headers = list(self._configurations.values())
-            settings.write(settings.missing({header: settings.changed(header, REST) for header in headers}))
+            self._plan.rest(settings)
             conversation.refuse_errors("rest")
-            settings.verify(headers)
-            self._refuse_active(conversation.states(self._addresses))
+            self._plan.verify_rest(settings)
+            self._refuse_active(conversation.states(self._plan.addresses))
         log.info("stopped", extra={"instrument": self._instrument.resource})
 
     def _open(self) -> None:
@@ -376,14 +358,11 @@ class ClusterController:
 
     def _adopt(self, connected: _Connection) -> None:
         """Read how everything is set, and count on nothing that was uploaded."""
-        numbers = [header for header, value in self._front_end.items() if isinstance(value, float)]
-        values = [header for header, value in self._front_end.items() if not isinstance(value, float)]
         connected.holdings.forget()
-        scopes = (scope(slot.slot) for slot in self._instrument.slots if KINDS[slot.kind].inputs)
-        connected.settings.adopt(numbers=numbers, values=[*values, *self._configurations.values(), *scopes])
+        self._plan.adopt(connected.settings)
         self._is_in_doubt = False
 
-    def _plan(self, connected: _Connection, assembly: ClusterAssembly) -> tuple[Mapping[str, Setting], Look]:
+    def _looked_at(self, connected: _Connection, assembly: ClusterAssembly) -> tuple[Mapping[str, Setting], Look]:
         """Find the settings to write, and make sure that no sequencer which must be written to is active.
 
         Raises:
@@ -391,51 +370,15 @@ class ClusterController:
         """
         if self._is_in_doubt:
             self._adopt(connected)
-        wanted = self._wanted(connected.settings, assembly)
-        look = connected.holdings.look(self._touched(assembly, wanted), assembly.sequencers)
+        wanted = self._plan.missing(connected.settings, assembly)
+        look = connected.holdings.look(self._plan.touched(assembly, wanted), assembly.sequencers)
         if connected.holdings.was_reset(look.states):
             log.warning("reset by somebody else", extra={"instrument": self._instrument.resource})
             self._adopt(connected)
-            wanted = self._wanted(connected.settings, assembly)
-            look = connected.holdings.look(self._touched(assembly, wanted), assembly.sequencers)
+            wanted = self._plan.missing(connected.settings, assembly)
+            look = connected.holdings.look(self._plan.touched(assembly, wanted), assembly.sequencers)
         self._refuse_active(look.states)
         return wanted, look
-
-    def _wanted(self, settings: KnownSettings, assembly: ClusterAssembly) -> Mapping[str, Setting]:
-        """Give the settings that an assembly needs and that are not so yet; sequencers come to rest first."""
-        fits = (settings, *assembly.sequencers, *assembly.scopes)
-        version, fitted = self._fits
-        if version == settings.version and len(fits) == len(fitted) and all(map(is_, fits, fitted)):
-            return {}
-        loads = {load.wired.address: load for load in assembly.sequencers}
-        resting, running = {}, {}
-        for address, header in self._configurations.items():
-            if address in loads:
-                running[header] = settings.changed(header, run_changes(loads[address]))
-            else:
-                resting[header] = settings.changed(header, REST)
-        scopes = {scope(load.trigger.slot): load.changes for load in assembly.scopes}
-        tracing = {header: settings.changed(header, changes) for header, changes in scopes.items()}
-        missing = settings.missing({**resting, **self._front_end, **running, **tracing})
-        self._fits = settings.version, () if missing else fits
-        return missing
-
-    def _touched(self, assembly: ClusterAssembly, wanted: Mapping[str, Setting]) -> list[SequencerAddress]:
-        """Give the sequencers that take part, and those of which any setting is wanted."""
-        taking_part = set(_addresses(assembly))
-        if not wanted:
-            return sorted(taking_part)
-        return [
-            address
-            for address in self._addresses
-            if address in taking_part or any(header.startswith(sequencer(address, "")) for header in wanted)
-        ]
-
-    def _run_headers(self, loaded: ClusterAssembly) -> list[str]:
-        """Give the settings on which a run depends, to be read back after it."""
-        front_end = [header for header, value in self._front_end.items() if isinstance(value, float)]
-        configurations = (self._configurations[load.wired.address] for load in loaded.sequencers)
-        return [*front_end, *configurations, *(scope(load.trigger.slot) for load in loaded.scopes)]
 
     def _refuse_given_up(self, give_up: Callable[[], bool]) -> None:
         if give_up():
