@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from qubitd.emulator.cluster import performance
+from qubitd.emulator.cluster.bins import BIN, Acquisition
 from qubitd.emulator.cluster.waves import WaveList
 
 if TYPE_CHECKING:
@@ -320,6 +321,26 @@ def test_a_gain_set_under_way_splits_the_waveform(bench: Bench) -> None:
     assert (plays.start.tolist(), plays.length.tolist()) == ([0, 40], [40, 36])
     assert np.allclose(plays.gain_i, [32_767 / 32_768, 0.25])
     assert np.allclose(bench.table.waveforms[plays.waveform[1]].samples[:36], wave[40:76])
+
+
+def test_integrations_add_up_alike_whatever_the_order_of_their_bins() -> None:
+    rng = np.random.default_rng(1)
+    bins, sums, bits = np.arange(2, 7), rng.integers(-99, 99, (5, 2)), rng.random(5) > 0.5
+    found = []
+    for order in (np.arange(5), rng.permutation(5)):
+        acquisition = Acquisition(np.zeros(8, dtype=BIN))
+        for _ in range(2):
+            acquisition.add(bins[order], sums[order], bits[order])
+        found.append(acquisition.bins.tolist())
+    assert found[0] == found[1]
+    assert [row[0] for row in found[0]] == [0, 0, 1, 1, 1, 1, 1, 0]
+    assert [row[4] for row in found[0]] == [0, 0, 2, 2, 2, 2, 2, 0]
+
+
+def test_bins_that_are_filled_several_times_sum_up() -> None:
+    acquisition = Acquisition(np.zeros(3, dtype=BIN))
+    acquisition.add(np.array([0, 0, 2]), np.array([[1, 10], [2, 20], [4, 40]]), np.array([True, True, False]))
+    assert acquisition.bins.tolist() == [(1, 3, 30, 2, 2), (0, 0, 0, 0, 0), (1, 4, 40, 0, 1)]
 
 
 def test_a_run_that_comes_again_is_laid_out_once(bench: Bench) -> None:

@@ -316,11 +316,13 @@ class _Played:
         start, end = span
         arrivals, chip = self._arrivals, self._chip
         rows = _rows(arrivals.tones.start, start, end)
-        tones, windows = arrivals.tones.take(rows), arrivals.windows.take(_rows(arrivals.windows.start, start, end))
+        windows = arrivals.windows.take(_rows(arrivals.windows.start, start, end))
 
-        heard = self._script.heard_by(
-            body, lambda: chip.feedline.heard(tones, windows, arrivals.waveforms, first_tone=rows.start)
-        )
+        def hear() -> tuple[Heard, ...]:
+            tones = arrivals.tones.take(rows)
+            return chip.feedline.heard(tones, windows, arrivals.waveforms, first_tone=rows.start)
+
+        heard = self._script.heard_by(body, hear)
 
         def points(chosen: Sequence[int], falls: Falls) -> NDArray[np.complex128]:
             return chip.feedline.points([heard[i] for i in chosen], falls=falls, outcomes=outcomes, rng=self._rng)

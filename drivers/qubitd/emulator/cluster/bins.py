@@ -36,6 +36,14 @@ class Acquisition:
 
     def add(self, bins: NDArray[np.int64], sums: NDArray[np.int64], bits: NDArray[np.bool_]) -> None:
         """Add integrations, shape (points, 2), to bins that all exist."""
+        if len(bins) and bins[-1] - bins[0] == len(bins) - 1 and bool((bins[1:] > bins[:-1]).all()):
+            following = self.bins[bins[0] : bins[-1] + 1]
+            following["path0"] += sums[..., 0]
+            following["path1"] += sums[..., 1]
+            following["threshold"] += bits
+            following["count"] += np.uint32(1)
+            following["valid"] = 1
+            return
         np.add.at(self.bins["path0"], bins, sums[..., 0])
         np.add.at(self.bins["path1"], bins, sums[..., 1])
         np.add.at(self.bins["threshold"], bins, bits.astype(np.uint32))

@@ -21,6 +21,8 @@ class NamedList(Generic[Entry]):
         self._indices = indices
         self._entries: dict[str, Entry] = {}
         self._index: dict[str, int] = {}
+        self.version = 0
+        """Another one after each change."""
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -41,6 +43,7 @@ class NamedList(Generic[Entry]):
         if index is None:
             raise ScpiError(-225, f"all {self._indices} indices are taken")
         self._entries[name], self._index[name] = make(), index
+        self.version += 1
 
     def get(self, name: str) -> Entry:
         """Find an entry by its name."""
@@ -70,6 +73,7 @@ class NamedList(Generic[Entry]):
             if own == index:
                 self._index[holder] = free
         self._index[name] = index
+        self.version += 1
 
     def by_index(self) -> dict[int, Entry]:
         """Give the entries by index, as they are now."""
@@ -79,10 +83,12 @@ class NamedList(Generic[Entry]):
         """Put another entry in the place of one."""
         self.get(name)
         self._entries[name] = entry
+        self.version += 1
 
     def replace(self, other: Callable[[Entry], Entry]) -> None:
         """Put another entry in the place of each."""
         self._entries = {name: other(entry) for name, entry in self._entries.items()}
+        self.version += 1
 
     def delete(self, name: str) -> None:
         """Remove an entry, or all of them."""
@@ -92,6 +98,7 @@ class NamedList(Generic[Entry]):
         else:
             self.get(name)
             del self._entries[name], self._index[name]
+        self.version += 1
 
     def chosen(self, name: str) -> list[Entry]:
         """Give the entry of a name, or all of them."""

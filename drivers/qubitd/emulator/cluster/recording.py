@@ -59,8 +59,11 @@ def _fill(
 ) -> bool:
     """Fill the bins of one acquisition; tells whether some did not exist."""
     paths = _connected(player, points)
-    for path in range(2):
-        acquisition.out_of_range[path] |= bool(((np.abs(paths[..., path]) > 1) & takes_place).any())
+    exceeds = np.abs(paths) > 1
+    if exceeds.any():
+        for path in range(2):
+            acquisition.out_of_range[path] |= bool((exceeds[..., path] & takes_place).any())
+        paths = paths.clip(-1, 1)
     sums = _summed(paths, section.windows.length[rows, None])
     bits = thresholded(player, sums)
     bins = bins_of(section, rows, shots)
@@ -78,11 +81,11 @@ def integrated(player: Player, points: NDArray[np.complex128], length: NDArray[n
 
     A sample at full scale, times a weight of 1, adds 2^22.
     """
-    return _summed(_connected(player, points), length)
+    return _summed(_connected(player, points).clip(-1, 1), length)
 
 
-def _summed(paths: NDArray[np.float64], length: NDArray[np.int64]) -> Sums:
-    return np.rint(np.clip(paths, -1, 1) * (length[..., None] * float(FULL_SCALE))).astype(np.int64)
+def _summed(clipped: NDArray[np.float64], length: NDArray[np.int64]) -> Sums:
+    return np.rint(clipped * (length[..., None] * float(FULL_SCALE))).astype(np.int64)
 
 
 def thresholded(player: Player, sums: Sums) -> NDArray[np.bool_]:
@@ -114,9 +117,11 @@ def taken(
 ) -> NDArray[np.bool_]:
     """Tell in which shots each acquisition took place, shape (windows, shots), and flag triggers that met."""
     windows = section.windows
+    senders = np.flatnonzero(windows.sends == 1)
+    if not (len(senders) or table.conditions):
+        return np.ones(points.shape, dtype=np.bool_)
     end = windows.start + windows.length
     outcomes = Outcomes(table, decide, shots=points.shape[1])
-    senders = np.flatnonzero(windows.sends == 1)
     senders = senders[np.argsort(end[senders], kind="stable")]
     for row in senders.tolist():
         outcomes.record(row, points[row])

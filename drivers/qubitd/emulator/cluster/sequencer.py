@@ -127,13 +127,7 @@ class Sequencer:
 
     def status_line(self) -> str:
         """Give `STATUS;STATE;info;warnings;errors;log`, every flag followed by a comma."""
-        running = self.state is State.RUNNING
-        visible = set() if running else self.flags
-        errors = visible - INFORMATION - WARNINGS
-        warnings = visible & WARNINGS
-        status = "ERROR" if errors else "WARNING" if warnings else "OKAY"
-        sheets = (_listed(visible & INFORMATION), _listed(warnings), _listed(errors))
-        return f"{status};{self.state.value};{';'.join(sheets)};"
+        return _status_line(self.state, frozenset() if self.state is State.RUNNING else frozenset(self.flags))
 
     def player(self, module: ModuleSettings) -> Player | None:
         """Freeze what is held for a run; None without a program."""
@@ -166,5 +160,12 @@ def _default_outputs(kind: ModuleKind) -> ChannelMap:
     return frozenset(range(0, kind.dacs, 2)), frozenset(range(1, kind.dacs, 2))
 
 
-def _listed(flags: set[Flag]) -> str:
+@lru_cache(maxsize=256)
+def _status_line(state: State, flags: frozenset[Flag]) -> str:
+    warnings, errors = flags & WARNINGS, flags - INFORMATION - WARNINGS
+    status = "ERROR" if errors else "WARNING" if warnings else "OKAY"
+    return f"{status};{state.value};{_listed(flags & INFORMATION)};{_listed(warnings)};{_listed(errors)};"
+
+
+def _listed(flags: frozenset[Flag]) -> str:
     return "".join(f"{flag.value}," for flag in sorted(flags, key=lambda flag: flag.value))

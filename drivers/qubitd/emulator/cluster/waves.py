@@ -30,10 +30,8 @@ class HeldWaves:
     """Shape (indices,), -1 where there is none."""
     by_index: Mapping[int, Wave]
 
-    @property
-    def content(self) -> Hashable:
-        """Give what they hold, by index: equal for equal samples."""
-        return tuple(sorted((index, wave.digest) for index, wave in self.by_index.items()))
+    content: Hashable
+    """What they hold, by index: equal for equal samples."""
 
 
 class WaveList:
@@ -43,6 +41,8 @@ class WaveList:
         self.entries: NamedList[Wave] = NamedList(indices=indices)
         self._indices = indices
         self._samples = samples
+        self._held: tuple[int, HeldWaves] | None = None
+        """As it was given last, with the version of the entries."""
 
     def new(self, name: str, length: int) -> None:
         """Create an entry of zeros."""
@@ -64,11 +64,17 @@ class WaveList:
 
     def held(self) -> HeldWaves:
         """Give what a run sees."""
+        if self._held is None or self._held[0] != self.entries.version:
+            self._held = (self.entries.version, self._held_now())
+        return self._held[1]
+
+    def _held_now(self) -> HeldWaves:
         lengths = np.full(self._indices, -1, dtype=np.int64)
         by_index = self.entries.by_index()
         for index, wave in by_index.items():
             lengths[index] = len(wave.samples)
-        return HeldWaves(lengths, by_index)
+        content = tuple(sorted((index, wave.digest) for index, wave in by_index.items()))
+        return HeldWaves(lengths, by_index, content)
 
 
 def _digest(samples: NDArray[np.float32]) -> str:

@@ -89,11 +89,11 @@ class MessageReader:
         skipped = min(self._discard, len(data))
         self._discard -= skipped
         self._pending += data[skipped:]
-        if self._is_at_a_line() and _SPECIAL_IN_LINE.search(self._pending) is None:
+        if self._is_at_a_line() and b"#" not in self._pending:  # a line feed ends a message even within quotes
             *lines, rest = bytes(self._pending).split(b"\n")
             self._ready.extend(ProgramMessage(text=text) for line in lines if (text := line.decode("latin-1").strip()))
             self._pending[:] = rest
-            self._scanned = len(rest)
+            self._scanned = 0
         while self._scan():
             pass
 
@@ -195,5 +195,4 @@ class MessageReader:
 
 
 _SPECIAL = re.compile(rb"[\n\"'#]")
-_SPECIAL_IN_LINE = re.compile(rb"[\"'#]")
 _IN_QUOTE = {b'"': re.compile(rb'[\n"]'), b"'": re.compile(rb"[\n']")}
