@@ -28,7 +28,7 @@ from qubitd.compiler.verify_circuit import compared
 from qubitd.core.device import Device
 from qubitd.core.job import InitialReset, JobSpec, MeasLevel, ProgramResult
 from qubitd.core.plan import JobPlan, StagePlan
-from qubitd.core.program import Chunk, Program
+from qubitd.core.program import Acquisitions, Chunk, Program
 from qubitd.core.snapshot import Snapshot
 from qubitd.core.sweep import Sweep
 from qubitd.drivers.controller import Assembly, Controller, Readings
@@ -134,6 +134,7 @@ class Toolchain:
         self._now = now
         self._lock = threading.Lock()
         self._known: OrderedDict[tuple[bytes, str], _Known] = OrderedDict()
+        self._last_wanted: tuple[object, Acquisitions, Wanted] | None = None
 
     def validate(self, spec: bytes, snapshot: Snapshot) -> Validated:
         """Decode, check, schedule: every program is made once and held against the rack, so that none is refused later.
@@ -399,6 +400,17 @@ class Toolchain:
             )
 
     def _wanted(self, compiled: Compiled, program: Program, index: int) -> Wanted:
+        """What is made of a program; that of the last one is known if it is read alike."""
+        spec, snapshot, read = compiled.spec, compiled.snapshot, program.acquisitions
+        if _sweeps_discriminators(spec.sweep):
+            return self._wanted_anew(compiled, program, index)
+        of = (snapshot.digest, spec.meas_level, spec.meas_return, spec.herald)
+        last = self._last_wanted
+        if last is None or last[0] != of or last[1] is not read:
+            last = self._last_wanted = (of, read, self._wanted_anew(compiled, program, index))
+        return last[2]
+
+    def _wanted_anew(self, compiled: Compiled, program: Program, index: int) -> Wanted:
         spec = compiled.spec
         snapshot = _snapshot_at(compiled, index)
         has_bits = spec.meas_level.has_bits
