@@ -16,7 +16,10 @@ class Follower:
     def __init__(self, client: QubitdClient, job_id: str) -> None:
         self._job_id = job_id
         self._watch = shared_watch(client)
-        self._changed = threading.Condition()
+        lock = threading.RLock()
+        self._changed = threading.Condition(lock)
+        self._over = threading.Condition(lock)
+        """Told of the end alone: whoever waits for that is not woken before."""
         self._story = JobStory()
         self._is_fed = False
         self._failure: QubitdError | None = None
@@ -79,6 +82,8 @@ class Follower:
             self._is_fed = self._is_fed and not self.is_over
             if isinstance(event.what, StatusChange | Progress):  # what is waited for
                 self._changed.notify_all()
+                if self.is_over:
+                    self._over.notify_all()
 
     def fail(self, failure: QubitdError) -> None:
         """Hear that nothing more will come, and why."""
@@ -87,6 +92,7 @@ class Follower:
             if not self.is_over:
                 self._failure = failure
             self._changed.notify_all()
+            self._over.notify_all()
 
     def status(self, index: int, timeout: float | None) -> StatusTime | None:
         """Wait for the change of state with this number, counting from 0; None when the time was up first.
@@ -103,6 +109,19 @@ class Follower:
             if self._failure is not None:
                 raise self._failure
             return None
+
+    def end(self, timeout: float | None) -> bool:
+        """Wait for the job's last event; False when the time was up first.
+
+        Raises:
+            QubitdError: the job cannot be followed any further.
+        """
+        self.start()
+        with self._changed:
+            self._over.wait_for(lambda: self.is_over or self._failure is not None, timeout)
+            if not self.is_over and self._failure is not None:
+                raise self._failure
+            return self.is_over
 
     def progress(self, done: int, timeout: float | None) -> bool:
         """Wait until more than so many shots are durable or the job has ended; False when the time was up first.

@@ -134,9 +134,11 @@ class QubitdJob(JobV1, Connected):
             JobFailedError: the job cannot be followed any further.
         """
         del wait
+        if callback is None:
+            self._await_end(Deadline(timeout))
+            return
         for status in self.statuses(timeout):
-            if callback is not None:
-                callback(self.job_id(), status, self)
+            callback(self.job_id(), status, self)
 
     def result(self, timeout: float | None = None, wait: float = 5) -> Result:
         """Wait for the end and give the result.
@@ -341,20 +343,29 @@ class QubitdJob(JobV1, Connected):
         return self._header
 
     def _changes(self, deadline: Deadline) -> Iterator[StatusTime]:
-        """The one way in which this job waits."""
         index = 0
         while True:
-            # Events of a job that is known to have ended are there already: reading them is no waiting.
-            now = self._follower.now
-            left = None if now is not None and now.status.is_final else deadline.left()
             with self._job_errors("cannot be followed"):
-                entry = self._follower.status(index, left)
+                entry = self._follower.status(index, self._left(deadline))
             if entry is None:
                 raise self._unfinished(deadline)
             yield entry
             if entry.status.is_final:
                 return
             index += 1
+
+    def _await_end(self, deadline: Deadline) -> None:
+        with self._job_errors("cannot be followed"):
+            is_over = self._follower.end(self._left(deadline))
+        if not is_over:
+            raise self._unfinished(deadline)
+
+    def _left(self, deadline: Deadline) -> float | None:
+        """Give the seconds to wait; events of a job that is known to have ended are there already: reading them is no
+        waiting.
+        """
+        now = self._follower.now
+        return None if now is not None and now.status.is_final else deadline.left()
 
     def _fetch(self) -> Result:
         with self._job_errors("has a result that cannot be read"):
