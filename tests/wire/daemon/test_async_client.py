@@ -76,11 +76,14 @@ async def test_a_wait_that_is_cancelled_loses_nothing_and_hangs_up(
 
         for _ in range(3):
             waiting = asyncio.create_task(follow())
-            while not told or not shut_rack.running.is_set():
+            while not told or not shut_rack.running.is_set() or stream._call is None:
                 await asyncio.sleep(0)
+            call = stream._call
+            await call.wait_for_connection()
             waiting.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await waiting
+            assert call.cancelled()
         shut_rack.gate.set()
         await follow()
         whole = await rest_of(client.watch(job_id))
