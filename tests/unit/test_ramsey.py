@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -77,7 +79,18 @@ def test_after_a_refusal_the_range_is_doubled() -> None:
     assert wider.shots > RAMSEY.shots
 
 
-@pytest.mark.parametrize("changes", [{"points": 7}, {"shots": 9}, {"max_delay": 1e-6}, {"points": 40}, {"shift": 10e6}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"points": 7},
+        {"shots": 9},
+        {"max_delay": 1e-6},
+        {"points": 40},
+        {"shift": 10e6},
+        {"shift": math.nan},
+        {"max_delay": math.inf},
+    ],
+)
 def test_a_sweep_that_cannot_tell_is_refused(changes: dict[str, float]) -> None:
     with pytest.raises(InvalidExperimentError, match=r"Ramsey measurement|delays up to"):
         Ramsey(qubit="q1", index=1, frequency=5.25e9, **changes)  # type: ignore[arg-type]  # as a caller might

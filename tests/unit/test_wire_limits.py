@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -213,3 +216,17 @@ def test_the_details_of_a_refusal_have_grpcs_own_key() -> None:
 def test_a_job_that_is_given_no_time_is_not_sent_as_one_that_may_take_any() -> None:
     with pytest.raises(MalformedMessageError, match="max_execution_time: is 0 s; give more than that, up to 86400 s"):
         encode_spec(JobSpec(batch=decode_batch(bell()), sweep=Sweep(), shots=1, max_execution_time=0.0))
+
+
+@pytest.mark.parametrize(
+    ("fields", "what"),
+    [
+        ({"shots": -1}, "shots: is -1; give a whole number from 0 to 4294967295"),
+        ({"seed_simulator": -1}, "seed_simulator: is -1; give a whole number from 0 to 18446744073709551615"),
+    ],
+)
+def test_a_number_that_no_message_holds_is_refused_before_it_is_sent(fields: dict[str, Any], what: str) -> None:
+    circuit = CircuitBuilder(name="c", num_qubits=1, num_clbits=1).measure(0, 0)
+    spec = replace(JobSpec(batch=pack([circuit]), sweep=Sweep(), shots=1), **fields)
+    with pytest.raises(MalformedMessageError, match=what):
+        encode_spec(spec)

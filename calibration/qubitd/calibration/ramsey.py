@@ -59,6 +59,10 @@ class Ramsey:
             raise InvalidExperimentError(
                 f"a Ramsey measurement of {self.points} points with {self.shots} shots; the least is 8 points, 10 shots"
             )
+        if not (0 < self.shift < math.inf and 0 < self.max_delay < math.inf):
+            raise InvalidExperimentError(
+                f"a shift of {self.shift:g} Hz and delays up to {self.max_delay:g} s; give positive numbers"
+            )
         periods = self.shift * self.max_delay
         needed = math.ceil(2 * periods * _STEPS_PER_PERIOD)
         if periods < LEAST_PERIODS or self.points < needed:

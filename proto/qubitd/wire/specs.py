@@ -101,16 +101,17 @@ def encode_spec(spec: JobSpec) -> jobs_pb2.JobSpec:
     """Give the message of what a job asks for.
 
     Raises:
-        MalformedMessageError: it is given no time to run, which a message cannot say.
+        MalformedMessageError: it is given no time to run, or a number that no field holds, which a message cannot say.
     """
+    seed = spec.seed_simulator
     return jobs_pb2.JobSpec(
         wire_version=WIRE_VERSION,
         batch=encode_batch(spec.batch),
         sweep=encode_sweep(spec.sweep),
-        shots=spec.shots,
+        shots=_sendable(spec.shots, where="shots", most=2**32 - 1),
         meas_level=_LEVELS[spec.meas_level],
         meas_return=_RETURNS[spec.meas_return],
-        seed_simulator=spec.seed_simulator,
+        seed_simulator=None if seed is None else _sendable(seed, where="seed_simulator", most=2**64 - 1),
         tags=spec.tags,
         client_data=spec.client_data,
         herald=spec.herald,
@@ -122,6 +123,12 @@ def encode_spec(spec: JobSpec) -> jobs_pb2.JobSpec:
         rep_delay=spec.rep_delay,
         max_execution_time=_encode_max_execution_time(spec.max_execution_time),
     )
+
+
+def _sendable(number: int, *, where: str, most: int) -> int:
+    if not 0 <= number <= most:
+        raise malformed(where, f"is {number}; give a whole number from 0 to {most}")
+    return number
 
 
 def decode_spec(message: jobs_pb2.JobSpec) -> JobSpec:
