@@ -19,8 +19,9 @@ from qubitd.core.sweep import Sweep, SweepAxis
 from qubitd.drivers.families import open_rack
 from qubitd.drivers.rack_file import load_rack
 from qubitd.server.ceilings import ceilings_of
+from qubitd.server.compiled_job import Part, Validated
 from qubitd.server.spending import Activity
-from qubitd.server.toolchain import _REMEMBERED, Part, Toolchain, Validated
+from qubitd.server.toolchain import _REMEMBERED, Toolchain
 from qubitd.wire.specs import encode_spec
 
 FILE = load_device("line5")

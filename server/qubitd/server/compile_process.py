@@ -19,10 +19,11 @@ from qubitd.drivers.controller import Assembly
 from qubitd.drivers.families import open_rack
 from qubitd.drivers.rack import Rack
 from qubitd.server.ceilings import ceilings_of
+from qubitd.server.compiled_job import Compiled, Part, Validated, assembled, is_light
 from qubitd.server.helper_process import HelperProcess, Long
 from qubitd.server.rack import chunk_time
 from qubitd.server.spending import Activity
-from qubitd.server.toolchain import Compiled, Part, Toolchain, Validated, assembled, is_light
+from qubitd.server.toolchain import Toolchain
 from qubitd.v1 import calibrations_pb2, jobs_pb2
 from qubitd.wire.calibrations import decode_snapshot, encode_snapshot
 from qubitd.wire.parsing import parse

@@ -20,6 +20,7 @@ from qubitd.core.program import Chunk
 from qubitd.drivers.controller import Assembly
 from qubitd.server.book import Entry, JobBook, Move
 from qubitd.server.compile_process import LONGEST
+from qubitd.server.compiled_job import Compiled, Part
 from qubitd.server.errors import ResumeError
 from qubitd.server.events import Dated, Stage, reached
 from qubitd.server.failpoints import failpoint
@@ -29,7 +30,6 @@ from qubitd.server.rack import RackThread, Run
 from qubitd.server.run_limit import RunLimit
 from qubitd.server.spending import Activity, Spending
 from qubitd.server.store.rows import ChunkRow, NewChunk, Span
-from qubitd.server.toolchain import Compiled, Part
 from qubitd.server.workshop import Workshop
 from qubitd.wire.jobs import ExecutionSpan, Progress, TimeSpent
 

@@ -16,6 +16,7 @@ from qubitd.drivers.errors import DriverError, RunBrokenOffError
 from qubitd.server.book import Entry, JobBook, Move
 from qubitd.server.calibrations import Calibrations
 from qubitd.server.compile_process import LONGEST
+from qubitd.server.compiled_job import Compiled
 from qubitd.server.dispatch import Dispatch
 from qubitd.server.errors import RevisionGoneError, StoreBrokenError
 from qubitd.server.events import Stage, reached
@@ -29,7 +30,6 @@ from qubitd.server.meters import Meters
 from qubitd.server.persistence import settled
 from qubitd.server.rack import RackThread
 from qubitd.server.store.store import Store
-from qubitd.server.toolchain import Compiled
 from qubitd.server.validator import Validator, pinned_revision
 from qubitd.server.workshop import Workshop
 from qubitd.wire.terms import RevisionPolicy

@@ -8,11 +8,10 @@ import itertools
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from functools import partial
-from itertools import groupby, pairwise
-from operator import itemgetter
+from itertools import pairwise
 
 from qubitd.compiler.block import Block
 from qubitd.compiler.chunk import Pack
@@ -20,73 +19,30 @@ from qubitd.compiler.compile import Compiled as CheckedJob
 from qubitd.compiler.compile import compile_job, passive_reset
 from qubitd.compiler.expected import Distribution, expected
 from qubitd.compiler.explain import explain
-from qubitd.compiler.readout import discriminators
-from qubitd.compiler.result import Wanted, assignments, program_results, readouts_of
 from qubitd.compiler.survey import Survey, disregard, survey
 from qubitd.compiler.verify import Ceilings, Verify
 from qubitd.compiler.verify_circuit import compared
 from qubitd.core.device import Device
-from qubitd.core.job import InitialReset, JobSpec, MeasLevel, ProgramResult
+from qubitd.core.job import InitialReset, JobSpec, MeasLevel
 from qubitd.core.plan import JobPlan, StagePlan
-from qubitd.core.program import Acquisitions, Chunk, Program
+from qubitd.core.program import Chunk
 from qubitd.core.snapshot import Snapshot
-from qubitd.core.sweep import Sweep
-from qubitd.drivers.controller import Assembly, Controller, Readings
+from qubitd.drivers.controller import Controller
+from qubitd.server.compiled_job import Compiled, Part, Validated, assembled, is_light
 from qubitd.server.events import Dated, Stage, reached
 from qubitd.server.meters import Meters
+from qubitd.server.result_messages import ResultMessages
 from qubitd.server.spec_memory import MOST_REMEMBERED_BYTES, SpecMemory
 from qubitd.server.spending import Activity
-from qubitd.v1 import jobs_pb2
-from qubitd.wire.results import encode_result, pieces
 
 MOST_KEPT_BYTES = 4 * 2**20
 """Bytes of a job that may stay in memory, decoded and compiled, until it starts."""
-MOST_KEPT_ROWS = 2**16
-"""Plays and acquisitions of a job's first chunk that may: some megabytes."""
 _REMEMBERED = 32
 """Small jobs that are known when they come again."""
 _STAGES = ("check", "schedule", "assemble", "run")
 """Of a job that is explained."""
 _LONGEST_WAIT = 1_000_000
 """Ticks: before each shot an active reset is the usual one where a passive one takes longer."""
-_DISCRIMINATOR = ("readout.rotation", "readout.threshold")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Part:
-    """A chunk of a job, and how it becomes what the controller takes."""
-
-    chunk: Chunk
-    assemble: Callable[[], Assembly]
-    spent: Mapping[Activity, float] = field(default_factory=dict[Activity, float])
-    """Seconds that it took already."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Compiled:
-    """A job that can run under one revision."""
-
-    spec: JobSpec
-    """With the values of its sweep as they are played."""
-    snapshot: Snapshot
-    parts: Iterator[Part]
-    """Made as they are taken, once."""
-    is_made: bool = False
-    """Whether they are assembled already, so that taking one takes no time."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Validated:
-    """What was found out about a job that can run under one revision."""
-
-    instrument_seconds: float
-    """That all shots take on the instruments, with their passive resets."""
-    events: tuple[Dated, ...]
-    """The stages that it passed through."""
-    log: tuple[str, ...]
-    """What its owner should know."""
-    compiled: Compiled | None
-    """If it is small enough to be kept until it starts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -134,7 +90,8 @@ class Toolchain:
         self._now = now
         self._lock = threading.Lock()
         self._known: OrderedDict[tuple[bytes, str], _Known] = OrderedDict()
-        self._last_wanted: tuple[object, Acquisitions, Wanted] | None = None
+        self.results = ResultMessages(device)
+        """What was read of a chunk to what its job asked for."""
 
     def validate(self, spec: bytes, snapshot: Snapshot) -> Validated:
         """Decode, check, schedule: every program is made once and held against the rack, so that none is refused later.
@@ -292,18 +249,6 @@ class Toolchain:
             log=job.log,
         )
 
-    def results(self, compiled: Compiled, chunk: Chunk, readings: Readings) -> tuple[bytes, ...]:
-        """Turn what was read of a chunk into what its job asked for.
-
-        Returns:
-            `qubitd.v1.ResultsResponse` messages of one piece each.
-        """
-        return tuple(
-            jobs_pb2.ResultsResponse(results=(encode_result(piece),)).SerializeToString()
-            for result in self._results(compiled, chunk, readings)
-            for piece in pieces(result)
-        )
-
     def _checked(self, spec: JobSpec, snapshot: Snapshot) -> CheckedJob:
         controller = self._controller
         spec = replace(spec, initial_reset=self._reset(spec, snapshot))
@@ -369,67 +314,6 @@ class Toolchain:
             self._verify.check(block)
             yield block
 
-    def _results(self, compiled: Compiled, chunk: Chunk, readings: Readings) -> Iterator[ProgramResult]:
-        sweep = compiled.spec.sweep
-        found = self._traces(chunk, readings) if chunk.raw else self._read(compiled, chunk, readings)
-        if not sweep.names:
-            yield from found
-            return
-        for result in found:
-            played = tuple(_point_of(sweep, result.program).items())
-            yield replace(result, played=played) if played else result
-
-    def _traces(self, chunk: Chunk, readings: Readings) -> Iterator[ProgramResult]:
-        for offset in range(len(chunk.programs)):
-            index = chunk.first_program + offset
-            yield ProgramResult(program=index, first_shot=chunk.first_shot, shots=chunk.shots, traces=readings.traces)
-
-    def _read(self, compiled: Compiled, chunk: Chunk, readings: Readings) -> Iterator[ProgramResult]:
-        """Programs that are read alike are read together."""
-        has_own = _sweeps_discriminators(compiled.spec.sweep)
-        readouts = enumerate(readouts_of(chunk.programs))
-        keys = (readout + ((offset,) if has_own else ()) for offset, readout in readouts)
-        for _, group in groupby(enumerate(keys), key=itemgetter(1)):
-            offsets = [offset for offset, _ in group]
-            among, index = slice(offsets[0], offsets[-1] + 1), chunk.first_program + offsets[0]
-            program = chunk.programs[offsets[0]]
-            wanted = self._wanted(compiled, program, index)
-            told = readings.outcomes[among]
-            yield from program_results(
-                program, readings.points[among], wanted, first=index, first_shot=chunk.first_shot, told=told
-            )
-
-    def _wanted(self, compiled: Compiled, program: Program, index: int) -> Wanted:
-        """What is made of a program; that of the last one is known if it is read alike."""
-        spec, snapshot, read = compiled.spec, compiled.snapshot, program.acquisitions
-        if _sweeps_discriminators(spec.sweep):
-            return self._wanted_anew(compiled, program, index)
-        of = (snapshot.digest, spec.meas_level, spec.meas_return, spec.herald)
-        last = self._last_wanted
-        if last is None or last[0] != of or last[1] is not read:
-            last = self._last_wanted = (of, read, self._wanted_anew(compiled, program, index))
-        return last[2]
-
-    def _wanted_anew(self, compiled: Compiled, program: Program, index: int) -> Wanted:
-        spec = compiled.spec
-        snapshot = _snapshot_at(compiled, index)
-        has_bits = spec.meas_level.has_bits
-        return Wanted(
-            level=spec.meas_level,
-            meas_return=spec.meas_return,
-            herald=spec.herald,
-            discriminators=discriminators(self._device, snapshot, program) if has_bits or spec.herald else {},
-            assignment=assignments(self._device, snapshot, program) if has_bits else (),
-        )
-
-
-def assembled(part: Part) -> Part:
-    """Give a part that is assembled, and what that took with it."""
-    began = time.monotonic()
-    assembly = part.assemble()
-    seconds = part.spent.get(Activity.ASSEMBLE, 0.0) + time.monotonic() - began
-    return Part(chunk=part.chunk, assemble=lambda: assembly, spent={**part.spent, Activity.ASSEMBLE: seconds})
-
 
 def _validated(known: _Known, snapshot: Snapshot, events: tuple[Dated, ...]) -> Validated:
     return Validated(
@@ -438,25 +322,3 @@ def _validated(known: _Known, snapshot: Snapshot, events: tuple[Dated, ...]) -> 
         log=known.log,
         compiled=Compiled(spec=known.spec, snapshot=snapshot, parts=iter((known.part,)), is_made=True),
     )
-
-
-def is_light(chunk: Chunk) -> bool:
-    """Whether a chunk, and what becomes of it, may stay in memory until its job starts."""
-    return sum(len(one.plays.start) + len(one.acquisitions.start) for one in chunk.programs) <= MOST_KEPT_ROWS
-
-
-def _snapshot_at(compiled: Compiled, index: int) -> Snapshot:
-    """The job's snapshot, or that of the program's grid point if the job sweeps a discriminator."""
-    sweep, snapshot = compiled.spec.sweep, compiled.snapshot
-    if _sweeps_discriminators(sweep):
-        return snapshot.with_values(_point_of(sweep, index))
-    return snapshot
-
-
-def _sweeps_discriminators(sweep: Sweep) -> bool:
-    return any(name.endswith(_DISCRIMINATOR) for name in sweep.names)
-
-
-def _point_of(sweep: Sweep, index: int) -> dict[str, float]:
-    """What a program of a job is played with: if bindings have values of their own, the job has one circuit."""
-    return sweep.point(index if sweep.along is not None else index % sweep.num_points)

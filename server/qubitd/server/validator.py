@@ -12,13 +12,13 @@ from qubitd.core.job import JobStatus
 from qubitd.core.snapshot import Snapshot
 from qubitd.server.book import Entry, JobBook, Move
 from qubitd.server.calibrations import Calibrations
+from qubitd.server.compiled_job import Validated
 from qubitd.server.errors import StoreBrokenError
 from qubitd.server.events import Dated, Stage, reached
 from qubitd.server.failpoints import failpoint
 from qubitd.server.failure import failure_of
 from qubitd.server.lifecycle import Trigger
 from qubitd.server.logs import about
-from qubitd.server.toolchain import Validated
 from qubitd.server.workers.crew import MOST_ASKED
 from qubitd.server.workshop import Workshop
 from qubitd.wire.jobs import LogLine

@@ -21,10 +21,11 @@ from qubitd.core.job import JobSpec
 from qubitd.core.plan import JobPlan
 from qubitd.core.snapshot import Snapshot
 from qubitd.server.compile_process import CompileProcess
+from qubitd.server.compiled_job import Compiled, Validated
 from qubitd.server.effort import effort
 from qubitd.server.spec_memory import MOST_REMEMBERED_BYTES
 from qubitd.server.store.store import Store
-from qubitd.server.toolchain import Compiled, Toolchain, Validated
+from qubitd.server.toolchain import Toolchain
 from qubitd.server.workers.crew import Crew
 
 _Result = TypeVar("_Result")

@@ -24,8 +24,8 @@ from qubitd.core.snapshot import Snapshot
 from qubitd.core.sweep import Sweep
 from qubitd.drivers.rack_file import rack_text
 from qubitd.server.compile_process import CompileProcess
+from qubitd.server.compiled_job import Validated
 from qubitd.server.store.database import Database
-from qubitd.server.toolchain import Validated
 from qubitd.server.workers import crew, worker
 from qubitd.server.workers.papers import KitFiles
 from qubitd.server.workshop import BIG_BYTES, BIG_OPERATIONS
