@@ -20,7 +20,7 @@ from qubitd.server.announcer import Announcer
 from qubitd.server.errors import CommitConflictError, UnknownParameterError, UnknownRevisionError
 from qubitd.server.failpoints import failpoint
 from qubitd.server.persistence import to_the_end
-from qubitd.server.revision_rules import FILE_AUTHOR, Edit, apply, differences, file_edit, rollback_edit
+from qubitd.server.revision_rules import FILE_AUTHOR, Edit, apply, differences, file_edit, not_come, rollback_edit
 from qubitd.server.store.revisions import RememberedFile, RevisionReads
 from qubitd.server.store.store import Store, Writes
 from qubitd.wire.calibrations import HistoryEntry, ParameterChange, Revision
@@ -194,6 +194,8 @@ class Calibrations:
         if unknown:
             what = "no such parameter, and nothing in the device that it could describe; a snapshot lists the names"
             raise InvalidCalibrationError([Problem(where=name, what=what) for name in unknown])
+        if untimely := not_come(proposal.parameters.values(), now=self._now()):
+            raise InvalidCalibrationError(untimely)
         edit = Edit(values=proposal.parameters)
         return self._insert(writes, current, edit, author=proposal.author, message=proposal.message)
 

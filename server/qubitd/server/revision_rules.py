@@ -5,14 +5,17 @@ A device file states first values. A value of it replaces what is in force only 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+from qubitd.core.errors import Problem
 from qubitd.core.snapshot import Parameter, Snapshot
 from qubitd.wire.calibrations import ParameterChange
 
 FILE_AUTHOR = "file"
 """Author of what the device file says."""
+_DAY = 86_400 * 10**9
+"""ns; by one the clock of whoever measured may be ahead."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +44,13 @@ def apply(edit: Edit, current: Snapshot, *, author: str, message: str, created_a
         created_at=created_at,
         parameters={**kept, **edit.values},
     )
+
+
+def not_come(parameters: Iterable[Parameter], *, now: int) -> list[Problem]:
+    """Find what says that it was measured at a time that has not come; `now` is ns since 1970-01-01 UTC."""
+    ahead = {parameter.name: ((parameter.measured_at or 0) - now) / _DAY for parameter in parameters}
+    what = "measured_at is {:.3g} days ahead of the daemon's clock; it is ns since 1970-01-01 UTC"
+    return [Problem(where=name, what=what.format(days)) for name, days in ahead.items() if days > 1]
 
 
 def file_edit(

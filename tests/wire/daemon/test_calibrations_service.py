@@ -104,6 +104,7 @@ async def test_two_who_change_one_key_conflict_by_its_name(serve: Serve, open_ra
         measured("q0.x.duration", 40.4e-9, "s"),
         measured("q9.frequency", 6e9, "Hz"),
         measured("q0.nonsense", 1.0),
+        dataclasses.replace(measured("q0.x.amplitude", 0.2), measured_at=2**62),
     ],
     ids=lambda p: f"{p.name}={p.value}{p.unit}",
 )
