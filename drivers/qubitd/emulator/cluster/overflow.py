@@ -23,12 +23,14 @@ def overflowing(table: EventTable) -> list[int]:
 
 def _overflows(table: EventTable, port: int, bound: NDArray[np.float64]) -> bool:
     """Add up bounds first: only where they exceed full scale do the samples have to be looked at."""
-    on = np.flatnonzero(table.plays.port == port)
+    on = (table.plays.port == port).nonzero()[0]
+    if not len(on):
+        return False
     times = np.concatenate([table.plays.start[on], table.plays.start[on] + table.plays.length[on]])
     steps = np.concatenate([bound[on], -bound[on]])
     order = np.lexsort((steps, times))
-    times, sums = times[order], np.cumsum(steps[order])
-    hot = np.flatnonzero((sums[:-1] > _LIMIT) & (np.diff(times) > 0))
+    times, sums = times[order], steps[order].cumsum()
+    hot = ((sums[:-1] > _LIMIT) & (times[1:] > times[:-1])).nonzero()[0]
     return any(_clips(table, on, int(times[i]), int(times[i + 1])) for i in hot.tolist())
 
 

@@ -36,7 +36,9 @@ def opening(bit: int, markers: Iterable[tuple[NDArray[np.int64], NDArray[np.int6
     times: list[NDArray[np.int64]] = [np.zeros(0, dtype=np.int64)]
     changes: list[NDArray[np.int64]] = [np.zeros(0, dtype=np.int64)]
     for time, value in markers:
-        change = np.diff((value & bit != 0).astype(np.int64), prepend=0)
+        is_set = (value & bit != 0).astype(np.int64)
+        change = is_set.copy()
+        change[1:] -= is_set[:-1]
         times.append(time[change != 0])
         changes.append(change[change != 0])
     time, change = np.concatenate(times), np.concatenate(changes)

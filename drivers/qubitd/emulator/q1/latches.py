@@ -74,7 +74,7 @@ class Latches:
 
 def latch(trace: Trace, timeline: Timeline, initial: Initial) -> Latches:
     """Work out the parameters at every latching instruction."""
-    latching = np.flatnonzero(_IS_LATCHING[trace.op])
+    latching = _IS_LATCHING[trace.op].nonzero()[0]
     time = np.concatenate([[0], timeline.start[latching]])
     pending = _Pending(trace, latching)
     gain0, gain1 = (pending.held(Op.SET_AWG_GAIN, path, initial.gain[path]) for path in (0, 1))
@@ -102,6 +102,8 @@ class _Pending:
         self._trace = trace
         self._latching = latching
         self._occurs = np.bincount(trace.op, minlength=256) > 0
+        self._found: dict[Op, tuple[Column, Column]] = {}
+        """Where each is set, and how often it was by each latch."""
 
     def held(self, op: Op, operand: int, initial: int) -> Column:
         """The value at each latch, which stays until it is set again."""
@@ -115,10 +117,19 @@ class _Pending:
     def _last(self, op: Op, operand: int, initial: int) -> tuple[Column, NDArray[np.bool_]]:
         if not self._occurs[op]:
             return np.full(len(self._latching) + 1, initial), np.zeros(len(self._latching) + 1, dtype=np.bool_)
-        setting = np.flatnonzero(self._trace.op == op)
+        if op not in self._found:
+            self._found[op] = self._settings(op)
+        setting, count = self._found[op]
         values = np.concatenate([[initial], self._trace.operands[setting, operand]])
-        count = np.concatenate([[0], np.searchsorted(setting, self._latching)])
-        return values[count], np.diff(count, prepend=0) > 0
+        is_set = np.zeros(len(count), dtype=np.bool_)
+        np.not_equal(count[1:], count[:-1], out=is_set[1:])
+        return values[count], is_set
+
+    def _settings(self, op: Op) -> tuple[Column, Column]:
+        setting: Column = (self._trace.op == op).nonzero()[0]
+        count = np.zeros(len(self._latching) + 1, dtype=np.int64)
+        count[1:] = setting.searchsorted(self._latching)
+        return setting, count
 
 
 def _phase(pending: _Pending, time: Column, frequency: Column, initial: int) -> tuple[Column, Column]:

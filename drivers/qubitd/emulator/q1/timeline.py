@@ -54,7 +54,7 @@ def takes_time(op: NDArray[np.uint8]) -> NDArray[np.bool_]:
 def durations(trace: Trace) -> NDArray[np.int64]:
     """Give how long each instruction holds up the next one, ns; 0 for those that only set a parameter."""
     index = _DURATION_OPERAND[trace.op]
-    chosen = np.take_along_axis(trace.operands, np.maximum(index, 0)[:, None], axis=1)[:, 0]
+    chosen = trace.operands[np.arange(len(index)), np.maximum(index, 0)]
     return np.where(index >= 0, chosen, 0)
 
 
@@ -77,9 +77,8 @@ def common_timelines(traces: Sequence[Trace]) -> list[Timeline] | None:
     syncs = [np.flatnonzero(trace.op == Op.WAIT_SYNC) for trace in traces]
     if len({len(sync) for sync in syncs}) > 1:
         return None
-    arrivals = [start[sync] for start, sync in zip(local, syncs, strict=True)]
-    gaps = np.max([np.diff(arrival, prepend=0) for arrival in arrivals], axis=0)
-    barriers = np.cumsum(gaps)
+    arrivals = np.stack([start[sync] for start, sync in zip(local, syncs, strict=True)])
+    barriers = np.diff(arrivals, axis=1, prepend=0).max(axis=0).cumsum()
     return [_shifted(start, sync, barriers) for start, sync in zip(local, syncs, strict=True)]
 
 
@@ -89,7 +88,8 @@ def _local(trace: Trace) -> NDArray[np.int64]:
 
 def _shifted(local: NDArray[np.int64], sync: NDArray[np.int64], barriers: NDArray[np.int64]) -> Timeline:
     """Delay everything after a `wait_sync` by as long as it waited; the instruction itself starts on arrival."""
-    waited = np.diff(barriers - local[sync], prepend=0)
+    late = barriers - local[sync]
     delay = np.zeros_like(local)
-    delay[sync + 1] = waited
+    delay[sync + 1] = late
+    delay[sync[1:] + 1] -= late[:-1]
     return Timeline(start=local + np.cumsum(delay))
