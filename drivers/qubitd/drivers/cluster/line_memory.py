@@ -109,9 +109,10 @@ class _Recent(Generic[V]):
     def find(self, key: Hashable) -> V | None:
         """Give a value that is known."""
         with self._lock:
-            if key in self._values:
+            found = self._values.get(key)
+            if found is not None:
                 self._values.move_to_end(key)
-            return self._values.get(key)
+            return found
 
     def put(self, key: Hashable, value: V) -> None:
         """Remember a value."""
