@@ -365,6 +365,8 @@ class Engine:
         """Whether there is no other job, and of this one, new as it is, everything is known, or could be found out."""
         if not self._is_alone_with(new):
             return False
+        if self._workshop.toolchain.knows(new.spec, self._calibrations.current):
+            return True
         is_known = await self._workshop.knows(new.spec, new.programs, self._calibrations.current)
         # While it was compiled the lab may have been closed, or others have come, the same job among them, or another
         # calibration.
