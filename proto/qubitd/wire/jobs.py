@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from qubitd.core.errors import Problem
@@ -266,7 +266,10 @@ def decode_job(message: jobs_pb2.Job) -> Job:
 
 def encode_events(events: Iterable[JobEvent]) -> jobs_pb2.JobsWatchResponse:
     """Give the message of events that come together."""
-    return jobs_pb2.JobsWatchResponse(events=map(encode_event, events))
+    message = jobs_pb2.JobsWatchResponse()
+    for event in events:
+        _write_event(message.events.add(), event)
+    return message
 
 
 def decode_events(message: jobs_pb2.JobsWatchResponse) -> tuple[JobEvent, ...]:
@@ -281,14 +284,24 @@ def decode_events(message: jobs_pb2.JobsWatchResponse) -> tuple[JobEvent, ...]:
 
 def encode_event(event: JobEvent) -> jobs_pb2.JobEvent:
     """Give the message of an event."""
-    message = jobs_pb2.JobEvent(sequence=event.sequence, time_ns=event.time_ns, job_id=event.job_id)
+    message = jobs_pb2.JobEvent()
+    _write_event(message, event)
+    return message
+
+
+def _write_event(message: jobs_pb2.JobEvent, event: JobEvent) -> None:
+    """Write an event into its message in place: what is put there as a message of its own is copied."""
+    message.sequence, message.time_ns, message.job_id = event.sequence, event.time_ns, event.job_id
     match event.what:
-        case StatusChange(status=status, message=text):
-            message.status.CopyFrom(jobs_pb2.StatusChange(status=STATUS_NUMBER[status], message=text))
         case StageTime(stage=stage, time_ns=time_ns):
-            message.stage.CopyFrom(jobs_pb2.StageTime(stage=stage, time_ns=time_ns))
+            own = message.stage
+            own.SetInParent()
+            own.stage, own.time_ns = stage, time_ns
+        case StatusChange(status=status, message=text):
+            message.status.SetInParent()
+            message.status.status, message.status.message = STATUS_NUMBER[status], text
         case Progress() as progress:
-            message.progress.CopyFrom(_encode_progress(progress))
+            _write_progress(message.progress, progress)
         case LogLine(text=text):
             message.log.CopyFrom(jobs_pb2.LogLine(text=text))
         case QueuePlace() as place:
@@ -297,7 +310,6 @@ def encode_event(event: JobEvent) -> jobs_pb2.JobEvent:
             message.bookmark.SetInParent()
         case _:
             assert_never(event.what)
-    return message
 
 
 def decode_event(message: jobs_pb2.JobEvent, *, job_id: str = "") -> JobEvent:
@@ -371,11 +383,13 @@ def _decode_outcome(message: jobs_pb2.Outcome) -> Outcome:
     )
 
 
-def _encode_progress(progress: Progress) -> jobs_pb2.Progress:
-    message = jobs_pb2.Progress(done=progress.done, total=progress.total)
+def _write_progress(message: jobs_pb2.Progress, progress: Progress) -> None:
+    message.SetInParent()
+    message.done, message.total = progress.done, progress.total
     if progress.span is not None:
-        message.span.CopyFrom(jobs_pb2.ExecutionSpan(**asdict(progress.span)))
-    return message
+        message.span.SetInParent()
+        for name in ExecutionSpan.__slots__:
+            setattr(message.span, name, getattr(progress.span, name))
 
 
 def _decode_progress(message: jobs_pb2.Progress) -> Progress:
