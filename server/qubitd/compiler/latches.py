@@ -11,6 +11,8 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from qubitd.core.feedforward import FeedForward, Latch
 
 
@@ -35,6 +37,10 @@ class Arrival:
     qubit: int
     outcome: int
     """Its number; -1 for one that no test looks at."""
+
+
+_Awaited = dict[frozenset[int], dict[int, list[int]]]
+"""When the outcomes that are looked at together arrive, by them and by qubit, in the order of time."""
 
 
 class ClashError(Exception):
@@ -97,10 +103,10 @@ class _Free:
 
 def _clears(looks: Sequence[Look], kept: Sequence[Arrival], free: _Free, step: int) -> list[int]:
     """Stab every gap in which a counter must go back to 0, the gap that ends first at its last possible tick."""
-    at = {arrival.outcome: arrival.time for arrival in kept}
-    held = _united((min(at[number] for number in look.outcomes) - step, look.last + step) for look in looks)
+    awaited = _awaited(looks, kept)
+    held = _united((min(own[0] for own in awaited[look.outcomes].values()) - step, look.last + step) for look in looks)
     found: list[int] = []
-    for high, low, op, qubit in sorted(_gaps(looks, kept, step)):
+    for high, low, op, qubit in sorted(_gaps(looks, kept, awaited, step)):
         place = bisect_left(found, low)
         if place < len(found) and found[place] <= high:
             continue
@@ -112,22 +118,33 @@ def _clears(looks: Sequence[Look], kept: Sequence[Arrival], free: _Free, step: i
     return found
 
 
-def _gaps(looks: Sequence[Look], kept: Sequence[Arrival], step: int) -> Iterator[tuple[int, int, int, int]]:
+def _awaited(looks: Sequence[Look], kept: Sequence[Arrival]) -> _Awaited:
+    """Sort the arrivals of the outcomes that are looked at together; many looks are at the same ones."""
+    order = {arrival.outcome: place for place, arrival in enumerate(kept)}
+    qubit = np.array([arrival.qubit for arrival in kept], dtype=np.int64)
+    time = np.array([arrival.time for arrival in kept], dtype=np.int64)
+    found: _Awaited = {}
+    for outcomes in {look.outcomes for look in looks}:
+        places = np.sort(np.fromiter(map(order.__getitem__, outcomes), dtype=np.int64, count=len(outcomes)))
+        whose, when = qubit[places], time[places]
+        found[outcomes] = {int(one): when[whose == one].tolist() for one in np.unique(whose)}
+    return found
+
+
+def _gaps(
+    looks: Sequence[Look], kept: Sequence[Arrival], awaited: _Awaited, step: int
+) -> Iterator[tuple[int, int, int, int]]:
     """Give (last tick, first tick, operation, qubit) of each clearing that a look asks for."""
-    by_qubit: dict[int, list[Arrival]] = {}
+    times: dict[int, list[int]] = {}
     for arrival in kept:
-        by_qubit.setdefault(arrival.qubit, []).append(arrival)
-    times = {qubit: [arrival.time for arrival in arrivals] for qubit, arrivals in by_qubit.items()}
-    qubit_of = {arrival.outcome: arrival.qubit for arrival in kept}
-    at = {arrival.outcome: arrival.time for arrival in kept}
+        times.setdefault(arrival.qubit, []).append(arrival.time)
     for look in looks:
-        for qubit in {qubit_of[number] for number in look.outcomes}:
-            own = bisect_left(times[qubit], min(at[n] for n in look.outcomes if qubit_of[n] == qubit))
-            seen = by_qubit[qubit][own : bisect_right(times[qubit], look.last)]
-            if any(arrival.outcome not in look.outcomes for arrival in seen):
-                raise ClashError(look.op, qubit)
-            if own > 0:
-                yield times[qubit][own] - step, times[qubit][own - 1] + step, look.op, qubit
+        for qubit, own in awaited[look.outcomes].items():
+            first = bisect_left(times[qubit], own[0])
+            if bisect_right(times[qubit], look.last) - first > bisect_right(own, look.last):
+                raise ClashError(look.op, qubit)  # one that it does not look at comes between
+            if first > 0:
+                yield times[qubit][first] - step, times[qubit][first - 1] + step, look.op, qubit
 
 
 def _united(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from qubitd.compiler.columns import Columns, Ints
 from qubitd.compiler.schedule import Schedule
 from qubitd.compiler.traffic import Traffic
+from qubitd.core.feedforward import ALWAYS
 from qubitd.core.job import Scheduling
 
 
@@ -71,29 +71,29 @@ class _Slots:
         return time
 
 
-@dataclass(slots=True, eq=False)
 class _Pass:
     """What both directions share."""
 
-    columns: Columns
-    length: Sequence[int]
-    traffic: Traffic
-    sends: dict[int, int]
+    def __init__(self, columns: Columns, length: Sequence[int], traffic: Traffic, sends: dict[int, int]) -> None:
+        self.columns = columns
+        self.length = length
+        self.sends = sends
+        self.latency = traffic.facts.latency
+        self.slots = _Slots(traffic.facts.spacing)
+        self.number_of = {op: number for number, op in enumerate(traffic.measurements)}
+        self._test: list[int] = traffic.test.tolist()
+        self._outcomes = [np.array(test.outcomes, dtype=np.int64) for test in traffic.tests]
+        measured = np.array(traffic.measured, dtype=np.int64)
+        self._counters = [np.unique(measured[outcomes]) for outcomes in self._outcomes]
 
     def qubits(self, op: int) -> list[int]:
         found: list[int] = self.columns.qubits[self.columns.qubit_start[op] : self.columns.qubit_start[op + 1]].tolist()
         return found
 
-    @property
-    def latency(self) -> int:
-        return self.traffic.facts.latency
-
-    def looked_at(self, op: int) -> list[int]:
-        """Give the measurements whose outcomes an operation looks at."""
-        return [self.traffic.measurements[number] for number in self.traffic.looks_at(op)]
-
-    def looks_at_qubits(self, op: int) -> set[int]:
-        return {self.traffic.measured[number] for number in self.traffic.looks_at(op)}
+    def looks_at(self, op: int) -> tuple[Ints, Ints] | None:
+        """Give the outcomes that an operation looks at, and the qubits whose counters tell; None for one without."""
+        test = self._test[op]
+        return None if test == ALWAYS else (self._outcomes[test], self._counters[test])
 
 
 class _Forward(_Pass):
@@ -102,24 +102,24 @@ class _Forward(_Pass):
     def placed(self) -> Ints:
         """Give the start of each operation."""
         ready = [0] * self.columns.num_qubits
-        sent_at: dict[int, int] = {}
-        looked_until = [0] * self.columns.num_qubits
-        slots = _Slots(self.traffic.facts.spacing)
+        sent_at = np.zeros(len(self.number_of), dtype=np.int64)
+        looked_until = np.zeros(self.columns.num_qubits, dtype=np.int64)
         start = np.zeros(len(self.columns), dtype=np.int64)
         for op in range(len(self.columns)):
-            qubits = self.qubits(op)
-            looks = [self.traffic.measurements[number] for number in self.traffic.looks_at(op)]
-            at = max(
-                [*(ready[q] for q in qubits), *(sent_at[m] + self.traffic.facts.latency for m in looks)], default=0
-            )
+            qubits, looks = self.qubits(op), self.looks_at(op)
+            at = max((ready[q] for q in qubits), default=0)
+            if looks is not None:
+                at = max(at, int(sent_at[looks[0]].max()) + self.latency)
             if op in self.sends:
-                sent = slots.take_from(max(at + self.sends[op], looked_until[qubits[0]]))
-                at, sent_at[op] = sent - self.sends[op], sent
+                sent = self.slots.take_from(max(at + self.sends[op], int(looked_until[qubits[0]])))
+                at = sent - self.sends[op]
+                if op in self.number_of:
+                    sent_at[self.number_of[op]] = sent
             end = at + self.length[op]
             for qubit in qubits:
                 ready[qubit] = end
-            for qubit in self.looks_at_qubits(op):
-                looked_until[qubit] = max(looked_until[qubit], end)
+            if looks is not None:
+                looked_until[looks[1]] = np.maximum(looked_until[looks[1]], end)
             start[op] = at
         return start
 
@@ -130,20 +130,22 @@ class _Backward(_Pass):
     def placed(self) -> Ints:
         """Give the start of each operation."""
         needed = [0] * self.columns.num_qubits
-        known_until: dict[int, int] = {}
-        sent_next = [0] * self.columns.num_qubits
-        slots = _Slots(self.traffic.facts.spacing)
+        known_until = np.zeros(len(self.number_of), dtype=np.int64)
+        sent_next = np.zeros(self.columns.num_qubits, dtype=np.int64)
         start = np.zeros(len(self.columns), dtype=np.int64)
         for op in range(len(self.columns) - 1, -1, -1):
-            qubits = self.qubits(op)
-            end = min([*(needed[q] for q in qubits), *(sent_next[q] for q in self.looks_at_qubits(op))], default=0)
+            qubits, looks = self.qubits(op), self.looks_at(op)
+            end = min((needed[q] for q in qubits), default=0)
+            if looks is not None:
+                end = min(end, int(sent_next[looks[1]].min()))
             at = end - self.length[op]
             if op in self.sends:
-                at = slots.take_until(min(at + self.sends[op], known_until.get(op, 0))) - self.sends[op]
+                until = int(known_until[self.number_of[op]]) if op in self.number_of else 0
+                at = self.slots.take_until(min(at + self.sends[op], until)) - self.sends[op]
                 sent_next[qubits[0]] = at + self.sends[op]
             for qubit in qubits:
                 needed[qubit] = at
-            for measurement in self.looked_at(op):
-                known_until[measurement] = min(known_until.get(measurement, 0), at - self.latency)
+            if looks is not None:
+                known_until[looks[0]] = np.minimum(known_until[looks[0]], at - self.latency)
             start[op] = at
         return start
