@@ -274,7 +274,7 @@ def test_many_free_outcomes_at_once_are_refused() -> None:
         builder.measure(bit % 5, bit)
     for bit in range(13):
         builder.if_(bits(bit)).add("x", 0).end()
-    assert "more than 4096 combinations" in refusal(builder).what
+    assert "more than 4096 combinations of outcomes; bound the loops lower" in refusal(builder).what
 
 
 def test_programs_with_other_feeding_qubits_run_in_other_chunks() -> None:

@@ -14,7 +14,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     parser.add_argument("--limit", type=_limit, default=20, metavar="N", help="(%(default)s)")
     parser.add_argument(
-        "--status", action="append", default=[], choices=[status.value for status in JobStatus], help="may be repeated"
+        "--status",
+        type=str.upper,
+        action="append",
+        default=[],
+        choices=[status.value for status in JobStatus],
+        help="may be repeated",
     )
     parser.add_argument("--tag", action="append", default=[], help="only jobs that carry it; may be repeated")
     parser.add_argument("--session", default="", metavar="ID", help="only jobs of this session")

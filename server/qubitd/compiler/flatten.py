@@ -309,7 +309,8 @@ class _Flattening:
         self._qubit_of.append(int(self._circuit.qubits[self._start.qubits[op]]))
         self._worlds.make_room(int(happens.holds.sum()))
         if self._worlds.size + int(happens.holds.sum()) > MAX_WORLDS:
-            raise _TooManyWorldsError(op, f"more than {MAX_WORLDS} combinations of outcomes")
+            many = f"more than {MAX_WORLDS} combinations of outcomes"
+            raise _TooManyWorldsError(op, f"{many}; bound the loops lower, or let fewer outcomes decide")
         if self._worlds.compared > self._most_compared:
             many = f"{len(self._worlds.outcomes)} outcomes in {self._worlds.size} combinations"
             raise _TooManyWorldsError(op, f"{many}, and so did too many before; repeat less, or split the job")

@@ -47,7 +47,7 @@ async def test_jobs_are_listed_shown_watched_and_cancelled(
             shut_rack.running.wait()
         [second, first] = ask("jobs", "--tag", "mine", "--json", *at)
         assert (second["job"], first["job"], first["status"]) == (waiting, job_id, "RUNNING")
-        assert job_id in ask("jobs", "--status", "RUNNING", *at)
+        assert job_id in ask("jobs", "--status", "running", *at)
         queued = ask("job", waiting, "--json", *at)
         assert (queued["status"], queued["jobs_before_it"], queued["accepted"][:2]) == ("QUEUED", 0, "20")
         assert ask("cancel", waiting, "--json", *at) == {"job": waiting, "status": "CANCELLED"}
