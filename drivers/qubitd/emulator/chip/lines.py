@@ -7,7 +7,7 @@ chip a cable's delay before it. The LO never stops, so its phase is that of the 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -29,7 +29,7 @@ class _Stretches:
 
     def take(self, rows: NDArray[np.int64] | NDArray[np.bool_] | slice) -> Self:
         """Give some of the rows."""
-        columns: dict[str, Any] = {field.name: getattr(self, field.name)[rows] for field in fields(self)}
+        columns: dict[str, Any] = {name: getattr(self, name)[rows] for name in self.__dataclass_fields__}
         return type(self)(**columns)
 
 

@@ -27,7 +27,7 @@ class Columns(_IsDataclass):
 
     def map(self, change: Callable[[Column], Column]) -> Self:
         """Change every column alike."""
-        return type(self)(**{field.name: change(getattr(self, field.name)) for field in fields(self)})
+        return type(self)(**{name: change(getattr(self, name)) for name in self.__dataclass_fields__})
 
 
 Table = TypeVar("Table", bound=Columns)

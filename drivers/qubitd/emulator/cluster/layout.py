@@ -9,18 +9,23 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from qubitd.emulator.cache import Cache
 from qubitd.emulator.cluster.player import Performance, Player
 from qubitd.emulator.q1.conditions import unknown_operator
 from qubitd.emulator.q1.core import Halt
 from qubitd.emulator.q1.flags import Flag
 from qubitd.emulator.q1.isa import Op
 from qubitd.emulator.q1.issue import first_late, keeps_ahead
-from qubitd.emulator.q1.latches import latch
+from qubitd.emulator.q1.latches import Initial, Latches, latch
 from qubitd.emulator.q1.shotloop import Run, run_fully
 from qubitd.emulator.q1.timeline import Timeline, common_timelines, first_too_short, free_timeline
 from qubitd.emulator.q1.trace import Trace
 
 _OPERAND_RANGE = 1 << 16
+_MOST_LATCHED = 1_000
+"""Instructions that were executed in a trace whose parameters are remembered."""
+_LATCHED: Cache[tuple[Trace, bytes, Initial], Latches] = Cache(64)
+"""By all that decides them."""
 _HALT_FLAGS = {Halt.ILLEGAL: Flag.Q1_ILLEGAL_INSTRUCTION, Halt.UNSUPPORTED: Flag.RT_ILLEGAL_INSTRUCTION}
 
 
@@ -38,7 +43,7 @@ class Part:
     def perform(self) -> Performance:
         """Work out the parameters along the way."""
         configuration = self.player.configuration
-        latches = latch(self.trace, self.timeline, configuration.initial)
+        latches = _latched(self.trace, self.timeline, configuration.initial)
         if configuration.marker_override is not None:
             latches = replace(latches, marker=np.full_like(latches.marker, configuration.marker_override))
         return Performance(player=self.player, trace=self.trace, timeline=self.timeline, latches=latches)
@@ -51,6 +56,13 @@ class Part:
         """Follow it no further: it runs until it is stopped."""
         self.cut(0)
         self.ends = False
+
+
+def _latched(trace: Trace, timeline: Timeline, initial: Initial) -> Latches:
+    """Work out the parameters along a trace; those of a short one are known when it comes again at the same times."""
+    if len(trace) > _MOST_LATCHED:
+        return latch(trace, timeline, initial)
+    return _LATCHED.get((trace, timeline.start.tobytes(), initial), lambda: latch(trace, timeline, initial))
 
 
 def in_short(players: Sequence[Player], runs: Sequence[Run]) -> list[Timeline] | None:
