@@ -11,8 +11,8 @@ unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
 
 # One file of tests is one worker's, so that what its tests share is made once; in order, since long files are in the middle.
-# Three on two cores, since many tests wait for processes that they killed. One that hangs is not tried again.
-PARALLEL := -n 3 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
+# Four on two cores, since many tests wait for processes that they killed. One that hangs is not tried again.
+PARALLEL := -n 4 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 # Threads of numeric libraries fight over two cores.
 export OMP_NUM_THREADS ?= 1
