@@ -51,8 +51,8 @@ class Lanes:
         """Put a job in its place. One that is there already is put anew."""
         self.remove(job.job_id)
         self.jobs[job.job_id] = job
-        bisect.insort(self._lanes.setdefault(lane_of(job), []), (job.rank, job.job_id))
-        bisect.insort(self._by_age.setdefault(job.queue_class, []), ((0, job.accepted), job.job_id))
+        _insert(self._lanes.setdefault(lane_of(job), []), (job.rank, job.job_id))
+        _insert(self._by_age.setdefault(job.queue_class, []), ((0, job.accepted), job.job_id))
 
     def remove(self, job_id: str) -> Waiting | None:
         """Take a job out and give it, if it was there."""
@@ -97,6 +97,14 @@ class Lanes:
             {key: order[:most] for key, order in self._lanes.items()},
             {queue_class: order[:most] for queue_class, order in self._by_age.items()},
         )
+
+
+def _insert(order: Order, item: tuple[tuple[int, int], str]) -> None:
+    """Put an item in its place; most come in order, and a hundred thousand of them when a daemon starts."""
+    if order and item < order[-1]:
+        bisect.insort(order, item)
+    else:
+        order.append(item)
 
 
 def _take(order: Order, item: tuple[tuple[int, int], str]) -> None:
