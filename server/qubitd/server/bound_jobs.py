@@ -61,6 +61,21 @@ class BoundJobs:
             self.dispatch.sessions.moved(session_id, before, entry.status, qpu_seconds=seconds)
             self.wake()
 
+    def misfit(self, entry: Entry, instrument_seconds: float) -> InvalidInputError | None:
+        """Say that a job takes longer than its whole session lasts; None if it does not, or has none."""
+        session_id = entry.terms.session_id
+        if not session_id or entry.left_session:
+            return None
+        most = self.dispatch.sessions.info(session_id, owner=entry.owner).max_seconds
+        takes = self.dispatch.durations.held(instrument_seconds)
+        if takes <= most:
+            return None
+        what = (
+            f"lasts {most:g} s at most, and the job takes {takes:.6g} s on the instruments; open a longer session, "
+            "split the job, or lower the shots"
+        )
+        return InvalidInputError([Problem(where=f"session {session_id}", what=what)])
+
     def left_behind(self, entry: Entry) -> Move | None:
         """Give the step of a job whose session was over before this process took it; None for one that waits on."""
         session_id = entry.terms.session_id

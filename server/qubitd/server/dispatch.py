@@ -41,11 +41,15 @@ class Durations:
 
     def expect(self, instrument_seconds: float) -> float:
         """Estimate a job."""
-        return self.overhead + (instrument_seconds if self.time == "real" else 0.0)
+        return self.overhead + self.held(instrument_seconds)
+
+    def held(self, instrument_seconds: float) -> float:
+        """Give the seconds that shots hold the rack."""
+        return instrument_seconds if self.time == "real" else 0.0
 
     def learn(self, seconds: float, instrument_seconds: float) -> None:
         """Take in how long a job took."""
-        extra = seconds - (instrument_seconds if self.time == "real" else 0.0)
+        extra = seconds - self.held(instrument_seconds)
         self.overhead += _LEARNING * (max(extra, 0.0) - self.overhead)
 
 

@@ -80,11 +80,15 @@ class Engine:
         self._is_draining = False
         self._entering = 0
         self._book.on_move = self._moved
-        self._validator = Validator(
-            book=parts.book, workshop=parts.workshop, calibrations=parts.calibrations, on_queued=self._enqueue
-        )
         self._bound = BoundJobs(
             book=parts.book, dispatch=parts.dispatch, calibrations=parts.calibrations, wake=self.wake
+        )
+        self._validator = Validator(
+            book=parts.book,
+            workshop=parts.workshop,
+            calibrations=parts.calibrations,
+            misfit=self._bound.misfit,
+            on_queued=self._enqueue,
         )
         self._runner = Runner(
             store=parts.store,

@@ -6,8 +6,9 @@ One after another, but for those that workers look at meanwhile.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from qubitd.core.errors import InvalidInputError
 from qubitd.core.job import JobStatus
 from qubitd.core.snapshot import Snapshot
 from qubitd.server.book import Entry, JobBook, Move
@@ -19,6 +20,7 @@ from qubitd.server.failpoints import failpoint
 from qubitd.server.failure import failure_of
 from qubitd.server.lifecycle import Trigger
 from qubitd.server.logs import about
+from qubitd.server.store.rows import Change
 from qubitd.server.workers.crew import MOST_ASKED
 from qubitd.server.workshop import Workshop
 from qubitd.wire.jobs import LogLine
@@ -29,11 +31,27 @@ class Validator:
     """Brings jobs from INITIALIZING to QUEUED."""
 
     def __init__(
-        self, *, book: JobBook, workshop: Workshop, calibrations: Calibrations, on_queued: Callable[[Entry], None]
+        self,
+        *,
+        book: JobBook,
+        workshop: Workshop,
+        calibrations: Calibrations,
+        misfit: Callable[[Entry, float], InvalidInputError | None],
+        on_queued: Callable[[Entry], None],
     ) -> None:
+        """Prepare.
+
+        Args:
+            book: of the jobs.
+            workshop: looks at them.
+            calibrations: under which they are looked at.
+            misfit: says why a job that takes so many seconds on the instruments cannot run where it asks to.
+            on_queued: is given each job that can run.
+        """
         self._book = book
         self._workshop = workshop
         self._calibrations = calibrations
+        self._misfit = misfit
         self._on_queued = on_queued
         self._waiting: asyncio.Queue[Entry] = asyncio.Queue()
         self._elsewhere: set[asyncio.Task[None]] = set()
@@ -93,16 +111,22 @@ class Validator:
                 # A store that is lost is not the job's fault: the daemon ends, and the next one looks again.
                 return
             if error is not None:
-                failure = failure_of(error)
-                move = Move(trigger=Trigger.FAIL, message=failure.message, problems=failure.problems, events=(began,))
-                self._book.move(entry, move)
+                self._fail(entry, error, began)
                 return
             validated = looked.result()
+        if misfit := self._misfit(entry, validated.instrument_seconds):
+            self._fail(entry, misfit, began, after=opening)
+            return
         entry.validated = snapshot.revision
         entry.instrument_estimate = validated.instrument_seconds
         self._book.move(entry, Move(trigger=Trigger.QUEUE, events=self._story(began, validated)), after=opening)
         failpoint("job.queued")
         self._on_queued(entry)
+
+    def _fail(self, entry: Entry, error: BaseException, began: Dated, *, after: Sequence[Change] = ()) -> None:
+        failure = failure_of(error)
+        move = Move(trigger=Trigger.FAIL, message=failure.message, problems=failure.problems, events=(began,))
+        self._book.move(entry, move, after=after)
 
     async def _settled(self, entry: Entry, snapshot: Snapshot) -> asyncio.Future[Validated]:
         look = self._looks[entry.job_id] = asyncio.ensure_future(self._validated(entry, snapshot))

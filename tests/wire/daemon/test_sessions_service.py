@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import pytest
@@ -21,7 +23,7 @@ from qubitd.client import (
     StateError,
     StatusChange,
 )
-from qubitd.core.job import JobSpec, JobStatus
+from qubitd.core.job import InitialReset, JobSpec, JobStatus
 from qubitd.server.services import jobs
 from qubitd.wire.jobs import Job
 from qubitd.wire.lab import LabState
@@ -85,6 +87,22 @@ def desk(serve: Serve, shut_rack: Any, request_of: MakeRequest) -> Callable[[], 
 
 
 OpenDesk = Callable[[], AbstractAsyncContextManager[Desk]]
+
+
+async def test_a_job_that_is_longer_than_its_session_is_refused_with_both_numbers(desk: OpenDesk) -> None:
+    """Also one that is known, which needs no look; without the session it runs."""
+    async with desk() as at:
+        at.rack.gate.set()
+        at.spec = replace(at.spec, shots=10_000, initial_reset=InitialReset.PASSIVE)
+        assert (await at.ended(await at.submit())).status is JobStatus.DONE
+        session = await at.session(max_seconds=2.0)
+        for shots in (10_000, 11_000):
+            at.spec = replace(at.spec, shots=shots)
+            ended = await at.ended(await at.submit(session_id=session.session_id))
+            assert ended.status is JobStatus.ERROR
+            assert re.search(r"lasts 2 s at most, and the job takes 2\.\d+ s on the instruments", ended.message)
+        at.spec = replace(at.spec, shots=5_000)
+        assert (await at.ended(await at.submit(session_id=session.session_id))).status is JobStatus.DONE
 
 
 async def test_a_session_has_the_rack_to_itself_from_its_first_job_until_it_is_closed(desk: OpenDesk) -> None:
