@@ -7,16 +7,16 @@ import sys
 from pathlib import Path
 
 from qubitd.calibration.calibrate import Calibrator, Outcome
-from qubitd.calibration.lab import add_lab, open_lab
 from qubitd.calibration.narrator import Narrator
 from qubitd.calibration.rabi import Rabi
 from qubitd.calibration.run import qubit_index
+from qubitd.client.options import add_access, connect
 from qubitd.core.errors import QubitdError
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    add_lab(parser)
+    add_access(parser)
     parser.add_argument("--backend", default="line5", help="name of the device (%(default)s)")
     parser.add_argument("--qubit", default="q0", help="name of the qubit (%(default)s)")
     parser.add_argument("--points", type=int, default=41, help="amplitudes from 0 to 0.9 (%(default)s)")
@@ -36,7 +36,7 @@ def status(text: str) -> None:
 
 
 def calibrate(options: argparse.Namespace) -> Outcome:
-    with open_lab(options) as client:
+    with connect(options) as client:
         index = qubit_index(client.backend(options.backend), options.qubit)
         rabi = Rabi(qubit=options.qubit, index=index, points=options.points, shots=options.shots)
         narrator = Narrator(say=print, status=status, folder=options.output)

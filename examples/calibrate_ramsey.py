@@ -9,16 +9,16 @@ from pathlib import Path
 
 from qubitd.calibration.calibrate import Calibrator, Outcome
 from qubitd.calibration.errors import InvalidExperimentError
-from qubitd.calibration.lab import add_lab, open_lab
 from qubitd.calibration.narrator import Narrator
 from qubitd.calibration.ramsey import Ramsey
 from qubitd.calibration.run import qubit_index
+from qubitd.client.options import add_access, connect
 from qubitd.core.errors import QubitdError
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    add_lab(parser)
+    add_access(parser)
     parser.add_argument("--backend", default="line5", help="name of the device (%(default)s)")
     parser.add_argument("--qubit", default="q0", help="name of the qubit (%(default)s)")
     parser.add_argument(
@@ -42,7 +42,7 @@ def status(text: str) -> None:
 
 
 def calibrate(options: argparse.Namespace) -> Outcome:
-    with open_lab(options) as client:
+    with connect(options) as client:
         backend = client.backend(options.backend)
         index = qubit_index(backend, options.qubit)
         known = backend.qubits[index]

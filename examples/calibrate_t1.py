@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 from qubitd.calibration.calibrate import Calibrator, Outcome
-from qubitd.calibration.lab import add_lab, open_lab
 from qubitd.calibration.narrator import Narrator
 from qubitd.calibration.run import qubit_index
 from qubitd.calibration.t1 import T1
+from qubitd.client.options import add_access, connect
 from qubitd.core.errors import QubitdError
 
 FIRST_GUESS = 150e-6
@@ -19,7 +19,7 @@ FIRST_GUESS = 150e-6
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    add_lab(parser)
+    add_access(parser)
     parser.add_argument("--backend", default="line5", help="name of the device (%(default)s)")
     parser.add_argument("--qubit", default="q0", help="name of the qubit (%(default)s)")
     parser.add_argument("--max-delay", type=float, help="longest delay in seconds (five times the T1 in force)")
@@ -40,7 +40,7 @@ def status(text: str) -> None:
 
 
 def calibrate(options: argparse.Namespace) -> Outcome:
-    with open_lab(options) as client:
+    with connect(options) as client:
         backend = client.backend(options.backend)
         index = qubit_index(backend, options.qubit)
         known = backend.qubits[index].t1

@@ -19,7 +19,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 _SET_PARENT_DEATH_SIGNAL = 1
 _READY = b"ready to accept connections"
@@ -44,15 +44,9 @@ class Keeper:
             *("-D", self._home / "data", "-k", self._home),
             *("-c", "listen_addresses=", "-c", "max_connections=40", "-c", "shared_buffers=32MB"),
         ]
-        user, group, further = identity()
         self._server = subprocess.Popen(
             command,
-            user=user,
-            group=group,
-            extra_groups=further,
-            cwd="/",
-            env={"LC_ALL": "C"},
-            stdin=subprocess.DEVNULL,
+            **_apart(),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             preexec_fn=_die_with_parent,  # noqa: PLW1509 (one thread alone runs while it is called)
@@ -73,7 +67,6 @@ class Keeper:
         shutil.rmtree(self._home, ignore_errors=True)
 
     def _initialise(self) -> bool:
-        user, group, further = identity()
         with (self._home / "log").open("ab") as log:
             done = subprocess.run(
                 [
@@ -81,12 +74,7 @@ class Keeper:
                     *("--pgdata", self._home / "data", "--username", "qubitd"),
                     *("--auth", "trust", "--encoding", "UTF8", "-N"),
                 ],
-                user=user,
-                group=group,
-                extra_groups=further,
-                cwd="/",
-                env={"LC_ALL": "C"},
-                stdin=subprocess.DEVNULL,
+                **_apart(),
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 check=False,
@@ -117,6 +105,13 @@ def identity() -> tuple[int | None, int | None, list[int] | None]:
         return None, None, None
     nobody = pwd.getpwnam("nobody")
     return nobody.pw_uid, nobody.pw_gid, []
+
+
+def _apart() -> dict[str, Any]:
+    """Give how PostgreSQL's programs run: as that user, with nothing of ours around them."""
+    user, group, further = identity()
+    around: dict[str, Any] = {"cwd": "/", "env": {"LC_ALL": "C"}, "stdin": subprocess.DEVNULL}
+    return {"user": user, "group": group, "extra_groups": further, **around}
 
 
 def _die_with_parent() -> None:

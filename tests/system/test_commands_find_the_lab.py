@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from qubitd.cli import remote
 from qubitd.cli.__main__ import main
 from qubitd.cli.daemon_process import start_daemon
+from qubitd.client import options
 
 BELL = 'OPENQASM 2.0; include "qelib1.inc"; qreg q[2]; creg c[2]; h q[0]; cx q[0], q[1]; measure q -> c;'
 
@@ -52,7 +52,7 @@ def away(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
     with closing(socket.socket()) as held:
         held.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{held.getsockname()[1]}"
-        monkeypatch.setattr(remote, "USUAL_ADDRESS", address)
+        monkeypatch.setattr(options, "USUAL_ADDRESS", address)
         yield address
 
 
@@ -117,7 +117,7 @@ def test_a_lab_that_was_named_and_does_not_answer_is_an_error(
 def test_a_daemon_that_wants_tls_at_the_usual_place_is_not_passed_over(
     tls_lab: TlsLab, bell: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(remote, "USUAL_ADDRESS", tls_lab.address.replace("localhost", "127.0.0.1"))
+    monkeypatch.setattr(options, "USUAL_ADDRESS", tls_lab.address.replace("localhost", "127.0.0.1"))
     assert main(["run", bell]) == 1
     assert "a daemon that serves TLS wants ca" in capsys.readouterr().err
 

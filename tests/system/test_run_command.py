@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 from tests.processes import running_process
 
-from qubitd.cli import remote
 from qubitd.cli.__main__ import main
 from qubitd.cli.daemon_process import DaemonProcess
+from qubitd.client import options
 from qubitd.provider import QubitdJob
 
 BELL = 'OPENQASM 2.0; include "qelib1.inc"; qreg q[2]; creg c[2]; h q[0]; cx q[0], q[1]; measure q -> c;'
@@ -188,7 +188,7 @@ def test_a_server_whose_name_nobody_knows_is_named(run: Run) -> None:
 def test_without_a_server_the_usual_daemon_is_used_if_it_answers(
     run: Run, daemon: DaemonProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remote, "USUAL_ADDRESS", daemon.address)
+    monkeypatch.setattr(options, "USUAL_ADDRESS", daemon.address)
     outcome = run(BELL, "--json")
     assert outcome.code == 0
     assert outcome.err == f"qubitd: using line5 of the daemon at {daemon.address}\n"
@@ -199,7 +199,7 @@ def test_without_any_daemon_one_is_started_for_this_run(
     run: Run, quiet_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usual = f"127.0.0.1:{quiet_port}"
-    monkeypatch.setattr(remote, "USUAL_ADDRESS", usual)
+    monkeypatch.setattr(options, "USUAL_ADDRESS", usual)
     outcome = run(BELL, "--shots", "100", "--json")
     assert sum(json.loads(outcome.out)["counts"].values()) == 100
     told = f"no daemon at {usual}; using an emulated line5, in a daemon of its own for this run"

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from qubitd.cli.daemon_process import start_daemon
-from qubitd.cli.remote import add_access, configured_access, usual_access
 from qubitd.client import Access, ClientError, ConfigError, QubitdClient, UnreachableError
+from qubitd.client.options import add_access, configured_access, usual_access
 from qubitd.compiler.device_file import load_device
 from qubitd.provider import QubitdBackend, QubitdProvider
 

@@ -5,9 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-USUAL_ADDRESS = "localhost:50051"
-"""Where a daemon is looked for if nobody says where it is."""
-
 
 def state_directory() -> Path:
     """Give the directory in which qubitd keeps what must survive a restart."""

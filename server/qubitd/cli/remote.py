@@ -13,51 +13,22 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from qubitd.cli.config import USUAL_ADDRESS
-from qubitd.client import Access, QubitdClient, UnconfiguredError, find_access
+from qubitd.client import QubitdClient, options
 
 _WIDEST = 200
 """Columns of a table that goes into a file or a pipe."""
 Row = Mapping[str, Any]
 
 
-def add_access(parser: argparse.ArgumentParser) -> None:
-    """Declare the options that say which daemon."""
-    parser.add_argument(
-        "--server", metavar="ADDRESS", help=f"the daemon's host:port (that of the profile, or {USUAL_ADDRESS})"
-    )
-    parser.add_argument("--profile", metavar="NAME", help="named profile of the user's configuration")
-    parser.add_argument("--token", help="instead of the profile's, or of QUBITD_TOKEN")
-    parser.add_argument("--ca", metavar="FILE", help="the lab's authority, for TLS")
-
-
 def add_remote(parser: argparse.ArgumentParser) -> None:
     """Declare the options that say which daemon, and how it answers."""
-    add_access(parser)
+    options.add_access(parser)
     parser.add_argument("--json", action="store_true", help="JSON, for scripts")
-
-
-def configured_access(arguments: argparse.Namespace) -> Access | None:
-    """Give the way to the daemon that an option, the environment or a profile names; None if none of them does.
-
-    Raises:
-        ConfigError: what names it cannot be used.
-    """
-    try:
-        return find_access(arguments.server, arguments.token, ca=arguments.ca, profile=arguments.profile)
-    except UnconfiguredError:
-        return None
-
-
-def usual_access(arguments: argparse.Namespace) -> Access:
-    """Give the way to a daemon on this machine, with the token and authority that were typed."""
-    return find_access(USUAL_ADDRESS, arguments.token, ca=arguments.ca)
 
 
 def connect(arguments: argparse.Namespace) -> QubitdClient:
     """Give a client of the daemon that was meant; without any hint the one on this machine."""
-    access = configured_access(arguments) or usual_access(arguments)
-    return QubitdClient(access.address, access.token, ca=access.ca, cert=access.cert, key=access.key, patience=2.0)
+    return options.connect(arguments, patience=2.0)
 
 
 def show_rows(rows: Sequence[Row], *, nothing: str, as_json: bool, one_line: Collection[str] = ()) -> None:

@@ -1,4 +1,4 @@
-"""A calibration script finds the lab as every command does."""
+"""A calibration script, as every command, finds the lab by the same options."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from qubitd.calibration.lab import add_lab, open_lab
+from qubitd.client.options import add_access, connect
 
 
 @pytest.fixture(autouse=True)
@@ -22,8 +22,8 @@ def away(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 def address(*words: str) -> str:
     parser = argparse.ArgumentParser()
-    add_lab(parser)
-    with open_lab(parser.parse_args(words)) as client:
+    add_access(parser)
+    with connect(parser.parse_args(words)) as client:
         return client.address
 
 
