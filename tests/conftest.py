@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import faulthandler
+import os
 import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import hypothesis
 import numpy as np
@@ -27,6 +28,15 @@ hypothesis.settings.load_profile("qubitd")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell's background jobs ignore Ctrl-C, and what they start inherits that: tests that send it would wait in vain.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _refuse_to_fork() -> NoReturn:
+    raise RuntimeError("a test made a copy of its process, which gRPC's threads do not survive: start one anew instead")
+
+
+# What is raised here fails the test, which goes on all the same. A copy that hangs would keep the whole suite from its
+# end: it holds the pipe by whose end pytest-xdist knows that a worker is gone.
+os.register_at_fork(before=_refuse_to_fork)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
