@@ -119,6 +119,16 @@ def test_exertion_of_a_drive_line_counts_both_quadratures(make_program: ProgramB
     assert load.exertion.slew == pytest.approx(np.abs(np.diff(samples, prepend=0, append=0)).max(), rel=1e-3)
 
 
+def test_a_program_carries_the_same_whatever_else_is_in_its_chunk(make_program: ProgramBuilder) -> None:
+    loud = one(make_program, ("q0.flux", 0, 1, 0.5, 0, 0))
+    opposite = one(make_program, ("q0.flux", 0, 1, -0.4, 0, 0))
+    quiet = replace(opposite.programs[0], plays=one(make_program).programs[0].plays)
+    (alone,) = assemble(loud).sequencers
+    together = replace(loud, programs=(quiet, *opposite.programs, *loud.programs, quiet))
+    (load,) = assemble(together).sequencers
+    assert load.exertion == alone.exertion
+
+
 @pytest.mark.parametrize("quantity", ["amplitude", "mean_power", "mean", "slew"])
 def test_what_exceeds_a_ceiling_is_refused_with_line_value_and_limit(
     make_program: ProgramBuilder, quantity: str

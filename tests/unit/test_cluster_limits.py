@@ -122,7 +122,7 @@ def load_of(chunk: Chunk) -> SequencerLoad:
     (instrument,) = RACK.instruments.values()
     columns = chunk_columns(chunk)
     (part,) = chunk_line_programs(columns, cluster_wiring(RACK, instrument), LineMemory())
-    return sequencer_load(part, chunk.shots, line_exertion(part, columns.layout.total))
+    return sequencer_load(part, chunk.shots, line_exertion(part))
 
 
 def upload(load: SequencerLoad) -> None:

@@ -75,7 +75,7 @@ class ClusterAssembler:
         return self.workbench.memory.load(part, shots, lambda one: sequencer_load(one, shots, self._exertion(one)))
 
     def _exertion(self, part: LineProgram) -> Exertion:
-        return self.workbench.memory.exertion(part, lambda one: line_exertion(one, one.layout.total))
+        return self.workbench.memory.exertion(part, line_exertion)
 
 
 def _loops(part: LineProgram) -> LoopPlan:

@@ -22,14 +22,14 @@ CLOCK_MARGIN = 0.01
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exertion:
-    """What a line carries during one iteration, in fractions of full scale."""
+    """What a line carries at most, in fractions of full scale."""
 
     amplitude: float
     """Largest |I + iQ|."""
     mean_power: float
-    """Mean of |I + iQ|^2 over the iteration."""
+    """Largest mean of |I + iQ|^2 over a shot with its reset."""
     mean: float
-    """|mean value| over the iteration."""
+    """Largest |mean value| over a shot with its reset."""
     slew: float
     """Largest change from one nanosecond to the next."""
 

@@ -24,8 +24,11 @@ ROUNDING = 1e-4
 """By how much a ceiling may be exceeded: gains are rounded to steps of 3e-5."""
 
 
-def line_exertion(part: LineProgram, iteration: int) -> Exertion:
-    """Work out what a line carries during one iteration, from rounded gains and the samples as they are uploaded."""
+def line_exertion(part: LineProgram) -> Exertion:
+    """Work out what a line carries at most, from rounded gains and the samples as they are uploaded.
+
+    Means are over the shot of each program with its reset: what else is in its chunk makes no program harmless.
+    """
     envelopes = np.flatnonzero(np.bincount(part.plays.envelope))
     if not len(envelopes):
         return Exertion(amplitude=0.0, mean_power=0.0, mean=0.0, slew=0.0)
@@ -33,10 +36,15 @@ def line_exertion(part: LineProgram, iteration: int) -> Exertion:
     owner = np.searchsorted(envelopes, part.plays.envelope)
     facts = np.array([_facts_of(part, int(envelope)) for envelope in envelopes])
     peak, energy, area, slew = (fact.take(owner) for fact in facts.T)
+    shots = np.maximum(np.diff(part.layout.begin, append=part.layout.total), 1)
+    power, real, imag = (
+        np.bincount(part.plays.program, carried, len(shots)) / shots
+        for carried in (gain**2 * energy.real, gain * area.real, gain * area.imag)
+    )
     return Exertion(
         amplitude=float(np.max(np.abs(gain) * peak.real)),
-        mean_power=float(np.sum(gain**2 * energy.real) / iteration),
-        mean=float(np.abs(np.sum(gain * area)) / iteration),
+        mean_power=float(power.max()),
+        mean=float(np.hypot(real, imag).max()),
         slew=float(np.max(np.abs(gain) * slew.real)),
     )
 
