@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qubitd.drivers.cluster.event_texts import EventTexts, chosen, numbers, spelled
+from qubitd.drivers.cluster.event_texts import EventTexts, chosen, numbers, same, spelled
 
 _NUMBERS = st.lists(st.one_of(st.integers(0, 2**32 - 1), st.integers(0, 10_001)), min_size=1, max_size=40)
 
@@ -27,16 +27,26 @@ def test_settings_stand_with_their_events(values: list[int], data: st.DataObject
     sets = data.draw(st.lists(st.booleans(), min_size=len(values), max_size=len(values)))
     phases = numbers(ints([v for v, s in zip(values, sets, strict=True) if s]), front="set_ph ")
     words = chosen(["upd_param "], ints([0] * len(values)))
-    texts = EventTexts.of([(phases, np.flatnonzero(sets))], words, numbers(ints(values)), count=len(values))
+    texts = EventTexts.of([[(phases, np.flatnonzero(sets))]], words, numbers(ints(values)), count=len(values))
     expected = (f"set_ph {v}\n" * s + f"upd_param {v}\n" for v, s in zip(values, sets, strict=True))
     assert texts.joined() == "".join(expected)
+
+
+def test_settings_of_which_an_event_has_one_at_most_may_be_of_any_length() -> None:
+    phases = numbers(ints([5, 1_000_000_007]), front="set_ph ")
+    setting = [(phases, ints([1, 3])), (same("x\n"), ints([0])), (same("a much longer text than these\n"), ints([4]))]
+    texts = EventTexts.of([setting, [(same("and\n"), ints([0, 1]))]], same("wait "), numbers(ints([4] * 5)), count=5)
+    assert texts.joined() == (
+        "x\nand\nwait 4\nset_ph 5\nand\nwait 4\nwait 4\nset_ph 1000000007\nwait 4\n"
+        "a much longer text than these\nwait 4\n"
+    )
 
 
 def test_what_few_events_have_stands_in_its_place() -> None:
     which = ints([0, 1, 1, 0])
     phases = spelled(ints([-3, 12, -3, 7]), lambda phase: f"set_ph {phase}\n")
     texts = EventTexts.of(
-        [(phases, np.arange(4))], chosen(["a ", "bcdef "], which), numbers(ints([4, 5, 6, 7])), count=4
+        [[(phases, np.arange(4))]], chosen(["a ", "bcdef "], which), numbers(ints([4, 5, 6, 7])), count=4
     )
     texts.add_settings(1, "first\n")
     texts.add_settings(1, "second\n")

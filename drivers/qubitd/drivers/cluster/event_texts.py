@@ -5,6 +5,7 @@ Most events are alike: a phase, an instruction, a waiting time. What few of them
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -37,16 +38,30 @@ class EventTexts:
     own_wait: dict[int, str] = field(default_factory=dict[int, str])
 
     @classmethod
-    def of(cls, settings: Sequence[tuple[Words, Ints]], instruction: Words, wait: Words, *, count: int) -> EventTexts:
-        """Lay out the texts of so many events; each of the settings comes with the events that have it."""
-        first_of_instruction = sum(len(words) for words, _ in settings)
+    def of(
+        cls,
+        settings: Sequence[Sequence[tuple[Words, Ints]]],
+        instruction: Words,
+        wait: Words,
+        *,
+        count: int,
+    ) -> EventTexts:
+        """Lay out the texts of so many events.
+
+        Args:
+            settings: one behind another, each as texts of which an event has one at most, with the events that have it.
+            instruction: of each event.
+            wait: of each event.
+            count: of events.
+        """
+        widths = [max((len(words) for words, _ in setting), default=0) for setting in settings]
+        first_of_instruction = sum(widths)
         first_of_wait = first_of_instruction + len(instruction)
         lines = np.zeros((count, first_of_wait + len(wait)), dtype=np.uint32)
-        place = 0
-        for words, events in settings:
-            for column in words:
-                lines[events, place] = column
-                place += 1
+        for begin, setting in zip(itertools.accumulate(widths, initial=0), settings, strict=False):
+            for words, events in setting:
+                for place, column in enumerate(words, start=begin):
+                    lines[events, place] = column
         for place, column in enumerate((*instruction, *wait), start=first_of_instruction):
             lines[:, place] = column
         return cls(lines=lines, first_of_instruction=first_of_instruction, first_of_wait=first_of_wait)
@@ -98,6 +113,11 @@ def numbers(values: Ints, *, front: str = "") -> Words:
         rest, table = thousands, _INNER
         if not rest.any():
             return [*_words(front), *found]
+
+
+def same(text: str) -> Words:
+    """Spell one text, which each event has."""
+    return list(_words(text))
 
 
 def spelled(values: Ints, spell: Callable[[int], str]) -> Words:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from qubitd.drivers.cluster.line_program import Fold, LineProgram
 from qubitd.drivers.cluster.modules import FIRST_REGISTER, REGISTERS
+from qubitd.drivers.cluster.q1asm_loops import fold_text
 from qubitd.drivers.cluster.registers import TURN
 from qubitd.drivers.cluster.series import Series, bends_of, nest_of, solve
 from qubitd.drivers.cluster.timeline import Kind
@@ -39,6 +40,9 @@ _NO_TIME = "the processor has too little time between them"
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
+_SWITCHES: Ints = np.array([kind in (Kind.BEGIN, Kind.OPEN, Kind.CLOSE) for kind in Kind], dtype=np.int64)
+"""Instructions that set something at each kind of event, whatever the line does."""
+
 
 def _columns(part: LineProgram) -> dict[str, Ints]:
     """Give the numbers of settings that loops may count, by what they set."""
@@ -56,7 +60,8 @@ def folded(part: LineProgram) -> LineProgram:
     if part.feedback is not None:
         return replace(part, written_out=_FED)
     found = list(_folds(part))
-    folds = tuple(one for one in found if isinstance(one, Fold))
+    loops = [one for one in found if isinstance(one, Fold)]
+    folds = tuple(replace(fold, text=fold_text(fold, f"f{number}")) for number, fold in enumerate(loops))
     reason = next((one for one in found if isinstance(one, str)), _UNLIKE)
     covered = sum(fold.stop - fold.first for fold in folds)
     return replace(part, folds=folds, written_out="" if covered == len(part.layout.begin) else reason)
@@ -245,7 +250,7 @@ def _queued(part: LineProgram) -> Ints:
     """Count the instructions that each event puts into the stock: what it sets, itself, and the waits behind it."""
     kind, tones = part.timeline.kind, part.tones
     count = -(-part.timeline.gap // LONGEST)
-    count[np.isin(kind, (Kind.BEGIN, Kind.OPEN, Kind.CLOSE))] += 1
+    count += _SWITCHES[kind]
     count[kind == Kind.PLAY] += part.sets_gain
     if tones is not None:
         count[kind == Kind.BEGIN] += tones.changes

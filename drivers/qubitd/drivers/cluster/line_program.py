@@ -1,4 +1,4 @@
-"""What one sequencer does for a chunk, as register values: everything but the text."""
+"""What one sequencer does for a chunk, as register values: everything but the text, unless that of loops."""
 
 from __future__ import annotations
 
@@ -58,6 +58,8 @@ class LineProgram:
 
     def between(self, first: int, stop: int) -> LineProgram:
         """Give the part that belongs to the programs from one to before another, written out; without feedback."""
+        if first == 0 and stop == len(self.layout.begin):
+            return replace(self, folds=())
         bounds = np.array([first, stop])
         plays = slice(*np.searchsorted(self.plays.program, bounds).tolist())
         acquisitions = slice(*np.searchsorted(self.acquisitions.program, bounds).tolist())
@@ -100,3 +102,10 @@ class Fold:
     """By the column of numbers (`gain_real`, `play_phase`, ...): the rows that count, and their series."""
     waits: dict[int, tuple[int, ...]]
     """Series of the rest of each gap that changes; gap 0 comes before the first event."""
+    text: str = ""
+    """Q1ASM of the loops, which are counted by it."""
+
+    @property
+    def instructions(self) -> int:
+        """As many as the text has lines."""
+        return self.text.count("\n")

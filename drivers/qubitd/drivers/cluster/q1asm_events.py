@@ -1,6 +1,7 @@
 """What each event of a sequencer writes: what it sets before, its instruction, how long this waits and what follows.
 
-Phases, gains that change often, instructions and waiting times are spelled for all events at once; the rest is rare.
+Phases, gains that change often, switches, instructions and waiting times are spelled for all events at once; the rest
+is rare.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qubitd.core.program import BOXCAR
-from qubitd.drivers.cluster.event_texts import EventTexts, Words, chosen, numbers, spelled
+from qubitd.drivers.cluster.event_texts import EventTexts, Words, chosen, numbers, same, spelled
 from qubitd.drivers.cluster.line_program import LineProgram
 from qubitd.drivers.cluster.timeline import Kind
 from qubitd.drivers.cluster.waits import LONGEST, wait_text
@@ -44,13 +45,14 @@ def event_texts(part: LineProgram, registers: Registers, label: str) -> EventTex
     timeline = part.timeline
     at = {kind: (timeline.kind == int(kind)).nonzero()[0] for kind in _WITH_TEXT}
     has_gains = not registers and int(np.count_nonzero(part.sets_gain)) * _OFTEN > len(part.sets_gain)
-    settings: list[tuple[Words, Ints]] = []
+    settings: list[list[tuple[Words, Ints]]] = []
     if has_gains:
-        settings.append((_gains(part), at[Kind.PLAY][part.sets_gain]))
+        settings.append([(_gains(part), at[Kind.PLAY][part.sets_gain])])
     if part.tones is not None:
         is_number = part.tones.play_sets_phase.copy()
         is_number[list(registers.get("play_phase", {}))] = False
-        settings.append((numbers(part.tones.play_phase[is_number], front="set_ph "), at[Kind.PLAY][is_number]))
+        phases = numbers(part.tones.play_phase[is_number], front="set_ph ")
+        settings.append([(phases, at[Kind.PLAY][is_number]), *_switches(part, at)])
     waits = numbers(np.minimum(timeline.gap, LONGEST))
     texts = EventTexts.of(settings, _instructions(part, at), waits, count=len(timeline.gap))
     _add_settings(part, registers, at, texts)
@@ -82,20 +84,24 @@ def _instructions(part: LineProgram, at: _At) -> Words:
     return chosen([*_INSTRUCTIONS, *(f"play {real},{imag}," for real, imag in pairs)], which)
 
 
+def _switches(part: LineProgram, at: _At) -> list[tuple[Words, Ints]]:
+    """Spell what is set where the RF switch opens and closes, and where a program begins."""
+    return [
+        (same(f"set_mrk {part.wired.port.marker}\n"), at[Kind.OPEN]),
+        (same("set_mrk 0\n"), at[Kind.CLOSE]),
+        (same("reset_ph\n"), at[Kind.BEGIN]),
+    ]
+
+
 def _add_settings(part: LineProgram, registers: Registers, at: _At, texts: EventTexts) -> None:
-    """Add switches, and what programs and acquisitions set."""
+    """Add the frequencies of programs, and what acquisitions set."""
     tones, weights = part.tones, part.weights
-    texts.more_settings.update(dict.fromkeys(at[Kind.OPEN].tolist(), f"set_mrk {part.wired.port.marker}\n"))
-    texts.more_settings.update(dict.fromkeys(at[Kind.CLOSE].tolist(), "set_mrk 0\n"))
     if tones is None:
         return
-    begins: list[int] = at[Kind.BEGIN].tolist()
     if tones.changes:
-        rows = np.arange(len(begins))
-        found = _told(tones.begin_frequency, rows, registers.get("begin_frequency", {}))
-        texts.more_settings.update({e: f"set_freq {f}\nreset_ph\n" for e, f in zip(begins, found, strict=True)})
-    else:
-        texts.more_settings.update(dict.fromkeys(begins, "reset_ph\n"))
+        begins: list[int] = at[Kind.BEGIN].tolist()
+        found = _told(tones.begin_frequency, np.arange(len(begins)), registers.get("begin_frequency", {}))
+        texts.more_settings.update({e: f"set_freq {f}\n" for e, f in zip(begins, found, strict=True)})
     acquires, rows = at[Kind.ACQUIRE], tones.acquisition_sets_frequency.nonzero()[0]
     frequencies = _told(tones.acquisition_frequency, rows, registers.get("acquisition_frequency", {}))
     for event, frequency in zip(acquires[rows].tolist(), frequencies, strict=True):

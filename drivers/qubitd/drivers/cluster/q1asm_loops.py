@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 from qubitd.drivers.cluster.line_program import Fold
 from qubitd.drivers.cluster.modules import FIRST_REGISTER
+from qubitd.drivers.cluster.q1asm_events import event_texts
 from qubitd.drivers.cluster.series import WHOLE, Series
+from qubitd.drivers.cluster.waits import first_wait
 
 _WORD = 0xFFFFFFFF
 
@@ -28,7 +30,22 @@ class _Counted:
     """Register that holds the value."""
 
 
-def register_names(fold: Fold) -> tuple[tuple[str, ...], list[_Counted]]:
+def fold_text(fold: Fold, label: str) -> str:
+    """Write programs as loops, with labels that begin like this one."""
+    counters, counted = _register_names(fold)
+    registers = {
+        name: {row: counted[number].operand for row, number in rows.items()} for name, rows in fold.counted.items()
+    }
+    texts = event_texts(fold.part, registers, f"{label}w")
+    swept = {gap: "".join(f"wait {counted[one].operand}\n" for one in series) for gap, series in fold.waits.items()}
+    for gap, text in swept.items():
+        if gap > 0:
+            texts.own_wait[gap - 1] = texts.wait_of(gap - 1) + text
+    body = first_wait(fold.lead_in, f"{label}w") + swept.get(0, "") + texts.joined()
+    return _loop_text(fold, body, counters, counted, label)
+
+
+def _register_names(fold: Fold) -> tuple[tuple[str, ...], list[_Counted]]:
     """Give the counters of the loops and the registers of the series."""
     free = FIRST_REGISTER + len(fold.turns)
     counted: list[_Counted] = []
@@ -42,7 +59,7 @@ def register_names(fold: Fold) -> tuple[tuple[str, ...], list[_Counted]]:
     return tuple(f"R{FIRST_REGISTER + level}" for level in range(len(fold.turns))), counted
 
 
-def loop_text(fold: Fold, body: str, counters: tuple[str, ...], counted: list[_Counted], label: str) -> str:
+def _loop_text(fold: Fold, body: str, counters: tuple[str, ...], counted: list[_Counted], label: str) -> str:
     """Write the nest of loops around a turn."""
     text = body
     for level in reversed(range(len(fold.turns))):

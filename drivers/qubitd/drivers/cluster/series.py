@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
 
+_BEND_SOON = 16
+"""Steps in which numbers that lie on no line bend; it takes more and more of them to be sure of a line."""
 WHOLE = 1 << 30
 """What a fraction's register gathers until it adds one; with one step more it is still below where a sign would be."""
 
@@ -138,9 +140,14 @@ def _first_bend(columns: Ints, modulus: Ints) -> int:
     """Give the first iteration that no straight line reaches, at least 1; their number if there is none."""
     if len(columns) < 3:
         return len(columns)
-    steps = np.diff(columns, axis=0)
-    rows = np.flatnonzero((np.abs(bends_of(steps, steps[0], modulus)) > 1).any(axis=1))
-    return int(rows[0]) + 1 if len(rows) else len(columns)
+    first, begin, together = columns[1] - columns[0], 1, _BEND_SOON
+    while begin < len(columns) - 1:
+        steps = np.diff(columns[begin : begin + together + 1], axis=0)
+        rows = np.flatnonzero((np.abs(bends_of(steps, first, modulus)) > 1).any(axis=1))
+        if len(rows):
+            return begin + int(rows[0]) + 1
+        begin, together = begin + together, together * _BEND_SOON
+    return len(columns)
 
 
 def _straight(line: Ints, modulus: int) -> tuple[int, Ints]:

@@ -43,7 +43,17 @@ def wait_text(gap: int, label: str) -> tuple[int, str]:
     """
     pieces = -(-gap // LONGEST)
     if pieces - 1 < LOOP_FROM:
-        own, *rest = (gap // pieces + (index < gap % pieces) for index in range(pieces))
-        return own, "".join(f"wait {piece}\n" for piece in rest)
+        shorter, longer = divmod(gap, pieces)  # so many of them are 1 ns longer, this one first
+        own = shorter + (longer > 0)
+        rest = max(longer - 1, 0)
+        return own, f"wait {shorter + 1}\n" * rest + f"wait {shorter}\n" * (pieces - 1 - rest)
     turns = (gap - BEFORE_LOOP) // PIECE
     return gap - turns * PIECE, f"move {turns},R2\n{label}: wait {PIECE}\nloop R2,@{label}\n"
+
+
+def first_wait(gap: int, label: str) -> str:
+    """Write the gap before the first event; arguments as for `wait_text`, but that it may be 0."""
+    if gap == 0:
+        return ""
+    own, rest = wait_text(gap, label)
+    return f"wait {own}\n{rest}"
