@@ -190,6 +190,18 @@ def test_options_are_validated_when_they_are_set(backend: QubitdBackend) -> None
         backend.set_options(shots=100_001)
 
 
+def test_what_no_run_takes_is_refused_when_it_is_set_and_what_was_kept_stays(backend: QubitdBackend) -> None:
+    backend.set_options(shots=7, meas_return="avg")
+    with pytest.raises(JobRefusedError, match="option shots: is True; give a whole number from 1 to 100000"):
+        backend.set_options(shots=True, meas_level=1)
+    assert (backend.options.shots, backend.options.meas_level, backend.options.meas_return) == (7, 2, "avg")
+
+
+def test_a_name_that_is_no_text_is_refused(provider: QubitdProvider) -> None:
+    with pytest.raises(ProviderError, match="name is 5; give a text"):
+        provider.get_backend(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
 def test_options_hold_until_they_are_changed(backend: QubitdBackend, pair: QuantumCircuit) -> None:
     backend.set_options(shots=7)
     assert backend.run(pair).result().results[0].shots == 7

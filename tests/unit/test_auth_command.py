@@ -54,6 +54,8 @@ def test_a_token_is_printed_once_and_kept_as_a_hash(data: Path, capsys: pytest.C
     )
     assert auth(data, "revoke", "alice") == 0
     assert known.current.accounts == ()
+    assert auth(data, "list") == 0
+    assert capsys.readouterr().out.endswith("\nno accounts\n")
     assert auth(data, "revoke", "alice") == 1
     assert "qubitd: there is no account 'alice'; there is nobody" in capsys.readouterr().err
 

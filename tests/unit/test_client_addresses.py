@@ -41,7 +41,10 @@ def test_another_machine_is_spoken_to_over_tls_alone(text: str, target: str) -> 
     assert Credentials().channel_credentials(parse_address("localhost")) is None
 
 
-@pytest.mark.parametrize("text", ["", "http://localhost", "localhost:", "localhost:port", ":50051", "localhost:999999"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "http://localhost", "http://lab:1", "localhost:", "lab:port", ":50051", "localhost:999999"],
+)
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(AddressError, match="is no address"):
         parse_address(text)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
+import subprocess
 import sys
 import types
 import warnings
@@ -16,6 +18,7 @@ from qubitd.cli.child import Child, ChildError
 from qubitd.cli.config import state_directory
 from qubitd.cli.remote import show_rows
 from qubitd.core.errors import InvalidCircuitError, Problem, QubitdError
+from qubitd.server.version import server_version
 
 FIRST, SECOND = Problem(where="here", what="wrong"), Problem(where="there", what="wrong too")
 
@@ -28,6 +31,12 @@ def command(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
     monkeypatch.setitem(COMMANDS, "stub", "do nothing")
     vars(module)["add_arguments"] = lambda parser: parser.add_argument("--times", type=int, default=1)
     return module
+
+
+def run_command(arguments: str, *, stdout: str) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process whose stdout a shell has redirected."""
+    line = f'"{sys.executable}" -m qubitd.cli {arguments} {stdout}'
+    return subprocess.run(line, shell=True, stderr=subprocess.PIPE, text=True, check=False)
 
 
 def ending(error: BaseException) -> types.FunctionType:
@@ -71,6 +80,50 @@ def test_a_warning_is_one_line_however_often_it_is_given(
 def test_ctrl_c_gives_130(command: types.ModuleType) -> None:
     vars(command)["run"] = ending(KeyboardInterrupt())
     assert main(["stub"]) == 130
+
+
+def test_ctrl_c_while_a_command_is_imported_gives_130(
+    command: types.ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def imported(_: str) -> types.ModuleType:
+        raise KeyboardInterrupt
+
+    assert command.__name__ == "qubitd.cli.stub"
+    monkeypatch.setattr(importlib, "import_module", imported)
+    assert main(["stub"]) == 130
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_what_a_full_disk_does_not_take_is_told_in_one_line(
+    unbuffered: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
+    ended = run_command(f"auth list --data-dir {tmp_path}", stdout=">/dev/full")
+    assert (ended.returncode, ended.stderr) == (1, "qubitd: cannot write: No space left on device\n")
+
+
+def test_a_command_without_stdout_ends_as_with_it(tmp_path: Path) -> None:
+    ended = run_command(f"auth list --data-dir {tmp_path}", stdout=">&-")
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"qubitd {server_version()}\n"
+
+
+def test_an_option_that_is_none_of_a_command_is_told_with_those_that_are(
+    command: types.ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vars(command)["run"] = ending(AssertionError())
+    with pytest.raises(SystemExit) as ended:
+        main(["stub", "--tims", "3"])
+    assert ended.value.code == 2
+    assert "usage: qubitd stub [-h] [--times TIMES]\nqubitd stub: error: unrecognized arguments: --tims 3" in (
+        capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize(

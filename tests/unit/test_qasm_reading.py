@@ -212,6 +212,13 @@ def test_a_file_that_is_no_text_is_refused_with_the_line(file: Path) -> None:
         read_circuit(file)
 
 
+def test_a_file_that_should_be_qpy_and_is_not_is_told_so(tmp_path: Path) -> None:
+    file = tmp_path / "bell.qpy"
+    file.write_bytes(b"\xf0\x00")
+    with pytest.raises(CircuitFileError, match=r"bell\.qpy: does not begin as a QPY file does; write it again"):
+        read_circuit(file)
+
+
 def test_a_file_that_is_too_long_is_refused_with_both_numbers(file: Path) -> None:
     file.write_bytes(b" " * (MAX_BYTES + 1))
     with pytest.raises(CircuitFileError, match="has 16777217 bytes; the limit is 16777216"):

@@ -34,16 +34,22 @@ def parse_address(text: str) -> Address:
     Raises:
         AddressError: the text has another form.
     """
+    if "/" in text:
+        raise _misspelt(text)
     bare_ipv6 = text.count(":") > 1 and not text.startswith("[")
     match = _FORM.fullmatch(f"[{text}]" if bare_ipv6 else text)
     if match is None:
-        raise AddressError(f"{text!r} is no address; write HOST or HOST:PORT, such as 127.0.0.1:{DEFAULT_PORT}")
+        raise _misspelt(text)
     host = match["plain"] or match["bracketed"]
     port = int(match["port"] or DEFAULT_PORT)
     if not 1 <= port <= 65_535:
         raise AddressError(f"port {port} of {text!r} is outside 1..65535")
     target, is_local = _place(host, port)
     return Address(host=host, port=port, target=target, is_local=is_local)
+
+
+def _misspelt(text: str) -> AddressError:
+    return AddressError(f"{text!r} is no address; write HOST or HOST:PORT, such as 127.0.0.1:{DEFAULT_PORT}")
 
 
 def _place(host: str, port: int) -> tuple[str, bool]:

@@ -44,6 +44,7 @@ from qubitd.provider.options import (
     default_options,
     read_max_iterations,
     session_problems,
+    value_problems,
 )
 from qubitd.provider.reader import load_reader
 from qubitd.provider.revisions import follow_revisions
@@ -90,6 +91,19 @@ class QubitdBackend(BackendV2, Connected):
             target = self._built
         self.follow()
         return target
+
+    def set_options(self, **fields: Any) -> None:
+        """Keep options for all runs that follow.
+
+        Raises:
+            AttributeError: there is no such option.
+            JobRefusedError: a value is none that a run takes, such as True for `shots`; those kept before stay.
+        """
+        known = dict(self.options)
+        super().set_options(**fields)
+        if problems := value_problems(fields, self._info.limits):
+            self.options.update_options(**{name: known[name] for name in fields})
+            raise JobRefusedError(problems)
 
     def get_translation_stage_plugin(self) -> str | None:
         """Give the name of the transpiler's stage that knows the lab's own gates; None for Qiskit's own stage."""
@@ -253,7 +267,8 @@ class QubitdBackend(BackendV2, Connected):
         if not self.operational:
             self.refresh()  # what is in hand may be from before it was followed
         if not self.operational:
-            text = f"{self.name} runs no jobs now ({self.trouble}); this one waits until it does"
+            others = f", or {' or '.join(asked.equivalents)} takes it" if asked.equivalents else ""
+            text = f"{self.name} runs no jobs now ({self.trouble}); this one waits until it does{others}"
             warnings.warn(text, UserWarning, stacklevel=outside())
         with self._refusals(header):
             job_id = self._client.submit(spec, self.name, terms=asked)

@@ -122,6 +122,19 @@ def add_validators(options: Options, limits: Limits) -> None:
 def check_options(values: Mapping[str, Any], limits: Limits, *, num_circuits: int) -> tuple[RunOptions, list[Problem]]:
     """Check options and give them with everything that is wrong; where there is a problem the default stands in."""
     check = _Check(values)
+    options = _read(check, limits)
+    problems = [*check.problems, *_together(values, options, limits, num_circuits)]
+    return options, problems
+
+
+def value_problems(values: Mapping[str, Any], limits: Limits) -> list[Problem]:
+    """Find which options have values that none of them can have, whatever the others are."""
+    check = _Check(values)
+    _read(check, limits)
+    return check.problems
+
+
+def _read(check: _Check, limits: Limits) -> RunOptions:
     reset = InitialReset(check("initial_reset", InitialReset.AUTO.value, _reset))
     options = RunOptions(
         shots=check("shots", 1024, lambda value: _whole(value, 1, limits.max_shots)),
@@ -147,14 +160,7 @@ def check_options(values: Mapping[str, Any], limits: Limits, *, num_circuits: in
     check("revision_policy", RevisionPolicy.LATEST.value, lambda value: _word(value, RevisionPolicy))
     check("rerun_on_interrupt", False, _truth)
     check("equivalent_backends", (), _equivalents)
-    if options.revision is not None and values.get("revision_policy") == RevisionPolicy.LATEST.value:
-        what = "is given, but a job of policy 'latest' takes any; choose revision_policy 'pinned' or 'exact'"
-        check.problems.append(Problem(where="option revision", what=what))
-    if options.initial_reset is InitialReset.NONE and reset is not InitialReset.AUTO:
-        what = f"is {reset.value!r}, and init_qubits=False asks for no reset before a shot; leave one of them out"
-        check.problems.append(Problem(where="option initial_reset", what=what))
-    problems = [*check.problems, *_together(options, limits, num_circuits)]
-    return options, problems
+    return options
 
 
 def session_problems(values: Mapping[str, Any]) -> list[Problem]:
@@ -201,8 +207,15 @@ class _Check:
             return default
 
 
-def _together(options: RunOptions, limits: Limits, num_circuits: int) -> list[Problem]:
+def _together(values: Mapping[str, Any], options: RunOptions, limits: Limits, num_circuits: int) -> list[Problem]:
     problems: list[Problem] = []
+    if options.revision is not None and values.get("revision_policy") == RevisionPolicy.LATEST.value:
+        what = "is given, but a job of policy 'latest' takes any; choose revision_policy 'pinned' or 'exact'"
+        problems.append(Problem(where="option revision", what=what))
+    reset = values.get("initial_reset", InitialReset.AUTO.value)
+    if options.initial_reset is InitialReset.NONE and reset in _RESETS and reset != InitialReset.AUTO.value:
+        what = f"is {reset!r}, and init_qubits=False asks for no reset before a shot; leave one of them out"
+        problems.append(Problem(where="option initial_reset", what=what))
     if options.meas_level is MeasLevel.RAW:
         problems += _raw(options)
     if options.meas_level.has_bits and options.meas_return is MeasReturn.AVERAGE:

@@ -115,8 +115,10 @@ class QubitdProvider(Connected):
 
         Raises:
             BackendNotFoundError: there is none, with names that are near; also Qiskit's QiskitBackendNotFoundError.
+            ProviderError: the name is no text.
         """
         if name is not None:
+            _check_is_text("name", name)
             try:
                 return self._backend(name)
             except NotFoundError:

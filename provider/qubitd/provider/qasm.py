@@ -87,6 +87,9 @@ def _text(path: Path, data: bytes) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
+        if path.suffix == ".qpy":
+            what = "does not begin as a QPY file does; write it again with qpy.dump"
+            raise refused(str(path), None, what) from error
         line = data[: error.start].count(b"\n") + 1
         raise refused(str(path), line, f"byte {data[error.start]:#04x} is not UTF-8; save the file as UTF-8") from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import os
 import sys
@@ -35,6 +36,8 @@ _FAILED = 1
 _INTERRUPTED = 130
 _UNREAD = 141
 """As the shell tells of what is ended by a closed pipe."""
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""Of a disk that does not take what stdout, a picture or a copy is written to."""
 _LASTING = ("serve", "worker")
 """Commands with pipes to processes of their own."""
 
@@ -43,21 +46,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and give its exit code. What a person can put right is told in lines, not in a traceback."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     chosen = next((word for word in arguments if not word.startswith("-")), "")
-    parser = argparse.ArgumentParser(
-        prog="qubitd", description="Control of superconducting qubits from the control PC."
-    )
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name, purpose in COMMANDS.items():
-        command = commands.add_parser(name, help=purpose, description=f"{purpose[0].upper()}{purpose[1:]}.")
-        if name == chosen:
-            module = importlib.import_module(f"qubitd.cli.{name}")
-            module.add_arguments(command)
-            command.set_defaults(run=module.run)
-    parsed = parser.parse_args(arguments)
     try:
+        parsed = _parsed(arguments, chosen)
         with _warnings_as_lines():
             code: int = parsed.run(parsed)
-        sys.stdout.flush()
+        _flush()
     except InvalidInputError as error:
         _tell(*problem_lines(error.problems))
         return _FAILED
@@ -71,7 +64,35 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         _leave_unread()
         return _UNREAD
+    except OSError as error:
+        if error.errno not in _FULL or chosen in _LASTING:
+            raise
+        _tell(f"cannot write: {error.strerror}")
+        _leave_what_is_not_taken()
+        return _FAILED
     return code
+
+
+def _parsed(arguments: Sequence[str], chosen: str) -> argparse.Namespace:
+    """Read the arguments by the command that they choose, the only one to be imported."""
+    parser = argparse.ArgumentParser(
+        prog="qubitd", description="Control of superconducting qubits from the control PC."
+    )
+    if not chosen:
+        from qubitd.server.version import server_version
+
+        parser.add_argument("--version", action="version", version=f"qubitd {server_version()}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, purpose in COMMANDS.items():
+        command = commands.add_parser(name, help=purpose, description=f"{purpose[0].upper()}{purpose[1:]}.")
+        if name == chosen:
+            module = importlib.import_module(f"qubitd.cli.{name}")
+            module.add_arguments(command)
+            command.set_defaults(run=module.run)
+    parsed, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        commands.choices[parsed.command].error(f"unrecognized arguments: {' '.join(unknown)}")
+    return parsed
 
 
 def _tell(*lines: str) -> None:
@@ -93,6 +114,20 @@ def _warnings_as_lines() -> Generator[None]:
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = tell
         yield
+
+
+def _flush() -> None:
+    """Write what was printed. A process that was started without stdout has none."""
+    if sys.stdout is not None:
+        sys.stdout.flush()
+
+
+def _leave_what_is_not_taken() -> None:
+    """Print what a full disk has room for, and nothing at exit."""
+    try:
+        _flush()
+    except OSError:
+        _leave_unread()
 
 
 def _leave_unread() -> None:

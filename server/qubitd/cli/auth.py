@@ -113,6 +113,8 @@ def _certificate(ledger: Ledger, directory: Path, arguments: argparse.Namespace)
 
 
 def _list(accounts: Accounts) -> None:
+    if not accounts.accounts:
+        print("no accounts")
     for account in accounts.accounts:
         by = "token" if account.token_sha256 else "certificate"
         print(f"{account.name:20} {account.role:10} project {account.project:20} {by:11} expires {_until(account)}")

@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from qubitd.core.plan import LoopPlan, StagePlan
 from qubitd.provider.qasm import read_circuit
 
 _MOST_PROGRAMS = 10
-"""That are listed for people."""
+"""Lines about programs, for people."""
 _MOST_OUTCOMES = 8
 _MOST_POINTS = 1_000_000
 _UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))
@@ -75,15 +76,17 @@ def plan_lines(plan: JobPlan, *, name: str, shots: int) -> Iterator[str]:
     """Write a plan for people."""
     count = len(plan.programs)
     yield f"{name}, revision {plan.revision}: {count} {'program' if count == 1 else 'programs'} of {shots} shots"
-    for program in plan.programs[:_MOST_PROGRAMS]:
+    alike = [(program, len([*same])) for program, same in groupby(plan.programs)][:_MOST_PROGRAMS]
+    for program, times in alike:
+        which = program.name if times == 1 else f"{program.name}, {times} times"
         yield (
-            f"{program.name}: {duration(program.duration)} in each shot, {program.num_plays} pulses; "
+            f"{which}: {duration(program.duration)} in each shot, {program.num_plays} pulses; "
             f"fidelity {program.success:.4f} by the Target's errors"
         )
     for program, distribution in zip(plan.programs[:_MOST_PROGRAMS], plan.expected, strict=False):
         yield f"{program.name}: expected {', '.join(_likeliest(distribution))}"
-    if count > _MOST_PROGRAMS:
-        yield f"and {count - _MOST_PROGRAMS} more"
+    if untold := count - sum(times for _, times in alike):
+        yield f"and {untold} more"
     if plan.stages:
         yield f"stages: {', '.join(map(_stage, plan.stages))}"
     yield f"upload: {plan.upload_bytes} bytes for the first chunk"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 
 from qubitd.core.device import Device
 from qubitd.core.snapshot import Snapshot
 from qubitd.server.calibrations import Calibrations
 from qubitd.server.limits import limits_of
 from qubitd.server.rack import RackThread
+from qubitd.server.version import server_version
 from qubitd.v1 import backends_pb2
 from qubitd.wire.backends import BackendInfo, Limits, backend_info, encode_backend
 
@@ -62,11 +62,3 @@ class Backend:
             simulated=self.rack.is_simulated,
             server_version=server_version(),
         )
-
-
-def server_version() -> str:
-    """Give the version of the installed package."""
-    try:
-        return version("qubitd")
-    except PackageNotFoundError:
-        return "0+unknown"

@@ -155,6 +155,7 @@ class Composition:
             engine=engine,
             dispatch=dispatch,
             rack=self._held.rack,
+            store=self._held.store,
             started_ns=self._clocks.wall(),
             upkeep=self.upkeep,
         )

@@ -243,11 +243,11 @@ class FencedError(StoreBrokenError):
 class DiskFullError(StoreError):
     """A job was not taken because the disk has too little room for it and its result."""
 
-    def __init__(self, *, path: Path, needed: int, free: int) -> None:
-        self.path = path
+    def __init__(self, *, path: Path, needed: int, free: int, reserve: int) -> None:
+        self.told = f"no job is taken, since the disk of {path} has {free} bytes left and {reserve} stay in reserve"
         super().__init__(
-            f"the disk of {path} has {free} bytes left; this job and its result need {needed} and the daemon keeps a "
-            f"reserve: delete jobs that are no longer needed, or free space"
+            f"the disk of {path} has {free} bytes left; this job and its result need {needed} and the daemon keeps "
+            f"{reserve} in reserve: delete jobs that are no longer needed, or free space"
         )
 
 

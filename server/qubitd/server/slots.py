@@ -11,7 +11,7 @@ from qubitd.server.clocks import Clocks
 from qubitd.server.errors import UnknownSlotError
 from qubitd.server.persistence import durable, to_the_end
 from qubitd.server.scheduling.waiting import Slot
-from qubitd.server.store.slots import NewSlot, taken_by
+from qubitd.server.store.slots import NewSlot, taken_by, utc
 from qubitd.server.store.store import Store
 from qubitd.v1 import slots_pb2
 from qubitd.wire.errors import malformed
@@ -167,5 +167,5 @@ class SlotBook:
 
 def _check_is_to_come(slot: SlotInfo, now_ns: int) -> None:
     if slot.end_ns <= now_ns:
-        what = f"with these seconds is a slot that was over {(now_ns - slot.end_ns) / 1e9:.0f} s ago; give a later time"
+        what = f"the slot would be over since {utc(slot.end_ns)} UTC; give a later time"
         raise malformed("start_ns", what)

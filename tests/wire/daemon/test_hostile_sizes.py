@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -19,7 +20,7 @@ from qubitd.server import calibrations, failure, receiving
 from qubitd.server.rpc import MAX_BYTES
 from qubitd.server.services import jobs
 from qubitd.server.store import paging, sqlite_store
-from qubitd.v1 import calibrations_pb2, jobs_pb2, jobs_pb2_grpc
+from qubitd.v1 import calibrations_pb2, jobs_pb2, jobs_pb2_grpc, lab_pb2, lab_pb2_grpc
 from qubitd.wire.calibrations import encode_parameter
 
 Serve = Callable[..., AbstractAsyncContextManager[Any]]
@@ -152,7 +153,10 @@ async def test_a_full_disk_takes_no_job_and_serves_what_it_has(
         monkeypatch.setattr(sqlite_store, "LEAST_FREE_BYTES", 2**60)
         code, why = await refused(daemon.jobs.Submit(request_of()))
         assert len(await daemon.results(job_id)) == 1
+        health = await lab_pb2_grpc.LabStub(daemon.channel).Health(lab_pb2.HealthRequest())
     assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert re.search(rf"no job is taken, .* bytes left and {2**60} stay in reserve", health.reason)
+    assert f"the daemon keeps {2**60} in reserve" in why
     assert "delete jobs that are no longer needed, or free space" in why
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator
 
-from qubitd.server.backend import Backend, server_version
+from qubitd.server.backend import Backend
 from qubitd.server.calibrations import TOPIC as CALIBRATION
 from qubitd.server.group.roster import TOPIC as ROSTER
 from qubitd.server.group.roster import Roster
 from qubitd.server.rack import TOPIC as RACK
 from qubitd.server.rpc import Service, stream, unary
+from qubitd.server.version import server_version
 from qubitd.server.watches import Watches
 from qubitd.v1 import backends_pb2
 from qubitd.wire.backends import encode_backend, encode_standing

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from qubitd.server.auth.identity import caller
-from qubitd.server.backend import server_version
 from qubitd.server.dispatch import Dispatch
 from qubitd.server.engine import Engine
+from qubitd.server.errors import DiskFullError
 from qubitd.server.rack import RackThread
 from qubitd.server.rpc import Service, unary
+from qubitd.server.store.store import Store
 from qubitd.server.upkeep import Upkeep
+from qubitd.server.version import server_version
 from qubitd.v1 import lab_pb2
 from qubitd.wire.lab import MAX_REASON, InstrumentInfo, LabHealth, encode_health, encode_instrument
 from qubitd.wire.parsing import check_text
@@ -23,12 +25,14 @@ class LabService:
         engine: Engine,
         dispatch: Dispatch,
         rack: RackThread,
+        store: Store,
         started_ns: int,
         upkeep: Upkeep | None,
     ) -> None:
         self._engine = engine
         self._dispatch = dispatch
         self._rack = rack
+        self._store = store
         self._started_ns = started_ns
         self._upkeep = upkeep
 
@@ -75,7 +79,13 @@ class LabService:
         return encode_health(health)
 
     def _store_trouble(self) -> str:
-        return "" if self._upkeep is None else self._upkeep.trouble
+        if self._upkeep is not None and self._upkeep.trouble:
+            return self._upkeep.trouble
+        try:
+            self._store.check_room(0)
+        except DiskFullError as error:
+            return error.told
+        return ""
 
     async def Drain(self, request: lab_pb2.DrainRequest) -> lab_pb2.DrainResponse:
         """Start nothing more."""

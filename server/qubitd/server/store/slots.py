@@ -68,7 +68,7 @@ class SlotWrites:
                 slot.note,
             ),
         )
-        what = f"reserved slot {slot.slot_id} for {slot.kind.value}, {_time(slot.start_ns)} to {_time(slot.end_ns)}"
+        what = f"reserved slot {slot.slot_id} for {slot.kind.value}, {utc(slot.start_ns)} to {utc(slot.end_ns)}"
         self._audit.append(time_ns=now_ns, who=new.author, what=what)
         return slot
 
@@ -118,9 +118,14 @@ class SlotReads:
         return [_slot(row) for row in rows]
 
 
+def utc(ns: int) -> str:
+    """Write a time for people."""
+    return dt.datetime.fromtimestamp(ns // 10**9, tz=dt.UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
 def taken_by(slot: SlotInfo) -> SlotTakenError:
     """Say that a slot has the time that was asked for."""
-    return SlotTakenError(slot_id=slot.slot_id, start=_time(slot.start_ns), end=_time(slot.end_ns))
+    return SlotTakenError(slot_id=slot.slot_id, start=utc(slot.start_ns), end=utc(slot.end_ns))
 
 
 def _slot(columns: Sequence[Any]) -> SlotInfo:
@@ -133,7 +138,3 @@ def _slot(columns: Sequence[Any]) -> SlotInfo:
         note=columns[5],
         owner=columns[6],
     )
-
-
-def _time(ns: int) -> str:
-    return dt.datetime.fromtimestamp(ns // 10**9, tz=dt.UTC).strftime("%Y-%m-%d %H:%M:%S")

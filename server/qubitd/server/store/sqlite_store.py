@@ -104,7 +104,7 @@ class SqliteStore(StoreReads):
         """
         free = shutil.disk_usage(self.path.parent).free
         if free < needed + LEAST_FREE_BYTES:
-            raise DiskFullError(path=self.path.parent, needed=needed, free=free)
+            raise DiskFullError(path=self.path.parent, needed=needed, free=free, reserve=LEAST_FREE_BYTES)
 
     def write(self, command: Callable[[Writes], Result], *, hurried: bool = True) -> Future[Result]:
         """Run a command in the writer's thread; its future gives the result once that is durable.

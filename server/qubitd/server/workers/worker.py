@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 import psycopg
 
 from qubitd.core.errors import QubitdError
-from qubitd.server.backend import server_version
 from qubitd.server.compile_process import CompileProcess
 from qubitd.server.errors import DatabaseLostError
 from qubitd.server.failpoints import failpoint
@@ -34,6 +33,7 @@ from qubitd.server.store.postgres_schema import check_steps
 from qubitd.server.store.postgres_sharing import database_time
 from qubitd.server.store.work import SKIP_LOCKED, Piece, WorkKind, WorkWrites
 from qubitd.server.supervisor import Supervisor, unsupervised
+from qubitd.server.version import server_version
 from qubitd.server.workers.papers import (
     DECLINED,
     KitFiles,
