@@ -3,6 +3,8 @@ to."""
 
 from __future__ import annotations
 
+import gc
+import tracemalloc
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -53,6 +55,20 @@ def test_a_fault_is_flagged(bench: Bench, program: str, flag: str) -> None:
     state = flagged(bench, "6.0", program)
     assert state.startswith("ERROR;STOPPED;")
     assert flag in state.split(";")[4].split(",")
+
+
+def test_nothing_is_kept_of_what_comes_behind_a_fault(bench: Bench) -> None:
+    """Ten thousand rounds are half a megabyte of instructions that were executed."""
+    program = "move 3,R1\nmove 10000,R0\nwait R1\nagain: set_ph R0\nwait 100\nloop R0,@again\nstop"
+    flagged(bench, "6.0", "move 3,R1\nnop\nwait R1\nstop")
+    tracemalloc.start()
+    try:
+        assert "RT EXEC COMMAND UNDERFLOW" in flagged(bench, "6.0", program)
+        gc.collect()
+        kept, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 100_000 < peak
 
 
 def test_acquiring_without_a_digitiser_is_illegal(bench: Bench) -> None:

@@ -31,8 +31,11 @@ class Trace:
         return len(self.op)
 
     def until(self, length: int) -> Trace:
-        """Give its first instructions."""
-        return replace(self, op=self.op[:length], operands=self.operands[:length], cycles=self.cycles[:length])
+        """Give its first instructions. They are copied: who keeps a few of millions keeps no more than these."""
+        if length >= len(self):
+            return self
+        columns = {name: getattr(self, name)[:length].copy() for name in ("op", "operands", "cycles")}
+        return replace(self, **columns)
 
 
 def collect(core: Core, halt: Halt, marks: list[Mark]) -> tuple[Trace, list[int]]:
