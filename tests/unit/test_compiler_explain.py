@@ -123,7 +123,7 @@ def test_a_job_may_take_its_most_time_and_no_more() -> None:
     with pytest.raises(JobTooLongError) as refused:
         explained(job, shots=1000, most_seconds=seconds - 1e-9)
     assert str(refused.value) == (
-        "job: 1000 shots of programs 0 to 1 alone take 0.44 s on the instruments; the limit is 0.44 s "
+        "job: 1000 shots of programs 0 to 1 alone take 0.44 s on the instruments; the limit is 0.439999999 s "
         "(max_execution_time, with which it was submitted); split the job, or lower the shots"
     )
 

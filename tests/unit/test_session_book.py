@@ -133,7 +133,7 @@ async def test_no_session_lasts_longer_than_an_operator_allows(desk: Desk) -> No
     desk.begin(longest=999.0)
     desk.book.load([])
     assert await desk.open("before", owner="ann") == before
-    limit = "max_seconds: is 1000; the limit that the operator set is 999"
+    limit = "max_seconds: is 1000 s; the limit that the operator set is 999 s"
     with pytest.raises(InvalidInputError, match=limit):
         await desk.open("a", owner="ann")
     assert await desk.open("a")

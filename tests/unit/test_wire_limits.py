@@ -55,6 +55,7 @@ def test_a_text_that_cannot_be_encoded_gets_a_question_mark() -> None:
         ("meas_return", 9, "meas_return: is 9; give 1 (every shot) or 2 (the mean)"),
         ("dd", 4, "dd: is 4; give 0 (none), 1 (X2), 2 (XY4) or 3 (XY8)"),
         ("reset_rounds", 9, "reset_rounds: is 9; the limits are 0 and 8"),
+        ("rep_delay", 1.000000001, "rep_delay: is 1.000000001 s; the limits are 0 and 1 s"),
         ("rep_delay", 1.5, "rep_delay: is 1.5 s; the limits are 0 and 1 s"),
         ("rep_delay", float("nan"), "rep_delay: is nan s; the limits are 0 and 1 s"),
         ("max_execution_time", -1.0, "max_execution_time: is -1 s; the limits are 0 and 86400 s"),

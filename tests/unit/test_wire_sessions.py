@@ -48,6 +48,7 @@ def test_a_session_travels(state: sessions.SessionState) -> None:
     ("fields", "complaint"),
     [
         ({"max_seconds": 0.5}, "max_seconds: is 0.5 s; the limits are 1 s and 604800 s"),
+        ({"max_seconds": 604_800.25}, "max_seconds: is 604800.25 s; the limits are 1 s and 604800 s"),
         ({"idle_seconds": -1.0}, "idle_seconds: is -1 s; the limits are 0 s and 86400 s"),
         ({"idle_seconds": float("nan")}, "idle_seconds: is nan, which is not a finite number"),
         ({"mode": 9}, "mode: is 9; give 1"),
@@ -77,6 +78,7 @@ def test_a_slot_and_what_is_asked_of_it_travel(kind: slots.SlotKind) -> None:
 @pytest.mark.parametrize(
     ("fields", "complaint"),
     [
+        ({"seconds": 0.9999999}, "seconds: is 0.9999999 s; the limits are 1 s and 604800 s"),
         ({"seconds": 0.0}, "seconds: is 0 s; the limits are 1 s and 604800 s"),
         ({"start_ns": -1}, "start_ns: is -1; give ns since 1970"),
         ({"start_ns": 2**62 + 1}, "start_ns: is 4611686018427387905; give ns since 1970 up to"),

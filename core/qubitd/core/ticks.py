@@ -46,3 +46,8 @@ def nearest_ticks(seconds: NDArray[np.float64]) -> NDArray[np.int64]:
 def to_seconds(ticks: int) -> float:
     """Give the duration of a whole number of ticks, correctly rounded."""
     return ticks / 1_000_000_000
+
+
+def seconds_text(seconds: float) -> str:
+    """Write seconds with all their digits: what is a tick above a limit must not read like the limit."""
+    return f"{repr(float(seconds)).removesuffix('.0')} s"

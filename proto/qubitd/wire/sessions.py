@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from qubitd.core.ticks import seconds_text
 from qubitd.v1 import sessions_pb2
 from qubitd.wire.errors import malformed
 from qubitd.wire.parsing import check_finite, check_text
@@ -202,5 +203,6 @@ def decode_session(message: sessions_pb2.Session) -> SessionInfo:
 
 def _seconds(value: float, where: str, least: float, most: float) -> float:
     if not least <= check_finite(value, where=where) <= most:
-        raise malformed(where, f"is {value:g} s; the limits are {least:g} s and {most:g} s")
+        limits = f"{seconds_text(least)} and {seconds_text(most)}"
+        raise malformed(where, f"is {seconds_text(value)}; the limits are {limits}")
     return value

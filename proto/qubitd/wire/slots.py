@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from qubitd.core.ticks import seconds_text
 from qubitd.v1 import slots_pb2
 from qubitd.wire.errors import malformed
 from qubitd.wire.parsing import check_finite, check_text
@@ -84,7 +85,8 @@ def decode_reservation(message: slots_pb2.ReserveRequest) -> Reservation:
         MalformedMessageError: a field is outside its limits.
     """
     if not MIN_SECONDS <= check_finite(message.seconds, where="seconds") <= MAX_SECONDS:
-        raise malformed("seconds", f"is {message.seconds:g} s; the limits are {MIN_SECONDS:g} s and {MAX_SECONDS:g} s")
+        limits = f"{seconds_text(MIN_SECONDS)} and {seconds_text(MAX_SECONDS)}"
+        raise malformed("seconds", f"is {seconds_text(message.seconds)}; the limits are {limits}")
     if not 0 <= message.start_ns <= MAX_START_NS:
         what = f"is {message.start_ns}; give ns since 1970 up to {MAX_START_NS} (the year 2116), or 0 for now"
         raise malformed("start_ns", what)

@@ -17,6 +17,7 @@ from qubitd.core.job import (
     MeasReturn,
     Scheduling,
 )
+from qubitd.core.ticks import seconds_text
 from qubitd.v1 import jobs_pb2
 from qubitd.wire.circuits import WIRE_VERSION, decode_batch, encode_batch
 from qubitd.wire.envelopes import decode_envelopes, encode_envelopes
@@ -214,7 +215,7 @@ def _decode_max_execution_time(message: jobs_pb2.JobSpec) -> float:
 
 def _decode_seconds(seconds: float, *, where: str, most: float) -> float:
     if not 0 <= seconds <= most:  # NaN is not
-        raise malformed(where, f"is {seconds:g} s; the limits are 0 and {most:g} s")
+        raise malformed(where, f"is {seconds_text(seconds)}; the limits are 0 and {seconds_text(most)}")
     return seconds
 
 

@@ -14,7 +14,7 @@ from qubitd.compiler.errors import JobTooLongError
 from qubitd.core.errors import Problem
 from qubitd.core.job import MAX_EXECUTION_TIME
 from qubitd.core.program import Chunk, Program
-from qubitd.core.ticks import to_seconds
+from qubitd.core.ticks import seconds_text, to_seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -154,10 +154,10 @@ class _Clock:
             for number, seconds in enumerate(map(to_seconds, ends), self.programs)
             if seconds > self._most_seconds
         )
+        limit = f"{seconds_text(self._most_seconds)}{_origin(self._most_seconds)}"
         what = (
-            f"{self._shots} shots of programs 0 to {number} alone take {seconds:.6g} s on the "
-            f"instruments; the limit is {self._most_seconds:g} s{_origin(self._most_seconds)}; split the job, "
-            "or lower the shots"
+            f"{self._shots} shots of programs 0 to {number} alone take {seconds_text(seconds)} on the "
+            f"instruments; the limit is {limit}; split the job, or lower the shots"
         )
         raise JobTooLongError([Problem(where="job", what=what)])
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from qubitd.core.errors import InvalidInputError, Problem
 from qubitd.core.job import JobStatus
+from qubitd.core.ticks import seconds_text
 from qubitd.server.book import Entry, JobBook, Move
 from qubitd.server.calibrations import Calibrations
 from qubitd.server.dispatch import Dispatch
@@ -71,8 +72,8 @@ class BoundJobs:
         if takes <= most:
             return None
         what = (
-            f"lasts {most:g} s at most, and the job takes {takes:.6g} s on the instruments; open a longer session, "
-            "split the job, or lower the shots"
+            f"lasts {seconds_text(most)} at most, and the job takes {seconds_text(takes)} on the instruments; "
+            "open a longer session, split the job, or lower the shots"
         )
         return InvalidInputError([Problem(where=f"session {session_id}", what=what)])
 

@@ -105,6 +105,18 @@ async def test_a_job_that_is_longer_than_its_session_is_refused_with_both_number
         assert (await at.ended(await at.submit(session_id=session.session_id))).status is JobStatus.DONE
 
 
+async def test_a_job_may_take_its_whole_session_and_not_a_tick_more(desk: OpenDesk) -> None:
+    async with desk() as at:
+        at.rack.gate.set()
+        at.spec = replace(at.spec, shots=10_000, initial_reset=InitialReset.PASSIVE)
+        takes = (await at(at.client.explain, at.spec, "line5")).instrument_seconds
+        for most, status in ((takes, JobStatus.DONE), (takes - 1e-9, JobStatus.ERROR)):
+            session = await at.session(max_seconds=most)
+            ended = await at.ended(await at.submit(session_id=session.session_id))
+            assert ended.status is status
+        assert f"lasts {most} s at most, and the job takes {takes} s on the instruments" in ended.message
+
+
 async def test_a_session_has_the_rack_to_itself_from_its_first_job_until_it_is_closed(desk: OpenDesk) -> None:
     async with desk() as at:
         session = await at.session(idle_seconds=600.0)

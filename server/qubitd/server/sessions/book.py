@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from qubitd.core.errors import InvalidInputError, Problem
 from qubitd.core.job import JobStatus
+from qubitd.core.ticks import seconds_text
 from qubitd.server.auth.identity import LOCAL
 from qubitd.server.clocks import Clocks
 from qubitd.server.errors import SessionClosedError
@@ -93,7 +94,8 @@ class SessionBook:
         terms = decode_terms(request)
         is_bounded = owner != LOCAL.project and not self.is_known(owner=owner, key=terms.key)
         if is_bounded and terms.max_seconds > self._quotas.session_seconds:
-            what = f"is {terms.max_seconds:g}; the limit that the operator set is {self._quotas.session_seconds:g}"
+            most = seconds_text(self._quotas.session_seconds)
+            what = f"is {seconds_text(terms.max_seconds)}; the limit that the operator set is {most}"
             raise InvalidInputError([Problem(where="max_seconds", what=what)])
         new = NewSession(
             session_id=str(uuid.uuid4()),
