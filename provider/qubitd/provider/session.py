@@ -74,7 +74,7 @@ class QubitdSession(Connected):
     Args:
         backend: where its jobs run.
         max_time: seconds, or a text such as `2h 30m`, from the start of the first job; 8 hours unless given. A job
-            that takes longer on the instruments ends with an error.
+            that would hold the rack for longer ends with an error.
         idle_time: seconds, or a text, for which the rack is kept without a job; a minute unless given.
         at_expiry: what becomes of jobs that wait when its time is over: `requeue` (with everybody's) or `cancel`.
 
