@@ -33,9 +33,9 @@ def command(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
     return module
 
 
-def run_command(arguments: str, *, stdout: str) -> subprocess.CompletedProcess[str]:
-    """Run the command in a process whose stdout a shell has redirected."""
-    line = f'"{sys.executable}" -m qubitd.cli {arguments} {stdout}'
+def run_python(arguments: str, *, stdout: str) -> subprocess.CompletedProcess[str]:
+    """Run Python in a process whose stdout a shell has redirected."""
+    line = f'"{sys.executable}" {arguments} {stdout}'
     return subprocess.run(line, shell=True, stderr=subprocess.PIPE, text=True, check=False)
 
 
@@ -98,12 +98,19 @@ def test_what_a_full_disk_does_not_take_is_told_in_one_line(
     unbuffered: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
-    ended = run_command(f"auth list --data-dir {tmp_path}", stdout=">/dev/full")
+    ended = run_python(f"-m qubitd.cli auth list --data-dir {tmp_path}", stdout=">/dev/full")
     assert (ended.returncode, ended.stderr) == (1, "qubitd: cannot write: No space left on device\n")
 
 
-def test_a_command_without_stdout_ends_as_with_it(tmp_path: Path) -> None:
-    ended = run_command(f"auth list --data-dir {tmp_path}", stdout=">&-")
+def test_a_table_for_nobody_is_no_error() -> None:
+    lines = (
+        "import sys; from qubitd.cli import __main__, remote; from types import ModuleType; "
+        "stub = sys.modules['qubitd.cli.stub'] = ModuleType('stub'); __main__.COMMANDS['stub'] = 'do nothing'; "
+        "stub.add_arguments = lambda parser: None; "
+        "stub.run = lambda _: remote.show_rows([{'job': 'one'}], nothing='', as_json=False) or 0; "
+        "sys.exit(__main__.main(['stub']))"
+    )
+    ended = run_python(f'-c "{lines}"', stdout=">&-")
     assert (ended.returncode, ended.stderr) == (0, "")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import errno
 import importlib
+import io
 import os
 import sys
 import warnings
@@ -46,11 +47,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and give its exit code. What a person can put right is told in lines, not in a traceback."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     chosen = next((word for word in arguments if not word.startswith("-")), "")
+    if sys.stdout is None:  # the process was started with it closed
+        sys.stdout = io.StringIO()
     try:
         parsed = _parsed(arguments, chosen)
         with _warnings_as_lines():
             code: int = parsed.run(parsed)
-        _flush()
+        sys.stdout.flush()
     except InvalidInputError as error:
         _tell(*problem_lines(error.problems))
         return _FAILED
@@ -116,16 +119,10 @@ def _warnings_as_lines() -> Generator[None]:
         yield
 
 
-def _flush() -> None:
-    """Write what was printed. A process that was started without stdout has none."""
-    if sys.stdout is not None:
-        sys.stdout.flush()
-
-
 def _leave_what_is_not_taken() -> None:
     """Print what a full disk has room for, and nothing at exit."""
     try:
-        _flush()
+        sys.stdout.flush()
     except OSError:
         _leave_unread()
 
