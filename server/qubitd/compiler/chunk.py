@@ -124,26 +124,28 @@ class Pack:
         before = _Taken(count=0, of={})
         rows = sum(map(_rows, waiting))
         while True:
-            while len(waiting) < ahead and rows <= MAX_ROWS and (program := next(programs, None)) is not None:
-                waiting.append(program)
-                rows += _rows(program)
+            rows += _take(waiting, programs, ahead, most_rows=MAX_ROWS - rows)
             ahead = min(ahead, len(waiting))
             if ahead == good:
                 return good
             if is_full and ahead == good + 1 and good * _rows(waiting[good]) >= sum(map(_rows, waiting[:good])):
                 return good
             taken = self._taken(waiting[:ahead], first_program)
-            good, bad = (ahead, bad) if taken.fits else (good, ahead)
+            fits = taken.fits
+            good, bad = (ahead, bad) if fits else (good, ahead)
             if bad == 1:
                 raise ProgramTooLargeError(self.problems(waiting[0], first_program))
             if bad - good <= 1 + good // _SLACK:
                 return good
+            rows += _take(waiting, programs, good + 1, most_rows=MAX_ROWS - rows)
+            if len(waiting) == good:
+                return good
             expected = taken.expected(before)
             if expected >= bad:  # what they take does not grow evenly
                 expected = (good + bad) // 2
-            is_nearly_full = taken.fits and 0 < good // _SLACK >= expected - good
+            is_nearly_full = fits and 0 < good // _SLACK >= expected - good
             ahead = good + 1 if is_nearly_full else max(good + 1, min(expected, _FASTEST * ahead))
-            is_full = is_nearly_full or (taken.fits and taken.fills_a_memory)
+            is_full = is_nearly_full or (fits and taken.fills_a_memory)
             before = taken
 
     def alone(self, program: Program, index: int = 0) -> Chunk:
@@ -184,7 +186,9 @@ class Pack:
         return all(usage.fits for usage in self.capacity.usage(chunk))
 
     def _shot_ticks(self, programs: Sequence[Program]) -> int:
-        return sum(program.duration + self.pause(feeds=program.dynamics is not None) for program in programs)
+        feeding = sum([program.dynamics is not None for program in programs])
+        pauses = feeding * self.pause(feeds=True) + (len(programs) - feeding) * self.pause(feeds=False)
+        return pauses + sum([program.duration for program in programs])
 
     def _chunk(self, programs: Sequence[Program], first_program: int) -> Chunk:
         """One shot of some programs, all with the same tables: the last one's, which begin with those of the others."""
@@ -204,6 +208,15 @@ class Pack:
             if not usage.fits:
                 taken = f"one shot takes {usage.used} {usage.memory} of {usage.sequencer}, which holds {usage.limit}"
                 yield Problem(where=where, what=f"{taken}{_no_loops(usage)}; split the circuit")
+
+
+def _take(waiting: list[Program], programs: Iterator[Program], count: int, *, most_rows: int) -> int:
+    """Have so many programs waiting, or fewer if there are no more or they have too many rows; give the rows taken."""
+    rows = 0
+    while len(waiting) < count and rows <= most_rows and (program := next(programs, None)) is not None:
+        waiting.append(program)
+        rows += _rows(program)
+    return rows
 
 
 def _no_loops(usage: Usage) -> str:

@@ -57,14 +57,13 @@ def chunk_line_programs(columns: ChunkColumns, wiring: Wiring, memory: LineMemor
     used = columns.used_lines()
     problems = wiring_problems(columns, used, wiring)
     common = chunk_content(columns)
-    made = [
-        memory.line_program(
-            line_content(columns.lines[line], common, plays, acquisitions),
-            partial(_worked_out, columns, line, wiring[columns.lines[line]], plays, acquisitions, problems),
-        )
-        for line, plays, acquisitions in used
-        if columns.lines[line] in wiring
-    ]
+    made: list[LineProgram | None] = []
+    for line, plays, acquisitions in used:
+        wired = wiring.get(columns.lines[line])
+        if wired is not None:
+            content = line_content(wired.line, common, plays, acquisitions)
+            work_out = partial(_worked_out, columns, line, wired, plays, acquisitions, problems)
+            made.append(memory.line_program(content, partial(work_out, memory=memory, is_known=content is not None)))
     problems += [*feedline_problems(columns, used, wiring), *feedback_problems(columns)]
     if problems:
         raise UnplayableProgramError(problems)
@@ -78,6 +77,9 @@ def _worked_out(
     plays: PlayColumns,
     acquisitions: AcquisitionColumns,
     problems: list[Problem],
+    *,
+    memory: LineMemory,
+    is_known: bool,
 ) -> LineProgram | None:
     """Work one line out; None, with its problems noted, if it cannot be played."""
     found = [*play_problems(columns, line, wired, plays), *acquisition_problems(columns, line, wired, acquisitions)]
@@ -112,10 +114,12 @@ def _worked_out(
         tones=tones,
         timeline=timeline,
         feedback=feedback,
+        is_known=is_known,
     )
     if len(columns.layout.begin) > 1:  # if it does not fit, it is cut between programs
         return folded(made)
-    return _shortened(made) if instruction_count(made) > wired.module.instructions else made
+    fits = memory.instruction_count(made, instruction_count) <= wired.module.instructions
+    return made if fits else _shortened(made)
 
 
 def _shortened(part: LineProgram) -> LineProgram:

@@ -252,8 +252,9 @@ def _owners(counts: list[int]) -> Ints:
 
 def _rows(counts: list[int]) -> Ints:
     """Count the rows of each program from 0 on."""
-    end = np.cumsum(counts, dtype=np.int64)
-    return np.arange(end[-1], dtype=np.int64) - np.repeat(end - counts, counts)
+    each = np.array(counts, dtype=np.int64)
+    end = each.cumsum()
+    return np.arange(end[-1], dtype=np.int64) - (end - each).repeat(each)
 
 
 def _joined(parts: list[NDArray[_T]]) -> NDArray[_T]:

@@ -5,6 +5,7 @@ Most events are alike: a phase, an instruction, a waiting time. What few of them
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -128,13 +129,18 @@ def spelled(values: Ints, spell: Callable[[int], str]) -> Words:
 
 def chosen(texts: Sequence[str], index: Ints) -> Words:
     """Give some of a few texts, at least one."""
-    width = max(map(len, texts))
-    table = np.stack([_words(text.ljust(width, "\0")) for text in texts])
-    return [column.take(index) for column in table.T]
+    return [column.take(index) for column in _table_of(tuple(texts))]
 
 
 def _plain(words: NDArray[np.uint32]) -> bytes:
     return words.tobytes().translate(None, _NOTHING)
+
+
+@functools.lru_cache(maxsize=64)
+def _table_of(texts: tuple[str, ...]) -> NDArray[np.uint32]:
+    """Spell texts, shape (words, texts); line after line has the same."""
+    width = max(map(len, texts))
+    return np.stack([_words(text.ljust(width, "\0")) for text in texts], axis=1)
 
 
 def _words(text: str) -> NDArray[np.uint32]:

@@ -36,7 +36,7 @@ def line_exertion(part: LineProgram) -> Exertion:
     owner = np.searchsorted(envelopes, part.plays.envelope)
     facts = np.array([_facts_of(part, int(envelope)) for envelope in envelopes])
     peak, energy, area, slew = (fact.take(owner) for fact in facts.T)
-    shots = np.maximum(np.diff(part.layout.begin, append=part.layout.total), 1)
+    shots = np.maximum(np.append(part.layout.begin[1:], part.layout.total) - part.layout.begin, 1)
     power, real, imag = (
         np.bincount(part.plays.program, carried, len(shots)) / shots
         for carried in (gain**2 * energy.real, gain * area.real, gain * area.imag)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from dataclasses import replace
 from typing import Generic, TypeVar
 
 from qubitd.core.capacity import Usage
@@ -42,16 +41,14 @@ class LineMemory:
         self.usages: _Recent[list[Usage]] = _Recent()
 
     def line_program(self, content: Hashable | None, work_out: Callable[[], LineProgram | None]) -> LineProgram | None:
-        """Give a line by its `line_content`, worked out once if it has one and can be played."""
+        """Give a line by its `line_content`, worked out once, as one that is known, if it has one and can be played."""
         known = None if content is None else self.programs.find(content)
         if known is not None:
             return known
         made = work_out()
-        if made is None or content is None:
-            return made
-        known = replace(made, is_known=True)
-        self.programs.put(content, known)
-        return known
+        if made is not None and content is not None:
+            self.programs.put(content, made)
+        return made
 
     def instruction_count(self, part: LineProgram, count: Callable[[LineProgram], int]) -> int:
         """Give the instructions of a line, counted once."""
@@ -94,9 +91,13 @@ def line_content(line: str, common: Hashable, plays: PlayColumns, acquisitions: 
     return (
         line,
         common,
-        *[getattr(plays, name).tobytes() for name in _PLAYED],
-        *[getattr(acquisitions, name).tobytes() for name in _ACQUIRED],
+        _content(plays, _PLAYED),
+        _content(acquisitions, _ACQUIRED),
     )
+
+
+def _content(rows: PlayColumns | AcquisitionColumns, names: tuple[str, ...]) -> tuple[bytes, ...]:
+    return tuple([getattr(rows, name).tobytes() for name in names]) if len(rows.start) else ()
 
 
 class _Recent(Generic[V]):

@@ -128,8 +128,9 @@ def _merge(kinds: list[tuple[Kind, Ints, Ints]], total: int) -> Timeline:
     time = np.concatenate([times for _, _, times in kinds])
     order = np.argsort(time, kind="stable")
     time = time[order]
+    kind = np.array([kind for kind, _, _ in kinds], dtype=np.int8)
     return Timeline(
-        kind=np.repeat([kind for kind, _, _ in kinds], [len(times) for _, _, times in kinds]).astype(np.int8)[order],
+        kind=kind.repeat([len(times) for _, _, times in kinds])[order],
         row=np.concatenate([np.arange(len(times)) for _, _, times in kinds])[order],
         program=np.concatenate([program for _, program, _ in kinds])[order],
         time=time,
