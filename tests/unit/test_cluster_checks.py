@@ -176,6 +176,11 @@ def test_tones_of_one_feedline_that_add_up_to_more_than_full_scale(refusal: Refu
     )
 
 
+def test_tones_that_are_a_little_above_full_scale_do_not_read_like_it(refusal: Refusal) -> None:
+    words = refusal((READOUT, 0, LONG, 0.50000001, 0, READ), (OTHER_READOUT, 0, LONG, 0.5, 0, OTHER_READ))
+    assert "add up to 1.00000001 of full scale; at most 1" in words
+
+
 def test_delay_that_is_longer_than_a_sequencer_waits(refusal: Refusal) -> None:
     start = LONGEST_GAP
     words = refusal((FLUX, start, SQUARE, 0.1, 0, 0), duration=start + 59)

@@ -101,7 +101,7 @@ def test_a_classical_bit_out_of_range_is_found() -> None:
 def test_amplitudes_beyond_full_scale_are_found() -> None:
     program = plays(made(), amplitude={1: -1.003})
     assert problems(program, Ceilings()) == [
-        "program 'bell', q0.drive at 40 ns: amplitude 1.00095 is above the line's limit of 1; "
+        "program 'bell', q0.drive at 40 ns: amplitude 1.000952988 is above the line's limit of 1; "
         "lower the gate's amplitude"
     ]
 

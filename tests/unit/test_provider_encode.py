@@ -171,6 +171,11 @@ def test_a_delay_that_is_no_time_is_refused() -> None:
     assert text.endswith("operation 0 (delay on q0): parameter is nan; give a finite number")
 
 
+def test_a_delay_that_is_a_nanosecond_too_long_does_not_read_like_the_longest() -> None:
+    text = only(circuit_of(lambda c: c.delay(1_000_000_001, 0, unit="ns")))
+    assert text.endswith("a delay of 1.000000001 s is above 1 s, the most; was it meant in another unit?")
+
+
 def test_an_overlong_delay_is_refused_with_the_limit_wherever_it_stands() -> None:
     what = "a delay of 1.5 s is above 1 s, the most; was it meant in another unit?"
     assert only(circuit_of(lambda c: (c.x(0), c.delay(1500, 0, unit="ms")), name="late")) == (

@@ -95,6 +95,7 @@ def test_missing_file_and_broken_toml_are_named(tmp_path: Path) -> None:
         ("lo = 5e9", "low = 5e9", "outputs.1.low: unknown key"),
         ("attenuation_db = 12", "attenuation_db = 11", "attenuation_db: 11 dB; the attenuator has steps of 2 dB"),
         ("attenuation_db = 12", "attenuation_db = 1.5", "attenuation_db: 1.5 is no whole number"),
+        ("lo = 5e9", "lo = 18_000_000_001", "outputs.1.lo: 18000000001 is outside 2e+09 to 1.8e+10"),
         ("attenuation_db = 12", "attenuation_db = 62", "attenuation_db: 62 is outside 0 to 60"),
         ("outputs.1", "outputs.2", "slots.2.outputs.2: this module has 2 outputs that can be set"),
         ("outputs.1", "inputs.0", "slots.2.inputs.0: this module has 0 inputs that can be set"),

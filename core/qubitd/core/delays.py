@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from qubitd.core.circuit import Circuit, CircuitBatch, offsets
 from qubitd.core.errors import Problem
+from qubitd.core.ticks import seconds_text
 
 MAX_DELAY = 1.0
 """Longest delay of a circuit, seconds: a shot is never cut, and a run on the controller takes about this long."""
@@ -17,9 +18,10 @@ MAX_DELAY = 1.0
 def delay_problem(seconds: float) -> str | None:
     """Say what is wrong with the length of a delay; None if it is in its limits, or is no number at all."""
     if seconds < 0:
-        return f"a delay of {seconds:g} s is negative; the least is 0"
+        return f"a delay of {seconds_text(seconds)} is negative; the least is 0"
     if seconds > MAX_DELAY:
-        return f"a delay of {seconds:g} s is above {MAX_DELAY:g} s, the most; was it meant in another unit?"
+        most = seconds_text(MAX_DELAY)
+        return f"a delay of {seconds_text(seconds)} is above {most}, the most; was it meant in another unit?"
     return None
 
 

@@ -58,7 +58,7 @@ class TomlTable:
             self.fault(key, f"{value!r} is no finite number")
             return least
         if not least <= value <= most:
-            self.fault(key, f"{value:g} is outside {least:g} to {most:g}")
+            self.fault(key, f"{value:.12g} is outside {least:g} to {most:g}")
             return least
         return float(value)
 
@@ -66,7 +66,7 @@ class TomlTable:
         """Read a whole number within bounds; `least` where it is at fault."""
         value = self.number(key, least=least, most=most)
         if value != int(value):
-            self.fault(key, f"{value:g} is no whole number")
+            self.fault(key, f"{value:.12g} is no whole number")
         return int(value)
 
     def flag(self, key: str, *, default: bool) -> bool:

@@ -133,7 +133,8 @@ class Verify:
         spans, loudness = together.plays, together.loudness
         limit = np.array([self._limit(line) for line in together.block.lines])[spans.rows.line]
         for i in _first_per_line(spans.key, loudness > limit + _ROUNDING):
-            what = f"amplitude {loudness[i]:.6g} is above the line's limit of {limit[i]:g}; lower the gate's amplitude"
+            loud, most = f"{loudness[i]:.10g}", f"{limit[i]:.10g}"
+            what = f"amplitude {loud} is above the line's limit of {most}; lower the gate's amplitude"
             yield Problem(where=together.place(spans, i), what=what)
 
 
@@ -256,7 +257,7 @@ def _loud_feedline(together: _Together, feedline: tuple[str, ...]) -> Iterator[P
     order = np.lexsort((step, time, program))
     total = np.cumsum(step[order])
     for i in _first_per_line(program[order], total > 1 + _ROUNDING):
-        what = f"amplitudes sum to {total[i]:.6g}; one output gives at most 1. Lower the readout amplitudes"
+        what = f"amplitudes sum to {total[i]:.10g}; one output gives at most 1. Lower the readout amplitudes"
         name = together.block.names[int(program[order[i]])]
         yield Problem(where=f"program {name!r}, {', '.join(feedline)} at {time[order[i]]} ns", what=what)
 

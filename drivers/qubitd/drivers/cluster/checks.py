@@ -150,7 +150,7 @@ def feedline_problems(columns: ChunkColumns, used: UsedLines, wiring: Wiring) ->
             name = columns.chunk.programs[worst].name
             yield Problem(
                 where=f"program {columns.chunk.first_program + worst} ({name!r}), output {output}",
-                what=f"the tones of its lines add up to {level:.4g} of full scale; at most 1, lower their amplitudes",
+                what=f"the tones of its lines add up to {level:.10g} of full scale; at most 1, lower their amplitudes",
             )
 
 
