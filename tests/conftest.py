@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, Protocol
+from typing import Any, Protocol
 
 import hypothesis
 import numpy as np
@@ -30,13 +30,19 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _refuse_to_fork() -> NoReturn:
-    raise RuntimeError("a test made a copy of its process, which gRPC's threads do not survive: start one anew instead")
+_forks: list[int] = []
+os.register_at_fork(before=lambda: _forks.append(os.getpid()))
 
 
-# What is raised here fails the test, which goes on all the same. A copy that hangs would keep the whole suite from its
-# end: it holds the pipe by whose end pytest-xdist knows that a worker is gone.
-os.register_at_fork(before=_refuse_to_fork)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Fail a test that made a copy of its process.
+
+    The threads of gRPC do not survive that, and a copy that hangs would keep the whole suite from its end: it holds the
+    pipe by whose end pytest-xdist knows that a worker is gone.
+    """
+    if _forks:
+        _forks.clear()
+        pytest.fail(f"{item.name} copied its process by a fork; start another one instead, as tests/prepared.py does")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
