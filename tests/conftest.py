@@ -34,6 +34,7 @@ _forks: list[int] = []
 os.register_at_fork(before=lambda: _forks.append(os.getpid()))
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item: pytest.Item) -> None:
     """Fail a test that made a copy of its process.
 
