@@ -9,6 +9,7 @@ result.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,8 @@ from qubitd.drivers.cluster.registers import QUARTER_TURN_UNITS, frequency_regis
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
+_Rows: TypeAlias = NDArray[np.intp] | slice
+_T = TypeVar("_T", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -56,25 +59,29 @@ class Tones:
 
 def tone_registers(plays: PlayColumns, acquisitions: AcquisitionColumns, *, lo: float, lead: int) -> Tones:
     """Work out the oscillator's registers for the events of one line, of which there is at least one."""
-    program = np.concatenate([plays.program, acquisitions.program])
-    tick = np.concatenate([plays.start, acquisitions.start])
-    order = np.arange(len(program)) if _is_in_order(program, tick) else np.lexsort((tick, program))
-    is_play = (order < len(plays.program)).astype(np.bool_)
-    frequency = frequency_registers(np.concatenate([plays.frequency, acquisitions.frequency]) - lo)[order]
-    phase = np.concatenate([plays.phase, acquisitions.phase])[order]
-    program, tick = program[order], tick[order]
+    program, tick = _joined(plays.program, acquisitions.program), _joined(plays.start, acquisitions.start)
+    frequency = frequency_registers(_joined(plays.frequency, acquisitions.frequency) - lo)
+    phase = _joined(plays.phase, acquisitions.phase)
+    is_play = np.arange(len(program)) < len(plays.program)
+    plays_back: _Rows = slice(len(plays.program))
+    acquisitions_back: _Rows = slice(len(plays.program), None)
+    if not _is_in_order(program, tick):
+        order = np.lexsort((tick, program))
+        program, tick, is_play = program[order], tick[order], is_play[order]
+        frequency, phase = frequency[order], phase[order]
+        plays_back, acquisitions_back = _back_to_columns(order, len(plays.program))
 
-    first = np.concatenate([[True], program[1:] != program[:-1]])
-    before = np.where(first, frequency, np.concatenate([frequency[:1], frequency[:-1]]))
-    accumulated = _accumulated(before, tick, first, lead)
-    wanted = frequency * tick
-    sets = phase_registers(phase, wanted - accumulated)
+    first = np.ones(len(program), dtype=np.bool_)
+    np.not_equal(program[1:], program[:-1], out=first[1:])
+    before = frequency.copy()
+    before[1:] = np.where(first[1:], frequency[1:], frequency[:-1])
+    ahead = _gathered(frequency, tick) - _accumulated(before, tick, first, lead)
+    sets = phase_registers(phase, ahead)
     held = _held(sets, is_play, first)
     sets_frequency = frequency != before
 
-    plays_back, acquisitions_back = _back_to_columns(order, is_play)
-    ahead = (wanted - accumulated - 4 * held)[acquisitions_back] % QUARTER_TURN_UNITS
-    turns = phase[acquisitions_back] / (2 * np.pi) + ahead / QUARTER_TURN_UNITS
+    left = (ahead[acquisitions_back] - 4 * held[acquisitions_back]) % QUARTER_TURN_UNITS
+    turns = phase[acquisitions_back] / (2 * np.pi) + left / QUARTER_TURN_UNITS
     return Tones(
         base=int(frequency[0]),
         changes=bool(np.any(frequency != frequency[0])),
@@ -89,6 +96,13 @@ def tone_registers(plays: PlayColumns, acquisitions: AcquisitionColumns, *, lo: 
     )
 
 
+def _joined(plays: NDArray[_T], acquisitions: NDArray[_T]) -> NDArray[_T]:
+    """Put columns below each other, of which one is often empty."""
+    if not len(acquisitions):
+        return plays
+    return np.concatenate([plays, acquisitions]) if len(plays) else acquisitions
+
+
 def _is_in_order(program: Ints, tick: Ints) -> bool:
     """Whether events follow each other program by program and tick by tick, as those of a line without a digitiser."""
     is_same, is_later = program[1:] == program[:-1], program[1:] > program[:-1]
@@ -96,14 +110,21 @@ def _is_in_order(program: Ints, tick: Ints) -> bool:
 
 
 def _accumulated(before: Ints, tick: Ints, first: Bools, lead: int) -> Ints:
-    """Phase that the oscillator has gathered by each event since the beginning of its program, in quarter nanoturns."""
+    """Phase that the oscillator has gathered by each event since the beginning of its program, in quarter nanoturns,
+    give or take whole turns.
+    """
     elapsed = tick + lead
     elapsed[1:] = np.where(first[1:], elapsed[1:], tick[1:] - tick[:-1])
-    steps = before * elapsed % QUARTER_TURN_UNITS
+    steps = _gathered(before, elapsed) % QUARTER_TURN_UNITS
     total = np.cumsum(steps)
     start = (total - steps)[first]
-    gathered: Ints = (total - start[np.cumsum(first) - 1]) % QUARTER_TURN_UNITS
-    return gathered
+    return np.asarray(total - start[np.cumsum(first) - 1], dtype=np.int64)
+
+
+def _gathered(frequency: Ints, ticks: Ints) -> Ints:
+    """Phase that tones gather in some ticks, in quarter nanoturns, give or take whole turns."""
+    # Within a turn of 4e9 units the product of a frequency of 2e9 quarter hertz and the ticks fits 63 bits.
+    return frequency * (ticks % QUARTER_TURN_UNITS if ticks.max() >= QUARTER_TURN_UNITS else ticks)
 
 
 def _held(sets: Ints, is_play: Bools, first: Bools) -> Ints:
@@ -114,9 +135,8 @@ def _held(sets: Ints, is_play: Bools, first: Bools) -> Ints:
     return np.where(last >= begin, sets[np.maximum(last, 0)], 0)
 
 
-def _back_to_columns(order: NDArray[np.intp], is_play: Bools) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _back_to_columns(order: NDArray[np.intp], plays: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Where each play and each acquisition stands in the merged order."""
     place = np.empty_like(order)
     place[order] = np.arange(len(order))
-    count = int(np.count_nonzero(is_play))
-    return place[:count], place[count:]
+    return place[:plays], place[plays:]
