@@ -113,7 +113,7 @@ class Calibrations:
         """
         entries = self._reads().history(name, limit=limit)
         if not entries:
-            raise UnknownParameterError(name=name)
+            raise UnknownParameterError(name=name, known=self.current.parameters)
         return entries
 
     def differences(self, older: int, newer: int) -> list[ParameterChange]:
@@ -207,7 +207,7 @@ class Calibrations:
         older = reads.snapshot(to_revision)
         for name in names:
             if name not in older and name not in current:
-                raise UnknownParameterError(name=name)
+                raise UnknownParameterError(name=name, known=current.parameters)
         edit = rollback_edit(older=older, current=current, names=names)
         return self._insert(writes, current, edit, author=author, message=message)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 from qubitd.core.errors import InvalidInputError, Problem, QubitdError
@@ -118,9 +119,11 @@ class UnknownRevisionError(QubitdError):
 class UnknownParameterError(QubitdError):
     """The backend never had the calibration parameter."""
 
-    def __init__(self, *, name: str) -> None:
+    def __init__(self, *, name: str, known: Iterable[str]) -> None:
         self.name = name
-        super().__init__(f"there is no calibration parameter {name!r}; a snapshot lists their names")
+        near = get_close_matches(name, known)
+        advice = f"did you mean {' or '.join(near)}?" if near else "a snapshot lists their names"
+        super().__init__(f"there is no calibration parameter {name!r}; {advice}")
 
 
 class KeyReusedError(QubitdError):

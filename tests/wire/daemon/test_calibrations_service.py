@@ -147,6 +147,20 @@ async def test_history_is_newest_first_and_names_its_revisions(serve: Serve, ope
     assert code is grpc.StatusCode.NOT_FOUND
 
 
+async def test_a_name_that_is_misspelt_is_told_with_those_that_are_near(serve: Serve, open_rack_of: MakeRack) -> None:
+    names = ["q0.x.amp"]
+    async with serve(rack=open_rack_of()) as daemon:
+        calls = (
+            daemon.calibrations.History(calibrations_pb2.HistoryRequest(backend="line5", name=names[0])),
+            daemon.calibrations.Rollback(calibrations_pb2.RollbackRequest(backend="line5", to_revision=1, names=names)),
+        )
+        for call in calls:
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await call
+            told = caught.value.details() or ""
+            assert told.startswith("there is no calibration parameter 'q0.x.amp'; did you mean q0.x.amplitude")
+
+
 async def test_rollback_brings_back_some_or_all_values_as_a_new_revision(serve: Serve, open_rack_of: MakeRack) -> None:
     async with serve(rack=open_rack_of()) as daemon:
         await daemon.calibrations.Commit(commit(measured(AMPLITUDE, 0.21), measured("q1.x.amplitude", 0.2)))
