@@ -139,6 +139,11 @@ def test_a_rack_that_does_not_answer_is_told_of_at_once_and_the_job_waits(own_da
             with pytest.warns(UserWarning, match=r"line5 runs no jobs now \(.*emulated rack does not answer") as caught:
                 job = backend.run(flip, shots=1)
             assert [warning.filename for warning in caught] == [__file__]
+            with (
+                pytest.warns(UserWarning, match="this one waits until it does, or north takes it"),
+                pytest.raises(QiskitError, match="there is no backend 'north' here"),
+            ):
+                backend.run(flip, shots=1, equivalent_backends=["north"])
             with pytest.raises(JobTimeoutError, match=r"within 0.1 s \(line5 runs no jobs now: .*; start it again"):
                 job.result(timeout=0.1)
             assert job.cancel()
