@@ -42,8 +42,8 @@ from qubitd.core.sweep import Sweep, SweepAxis
 from qubitd.drivers.families import open_rack
 from qubitd.drivers.rack_file import load_rack
 from qubitd.provider.target import build_target
-from qubitd.server.ceilings import ceilings_of
-from qubitd.server.limits import limits_of
+from qubitd.server.instruments.ceilings import ceilings_of
+from qubitd.server.jobs.limits import limits_of
 from qubitd.v1 import jobs_pb2
 from qubitd.wire.backends import backend_info
 from qubitd.wire.parsing import parse

@@ -28,8 +28,8 @@ from qubitd.client import QubitdClient
 from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.job import JobSpec
 from qubitd.core.sweep import Sweep
-from qubitd.server.serving import SERVER_OPTIONS
-from qubitd.server.uploads import MOST_AT_ONCE
+from qubitd.server.front.serving import SERVER_OPTIONS
+from qubitd.server.front.uploads import MOST_AT_ONCE
 from qubitd.v1 import jobs_pb2
 
 ROOT = Path(__file__).parents[1]

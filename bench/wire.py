@@ -26,7 +26,7 @@ from qubitd.compiler.device_file import load_device
 from qubitd.core.circuit import Circuit, CircuitBatch, Operation
 from qubitd.provider.encode import Encoder
 from qubitd.provider.reader import Reader, load_reader
-from qubitd.server.limits import limits_of
+from qubitd.server.jobs.limits import limits_of
 from qubitd.v1 import circuits_pb2, jobs_pb2
 from qubitd.wire.backends import backend_info
 from qubitd.wire.circuits import decode_batch, encode_batch

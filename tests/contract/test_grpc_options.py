@@ -8,7 +8,7 @@ import grpc
 import pytest
 
 from qubitd.client.link import CHANNEL_OPTIONS
-from qubitd.server.serving import SERVER_OPTIONS
+from qubitd.server.front.serving import SERVER_OPTIONS
 
 CORE = next((Path(grpc.__file__).parent / "_cython").glob("cygrpc*.so")).read_bytes()
 

@@ -19,7 +19,7 @@ from qubitd.emulator.chip.shot_chain import ShotChain, Shots
 from qubitd.emulator.errors import SlowShotsError
 from qubitd.emulator.events import EVERY_SHOT, Condition
 from qubitd.emulator.patience import MOST_SECONDS
-from qubitd.server.rack import VIRTUAL_DEADLINE
+from qubitd.server.instruments.rack import VIRTUAL_DEADLINE
 
 if TYPE_CHECKING:
     from tests.physics.conftest import Play, Player

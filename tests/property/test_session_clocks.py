@@ -17,7 +17,7 @@ from tests.memory_disk import memory_folder
 from qubitd.core.job import JobStatus
 from qubitd.server.clocks import Clocks
 from qubitd.server.errors import SessionClosedError
-from qubitd.server.quotas import Quotas
+from qubitd.server.front.quotas import Quotas
 from qubitd.server.scheduling.waiting import Window
 from qubitd.server.sessions.book import SessionBook
 from qubitd.server.sessions.rules import Outcome

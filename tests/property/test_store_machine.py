@@ -31,7 +31,7 @@ from tests.store_life import NEW
 from qubitd.core.errors import QubitdError
 from qubitd.core.job import JobStatus
 from qubitd.server.errors import ExpiredJobError, ImpossibleWriteError, KeyReusedError, StaleWriteError, UnknownJobError
-from qubitd.server.lifecycle import TRANSITIONS, Lifecycle, Trigger
+from qubitd.server.jobs.lifecycle import TRANSITIONS, Lifecycle, Trigger
 from qubitd.server.store.blobs import FILE_THRESHOLD
 from qubitd.server.store.frames import split
 from qubitd.server.store.rows import Change, JobQuery, NewChunk, NewJob, Span

@@ -11,7 +11,7 @@ from qubitd.client import QubitdClient
 from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.job import JobSpec, JobStatus, ProgramResult
 from qubitd.core.sweep import Sweep, SweepAxis
-from qubitd.server.workshop import BIG_BYTES
+from qubitd.server.running.workshop import BIG_BYTES
 
 
 def test_a_big_job_gives_the_same_bits_as_a_small_one(daemon: DaemonProcess) -> None:

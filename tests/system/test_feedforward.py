@@ -25,7 +25,7 @@ from qubitd.drivers.controller import Controller
 from qubitd.drivers.families import open_rack
 from qubitd.drivers.rack import with_address
 from qubitd.drivers.rack_file import load_rack
-from qubitd.server.simulator import Simulator
+from qubitd.server.instruments.simulator import Simulator
 
 FILE = load_device("line5")
 SHOTS = 2000

@@ -25,7 +25,6 @@ from qubitd.cli.rack_process import start_emulator
 from qubitd.client import ClientError, QubitdClient
 from qubitd.core.job import JobStatus
 from qubitd.server.errors import StoreBrokenError, StoreError
-from qubitd.server.meters import Meters
 from qubitd.server.store.audit import AuditWrites
 from qubitd.server.store.blobs import BlobFolder
 from qubitd.server.store.connections import sqlite_engine
@@ -34,6 +33,7 @@ from qubitd.server.store.job_writes import JobWrites
 from qubitd.server.store.schema import migrate
 from qubitd.server.store.sqlite_store import BLOBS, DATABASE
 from qubitd.server.store.writer import Writer
+from qubitd.server.telemetry.meters import Meters
 
 JOBS = 2
 END_SECONDS = 30.0

@@ -14,9 +14,9 @@ from tests.system.relay import Relay
 from qubitd.cli.daemon_process import DaemonProcess, start_daemon
 from qubitd.client import DeniedError, LostError, link
 from qubitd.provider import QubitdProvider, QubitdSession
-from qubitd.server.access import DIRECTORY
 from qubitd.server.auth.accounts import Account, Accounts, new_token, token_digest, write_accounts
 from qubitd.server.auth.identity import Role
+from qubitd.server.front.access import DIRECTORY
 
 
 @contextmanager

@@ -15,9 +15,9 @@ from qubitd.cli.daemon_process import DaemonProcess, start_daemon
 from qubitd.client import NotFoundError, QubitdClient
 from qubitd.provider import QubitdJob, QubitdProvider, QubitdSession
 from qubitd.provider.errors import JobFailedError
-from qubitd.server.access import DIRECTORY
 from qubitd.server.auth.accounts import Account, Accounts, new_token, token_digest, write_accounts
 from qubitd.server.auth.identity import Role
+from qubitd.server.front.access import DIRECTORY
 
 STORY = [JobStatus.INITIALIZING, JobStatus.VALIDATING, JobStatus.QUEUED, JobStatus.RUNNING, JobStatus.DONE]
 

@@ -35,7 +35,7 @@ from qubitd.drivers.rack import Rack, with_address
 from qubitd.drivers.rack_file import load_rack
 from qubitd.emulator.events import EventTable
 from qubitd.emulator.played import from_document
-from qubitd.server.simulator import Simulator
+from qubitd.server.instruments.simulator import Simulator
 
 SHOTS = 4000
 _MOST_PROLONGED = 100

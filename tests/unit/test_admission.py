@@ -14,10 +14,10 @@ from qubitd.core.bindings import FromColumn
 from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.job import JobSpec, MeasLevel, MeasReturn
 from qubitd.core.sweep import Sweep, SweepAxis
-from qubitd.server import admission
-from qubitd.server.admission import check_limits, check_predictable, result_bytes
 from qubitd.server.errors import InvalidRequestError
-from qubitd.server.limits import MAX_PROGRAMS, MAX_TOTAL_SHOTS, limits_of
+from qubitd.server.front import admission
+from qubitd.server.front.admission import check_limits, check_predictable, result_bytes
+from qubitd.server.jobs.limits import MAX_PROGRAMS, MAX_TOTAL_SHOTS, limits_of
 
 DEVICE = load_device("line5").device
 LIMITS = limits_of(DEVICE)

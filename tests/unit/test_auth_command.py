@@ -15,10 +15,10 @@ import pytest
 from cryptography import x509
 
 from qubitd.cli.__main__ import main
-from qubitd.server.access import DIRECTORY
 from qubitd.server.auth.accounts import FILE, KnownAccounts, read_accounts
 from qubitd.server.auth.certificates import CA_CERTIFICATE, SERVER_CERTIFICATE
 from qubitd.server.auth.identity import Role
+from qubitd.server.front.access import DIRECTORY
 from qubitd.server.store.sqlite_store import DATABASE, SqliteStore
 from qubitd.server.store.store import Writes
 

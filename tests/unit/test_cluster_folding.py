@@ -22,8 +22,8 @@ from qubitd.emulator.q1.assembler import assemble
 from qubitd.emulator.q1.core import prepare
 from qubitd.emulator.q1.isa import Op
 from qubitd.emulator.q1.shotloop import run_fully
-from qubitd.server.ceilings import ceilings_of
-from qubitd.server.toolchain import Toolchain
+from qubitd.server.compiling.toolchain import Toolchain
+from qubitd.server.instruments.ceilings import ceilings_of
 
 FILE = load_device("line5")
 

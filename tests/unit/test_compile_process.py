@@ -24,15 +24,15 @@ from qubitd.drivers.cluster.assembly import ClusterAssembly
 from qubitd.drivers.errors import CeilingError
 from qubitd.drivers.families import open_rack
 from qubitd.drivers.rack_file import load_rack
-from qubitd.server.ceilings import ceilings_of
-from qubitd.server.compile_process import NICENESS, CompileProcess, Kit
-from qubitd.server.compiled_job import Part
+from qubitd.server.compiling.compile_process import NICENESS, CompileProcess, Kit
+from qubitd.server.compiling.compiled_job import Part
+from qubitd.server.compiling.helper_process import ATTEMPTS, Long
+from qubitd.server.compiling.toolchain import Toolchain
 from qubitd.server.errors import CommitConflictError, HelperProcessError, HelperTooLongError
-from qubitd.server.helper_process import ATTEMPTS, Long
-from qubitd.server.job_run import span_of
-from qubitd.server.rack import chunk_time
-from qubitd.server.spending import Activity
-from qubitd.server.toolchain import Toolchain
+from qubitd.server.instruments.ceilings import ceilings_of
+from qubitd.server.instruments.rack import chunk_time
+from qubitd.server.running.job_run import span_of
+from qubitd.server.telemetry.spending import Activity
 from qubitd.wire.specs import encode_spec
 
 FILE = load_device("line5")
@@ -140,7 +140,7 @@ def test_a_first_part_of_many_pulses_is_made_again_when_its_job_starts(monkeypat
     kept = here.validate(job, SNAPSHOT).compiled
     assert kept is not None
     rows = sum(len(one.plays.start) + len(one.acquisitions.start) for one in next(kept.parts).chunk.programs)
-    monkeypatch.setattr("qubitd.server.compiled_job.MOST_KEPT_ROWS", rows - 1)
+    monkeypatch.setattr("qubitd.server.compiling.compiled_job.MOST_KEPT_ROWS", rows - 1)
     assert here.validate(job, SNAPSHOT).compiled is None
 
 

@@ -17,10 +17,10 @@ from qubitd.core.job import JobSpec
 from qubitd.core.sweep import Sweep
 from qubitd.drivers.rack_file import rack_text
 from qubitd.server.clocks import Clocks
-from qubitd.server.compile_process import LONGEST
-from qubitd.server.meters import Meters
+from qubitd.server.compiling.compile_process import LONGEST
 from qubitd.server.store.sqlite_store import SqliteStore
 from qubitd.server.store.work import NewWork, Standing, WorkKind
+from qubitd.server.telemetry.meters import Meters
 from qubitd.server.workers import crew as crew_module
 from qubitd.server.workers.crew import MOST_ASKED, MOST_PATIENCE, PATIENCE, Asked, Crew, Fate, fate_of
 from qubitd.server.workers.papers import DECLINED, KitFiles

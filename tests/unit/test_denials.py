@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from qubitd.server.clocks import Clocks
-from qubitd.server.denials import Denials
+from qubitd.server.front.denials import Denials
 from qubitd.server.store.audit import read_lines
 from qubitd.server.store.backup import open_source
 from qubitd.server.store.sqlite_store import SqliteStore

@@ -6,18 +6,18 @@ from dataclasses import dataclass
 
 import pytest
 
-from qubitd.server.book import Entry
 from qubitd.server.clocks import Clocks
-from qubitd.server.dispatch import Dispatch, Durations
-from qubitd.server.fair_share import FairShare
-from qubitd.server.lifecycle import Lifecycle
-from qubitd.server.meters import Meters
-from qubitd.server.quotas import Quotas
+from qubitd.server.front.quotas import Quotas
+from qubitd.server.jobs.lifecycle import Lifecycle
+from qubitd.server.queueing.book import Entry
+from qubitd.server.queueing.dispatch import Dispatch, Durations
+from qubitd.server.queueing.fair_share import FairShare
+from qubitd.server.queueing.served import ServedTime
+from qubitd.server.queueing.slots import SlotBook
 from qubitd.server.scheduling.forecast import REHEARSED
-from qubitd.server.served import ServedTime
 from qubitd.server.sessions.book import SessionBook
-from qubitd.server.slots import SlotBook
 from qubitd.server.store.sqlite_store import SqliteStore
+from qubitd.server.telemetry.meters import Meters
 from qubitd.wire.jobs import QueuePlace
 from qubitd.wire.terms import JobTerms
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from qubitd.server.clocks import Clocks
-from qubitd.server.fair_share import FairShare
+from qubitd.server.queueing.fair_share import FairShare
+from qubitd.server.queueing.served import ServedTime
 from qubitd.server.scheduling.shares import HALF_LIFE, Shares
-from qubitd.server.served import ServedTime
 from qubitd.server.store.store import Store
 
 

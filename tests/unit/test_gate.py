@@ -7,8 +7,8 @@ import pytest
 from qubitd.server.auth.errors import UnauthenticatedError
 from qubitd.server.auth.gate import PASSED_ON, SPEAKS_FOR, Gate, Shown, shown
 from qubitd.server.auth.identity import LOCAL
+from qubitd.server.front.rpc import Call
 from qubitd.server.group.forwarding import metadata_of
-from qubitd.server.rpc import Call
 
 RPC = "qubitd.v1.Jobs/Submit"
 OPEN = Gate(accounts=None, remember=lambda *_: None)

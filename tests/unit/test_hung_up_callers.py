@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from qubitd.server.clocks import Clocks
+from qubitd.server.front.quotas import Quotas
 from qubitd.server.persistence import durable
-from qubitd.server.quotas import Quotas
+from qubitd.server.queueing.slots import SlotBook
 from qubitd.server.sessions.book import SessionBook
-from qubitd.server.slots import SlotBook
 from qubitd.server.store.sqlite_store import SqliteStore
 from qubitd.v1 import sessions_pb2, slots_pb2
 from qubitd.wire.sessions import SessionState

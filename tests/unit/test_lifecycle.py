@@ -8,7 +8,7 @@ import pytest
 
 from qubitd.core.job import JobStatus
 from qubitd.server.errors import IllegalTransitionError
-from qubitd.server.lifecycle import TRANSITIONS, Lifecycle, Trigger
+from qubitd.server.jobs.lifecycle import TRANSITIONS, Lifecycle, Trigger
 
 
 def test_a_good_job_passes_through_every_state_in_order() -> None:

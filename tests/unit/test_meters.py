@@ -8,8 +8,8 @@ import urllib.request
 import pytest
 
 from qubitd.server.errors import MetricsError
-from qubitd.server.meters import Meters
-from qubitd.server.metrics import published
+from qubitd.server.telemetry.meters import Meters
+from qubitd.server.telemetry.metrics import published
 
 
 def scraped(port: int) -> dict[str, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from qubitd.server.errors import QuotaExceededError
-from qubitd.server.quotas import QuotaBook, Quotas
+from qubitd.server.front.quotas import QuotaBook, Quotas
 
 
 def test_jobs_count_until_they_end() -> None:

@@ -18,15 +18,23 @@ from qubitd.core.bindings import FromColumn
 from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.job import JobSpec
 from qubitd.core.sweep import Sweep
-from qubitd.server.admission import Newcomer, admit
 from qubitd.server.auth.errors import DeniedError
 from qubitd.server.auth.identity import LOCAL, Identity, Role
+from qubitd.server.compiling.spec_memory import SpecMemory
 from qubitd.server.errors import InvalidRequestError, UnknownBackendError, UnknownUploadError
-from qubitd.server.reading import ELSEWHERE_BYTES, EXPLANATION, INLINE_BYTES, SUBMISSION, Asked, Reader, ReadingProcess
-from qubitd.server.receiving import Parcel
-from qubitd.server.spec_memory import SpecMemory
+from qubitd.server.front.admission import Newcomer, admit
+from qubitd.server.front.reading import (
+    ELSEWHERE_BYTES,
+    EXPLANATION,
+    INLINE_BYTES,
+    SUBMISSION,
+    Asked,
+    Reader,
+    ReadingProcess,
+)
+from qubitd.server.front.receiving import Parcel
+from qubitd.server.front.uploads import Uploads
 from qubitd.server.store.rows import NewJob
-from qubitd.server.uploads import Uploads
 from qubitd.v1 import circuits_pb2, jobs_pb2
 from qubitd.wire.backends import Limits
 from qubitd.wire.errors import MalformedMessageError
@@ -99,7 +107,7 @@ def nothing_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
         assert len(data) < ELSEWHERE_BYTES
         return parse(kind, data)
 
-    monkeypatch.setattr("qubitd.server.reading.parse", parsed)
+    monkeypatch.setattr("qubitd.server.front.reading.parse", parsed)
 
 
 async def test_a_big_upload_is_read_in_another_process_and_is_the_job_that_it_would_be_here(
@@ -227,7 +235,7 @@ async def test_the_bytes_of_a_request_are_let_go_before_its_circuits_are_read(
         dropped.append(parcel.is_dropped)
         return admit(*arguments, **named)
 
-    monkeypatch.setattr("qubitd.server.reading.admit", admitted)
+    monkeypatch.setattr("qubitd.server.front.reading.admit", admitted)
     await read(reader, parcel)
     assert dropped == [True]
 

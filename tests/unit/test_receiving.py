@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from qubitd.server import receiving
 from qubitd.server.auth.identity import LOCAL, Identity, Role, calling
 from qubitd.server.errors import TooBusyError
-from qubitd.server.receiving import MOST_AT_ONCE, MOST_OF_ONE, Parcel, Turns
+from qubitd.server.front import receiving
+from qubitd.server.front.receiving import MOST_AT_ONCE, MOST_OF_ONE, Parcel, Turns
 
 BIG = bytes(100_000)
 ANN, BOB = (Identity(name=name, project=name, role=Role.USER) for name in ("ann", "bob"))

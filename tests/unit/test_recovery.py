@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from qubitd.core.job import JobStatus
-from qubitd.server.book import Entry
-from qubitd.server.lifecycle import Lifecycle, Trigger
-from qubitd.server.recovery import interrupted
+from qubitd.server.jobs.lifecycle import Lifecycle, Trigger
+from qubitd.server.queueing.book import Entry
+from qubitd.server.queueing.recovery import interrupted
 from qubitd.server.store.rows import ChunkRow, Span
 from qubitd.wire.terms import JobTerms
 

@@ -15,12 +15,12 @@ from qubitd.core.job import JobStatus
 from qubitd.server import membership
 from qubitd.server.clocks import Clocks
 from qubitd.server.errors import ExpiredJobError, KeyReusedError, StoreCorruptError, UnknownJobError
+from qubitd.server.front.uploads import DIRECTORY, LIFETIME, Uploads
+from qubitd.server.housekeeping.retention import BATCH, Caretaker, Retention
 from qubitd.server.membership import Claim
-from qubitd.server.retention import BATCH, Caretaker, Retention
 from qubitd.server.store.job_writes import JobWrites
 from qubitd.server.store.sqlite_store import BLOBS, SqliteStore
 from qubitd.server.store.store import Store, Writes
-from qubitd.server.uploads import DIRECTORY, LIFETIME, Uploads
 from qubitd.wire.uploads import upload_of
 
 DAY = 86_400 * 10**9

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from qubitd.core.snapshot import Parameter, Snapshot
-from qubitd.server.revision_rules import Edit, apply, differences, file_edit, rollback_edit
+from qubitd.server.revisions.revision_rules import Edit, apply, differences, file_edit, rollback_edit
 
 
 def first(name: str, value: float) -> Parameter:

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from qubitd.server.announcer import Announcer
 from qubitd.server.errors import ServedElsewhereError, UnknownBackendError
 from qubitd.server.group.roster import TOPIC, Roster
 from qubitd.server.membership import ABANDONED, BEAT, OFFLINE, Member, Notice
+from qubitd.server.watching.announcer import Announcer
 
 SOUTH = Member(
     backend="south",

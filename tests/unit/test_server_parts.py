@@ -18,16 +18,16 @@ from qubitd.core.errors import InvalidCircuitError, OffGridError, Problem, Qubit
 from qubitd.drivers.errors import InstrumentFaultError, RackFileError
 from qubitd.drivers.rack_file import load_rack
 from qubitd.server import errors
-from qubitd.server.announcer import Announcer
 from qubitd.server.error_codes import CODES, code_of, problems_of, refusal_of
 from qubitd.server.errors import DataDirError, DataDirInUseError, DrainingError, SimulatorError
 from qubitd.server.failure import failure_of
+from qubitd.server.front.pages import query_of
+from qubitd.server.instruments.rack import PERMIT_PAUSE, chunk_time
+from qubitd.server.instruments.simulator import Simulator
 from qubitd.server.lock import locked
-from qubitd.server.logs import about, configure
-from qubitd.server.pages import query_of
 from qubitd.server.persistence import Landings
-from qubitd.server.rack import PERMIT_PAUSE, chunk_time
-from qubitd.server.simulator import Simulator
+from qubitd.server.telemetry.logs import about, configure
+from qubitd.server.watching.announcer import Announcer
 from qubitd.v1 import jobs_pb2
 from qubitd.wire.errors import MalformedMessageError
 

@@ -13,7 +13,7 @@ from qubitd.core.errors import InvalidInputError
 from qubitd.core.job import JobStatus
 from qubitd.server.clocks import Clocks
 from qubitd.server.errors import QuotaExceededError
-from qubitd.server.quotas import Quotas
+from qubitd.server.front.quotas import Quotas
 from qubitd.server.sessions.book import SessionBook
 from qubitd.server.sessions.rules import LEASE, UNUSED, Outcome
 from qubitd.server.store.sqlite_store import SqliteStore

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from qubitd.server.clocks import Clocks
-from qubitd.server.slots import SlotBook
+from qubitd.server.queueing.slots import SlotBook
 from qubitd.server.store.audit import read_lines
 from qubitd.server.store.backup import open_source
 from qubitd.server.store.sqlite_store import SqliteStore

@@ -7,7 +7,7 @@ import pytest
 from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.job import JobSpec
 from qubitd.core.sweep import Sweep
-from qubitd.server.spec_memory import MOST_REMEMBERED_BYTES, SpecMemory
+from qubitd.server.compiling.spec_memory import MOST_REMEMBERED_BYTES, SpecMemory
 from qubitd.v1 import jobs_pb2
 from qubitd.wire.errors import MalformedMessageError
 from qubitd.wire.specs import encode_spec

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from qubitd.server.spending import Activity, Spending
+from qubitd.server.telemetry.spending import Activity, Spending
 from qubitd.wire.jobs import TimeSpent
 
 

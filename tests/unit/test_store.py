@@ -24,7 +24,7 @@ from qubitd.server.errors import (
     StoreTooNewError,
     UnknownJobError,
 )
-from qubitd.server.events import Dated, Stage, reached
+from qubitd.server.jobs.events import Dated, Stage, reached
 from qubitd.server.posix import file_system_of
 from qubitd.server.store import connections
 from qubitd.server.store.blobs import FILE_THRESHOLD

@@ -17,13 +17,13 @@ from tests.store_life import NEW
 from qubitd.cli.__main__ import main
 from qubitd.server.clocks import Clocks
 from qubitd.server.errors import StoreError, StoreTooNewError
+from qubitd.server.front.uploads import Uploads
+from qubitd.server.housekeeping.retention import Caretaker, Retention
 from qubitd.server.lock import locked
 from qubitd.server.membership import Claim
-from qubitd.server.retention import Caretaker, Retention
 from qubitd.server.store.members import DATABASE_TIME
 from qubitd.server.store.schema import MIGRATIONS
 from qubitd.server.store.sqlite_store import DATABASE, SqliteStore
-from qubitd.server.uploads import Uploads
 
 pytest.importorskip("psycopg")
 from qubitd.server.store.opening import check_address

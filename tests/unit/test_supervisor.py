@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from qubitd.cli.supervision import find_supervisor
-from qubitd.server.supervisor import SIGN_OF_LIFE, Supervisor
+from qubitd.server.telemetry.supervisor import SIGN_OF_LIFE, Supervisor
 
 
 @pytest.fixture

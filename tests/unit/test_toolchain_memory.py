@@ -18,10 +18,10 @@ from qubitd.core.job import Decoupling, InitialReset, JobSpec
 from qubitd.core.sweep import Sweep, SweepAxis
 from qubitd.drivers.families import open_rack
 from qubitd.drivers.rack_file import load_rack
-from qubitd.server.ceilings import ceilings_of
-from qubitd.server.compiled_job import Part, Validated
-from qubitd.server.spending import Activity
-from qubitd.server.toolchain import _REMEMBERED, Toolchain
+from qubitd.server.compiling.compiled_job import Part, Validated
+from qubitd.server.compiling.toolchain import _REMEMBERED, Toolchain
+from qubitd.server.instruments.ceilings import ceilings_of
+from qubitd.server.telemetry.spending import Activity
 from qubitd.wire.specs import encode_spec
 
 FILE = load_device("line5")

@@ -17,10 +17,10 @@ from tests.store_life import NEW, one_job
 
 from qubitd.cli.__main__ import main
 from qubitd.core.job import JobStatus
-from qubitd.server import upkeep
 from qubitd.server.clocks import Clocks
 from qubitd.server.errors import StoreBrokenError, StoreError
-from qubitd.server.meters import Meters
+from qubitd.server.housekeeping import upkeep
+from qubitd.server.housekeeping.upkeep import RETRY, Chore, Timetable, Upkeep, UpkeepRules
 from qubitd.server.store.backup import check_store, copy_store, empty_target, linked
 from qubitd.server.store.copies import FOLDER, UNFINISHED, Copies, make_copy, named, superfluous
 from qubitd.server.store.database import Database
@@ -31,7 +31,7 @@ from qubitd.server.store.schema import MIGRATIONS
 from qubitd.server.store.sqlite_store import BLOBS, DATABASE, SqliteStore
 from qubitd.server.store.store import Writes
 from qubitd.server.store.upkeep_record import UpkeepRecord, read_record, write_record
-from qubitd.server.upkeep import RETRY, Chore, Timetable, Upkeep, UpkeepRules
+from qubitd.server.telemetry.meters import Meters
 
 HOUR, DAY = 3600.0, 86_400.0
 PERIODS = UpkeepRules().periods

@@ -18,14 +18,14 @@ from qubitd.core.snapshot import Snapshot
 from qubitd.core.sweep import Sweep
 from qubitd.drivers.families import open_rack
 from qubitd.drivers.rack_file import load_rack
-from qubitd.server import workshop as workshop_module
-from qubitd.server.ceilings import ceilings_of
-from qubitd.server.compile_process import CompileProcess, Kit
-from qubitd.server.spec_memory import MOST_REMEMBERED_BYTES
-from qubitd.server.spending import Activity
+from qubitd.server.compiling.compile_process import CompileProcess, Kit
+from qubitd.server.compiling.spec_memory import MOST_REMEMBERED_BYTES
+from qubitd.server.compiling.toolchain import Toolchain
+from qubitd.server.instruments.ceilings import ceilings_of
+from qubitd.server.running import workshop as workshop_module
+from qubitd.server.running.workshop import Helpers, Workshop
 from qubitd.server.store.sqlite_store import SqliteStore
-from qubitd.server.toolchain import Toolchain
-from qubitd.server.workshop import Helpers, Workshop
+from qubitd.server.telemetry.spending import Activity
 from qubitd.wire.specs import encode_spec
 
 FILE = load_device("line5")

@@ -10,10 +10,10 @@ import grpc.aio
 
 from qubitd.server.auth.gate import Gate
 from qubitd.server.errors import ServedElsewhereError
+from qubitd.server.front.receiving import MOST_AT_ONCE, Parcel
+from qubitd.server.front.rpc import Door, Service, whole
+from qubitd.server.front.serving import Front, open_front
 from qubitd.server.group.forwarding import Forwarding
-from qubitd.server.receiving import MOST_AT_ONCE, Parcel
-from qubitd.server.rpc import Door, Service, whole
-from qubitd.server.serving import Front, open_front
 from qubitd.v1 import jobs_pb2
 
 RPC = "qubitd.v1.Jobs/Explain"

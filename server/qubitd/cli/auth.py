@@ -13,7 +13,6 @@ from pathlib import Path
 
 from qubitd.cli.config import state_directory
 from qubitd.cli.ledger import Ledger, open_ledger, read_accounts_of
-from qubitd.server.access import DIRECTORY
 from qubitd.server.auth.accounts import Account, Accounts, new_token, token_digest
 from qubitd.server.auth.certificates import (
     CA_CERTIFICATE,
@@ -23,6 +22,7 @@ from qubitd.server.auth.certificates import (
     write_private,
 )
 from qubitd.server.auth.identity import Role
+from qubitd.server.front.access import DIRECTORY
 
 _ROLES = [role.name.lower() for role in Role]
 _DAY_NS = 86_400 * 10**9

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from qubitd.core.errors import InvalidInputError, Problem
 from qubitd.drivers.toml_table import TomlTable
-from qubitd.server.logs import FORMS
-from qubitd.server.quotas import Quotas
-from qubitd.server.retention import LEAST_TOMBSTONES_DAYS, Retention
-from qubitd.server.upkeep import UpkeepRules
+from qubitd.server.front.quotas import Quotas
+from qubitd.server.housekeeping.retention import LEAST_TOMBSTONES_DAYS, Retention
+from qubitd.server.housekeeping.upkeep import UpkeepRules
+from qubitd.server.telemetry.logs import FORMS
 from qubitd.wire.sessions import MAX_SECONDS
 
 LEVELS = ("debug", "info", "warning", "error")

@@ -19,7 +19,7 @@ from qubitd.cli.child import ChildError
 from qubitd.cli.rack_process import Emulator, start_emulator
 from qubitd.drivers.errors import InstrumentNotFoundError
 from qubitd.server.errors import SimulatorError
-from qubitd.server.simulator import Simulator
+from qubitd.server.instruments.simulator import Simulator
 
 RECORD = "emulator.json"
 """Name of the file in the data directory that says where the rack is."""

@@ -105,7 +105,7 @@ def open_ledger(store: str, directory: Path) -> Generator[Ledger]:
     if not store:
         yield FileLedger(directory)
         return
-    from qubitd.server.meters import Meters
+    from qubitd.server.telemetry.meters import Meters
 
     with closing(open_store(store, directory, on_broken=lambda _: None, meters=Meters())) as opened:
         yield StoreLedger(opened)

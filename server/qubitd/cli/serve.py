@@ -23,10 +23,10 @@ from qubitd.drivers.rack_file import BUILT_IN, packaged_racks, parse_rack, rack_
 from qubitd.server.daemon import run_daemon
 from qubitd.server.daemon_settings import DaemonSettings, RunningRack
 from qubitd.server.failpoints import arm
-from qubitd.server.logs import FORMS, configure
+from qubitd.server.instruments.rack import not_ours
+from qubitd.server.instruments.simulator import Simulator
 from qubitd.server.posix import return_big_blocks
-from qubitd.server.rack import not_ours
-from qubitd.server.simulator import Simulator
+from qubitd.server.telemetry.logs import FORMS, configure
 from qubitd.server.workers.papers import KitFiles
 
 _TURN = 0.0005

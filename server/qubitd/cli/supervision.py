@@ -6,7 +6,7 @@ from functools import partial
 
 from qubitd.cli.config import notify_socket, watchdog_seconds
 from qubitd.server.posix import send_datagram
-from qubitd.server.supervisor import SIGN_OF_LIFE, Supervisor, unsupervised
+from qubitd.server.telemetry.supervisor import SIGN_OF_LIFE, Supervisor, unsupervised
 
 _NEWS_SECONDS = 2.0
 """What a manager that is not listening just now may hold a daemon up for, at its begin and at its end."""

@@ -10,8 +10,8 @@ from qubitd.cli.daemon_config import LEVELS, port_number
 from qubitd.cli.supervision import find_supervisor
 from qubitd.cli.until_told import stop_when_told
 from qubitd.server.failpoints import arm
-from qubitd.server.logs import FORMS, configure
 from qubitd.server.store.opening import check_address
+from qubitd.server.telemetry.logs import FORMS, configure
 
 _MOST_PROCESSES = 256
 

@@ -5,31 +5,35 @@ from __future__ import annotations
 import time
 
 from qubitd.compiler.device_file import DeviceFile
-from qubitd.server import watches
 from qubitd.server.auth.gate import Gate
-from qubitd.server.backend import Backend
-from qubitd.server.book import JobBook
-from qubitd.server.calibrations import Calibrations
-from qubitd.server.ceilings import ceilings_of
 from qubitd.server.clocks import Clocks
-from qubitd.server.compile_process import CompileProcess, Kit
+from qubitd.server.compiling.compile_process import CompileProcess, Kit
+from qubitd.server.compiling.toolchain import Toolchain
 from qubitd.server.daemon_settings import DaemonSettings
-from qubitd.server.denials import Denials
-from qubitd.server.dispatch import Dispatch, Durations
 from qubitd.server.engine import Engine, Parts
-from qubitd.server.fair_share import FairShare
+from qubitd.server.front.denials import Denials
+from qubitd.server.front.quotas import QuotaBook
+from qubitd.server.front.reading import Reader, ReadingProcess
+from qubitd.server.front.rpc import Service
+from qubitd.server.front.uploads import DIRECTORY as UPLOADS
+from qubitd.server.front.uploads import Uploads
 from qubitd.server.group.forwarding import Forwarding
 from qubitd.server.group.group import Group, GroupParts
 from qubitd.server.group.ownership import Ownership
 from qubitd.server.group.roster import Roster
 from qubitd.server.held import Held, Outlets
-from qubitd.server.meters import Meters
-from qubitd.server.quotas import QuotaBook
-from qubitd.server.rack import RackThread, chunk_time
-from qubitd.server.reading import Reader, ReadingProcess
-from qubitd.server.retention import Caretaker
-from qubitd.server.rpc import Service
-from qubitd.server.served import ServedTime
+from qubitd.server.housekeeping.retention import Caretaker
+from qubitd.server.housekeeping.upkeep import Upkeep
+from qubitd.server.instruments.backend import Backend
+from qubitd.server.instruments.ceilings import ceilings_of
+from qubitd.server.instruments.rack import RackThread, chunk_time
+from qubitd.server.queueing.book import JobBook
+from qubitd.server.queueing.dispatch import Dispatch, Durations
+from qubitd.server.queueing.fair_share import FairShare
+from qubitd.server.queueing.served import ServedTime
+from qubitd.server.queueing.slots import SlotBook
+from qubitd.server.revisions.calibrations import Calibrations
+from qubitd.server.running.workshop import Helpers, Workshop
 from qubitd.server.services.backends import BackendsService
 from qubitd.server.services.calibrations import CalibrationsService
 from qubitd.server.services.jobs import JobsService
@@ -37,15 +41,11 @@ from qubitd.server.services.lab import LabService
 from qubitd.server.services.sessions import SessionsService
 from qubitd.server.services.slots import SlotsService
 from qubitd.server.sessions.book import SessionBook
-from qubitd.server.slots import SlotBook
 from qubitd.server.store.sqlite_store import SqliteStore
 from qubitd.server.store.store import Store
-from qubitd.server.toolchain import Toolchain
-from qubitd.server.upkeep import Upkeep
-from qubitd.server.uploads import DIRECTORY as UPLOADS
-from qubitd.server.uploads import Uploads
+from qubitd.server.telemetry.meters import Meters
+from qubitd.server.watching import watches
 from qubitd.server.workers.crew import Crew
-from qubitd.server.workshop import Helpers, Workshop
 
 
 class Composition:

@@ -8,15 +8,15 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
-from qubitd.server.announcer import Announcer
 from qubitd.server.composition import Composition
 from qubitd.server.daemon_settings import DaemonSettings
+from qubitd.server.front.rpc import Door
+from qubitd.server.front.serving import Front, address_of, check_port, open_front
 from qubitd.server.held import Held, Outlets, access_of, held
 from qubitd.server.lock import locked
-from qubitd.server.meters import Meters
-from qubitd.server.metrics import published
-from qubitd.server.rpc import Door
-from qubitd.server.serving import Front, address_of, check_port, open_front
+from qubitd.server.telemetry.meters import Meters
+from qubitd.server.telemetry.metrics import published
+from qubitd.server.watching.announcer import Announcer
 
 _log = logging.getLogger(__name__)
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from qubitd.compiler.device_file import DeviceFile
 from qubitd.drivers.controller import Controller
 from qubitd.drivers.rack import Rack
-from qubitd.server.quotas import Quotas
-from qubitd.server.rack import not_ours
-from qubitd.server.retention import Retention
-from qubitd.server.simulator import Simulator
-from qubitd.server.supervisor import Supervisor, unsupervised
-from qubitd.server.upkeep import UpkeepRules
+from qubitd.server.front.quotas import Quotas
+from qubitd.server.housekeeping.retention import Retention
+from qubitd.server.housekeeping.upkeep import UpkeepRules
+from qubitd.server.instruments.rack import not_ours
+from qubitd.server.instruments.simulator import Simulator
+from qubitd.server.telemetry.supervisor import Supervisor, unsupervised
 from qubitd.server.workers.papers import KitFiles
 
 

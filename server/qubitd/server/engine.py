@@ -8,32 +8,32 @@ from dataclasses import dataclass
 
 from qubitd.core.job import JobSpec, JobStatus
 from qubitd.core.plan import JobPlan
-from qubitd.server.admission import check_limits
 from qubitd.server.auth.identity import LOCAL
-from qubitd.server.book import Entry, JobBook, Move
-from qubitd.server.bound_jobs import BoundJobs
-from qubitd.server.calibrations import Calibrations
-from qubitd.server.dispatch import Dispatch
 from qubitd.server.errors import DiskFullError, DrainingError, LabClosedError
 from qubitd.server.failpoints import failpoint
-from qubitd.server.job_run import CANCELLED
+from qubitd.server.front.admission import check_limits
+from qubitd.server.front.quotas import QuotaBook
+from qubitd.server.instruments.rack import RackThread
+from qubitd.server.jobs.lifecycle import Trigger
+from qubitd.server.jobs.limits import limits_of
 from qubitd.server.lab import LabSwitch
 from qubitd.server.lab_desk import LabDesk
-from qubitd.server.lifecycle import Trigger
-from qubitd.server.limits import limits_of
 from qubitd.server.membership import Member
-from qubitd.server.meters import Meters
 from qubitd.server.persistence import durable, settled, to_the_end
-from qubitd.server.quotas import QuotaBook
-from qubitd.server.rack import RackThread
-from qubitd.server.recovery import interrupted
-from qubitd.server.runner import Runner
+from qubitd.server.queueing.book import Entry, JobBook, Move
+from qubitd.server.queueing.bound_jobs import BoundJobs
+from qubitd.server.queueing.dispatch import Dispatch
+from qubitd.server.queueing.recovery import interrupted
+from qubitd.server.revisions.calibrations import Calibrations
+from qubitd.server.running.job_run import CANCELLED
+from qubitd.server.running.runner import Runner
+from qubitd.server.running.validator import Validator
+from qubitd.server.running.workshop import Workshop
 from qubitd.server.store.group_jobs import Held
 from qubitd.server.store.rows import NewJob
 from qubitd.server.store.store import Store
-from qubitd.server.supervisor import Supervisor
-from qubitd.server.validator import Validator
-from qubitd.server.workshop import Workshop
+from qubitd.server.telemetry.meters import Meters
+from qubitd.server.telemetry.supervisor import Supervisor
 from qubitd.v1 import jobs_pb2
 from qubitd.wire.parsing import parse
 from qubitd.wire.sessions import SessionInfo

@@ -12,15 +12,15 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from qubitd.server.access import Access, find_access
-from qubitd.server.announcer import Announcer
 from qubitd.server.daemon_settings import DaemonSettings, RunningRack
 from qubitd.server.errors import StoreError
+from qubitd.server.front.access import Access, find_access
 from qubitd.server.group.ownership import Ownership, owned
-from qubitd.server.meters import Meters
-from qubitd.server.rack import RackThread
+from qubitd.server.instruments.rack import RackThread
 from qubitd.server.store.opening import open_store
 from qubitd.server.store.store import Store
+from qubitd.server.telemetry.meters import Meters
+from qubitd.server.watching.announcer import Announcer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

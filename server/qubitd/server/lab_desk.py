@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from qubitd.server.errors import LabClosedError
+from qubitd.server.instruments.rack import RackThread
 from qubitd.server.lab import LabSwitch
 from qubitd.server.persistence import durable, to_the_end
-from qubitd.server.rack import RackThread
-from qubitd.server.runner import Runner, failed
+from qubitd.server.running.runner import Runner, failed
 from qubitd.server.store.store import Store
 
 _log = logging.getLogger(__name__)

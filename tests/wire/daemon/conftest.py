@@ -38,12 +38,12 @@ from qubitd.drivers.errors import RunBrokenOffError
 from qubitd.drivers.rack_file import load_rack
 from qubitd.server.daemon import run_daemon
 from qubitd.server.daemon_settings import DaemonSettings, RunningRack
-from qubitd.server.quotas import Quotas
+from qubitd.server.front.quotas import Quotas
+from qubitd.server.running.workshop import Workshop
 from qubitd.server.store.job_writes import JobWrites
 from qubitd.server.store.rows import Accepted, NewJob
-from qubitd.server.supervisor import Supervisor, unsupervised
+from qubitd.server.telemetry.supervisor import Supervisor, unsupervised
 from qubitd.server.workers.papers import KitFiles
-from qubitd.server.workshop import Workshop
 from qubitd.v1 import backends_pb2_grpc, calibrations_pb2_grpc, jobs_pb2, jobs_pb2_grpc
 from qubitd.wire.jobs import Bookmark, Job, JobEvent, QueuePlace, StatusChange, decode_events, decode_job
 from qubitd.wire.results import decode_results

@@ -13,10 +13,11 @@ import pytest
 
 from qubitd.client import Bookmark, JobEvent, StatusChange
 from qubitd.core.job import JobStatus
-from qubitd.server import dispatch, silence
-from qubitd.server.announcer import Announcer
-from qubitd.server.book import jobs_of
-from qubitd.server.silence import PERIOD, Silence
+from qubitd.server.queueing import dispatch
+from qubitd.server.queueing.book import jobs_of
+from qubitd.server.watching import silence
+from qubitd.server.watching.announcer import Announcer
+from qubitd.server.watching.silence import PERIOD, Silence
 from qubitd.v1 import backends_pb2, calibrations_pb2, jobs_pb2
 from qubitd.wire.backends import decode_backend
 from qubitd.wire.jobs import decode_events

@@ -14,14 +14,14 @@ import pytest
 from tests.store_life import NEW
 
 from qubitd.server import composition
-from qubitd.server.announcer import Announcer
-from qubitd.server.book import JobBook
 from qubitd.server.clocks import Clocks
 from qubitd.server.errors import SlotTakenError, UnknownSlotError
-from qubitd.server.served import ServedTime
-from qubitd.server.slots import SlotBook
+from qubitd.server.queueing.book import JobBook
+from qubitd.server.queueing.served import ServedTime
+from qubitd.server.queueing.slots import SlotBook
 from qubitd.server.store.sqlite_store import SqliteStore
 from qubitd.server.store.store import Store
+from qubitd.server.watching.announcer import Announcer
 from qubitd.v1 import jobs_pb2
 from qubitd.wire.jobs import StatusChange
 from qubitd.wire.slots import Reservation, SlotKind, encode_reservation

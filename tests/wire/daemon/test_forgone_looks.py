@@ -17,8 +17,8 @@ from qubitd.core.bindings import FromColumn
 from qubitd.core.circuit import CircuitBatch, CircuitBuilder, pack
 from qubitd.core.job import JobSpec, JobStatus
 from qubitd.core.sweep import Sweep
-from qubitd.server.compile_process import CompileProcess
-from qubitd.server.workshop import BIG_PROGRAMS
+from qubitd.server.compiling.compile_process import CompileProcess
+from qubitd.server.running.workshop import BIG_PROGRAMS
 from qubitd.v1 import jobs_pb2
 from qubitd.wire.jobs import StatusChange, decode_events
 from qubitd.wire.specs import encode_spec

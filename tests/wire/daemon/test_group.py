@@ -15,7 +15,7 @@ from tests.wire.daemon.conftest import PaperRack, Serve, Served
 from qubitd.cli.__main__ import main
 from qubitd.core.job import JobStatus
 from qubitd.server.errors import BackendTakenError
-from qubitd.server.quotas import Quotas
+from qubitd.server.front.quotas import Quotas
 from qubitd.v1 import (
     backends_pb2,
     calibrations_pb2,

@@ -20,7 +20,6 @@ from tests.wire.daemon.conftest import Serve, Served
 
 from qubitd.client import DeniedError, NotFoundError, QubitdClient
 from qubitd.core.snapshot import Parameter
-from qubitd.server.access import DIRECTORY
 from qubitd.server.auth.accounts import Account, new_token, token_digest
 from qubitd.server.auth.certificates import (
     CA_CERTIFICATE,
@@ -31,6 +30,7 @@ from qubitd.server.auth.certificates import (
     make_server_certificate,
 )
 from qubitd.server.auth.gate import SPEAKS_FOR
+from qubitd.server.front.access import DIRECTORY
 from qubitd.v1 import jobs_pb2, sessions_pb2, sessions_pb2_grpc
 from qubitd.wire.sessions import SessionTerms
 from qubitd.wire.specs import decode_spec

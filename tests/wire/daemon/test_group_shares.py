@@ -12,7 +12,7 @@ from tests.wire.daemon.conftest import PaperRack, Serve, Served
 
 from qubitd.core.job import JobStatus
 from qubitd.server.auth.identity import LOCAL
-from qubitd.server.fair_share import FairShare
+from qubitd.server.queueing.fair_share import FairShare
 from qubitd.v1 import jobs_pb2
 from qubitd.wire.jobs import StatusChange, decode_events
 

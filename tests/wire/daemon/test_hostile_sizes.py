@@ -16,8 +16,10 @@ import pytest
 from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.snapshot import Parameter
 from qubitd.core.sweep import Sweep, SweepAxis
-from qubitd.server import calibrations, failure, receiving
-from qubitd.server.rpc import MAX_BYTES
+from qubitd.server import failure
+from qubitd.server.front import receiving
+from qubitd.server.front.rpc import MAX_BYTES
+from qubitd.server.revisions import calibrations
 from qubitd.server.services import jobs
 from qubitd.server.store import paging, sqlite_store
 from qubitd.v1 import calibrations_pb2, jobs_pb2, jobs_pb2_grpc, lab_pb2, lab_pb2_grpc

@@ -17,13 +17,13 @@ from tests.wire.daemon.conftest import PaperRack, Passed, Serve, taken_late
 
 from qubitd.core.snapshot import Snapshot
 from qubitd.drivers.errors import InstrumentFaultError
-from qubitd.server import book as book_module
 from qubitd.server import engine as engine_module
-from qubitd.server import runner as runner_module
-from qubitd.server import workshop as workshop_module
+from qubitd.server.compiling.toolchain import Toolchain
+from qubitd.server.queueing import book as book_module
+from qubitd.server.running import runner as runner_module
+from qubitd.server.running import workshop as workshop_module
+from qubitd.server.running.workshop import Workshop
 from qubitd.server.store.sqlite_store import DATABASE
-from qubitd.server.toolchain import Toolchain
-from qubitd.server.workshop import Workshop
 from qubitd.v1 import jobs_pb2, lab_pb2, lab_pb2_grpc
 
 MakeRack = Callable[..., PaperRack]

@@ -17,7 +17,7 @@ from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.job import JobStatus, MeasLevel, MeasReturn
 from qubitd.core.sweep import Sweep, SweepAxis
 from qubitd.drivers.errors import InstrumentFaultError
-from qubitd.server import runner
+from qubitd.server.running import runner
 from qubitd.v1 import jobs_pb2
 from qubitd.wire.errors import DETAILS_KEY, Refusal, decode_refusal
 from qubitd.wire.jobs import LogLine, Progress, StageTime, StatusChange, decode_events

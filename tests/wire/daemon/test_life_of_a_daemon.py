@@ -21,7 +21,7 @@ from qubitd.core.job import JobStatus
 from qubitd.drivers.errors import InstrumentNotFoundError
 from qubitd.server import held as held_module
 from qubitd.server.errors import BindRefusedError, DataDirInUseError, PortInUseError, StoreError
-from qubitd.server.serving import check_host, check_port
+from qubitd.server.front.serving import check_host, check_port
 from qubitd.server.store.opening import open_store
 from qubitd.server.store.sqlite_store import DATABASE, SqliteStore
 from qubitd.v1 import backends_pb2, jobs_pb2

@@ -16,9 +16,9 @@ import pytest
 
 from qubitd.server.auth.gate import Gate
 from qubitd.server.errors import PortInUseError
+from qubitd.server.front.rpc import Door
+from qubitd.server.front.serving import open_front
 from qubitd.server.lock import LOCK_FILE
-from qubitd.server.rpc import Door
-from qubitd.server.serving import open_front
 from qubitd.v1 import jobs_pb2
 
 Serve = Callable[..., AbstractAsyncContextManager[Any]]

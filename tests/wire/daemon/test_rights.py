@@ -24,7 +24,6 @@ from tests.rpcs import every_method, rpc_of
 from qubitd.client import DeniedError, NotFoundError, QubitdClient, UnreachableError
 from qubitd.client.aio import AsyncQubitdClient
 from qubitd.core.job import JobStatus, OwnEnvelope
-from qubitd.server.access import DIRECTORY
 from qubitd.server.auth.accounts import Account, new_token, read_accounts, token_digest, write_accounts
 from qubitd.server.auth.certificates import (
     CA_CERTIFICATE,
@@ -36,6 +35,7 @@ from qubitd.server.auth.errors import AccountsError, CertificateError
 from qubitd.server.auth.identity import Role
 from qubitd.server.auth.rights import OPEN, RIGHTS
 from qubitd.server.errors import BindRefusedError
+from qubitd.server.front.access import DIRECTORY
 from qubitd.server.store.audit import read_lines, verify
 from qubitd.server.store.sqlite_store import DATABASE
 from qubitd.wire.sessions import SessionTerms

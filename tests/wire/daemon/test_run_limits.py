@@ -11,8 +11,8 @@ import pytest
 from tests.wire.daemon.conftest import PaperRack, Serve
 
 from qubitd.core.job import MAX_EXECUTION_TIME
-from qubitd.server import rack as rack_module
-from qubitd.server.run_limit import RunLimit
+from qubitd.server.instruments import rack as rack_module
+from qubitd.server.running.run_limit import RunLimit
 from qubitd.v1 import jobs_pb2
 
 MakeRequest = Callable[..., jobs_pb2.SubmitRequest]

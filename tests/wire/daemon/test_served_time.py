@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.wire.daemon.conftest import PaperRack, Serve
 
-from qubitd.server import served as served_module
+from qubitd.server.queueing import served as served_module
 from qubitd.server.store.connections import open_reader
 from qubitd.server.store.database import Database
 from qubitd.server.store.job_reads import JobReads

@@ -18,7 +18,7 @@ import pytest
 from tests.wire.daemon.conftest import CompiledLate, Hold, written_late
 
 from qubitd.drivers.errors import InstrumentNotFoundError
-from qubitd.server import rack as rack_thread
+from qubitd.server.instruments import rack as rack_thread
 from qubitd.server.store.sqlite_store import DATABASE
 from qubitd.v1 import jobs_pb2, lab_pb2, lab_pb2_grpc, sessions_pb2_grpc
 from qubitd.wire.lab import LabHealth, LabState, decode_health

@@ -12,11 +12,12 @@ from tests.wire.daemon.conftest import PaperRack, Serve, Served
 
 from qubitd.client.errors import BusyError
 from qubitd.client.refusals import to_error
-from qubitd.server import uploads, watches
-from qubitd.server.access import DIRECTORY
 from qubitd.server.auth.accounts import Account, new_token, read_accounts, token_digest, write_accounts
-from qubitd.server.quotas import Quotas
+from qubitd.server.front import uploads
+from qubitd.server.front.access import DIRECTORY
+from qubitd.server.front.quotas import Quotas
 from qubitd.server.services import jobs
+from qubitd.server.watching import watches
 from qubitd.v1 import jobs_pb2, sessions_pb2, sessions_pb2_grpc
 
 MakeRequest = Callable[..., jobs_pb2.SubmitRequest]

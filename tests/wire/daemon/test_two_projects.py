@@ -19,8 +19,8 @@ import pytest
 from qubitd.client import NotFoundError, QubitdClient
 from qubitd.core.errors import QubitdError
 from qubitd.core.job import JobSpec
-from qubitd.server.access import DIRECTORY
 from qubitd.server.auth.accounts import Account, new_token, read_accounts, token_digest, write_accounts
+from qubitd.server.front.access import DIRECTORY
 from qubitd.v1 import jobs_pb2, jobs_pb2_grpc
 from qubitd.wire.jobs import ExecutionSpan, JobEvent, Progress, StageTime, StatusChange
 from qubitd.wire.sessions import SessionTerms

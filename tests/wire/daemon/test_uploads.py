@@ -24,10 +24,10 @@ from qubitd.client.aio import AsyncQubitdClient
 from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.job import JobSpec
 from qubitd.core.sweep import Sweep
-from qubitd.server import rpc
 from qubitd.server.error_codes import code_of
 from qubitd.server.errors import TooBusyError, UploadRefusedError
-from qubitd.server.uploads import (
+from qubitd.server.front import rpc
+from qubitd.server.front.uploads import (
     DIRECTORY,
     LEAST_PIECE_BYTES,
     LIFETIME,

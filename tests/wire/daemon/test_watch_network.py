@@ -17,8 +17,8 @@ from tests.network import network
 from qubitd.client import Bookmark, JobEvent, QubitdClient, QueuePlace, StatusChange
 from qubitd.client.streams import Stream
 from qubitd.core.job import JobSpec
-from qubitd.server import watches
 from qubitd.server.auth.identity import LOCAL
+from qubitd.server.watching import watches
 from qubitd.v1 import backends_pb2, calibrations_pb2, jobs_pb2
 from qubitd.wire.sessions import SessionTerms
 from qubitd.wire.specs import decode_spec

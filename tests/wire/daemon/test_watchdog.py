@@ -11,7 +11,7 @@ import pytest
 from tests.wire.daemon.conftest import CompiledLate
 
 from qubitd.drivers.errors import InstrumentNotFoundError
-from qubitd.server.supervisor import Supervisor
+from qubitd.server.telemetry.supervisor import Supervisor
 from qubitd.v1 import jobs_pb2
 
 Serve = Callable[..., AbstractAsyncContextManager[Any]]

@@ -19,9 +19,9 @@ from tests.wire.daemon.conftest import PaperRack, Passed, Serve, Served, taken_l
 
 from qubitd.compiler.device_file import load_device
 from qubitd.core.job import JobStatus
-from qubitd.server import book as book_module
 from qubitd.server import composition
 from qubitd.server.clocks import Clocks
+from qubitd.server.queueing import book as book_module
 from qubitd.server.store.sqlite_store import DATABASE
 from qubitd.v1 import jobs_pb2, lab_pb2, lab_pb2_grpc, sessions_pb2, sessions_pb2_grpc, slots_pb2, slots_pb2_grpc
 from qubitd.wire.jobs import LogLine, StatusChange, decode_events

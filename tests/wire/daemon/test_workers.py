@@ -23,12 +23,12 @@ from qubitd.core.job import JobSpec, JobStatus
 from qubitd.core.snapshot import Snapshot
 from qubitd.core.sweep import Sweep
 from qubitd.drivers.rack_file import rack_text
-from qubitd.server.compile_process import CompileProcess
-from qubitd.server.compiled_job import Validated
+from qubitd.server.compiling.compile_process import CompileProcess
+from qubitd.server.compiling.compiled_job import Validated
+from qubitd.server.running.workshop import BIG_BYTES, BIG_OPERATIONS
 from qubitd.server.store.database import Database
 from qubitd.server.workers import crew, worker
 from qubitd.server.workers.papers import KitFiles
-from qubitd.server.workshop import BIG_BYTES, BIG_OPERATIONS
 from qubitd.v1 import jobs_pb2
 from qubitd.wire.jobs import StatusChange, decode_events
 from qubitd.wire.plans import decode_plan

@@ -15,8 +15,8 @@ import grpc.aio
 
 from qubitd.server.auth.gate import PASSED_ON, SPEAKS_FOR
 from qubitd.server.errors import ServedElsewhereError
-from qubitd.server.rpc import Call, PassedOnError
-from qubitd.server.serving import is_loopback
+from qubitd.server.front.rpc import Call, PassedOnError
+from qubitd.server.front.serving import is_loopback
 from qubitd.wire.errors import DETAILS_KEY
 
 _MARK = (PASSED_ON, "1")

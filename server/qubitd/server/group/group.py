@@ -14,23 +14,23 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 
 from qubitd.core.job import JobStatus
-from qubitd.server.announcer import Announcer
-from qubitd.server.backend import Backend
-from qubitd.server.book import jobs_of
-from qubitd.server.calibrations import TOPIC as CALIBRATION
 from qubitd.server.clocks import Clocks
 from qubitd.server.engine import Engine
 from qubitd.server.errors import BackendTakenError, StoreError
 from qubitd.server.failpoints import failpoint
-from qubitd.server.fair_share import FairShare
 from qubitd.server.group.ownership import Ownership
 from qubitd.server.group.roster import Roster
+from qubitd.server.instruments.backend import Backend
+from qubitd.server.instruments.rack import TOPIC as RACK
 from qubitd.server.membership import BEAT, Member, Notice
 from qubitd.server.persistence import durable
-from qubitd.server.rack import TOPIC as RACK
+from qubitd.server.queueing.book import jobs_of
+from qubitd.server.queueing.fair_share import FairShare
+from qubitd.server.revisions.calibrations import TOPIC as CALIBRATION
 from qubitd.server.store.members import Errand, ErrandKind
 from qubitd.server.store.rows import AliveJob
 from qubitd.server.store.store import Store
+from qubitd.server.watching.announcer import Announcer
 from qubitd.server.workers.crew import Crew
 
 _log = logging.getLogger(__name__)

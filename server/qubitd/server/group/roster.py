@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from qubitd.server.announcer import Announcer
 from qubitd.server.errors import ServedElsewhereError, UnknownBackendError
 from qubitd.server.membership import ABANDONED, Member, Notice
+from qubitd.server.watching.announcer import Announcer
 from qubitd.v1 import backends_pb2
 from qubitd.wire.backends import BackendInfo, BackendStanding, decode_backend
 from qubitd.wire.parsing import parse

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator
 
-from qubitd.server.backend import Backend
-from qubitd.server.calibrations import TOPIC as CALIBRATION
+from qubitd.server.front.rpc import Service, stream, unary
 from qubitd.server.group.roster import TOPIC as ROSTER
 from qubitd.server.group.roster import Roster
-from qubitd.server.rack import TOPIC as RACK
-from qubitd.server.rpc import Service, stream, unary
+from qubitd.server.instruments.backend import Backend
+from qubitd.server.instruments.rack import TOPIC as RACK
+from qubitd.server.revisions.calibrations import TOPIC as CALIBRATION
 from qubitd.server.version import server_version
-from qubitd.server.watches import Watches
+from qubitd.server.watching.watches import Watches
 from qubitd.v1 import backends_pb2
 from qubitd.wire.backends import encode_backend, encode_standing
 from qubitd.wire.circuits import WIRE_VERSION

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Iterator
 
 from qubitd.server.auth.identity import caller
-from qubitd.server.backend import Backend
-from qubitd.server.calibrations import MAX_PARAMETERS, TOPIC, Proposal
 from qubitd.server.errors import UnknownRevisionError
+from qubitd.server.front.rpc import Service, stream, unary
 from qubitd.server.group.roster import Roster
-from qubitd.server.rpc import Service, stream, unary
-from qubitd.server.watches import Watches
+from qubitd.server.instruments.backend import Backend
+from qubitd.server.revisions.calibrations import MAX_PARAMETERS, TOPIC, Proposal
+from qubitd.server.watching.watches import Watches
 from qubitd.v1 import calibrations_pb2
 from qubitd.wire.calibrations import (
     decode_parameters,

@@ -12,12 +12,7 @@ from functools import partial
 from typing import TypeVar
 
 from qubitd.core.job import JobStatus
-from qubitd.server.admission import Newcomer, check_predictable
-from qubitd.server.announcer import Announcer
 from qubitd.server.auth.identity import Role, caller
-from qubitd.server.backend import Backend
-from qubitd.server.book import JobBook, jobs_of
-from qubitd.server.dispatch import Dispatch
 from qubitd.server.engine import Engine
 from qubitd.server.errors import (
     OldCursorError,
@@ -28,20 +23,25 @@ from qubitd.server.errors import (
     UnknownBackendError,
     UnknownCursorError,
 )
-from qubitd.server.event_pages import EventPages
+from qubitd.server.front.admission import Newcomer, check_predictable
+from qubitd.server.front.pages import query_of, unknown_token
+from qubitd.server.front.reading import ELSEWHERE_BYTES, EXPLANATION, SUBMISSION, Asked, Kind, Look, Reader
+from qubitd.server.front.receiving import Parcel
+from qubitd.server.front.rpc import Service, receive, stream, unary, whole
+from qubitd.server.front.uploads import LEAST_PIECE_BYTES, TOGETHER_BYTES, Uploads
 from qubitd.server.group.group import Group
 from qubitd.server.group.roster import Roster
-from qubitd.server.pages import query_of, unknown_token
+from qubitd.server.instruments.backend import Backend
 from qubitd.server.persistence import unbroken
-from qubitd.server.reading import ELSEWHERE_BYTES, EXPLANATION, SUBMISSION, Asked, Kind, Look, Reader
-from qubitd.server.receiving import Parcel
-from qubitd.server.rpc import Service, receive, stream, unary, whole
-from qubitd.server.silence import Silence
+from qubitd.server.queueing.book import JobBook, jobs_of
+from qubitd.server.queueing.dispatch import Dispatch
 from qubitd.server.store.frames import merged
 from qubitd.server.store.store import Store
-from qubitd.server.uploads import LEAST_PIECE_BYTES, TOGETHER_BYTES, Uploads
-from qubitd.server.watched import Watch, Watched
-from qubitd.server.watches import Watches
+from qubitd.server.watching.announcer import Announcer
+from qubitd.server.watching.event_pages import EventPages
+from qubitd.server.watching.silence import Silence
+from qubitd.server.watching.watched import Watch, Watched
+from qubitd.server.watching.watches import Watches
 from qubitd.v1 import jobs_pb2
 from qubitd.wire.jobs import MAX_WATCHED, STATUS_NUMBER, Bookmark, JobEvent, encode_events, encode_job
 from qubitd.wire.parsing import check_count

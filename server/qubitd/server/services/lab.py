@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from qubitd.server.auth.identity import caller
-from qubitd.server.dispatch import Dispatch
 from qubitd.server.engine import Engine
 from qubitd.server.errors import DiskFullError
-from qubitd.server.rack import RackThread
-from qubitd.server.rpc import Service, unary
+from qubitd.server.front.rpc import Service, unary
+from qubitd.server.housekeeping.upkeep import Upkeep
+from qubitd.server.instruments.rack import RackThread
+from qubitd.server.queueing.dispatch import Dispatch
 from qubitd.server.store.store import Store
-from qubitd.server.upkeep import Upkeep
 from qubitd.server.version import server_version
 from qubitd.v1 import lab_pb2
 from qubitd.wire.lab import MAX_REASON, InstrumentInfo, LabHealth, encode_health, encode_instrument

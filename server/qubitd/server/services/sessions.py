@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from qubitd.server.auth.identity import Role, caller
 from qubitd.server.engine import Engine
+from qubitd.server.front.rpc import Service, unary
 from qubitd.server.group.roster import Roster
-from qubitd.server.rpc import Service, unary
 from qubitd.server.sessions.book import SessionBook
 from qubitd.v1 import sessions_pb2
 from qubitd.wire.parsing import check_count

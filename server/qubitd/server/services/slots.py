@@ -5,9 +5,9 @@ from __future__ import annotations
 from qubitd.server.auth.errors import require
 from qubitd.server.auth.identity import Role, caller
 from qubitd.server.engine import Engine
+from qubitd.server.front.rpc import Service, unary
 from qubitd.server.group.roster import Roster
-from qubitd.server.rpc import Service, unary
-from qubitd.server.slots import SlotBook
+from qubitd.server.queueing.slots import SlotBook
 from qubitd.v1 import slots_pb2
 from qubitd.wire.slots import encode_slot
 

@@ -17,8 +17,8 @@ from qubitd.server.auth.identity import LOCAL
 from qubitd.server.clocks import Clocks
 from qubitd.server.errors import SessionClosedError
 from qubitd.server.failpoints import failpoint
+from qubitd.server.front.quotas import Quotas
 from qubitd.server.persistence import durable, to_the_end
-from qubitd.server.quotas import Quotas
 from qubitd.server.scheduling.waiting import Window
 from qubitd.server.sessions import rules
 from qubitd.server.sessions.rules import Outcome, Session

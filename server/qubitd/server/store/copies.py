@@ -21,7 +21,7 @@ from pathlib import Path
 from qubitd.core.errors import QubitdError
 from qubitd.server.errors import StoreCorruptError, StoreError
 from qubitd.server.failpoints import failpoint
-from qubitd.server.limits import LEAST_FREE_BYTES
+from qubitd.server.jobs.limits import LEAST_FREE_BYTES
 from qubitd.server.store.backup import copy_store, empty_target, linked
 from qubitd.server.store.blobs import sync_folder
 from qubitd.server.store.sqlite_store import DATABASE

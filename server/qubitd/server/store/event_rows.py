@@ -9,7 +9,7 @@ from dataclasses import astuple
 from typing import Any, assert_never
 
 from qubitd.core.job import JobStatus
-from qubitd.server.events import Dated
+from qubitd.server.jobs.events import Dated
 from qubitd.server.store.database import Database
 from qubitd.wire.jobs import ExecutionSpan, Happening, JobEvent, LogLine, Progress, StageTime, StatusChange
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from qubitd.core.job import JobStatus
-from qubitd.server.events import Dated
+from qubitd.server.jobs.events import Dated
 from qubitd.server.store.audit import AuditWrites
 from qubitd.server.store.database import Database
 from qubitd.server.store.job_reads import ALIVE, LIVES, alive_job

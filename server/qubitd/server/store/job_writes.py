@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from qubitd.core.job import JobStatus
 from qubitd.server.errors import KeyReusedError, NotEndedError, StaleWriteError, UnknownJobError
-from qubitd.server.events import Dated, Stage, reached
+from qubitd.server.jobs.events import Dated, Stage, reached
 from qubitd.server.store.audit import AuditWrites
 from qubitd.server.store.database import Blobs, Database
 from qubitd.server.store.event_rows import insert_events

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from qubitd.server.errors import StoreBrokenError, StoreError
-from qubitd.server.meters import Meters
 from qubitd.server.store.copies import USUALLY_KEPT, Copies
 from qubitd.server.store.sqlite_store import SqliteStore
 from qubitd.server.store.store import Store
+from qubitd.server.telemetry.meters import Meters
 
 SCHEMES = ("postgresql://", "postgres://")
 """Beginnings of an address."""

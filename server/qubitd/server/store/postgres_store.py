@@ -8,7 +8,6 @@ from concurrent.futures import Future
 from typing import TypeVar, cast
 
 from qubitd.server.errors import StoreBrokenError
-from qubitd.server.meters import Meters
 from qubitd.server.store.database import Database
 from qubitd.server.store.frames import split
 from qubitd.server.store.postgres import PostgresConnection, PostgresReader, postgres_engine
@@ -17,6 +16,7 @@ from qubitd.server.store.postgres_schema import migrate
 from qubitd.server.store.postgres_sharing import PostgresSharing, database_time
 from qubitd.server.store.store import StoreReads, Writes, writes_on
 from qubitd.server.store.writer import Writer
+from qubitd.server.telemetry.meters import Meters
 
 Result = TypeVar("Result")
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from qubitd.core.errors import Problem
 from qubitd.core.job import JobStatus
-from qubitd.server.events import Dated
+from qubitd.server.jobs.events import Dated
 from qubitd.wire.jobs import Job, TimeSpent
 from qubitd.wire.terms import JobTerms
 

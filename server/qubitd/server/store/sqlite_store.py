@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 from qubitd.server.errors import DiskFullError, StoreBrokenError
-from qubitd.server.limits import LEAST_FREE_BYTES
-from qubitd.server.meters import Meters
+from qubitd.server.jobs.limits import LEAST_FREE_BYTES
 from qubitd.server.store.blobs import BlobFolder
 from qubitd.server.store.connections import assert_local, assert_sound, open_reader, sqlite_engine, truncate_wal
 from qubitd.server.store.database import Database
@@ -21,6 +20,7 @@ from qubitd.server.store.frames import split
 from qubitd.server.store.schema import migrate, nobody_told
 from qubitd.server.store.store import StoreReads, Writes, writes_on
 from qubitd.server.store.writer import Writer
+from qubitd.server.telemetry.meters import Meters
 
 Result = TypeVar("Result")
 

@@ -20,8 +20,8 @@ from typing import Any, Generic, TypeVar
 from qubitd.core.errors import QubitdError
 from qubitd.server.errors import ImpossibleWriteError, StoreBrokenError
 from qubitd.server.failpoints import failpoint
-from qubitd.server.meters import Meters
 from qubitd.server.store.database import Database, Engine
+from qubitd.server.telemetry.meters import Meters
 
 _log = logging.getLogger(__name__)
 _LARGEST_COMMIT = 256

@@ -18,13 +18,13 @@ from qubitd.core.job import JobSpec
 from qubitd.core.plan import JobPlan
 from qubitd.core.snapshot import Snapshot
 from qubitd.server.clocks import Clocks
-from qubitd.server.compile_process import LONGEST
-from qubitd.server.compiled_job import Validated
+from qubitd.server.compiling.compile_process import LONGEST
+from qubitd.server.compiling.compiled_job import Validated
 from qubitd.server.membership import BEAT
-from qubitd.server.meters import Meters
 from qubitd.server.persistence import durable
 from qubitd.server.store.store import Store, Writes
 from qubitd.server.store.work import NewWork, Standing, WorkKind
+from qubitd.server.telemetry.meters import Meters
 from qubitd.server.version import server_version
 from qubitd.server.workers.papers import DECLINED, KitFiles, decode_explained, decode_validated, encode_task
 

@@ -11,9 +11,9 @@ from qubitd.core.job import JobSpec
 from qubitd.core.plan import JobPlan
 from qubitd.core.snapshot import Snapshot
 from qubitd.drivers.rack_file import parse_rack
-from qubitd.server.compile_process import Kit
-from qubitd.server.compiled_job import Validated
-from qubitd.server.events import Dated, Stage, reached
+from qubitd.server.compiling.compile_process import Kit
+from qubitd.server.compiling.compiled_job import Validated
+from qubitd.server.jobs.events import Dated, Stage, reached
 from qubitd.server.store.frames import join, split
 from qubitd.server.store.problem_text import problems_of, problems_text
 from qubitd.v1 import calibrations_pb2, jobs_pb2

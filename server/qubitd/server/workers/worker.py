@@ -19,20 +19,20 @@ from dataclasses import dataclass, field
 import psycopg
 
 from qubitd.core.errors import QubitdError
-from qubitd.server.compile_process import CompileProcess
+from qubitd.server.compiling.compile_process import CompileProcess
 from qubitd.server.errors import DatabaseLostError
 from qubitd.server.failpoints import failpoint
-from qubitd.server.logs import about
 from qubitd.server.membership import BEAT
-from qubitd.server.meters import Meters
-from qubitd.server.metrics import published
 from qubitd.server.store.postgres import PostgresConnection, first_line
 from qubitd.server.store.postgres_blobs import BlobRows
 from qubitd.server.store.postgres_pulse import PostgresPulse, open_pulse
 from qubitd.server.store.postgres_schema import check_steps
 from qubitd.server.store.postgres_sharing import database_time
 from qubitd.server.store.work import SKIP_LOCKED, Piece, WorkKind, WorkWrites
-from qubitd.server.supervisor import Supervisor, unsupervised
+from qubitd.server.telemetry.logs import about
+from qubitd.server.telemetry.meters import Meters
+from qubitd.server.telemetry.metrics import published
+from qubitd.server.telemetry.supervisor import Supervisor, unsupervised
 from qubitd.server.version import server_version
 from qubitd.server.workers.papers import (
     DECLINED,

@@ -1,0 +1,1 @@
+"""The calibration that is in force, and how a new revision follows from it."""
