@@ -1,8 +1,8 @@
-"""The daemon. `daemon` is the order of its life, `composition` what it is made of, `engine` its heart; each room is a part.
+"""The daemon. `daemon` is the order of its life, `composition` what it is made of, `engine` its heart; the rest are rooms.
 
 A job passes through `front` (received, read, admitted), `queueing` (kept, and who is next), `running` (looked at, made,
 played), `compiling` and `instruments` (into pulses, onto the rack); `watching` tells its owner what becomes of it.
 `sessions` and `scheduling` decide whose turn it is, `revisions` which calibration is in force, `auth` who may. `store`
-keeps all of it, `services` are the methods of the wire contract, `group` the daemons beside this one, `workers` those who
-compile for it; `telemetry` and `housekeeping` are for whoever runs it.
+keeps all of it, `services` are the methods of the wire contract, `group` the daemons beside this one, `workers` those
+who compile for it; `telemetry` and `housekeeping` are for whoever runs it.
 """
