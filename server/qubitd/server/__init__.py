@@ -1,4 +1,4 @@
-"""The daemon. `daemon` is the order of its life, `composition` what it is made of, `engine` its heart; the rest are rooms.
+"""The daemon. `daemon` is the order of its life, `composition` what it is made of, `engine` its heart. The rest: rooms.
 
 A job passes through `front` (received, read, admitted), `queueing` (kept, and who is next), `running` (looked at, made,
 played), `compiling` and `instruments` (into pulses, onto the rack); `watching` tells its owner what becomes of it.

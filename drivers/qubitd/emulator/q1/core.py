@@ -4,7 +4,7 @@ their register operands filled in.
 It cannot read results, so what it does follows from the program alone. Only instructions that jump, compute or read a
 register are interpreted one by one; stretches of real-time instructions with immediates are taken over as ranges. A
 register reads its old value in the instruction right after a write: that is the hardware's latency, for which programs
-carry a `nop`.
+carry a `nop`. A loop that only waits counts as one turn that waits for all of them, but for its first and its last one.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from qubitd.emulator.q1.alu import ARITHMETIC, NOTHING, Computed, compute, holds
 from qubitd.emulator.q1.assembler import Program
 from qubitd.emulator.q1.isa import FIRST_REAL_TIME, REGISTERS, WORD, Op
 
+_LONG_TURN = 2048
+"""ns of a turn in which the queue fills again, whatever the core has to do: 32 instructions take it 768 ns at most."""
 _BUDGET = 2**23
 """Interpreted instructions after which a program that neither ends nor comes back to where it was is given up."""
 
@@ -57,6 +59,8 @@ class Code:
     """Instructions to interpret, by address; None where a range can run on."""
     next_interpreted: tuple[int, ...]
     """First address at or after each one that has to be interpreted; the program's length if there is none."""
+    waits: frozenset[int] = frozenset()
+    """Addresses of the jumps of loops that only wait, and long in each turn."""
 
 
 def prepare(program: Program) -> Code:
@@ -70,7 +74,16 @@ def prepare(program: Program) -> Code:
         interpreted[address] = Interpreted(int(program.op[address]), operands, int(program.registers[address]))
     addresses = np.where(plain, len(plain), np.arange(len(plain)))
     following = np.minimum.accumulate(np.append(addresses, len(plain))[::-1])[::-1]
-    return Code(program, tuple(interpreted), tuple(following.tolist()))
+    waits = frozenset(at for at, one in enumerate(interpreted) if one is not None and _only_waits(program, one, at))
+    return Code(program, tuple(interpreted), tuple(following.tolist()), waits)
+
+
+def _only_waits(program: Program, jump: Interpreted, at: int) -> bool:
+    """Whether a jump ends a loop of one long wait, which happens whatever was found."""
+    if jump.op != Op.LOOP or jump.registers != 1 or jump.operands[1] != at - 1:
+        return False
+    is_wait = bool(program.op[at - 1] == Op.WAIT and program.registers[at - 1] == 0)
+    return is_wait and int(program.operands[at - 1, 0]) >= _LONG_TURN and not (program.op == Op.SET_COND).any()
 
 
 class Range(NamedTuple):
@@ -80,13 +93,15 @@ class Range(NamedTuple):
     stop: int
     jumped: bool
     """Whether it was entered by a jump that was taken."""
+    turns: int = 1
+    """How often, the next one always by a jump; more than once only if it does nothing but wait."""
 
 
 class Mark(NamedTuple):
     """A moment between two instructions."""
 
     position: int
-    """Instructions executed so far."""
+    """Instructions executed so far, those of several turns counted once."""
     ranges: int
     """Ranges executed so far; the current one ends here."""
     registers: tuple[int, ...]
@@ -97,6 +112,8 @@ class Core:
     """Registers, program counter and the trace so far."""
 
     code: Code
+    told_apart: int = -1
+    """Address of a jump whose turns are executed one by one even if they only wait."""
     pc: int = 0
     registers: list[int] = field(default_factory=lambda: [0] * REGISTERS)
     ranges: list[Range] = field(default_factory=list[Range])
@@ -226,8 +243,20 @@ class Core:
         if not taken:
             return None
         is_backward = target < self.pc
+        at = self.pc - 1
         self._close(target, jumped=True)
+        if at in self.code.waits and at != self.told_apart and self.compared > 1:
+            self._wait_through(at, operands[0])
         return Halt.ENDLESS if is_backward and self._has_been_here() else None
+
+    def _wait_through(self, at: int, counter: int) -> None:
+        """Execute all turns of a loop that waits but the last one, with whose beginning the core goes on."""
+        head = self.pc
+        self.ranges.append(Range(head, at + 1, jumped=True, turns=self.compared - 1))
+        self._base += at + 1 - head
+        self._jumped = True
+        self.compared = 1
+        self._late = (self._base - 1, counter, self.compared)
 
     def _has_been_here(self) -> bool:
         """Whether all that decides what follows is as after an earlier jump: by R. P. Brent, BIT 20 (1980) 176."""

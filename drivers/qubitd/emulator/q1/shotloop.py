@@ -83,7 +83,7 @@ def _jumps_to_immediate(instruction: Interpreted) -> bool:
 
 
 def _run_loop(code: Code, edge: _Edge) -> Run | None:
-    core = Core(code)
+    core = Core(code, told_apart=edge.at)
     if edge.head > 0 and core.advance(edge.head) is not Halt.REACHED:
         return None
     marks = [core.mark()]

@@ -18,7 +18,7 @@ JUMP_CYCLES = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Trace:
-    """The real-time instructions that went into the queue, in order, as columns."""
+    """The real-time instructions that went into the queue, in order, as columns; turns that only wait as one wait."""
 
     op: NDArray[np.uint8]
     operands: NDArray[np.int64]
@@ -44,6 +44,7 @@ def collect(core: Core, halt: Halt, marks: list[Mark]) -> tuple[Trace, list[int]
     program = core.code.program
     starts = np.array([r.start for r in core.ranges], dtype=np.int64)
     lengths = np.array([r.stop - r.start for r in core.ranges], dtype=np.int64)
+    turns = np.array([r.turns for r in core.ranges], dtype=np.int64)
     jumped = np.array([r.jumped for r in core.ranges], dtype=bool)
     firsts = np.cumsum(lengths) - lengths
     pcs = np.arange(lengths.sum()) + np.repeat(starts - firsts, lengths)
@@ -51,6 +52,10 @@ def collect(core: Core, halt: Halt, marks: list[Mark]) -> tuple[Trace, list[int]
     cost = _CYCLES[op]
     cost[firsts[jumped]] += JUMP_CYCLES
     operands = program.operands[pcs]
+    for_many = turns > 1  # turns of a wait and the jump behind it
+    wait = firsts[for_many]
+    operands[wait, 0] *= turns[for_many]
+    cost[wait + 1] += (turns[for_many] - 1) * (cost[wait] + cost[wait + 1])
     if core.filled:
         positions = np.array([position for position, _ in core.filled])
         values = np.array([values for _, values in core.filled], dtype=np.int64).reshape(-1, OPERANDS)
