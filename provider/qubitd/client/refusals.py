@@ -22,6 +22,8 @@ from qubitd.client.errors import (
 from qubitd.wire.errors import DETAILS_KEY, MalformedMessageError, Refusal, clip, decode_refusal
 
 _PASSING = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
+_NOT_SENT = "Internal error from Core"
+"""What gRPC's own client for asyncio says, as INTERNAL, of a message that was on its way when the connection broke."""
 _UNKNOWN_NAME = "no such host name"
 _LOOKUP_FAILED = ("dns resolution failed", "address lookup failed")
 """What gRPC says of a name that it finds no address of, lower case."""
@@ -41,8 +43,8 @@ _ADVICE = {
 
 
 def is_passing(error: grpc.RpcError) -> bool:
-    """Whether the same call may succeed later: no daemon, a daemon that stops, or no answer in time."""
-    return code_of(error) in _PASSING
+    """Whether the same call may succeed later: no daemon, one that stops, a broken connection, or no answer in time."""
+    return code_of(error) in _PASSING or _was_not_sent(error)
 
 
 def asked_to_wait(error: grpc.RpcError) -> float | None:
@@ -70,6 +72,8 @@ def reason_of(error: grpc.RpcError) -> str:
         return CONNECTION_REFUSED
     if any(words in details.lower() for words in _LOOKUP_FAILED):
         return _UNKNOWN_NAME
+    if _was_not_sent(error):
+        return "the connection broke while a message was sent"
     return clip(details or code_of(error).name, 300)
 
 
@@ -101,6 +105,10 @@ def to_error(error: grpc.RpcError, *, doing: str) -> ClientError:
             return BusyError(message=f"{doing}: {message}", retry_after=refusal.retry_after)
         case code:
             return DaemonFaultError(f"{doing} failed in the daemon ({code.name}): {message}; its log says more")
+
+
+def _was_not_sent(error: grpc.RpcError) -> bool:
+    return code_of(error) is grpc.StatusCode.INTERNAL and _details(error) == _NOT_SENT
 
 
 def _refusal(error: grpc.RpcError) -> Refusal:
