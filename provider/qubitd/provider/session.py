@@ -22,6 +22,7 @@ from qubitd.client import (
     DaemonFaultError,
     LostError,
     QubitdClient,
+    RefusedError,
     SessionInfo,
     SessionMode,
     SessionState,
@@ -42,6 +43,8 @@ HEARTBEAT = 30.0
 """Seconds between two signs of life; a session whose client is silent for four of them gives the rack back."""
 _PASSING = (BusyError, DaemonFaultError, LostError, UnreachableError)
 """What may be over at the next sign of life."""
+_GIVEN_AS = {"max_seconds": "max_time", "idle_seconds": "idle_time"}
+"""What the plain client's terms are called here."""
 _STATUS = {
     SessionState.PENDING: "Pending",
     SessionState.ACTIVE: "In progress, accepting new jobs",
@@ -104,7 +107,7 @@ class QubitdSession(Connected):
             idle_seconds=asked.idle_seconds if idle_time is None else _seconds(idle_time),
         )
         provider: SessionService = backend.provider
-        self._take(provider, backend, provider.client.sessions.open(terms))
+        self._take(provider, backend, _opened(provider.client, terms))
         self._beat()
 
     @classmethod
@@ -266,6 +269,15 @@ def _renew(client: QubitdClient, session_id: str, over: threading.Event) -> None
             log.info("session is not renewed", extra={"session": session_id, "reason": str(error)})
         except ClientError:
             return
+
+
+def _opened(client: QubitdClient, terms: SessionTerms) -> SessionInfo:
+    """Open a session; what is refused of its terms is told by the names that they were given by."""
+    try:
+        return client.sessions.open(terms)
+    except RefusedError as error:
+        told = [replace(problem, where=_GIVEN_AS.get(problem.where, problem.where)) for problem in error.problems]
+        raise RefusedError(message=error.message, problems=told) from error
 
 
 def _max_seconds(time: float | str) -> float:

@@ -133,6 +133,8 @@ def test_a_session_that_is_dropped_leaves_no_thread(tell: Callable[[Story], None
         ({"max_time": "soon"}, "'soon' is no time; give seconds, or a text such as '2h 30m'"),
         ({"max_time": ""}, "'' is no time"),
         ({"max_time": [1]}, r"\[1\] is no time; give seconds"),
+        ({"max_time": "8d"}, "max_time: is 691200 s; the limits are 1 s and 604800 s"),
+        ({"idle_time": "2d"}, "idle_time: is 172800 s; the limits are 0 s and 86400 s"),
         ({"max_time": 0}, "max_time is 0, in which no job can run; give more than 0"),
         ({"max_time": "0s"}, "max_time is '0s', in which no job can run"),
         ({"at_expiry": "explode"}, "at_expiry is 'explode'; give 'requeue' or 'cancel'"),
