@@ -151,6 +151,7 @@ def disagreements(circuits: Sequence[QuantumCircuit], address: str) -> dict[str,
     return {name: p for name, p in found.items() if p < 1e-3 / len(found)}
 
 
+@pytest.mark.timeout(600)
 def test_every_benchmark_for_five_qubits_gives_counts_as_expected(daemon: DaemonProcess, tmp_path: Path) -> None:
     names = {*SIZES, NO_FILE, *DECIDING, UNREADABLE}
     assert len(names) == COUNT
