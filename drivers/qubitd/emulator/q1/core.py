@@ -74,16 +74,18 @@ def prepare(program: Program) -> Code:
         interpreted[address] = Interpreted(int(program.op[address]), operands, int(program.registers[address]))
     addresses = np.where(plain, len(plain), np.arange(len(plain)))
     following = np.minimum.accumulate(np.append(addresses, len(plain))[::-1])[::-1]
-    waits = frozenset(at for at, one in enumerate(interpreted) if one is not None and _only_waits(program, one, at))
+    may_skip = bool((program.op == Op.SET_COND).any())
+    jumps = () if may_skip else np.flatnonzero(program.op == Op.LOOP).tolist()
+    waits = frozenset(at for at in jumps if _only_waits(program, at))
     return Code(program, tuple(interpreted), tuple(following.tolist()), waits)
 
 
-def _only_waits(program: Program, jump: Interpreted, at: int) -> bool:
-    """Whether a jump ends a loop of one long wait, which happens whatever was found."""
-    if jump.op != Op.LOOP or jump.registers != 1 or jump.operands[1] != at - 1:
+def _only_waits(program: Program, at: int) -> bool:
+    """Whether the jump at an address ends a loop of one long wait."""
+    if at == 0 or program.registers[at] != 1 or program.operands[at, 1] != at - 1:
         return False
     is_wait = bool(program.op[at - 1] == Op.WAIT and program.registers[at - 1] == 0)
-    return is_wait and int(program.operands[at - 1, 0]) >= _LONG_TURN and not (program.op == Op.SET_COND).any()
+    return is_wait and int(program.operands[at - 1, 0]) >= _LONG_TURN
 
 
 class Range(NamedTuple):
