@@ -82,6 +82,7 @@ PLANS = st.builds(
     upload_bytes=COUNT,
     instrument_seconds=POSITIVE,
     queue_length=COUNT,
+    expected_start_ns=COUNT,
     revision=COUNT,
     stages=st.lists(st.builds(StagePlan, name=TEXT, seconds=POSITIVE), max_size=3).map(tuple),
     loops=st.lists(

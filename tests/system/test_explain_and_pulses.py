@@ -41,6 +41,7 @@ def test_a_plan_is_written_for_people() -> None:
         upload_bytes=5547,
         instrument_seconds=0.216,
         queue_length=1,
+        expected_start_ns=1_700_000_000_000_000_000,
         revision=3,
         stages=(StagePlan(name="check", seconds=2e-3), StagePlan(name="run", seconds=0.216)),
         loops=(
@@ -53,7 +54,7 @@ def test_a_plan_is_written_for_people() -> None:
         "bell: 948 ns in each shot, 6 pulses; fidelity 0.9700 by the Target's errors",
         "stages: check 2 ms, run 216 ms",
         "upload: 5547 bytes for the first chunk",
-        "queue: 1 job would start before it",
+        "queue: 1 job would start before it; expected to start at 2023-11-14 22:13:20",
         "programs of the first chunk as loops on the controller:",
         "  slot1.seq0 (q0.drive): 4 x 25",
         "  slot4.seq0 (q0.flux): 100 written out, since they differ",

@@ -35,7 +35,7 @@ def drive_loops(angles: list[float]) -> LoopPlan:
     circuit = CircuitBuilder(name="c", num_qubits=1, num_clbits=1).add("sx", 0)
     circuit.add("rz", 0, params=(FromColumn(column=0),)).add("sx", 0).measure(0, 0)
     spec = JobSpec(batch=pack([circuit.bind([[angle] for angle in angles])]), sweep=Sweep(), shots=1)
-    plan = tools.explain(spec, FILE.snapshot(), queue_length=0)
+    plan = tools.explain(spec, FILE.snapshot())
     return next(loops for loops in plan.loops if "q0.drive" in loops.sequencer)
 
 

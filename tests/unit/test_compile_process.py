@@ -62,9 +62,8 @@ def test_it_finds_what_the_daemon_would_find(helper: CompileProcess) -> None:
     there = helper.validate(data(rabi()), SNAPSHOT)
     assert there.instrument_seconds == here.validate(data(rabi()), SNAPSHOT).instrument_seconds
     assert there.compiled is None
-    plan = helper.explain(rabi(), SNAPSHOT, queue_length=3)
-    assert replace(plan, stages=()) == replace(here.explain(rabi(), SNAPSHOT, queue_length=3), stages=())
-    assert plan.queue_length == 3
+    plan = helper.explain(rabi(), SNAPSHOT)
+    assert replace(plan, stages=()) == replace(here.explain(rabi(), SNAPSHOT), stages=())
 
 
 def test_it_refuses_as_the_daemon_would(helper: CompileProcess) -> None:
@@ -238,4 +237,4 @@ def test_a_line_that_would_change_too_fast_is_refused_before_it_is_loaded() -> N
     with pytest.raises(CeilingError, match=r"line q0\.drive: slew of .* exceeds the ceiling of 0\.001"):
         tools.validate(data(rabi()), SNAPSHOT)
     with pytest.raises(CeilingError):
-        tools.explain(rabi(), SNAPSHOT, queue_length=0)
+        tools.explain(rabi(), SNAPSHOT)

@@ -78,3 +78,36 @@ def test_a_newcomer_to_a_long_queue_leaves_the_forecast_as_it_is_for_a_moment(qu
     now[0] += 1.0
     assert queue.position(last) == REHEARSED - 1
     assert queue.dispatch._places is not forecast
+
+
+def test_whoever_only_asks_is_told_where_a_job_would_stand_and_leaves_no_trace(queue: Queue) -> None:
+    *_, last = (queue.add() for _ in range(3))
+    stands = queue.dispatch.place_of_newcomer("ann", 1.0)
+    assert (stands.position, stands.expected_start_ns) == (3, round(3 * queue.dispatch.durations.overhead * 1e9))
+    assert queue.position(last) == 2
+    assert len(queue.dispatch) == 3
+    assert queue.dispatch.place(queue.add()) == stands
+
+
+def test_a_project_that_is_owed_more_would_start_before_the_others(queue: Queue) -> None:
+    queue.dispatch.scheduler.shares.add("ann", 100.0, at=0.0)
+    for _ in range(3):
+        queue.add()
+    assert queue.dispatch.place_of_newcomer("bob", 1.0).position == 0
+
+
+def test_behind_a_queue_that_is_too_long_to_rehearse_no_start_is_told(queue: Queue) -> None:
+    for _ in range(REHEARSED + 1):
+        queue.add()
+    assert queue.dispatch.place_of_newcomer("ann", 1.0) == QueuePlace(position=REHEARSED + 1, expected_start_ns=0)
+
+
+def test_in_a_long_queue_the_place_of_a_newcomer_is_rehearsed_once_in_a_while(queue: Queue, now: list[float]) -> None:
+    for _ in range(REHEARSED + 1):
+        queue.add()
+    queue.dispatch.scheduler.shares.add("ann", 100.0, at=0.0)
+    told = queue.dispatch.place_of_newcomer("bob", 1.0)
+    queue.dispatch.scheduler.shares.add("bob", 200.0, at=0.0)
+    assert queue.dispatch.place_of_newcomer("bob", 2.0) == told
+    now[0] += 1.0
+    assert queue.dispatch.place_of_newcomer("bob", 2.0).position == REHEARSED + 1

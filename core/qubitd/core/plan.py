@@ -57,10 +57,12 @@ class JobPlan:
     """Bytes that the first chunk would send to the instruments."""
     instrument_seconds: float
     """Of the whole job, with its passive resets."""
-    queue_length: int
-    """Jobs that would start before this one."""
     revision: int
     """Calibration revision that was compiled for."""
+    queue_length: int = 0
+    """Jobs that would start before this one, if it came now as a normal one."""
+    expected_start_ns: int = 0
+    """When it would be expected to start, ns since 1970-01-01 UTC; 0 if that cannot be told."""
     stages: tuple[StagePlan, ...] = ()
     """In their order; all of the daemon's, those before `run`, were gone through to find this out."""
     loops: tuple[LoopPlan, ...] = ()

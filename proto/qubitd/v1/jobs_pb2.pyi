@@ -1504,14 +1504,17 @@ class ExplainResponse(google.protobuf.message.Message):
     STAGES_FIELD_NUMBER: builtins.int
     LOOPS_FIELD_NUMBER: builtins.int
     EXPECTED_FIELD_NUMBER: builtins.int
+    EXPECTED_START_NS_FIELD_NUMBER: builtins.int
     upload_bytes: builtins.int
     """Bytes that the first chunk would send to the instruments."""
     instrument_seconds: builtins.float
     """Instrument time of the whole job, seconds."""
     queue_length: builtins.int
-    """Jobs that would start before this one."""
+    """Jobs that would start before this one, if it came now as a normal one."""
     revision: builtins.int
     """Calibration revision that was compiled for."""
+    expected_start_ns: builtins.int
+    """When it would be expected to start, ns since 1970-01-01 UTC; 0 if that cannot be told."""
     @property
     def programs(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ProgramPlan]:
         """Each program, in the order circuit, binding, grid point."""
@@ -1549,8 +1552,9 @@ class ExplainResponse(google.protobuf.message.Message):
         stages: collections.abc.Iterable[Global___StagePlan] | None = ...,
         loops: collections.abc.Iterable[Global___LoopPlan] | None = ...,
         expected: collections.abc.Iterable[Global___Distribution] | None = ...,
+        expected_start_ns: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["expected", b"expected", "instrument_seconds", b"instrument_seconds", "log", b"log", "loops", b"loops", "memories", b"memories", "programs", b"programs", "queue_length", b"queue_length", "revision", b"revision", "stages", b"stages", "upload_bytes", b"upload_bytes"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["expected", b"expected", "expected_start_ns", b"expected_start_ns", "instrument_seconds", b"instrument_seconds", "log", b"log", "loops", b"loops", "memories", b"memories", "programs", b"programs", "queue_length", b"queue_length", "revision", b"revision", "stages", b"stages", "upload_bytes", b"upload_bytes"]) -> None: ...
 
 Global___ExplainResponse: typing_extensions.TypeAlias = ExplainResponse
 

@@ -24,6 +24,7 @@ def encode_plan(plan: JobPlan) -> jobs_pb2.ExplainResponse:
         upload_bytes=plan.upload_bytes,
         instrument_seconds=plan.instrument_seconds,
         queue_length=plan.queue_length,
+        expected_start_ns=plan.expected_start_ns,
         revision=plan.revision,
         stages=[jobs_pb2.StagePlan(name=stage.name, seconds=stage.seconds) for stage in plan.stages],
         loops=map(_encode_loops, plan.loops),
@@ -54,6 +55,7 @@ def decode_plan(message: jobs_pb2.ExplainResponse) -> JobPlan:
         upload_bytes=message.upload_bytes,
         instrument_seconds=check_finite(message.instrument_seconds, where="instrument_seconds"),
         queue_length=message.queue_length,
+        expected_start_ns=message.expected_start_ns,
         revision=message.revision,
         stages=tuple(
             StagePlan(name=stage.name, seconds=check_finite(stage.seconds, where="stage, seconds"))

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from qubitd.cli.chosen_daemon import chosen_backend, note
 from qubitd.cli.circuit_file import add_circuit, add_lowering, native_circuit
+from qubitd.cli.remote import moment
 from qubitd.client import JobPlan
 from qubitd.core.plan import LoopPlan, StagePlan
 from qubitd.provider.qasm import read_circuit
@@ -90,7 +91,8 @@ def plan_lines(plan: JobPlan, *, name: str, shots: int) -> Iterator[str]:
     if plan.stages:
         yield f"stages: {', '.join(map(_stage, plan.stages))}"
     yield f"upload: {plan.upload_bytes} bytes for the first chunk"
-    yield f"queue: {plan.queue_length} {'job' if plan.queue_length == 1 else 'jobs'} would start before it"
+    start = f"; expected to start at {moment(plan.expected_start_ns)}" if plan.expected_start_ns else ""
+    yield f"queue: {plan.queue_length} {'job' if plan.queue_length == 1 else 'jobs'} would start before it{start}"
     if plan.loops:
         yield "programs of the first chunk as loops on the controller:"
         yield from map(_loops, plan.loops)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from qubitd.core.job import JobSpec, JobStatus
 from qubitd.core.plan import JobPlan
@@ -261,15 +261,20 @@ class Engine:
         """Decide again: sessions or slots changed."""
         self._runner.wake()
 
-    async def explain(self, spec: JobSpec, *, wants_expected: bool) -> JobPlan:
+    async def explain(self, spec: JobSpec, *, owner: str, wants_expected: bool) -> JobPlan:
         """Compile without queueing and say what the job would take, and what it would give if that is wanted.
+
+        Args:
+            spec: the job.
+            owner: the project that it would be of.
+            wants_expected: whether it is simulated.
 
         Raises:
             QubitdError: the job cannot run.
         """
-        snapshot = self._calibrations.current
-        length = len(self._dispatch)
-        return await self._workshop.explain(spec, snapshot, queue_length=length, wants_expected=wants_expected)
+        plan = await self._workshop.explain(spec, self._calibrations.current, wants_expected=wants_expected)
+        place = self._dispatch.place_of_newcomer(owner, plan.instrument_seconds)
+        return replace(plan, queue_length=place.position, expected_start_ns=place.expected_start_ns)
 
     async def delete(self, *, owner: str, job_id: str, by: str) -> None:
         """Remove an ended job's content.

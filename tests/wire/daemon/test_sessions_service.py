@@ -262,6 +262,9 @@ async def test_a_queued_job_is_told_its_place_and_when_it_may_start(desk: OpenDe
         told = (await at(at.client.get_job, job_id)).queue
         assert told is not None
         assert told.position == 1
+        explained = await at(at.client.explain, at.spec, "line5")
+        assert explained.queue_length == 2
+        assert explained.expected_start_ns > told.expected_start_ns
         at.rack.gate.set()
         assert (await at.ended(job_id)).queue is None
 

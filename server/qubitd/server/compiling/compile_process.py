@@ -111,7 +111,6 @@ class CompileProcess(HelperProcess[Toolchain]):
         spec: JobSpec,
         snapshot: Snapshot,
         *,
-        queue_length: int,
         wants_expected: bool = False,
         is_wanted: Callable[[], bool] = lambda: True,
     ) -> JobPlan:
@@ -124,7 +123,7 @@ class CompileProcess(HelperProcess[Toolchain]):
             HelperForgoneError: it is wanted no longer.
         """
         sent = _sent(snapshot)
-        return self.do_while(is_wanted, _explain, spec, sent, queue_length, wants_expected=wants_expected)
+        return self.do_while(is_wanted, _explain, spec, sent, wants_expected=wants_expected)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -248,8 +247,8 @@ def _decoded(spec: bytes, played: Sweep) -> JobSpec:
     return replace(decode_spec(parse(jobs_pb2.JobSpec, spec)), sweep=played)
 
 
-def _explain(tools: Toolchain, spec: JobSpec, snapshot: bytes, queue_length: int, *, wants_expected: bool) -> JobPlan:
-    return tools.explain(spec, _received(snapshot), queue_length=queue_length, wants_expected=wants_expected)
+def _explain(tools: Toolchain, spec: JobSpec, snapshot: bytes, *, wants_expected: bool) -> JobPlan:
+    return tools.explain(spec, _received(snapshot), wants_expected=wants_expected)
 
 
 def _toolchain(kit: Kit) -> Toolchain:

@@ -216,7 +216,7 @@ class Toolchain:
         parts = self._parts(chunks, before=time.monotonic() - began)
         return Compiled(spec=decoded, snapshot=snapshot, parts=parts)
 
-    def explain(self, spec: JobSpec, snapshot: Snapshot, *, queue_length: int, wants_expected: bool = False) -> JobPlan:
+    def explain(self, spec: JobSpec, snapshot: Snapshot, *, wants_expected: bool = False) -> JobPlan:
         """Say what a job would take, having looked at it as `validate` does, and compared programs with their circuits;
         and what it would give if that is wanted.
 
@@ -243,7 +243,6 @@ class Toolchain:
             loops=tuple(assembly.loops),
             stages=tuple(StagePlan(name=name, seconds=time) for name, time in stages),
             instrument_seconds=found.survey.instrument_seconds,
-            queue_length=queue_length,
             revision=snapshot.revision,
             expected=self._expected(spec, snapshot) if wants_expected else (),
             log=job.log,

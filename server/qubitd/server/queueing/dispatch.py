@@ -5,6 +5,7 @@ how long jobs take. All of it in the event loop's thread.
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass, field
 
 from qubitd.drivers.rack import TimeKind
@@ -24,6 +25,8 @@ _LEARNING = 0.2
 """Weight of the newest job in what is expected of the next."""
 _FRESH = 0.5
 """Seconds for which a forecast is told again instead of made anew."""
+_NEWCOMER = ""
+"""Id of a job that is none yet."""
 _CLASSES = {
     Urgency.SAFETY: QueueClass.SAFETY,
     Urgency.NORMAL: QueueClass.NORMAL,
@@ -89,6 +92,10 @@ class Dispatch:
     _running: _Running | None = None
     _places: dict[str, Place] = field(default_factory=dict[str, Place])
     _places_at: float = -math.inf
+    _newcomers: dict[tuple[str, float], tuple[float, Place | None]] = field(
+        default_factory=dict[tuple[str, float], tuple[float, Place | None]]
+    )
+    """When the place of a project's next job was told that takes so long, s on the steady clock, and the place."""
     _told: dict[str, _Told] = field(default_factory=dict[str, _Told])
     _stretch: Stretch = field(default_factory=Stretch)
 
@@ -110,7 +117,7 @@ class Dispatch:
         """Let a job wait for the rack."""
         self.scheduler.lanes.add(self._waiting(entry))
         if len(self) <= REHEARSED:  # else it most likely stands behind all whose start is forecast
-            self._places_at = -math.inf
+            self._outdate()
 
     def place_anew(self, entry: Entry) -> None:
         """Let a job that waits for the rack wait as it is now; one in the runner's hands, or another's, does not."""
@@ -120,7 +127,7 @@ class Dispatch:
     def remove(self, job_id: str) -> None:
         """Let a job wait no longer."""
         self.scheduler.lanes.remove(job_id)
-        self._places_at = -math.inf
+        self._outdate()
 
     def decide(self) -> Decision:
         """Choose the next job, and leave it in its place."""
@@ -158,7 +165,7 @@ class Dispatch:
         instrument_seconds = (running.entry.instrument_ns - running.instrument_ns) * 1e-9
         self.durations.learn(now - running.started, instrument_seconds)
         self.fair_share.charge(running.entry.owner, now - running.started)
-        self._places_at = -math.inf
+        self._outdate()
 
     def must_leave(self) -> bool:
         """Say whether the running job is to leave at its next chunk boundary for a more urgent one."""
@@ -180,18 +187,49 @@ class Dispatch:
         now = self.clocks.steady()
         ahead = (place.start - now) * self._stretch.factor
         self._told.setdefault(job_id, _Told(at=now, rehearsed=place.start - now, start=now + ahead))
-        return QueuePlace(position=place.position, expected_start_ns=self.clocks.wall() + round(ahead * 1e9))
+        return self._in(ahead, position=place.position)
+
+    def place_of_newcomer(self, owner: str, instrument_seconds: float) -> QueuePlace:
+        """Say where a project's next normal job would stand, if it came now and took so long on the instruments."""
+        now = self.clocks.steady()
+        estimate = self.durations.expect(instrument_seconds)
+        # In a long queue a place is told again whatever the job takes: a rehearsal holds everybody up.
+        key = (owner, estimate if len(self) < REHEARSED else 0.0)
+        at, place = self._newcomers.get(key, (-math.inf, None))
+        if now - at >= _FRESH:
+            place = self._rehearsed_with(owner, estimate, now)
+            self._newcomers[key] = (now, place)
+        if place is None:
+            return QueuePlace(position=len(self), expected_start_ns=0)
+        return self._in((place.start - now) * self._stretch.factor, position=place.position)
+
+    def _rehearsed_with(self, owner: str, estimate: float, now: float) -> Place | None:
+        newcomer = Waiting(job_id=_NEWCOMER, accepted=sys.maxsize, project=owner, since=now, estimate=estimate)
+        self.scheduler.lanes.add(newcomer)
+        try:
+            return self._rehearsed(now, last=_NEWCOMER).get(_NEWCOMER)
+        finally:
+            self.scheduler.lanes.remove(_NEWCOMER)
+
+    def _outdate(self) -> None:
+        self._places_at = -math.inf
+        self._newcomers.clear()
+
+    def _in(self, seconds: float, *, position: int) -> QueuePlace:
+        return QueuePlace(position=position, expected_start_ns=self.clocks.wall() + round(seconds * 1e9))
 
     def _forecast(self) -> None:
         now = self.clocks.steady()
-        if now - self._places_at < _FRESH:
-            return
+        if now - self._places_at >= _FRESH:
+            self._places = self._rehearsed(now)
+            self._places_at = now
+
+    def _rehearsed(self, now: float, *, last: str | None = None) -> dict[str, Place]:
         self._refresh()
         running = self._running
         busy_until = now if running is None else max(now, running.expected_end)
         session = running.entry.terms.session_id if running and running.queue_class is QueueClass.SESSION else ""
-        self._places = places(self.scheduler, now=now, busy_until=busy_until, running_session=session)
-        self._places_at = now
+        return places(self.scheduler, now=now, busy_until=busy_until, running_session=session, last=last)
 
     def _expected(self, entry: Entry) -> float:
         """Seconds that a job will hold the rack: for what it has not run yet."""

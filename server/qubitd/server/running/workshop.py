@@ -12,7 +12,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
@@ -131,9 +131,7 @@ class Workshop:
         """Give a job that was looked at lately for its start, and keep it no longer."""
         return self._kept.pop((job_id, snapshot.revision), None)
 
-    async def explain(
-        self, spec: JobSpec, snapshot: Snapshot, *, queue_length: int, wants_expected: bool = False
-    ) -> JobPlan:
+    async def explain(self, spec: JobSpec, snapshot: Snapshot, *, wants_expected: bool = False) -> JobPlan:
         """Say what a job would take, and what it would give if that is wanted.
 
         Raises:
@@ -144,14 +142,14 @@ class Workshop:
         if (is_big or wants_expected) and crew is not None and crew.can_take:
             plan = await crew.explain(spec, snapshot, wants_expected=wants_expected)
             if plan is not None:
-                return replace(plan, queue_length=queue_length)
+                return plan
         if wants_expected:
-            simulating = partial(self._helpers.simulating.explain, queue_length=queue_length, wants_expected=True)
+            simulating = partial(self._helpers.simulating.explain, wants_expected=True)
             return await asyncio.get_running_loop().run_in_executor(self._simulated, simulating, spec, snapshot)
         if is_big:
-            explaining = partial(self._helpers.waiting.explain, spec, snapshot, queue_length=queue_length)
+            explaining = partial(self._helpers.waiting.explain, spec, snapshot)
             return await self._while_wanted(lambda is_wanted: explaining(is_wanted=is_wanted))
-        return await self.for_waiting(lambda: self.toolchain.explain(spec, snapshot, queue_length=queue_length))
+        return await self.for_waiting(lambda: self.toolchain.explain(spec, snapshot))
 
     async def take(self, job_id: str, snapshot: Snapshot) -> Compiled:
         """Give a compiled job for its start, as kept or compiled now, and keep it no longer.

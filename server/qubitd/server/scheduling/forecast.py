@@ -10,7 +10,7 @@ from qubitd.server.scheduling.scheduler import Scheduler
 from qubitd.server.scheduling.waiting import QueueClass, Window
 
 REHEARSED = 1000
-"""Jobs whose start is forecast; those behind them are told the last one's."""
+"""Jobs whose start is forecast."""
 
 _TELLING, _STEP, _MOST_STRETCH = 1.0, 0.005, 1.5
 
@@ -42,7 +42,13 @@ class Stretch:
 
 
 def places(
-    scheduler: Scheduler, *, now: float, busy_until: float, running_session: str = "", most: int = REHEARSED
+    scheduler: Scheduler,
+    *,
+    now: float,
+    busy_until: float,
+    running_session: str = "",
+    most: int = REHEARSED,
+    last: str | None = None,
 ) -> dict[str, Place]:
     """Rehearse the queue.
 
@@ -52,6 +58,7 @@ def places(
         busy_until: when the running job is expected to end, s; now if none runs.
         running_session: the session of the running job; empty if it has none.
         most: jobs that are rehearsed.
+        last: id of a job behind which nobody's place matters; None if everybody's does.
 
     Returns:
         the place of each waiting job that was rehearsed, in the order of their starts.
@@ -61,7 +68,7 @@ def places(
     at = max(now, busy_until)
     if running_session:
         rehearsal.windows = _after_job(rehearsal, running_session, at)
-    while len(found) < min(most, len(scheduler.lanes)):
+    while len(found) < min(most, len(scheduler.lanes)) and last not in found:
         decision = rehearsal.decide(at)
         if decision.job_id is None:
             if not math.isfinite(decision.look_again):

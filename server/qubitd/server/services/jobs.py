@@ -329,7 +329,8 @@ class JobsService:
                 self._check_own(asked_for.backend, JobTerms())
         if asked_for.wants_expected:
             check_predictable(asked_for.spec, self._backend.device)
-        plan = await self._engine.explain(asked_for.spec, wants_expected=asked_for.wants_expected)
+        owner = caller().project
+        plan = await self._engine.explain(asked_for.spec, owner=owner, wants_expected=asked_for.wants_expected)
         return encode_plan(plan)
 
     def _check_own(self, backend: str, _terms: JobTerms) -> None:

@@ -288,5 +288,5 @@ def _done(kind: WorkKind, process: CompileProcess, task: Task, spec: bytes) -> b
     if kind is WorkKind.VALIDATE:
         return encode_validated(process.validate(spec, task.snapshot))
     decoded = decode_spec(parse(jobs_pb2.JobSpec, spec))
-    plan = process.explain(decoded, task.snapshot, queue_length=0, wants_expected=task.wants_expected)
+    plan = process.explain(decoded, task.snapshot, wants_expected=task.wants_expected)
     return encode_explained(plan)
