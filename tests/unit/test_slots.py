@@ -32,7 +32,9 @@ def wanted(*, start: int, seconds: float) -> Reservation:
 
 async def test_a_slot_that_would_be_over_already_is_refused(book: SlotBook) -> None:
     past = encode_reservation(wanted(start=NOW - 90, seconds=60.0))
-    with pytest.raises(MalformedMessageError, match=r"start_ns: the slot would be over since .* UTC; give"):
+    with pytest.raises(
+        MalformedMessageError, match=r"start_ns: the slot would have ended at .* UTC, which is past; give"
+    ):
         await book.reserve(past, owner="spin", author="bob")
     begun = await book.reserve(encode_reservation(wanted(start=NOW - 90, seconds=91.0)), owner="spin", author="bob")
     assert book.infos() == [begun]

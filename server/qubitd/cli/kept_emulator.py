@@ -108,7 +108,7 @@ class KeptEmulator:
         name = uuid.uuid4().hex
         self._started = started = start_emulator(self._cabling, linger=self._linger, name=name)
         place = Place(address=started.address, control_port=started.control_port, name=name, cabling=digest)
-        self._keep(place)
+        keep(self._record, place)
         return place
 
     def _start_again(self) -> None:
@@ -116,13 +116,10 @@ class KeptEmulator:
         if self._started is not None:
             self._started.stop()
         self.place = replace(self.place, cabling=_digest(self._cabling))
-        self._keep(self.place)
+        keep(self._record, self.place)
         where = self.place.address, self.place.control_port
         _log.warning("the emulated rack was gone; starting it anew", extra={"address": self.place.address})
         self._started = start_emulator(self._cabling, linger=self._linger, name=self.place.name, at=where)
-
-    def _keep(self, place: Place) -> None:
-        self._record.write_text(json.dumps(asdict(place)))
 
 
 @contextmanager
@@ -137,6 +134,13 @@ def kept_emulator(directory: Path, cabling: Path, *, linger: float = LINGER) -> 
         yield kept
     finally:
         kept.end()
+
+
+def keep(record: Path, place: Place) -> None:
+    """Write down where a rack is; whoever is killed meanwhile leaves the record as it was, or as it is to be."""
+    half = record.with_suffix(".half")
+    half.write_text(json.dumps(asdict(place)))
+    half.replace(record)
 
 
 def _living(record: Path) -> Place | None:

@@ -100,6 +100,7 @@ class Engine:
             calibrations=parts.calibrations,
             rack=parts.rack,
             validator=self._validator,
+            misfit=self._bound.misfit,
             meters=parts.meters,
             turned=parts.supervisor.turned,
         )

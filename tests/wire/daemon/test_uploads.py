@@ -301,6 +301,8 @@ def test_a_project_has_few_uploads_under_way_and_whoever_is_local_more(tmp_path:
             begin("ann", 9)
         for number in range(MOST_AT_ONCE - MOST_OF_ONE):
             begin("local", number)
+        with pytest.raises(TooBusyError, match="upload 'u' is under way already, in another call"):
+            begin("local", 0)
         with pytest.raises(TooBusyError, match="8 uploads are under way already"):
             begin("bob", 0)
     with ExitStack() as stack:

@@ -146,6 +146,24 @@ async def test_what_a_daemon_had_no_time_to_do_with_the_jobs_of_an_ended_session
         assert (await daemon.statuses(waiting))[-1] == end
 
 
+async def test_a_job_that_a_new_calibration_made_longer_than_its_session_is_refused_after_a_restart(
+    serve: Serve, shut_rack: PaperRack, request_of: MakeRequest
+) -> None:
+    file = load_device("line5")
+    slower = tuple(replace(p, value=p.value * 10) if p.name == "q0.reset.duration" else p for p in file.first_values)
+    async with serve(rack=shut_rack) as daemon:
+        session = await opened(daemon, max_seconds=1.0)
+        await daemon.submit(request_of())
+        await asyncio.to_thread(shut_rack.running.wait)
+        waiting = await queued(daemon, request_of(shots=1000, terms=JobTerms(session_id=session)))
+        stopping = await daemon.begin_stop()
+        shut_rack.gate.set()
+        await stopping
+    async with serve(rack=shut_rack, device=replace(file, first_values=slower, digest="slower")) as daemon:
+        assert (await daemon.statuses(waiting))[-1] == "ERROR"
+        assert "lasts 1 s at most, and the job takes 2." in (await daemon.job(waiting)).message
+
+
 async def test_jobs_of_a_slot_that_is_released_wait_with_everybodys(
     serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest, clock: Skipping
 ) -> None:

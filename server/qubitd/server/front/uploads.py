@@ -57,7 +57,9 @@ class Uploads:
             TooBusyError: too many are under way.
         """
         path = self.path(owner, upload)
-        if self._open.total() >= MOST_AT_ONCE or path in self._busy:
+        if path in self._busy:
+            raise TooBusyError(what=f"upload {upload.upload_id!r} is under way already, in another call", limit=1)
+        if self._open.total() >= MOST_AT_ONCE:
             raise TooBusyError(what=f"{self._open.total()} uploads are under way already", limit=MOST_AT_ONCE)
         if owner != LOCAL.project and self._open[owner] >= MOST_OF_ONE:
             raise TooBusyError(what=f"{MOST_OF_ONE} uploads of {owner} are under way already", limit=MOST_OF_ONE)

@@ -198,6 +198,7 @@ class Dispatch:
         at, place = self._newcomers.get(key, (-math.inf, None))
         if now - at >= _FRESH:
             place = self._rehearsed_with(owner, estimate, now)
+            self._newcomers = {known: one for known, one in self._newcomers.items() if now - one[0] < _FRESH}
             self._newcomers[key] = (now, place)
         if place is None:
             return QueuePlace(position=len(self), expected_start_ns=0)

@@ -167,5 +167,5 @@ class SlotBook:
 
 def _check_is_to_come(slot: SlotInfo, now_ns: int) -> None:
     if slot.end_ns <= now_ns:
-        what = f"the slot would be over since {utc(slot.end_ns)} UTC; give a later time"
+        what = f"the slot would have ended at {utc(slot.end_ns)} UTC, which is past; give a later time"
         raise malformed("start_ns", what)

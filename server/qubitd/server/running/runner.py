@@ -55,6 +55,7 @@ class Runner:
         calibrations: Calibrations,
         rack: RackThread,
         validator: Validator,
+        misfit: Callable[[Entry, float], InvalidInputError | None],
         meters: Meters,
         turned: Callable[[float], None],
     ) -> None:
@@ -69,6 +70,7 @@ class Runner:
         self._calibrations = calibrations
         self._rack = rack
         self._validator = validator
+        self._misfit = misfit
         self._wake = asyncio.Event()
         self._is_draining = False
         self._run: JobRun | None = None
@@ -149,6 +151,8 @@ class Runner:
         await self._book.until_accepted(entry)
         if entry.validated is None:
             validated = await self._workshop.validate(entry.job_id, snapshot)
+            if misfit := self._misfit(entry, validated.instrument_seconds):
+                raise misfit
             entry.validated, entry.instrument_estimate = snapshot.revision, validated.instrument_seconds
             return None
         return await self._workshop.take(entry.job_id, snapshot)
