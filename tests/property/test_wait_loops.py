@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from qubitd.emulator.q1.assembler import assemble
-from qubitd.emulator.q1.core import Code, prepare
+from qubitd.emulator.q1.core import Code, Halt, prepare
 from qubitd.emulator.q1.isa import Op
-from qubitd.emulator.q1.issue import keeps_ahead, lateness
+from qubitd.emulator.q1.issue import QUEUE, keeps_ahead, lateness
 from qubitd.emulator.q1.shotloop import Run, run, run_fully
 from qubitd.emulator.q1.timeline import free_timeline
 
@@ -26,6 +27,7 @@ piece = st.one_of(
     st.tuples(st.just("set_ph {0}\nupd_param {1}\n"), st.integers(0, 900), st.integers(4, 40)),
     st.tuples(st.just("add R2,{0},R2\n"), st.integers(0, 3), st.just(0)),
     st.integers(1, 60).map(lambda count: ("set_ph 7\nupd_param 4\n" * count, 0, 0)),
+    st.tuples(st.just("move {0},R5\nc{label}: add R6,1,R6\nloop R5,@c{label}\n"), st.integers(1, 300), st.just(0)),
     st.tuples(st.just("nop\n"), st.just(0), st.just(0)),
 )
 pieces = st.lists(piece, min_size=1, max_size=8).map(
@@ -66,16 +68,37 @@ def test_everything_happens_as_if_each_turn_were_followed(body: str, shots: int)
         )
 
 
+def lead(executed: Run) -> list[int]:
+    """How much later than its start each instruction is issued, ns, waits aside."""
+    late = lateness(executed.trace, free_timeline(executed.trace))
+    return list(map(int, late[executed.trace.op != Op.WAIT]))
+
+
 @given(pieces, st.integers(1, 6))
-def test_the_processor_is_late_where_it_would_be_turn_by_turn(body: str, shots: int) -> None:
+def test_the_processor_is_as_late_as_it_would_be_turn_by_turn(body: str, shots: int) -> None:
     code = written(body, shots)
-    late = []
-    for executed in (run_fully(code), run_fully(told_apart(code))):
-        rows = executed.trace.op != Op.WAIT
-        late.append(np.flatnonzero(lateness(executed.trace, free_timeline(executed.trace))[rows] > 0).tolist())
-    assert late[0] == late[1]
+    assert lead(run_fully(code)) == lead(run_fully(told_apart(code)))
     quick, slow = run(code), run(told_apart(code))
     assert keeps_ahead(quick, free_timeline(quick.trace)) == keeps_ahead(slow, free_timeline(slow.trace))
+
+
+@pytest.mark.parametrize("turns", [QUEUE + 1, QUEUE + 2, 200])
+@pytest.mark.parametrize(("sums", "is_late"), [(1_700, False), (2_000, True)])
+def test_the_processor_computes_behind_a_loop_while_the_queue_lasts(turns: int, sums: int, is_late: bool) -> None:
+    text = (
+        f"move {turns},R2\nmove {sums},R3\nupd_param 4000\na: wait 2048\nloop R2,@a\n"
+        "b: add R4,1,R4\nloop R3,@b\nset_ph 1\nupd_param 8\nstop"
+    )
+    code = prepare(assemble(text, memory=16_384))
+    assert lead(run_fully(code)) == lead(run_fully(told_apart(code)))
+    assert (max(lead(run_fully(code))) > 0) == is_late
+
+
+def test_a_program_that_waits_for_more_than_a_year_has_no_end() -> None:
+    inner = "move 0,R2\nnop\na: wait 65535\nloop R2,@a\n"
+    text = f"move {{}},R0\nnop\nb: add R5,R0,R5\n{inner}set_ph R5\nupd_param 4\nloop R0,@b\nstop"
+    halts = [run_fully(prepare(assemble(text.format(times), memory=16_384))).trace.halt for times in (100, 200)]
+    assert halts == [Halt.STOPPED, Halt.ENDLESS]
 
 
 def test_a_long_wait_is_one_row_between_its_first_turn_and_its_last() -> None:

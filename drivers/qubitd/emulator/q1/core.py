@@ -21,7 +21,9 @@ from qubitd.emulator.q1.assembler import Program
 from qubitd.emulator.q1.isa import FIRST_REAL_TIME, REGISTERS, WORD, Op
 
 _LONG_TURN = 2048
-"""ns of a turn in which the queue fills again, whatever the core has to do: 32 instructions take it 768 ns at most."""
+"""ns of a turn that outlasts the core's work for it many times over: no turn but the first can be late."""
+_LONGEST_WAIT = 2**55
+"""ns: nobody waits for a year, and what adds up to more may not fit 63 bits."""
 _BUDGET = 2**23
 """Interpreted instructions after which a program that neither ends nor comes back to where it was is given up."""
 
@@ -133,6 +135,8 @@ class Core:
     _computed: Computed = NOTHING
     """The last computation, which jumps on flags look at."""
     _spent: int = 0
+    _waited: int = 0
+    """ns in turns that only wait."""
     _backward: int = 0
     """Jumps backward so far."""
     _remembered: tuple[int, list[int], tuple[int, ...], Computed] = (-1, [], (), NOTHING)
@@ -249,12 +253,14 @@ class Core:
         self._close(target, jumped=True)
         if at in self.code.waits and at != self.told_apart and self.compared > 1:
             self._wait_through(at, operands[0])
-        return Halt.ENDLESS if is_backward and self._has_been_here() else None
+        is_endless = self._waited > _LONGEST_WAIT or (is_backward and self._has_been_here())
+        return Halt.ENDLESS if is_endless else None
 
     def _wait_through(self, at: int, counter: int) -> None:
         """Execute all turns of a loop that waits but the last one, with whose beginning the core goes on."""
-        head = self.pc
-        self.ranges.append(Range(head, at + 1, jumped=True, turns=self.compared - 1))
+        head, turns = self.pc, self.compared - 1
+        self.ranges.append(Range(head, at + 1, jumped=True, turns=turns))
+        self._waited += turns * int(self.code.program.operands[head, 0])
         self._base += at + 1 - head
         self._jumped = True
         self.compared = 1

@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 
 from qubitd.emulator.q1.shotloop import CONCRETE, Run
 from qubitd.emulator.q1.timeline import Timeline, durations
-from qubitd.emulator.q1.trace import Trace
+from qubitd.emulator.q1.trace import TURN_CYCLES, Trace
 
 CYCLE = 4
 """ns."""
 QUEUE = 32
 _HEAD_START = 10 * CYCLE
+_EVER = -(2**62)
+"""A time before all others, ns."""
 
 
 def lateness(trace: Trace, timeline: Timeline) -> NDArray[np.int64]:
@@ -29,10 +31,39 @@ def lateness(trace: Trace, timeline: Timeline) -> NDArray[np.int64]:
     # issue[k] = max(issue[k-1] + cost of k, start[k-32]): the queue has room again when its oldest instruction starts.
     # Settings before the first instruction that takes time leave the queue at once.
     stalled = np.zeros_like(start)
-    stalled[first + QUEUE :] = start[first:-QUEUE] - cost[first + QUEUE :]
+    if len(trace.folded):
+        _stall(stalled, trace, start, cost, first)
+    else:
+        stalled[first + QUEUE :] = start[first:-QUEUE] - cost[first + QUEUE :]
     issue = cost + np.maximum.accumulate(np.maximum(stalled, 0))
     late: NDArray[np.int64] = issue - start
     return late
+
+
+def _stall(
+    stalled: NDArray[np.int64], trace: Trace, start: NDArray[np.int64], cost: NDArray[np.int64], first: int
+) -> None:
+    """Fill in how long the queue had no room, where waits stand for many turns, each of which takes a place in it."""
+    folded, turns = trace.folded, trace.turns
+    turn = durations(trace)[folded] // turns
+    places = np.ones_like(start)
+    places[folded] = turns
+    place = np.cumsum(places) - places
+    length = np.zeros_like(start)
+    length[folded] = turn
+
+    def leaves(own: NDArray[np.int64]) -> NDArray[np.int64]:
+        """When what stood a queue before these places had left; `_EVER` if nothing stood there."""
+        before = own - QUEUE
+        row = np.maximum(np.searchsorted(place, before, side="right") - 1, 0)
+        return np.where(before < place[first], _EVER, start[row] + (before - place[row]) * length[row])
+
+    stalled[:] = leaves(place) - cost
+    # The room for the first turns depends on what came before the loop, that for the last one on turns alone.
+    others = np.minimum(np.append(np.arange(1, QUEUE + 1), turns.max()), turns[:, np.newaxis] - 1)
+    found = leaves(place[folded, np.newaxis] + others) - cost[folded, np.newaxis] - others * TURN_CYCLES * CYCLE
+    behind = folded + 1 < len(start)
+    np.maximum.at(stalled, folded[behind] + 1, found.max(axis=1)[behind])
 
 
 def first_late(trace: Trace, timeline: Timeline) -> int:

@@ -26,6 +26,10 @@ class Trace:
     cycles: NDArray[np.int64]
     """Clock cycles the core had spent when it issued each one, not counting waits for the queue."""
     halt: Halt
+    folded: NDArray[np.int64]
+    """Indices of the waits that stand for several turns of a loop; `cycles` are those of the first turn."""
+    turns: NDArray[np.int64]
+    """How many each of them stands for."""
 
     def __len__(self) -> int:
         return len(self.op)
@@ -35,7 +39,8 @@ class Trace:
         if length >= len(self):
             return self
         columns = {name: getattr(self, name)[:length].copy() for name in ("op", "operands", "cycles")}
-        return replace(self, **columns)
+        left = self.folded < length
+        return replace(self, **columns, folded=self.folded[left], turns=self.turns[left])
 
 
 def collect(core: Core, halt: Halt, marks: list[Mark]) -> tuple[Trace, list[int]]:
@@ -63,7 +68,15 @@ def collect(core: Core, halt: Halt, marks: list[Mark]) -> tuple[Trace, list[int]
     real_time = np.flatnonzero(op >= FIRST_REAL_TIME)
     cycles = np.cumsum(cost)[real_time]
     indices = np.searchsorted(real_time, [mark.position for mark in marks]).tolist()
-    return Trace(op=op[real_time], operands=operands[real_time], cycles=cycles, halt=halt), indices
+    trace = Trace(
+        op=op[real_time],
+        operands=operands[real_time],
+        cycles=cycles,
+        halt=halt,
+        folded=np.searchsorted(real_time, wait),
+        turns=turns[for_many],
+    )
+    return trace, indices
 
 
 def _as_fields(op: NDArray[np.uint8], values: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -92,4 +105,7 @@ _FIELD_BITS = {
     Op.WAIT_TRIGGER: 16,
 }
 _CYCLES = np.ones(256, dtype=np.int64)
+"""Of each instruction, jumps that are taken aside."""
 _CYCLES[[*(ARITHMETIC - {Op.MOVE}), Op.JGE_IMMEDIATE, Op.JLT_IMMEDIATE, Op.LOOP]] += ARITHMETIC_CYCLES
+TURN_CYCLES = int(JUMP_CYCLES + _CYCLES[Op.WAIT] + _CYCLES[Op.LOOP])
+"""Of a turn that only waits."""
