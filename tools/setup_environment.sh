@@ -16,7 +16,7 @@ case $kind in
     base | test) directory=.venv inputs=pyproject.toml ;;
     lowest)  directory=.venv-lowest inputs=pyproject.toml ;;
     gen)     directory=.venv-gen inputs=tools/generator-requirements.txt ;;
-    clients) directory=.venv-clients inputs=tests/clients/requirements.txt ;;
+    clients) directory=.venv-clients inputs='pyproject.toml tests/clients/requirements.txt' ;;
     *)       fail "setup_environment.sh: '$kind' is not an environment; choose base, test, lowest, gen or clients" ;;
 esac
 log=build/setup-$kind.log
@@ -38,7 +38,7 @@ interpreter() {
 
 fingerprint() {
     interpreter
-    cksum "$inputs" tools/setup_environment.sh
+    cksum $inputs tools/setup_environment.sh
 }
 
 is_ready() {
@@ -79,7 +79,8 @@ install_kind() {
             "$python" tools/lower_bounds.py >build/lower-bounds.txt
             install --editable '.[test-lowest]' --constraint build/lower-bounds.txt
             ;;
-        gen | clients) install --requirement "$inputs" ;;
+        gen) install --requirement "$inputs" ;;
+        clients) install --editable . --requirement tests/clients/requirements.txt ;;
     esac
 }
 

@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-ROOTS = ("core", "drivers")
-REPOSITORY = Path(__file__).parents[2]
-
-sys.path[:0] = [str(REPOSITORY / root) for root in ROOTS]
 collect_ignore_glob = [] if importlib.util.find_spec("qblox_instruments") else ["test_*.py"]
 
 
 @pytest.fixture(scope="session")
 def address() -> Iterator[str]:
     """The address of an emulated demo rack, as a process of its own."""
-    roots = os.pathsep.join(str(REPOSITORY / root) for root in ROOTS)
-    environment = {**os.environ, "PYTHONPATH": roots}
     command = [sys.executable, "-m", "qubitd.emulator", "--seed", "1"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as emulator:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as emulator:
         assert emulator.stdout is not None
         ready = emulator.stdout.readline().split()
         yield ready[3]

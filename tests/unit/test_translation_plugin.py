@@ -25,6 +25,7 @@ from qiskit.transpiler import InstructionProperties, PassManagerConfig, Target, 
 from qubitd.compiler.device_file import load_device
 from qubitd.provider import translation
 from qubitd.provider.errors import ProviderError
+from qubitd.provider.everywhere import everywhere
 from qubitd.provider.twin import build_noise_model, without_lab_gates
 
 ROOT = Path(__file__).parents[2]
@@ -171,6 +172,15 @@ def test_a_labs_gate_becomes_a_labelled_matrix_for_a_simulator() -> None:
     ]
     np.testing.assert_allclose(plain.data[1].operation.to_matrix(), RYGate(pi / 2).to_matrix())
     assert plain.metadata == {"key": 1}
+
+
+def test_a_labs_gate_in_a_block_becomes_one_too() -> None:
+    circuit = QuantumCircuit(1, 1)
+    with circuit.for_loop(range(2)), circuit.if_test((circuit.clbits[0], 1)):
+        circuit.append(SYGate(), [0])
+    (found,) = (row for row in everywhere(without_lab_gates(circuit)) if not row.is_control_flow())
+    assert (found.name, found.operation.label) == ("unitary", "sy")
+    assert [row.name for row in everywhere(circuit)] == ["for_loop", "if_else", "sy"]
 
 
 def test_without_aer_the_line_to_type_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

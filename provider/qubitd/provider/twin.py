@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from qiskit.circuit import QuantumCircuit
+from qiskit.circuit import ControlFlowOp, QuantumCircuit
 from qiskit.circuit.library import UnitaryGate, get_standard_gate_name_mapping
 from qiskit.providers import BackendV2
 
@@ -34,12 +34,17 @@ def build_noise_model(backend: BackendV2, calibration: Snapshot) -> Any:
 
 
 def without_lab_gates(circuit: QuantumCircuit) -> QuantumCircuit:
-    """Give the circuit with a matrix for each gate that Qiskit does not know, labelled so that Aer finds its noise."""
+    """Give the circuit with a matrix for each gate that Qiskit does not know, labelled so that Aer finds its noise.
+
+    Blocks of control flow are looked through, too.
+    """
     known = get_standard_gate_name_mapping()
     plain = circuit.copy_empty_like()
     for instruction in circuit.data:
         operation = instruction.operation
-        if isinstance(getattr(operation, "equivalences", None), Iterable) and operation.name not in known:
+        if isinstance(operation, ControlFlowOp):
+            operation = operation.replace_blocks([without_lab_gates(block) for block in operation.blocks])
+        elif isinstance(getattr(operation, "equivalences", None), Iterable) and operation.name not in known:
             operation = UnitaryGate(operation.to_matrix(), label=operation.name)
         plain.append(operation, instruction.qubits, instruction.clbits)
     return plain

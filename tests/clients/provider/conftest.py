@@ -5,20 +5,13 @@ that are tested, not their science.
 from __future__ import annotations
 
 import importlib.util
-import os
-import sys
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
-if TYPE_CHECKING:
-    from qubitd.provider import QubitdBackend
-
-REPOSITORY = Path(__file__).parents[3]
-ROOTS = [str(REPOSITORY / root) for root in ("core", "proto", "drivers", "server", "calibration", "provider")]
+from qubitd.cli.daemon_process import start_daemon
+from qubitd.provider import QubitdBackend, QubitdProvider
 
 collect_ignore_glob = [] if importlib.util.find_spec("qiskit_experiments") else ["test_*.py"]
 
@@ -26,11 +19,6 @@ collect_ignore_glob = [] if importlib.util.find_spec("qiskit_experiments") else 
 @pytest.fixture(scope="session")
 def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QubitdBackend]:
     """The demo device behind a daemon of its own."""
-    sys.path[:0] = ROOTS
-    os.environ["PYTHONPATH"] = os.pathsep.join(ROOTS)
-    from qubitd.cli.daemon_process import start_daemon
-    from qubitd.provider import QubitdProvider
-
     directory = tmp_path_factory.mktemp("daemon") / "data"
     with start_daemon(data_dir=directory) as daemon, QubitdProvider(daemon.address) as provider:
         yield provider.get_backend("line5")
