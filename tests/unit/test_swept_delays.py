@@ -36,6 +36,16 @@ def test_a_delay_lasts_whole_ticks(unit: str, given: list[float], expected: list
     assert played(circuit, given) == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("unit", "ticks"), [("ns", 1), ("dt", 1), ("us", 1_000), ("ms", 1_000_000), ("s", 1_000_000_000)]
+)
+def test_a_delay_of_whole_ticks_comes_back_to_the_last_digit(unit: str, ticks: int) -> None:
+    circuit = QuantumCircuit(1)
+    circuit.delay(TAU, 0, unit=unit)
+    given = [count / ticks for count in (0, 3, 4, 65_535, 65_536, 300_000)]
+    assert played(circuit, given) == given
+
+
 def test_halves_of_ticks_are_rounded_as_the_daemon_rounds_them() -> None:
     circuit = QuantumCircuit(1)
     circuit.delay(TAU, 0, unit="us")

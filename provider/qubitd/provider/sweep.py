@@ -137,7 +137,7 @@ def as_timed(axes: tuple[Axis, ...], circuit: QuantumCircuit, *, dt: float) -> t
 
 def _timed(values: Floats, unit: float | None) -> Floats:
     """Round to the tick; without a unit it is no delay."""
-    return values if unit is None else nearest_ticks(values * unit) / 1e9 / unit
+    return values if unit is None else nearest_ticks(values * unit) / (unit * 1e9)
 
 
 def binding_rows(circuit: QuantumCircuit, axes: Iterable[Axis]) -> Floats | None:
