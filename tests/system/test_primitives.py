@@ -85,6 +85,27 @@ def test_a_seeded_sampler_agrees_with_qiskits_own_bit_for_bit(backend: QubitdBac
     assert np.array_equal(ours.data.read.array, theirs.data.read.array)
 
 
+def test_a_backend_gives_its_primitives(backend: QubitdBackend, pair: QuantumCircuit) -> None:
+    measured = pair.measure_all(inplace=False)
+    sampler = backend.sampler(default_shots=50, seed_simulator=3)
+    assert sampler.backend is backend
+    found = sampler.run([measured]).result()[0].data.meas.get_counts()
+    assert (
+        found
+        == QubitdSampler(backend, default_shots=50, seed_simulator=3).run([measured]).result()[0].data.meas.get_counts()
+    )
+    estimator = backend.estimator(default_precision=0.1)
+    assert estimator.run([(pair, SparsePauliOp("IIIZZ"))]).result()[0].data.evs > 0.5
+
+
+@pytest.mark.parametrize("primitive", [QubitdSampler, QubitdEstimator])
+def test_what_is_no_backend_is_refused_with_what_to_give(primitive: Any) -> None:
+    with pytest.raises(
+        ProviderError, match=r"backend is 'line5'; give one that provider\.get_backend\(\) gives, or a session"
+    ):
+        primitive("line5")
+
+
 def test_a_job_of_a_primitive_keeps_ids_and_states(backend: QubitdBackend, turned: QuantumCircuit) -> None:
     job = QubitdSampler(backend, tags=["mine"]).run([(turned, [0.1])], shots=20)
     assert job.job_id() == job.jobs[0].job_id()

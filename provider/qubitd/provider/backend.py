@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from qiskit.circuit import QuantumCircuit
-from qiskit.providers import BackendV2, Options
+from qiskit.providers import Options
 from qiskit.transpiler import Target
 
 from qubitd.client import (
@@ -25,7 +25,6 @@ from qubitd.client import (
     Urgency,
 )
 from qubitd.client.outside import outside
-from qubitd.core.circuit import CircuitBatch
 from qubitd.core.errors import Problem
 from qubitd.core.job import JobSpec, MeasReturn
 from qubitd.core.snapshot import Snapshot
@@ -34,6 +33,7 @@ from qubitd.provider.configuration import BackendConfiguration, build_configurat
 from qubitd.provider.connected import Connected
 from qubitd.provider.encode import Encoder, listed
 from qubitd.provider.errors import JobRefusedError
+from qubitd.provider.estimator import QubitdEstimator
 from qubitd.provider.headers import JobHeader, write_header
 from qubitd.provider.job import QubitdJob
 from qubitd.provider.lab_names import misnamed_gates
@@ -48,13 +48,16 @@ from qubitd.provider.options import (
 )
 from qubitd.provider.reader import load_reader
 from qubitd.provider.revisions import follow_revisions
+from qubitd.provider.run_input import circuits_of, too_big, values_of_each
+from qubitd.provider.runner import Device
+from qubitd.provider.sampler import QubitdSampler
 from qubitd.provider.sweep import as_timed, binding_rows, calibration_sweep, read_axes
 from qubitd.provider.target import build_target
 from qubitd.provider.twin import build_noise_model, without_lab_gates
 
 
 @raises_qiskit_errors
-class QubitdBackend(BackendV2, Connected):
+class QubitdBackend(Device, Connected):
     """A device behind a daemon.
 
     Its Target is replaced when the lab commits a new calibration; a circuit that was transpiled before still runs, and
@@ -125,6 +128,11 @@ class QubitdBackend(BackendV2, Connected):
         return self._info
 
     @property
+    def device(self) -> QubitdBackend:
+        """This backend, as a session gives its own under this name."""
+        return self
+
+    @property
     def operational(self) -> bool:
         """Whether the rack answers and jobs run, as the daemon last said."""
         return self._info.operational
@@ -168,6 +176,14 @@ class QubitdBackend(BackendV2, Connected):
             NotFoundError: there is no such revision.
         """
         return self._client.snapshot(self.name, self.revision if revision is None else revision)
+
+    def sampler(self, **options: Any) -> QubitdSampler:
+        """Give Qiskit's sampler on this backend, with the options of `QubitdSampler`."""
+        return QubitdSampler(self, **options)
+
+    def estimator(self, **options: Any) -> QubitdEstimator:
+        """Give Qiskit's estimator on this backend, with the options of `QubitdEstimator`."""
+        return QubitdEstimator(self, **options)
 
     def noise_model(self) -> Any:
         """Give Aer's model of the noise that the Target and its calibration state.
@@ -312,12 +328,12 @@ class QubitdBackend(BackendV2, Connected):
         terms: JobTerms | None = None,
     ) -> tuple[JobSpec, JobHeader]:
         info = self._info
-        circuits, problems = _circuits(run_input, self.max_circuits)
+        circuits, problems = circuits_of(run_input, self.max_circuits)
         axes = () if sweep is None else read_axes(circuits, sweep, parameter_values, self._lab_names)
         grid = calibration_sweep(axes)
         if axes:
             run_input, parameter_values = circuits[0], binding_rows(circuits[0], axes)
-        values, misfit = _values(run_input, circuits, parameter_values)
+        values, misfit = values_of_each(run_input, circuits, parameter_values)
         bound = read_max_iterations(options)
         encoder = Encoder(info, reader=load_reader(), max_iterations=bound)
         encoded = encoder.encode(circuits, values)
@@ -329,7 +345,7 @@ class QubitdBackend(BackendV2, Connected):
             *(session_problems(options) if terms is not None and terms.session_id else ()),
             *encoder.problems,
             *misnamed_gates(circuits, info.signatures),
-            *_too_big(encoded.batch, info.limits.max_job_bytes),
+            *too_big(encoded.batch, info.limits.max_job_bytes),
         ]
         if (unreadable := info.wire_problem()) is not None:
             problems = [unreadable]
@@ -392,46 +408,3 @@ def _unknown_options(backend: str, unknown: Sequence[str], known: Collection[str
     hints = [f"did you mean {' and '.join(near)}?"] if near else []
     hints += [] if all(meant) else [f"it has {', '.join(known)}"]
     return f"{backend} has no option {', '.join(unknown)}, which is ignored; {' '.join(hints)}"
-
-
-def _too_big(batch: CircuitBatch, most: int) -> list[Problem]:
-    columns = ((c.opcodes, c.qubits, c.params, c.clbits, c.controls) for c in batch.circuits)
-    size = sum(column.nbytes for circuit in columns for column in circuit)
-    size += sum(c.bindings.values.nbytes for c in batch.circuits if c.bindings is not None)
-    if size <= most:
-        return []
-    return [Problem(where="run_input", what=f"takes {size} bytes, and a job may have {most}; send several jobs")]
-
-
-def _values(
-    run_input: object, circuits: Sequence[QuantumCircuit], parameter_values: Any
-) -> tuple[Sequence[Any], list[Problem]]:
-    """Give the parameter values of each circuit."""
-    if isinstance(run_input, QuantumCircuit) or parameter_values is None:
-        return [parameter_values], []
-    if isinstance(parameter_values, Sequence) and len(parameter_values) == len(circuits):
-        return parameter_values, []
-    what = f"must be a sequence with one entry for each of the {len(circuits)} circuits; None where there is nothing"
-    return [], [Problem(where="parameter_values", what=what)]
-
-
-def _circuits(
-    run_input: QuantumCircuit | Iterable[QuantumCircuit], most: int
-) -> tuple[list[QuantumCircuit], list[Problem]]:
-    if isinstance(run_input, QuantumCircuit):
-        return [run_input], []
-    if not isinstance(run_input, Iterable) or isinstance(run_input, str | bytes):
-        what = f"is a {type(run_input).__name__}; give a QuantumCircuit or a list of them"
-        return [], [Problem(where="run_input", what=what)]
-    items = list(run_input)
-    problems = [
-        Problem(where=f"run_input, item {index}", what=f"is a {type(item).__name__}; give a QuantumCircuit")
-        for index, item in enumerate(items)
-        if not isinstance(item, QuantumCircuit)
-    ]
-    if not items:
-        problems.append(Problem(where="run_input", what="holds no circuit; give at least one"))
-    if len(items) > most:
-        what = f"holds {len(items)} circuits, and a job may have {most}; send several jobs"
-        return [], [Problem(where="run_input", what=what)]
-    return [item for item in items if isinstance(item, QuantumCircuit)], problems

@@ -13,13 +13,11 @@ from numpy.typing import NDArray
 from qiskit.primitives import BaseEstimatorV2, DataBin, PrimitiveResult, PubResult
 from qiskit.primitives.containers.estimator_pub import EstimatorPub
 
-from qubitd.provider.backend import QubitdBackend
 from qubitd.provider.errors import ProviderError
 from qubitd.provider.observables import Group, Term, grouped, term_of, values, with_measurement
 from qubitd.provider.options import whole_of
 from qubitd.provider.primitive_job import QubitdPrimitiveJob
-from qubitd.provider.runner import Batch, Runner, Work, device_of, options_of_primitive, work_of
-from qubitd.provider.session import QubitdSession
+from qubitd.provider.runner import Batch, Device, Place, Runner, Work, device_of, options_of_primitive, work_of
 
 _DEFAULT_PRECISION = 1 / 64
 _PILOT = 256
@@ -91,12 +89,12 @@ class QubitdEstimator(BaseEstimatorV2):
         **options: options of `backend.run` for every job, such as `seed_simulator` or `tags`.
 
     Raises:
-        ProviderError: `shots` are among the options, or a `meas_level` without bits.
+        ProviderError: `backend` is neither, `shots` are among the options, or a `meas_level` without bits.
     """
 
     def __init__(
         self,
-        backend: QubitdBackend | QubitdSession,
+        backend: Place,
         *,
         default_precision: float = _DEFAULT_PRECISION,
         max_shots: int | None = None,
@@ -109,7 +107,7 @@ class QubitdEstimator(BaseEstimatorV2):
         self._options = options_of_primitive(options)
 
     @property
-    def backend(self) -> QubitdBackend:
+    def backend(self) -> Device:
         """The backend that runs the circuits."""
         return self._backend
 

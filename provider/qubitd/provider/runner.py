@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from qiskit.circuit import QuantumCircuit
+from qiskit.providers import BackendV2
 
+from qubitd.client import BackendInfo
 from qubitd.core.errors import Problem
 from qubitd.core.job import MeasLevel
-from qubitd.provider.backend import QubitdBackend
 from qubitd.provider.errors import JobFailedError, JobRefusedError, ProviderError
 from qubitd.provider.job import QubitdJob
 from qubitd.provider.options import whole_of
-from qubitd.provider.session import QubitdSession
 
 _MOST_PARTS = 1000
 """Jobs that one circuit's shots may take; a precision of 1e-9 would otherwise be sent until memory is full."""
@@ -75,15 +76,48 @@ def options_of_primitive(options: dict[str, Any]) -> dict[str, Any]:
     return options
 
 
-def device_of(where: QubitdBackend | QubitdSession) -> QubitdBackend:
-    """Give the backend of a primitive that runs on one, or in a session."""
-    return where.device if isinstance(where, QubitdSession) else where
+class Device(BackendV2):
+    """What a primitive needs of a backend, beside what every backend of Qiskit has."""
+
+    @property
+    @abstractmethod
+    def info(self) -> BackendInfo:
+        """The daemon's description, limits included."""
+
+    @abstractmethod
+    def known_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Leave out what is no option of this backend, and warn of it."""
+
+
+class Place(Protocol):
+    """Where a primitive's jobs run: a backend, or a session of one."""
+
+    @property
+    def device(self) -> Device:
+        """The backend."""
+        ...
+
+    def run(self, run_input: Iterable[QuantumCircuit], *, parameter_values: Any = None, **options: Any) -> QubitdJob:
+        """Send circuits as one job."""
+        ...
+
+
+def device_of(where: Place) -> Device:
+    """Give the backend of a primitive that runs on one, or in a session.
+
+    Raises:
+        ProviderError: it is neither, or the session's backend is offered no longer.
+    """
+    device = getattr(where, "device", None)
+    if not isinstance(device, Device):
+        raise ProviderError(f"backend is {where!r}; give one that provider.get_backend() gives, or a session")
+    return device
 
 
 class Runner:
     """Sends batches of work, and can give all of them up at once."""
 
-    def __init__(self, where: QubitdBackend | QubitdSession, options: dict[str, Any]) -> None:
+    def __init__(self, where: Place, options: dict[str, Any]) -> None:
         backend = device_of(where)
         self._where = where
         self._limits = backend.info.limits

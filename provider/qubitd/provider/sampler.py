@@ -12,11 +12,9 @@ from qiskit.circuit import QuantumCircuit
 from qiskit.primitives import BaseSamplerV2, BitArray, DataBin, PrimitiveResult, SamplerPubResult
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 
-from qubitd.provider.backend import QubitdBackend
 from qubitd.provider.errors import ProviderError
 from qubitd.provider.primitive_job import QubitdPrimitiveJob
-from qubitd.provider.runner import Batch, Runner, device_of, options_of_primitive, work_of
-from qubitd.provider.session import QubitdSession
+from qubitd.provider.runner import Batch, Device, Place, Runner, device_of, options_of_primitive, work_of
 
 _DEFAULT_SHOTS = 1024
 
@@ -30,19 +28,17 @@ class QubitdSampler(BaseSamplerV2):
         **options: options of `backend.run` for every job, such as `seed_simulator` or `tags`.
 
     Raises:
-        ProviderError: `shots` are among the options, or a `meas_level` without bits.
+        ProviderError: `backend` is neither, `shots` are among the options, or a `meas_level` without bits.
     """
 
-    def __init__(
-        self, backend: QubitdBackend | QubitdSession, *, default_shots: int = _DEFAULT_SHOTS, **options: Any
-    ) -> None:
+    def __init__(self, backend: Place, *, default_shots: int = _DEFAULT_SHOTS, **options: Any) -> None:
         self._backend = device_of(backend)
         self._where = backend
         self._default_shots = default_shots
         self._options = options_of_primitive(options)
 
     @property
-    def backend(self) -> QubitdBackend:
+    def backend(self) -> Device:
         """The backend that runs the circuits."""
         return self._backend
 
