@@ -89,6 +89,7 @@ def qubit_lines(chip: Chip, file: DeviceFile, index: int) -> Iterator[Line]:
     yield "anharmonicity", truth.anharmonicity, ""
     yield "t1", truth.t1, ""
     yield "t2", truth.t2, ""
+    yield "t2_star", truth.t2_star, "without an echo"
     for gate in ("sx", "x", "sy"):
         if f"{name}.{gate}.duration" not in file.snapshot():
             continue  # not on this qubit, or played with another gate's pulse
@@ -106,6 +107,7 @@ def qubit_lines(chip: Chip, file: DeviceFile, index: int) -> Iterator[Line]:
 
 def _readout_lines(chip: Chip, file: DeviceFile, name: str) -> Iterator[Line]:
     value = file.snapshot().value
+    truth = chip.truth.qubits[chip.truth.index(name)]
     duration = to_ticks(value(f"{name}.readout.duration"), what="readout")
     pulse = ReadoutPulse(
         samples=np.ones(duration, dtype=np.complex128),
@@ -116,6 +118,7 @@ def _readout_lines(chip: Chip, file: DeviceFile, name: str) -> Iterator[Line]:
     )
     found = readout_values(chip, name, pulse)
     yield "readout.frequency", pulse.frequency, "between the resonator's places for 0 and for 1"
+    yield "readout.chi", truth.resonator.chi, "half of the step between these"
     yield "readout.amplitude", pulse.amplitude, f"{PHOTONS:g} photons"
     yield "readout.delay", pulse.delay * 1e-9, "time of flight: the acquisition starts this long after the pulse"
     yield "readout.rotation", found.rotation, ""

@@ -133,6 +133,8 @@ def test_a_calibration_holds_what_a_target_has_no_place_for(backend: QubitdBacke
     assert snapshot.revision == backend.revision
     assert snapshot.parameters["q0.anharmonicity"].unit == "Hz"
     assert snapshot.value("q0.readout.frequency") > 7e9
+    assert snapshot.value("q0.readout.chi") == -1.7e6
+    assert snapshot.value("q0.t2_star") == snapshot.value("q0.t2")  # nothing slow wanders on this chip
     with pytest.raises(NotFoundError, match="99"):
         backend.calibration(revision=99)
 

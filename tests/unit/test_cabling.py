@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from qubitd.core.errors import QubitdError
@@ -51,6 +53,15 @@ def test_the_packaged_file_holds_the_five_qubits_in_line() -> None:
 def test_t2_may_stand_for_tphi(tmp_path: Path) -> None:
     cabling = read(replaced("tphi = 50e-6 # pure dephasing; `t2` may be given instead", "t2 = 20e-6"), tmp_path)
     assert cabling.chip.qubits[0].t2 == pytest.approx(20e-6)
+
+
+def test_slow_noise_shortens_t2_star(tmp_path: Path) -> None:
+    quiet = read(PACKAGED, tmp_path).chip.qubits[0]
+    assert quiet.t2_star == pytest.approx(quiet.t2)
+    noisy = replace(quiet, frequency_noise=20e3)
+    frequencies = np.random.default_rng(1).normal(scale=20e3, size=100_000)
+    fringe = np.exp(-noisy.t2_star / noisy.t2) * np.cos(2 * np.pi * frequencies * noisy.t2_star).mean()
+    assert fringe == pytest.approx(1 / np.e, abs=0.005)
 
 
 def test_attenuation_and_loss_scale_the_amplitude(tmp_path: Path) -> None:

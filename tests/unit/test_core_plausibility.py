@@ -71,6 +71,12 @@ def test_t2_above_twice_t1_is_a_problem() -> None:
     assert found(parameter("q0.t1", 20e-6), parameter("q0.t2", 40e-6)) == []
 
 
+def test_coherence_without_an_echo_is_held_against_t1_too() -> None:
+    (problem,) = found(parameter("q0.t1", 20e-6), parameter("q0.t2_star", 40.1e-6))
+    assert problem.startswith("q0.t2_star: T2* of 4.01e-05 s is above twice the T1 of 2e-05 s")
+    assert found(parameter("q0.t1", 20e-6), parameter("q0.t2_star", 40e-6)) == []
+
+
 def test_t2_above_twice_t1_by_less_than_three_standard_errors_is_none() -> None:
     t2 = parameter("q0.t2", 41e-6, stderr=0.1e-6)
     assert found(parameter("q0.t1", 20e-6, stderr=0.2e-6), t2) == []

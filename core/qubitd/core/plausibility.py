@@ -44,6 +44,7 @@ QUANTITIES: Mapping[str, Quantity] = {
     "zz": Quantity(unit="Hz", low=-50e6, high=50e6),
     "t1": _LIFETIME,
     "t2": _LIFETIME,
+    "t2_star": _LIFETIME,
     "duration": _LENGTH,
     "integration": _LENGTH,
     "top": _LENGTH,
@@ -64,6 +65,8 @@ QUANTITIES: Mapping[str, Quantity] = {
     "phase_second": _PHASE,
 }
 """What is known of a parameter by the last part of its name. (A fluxonium's anharmonicity is positive.)"""
+
+_COHERENCE = {"t2": "T2", "t2_star": "T2*"}
 
 _SLIPS = {
     "Hz": {"GHz": 1e9, "MHz": 1e6, "kHz": 1e3},
@@ -115,17 +118,17 @@ def _unit_problem(parameter: Parameter) -> str | None:
 
 
 def _coherence_problems(parameters: Mapping[str, Parameter], concerned: Collection[str]) -> list[Problem]:
-    """T2 <= 2 T1, within three standard errors where both were measured."""
+    """T2 and T2* <= 2 T1, within three standard errors where both were measured."""
     found: list[Problem] = []
-    for name, t1 in sorted(parameters.items()):
+    for name, t2 in sorted(parameters.items()):
         prefix, _, last = name.rpartition(".")
-        t2 = parameters.get(f"{prefix}.t2")
-        if last != "t1" or t2 is None or not {t1.name, t2.name} & set(concerned):
+        t1 = parameters.get(f"{prefix}.t1")
+        if last not in _COHERENCE or t1 is None or not {t1.name, t2.name} & set(concerned):
             continue
         slack = 3 * math.hypot(2 * (t1.stderr or 0.0), t2.stderr or 0.0)
         if t2.value > 2 * t1.value + slack:
-            what = f"T2 of {t2.value:g} s is above twice the T1 of {t1.value:g} s, which physics does not allow"
-            found.append(Problem(where=t2.name, what=f"{what}; measure both again"))
+            what = f"of {t2.value:g} s is above twice the T1 of {t1.value:g} s, which physics does not allow"
+            found.append(Problem(where=t2.name, what=f"{_COHERENCE[last]} {what}; measure both again"))
     return found
 
 

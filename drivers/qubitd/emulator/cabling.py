@@ -5,6 +5,7 @@ SI units. Calibrated numbers never come from here: the daemon has to find them b
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
 from collections import Counter
@@ -104,6 +105,12 @@ class Qubit:
     def t2(self) -> float:
         """Coherence time in seconds: 1/T2 = 1/(2 T1) + 1/Tphi."""
         return 1 / (1 / (2 * self.t1) + 1 / self.tphi)
+
+    @property
+    def t2_star(self) -> float:
+        """Seconds after which exp(-t/T2 - (2 pi s t)^2 / 2), the mean over frequencies of spread s, has come to 1/e."""
+        rate, spread = 1 / self.t2, 2 * math.pi * self.frequency_noise
+        return 2 / (rate + math.sqrt(rate**2 + 2 * spread**2))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -167,7 +167,10 @@ class QubitdBackend(Device, Connected):
         return build_configuration(self._info, self.target)
 
     def calibration(self, revision: int | None = None) -> Snapshot:
-        """Give all calibrated numbers, those too that a Target has no place for: anharmonicity, readout frequency, T2*.
+        """Give all calibrated numbers, those too that a Target has no place for.
+
+        Such as anharmonicity, readout frequency, chi and T2*: `q0.anharmonicity`, `q0.readout.frequency`,
+        `q0.readout.chi`, `q0.t2_star`, where the lab has them.
 
         Args:
             revision: of the calibration; the Target's unless given.
