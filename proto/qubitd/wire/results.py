@@ -159,7 +159,7 @@ def _decode_iq(message: jobs_pb2.ProgramResult, kept: int, where: str) -> NDArra
 
 
 def _decode_bits(message: jobs_pb2.ProgramResult, kept: int, where: str) -> NDArray[np.uint8]:
-    width = message.bytes_per_shot
-    if len(message.bits) != kept * width:
-        raise malformed(f"{where}, bits", f"has {len(message.bits)} bytes for {kept} shots of {width} bytes")
-    return np.frombuffer(message.bits, dtype=np.uint8).reshape(kept, width)
+    width, data = message.bytes_per_shot, message.bits
+    if len(data) != kept * width:
+        raise malformed(f"{where}, bits", f"has {len(data)} bytes for {kept} shots of {width} bytes")
+    return np.frombuffer(data, dtype=np.uint8).reshape(kept, width)
