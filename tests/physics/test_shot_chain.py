@@ -88,7 +88,7 @@ def patterns(seen: NDArray[np.int64]) -> NDArray[np.int64]:
 @pytest.mark.parametrize("angle", [0.0, 1.2])
 def test_a_chain_is_what_its_shots_are_when_they_are_written_out(play: Play, angle: float) -> None:
     """What stays coherent from shot to shot keeps its phase against a drive whose oscillator goes on."""
-    rounds, times, rest = 4, 1500, 1_002
+    rounds, times, rest = 4, 400, 1_002
     long, other, short = play(), play(), play()
     left_coherent(long, rounds, rest, angle=angle)
     left_coherent(other, rounds, rest, angle=angle, begins_anew=False)
@@ -97,6 +97,7 @@ def test_a_chain_is_what_its_shots_are_when_they_are_written_out(play: Play, ang
     written, wrong = (patterns(bits(player, shots=times, rest=reset, seed=2)) for player in (long, other))
     chains = [bits(short, shots=rounds, rest=rest, seed=100 + i)[0] for i in range(times)]
     counts = np.array([written, patterns(np.array(chains).T), wrong])
+    counts = counts[:, counts[:2].sum(axis=0) > 10]
     assert stats.chi2_contingency(counts[:2]).pvalue > 1e-3
     assert stats.chi2_contingency(counts[1:]).pvalue < 1e-6  # the control: another phase is another table
 
