@@ -50,6 +50,8 @@ def test_readout_oscillator_in_the_middle_makes_tones_images_of_each_other() -> 
 def test_tone_out_of_reach_of_its_oscillator_is_named() -> None:
     found = check_rack(load_rack(), FREQUENCIES | {"q0.drive": 5.7e9})
     assert "5.7 GHz is 550 MHz from the 6.25 GHz oscillator; at most 500 MHz" in str(found)
+    found = check_rack(load_rack(), FREQUENCIES | {"q0.drive": 5.74999e9})
+    assert "5.74999 GHz is 500.01 MHz from the 6.25 GHz oscillator; at most 500 MHz" in str(found)
 
 
 def test_unwired_line_and_tone_on_a_flux_line_are_named() -> None:

@@ -79,7 +79,7 @@ def _line_problems(wired: WiredLine, frequency: float, tones: Mapping[str, float
     if not abs(offset) <= MAX_NCO:
         yield _problem(
             wired,
-            f"{frequency / 1e9:.6g} GHz is {abs(offset) / 1e6:.4g} MHz from the {wired.lo / 1e9:.6g} GHz oscillator; "
+            f"{frequency / 1e9:.6g} GHz is {abs(offset) / 1e6:.9g} MHz from the {wired.lo / 1e9:.6g} GHz oscillator; "
             f"at most {MAX_NCO / 1e6:.0f} MHz, change lo in the rack file",
         )
         return
@@ -88,7 +88,7 @@ def _line_problems(wired: WiredLine, frequency: float, tones: Mapping[str, float
             if abs(tone - spur) < CLEARANCE:
                 yield _problem(
                     wired,
-                    f"the {what} at {spur / 1e9:.6g} GHz lies {abs(tone - spur) / 1e6:.4g} MHz from {line}; "
+                    f"the {what} at {spur / 1e9:.6g} GHz lies {abs(tone - spur) / 1e6:.9g} MHz from {line}; "
                     f"keep {CLEARANCE / 1e6:.0f} MHz, change lo in the rack file",
                 )
 

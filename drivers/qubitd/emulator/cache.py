@@ -38,9 +38,10 @@ class Cache(Generic[K, V]):
     def find(self, key: K, default: Any = None) -> Any:
         """Give the value of a key if it is there."""
         with self._lock:
-            kept = self._values.get(key, default)
-            if key in self._values:
-                self._values.move_to_end(key)
+            kept = self._values.get(key, _MISSING)
+            if kept is _MISSING:
+                return default
+            self._values.move_to_end(key)
             return kept
 
     def clear(self) -> None:

@@ -19,7 +19,7 @@ from qubitd.drivers.controller import Assembly
 from qubitd.drivers.families import open_rack
 from qubitd.drivers.rack import Rack
 from qubitd.server.compiling.compiled_job import Compiled, Part, Validated, assembled, is_light
-from qubitd.server.compiling.helper_process import HelperProcess, Long
+from qubitd.server.compiling.helper_process import HelperProcess, Long, always
 from qubitd.server.compiling.toolchain import Toolchain
 from qubitd.server.instruments.ceilings import ceilings_of
 from qubitd.server.instruments.rack import chunk_time
@@ -59,7 +59,7 @@ class CompileProcess(HelperProcess[Toolchain]):
         )
         self._successor = successor
 
-    def validate(self, spec: bytes, snapshot: Snapshot, *, is_wanted: Callable[[], bool] = lambda: True) -> Validated:
+    def validate(self, spec: bytes, snapshot: Snapshot, *, is_wanted: Callable[[], bool] = always) -> Validated:
         """As `Toolchain.validate`; of what is compiled only the first part comes back, if there is a successor.
 
         Raises:
@@ -112,7 +112,7 @@ class CompileProcess(HelperProcess[Toolchain]):
         snapshot: Snapshot,
         *,
         wants_expected: bool = False,
-        is_wanted: Callable[[], bool] = lambda: True,
+        is_wanted: Callable[[], bool] = always,
     ) -> JobPlan:
         """As `Toolchain.explain`.
 

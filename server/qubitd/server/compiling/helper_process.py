@@ -81,7 +81,7 @@ class HelperProcess(Generic[_Tools]):
             HelperTooLongError: it comes to no end.
             HelperForgoneError: as `do_while`.
         """
-        return self.do_while(_always, work, *arguments, **named)
+        return self.do_while(always, work, *arguments, **named)
 
     def do_while(
         self,
@@ -164,7 +164,8 @@ class HelperProcess(Generic[_Tools]):
             self._process = None
 
 
-def _always() -> bool:
+def always() -> bool:
+    """Say that work is wanted until it is done."""
     return True
 
 
