@@ -221,6 +221,20 @@ def test_a_daemon_that_never_was_there_is_reported_at_once(connect: Any) -> None
     assert clock.waits == []
 
 
+def test_a_new_client_does_not_wait_for_what_an_older_one_was_told(connect: Any, daemon: Daemon) -> None:
+    """gRPC would have both share a connection, and its pause until the next try."""
+    server, port = serve(daemon)
+    server.stop(None).wait()
+    with connect(f"127.0.0.1:{port}") as older, connect(f"127.0.0.1:{port}") as newer:
+        with pytest.raises(UnreachableError):
+            older.backends()
+        server, _ = serve(daemon, port)
+        try:
+            assert newer.backends()
+        finally:
+            server.stop(None).wait()
+
+
 def test_a_commit_is_never_sent_twice(client: QubitdClient, daemon: Daemon) -> None:
     client.backends()
     daemon.refuse = Refusal(code=14, message="draining")

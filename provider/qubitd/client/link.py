@@ -36,6 +36,8 @@ CHANNEL_OPTIONS = (
     # How long a connection may take to be answered: over TLS and an ocean, from a busy machine.
     ("grpc.min_reconnect_backoff_ms", 5_000),
     ("grpc.max_reconnect_backoff_ms", 1_000),
+    # A client that is new asks the daemon itself, and not what another client of this process was told before.
+    ("grpc.use_local_subchannel_pool", 1),
     # Loopback never goes through a proxy, whatever the environment says.
     ("grpc.enable_http_proxy", 0),
     # Streams come in pieces of 1 MiB; descriptions and plans of big jobs are larger.
