@@ -89,6 +89,20 @@ def test_whoever_only_asks_is_told_where_a_job_would_stand_and_leaves_no_trace(q
     assert queue.dispatch.place(queue.add()) == stands
 
 
+def test_who_waits_behind_a_job_that_is_slow_is_told_its_end_by_the_pace_of_its_chunks(
+    queue: Queue, now: list[float]
+) -> None:
+    lifecycle = Lifecycle(job_id="slow")
+    slow = Entry(number=1, lifecycle=lifecycle, shots=1, owner="ann", terms=JobTerms(), since=0.0)
+    slow.instrument_estimate = 10.0
+    queue.dispatch.started(slow)
+    now[0] = 2.5
+    assert queue.dispatch.place_of_newcomer("ann", 1.0).expected_start_ns == 0
+    slow.instrument_ns, slow.recorded = 1_000_000_000, 2.0
+    now[0] = 3.1
+    assert queue.dispatch.place_of_newcomer("ann", 1.0).expected_start_ns == round((2.0 + 9 * 2.0 - 3.1) * 1e9)
+
+
 def test_a_project_that_is_owed_more_would_start_before_the_others(queue: Queue) -> None:
     queue.dispatch.scheduler.shares.add("ann", 100.0, at=0.0)
     for _ in range(3):

@@ -62,6 +62,8 @@ class Entry:
     """Seconds that all of it takes on the instruments, as compiled; 0 before."""
     instrument_ns: int = 0
     """That it took on the instruments in this process, ns."""
+    recorded: float = 0.0
+    """When its last chunk came in, s on the steady clock; 0 before the first."""
     ran: float = 0.0
     """Seconds that its runs kept the instruments in this process: more than that, if they were late."""
     left_session: bool = False
@@ -252,6 +254,7 @@ class JobBook:
         """
         attempt = entry.attempt
         entry.instrument_ns += chunk.instrument_ns
+        entry.recorded = self._clocks.steady()
         change = None if then is None else self.step(entry, replace(then, events=(*events, *then.events)))
 
         def command(writes: Writes) -> None:

@@ -65,6 +65,15 @@ class _Running:
     """That the job had taken before."""
     expected_end: float
 
+    @property
+    def end_by_its_pace(self) -> float:
+        """When it ends if it goes on as until its last chunk, s; an emulator takes as long as it takes to compute."""
+        played = self.entry.instrument_ns - self.instrument_ns
+        if not played:
+            return self.started
+        left = max(0.0, self.entry.instrument_estimate * 1e9 - self.entry.instrument_ns)
+        return self.entry.recorded + (self.entry.recorded - self.started) * left / played
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Told:
@@ -228,7 +237,7 @@ class Dispatch:
     def _rehearsed(self, now: float, *, last: str | None = None) -> dict[str, Place]:
         self._refresh()
         running = self._running
-        busy_until = now if running is None else max(now, running.expected_end)
+        busy_until = now if running is None else max(now, running.expected_end, running.end_by_its_pace)
         session = running.entry.terms.session_id if running and running.queue_class is QueueClass.SESSION else ""
         return places(self.scheduler, now=now, busy_until=busy_until, running_session=session, last=last)
 
