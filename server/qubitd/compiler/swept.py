@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from qubitd.compiler.templates import on_grid_parameters, register_parameters
 from qubitd.core.circuit import CircuitBatch
 from qubitd.core.device import PulseGate
 from qubitd.core.errors import InvalidCalibrationError, Problem
+from qubitd.core.misspelling import near_parameters
 from qubitd.core.plausibility import value_problem
 from qubitd.core.register_grid import Register, RegisterGrid
 from qubitd.core.sweep import Sweep, SweepAxis
@@ -160,5 +160,5 @@ def _sweepable(played: _Played) -> list[str]:
 
 
 def _likely(gates: CalibratedGates, name: str) -> str:
-    close = difflib.get_close_matches(name, gates.snapshot.parameters, n=3)
+    close = near_parameters(name, gates.snapshot.parameters)
     return f"; did you mean {' or '.join(close)}?" if close else ""

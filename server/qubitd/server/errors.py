@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from qubitd.core.errors import InvalidInputError, Problem, QubitdError
+from qubitd.core.misspelling import near_parameters
 from qubitd.wire.lab import LabState
 
 
@@ -119,9 +119,9 @@ class UnknownRevisionError(QubitdError):
 class UnknownParameterError(QubitdError):
     """The backend never had the calibration parameter."""
 
-    def __init__(self, *, name: str, known: Iterable[str]) -> None:
+    def __init__(self, *, name: str, known: Collection[str]) -> None:
         self.name = name
-        near = get_close_matches(name, known)
+        near = near_parameters(name, known)
         advice = f"did you mean {' or '.join(near)}?" if near else "a snapshot lists their names"
         super().__init__(f"there is no calibration parameter {name!r}; {advice}")
 

@@ -89,7 +89,7 @@ class CalibrationsService:
         check_count(len(request.names), where="names", most=MAX_PARAMETERS)
         made = await self._calibrations.rollback(
             to_revision=request.to_revision,
-            names=tuple(request.names),
+            names=tuple(check_text(name, where="names", most=_MAX_NAME) for name in request.names),
             author=caller().name,
             message=check_text(request.message, where="message", most=_MAX_MESSAGE),
         )
