@@ -9,6 +9,8 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -215,6 +217,16 @@ def decoded(messages: Sequence[bytes]) -> list[BitArray]:
     return [BitArray(result.bits, 20) for result in results if result.bits is not None]
 
 
+def import_ms(rounds: int) -> float:
+    """Time the import of the provider where Qiskit is imported, each in an interpreter of its own, after one."""
+    program = (
+        "import qiskit, time; began = time.perf_counter(); import qubitd.provider; print(time.perf_counter() - began)"
+    )
+    command = [sys.executable, "-c", program]
+    runs = [subprocess.run(command, capture_output=True, text=True, check=True) for _ in range(rounds + 1)]
+    return 1e3 * statistics.median(float(run.stdout) for run in runs[1:])
+
+
 def without_a_daemon(rounds: int) -> list[Row]:
     """Measure what the client does alone."""
     info = chain(5)
@@ -240,6 +252,7 @@ def without_a_daemon(rounds: int) -> list[Row]:
             milliseconds=median_ms(lambda: build_target(decode_backend(hundred)), few),
             goal=50.0,
         ),
+        Row(name="import of qubitd.provider after Qiskit's", milliseconds=import_ms(few), goal=300.0),
     ]
 
 
