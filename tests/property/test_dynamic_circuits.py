@@ -127,6 +127,8 @@ class Interpreter:
                 case "for" | "while":
                     self.loop(at, step)
                     at = self.closing(at, parts=False) + 1
+                case "reset":
+                    at = self.resets(at)
                 case _:
                     self.operation(at, step)
                     at += 1
@@ -145,13 +147,22 @@ class Interpreter:
         if step.name == "measure":
             self.steps.append((at, "measure"))
             self.bits[step.clbits[0]] = next(self.outcomes)
-        elif step.name == "reset":
-            for _ in range(self.rounds):
-                self.steps.append((at, "measure"))
-                if next(self.outcomes):
-                    self.steps.append((at, "x"))
         else:
             self.steps.append((at, step.name))
+
+    def resets(self, at: int) -> int:
+        """Reset qubits that are reset one behind the other, a round of all at a time; give the position behind."""
+        qubits: list[int] = []
+        for _, step in self.program[at:]:
+            if step.name != "reset" or step.qubits[0] in qubits:
+                break
+            qubits.append(step.qubits[0])
+        for _ in range(self.rounds):
+            for op in range(at, at + len(qubits)):
+                self.steps.append((op, "measure"))
+                if next(self.outcomes):
+                    self.steps.append((op, "x"))
+        return at + len(qubits)
 
 
 def is_true(test: OutcomeTest, outcomes: list[bool]) -> bool:

@@ -80,6 +80,30 @@ def test_five_qubits_are_reset_in_1_84_us(scheduling: Scheduling) -> None:
     assert np.diff(ends).tolist() == [252] * 4
 
 
+@pytest.mark.parametrize("scheduling", Scheduling)
+@pytest.mark.parametrize("rounds", [1, 2, 3])
+def test_rounds_of_five_resets_follow_each_other_without_a_gap(scheduling: Scheduling, rounds: int) -> None:
+    builder = circuit()
+    for qubit in range(5):
+        builder.add("x", qubit)
+    builder.add("barrier", *range(5))
+    for qubit in range(5):
+        builder.add("reset", qubit)
+    snapshot = FILE.snapshot().with_values(SHORT_READOUT)
+    spec = JobSpec(batch=pack([builder]), sweep=Sweep(), shots=1, scheduling=scheduling, reset_rounds=rounds)
+    (program,) = compile_job(FILE.device, snapshot, spec, feedforward=FACTS).programs()
+    assert program.duration == 40 + 400 + (5 * rounds - 1) * 252 + 388 + 40
+    ends = np.sort(program.acquisitions.start + program.acquisitions.length)
+    assert np.diff(ends).tolist() == [252] * (5 * rounds - 1)
+
+
+def test_one_qubit_that_is_reset_twice_is_reset_in_turn() -> None:
+    builder = circuit().add("x", 0).add("x", 1).add("reset", 0).add("reset", 1).add("reset", 0)
+    spec = JobSpec(batch=pack([builder]), sweep=Sweep(), shots=1, reset_rounds=2)
+    (program,) = compile_job(FILE.device, FILE.snapshot(), spec, feedforward=FACTS).programs()
+    assert sorted(program.acquisitions.qubit.tolist()) == [0, 0, 0, 0, 1, 1]
+
+
 def test_a_reset_of_a_used_qubit_measures_it_and_flips_it_if_it_is_1() -> None:
     spec = JobSpec(batch=pack([circuit().add("sx", 2).add("reset", 2)]), sweep=Sweep(), shots=1, reset_rounds=1)
     (program,) = compile_job(FILE.device, FILE.snapshot(), spec, feedforward=FACTS).programs()

@@ -244,12 +244,14 @@ class _Flattening:
         start = item.start
         special: list[int] = (item.start + np.flatnonzero(self._special[item.start : item.stop])).tolist()
         for op in special:
+            if op < start:
+                continue
             self._write(np.arange(start, op))
             if self._late[op]:
-                self._reset(op)
+                start = self._resets(op, item.stop)
             else:
                 self._measure(op, op, self._clbits(op))
-            start = op + 1
+                start = op + 1
         self._write(np.arange(start, item.stop))
 
     def _branches(self, item: Branches) -> None:
@@ -288,15 +290,30 @@ class _Flattening:
             block.truth.depends |= jumping.depends
             block.test = None
 
+    def _resets(self, first: int, stop: int) -> int:
+        """Reset qubits that are reset one behind the other, a round of all before the next: so the outcomes of one are
+        on their way while another is measured. Give the position behind them.
+        """
+        end, seen = first, set[int]()
+        while end < stop and self._late[end] and (qubit := self._qubit(end)) not in seen:
+            seen.add(qubit)
+            end += 1
+        for _ in range(self._rounds):
+            for op in range(first, end):
+                self._reset(op)
+        return end
+
     def _reset(self, op: int) -> None:
         measure = self._extended.added_for(op)
-        for _ in range(self._rounds):
-            self._measure(op, measure, ())
-            number = len(self._measurements) - 1
-            truth = Truth(holds=self._worlds.outcomes[number], depends=frozenset((number,)))
-            self._opened(truth, op, "reset")
-            self._write(np.array([measure + 1]))
-            self._close()
+        self._measure(op, measure, ())
+        number = len(self._measurements) - 1
+        truth = Truth(holds=self._worlds.outcomes[number], depends=frozenset((number,)))
+        self._opened(truth, op, "reset")
+        self._write(np.array([measure + 1]))
+        self._close()
+
+    def _qubit(self, op: int) -> int:
+        return int(self._circuit.qubits[self._start.qubits[op]])
 
     def _measure(self, op: int, extended: int, clbits: Sequence[int]) -> None:
         if len(clbits) > 1:
@@ -306,7 +323,7 @@ class _Flattening:
         self._write(np.array([extended]))
         number = len(self._measurements)
         self._measurements.append(self._size - 1)
-        self._qubit_of.append(int(self._circuit.qubits[self._start.qubits[op]]))
+        self._qubit_of.append(self._qubit(op))
         self._worlds.make_room(int(happens.holds.sum()))
         if self._worlds.size + int(happens.holds.sum()) > MAX_WORLDS:
             many = f"more than {MAX_WORLDS} combinations of outcomes"
