@@ -16,6 +16,8 @@ NAMES = ("q0.x.amplitude", "q0.x.duration", "q1.x.amplitude", "q0_q1.cz.amplitud
         ("q00.x.amplitude", "q0.x.amplitude"),
         ("q1_q0.cz.amplitude", "q0_q1.cz.amplitude"),
         ("q0.T1", "q0.t1"),
+        ("Q0.X.amplitude", "q0.x.amplitude"),
+        ("q0_x_duration", "q0.x.duration"),
     ],
 )
 def test_the_nearest_name_comes_first(name: str, meant: str) -> None:
