@@ -76,7 +76,7 @@ class Engine:
         self._rack = parts.rack
         self._dispatch = parts.dispatch
         self._sessions = parts.dispatch.sessions
-        self.lab = LabSwitch()
+        self.lab = parts.dispatch.lab
         self._is_draining = False
         self._entering = 0
         self._book.on_move = self._moved

@@ -355,6 +355,9 @@ async def test_a_drained_lab_starts_nothing_and_keeps_what_waits(desk: OpenDesk)
         assert (health.state, health.queued, health.running) == (LabState.DRAINED, 1, "")
         with pytest.raises(StateError, match="the lab was drained by an operator; ask when it resumes"):
             await at.session()
+        assert (await at(at.client.get_job, waiting)).queue == QueuePlace(position=0, expected_start_ns=0)
+        explained = await at(at.client.explain, at.spec, "line5")
+        assert (explained.queue_length, explained.expected_start_ns) == (1, 0)
         await at(at.client.lab.resume)
         assert (await at.ended(waiting)).status is JobStatus.DONE
         [instrument] = await at(at.client.lab.instruments)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from qubitd.drivers.rack import TimeKind
 from qubitd.server.clocks import Clocks
+from qubitd.server.lab import LabSwitch
 from qubitd.server.queueing.book import Entry
 from qubitd.server.queueing.fair_share import FairShare
 from qubitd.server.queueing.slots import SlotBook
@@ -97,6 +98,8 @@ class Dispatch:
     durations: Durations
     meters: Meters
     fair_share: FairShare
+    lab: LabSwitch = field(default_factory=LabSwitch)
+    """While it is closed, nobody can tell when a job starts."""
     scheduler: Scheduler = field(init=False)
     _running: _Running | None = None
     _places: dict[str, Place] = field(default_factory=dict[str, Place])
@@ -195,7 +198,8 @@ class Dispatch:
             return QueuePlace(position=len(self._places), expected_start_ns=0)
         now = self.clocks.steady()
         ahead = (place.start - now) * self._stretch.factor
-        self._told.setdefault(job_id, _Told(at=now, rehearsed=place.start - now, start=now + ahead))
+        if self.lab.is_open:
+            self._told.setdefault(job_id, _Told(at=now, rehearsed=place.start - now, start=now + ahead))
         return self._in(ahead, position=place.position)
 
     def place_of_newcomer(self, owner: str, instrument_seconds: float) -> QueuePlace:
@@ -226,7 +230,8 @@ class Dispatch:
         self._newcomers.clear()
 
     def _in(self, seconds: float, *, position: int) -> QueuePlace:
-        return QueuePlace(position=position, expected_start_ns=self.clocks.wall() + round(seconds * 1e9))
+        start = self.clocks.wall() + round(seconds * 1e9) if self.lab.is_open else 0
+        return QueuePlace(position=position, expected_start_ns=start)
 
     def _forecast(self) -> None:
         now = self.clocks.steady()
