@@ -77,6 +77,12 @@ def test_coherence_without_an_echo_is_held_against_t1_too() -> None:
     assert found(parameter("q0.t1", 20e-6), parameter("q0.t2_star", 40e-6)) == []
 
 
+def test_a_number_of_the_labs_own_that_once_had_the_name_of_t2_star_stands_in_no_ones_way() -> None:
+    kept, t1 = parameter("q0.t2_star", 20.0, unit="us"), parameter("q0.t1", 30e-6)
+    assert found(kept, t1, changed={"q0.t1"}) == []
+    assert found(kept, t1, changed={"q0.t2_star"})[0] == "q0.t2_star: unit is 'us'; it must be 's'"
+
+
 def test_t2_above_twice_t1_by_less_than_three_standard_errors_is_none() -> None:
     t2 = parameter("q0.t2", 41e-6, stderr=0.1e-6)
     assert found(parameter("q0.t1", 20e-6, stderr=0.2e-6), t2) == []

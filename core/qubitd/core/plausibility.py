@@ -125,6 +125,8 @@ def _coherence_problems(parameters: Mapping[str, Parameter], concerned: Collecti
         t1 = parameters.get(f"{prefix}.t1")
         if last not in _COHERENCE or t1 is None or not {t1.name, t2.name} & set(concerned):
             continue
+        if t1.unit != t2.unit:  # kept from before the name meant this
+            continue
         slack = 3 * math.hypot(2 * (t1.stderr or 0.0), t2.stderr or 0.0)
         if t2.value > 2 * t1.value + slack:
             what = f"of {t2.value:g} s is above twice the T1 of {t1.value:g} s, which physics does not allow"
