@@ -156,6 +156,15 @@ def test_counts_are_as_predicted(controller: Controller) -> None:
     assert np.median(list(chances.values())) > 0.01, chances
 
 
+def test_what_decays_while_it_is_read_is_flipped_as_often_as_predicted(controller: Controller) -> None:
+    """A qubit is read in the middle of its tone; if in that of the whole measurement, 9 standard deviations less."""
+    builder = circuit("flipped", 2).add("x", 0).measure(0, 0)
+    batch, shots = pack([builder.if_(bits(0)).add("x", 0).end().measure(0, 1)]), 100_000
+    (seen,) = run(controller, batch, shots=shots)
+    (predicted,) = expected(FILE.device, FILE.snapshot(), batch, feedforward=controller.feedforward)
+    assert agrees(seen, predicted) >= LEAST_P
+
+
 @pytest.mark.parametrize("prepared", ["0", "1"])
 def test_what_an_active_reset_before_each_shot_leaves_is_predicted(controller: Controller, prepared: str) -> None:
     """It leaves more than a passive one: 20 standard deviations on q0 at this number of shots."""

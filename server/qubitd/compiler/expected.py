@@ -25,7 +25,7 @@ from qubitd.compiler.dynamic_programs import DynamicMaker
 from qubitd.compiler.gate_table import GateKey, gate_key
 from qubitd.compiler.matrices import Matrix, gate_matrix
 from qubitd.compiler.noise import GateNoise, Noise, QubitNoise, no_noise, stated_noise
-from qubitd.compiler.numbers import Numbers
+from qubitd.compiler.numbers import Numbers, Share
 from qubitd.compiler.outcomes import OutcomeTest
 from qubitd.compiler.pipeline import Pipeline, Prepared
 from qubitd.compiler.schedule import Schedule
@@ -69,6 +69,8 @@ class Event:
     length: int
     """Ticks."""
     measures: bool
+    read: float
+    """Ticks from its start until a measurement tells what the qubit is; 0 for a gate."""
     is_last: bool
     """Whether its qubits do nothing afterwards, and nothing asks for its outcome before the end."""
     where: Where = everywhere
@@ -235,6 +237,7 @@ def _events(pipeline: Pipeline, prepared: Prepared, numbers: Numbers, schedule: 
                 start=int(schedule.start[op]),
                 length=int(numbers.length[prepared.rows[op]]),
                 measures=measures,
+                read=_read(numbers, int(prepared.rows[op])) if measures else 0.0,
                 is_last=all(last_on[q] == op for q in key.operands) and all(last_into[c] == op for c in clbits),
             )
         )
@@ -242,6 +245,18 @@ def _events(pipeline: Pipeline, prepared: Prepared, numbers: Numbers, schedule: 
     if len(set(bits)) < len(bits):
         return events  # of two that write one bit, the later in the program wins
     return sorted(events, key=lambda event: event.start)
+
+
+def _read(numbers: Numbers, row: int) -> float:
+    """Give the middle of the tone that a measurement plays on the line on which it listens, or else of its length."""
+    plays, listens = numbers.plays, numbers.acquisitions.line[_entries(numbers.own_acquisitions, row)]
+    own = _entries(numbers.own_plays, row)
+    tones = plays.length[own][np.isin(plays.line[own], listens)]
+    return int(max(tones, default=numbers.length[row])) / 2
+
+
+def _entries(share: Share, row: int) -> slice:
+    return slice(int(share.first[row]), int(share.first[row] + share.count[row]))
 
 
 def _unitary(pipeline: Pipeline, key: GateKey, angles: tuple[float, ...], *, measures: bool) -> Matrix:
@@ -329,11 +344,11 @@ class _Chip:
         self._reach(event.start, (qubit,), but=event)
         if event.is_last:
             return
-        self._reach(event.start + event.length / 2, (qubit,), but=event)
+        self._reach(event.start + event.read, (qubit,), but=event)
         if event.clbit < 0 and event.outcome < 0:
             self.state.dephase(qubit, where=event.where)
             return
-        seen = _readout(self.noise.qubits[qubit], event.length / 2 * TICK)
+        seen = _readout(self.noise.qubits[qubit], event.read * TICK)
         self.state.record(seen, qubit, clbit=event.clbit, outcome=event.outcome, where=event.where)
 
     def _reach(self, time: float, qubits: tuple[int, ...], *, but: Event) -> None:
@@ -370,7 +385,7 @@ class _Chip:
 
 
 def _readout(values: QubitNoise, decayed: float) -> tuple[Channel, Channel]:
-    """Read a qubit in the middle of its measurement, where what has decayed so far is in 0 and seen there.
+    """Read a qubit in the middle of its tone, when what has decayed so far is in 0 and seen there.
 
     The measured error of 1 holds that decay already; what is left of it are mistakes about a qubit that is still in 1.
     """
