@@ -10,7 +10,7 @@ from qubitd.server.clocks import Clocks
 from qubitd.server.front.quotas import Quotas
 from qubitd.server.jobs.lifecycle import Lifecycle
 from qubitd.server.queueing.book import Entry
-from qubitd.server.queueing.dispatch import Dispatch, Durations
+from qubitd.server.queueing.dispatch import MOST_LEFT, Dispatch, Durations
 from qubitd.server.queueing.fair_share import FairShare
 from qubitd.server.queueing.served import ServedTime
 from qubitd.server.queueing.slots import SlotBook
@@ -101,6 +101,18 @@ def test_who_waits_behind_a_job_that_is_slow_is_told_its_end_by_the_pace_of_its_
     slow.instrument_ns, slow.recorded = 1_000_000_000, 2.0
     now[0] = 3.1
     assert queue.dispatch.place_of_newcomer("ann", 1.0).expected_start_ns == round((2.0 + 9 * 2.0 - 3.1) * 1e9)
+
+
+def test_a_first_chunk_that_is_nearly_nothing_of_a_job_does_not_put_its_end_off_for_years(
+    queue: Queue, now: list[float]
+) -> None:
+    lifecycle = Lifecycle(job_id="sweep")
+    sweep = Entry(number=1, lifecycle=lifecycle, shots=1, owner="ann", terms=JobTerms(), since=0.0)
+    sweep.instrument_estimate = 10_000.0
+    queue.dispatch.started(sweep)
+    sweep.instrument_ns, sweep.recorded = 1, 2.0
+    now[0] = 2.0
+    assert queue.dispatch.place_of_newcomer("ann", 1.0).expected_start_ns == round(MOST_LEFT * 2.0 * 1e9)
 
 
 def test_a_project_that_is_owed_more_would_start_before_the_others(queue: Queue) -> None:

@@ -26,6 +26,8 @@ _LEARNING = 0.2
 """Weight of the newest job in what is expected of the next."""
 _FRESH = 0.5
 """Seconds for which a forecast is told again instead of made anew."""
+MOST_LEFT = 100
+"""Times its run until now that a job may go on by its pace: a first chunk that is short tells little of the others."""
 _NEWCOMER = ""
 """Id of a job that is none yet."""
 _CLASSES = {
@@ -73,7 +75,7 @@ class _Running:
         if not played:
             return self.started
         left = max(0.0, self.entry.instrument_estimate * 1e9 - self.entry.instrument_ns)
-        return self.entry.recorded + (self.entry.recorded - self.started) * left / played
+        return self.entry.recorded + (self.entry.recorded - self.started) * min(left / played, MOST_LEFT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
