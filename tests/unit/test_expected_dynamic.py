@@ -89,6 +89,13 @@ def test_a_qubit_seen_in_0_by_its_decay_is_in_0_when_it_is_read_again() -> None:
     assert found["00"] / (found["00"] + found["10"]) > 8 * after_1
 
 
+def test_a_qubit_that_was_read_last_is_as_it_was_read_whatever_its_neighbours_do() -> None:
+    alone = circuit(1).add("x", 1).measure(1, 0)
+    busy = circuit(1).add("x", 1).measure(1, 0).add("x", 0).add("x", 2)
+    busy.add("barrier", *range(5)).add("delay", 0, params=(20e-6,)).add("x", 0).add("x", 2)
+    assert with_noise(busy)["0"] == pytest.approx(with_noise(alone)["0"], rel=1e-6)
+
+
 def test_repeating_until_success_succeeds() -> None:
     again = bits(0, truth=0b01)
     builder = circuit().add("sx", 0).measure(0, 0).while_(again, most=3).add("sx", 0).measure(0, 0).end()

@@ -324,6 +324,8 @@ class _Chip:
         self.state = Density(excited)
         self.clock = [0.0] * len(excited)
         self.pair_clock = dict.fromkeys(noise.zz, 0.0)
+        self.read: set[int] = set()
+        """Qubits that are read for the last time: what becomes of them, while others go on, changes no outcome."""
         self.left_zero = {qubit for qubit, population in enumerate(excited) if population}
 
     def gate(self, event: Event) -> None:
@@ -343,6 +345,7 @@ class _Chip:
         qubit = event.key.operands[0]
         self._reach(event.start, (qubit,), but=event)
         if event.is_last:
+            self.read.add(qubit)
             return
         self._reach(event.start + event.read, (qubit,), but=event)
         if event.clbit < 0 and event.outcome < 0:
@@ -363,6 +366,8 @@ class _Chip:
             self._decay(qubit, time)
 
     def _decay(self, qubit: int, time: float) -> None:
+        if qubit in self.read:
+            return
         values = self.noise.qubits[qubit]
         passed = (time - self.clock[qubit]) * TICK
         if passed > 0 and math.isfinite(values.t1):
