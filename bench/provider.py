@@ -248,6 +248,11 @@ def without_a_daemon(rounds: int) -> list[Row]:
             goal=2.0,
         ),
         Row(
+            name="the same bits, copied once into new memory",
+            milliseconds=median_ms(lambda: [memoryview(message).tobytes() for message in messages], rounds),
+            goal=float("inf"),
+        ),
+        Row(
             name="Target of 100 qubits from its message",
             milliseconds=median_ms(lambda: build_target(decode_backend(hundred)), few),
             goal=50.0,
