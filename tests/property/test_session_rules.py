@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qubitd.server.errors import SessionClosedError
@@ -126,6 +126,7 @@ STEPS = st.lists(
 )
 
 
+@example([("submit", 0.0), ("start", 0.0), ("submit", 100.0)], SessionMode.DEDICATED, AtExpiry.REQUEUE)
 @given(STEPS, st.sampled_from(SessionMode), st.sampled_from(AtExpiry))
 def test_counts_and_clocks_hold_in_any_order(
     steps: list[tuple[str, float]], mode: SessionMode, at_expiry: AtExpiry
@@ -152,4 +153,5 @@ def test_counts_and_clocks_hold_in_any_order(
         assert it.waiting >= 0 <= it.running <= 1
         assert it.is_over or not was_over
         assert it.holds_until(now) <= it.expires()
-        assert rules.next_look(it, now) > now
+        assert rules.next_look(it, now) >= now
+        assert rules.next_look(rules.look(it, now)[0], now) > now
