@@ -147,7 +147,7 @@ def test_what_exceeds_a_ceiling_is_refused_with_line_value_and_limit(
 def test_what_is_a_little_above_a_ceiling_does_not_read_like_it(make_program: ProgramBuilder) -> None:
     (load,) = assemble(one(make_program, ("q0.flux", 0, 1, 0.9, 0, 0))).sequencers
     ceiling = Ceiling(amplitude=1.0, mean_power=2, mean=1, slew=3)
-    with pytest.raises(CeilingError, match=r"amplitude of 1\.00012 of full scale exceeds the ceiling of 1 in"):
+    with pytest.raises(CeilingError, match=r"amplitude of 1\.0001 of full scale exceeds the ceiling of 1 in"):
         refuse_above_ceilings([(replace(load.wired, ceiling=ceiling), replace(load.exertion, amplitude=1.00012))])
 
 

@@ -21,7 +21,7 @@ _SHORT = 2**12
 _Facts: TypeAlias = tuple[complex, complex, complex, complex]
 
 ROUNDING = 1e-4
-"""By how much a ceiling may be exceeded: gains are rounded to steps of 3e-5. Six digits show it."""
+"""By how much a ceiling may be exceeded: gains are rounded to steps of 3e-5. Four decimals show it."""
 
 
 def line_exertion(part: LineProgram) -> Exertion:
@@ -66,8 +66,8 @@ def _problems(wired: WiredLine, exertion: Exertion) -> Iterator[Problem]:
         if value > limit + ROUNDING:
             yield Problem(
                 where=f"line {wired.line}",
-                what=f"{quantity} of {value:.6g} of full scale exceeds the ceiling of {limit:.6g} in the rack file; "
-                "lower the amplitude, or have the operator raise the ceiling",
+                what=f"{quantity} of {round(value, 4):.9g} of full scale exceeds the ceiling of {limit:.9g} in the "
+                "rack file; lower the amplitude, or have the operator raise the ceiling",
             )
 
 
