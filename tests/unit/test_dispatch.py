@@ -30,11 +30,21 @@ class Queue:
     jobs: int = 0
 
     def add(self) -> str:
-        self.jobs += 1
-        lifecycle = Lifecycle(job_id=str(self.jobs))
-        entry = Entry(number=self.jobs, lifecycle=lifecycle, shots=1, owner="ann", terms=JobTerms(), since=0.0)
+        entry = self._next()
         self.dispatch.add(entry)
         return entry.job_id
+
+    def start(self, seconds: float) -> Entry:
+        """A job that has the rack from now on, and is to take so long on the instruments."""
+        entry = self._next()
+        entry.instrument_estimate = seconds
+        self.dispatch.started(entry)
+        return entry
+
+    def _next(self) -> Entry:
+        self.jobs += 1
+        lifecycle = Lifecycle(job_id=str(self.jobs))
+        return Entry(number=self.jobs, lifecycle=lifecycle, shots=1, owner="ann", terms=JobTerms(), since=0.0)
 
     def position(self, job_id: str) -> int:
         place = self.dispatch.place(job_id)
@@ -92,10 +102,7 @@ def test_whoever_only_asks_is_told_where_a_job_would_stand_and_leaves_no_trace(q
 def test_who_waits_behind_a_job_that_is_slow_is_told_its_end_by_the_pace_of_its_chunks(
     queue: Queue, now: list[float]
 ) -> None:
-    lifecycle = Lifecycle(job_id="slow")
-    slow = Entry(number=1, lifecycle=lifecycle, shots=1, owner="ann", terms=JobTerms(), since=0.0)
-    slow.instrument_estimate = 10.0
-    queue.dispatch.started(slow)
+    slow = queue.start(10.0)
     now[0] = 2.5
     assert queue.dispatch.place_of_newcomer("ann", 1.0).expected_start_ns == 0
     slow.instrument_ns, slow.recorded = 1_000_000_000, 2.0
@@ -106,10 +113,7 @@ def test_who_waits_behind_a_job_that_is_slow_is_told_its_end_by_the_pace_of_its_
 def test_a_first_chunk_that_is_nearly_nothing_of_a_job_does_not_put_its_end_off_for_years(
     queue: Queue, now: list[float]
 ) -> None:
-    lifecycle = Lifecycle(job_id="sweep")
-    sweep = Entry(number=1, lifecycle=lifecycle, shots=1, owner="ann", terms=JobTerms(), since=0.0)
-    sweep.instrument_estimate = 10_000.0
-    queue.dispatch.started(sweep)
+    sweep = queue.start(10_000.0)
     sweep.instrument_ns, sweep.recorded = 1, 2.0
     now[0] = 2.0
     assert queue.dispatch.place_of_newcomer("ann", 1.0).expected_start_ns == round(MOST_LEFT * 2.0 * 1e9)
