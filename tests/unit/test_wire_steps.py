@@ -18,7 +18,10 @@ def test_entries_of_steps_are_those_of_the_table_one_after_another(least: int, m
     parts = np.split(entries, np.cumsum(count)[:-1])
     wanted = [value for step in steps for value in parts[step].tolist()]
     copies = Copies((entries, entries * 2), count)
-    found, doubled = copies.of(steps)
+    found, doubled = copies.of(steps, len(wanted))
     assert found.tolist() == wanted
     assert doubled.tolist() == [2 * value % 2**16 for value in wanted]
-    assert [column.tolist() for column in copies.of(steps[:0])] == [[], []]
+    assert [column.tolist() for column in copies.of(steps[:0], 0)] == [[], []]
+    full = np.flatnonzero(count == count.max())
+    wanted = [value for step in full for value in parts[step].tolist()]
+    assert copies.of(full, len(wanted))[0].tolist() == wanted

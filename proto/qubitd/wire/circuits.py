@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from qubitd.core.bindings import Bindings
 from qubitd.core.circuit import Circuit, CircuitBatch, offsets
 from qubitd.core.control import CONTROL_ARITY, control_counts
 from qubitd.core.errors import Problem
@@ -75,15 +76,7 @@ def decode_batch(message: circuits_pb2.CircuitBatch) -> CircuitBatch:
     if sum(own) != len(steps):
         raise malformed("steps", f"holds {len(steps)} entries; the circuits have {sum(own)} in all")
     columns = _read_columns(message, table, steps, list(itertools.accumulate(own, initial=0)))
-    circuits: list[Circuit] = []
-    problems: list[Problem] = []
-    for index, circuit in enumerate(message.circuits):
-        try:
-            if not columns.are_small:
-                columns.check_size(index)
-            circuits.append(_decode_circuit(circuit, columns, index))
-        except MalformedMessageError as error:
-            problems += (_in_circuit(problem, circuit.name, index) for problem in error.problems)
+    circuits, problems = _cut(message.circuits, columns)
     batch = CircuitBatch(operations=table.operations, circuits=tuple(circuits))
     if not problems:
         suspects = columns.suspects(batch).union(_with_control(batch))
@@ -94,16 +87,14 @@ def decode_batch(message: circuits_pb2.CircuitBatch) -> CircuitBatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Columns:
-    """The columns of all circuits, and where each circuit's part begins; the last entry of `*_bounds` is the end."""
+    """The columns of all circuits, and where each circuit's part begins; the last entry of such a list is the end."""
 
     opcodes: NDArray[np.uint16]
-    op_bounds: list[int]
     qubits: NDArray[np.uint16]
-    qubit_bounds: list[int]
     params: NDArray[np.float64]
-    param_bounds: list[int]
     clbits: NDArray[np.uint32]
-    clbit_bounds: list[int]
+    bounds: list[list[int]]
+    """Of these four, in this order."""
     highest_qubit: int
     """At least that of any operand."""
     are_small: bool
@@ -115,25 +106,27 @@ class _Columns:
         Raises:
             MalformedMessageError: it is too long, or has too many entries.
         """
-        for where, edges, most in (
-            ("number of operations", self.op_bounds, MAX_LENGTH),
-            ("entries of qubits", self.qubit_bounds, MAX_ENTRIES),
-            ("entries of params", self.param_bounds, MAX_ENTRIES),
-            ("entries of clbits", self.clbit_bounds, MAX_ENTRIES),
-        ):
+        limits = (
+            ("number of operations", MAX_LENGTH),
+            ("entries of qubits", MAX_ENTRIES),
+            ("entries of params", MAX_ENTRIES),
+            ("entries of clbits", MAX_ENTRIES),
+        )
+        for (where, most), edges in zip(limits, self.bounds, strict=True):
             check_count(edges[i + 1] - edges[i], where=where, most=most)
 
     def suspects(self, batch: CircuitBatch) -> set[int]:
         """Find the circuits that have an operand out of range or a parameter that is no number."""
         found: set[int] = set()
+        _, qubit_bounds, param_bounds, clbit_bounds = self.bounds
         limits = [circuit.num_qubits for circuit in batch.circuits]
         if self.highest_qubit >= min(limits):
-            found |= _exceeding(self.qubits, self.qubit_bounds, limits)
+            found |= _exceeding(self.qubits, qubit_bounds, limits)
         limits = [circuit.num_clbits for circuit in batch.circuits]
         if len(self.clbits) and self.clbits.max() >= min(limits):
-            found |= _exceeding(self.clbits, self.clbit_bounds, limits)
+            found |= _exceeding(self.clbits, clbit_bounds, limits)
         if len(self.params) and not np.isfinite(self.params).all():
-            found |= _exceeding(~np.isfinite(self.params), self.param_bounds, [1] * len(batch.circuits))
+            found |= _exceeding(~np.isfinite(self.params), param_bounds, [1] * len(batch.circuits))
         return found
 
 
@@ -141,18 +134,14 @@ def _read_columns(message: circuits_pb2.CircuitBatch, table: StepReader, steps: 
     totals = table.totals(steps)
     for what, count in zip(("operations", "operands", "parameters", "bits"), totals, strict=True):
         check_count(count, where=f"number of {what} in all", most=MAX_IN_ALL)
-    opcodes, qubits = table.columns(steps)
-    op_bounds, qubit_bounds, param_bounds, clbit_bounds = table.bounds(steps, edges, totals)
+    opcodes, qubits = table.columns(steps, totals)
     clbits = column(message.clbits, _clbit_type(message.circuits), where="clbits", length=totals[3])
     return _Columns(
         opcodes=opcodes,
-        op_bounds=op_bounds,
         qubits=qubits,
-        qubit_bounds=qubit_bounds,
         params=decode_params(message, totals[2]),
-        param_bounds=param_bounds,
         clbits=clbits.astype(np.uint32),
-        clbit_bounds=clbit_bounds,
+        bounds=table.bounds(steps, edges, totals),
         highest_qubit=table.highest_qubit,
         are_small=totals[0] <= MAX_LENGTH and max(totals) <= MAX_ENTRIES,
     )
@@ -180,24 +169,49 @@ def _encode_circuit(circuit: Circuit, num_steps: int) -> circuits_pb2.Circuit:
     )
 
 
-def _decode_circuit(message: circuits_pb2.Circuit, columns: _Columns, i: int) -> Circuit:
-    num_clbits = check_count(message.num_clbits, where="num_clbits", most=MAX_CLBITS)
-    bindings = decode_bindings(message.bindings) if message.HasField("bindings") else None
-    if bindings is not None and len(bindings.positions):
-        last = columns.param_bounds[i + 1] - columns.param_bounds[i] - 1
-        check_count(int(bindings.positions[-1]), where="bindings, largest position", most=last)
+def _cut(messages: Sequence[circuits_pb2.Circuit], columns: _Columns) -> tuple[list[Circuit], list[Problem]]:
+    """Cut the columns into circuits, and say what is wrong with those that cannot be cut out."""
+    circuits: list[Circuit] = []
+    problems: list[Problem] = []
+    ranges = zip(*(map(slice, edges, edges[1:]) for edges in columns.bounds), strict=True)
+    for index, (message, own) in enumerate(zip(messages, ranges, strict=True)):
+        try:
+            if not columns.are_small:
+                columns.check_size(index)
+            circuits.append(_decode_circuit(message, columns, own))
+        except MalformedMessageError as error:
+            problems += (_in_circuit(problem, message.name, index) for problem in error.problems)
+    return circuits, problems
+
+
+def _decode_circuit(message: circuits_pb2.Circuit, columns: _Columns, own: tuple[slice, ...]) -> Circuit:
+    """Read a circuit whose parts of the columns are known; there may be thousands, so each step counts."""
+    name, num_qubits, num_clbits = message.name, message.num_qubits, message.num_clbits
+    if num_qubits > MAX_QUBITS or num_clbits > MAX_CLBITS or 4 * len(name) > MAX_CIRCUIT_NAME:
+        check_text(name, where="name", most=MAX_CIRCUIT_NAME)
+        check_count(num_qubits, where="num_qubits", most=MAX_QUBITS)
+        check_count(num_clbits, where="num_clbits", most=MAX_CLBITS)
+    ops, operands, params, clbits = own
     return Circuit(
-        name=check_text(message.name, where="name", most=MAX_CIRCUIT_NAME),
-        num_qubits=check_count(message.num_qubits, where="num_qubits", most=MAX_QUBITS),
+        name=name,
+        num_qubits=num_qubits,
         num_clbits=num_clbits,
-        opcodes=columns.opcodes[columns.op_bounds[i] : columns.op_bounds[i + 1]],
-        qubits=columns.qubits[columns.qubit_bounds[i] : columns.qubit_bounds[i + 1]],
-        params=columns.params[columns.param_bounds[i] : columns.param_bounds[i + 1]],
-        clbits=columns.clbits[columns.clbit_bounds[i] : columns.clbit_bounds[i + 1]],
+        opcodes=columns.opcodes[ops],
+        qubits=columns.qubits[operands],
+        params=columns.params[params],
+        clbits=columns.clbits[clbits],
         controls=column(message.controls, UINT32, where="controls") if message.controls else _NOTHING,
         conditions=decode_conditions(message.conditions, num_clbits=num_clbits) if message.conditions else (),
-        bindings=bindings,
+        bindings=_bindings(message, params) if message.HasField("bindings") else None,
     )
+
+
+def _bindings(message: circuits_pb2.Circuit, params: slice) -> Bindings:
+    bindings = decode_bindings(message.bindings)
+    if len(bindings.positions):
+        most = params.stop - params.start - 1
+        check_count(int(bindings.positions[-1]), where="bindings, largest position", most=most)
+    return bindings
 
 
 def _clbit_type(circuits: Sequence[Circuit] | Sequence[circuits_pb2.Circuit]) -> np.dtype[np.generic]:

@@ -93,29 +93,40 @@ def decode_result(
     Raises:
         MalformedMessageError: the data do not have the shape that the counts give.
     """
-    where = f"result of program {message.program}"
-    shots = check_count(message.shots, where=f"{where}, shots", least=1, most=_MAX_COUNT)
-    if len(message.iq_clbits) != len(message.iq_qubits):
-        raise malformed(f"{where}, iq_clbits", f"names {len(message.iq_clbits)} bits, {len(message.iq_qubits)} qubits")
-    discarded = check_count(message.discarded, where=f"{where}, discarded", most=shots)
-    traces = tuple(_decode_trace(one, where) for one in message.traces)
-    has_iq = bool(message.iq_qubits) and not traces
-    has_bits = not traces and bool(message.bytes_per_shot or message.bits or not has_iq)
+    shots, discarded = message.shots, message.discarded
+    if not 1 <= shots <= _MAX_COUNT or discarded > shots:
+        check_count(shots, where=f"{_where(message)}, shots", least=1, most=_MAX_COUNT)
+        check_count(discarded, where=f"{_where(message)}, discarded", most=shots)
+    iq_qubits, iq_clbits = tuple(message.iq_qubits), tuple(message.iq_clbits)
+    if len(iq_clbits) != len(iq_qubits):
+        what = f"names {len(iq_clbits)} bits, {len(iq_qubits)} qubits"
+        raise malformed(f"{_where(message)}, iq_clbits", what)
+    traces = tuple([_decode_trace(one, _where(message)) for one in message.traces])
+    has_iq = bool(iq_qubits) and not traces
+    has_bits = not traces and bool(not has_iq or message.bytes_per_shot or message.bits)
     if assignment is None:
-        assignment = tuple(_decode_assignment(one, where) for one in message.assignment)
+        assignment = tuple([_decode_assignment(one, _where(message)) for one in message.assignment])
     return ProgramResult(
         program=message.program,
         first_shot=message.first_shot,
         shots=shots,
         discarded=discarded,
-        bits=_decode_bits(message, shots - discarded, where) if has_bits else None,
-        iq=_decode_iq(message, shots - discarded, where) if has_iq else None,
-        iq_qubits=tuple(message.iq_qubits) if has_iq else (),
-        iq_clbits=tuple(message.iq_clbits) if has_iq else (),
+        bits=_decode_bits(message, shots - discarded) if has_bits else None,
+        iq=_decode_iq(message, shots - discarded) if has_iq else None,
+        iq_qubits=iq_qubits if has_iq else (),
+        iq_clbits=iq_clbits if has_iq else (),
         assignment=assignment,
         traces=traces,
-        played=tuple((one.name, check_finite(one.value, where=f"{where}, {one.name}")) for one in message.played),
+        played=tuple([_decode_played(one, _where(message)) for one in message.played]),
     )
+
+
+def _where(message: jobs_pb2.ProgramResult) -> str:
+    return f"result of program {message.program}"
+
+
+def _decode_played(message: jobs_pb2.PlayedValue, where: str) -> tuple[str, float]:
+    return message.name, check_finite(message.value, where=f"{where}, {message.name}")
 
 
 def _is_per_shot(result: ProgramResult) -> bool:
@@ -150,16 +161,16 @@ def _decode_trace(message: jobs_pb2.Trace, where: str) -> Trace:
     return Trace(qubits=tuple(message.qubits), samples=samples)
 
 
-def _decode_iq(message: jobs_pb2.ProgramResult, kept: int, where: str) -> NDArray[np.complex64]:
-    columns = len(message.iq_qubits)
+def _decode_iq(message: jobs_pb2.ProgramResult, kept: int) -> NDArray[np.complex64]:
+    columns, where = len(message.iq_qubits), _where(message)
     iq = column(message.iq, _COMPLEX64, where=f"{where}, iq")
     if len(iq) not in (min(kept, 1) * columns, columns * kept):
         raise malformed(f"{where}, iq", f"holds {len(iq)} points for {kept} shots of {columns} measurements")
     return iq.reshape(-1, columns)
 
 
-def _decode_bits(message: jobs_pb2.ProgramResult, kept: int, where: str) -> NDArray[np.uint8]:
+def _decode_bits(message: jobs_pb2.ProgramResult, kept: int) -> NDArray[np.uint8]:
     width, data = message.bytes_per_shot, message.bits
     if len(data) != kept * width:
-        raise malformed(f"{where}, bits", f"has {len(data)} bytes for {kept} shots of {width} bytes")
+        raise malformed(f"{_where(message)}, bits", f"has {len(data)} bytes for {kept} shots of {width} bytes")
     return np.frombuffer(data, dtype=np.uint8).reshape(kept, width)

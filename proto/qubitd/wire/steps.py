@@ -7,6 +7,7 @@ on one qubit: a turn about z before a pulse, which is most of what there is, tak
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -76,8 +77,8 @@ class StepReader:
         """Whether each operation has one operand."""
         alike = ((table.opcodes, table.qubits),) if self._is_one_each else ((table.opcodes,), (table.qubits,))
         self._copies = [Copies(columns, count) for columns, count in zip(alike, self.counts, strict=False)]
-        self._alike = [int(count[0]) if len(count) and (count == count[0]).all() else None for count in self.counts]
-        """The number that all steps have, of each of the four."""
+        self._ends = [(int(count.min(initial=0)), int(count.max(initial=0))) for count in self.counts]
+        """The smallest and the largest number that a step has, of each of the four."""
 
     def __len__(self) -> int:
         return len(self.counts[0])
@@ -87,9 +88,10 @@ class StepReader:
         totals: list[int] = self.counts.dot(np.bincount(steps, minlength=len(self))).tolist()
         return totals
 
-    def columns(self, steps: Ints) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
-        """Give the opcodes of some steps, and their qubits."""
-        opcodes, qubits = (column for copies in self._copies for column in copies.of(steps))
+    def columns(self, steps: Ints, totals: Sequence[int]) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
+        """Give the opcodes of some steps, and their qubits; `totals` are of these."""
+        found = (copies.of(steps, total) for copies, total in zip(self._copies, totals, strict=False))
+        opcodes, qubits = itertools.chain.from_iterable(found)
         return opcodes, qubits
 
     def bounds(self, steps: Ints, edges: Sequence[int], totals: Sequence[int]) -> list[list[int]]:
@@ -105,12 +107,13 @@ class StepReader:
         begins = np.array(edges)
         owning = np.flatnonzero(begins[1:] > begins[:-1])
         found: list[list[int]] = []
-        for kind, (count, alike) in enumerate(zip(self.counts, self._alike, strict=True)):
+        for kind, (count, ends, total) in enumerate(zip(self.counts, self._ends, totals, strict=True)):
             if kind == 1 and self._is_one_each:
                 found.append(found[0])
                 continue
-            if alike is not None or not len(steps):
-                found.append((begins * (alike or 0)).tolist())
+            alike = next((each for each in ends if total == each * len(steps)), None)
+            if alike is not None:
+                found.append((begins * alike).tolist())
                 continue
             own = np.zeros(len(begins), dtype=np.int64)
             own[owning + 1] = np.add.reduceat(count[steps], begins[owning])
@@ -137,23 +140,22 @@ class Copies:
         widest = int(count.max(initial=0))
         self._columns = columns
         self._count = count
-        self._is_empty = not widest
         self._word = next((word for word in _WORDS if 2 * widest <= word.itemsize), None)
         if self._word is None:
             return
         filled = np.arange(self._word.itemsize // 2) < count[:, np.newaxis]
         self._rows = [_rows(column, filled).view(self._word).ravel() for column in columns]
-        self._filled = None if filled.all() else filled.view(f"<u{filled.shape[1]}").ravel()
+        self._filled = filled.view(f"<u{filled.shape[1]}").ravel()
 
-    def of(self, index: Ints) -> list[NDArray[np.uint16]]:
-        """Give the entries of some rows one after another."""
-        if self._is_empty or not len(index):
+    def of(self, index: Ints, total: int) -> list[NDArray[np.uint16]]:
+        """Give the entries of some rows, `total` in all, one after another."""
+        if not total:
             return [column[:0] for column in self._columns]
         if self._word is None:
             places = expand(np.cumsum(self._count) - self._count, self._count, index)
             return [column.take(places) for column in self._columns]
-        found = [rows.take(index).view(np.uint16) for rows in self._rows]
-        if self._filled is None:
+        found = [rows[index].view(np.uint16) for rows in self._rows]
+        if len(found[0]) == total:
             return found
         places = self._filled.take(index).view(np.bool_).nonzero()[0]
         return [column.take(places) for column in found]

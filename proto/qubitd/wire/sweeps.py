@@ -14,6 +14,8 @@ MAX_AXES = 8
 MAX_NAMES = 1_024
 MAX_PARAMETER_NAME = 128
 MAX_POINTS = 1_000_000
+NO_SWEEP = Sweep()
+"""One point that changes nothing, as most jobs have it."""
 
 
 def encode_sweep(sweep: Sweep) -> circuits_pb2.Sweep:
@@ -28,6 +30,8 @@ def decode_sweep(message: circuits_pb2.Sweep) -> Sweep:
     Raises:
         MalformedMessageError: an axis is too long, uneven, or holds a value that is not finite.
     """
+    if not message.axes and not message.HasField("along"):
+        return NO_SWEEP
     check_count(len(message.axes), where="sweep, number of axes", most=MAX_AXES)
     names = sum(len(axis.names) for axis in (*message.axes, message.along))
     check_count(names, where="sweep, number of names on all axes", most=MAX_NAMES)
