@@ -71,12 +71,13 @@ def decode_batch(message: circuits_pb2.CircuitBatch) -> CircuitBatch:
     steps = column(message.steps, index_type(len(table)), where="steps").astype(np.int64)
     if len(steps):
         check_count(int(steps.max()), where="largest index of a step", most=len(table) - 1)
-    own = [circuit.num_steps for circuit in message.circuits]
+    messages = list(message.circuits)
+    own = [circuit.num_steps for circuit in messages]
     check_count(max(own), where="largest num_steps of a circuit", most=MAX_LENGTH)
     if sum(own) != len(steps):
         raise malformed("steps", f"holds {len(steps)} entries; the circuits have {sum(own)} in all")
-    columns = _read_columns(message, table, steps, list(itertools.accumulate(own, initial=0)))
-    circuits, problems = _cut(message.circuits, columns)
+    columns = _read_columns(message, messages, table, steps, list(itertools.accumulate(own, initial=0)))
+    circuits, problems = _cut(messages, columns)
     batch = CircuitBatch(operations=table.operations, circuits=tuple(circuits))
     if not problems:
         suspects = columns.suspects(batch).union(_with_control(batch))
@@ -130,12 +131,18 @@ class _Columns:
         return found
 
 
-def _read_columns(message: circuits_pb2.CircuitBatch, table: StepReader, steps: Ints, edges: Sequence[int]) -> _Columns:
+def _read_columns(
+    message: circuits_pb2.CircuitBatch,
+    circuits: Sequence[circuits_pb2.Circuit],
+    table: StepReader,
+    steps: Ints,
+    edges: Sequence[int],
+) -> _Columns:
     totals = table.totals(steps)
     for what, count in zip(("operations", "operands", "parameters", "bits"), totals, strict=True):
         check_count(count, where=f"number of {what} in all", most=MAX_IN_ALL)
     opcodes, qubits = table.columns(steps, totals)
-    clbits = column(message.clbits, _clbit_type(message.circuits), where="clbits", length=totals[3])
+    clbits = column(message.clbits, _clbit_type(circuits), where="clbits", length=totals[3])
     return _Columns(
         opcodes=opcodes,
         qubits=qubits,
