@@ -62,18 +62,28 @@ NOT_TAKEN = -2
 """Outcome of an acquisition that did not take place."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Readings:
-    """What a run gave."""
+class Readings(Protocol):
+    """What a run gave, as it was read. What is asked of it is worked out then, which any thread may do: the instruments
+    need not wait for that.
+    """
 
-    points: tuple[NDArray[np.complex64], ...]
-    """Per program of the chunk, shape (shots, acquisitions) in the order of its acquisition columns: mean over the
-    window, fraction of ADC full scale."""
-    traces: tuple[Trace, ...] = ()
-    """Of a chunk that wants them: one per feedline."""
-    outcomes: tuple[NDArray[np.int8], ...] = ()
-    """Per program of a chunk in which outcomes feed, shape as `points`: 0 or 1 as the hardware told, UNTOLD for qubits
-    that do not feed, NOT_TAKEN where the condition of an acquisition did not hold; its point is NaN then."""
+    @property
+    def points(self) -> tuple[NDArray[np.complex64], ...]:
+        """Per program of the chunk, shape (shots, acquisitions) in the order of its acquisition columns: mean over the
+        window, fraction of ADC full scale."""
+        ...
+
+    @property
+    def traces(self) -> tuple[Trace, ...]:
+        """Of a chunk that wants them: one per feedline."""
+        ...
+
+    @property
+    def outcomes(self) -> tuple[NDArray[np.int8], ...]:
+        """Per program of a chunk in which outcomes feed, shape as `points`: 0 or 1 as the hardware told, UNTOLD for
+        qubits that do not feed, NOT_TAKEN where the condition of an acquisition did not hold; its point is NaN then.
+        """
+        ...
 
 
 def never() -> bool:

@@ -22,18 +22,19 @@ import grpc.aio
 import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from numpy.typing import NDArray
 from tests.postgres_server import PostgresServer
 
 from qubitd.compiler.device_file import DeviceFile, load_device
 from qubitd.core.capacity import Usage
 from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.feedforward import FeedForward
-from qubitd.core.job import JobSpec, ProgramResult
+from qubitd.core.job import JobSpec, ProgramResult, Trace
 from qubitd.core.plan import LoopPlan
 from qubitd.core.program import Chunk
 from qubitd.core.register_grid import EXACT, RegisterGrid
 from qubitd.core.sweep import Sweep
-from qubitd.drivers.controller import Assembly, LoadReport, Readings, never, nothing
+from qubitd.drivers.controller import Assembly, LoadReport, never, nothing
 from qubitd.drivers.errors import RunBrokenOffError
 from qubitd.drivers.rack_file import load_rack
 from qubitd.server.daemon import run_daemon
@@ -76,6 +77,15 @@ class PaperAssembly:
     @property
     def loops(self) -> Sequence[LoopPlan]:
         return ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PaperReadings:
+    """What a run on paper gave."""
+
+    points: tuple[NDArray[np.complex64], ...]
+    traces: tuple[Trace, ...] = ()
+    outcomes: tuple[NDArray[np.int8], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,10 +180,10 @@ class PaperRack:
         if fault is not None:
             raise fault
 
-    def fetch(self) -> Readings:
+    def fetch(self) -> PaperReadings:
         assert self.loaded is not None
         self.before.get("fetch", nothing)()
-        return Readings(
+        return PaperReadings(
             points=tuple(
                 np.full((self.loaded.shots, len(program.acquisitions.start)), -1.0, dtype=np.complex64)
                 for program in self.loaded.chunk.programs

@@ -23,14 +23,14 @@ from qubitd.drivers.cluster.feedforward import FEEDFORWARD
 from qubitd.drivers.cluster.holdings import Holdings, Look
 from qubitd.drivers.cluster.known_settings import KnownSettings
 from qubitd.drivers.cluster.protocol import ACTIVE_STATES, SequencerState, sequencer
-from qubitd.drivers.cluster.readout import program_iq, program_outcomes
+from qubitd.drivers.cluster.readout import ClusterReadings
 from qubitd.drivers.cluster.registers import REGISTER_GRID
 from qubitd.drivers.cluster.scope import trace_of
 from qubitd.drivers.cluster.settings import Setting
 from qubitd.drivers.cluster.settings_plan import SettingsPlan
 from qubitd.drivers.cluster.wiring import SequencerAddress, Wiring
 from qubitd.drivers.cluster.work import Workbench
-from qubitd.drivers.controller import Assembly, LoadReport, Readings, never, nothing
+from qubitd.drivers.controller import Assembly, LoadReport, never, nothing
 from qubitd.drivers.errors import (
     InstrumentChangedError,
     InstrumentFaultError,
@@ -265,7 +265,7 @@ class ClusterController:
                     time.sleep(max(0.0, _next_look(looked, self._started, due) - time.monotonic()))
         self._stage = _Stage.ENDED
 
-    def fetch(self) -> Readings:
+    def fetch(self) -> ClusterReadings:
         """Read what the run that ended gave, and make sure that nobody else touched the Cluster meanwhile.
 
         Raises:
@@ -290,10 +290,9 @@ class ClusterController:
                 conversation.require_trace(acquired[load.trigger], averages=loaded.shots, load=load)
             connected.settings.confirm(settings)
             connected.holdings.note_run(loaded.sequencers)
-        bins = [one.bins for one in acquired.values()]
-        return Readings(
-            points=program_iq(loaded, bins),
-            outcomes=program_outcomes(loaded, bins),
+        return ClusterReadings(
+            assembly=loaded,
+            bins=tuple(one.bins for one in acquired.values()),
             traces=tuple(trace_of(load, acquired[load.trigger].trace, loaded.shots) for load in loaded.scopes),
         )
 

@@ -3,17 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from qubitd.core.job import Trace
 from qubitd.drivers.cluster.assembly import ClusterAssembly, ReadoutMap
 from qubitd.drivers.cluster.protocol import acquisition_iq
 from qubitd.drivers.controller import NOT_TAKEN, UNTOLD
 
 T = TypeVar("T", np.complex64, np.int8)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ClusterReadings:
+    """What a run gave, as it was downloaded."""
+
+    assembly: ClusterAssembly
+    """What was run."""
+    bins: tuple[NDArray[np.void], ...]
+    """Of each sequencer that acquires, in the order of the assembly."""
+    traces: tuple[Trace, ...]
+    """Of a chunk that wants them: one per feedline."""
+
+    @property
+    def points(self) -> tuple[NDArray[np.complex64], ...]:
+        """Per program, shape (shots, acquisitions): mean over the window, fraction of ADC full scale."""
+        return program_iq(self.assembly, self.bins)
+
+    @property
+    def outcomes(self) -> tuple[NDArray[np.int8], ...]:
+        """Per program, shape (shots, acquisitions), as the hardware told them; nothing if none feed."""
+        return program_outcomes(self.assembly, self.bins)
 
 
 def program_iq(assembly: ClusterAssembly, bins: Sequence[NDArray[np.void]]) -> tuple[NDArray[np.complex64], ...]:

@@ -55,6 +55,7 @@ class ResultMessages:
     def _read(self, compiled: Compiled, chunk: Chunk, readings: Readings) -> Iterator[ProgramResult]:
         """Programs that are read alike are read together."""
         has_own = _sweeps_discriminators(compiled.spec.sweep)
+        points, outcomes = readings.points, readings.outcomes
         readouts = enumerate(readouts_of(chunk.programs))
         keys = (readout + ((offset,) if has_own else ()) for offset, readout in readouts)
         for _, group in groupby(enumerate(keys), key=itemgetter(1)):
@@ -62,9 +63,8 @@ class ResultMessages:
             among, index = slice(offsets[0], offsets[-1] + 1), chunk.first_program + offsets[0]
             program = chunk.programs[offsets[0]]
             wanted = self._wanted(compiled, program, index)
-            told = readings.outcomes[among]
             yield from program_results(
-                program, readings.points[among], wanted, first=index, first_shot=chunk.first_shot, told=told
+                program, points[among], wanted, first=index, first_shot=chunk.first_shot, told=outcomes[among]
             )
 
     def _wanted(self, compiled: Compiled, program: Program, index: int) -> Wanted:
