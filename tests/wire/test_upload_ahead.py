@@ -71,6 +71,21 @@ def drive_bytes(assembly: ClusterAssembly) -> int:
     return next(load.upload_bytes for load in assembly.sequencers if load.wired.line == "q0.drive")
 
 
+def test_what_a_run_gave_stays_as_it_was_however_often_another_is_read(
+    controller: Controller, make_program: ProgramBuilder
+) -> None:
+    start(controller, chunk_of(bell_program(make_program), shots=SHOTS + 500))
+    controller.wait(PATIENCE)
+    first = controller.fetch()
+    (points,) = first.points
+    controller.start()
+    controller.wait(PATIENCE)
+    (again,), (later,) = controller.fetch().points, controller.fetch().points
+    assert np.array_equal(again, later)
+    assert not np.array_equal(points, again)
+    assert np.array_equal(first.points[0], points)
+
+
 def test_what_differs_is_there_before_the_next_chunk_is_loaded(controller: Controller, chunks: list[Chunk]) -> None:
     start(controller, chunks[0])
     following = assembled(controller, chunks[1])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -95,6 +96,28 @@ def test_answer_of_several_blocks_is_read_one_by_one(peer: StartPeer, connect: C
     link = connect(peer(answering(b"#14\x01\0\0\0#12ab#10\r\n")).resource, PATIENT)
     list_ = link.blocks_of("LIST?", lambda: [bytes(link.next_block()) for _ in range(3)])
     assert link.ask_each([list_]) == [[b"\x01\0\0\0", b"ab", b""]]
+    link.close()
+
+
+@both
+def test_a_long_block_comes_whole_whether_or_not_there_is_room_of_its_size(peer: StartPeer, connect: Connect) -> None:
+    data = bytes(range(256)) * 1024
+    answer = b"#6%d" % len(data) + data + b"\r\n"
+    link = connect(peer(answering(answer, answer)).resource, PATIENT)
+    rooms = [bytearray(len(data)), bytearray(len(data) + 1)]
+    asked = [link.blocks_of("DATA?", partial(link.next_block, room)) for room in rooms]
+    assert link.ask_each(asked) == [data, data]
+    assert not any(rooms[1])
+    link.close()
+
+
+def test_a_long_block_goes_into_the_room_that_was_made_for_it(peer: StartPeer) -> None:
+    data = bytes(range(256)) * 1024
+    link = socket_link(peer(answering(b"#6%d" % len(data) + data + b"\r\n")).resource, PATIENT)
+    room = bytearray(len(data))
+    (found,) = link.ask_each([link.blocks_of("DATA?", partial(link.next_block, room))])
+    assert found.obj is room
+    assert room == data
     link.close()
 
 

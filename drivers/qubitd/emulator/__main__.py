@@ -21,6 +21,7 @@ from qubitd.emulator.clock import RealClock, VirtualClock
 from qubitd.emulator.cluster.instrument import Cluster
 from qubitd.emulator.lifetime import AFTER_LAST, Lifetime
 from qubitd.emulator.loopback import Loopback
+from qubitd.emulator.memory import keep_big_blocks
 from qubitd.emulator.rack import Addresses, Rack
 
 
@@ -28,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a rack until it is not needed any more; gives the exit status."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=options.log_level, stream=sys.stderr)
+    keep_big_blocks()
     try:
         cabling = load_cabling(options.cabling)
         cluster = Cluster(

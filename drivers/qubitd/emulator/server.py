@@ -69,7 +69,8 @@ class ScpiConnection(asyncio.BufferedProtocol):
 
     def _send(self, answers: list[bytes]) -> None:
         if self._transport is not None and any(answers):
-            self._transport.write(b"".join(answers))
+            # What the socket does not take at once is cut off in place.
+            self._transport.write(memoryview(b"".join(answers)))
 
     def _spoil(self, answer: bytes, fault: Fault) -> None:
         log.info("fault", extra={"port": self._port, "kind": fault.kind.value})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -220,13 +221,21 @@ class ClusterConversation:
             commands = [sequencer(address, command) for address in addresses]
             self.refuse_errors("store what its scope recorded", commands=commands)
 
-    def acquisitions_of(self, load: SequencerLoad) -> Asked[Acquisitions]:
-        """Give the question for what a sequencer acquired, which is to be held against its run by `of_one_run`."""
-        return self.link.blocks_of(sequencer(load.wired.address, "ACQ:ALISt?"), self._acquisitions)
+    def acquisitions_of(self, load: SequencerLoad, room: bytearray | None = None) -> Asked[Acquisitions]:
+        """Give the question for what a sequencer acquired, which is to be held against its run by `of_one_run`.
 
-    def _acquisitions(self) -> Acquisitions:
-        """Read a list of acquisitions with their names."""
-        return [(bytes(self.link.next_block()), self._acquisition()) for _ in range(self._u32())]
+        Args:
+            load: the sequencer's.
+            room: that its bins may take, as `room_of` gives it; nobody else's from now on.
+        """
+        read = partial(self._acquisitions, room)
+        return self.link.blocks_of(sequencer(load.wired.address, "ACQ:ALISt?"), read)
+
+    def _acquisitions(self, room: bytearray | None) -> Acquisitions:
+        """Read a list of acquisitions with their names; there is room for the bins of one."""
+        return [
+            (bytes(self.link.next_block()), self._acquisition(None if index else room)) for index in range(self._u32())
+        ]
 
     def of_one_run(self, load: SequencerLoad, acquisitions: Acquisitions) -> Acquired:
         """Make sure that a run acquired something: every bin filled exactly once, those of conditional acquisitions at
@@ -266,11 +275,11 @@ class ClusterConversation:
             self.drain_errors()
         return words
 
-    def _acquisition(self) -> Acquired:
+    def _acquisition(self, room: bytearray | None) -> Acquired:
         """Read one acquisition after its name: index, both paths of a trace, bins."""
         self.link.next_block()
         (real, averages), (imag, _) = self._path(), self._path()
-        bins = self.link.next_block()
+        bins = self.link.next_block(room)
         if len(real) != len(imag) or len(bins) % protocol.BIN.itemsize:
             raise self._malformed(f"an acquisition of {len(real)} and {len(imag)} samples, {len(bins)} bytes of bins")
         return Acquired(trace=real + 1j * imag, averages=averages, bins=np.frombuffer(bins, dtype=protocol.BIN))
@@ -308,6 +317,11 @@ class ClusterConversation:
 
     def _fault(self, what: str, words: Sequence[str]) -> InstrumentFaultError:
         return InstrumentFaultError(resource=self.link.resource, what=what, words=words)
+
+
+def room_of(load: SequencerLoad) -> bytearray:
+    """Make room for the bins that a sequencer is to fill."""
+    return bytearray(load.bins * protocol.BIN.itemsize)
 
 
 def _as_listed(waveforms: Sequence[Waveform]) -> dict[bytes, tuple[int, bytes]]:

@@ -15,9 +15,9 @@ from qubitd.core.program import Chunk
 from qubitd.core.register_grid import RegisterGrid
 from qubitd.drivers.cluster import protocol
 from qubitd.drivers.cluster.assembler import ClusterAssembler
-from qubitd.drivers.cluster.assembly import ClusterAssembly
+from qubitd.drivers.cluster.assembly import ClusterAssembly, SequencerLoad
 from qubitd.drivers.cluster.capacity import ClusterCapacity
-from qubitd.drivers.cluster.conversation import ClusterConversation
+from qubitd.drivers.cluster.conversation import ClusterConversation, room_of
 from qubitd.drivers.cluster.exertion import refuse_above_ceilings
 from qubitd.drivers.cluster.feedforward import FEEDFORWARD
 from qubitd.drivers.cluster.holdings import Holdings, Look
@@ -84,6 +84,8 @@ class ClusterController:
         self._started = 0.0
         self._seen: Mapping[SequencerAddress, SequencerState] = {}
         """How sequencers were when they had been started; nothing once somebody looked at that."""
+        self._rooms: Mapping[SequencerAddress, bytearray] = {}
+        """Made during a run for what it will give."""
         self._is_in_doubt = False
 
     @property
@@ -222,7 +224,7 @@ class ClusterController:
         if self._stage is not _Stage.ARMED:
             self.arm()
         addresses = _addresses(self._chunk())
-        self._stage, self._started = _Stage.LOADED, time.monotonic()
+        self._stage, self._started, self._rooms = _Stage.LOADED, time.monotonic(), {}
         with self._doubting() as connected:
             self._seen = connected.conversation.start(addresses) if addresses else {}
         self._stage = _Stage.STARTED
@@ -261,6 +263,7 @@ class ClusterController:
                     unfinished = [f"{names[address]} is {states[address].state}" for address in pending]
                     raise RunTimeoutError(resource=self._instrument.resource, deadline=deadline, unfinished=unfinished)
                 if pending:
+                    self._rooms = self._rooms or {load.wired.address: room_of(load) for load in self._acquiring()}
                     meanwhile()
                     time.sleep(max(0.0, _next_look(looked, self._started, due) - time.monotonic()))
         self._stage = _Stage.ENDED
@@ -278,10 +281,9 @@ class ClusterController:
         with self._doubting() as connected:
             conversation = connected.conversation
             conversation.store_traces([load.trigger for load in loaded.scopes])
-            acquiring = [load for load in loaded.sequencers if load.bins]
-            found, settings = connected.settings.read_back(
-                self._plan.of_run(loaded), after=list(map(conversation.acquisitions_of, acquiring))
-            )
+            acquiring, rooms, self._rooms = self._acquiring(), self._rooms, {}
+            asked = [conversation.acquisitions_of(load, rooms.get(load.wired.address)) for load in acquiring]
+            found, settings = connected.settings.read_back(self._plan.of_run(loaded), after=asked)
             acquired = {
                 load.wired.address: conversation.of_one_run(load, one)
                 for load, one in zip(acquiring, found, strict=True)
@@ -344,6 +346,9 @@ class ClusterController:
         if self._loaded is None:
             raise NotReadyError("nothing is loaded; call load first")
         return self._loaded
+
+    def _acquiring(self) -> list[SequencerLoad]:
+        return [load for load in self._chunk().sequencers if load.bins]
 
     @contextmanager
     def _doubting(self) -> Generator[_Connection, None, None]:

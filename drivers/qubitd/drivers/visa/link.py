@@ -144,9 +144,13 @@ class Link(ABC):
         answers = self.ask_each(both)
         return answers[: len(first)], answers[len(first) :]
 
-    def next_block(self) -> memoryview:
-        """Read one block of an answer that is made of several, while `ask_each` reads it."""
-        return self._block()
+    def next_block(self, room: bytearray | None = None) -> memoryview:
+        """Read one block of an answer that is made of several, while `ask_each` reads it.
+
+        Args:
+            room: for a long block of just its size; memory that is new costs more time than what goes into it.
+        """
+        return self._block(room)
 
     def _ask_only(self, questions: Sequence[str]) -> None:
         self._refuse_leftovers()
@@ -157,7 +161,7 @@ class Link(ABC):
         self._end()
         return data
 
-    def _block(self) -> memoryview:
+    def _block(self, room: bytearray | None = None) -> memoryview:
         received = self._received
         if len(received) < 2:
             self._await_bytes(2)
@@ -170,7 +174,7 @@ class Link(ABC):
             raise MalformedAnswerError(resource=self.resource, what=str(error)) from error
         if end > len(received):
             del received[:begin]
-            return self._receive(end - begin)
+            return self._receive(end - begin, room)
         block = memoryview(received[begin:end])
         del received[:end]
         return block
@@ -198,8 +202,8 @@ class Link(ABC):
         """Receive up to a line feed, which is dropped together with a carriage return before it."""
 
     @abstractmethod
-    def _receive(self, count: int) -> memoryview:
-        """Receive exactly so many bytes."""
+    def _receive(self, count: int, room: bytearray | None) -> memoryview:
+        """Receive exactly so many bytes, into `room` if they are many and it has their size."""
 
     @abstractmethod
     def _await_bytes(self, count: int) -> None:

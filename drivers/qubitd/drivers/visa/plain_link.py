@@ -33,7 +33,8 @@ class PlainLink(Link):
         del self._received[: end + 1]
         return line.rstrip(b"\r").decode("utf-8", errors="replace")
 
-    def _receive(self, count: int) -> memoryview:
+    def _receive(self, count: int, room: bytearray | None) -> memoryview:
+        del room
         taken = memoryview(self._peek(0, count))
         del self._received[:count]
         return taken

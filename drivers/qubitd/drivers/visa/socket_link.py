@@ -84,13 +84,13 @@ class SocketLink(Link):
         while len(self._received) < count:
             self._received.extend(self._some(deadline))
 
-    def _receive(self, count: int) -> memoryview:
+    def _receive(self, count: int, room: bytearray | None) -> memoryview:
         if count <= len(self._piece):
             some = memoryview(self._peek(0, count))
             del self._received[:count]
             return some
         deadline = self._deadline(count)
-        whole = bytearray(count)
+        whole = room if room is not None and len(room) == count else bytearray(count)
         ahead = min(count, len(self._received))
         whole[:ahead] = self._received[:ahead]
         del self._received[:ahead]
