@@ -3,7 +3,7 @@ what a walk with these outcomes plays."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from functools import cache
 from typing import Any
@@ -164,12 +164,8 @@ def laid_out(score: Score, players: Sequence[Player], bits: Bits) -> list[tuple[
         for at in acquired:
             found[part.player.identity, int(part.timeline.start[at])] = bits(Source(i, at))
     assert len(position) == len(players)
-    holds = [True] * len(section.rows.start)
-    for row, number in enumerate(section.rows.condition.tolist()):
-        if number != EVERY_SHOT:
-            condition = score.conditions[number]
-            holds[row] = bool(condition.truth[sum(found[source] << i for i, source in enumerate(condition.sources))])
-    return listed(section.rows.take(np.array(holds, dtype=np.bool_)), score.pool)
+    there = [holds(score, number, found) for number in section.rows.condition.tolist()]
+    return listed(section.rows.take(np.array(there, dtype=np.bool_)), score.pool)
 
 
 def walked(players: Sequence[Player], bits: Bits) -> list[tuple[object, ...]]:
@@ -205,6 +201,51 @@ def test_in_each_case_is_played_what_a_walk_with_its_outcomes_plays(
     for _ in range(4):
         bits = cache(lambda _: bool(rng.integers(2)))
         assert laid_out(score, players, bits) == walked(players, bits)
+
+
+def chained(masks: Sequence[tuple[int, int]]) -> list[Player]:
+    """Readouts one after another, each under a condition on those before, and a pulse under one on the last."""
+    apart = WINDOW + LATEST + 252
+    read = [player(6, 0, f"wait_sync 4\nwait 100\nacquire 0,0,{apart}\nstop", address=1)]
+    for i, (mask, operator) in enumerate(masks[:-1], start=1):
+        asked = f"set_cond 1,{mask},{operator},{apart}\nacquire 0,0,{apart}\nset_cond 0,0,0,0"
+        text = f"set_latch_en 1,4\nwait_sync 4\nwait {100 + i * apart}\n{asked}\nstop"
+        read.append(player(6, i, text, address=i + 1))
+    mask, operator = masks[-1]
+    asked = f"set_cond 1,{mask},{operator},40\nplay 0,0,40\nset_cond 0,0,0,0"
+    text = f"set_mrk 3\nset_latch_en 1,4\nwait_sync 4\nupd_param {100 + len(masks) * apart}\n{asked}\nstop"
+    return [*read, player(1, 0, text)]
+
+
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("then", [(2, 0), (2, 1), (3, 4)])
+@pytest.mark.parametrize("last", [(2, 1), (4, 0), (4, 1), (6, 4)])
+def test_an_outcome_that_is_there_only_after_a_0_is_found_to_be_1(
+    first: int, then: tuple[int, int], last: tuple[int, int]
+) -> None:
+    players = chained([(1, first), then, last])
+    score = score_of(players)
+    assert score is not None
+    (section,) = score.sections
+    for outcomes in range(8):
+        sent = {i: bool(outcomes >> i & 1) for i in range(3)}
+        found: dict[tuple[int, int], bool] = {}
+        for row in range(len(section.windows.start)):
+            key = (int(section.windows.sequencer[row]), int(section.windows.start[row]))
+            number = int(section.windows.condition[row])
+            found[key] = holds(score, number, found) and sent[key[0] & 7]
+        rows = section.rows
+        there = [holds(score, number, found) for number in rows.condition.tolist()]
+        played = listed(rows.take(np.array(there, dtype=np.bool_)), score.pool)
+        assert played == walked(players, lambda source, sent=sent: sent[source.player])  # type: ignore[misc]
+
+
+def holds(score: Score, number: int, found: Mapping[tuple[int, int], bool]) -> bool:
+    """Whether a condition of a score holds with outcomes; those of skipped acquisitions are 0."""
+    if number == EVERY_SHOT:
+        return True
+    condition = score.conditions[number]
+    return bool(condition.truth[sum(found[source] << i for i, source in enumerate(condition.sources))])
 
 
 ROUNDS = 24

@@ -67,9 +67,10 @@ def explore(courses: Sequence[Course], cuts: Sequence[Sequence[int]] = (), go_on
     resets = [np.flatnonzero(each.trace.op == Op.LATCH_RST) for each in courses]
     ends = [*(list(cut) for cut in cuts), [len(each.trace) for each in courses]]
     seen: dict[Epoch, set[Source]] = {}
+    behind: dict[Source, set[Source]] = {}
     joined: set[Epoch] = set()
     while True:
-        groups, grown = _walk_all(courses, ends, resets, seen, joined, go_on)
+        groups, grown = _walk_all(courses, ends, resets, seen, behind, joined, go_on)
         found = _ensemble(courses, groups, grown, resets, go_on)
         leaks = {
             (player, number)
@@ -86,22 +87,31 @@ def _walk_all(
     ends: Sequence[Sequence[int]],
     resets: Sequence[NDArray[np.int64]],
     seen: dict[Epoch, set[Source]],
+    behind: dict[Source, set[Source]],
     joined: Set[Epoch],
     go_on: GoOn,
 ) -> tuple[Mapping[Epoch, tuple[Source, ...]], Tree]:
-    """Walk until no walk shows an outcome that was not thought of; what is seen is added."""
+    """Walk until no walk shows an outcome that was not thought of; what is seen is added, and `behind` each instruction
+    the outcomes that decide whether it is carried out.
+    """
     deciding = sum(len(each.trace) for each in courses if (each.guard != UNCONDITIONAL).any())
     while True:
-        groups = _grouped(seen, joined)
+        groups = _grouped(seen, behind, joined)
         if deciding << _largest(groups.values()) > MOST_INSTRUCTIONS:
             raise Uncertain
         grown = grow(courses, ends, {source: i for group in groups.values() for i, source in enumerate(group)}, go_on)
-        before = {epoch: len(sources) for epoch, sources in seen.items()}
+        before = _known(seen, behind)
         for player, evaluation in grown.evaluations:
             epoch = (player, int(np.searchsorted(resets[player], evaluation.at)))
             seen.setdefault(epoch, set()).update(evaluation.sources)
-        if before == {epoch: len(sources) for epoch, sources in seen.items()}:
+            behind.setdefault(Source(player, evaluation.at), set()).update(evaluation.sources)
+        if before == _known(seen, behind):
             return groups, grown
+
+
+def _known(*found: Mapping[Epoch, Set[Source]] | Mapping[Source, Set[Source]]) -> list[int]:
+    """Count what only grows."""
+    return [len(sources) for each in found for sources in (each, *each.values())]
 
 
 def _largest(groups: Iterable[tuple[Source, ...]]) -> int:
@@ -111,8 +121,12 @@ def _largest(groups: Iterable[tuple[Source, ...]]) -> int:
     return largest
 
 
-def _grouped(seen: dict[Epoch, set[Source]], joined: Set[Epoch]) -> Mapping[Epoch, tuple[Source, ...]]:
-    """Put together what shares outcomes, and what leaves something behind with what it leaves it to."""
+def _grouped(
+    seen: Mapping[Epoch, Set[Source]], behind: Mapping[Source, Set[Source]], joined: Set[Epoch]
+) -> Mapping[Epoch, tuple[Source, ...]]:
+    """Put together what shares outcomes, what leaves something behind with what it leaves it to, and the outcome of an
+    acquisition under a condition with those that decide over it: without them it would not be found to be 1.
+    """
     group_of: dict[Source, set[Source]] = {}
 
     def unite(sources: Iterable[Source]) -> None:
@@ -123,6 +137,8 @@ def _grouped(seen: dict[Epoch, set[Source]], joined: Set[Epoch]) -> Mapping[Epoc
 
     for sources in seen.values():
         unite(sources)
+    for source in list(group_of):
+        unite((source, *behind.get(source, ())))
     chains = _chains(joined)
     for chain in chains:
         unite(source for epoch in chain for source in seen.get(epoch, ()))
