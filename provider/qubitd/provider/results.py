@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from itertools import pairwise
 from operator import attrgetter
 from typing import Any, Protocol
 
@@ -92,18 +93,16 @@ def gathered(job: Ended, header: JobHeader, pieces: Iterable[ProgramResult]) -> 
         JobFailedError: a piece is missing.
     """
     ordered = sorted(pieces, key=attrgetter("program", "first_shot"))
-    end = 0
-    for index, circuit in enumerate(header.circuits):
-        begin = end
-        while end < len(ordered) and ordered[end].program == index:
-            end += 1
-        parts = ordered[begin:end]
-        shots = sum([piece.shots for piece in parts])
-        if shots != job.shots:
-            name = circuit.fields["name"]
-            message = f"the result of circuit {name!r} of job {job.job_id} has {shots} of {job.shots} shots"
-            raise JobFailedError(f"{message}; ask the operator for the daemon's log", job_id=job.job_id)
-        yield parts
+    bounds = np.searchsorted([piece.program for piece in ordered], np.arange(len(header.circuits) + 1))
+    shots = np.diff(np.cumsum([0, *(piece.shots for piece in ordered)])[bounds])
+    incomplete = np.flatnonzero(shots != job.shots)
+    if len(incomplete):
+        index = incomplete[0]
+        name = header.circuits[index].fields["name"]
+        message = f"the result of circuit {name!r} of job {job.job_id} has {shots[index]} of {job.shots} shots"
+        raise JobFailedError(f"{message}; ask the operator for the daemon's log", job_id=job.job_id)
+    for begin, end in pairwise(bounds.tolist()):
+        yield ordered[begin:end]
 
 
 def packed_rows(job: Ended, header: JobHeader, pieces: Iterable[ProgramResult]) -> list[NDArray[np.uint8]]:

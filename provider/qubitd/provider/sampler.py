@@ -80,7 +80,7 @@ def _collect(pubs: Sequence[SamplerPub], batches: Sequence[tuple[list[int], Batc
 def _pub_result(pub: SamplerPub, rows: list[NDArray[np.uint8]]) -> SamplerPubResult:
     if len({len(part) for part in rows}) > 1:
         raise ProviderError("heralding left different numbers of shots, which a BitArray cannot hold; leave herald out")
-    packed = np.stack(rows).reshape(*pub.shape, *rows[0].shape)
+    packed = np.concatenate(rows).reshape(*pub.shape, *rows[0].shape)
     data = dict(_registers(pub.circuit, packed))
     metadata = {"shots": pub.shots, "circuit_metadata": pub.circuit.metadata}
     return SamplerPubResult(DataBin(**data, shape=pub.shape), metadata)

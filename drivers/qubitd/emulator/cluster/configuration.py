@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import lru_cache
 from typing import cast
 
 from qubitd.emulator.errors import ScpiError
@@ -84,6 +85,46 @@ def default_document() -> dict[str, object]:
     document = json.loads(_DEFAULT)
     document["seq_proc"]["trg"] = [{"count_threshold": 1, "threshold_invert": False} for _ in range(COUNTERS)]
     return dict(document)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """A configuration as a sequencer holds it."""
+
+    text: bytes
+    """As it is read."""
+    configuration: SequencerConfiguration
+
+
+def default() -> Held:
+    """Give what is held after a reset."""
+    return _held(default_document())
+
+
+@lru_cache(maxsize=256)
+def put_over(held: bytes, update: bytes) -> Held:
+    """Put a configuration, or a part of one, over the text of one that is held.
+
+    Raises:
+        ScpiError: as `from_json`, `merge` and `interpret`.
+    """
+    return _held(merge(json.loads(held), from_json(update)))
+
+
+def _held(document: object) -> Held:
+    return Held(text=json.dumps(document).encode(), configuration=interpret(cast("Mapping[str, object]", document)))
+
+
+def from_json(data: bytes | bytearray) -> object:
+    """Read JSON.
+
+    Raises:
+        ScpiError: -220.
+    """
+    try:
+        return json.loads(data)
+    except ValueError as error:
+        raise ScpiError(-220, f"no JSON: {error}") from error
 
 
 def merge(current: object, update: object, where: str = "") -> object:

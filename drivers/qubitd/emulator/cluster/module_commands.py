@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from qubitd.emulator.cluster.bins import block
+from qubitd.emulator.cluster.configuration import from_json
 from qubitd.emulator.cluster.front_end_commands import add_front_end_commands
 from qubitd.emulator.cluster.identity import module_description, module_identity
 from qubitd.emulator.cluster.instrument import Cluster
@@ -81,8 +82,8 @@ def _add_upload(sequencers: SequencerCommands, module: Module) -> None:
         module.assembly_succeeded, module.assembly_log = True, SUCCESS
 
     sequencers.add_change("PROGram", program)
-    sequencers.add_change("CONFiguration", lambda sequencer, call: sequencer.configure(_json(call)))
-    sequencers.add("CONFiguration?", lambda sequencer, _: block(sequencer.document_text))
+    sequencers.add_change("CONFiguration", lambda sequencer, call: sequencer.configure(_text(call)))
+    sequencers.add("CONFiguration?", lambda sequencer, _: block(sequencer.configuration_text))
     sequencers.add_change("CHANnelmap", lambda sequencer, call: _set_outputs(module, sequencer, call))
     sequencers.add("CHANnelmap?", lambda sequencer, _: _map_block(sequencer.outputs))
     sequencers.add_change("ACQ:CHANnelmap", lambda sequencer, call: _set_inputs(module, sequencer, call))
@@ -90,11 +91,12 @@ def _add_upload(sequencers: SequencerCommands, module: Module) -> None:
 
 
 def _json(call: Call) -> object:
+    return from_json(_text(call))
+
+
+def _text(call: Call) -> bytes:
     call.expect(1)
-    try:
-        return json.loads(call.argument(0).data())
-    except ValueError as error:
-        raise ScpiError(-220, f"no JSON: {error}") from error
+    return bytes(call.argument(0).data())
 
 
 def _set_outputs(module: Module, sequencer: Sequencer, call: Call) -> None:

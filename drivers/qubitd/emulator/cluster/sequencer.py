@@ -6,12 +6,11 @@ the next run.
 
 from __future__ import annotations
 
-import json
 from enum import Enum, unique
 from functools import lru_cache
 
 from qubitd.emulator.cluster.bins import AcquisitionList
-from qubitd.emulator.cluster.configuration import SequencerConfiguration, default_document, interpret, merge
+from qubitd.emulator.cluster.configuration import SequencerConfiguration, default, put_over
 from qubitd.emulator.cluster.player import ChannelMap, ModuleSettings, Player
 from qubitd.emulator.cluster.profile import ModuleKind, Profile
 from qubitd.emulator.cluster.waves import WaveList
@@ -44,9 +43,7 @@ class Sequencer:
         self.waveforms = WaveList(indices=profile.waveforms, samples=profile.waveform_samples)
         self.weights = WaveList(indices=profile.weights, samples=profile.weight_samples)
         self.acquisitions = AcquisitionList(indices=profile.acquisitions, bins=profile.bins)
-        self.document: object = default_document()
-        self.document_text = json.dumps(self.document).encode()
-        self.configuration: SequencerConfiguration = interpret(default_document())
+        self._held = default()
         self.outputs = _default_outputs(kind)
         self.inputs: ChannelMap = (frozenset({0}), frozenset({1})) if kind.is_readout else (frozenset(), frozenset())
         self.state = State.IDLE
@@ -78,12 +75,19 @@ class Sequencer:
         make = _remembered if len(text) <= _SHORT else _prepared
         self._code = make(text, self._kind.program_memory)
 
-    def configure(self, update: object) -> None:
-        """Put a configuration, or a part of one, over what is set."""
-        merged = merge(self.document, update)
-        if isinstance(merged, dict):
-            self.configuration = interpret(merged)
-            self.document, self.document_text = merged, json.dumps(merged).encode()
+    @property
+    def configuration(self) -> SequencerConfiguration:
+        """How it is set up."""
+        return self._held.configuration
+
+    @property
+    def configuration_text(self) -> bytes:
+        """How it is set up, as JSON."""
+        return self._held.text
+
+    def configure(self, update: bytes) -> None:
+        """Put a configuration, or a part of one, over what is set; both are JSON."""
+        self._held = put_over(self._held.text, update)
 
     def arm(self) -> None:
         """Make ready to start; flags of earlier runs are cleared."""
