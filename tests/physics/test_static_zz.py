@@ -224,3 +224,16 @@ def test_a_flux_pulse_of_the_pair_takes_the_place_of_its_zz(play: Play, chip: Ch
             made.hold(qubit, time=60)
         register[bool(zz)] = made.states[0]
     np.testing.assert_allclose(register[True], register[False], atol=1e-12)
+
+
+def test_a_pair_that_meets_in_all_branches_that_there_are_meets_as_without_a_condition() -> None:
+    register = {}
+    for on in (None, np.ones(1, dtype=np.bool_)):
+        made = Register([0, 1], t1=[1e12] * 2, t2=[1e12] * 2, zz={(0, 1): 1e-3})
+        for qubit in (0, 1):
+            made.apply(qubit, half_pi(0)[1], start=0, end=0)
+        made.apply_pair(0, 1, np.eye(SIZE**2), begin=0, end=60, on=on)
+        for qubit in (0, 1):
+            made.hold(qubit, time=100)
+        register[on is None] = made.states[0]
+    np.testing.assert_allclose(register[True], register[False], atol=1e-12)

@@ -418,6 +418,19 @@ def test_a_conditional_phase_moves_what_is_played_later(make_bench: Callable[...
     assert heard[~bits].mean() == pytest.approx(0.25, abs=5 * 0.4 / np.sqrt((~bits).sum()))
 
 
+@pytest.mark.parametrize(("other", "is_clipped"), [("1,1,1", False), ("1,1,0", True), ("1,2,0", True), ("0,0,0", True)])
+def test_outputs_overflow_only_by_what_may_be_played_together(desk: Desk, other: str, is_clipped: bool) -> None:
+    """A loud pulse if the first outcome is 1, and another one, on the same output, if it is 0, if it is 1 as well, if
+    a second outcome is 1, or in any case."""
+    desk.readout("6.0", address=1, gain=0.5)
+    desk.readout("6.1", address=2, gain=0.5, at=READ_AT + LENGTH)
+    for where, condition in (("1.0", "1,1,0"), ("1.1", other)):
+        body = f"set_awg_gain 20000,20000\nset_cond {condition},40\nplay 0,0,40"
+        desk.act(body, until=ACT + 600, where=where)
+        desk.bench.ask(f"SLOT1:SEQ{where[2]}:CHAN ", b"[[0],[]]")
+    assert any("OUTPUT OVERFLOW" in state for state in desk.run()) == is_clipped
+
+
 def test_an_outcome_of_the_shot_before_counts_until_it_is_cleared(desk: Desk) -> None:
     """Nothing clears the counter, so from the second shot on the first play is seen to happen."""
     desk.act(PLAY_IF, until=200)

@@ -384,7 +384,7 @@ def _acted(matrix: Map, states: NDArray[np.float64], axes: tuple[int, ...]) -> N
     elif axes != (first, first + 1)[:count]:
         moved = np.ascontiguousarray(np.moveaxis(states, axes, range(1, 1 + count)))
         return np.ascontiguousarray(np.moveaxis(_acted(matrix, moved, (1, 2)), range(1, 1 + count), axes))
-    rows = states.reshape(math.prod(states.shape[:first]), len(matrix), -1)
+    rows = states.reshape(math.prod(states.shape[:first]), len(matrix), math.prod(states.shape[first + count :]))
     done = rows[..., 0] @ matrix.T if rows.shape[-1] == 1 else matrix @ rows
     return np.asarray(done.reshape(states.shape))
 
