@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from dataclasses import replace
 from typing import Any
 
@@ -244,15 +245,33 @@ def test_what_is_plain_in_a_header_travels() -> None:
     assert fields["qreg_sizes"] == [["q", 2]]
 
 
+def noise(length: int) -> str:
+    """Text that no compression makes shorter than half."""
+    return np.random.default_rng(1).bytes(length // 2).hex()
+
+
+def test_headers_of_as_many_circuits_as_a_job_may_hold_travel() -> None:
+    registers = QuantumRegister(2, "q"), ClassicalRegister(1, "a"), ClassicalRegister(1, "b")
+    circuits = [QuantumCircuit(*registers, name=f"c{i}", metadata={"index": i}) for i in range(10_000)]
+    sent = header_of(*circuits, memory=True)
+    assert read_header(write_header(sent), num_programs=10_000) == sent
+
+
 def test_metadata_that_are_too_long_are_left_out_of_what_travels() -> None:
-    circuit = QuantumCircuit(1, 1, metadata={"long": "x" * (1 << 20)})
+    circuit = QuantumCircuit(1, 1, metadata={"long": noise(3 << 20)})
     data = write_header(header_of(circuit))
     assert len(data) < 1_000
     assert read_header(data, num_programs=1).circuits[0].fields["metadata"] == {}
 
 
 def test_names_that_are_too_long_do_not_travel_at_all() -> None:
-    assert write_header(header_of(QuantumCircuit(1, name="x" * (1 << 20)))) == b""
+    assert write_header(header_of(QuantumCircuit(1, name=noise(3 << 20)))) == b""
+
+
+def test_what_swells_beyond_what_anybody_writes_is_not_read() -> None:
+    swelling = zlib.compress(b'{"form":1,"circuits":[],"pad":"' + b" " * (65 << 20) + b'"}')
+    assert len(swelling) < 1 << 20
+    assert [circuit.fields["name"] for circuit in read_header(swelling, num_programs=1).circuits] == ["circuit-0"]
 
 
 @pytest.mark.parametrize(

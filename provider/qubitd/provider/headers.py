@@ -10,6 +10,7 @@ import itertools
 import json
 import math
 import re
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,8 @@ from qubitd.provider.sweep import Axis
 FORM = 1
 """Version of the data that travel with a job."""
 MAX_BYTES = 1 << 20
+MAX_WRITTEN = 64 << 20
+"""Bytes before they are compressed."""
 _LINE = re.compile(r"circuit (?P<circuit>\d+) .*, such as operation (?P<operation>\d+) from ")
 """How the daemon tells of delays that it rounded."""
 
@@ -92,17 +95,24 @@ def circuit_header(circuit: QuantumCircuit, *, measures: bool, origins: Origins 
 
 
 def write_header(header: JobHeader) -> bytes:
-    """Give the part of a header that can travel. Metadata are left out where they are not JSON, and all if too long."""
-    data = _dump(header, with_metadata=True)
-    if len(data) > MAX_BYTES:
-        data = _dump(header, with_metadata=False)
-    return data if len(data) <= MAX_BYTES else b""
+    """Give the part of a header that can travel. Metadata are left out where they are not JSON, and all if too long.
+
+    What is too long is compressed, as thousands of circuits are, before anything is left out.
+    """
+    for with_metadata in (True, False):
+        written = _dump(header, with_metadata=with_metadata)
+        if len(written) > MAX_WRITTEN:
+            continue
+        data = written if len(written) <= MAX_BYTES else zlib.compress(written)
+        if len(data) <= MAX_BYTES:
+            return data
+    return b""
 
 
 def read_header(data: bytes, *, num_programs: int) -> JobHeader:
     """Read what `write_header` wrote; where nothing was written, or by another client, name the circuits by number."""
     try:
-        document = json.loads(data)
+        document = json.loads(_inflated(data))
         runs = [c["runs"] for c in document["circuits"]]
         if document["form"] != FORM or min(runs) < 1 or sum(runs) != num_programs:
             return _nameless(num_programs)
@@ -117,8 +127,17 @@ def read_header(data: bytes, *, num_programs: int) -> JobHeader:
         )
         is_mean = None if document.get("mean") is None else bool(document["mean"])
         return JobHeader(circuits=tuple(circuits), memory=bool(document["memory"]), axes=axes, is_mean=is_mean)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, zlib.error):
         return _nameless(num_programs)
+
+
+def _inflated(data: bytes) -> bytes:
+    """Give what was written, compressed or not; nothing of what is longer than anybody writes."""
+    if data[:1] in (b"", b"{"):
+        return data
+    stream = zlib.decompressobj()
+    written = stream.decompress(data, MAX_WRITTEN)
+    return written if stream.eof else b""
 
 
 def _circuit_header(document: dict[str, Any]) -> CircuitHeader:
