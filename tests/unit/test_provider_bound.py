@@ -104,7 +104,13 @@ def test_equal_expressions_share_a_column() -> None:
 def test_expressions_have_the_values_that_qiskit_gives_them() -> None:
     phi = ParameterVector("phi", 2)
     rows = np.random.default_rng(1).uniform(-3, 3, (5, 2))
-    for expression in (2 * phi[0] - phi[1] / 3 + 0.5, phi[0] * phi[1], phi[0].sin() + phi[1] ** 2, -phi[1]):
+    for expression in (
+        2 * phi[0] - phi[1] / 3 + 0.5,
+        phi[0] * phi[1],
+        phi[0].sin() + phi[1] ** 2,
+        -phi[1],
+        2 * phi[0].sign() + phi[1],  # of which Qiskit has no derivative
+    ):
         used = ramsey(expression, 1)
         chosen = rows[:, [phi[:].index(parameter) for parameter in used.parameters]]
         theirs = [float(used.assign_parameters(row).data[2].params[0]) for row in chosen]

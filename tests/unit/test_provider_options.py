@@ -137,10 +137,19 @@ def test_averages_of_iq_points_can_be_asked_for(kind: Any) -> None:
          "option revision: is given, but a job of policy 'latest' takes any; "
          "choose revision_policy 'pinned' or 'exact'"),
         ({"tags": "one"}, "option tags: is 'one'; give a list of texts"),
-        ({"tags": ["ok", 1]}, "option tags: is ['ok', 1]; each tag is a text of 1 to 128 bytes"),
+        ({"tags": ["ok", 1]}, "option tags: is ['ok', 1]; each tag is a text of 1 to 128 bytes in UTF-8"),
         ({"equivalent_backends": "b"}, "option equivalent_backends: is 'b'; give a list of names of backends"),
         ({"equivalent_backends": [""]}, "option equivalent_backends: is ['']; give at most 8 names of backends"),
-        ({"job_tags": [""]}, "option job_tags: is ['']; each tag is a text of 1 to 128 bytes"),
+        ({"job_tags": [""]}, "option job_tags: is ['']; each tag is a text of 1 to 128 bytes in UTF-8"),
+        ({"tags": ["\ud800"]}, "option tags: is ['\\ud800']; each tag is a text of 1 to 128 bytes in UTF-8"),
+        ({"shots": np.array([100])}, "option shots: is array([100]); give a whole number from 1 to 100000"),
+        ({"reset_rounds": np.array(["a"])}, "option reset_rounds: is array(['a'], dtype='<U1'); "
+                                            "give a whole number from 1 to 8"),
+        ({"urgency": np.array(["normal", "safety"])},
+         "option urgency: is array(['normal', 'safety'], dtype='<U6'); give 'normal', 'background', 'safety'"),
+        ({"initial_reset": np.array(["auto", "active"])},
+         "option initial_reset: is array(['auto', 'active'], dtype='<U6'); give 'auto', 'passive', 'active'; "
+         "for none leave it out and give init_qubits=False"),
         ({"tags": ["a"] * 20, "job_tags": ["b"] * 13}, "options tags and job_tags: together are 33; the limit is 32"),
     ],
 )  # fmt: skip

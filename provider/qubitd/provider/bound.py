@@ -84,14 +84,23 @@ def _evaluated(expression: ParameterExpression, rows: Floats, place: dict[Any, i
     used = list(expression.parameters)
     if len(used) == 1 and expression == used[0]:
         return rows[:, place[used[0]]]
-    slopes = [expression.gradient(parameter) for parameter in used]
-    if all(isinstance(slope, (int, float)) for slope in slopes):
+    slopes = _slopes(expression, used)
+    if slopes:
         total = np.full(len(rows), float(expression.bind(dict.fromkeys(used, 0.0)).numeric()))
         for parameter, slope in zip(used, slopes, strict=True):
-            total += float(slope) * rows[:, place[parameter]]
+            total += slope * rows[:, place[parameter]]
         return total
     chosen = rows[:, [place[parameter] for parameter in used]].tolist()
     return np.array([_number(expression, dict(zip(used, row, strict=True))) for row in chosen])
+
+
+def _slopes(expression: ParameterExpression, used: Sequence[Any]) -> list[float]:
+    """Give the slope along each parameter, where all are the same everywhere; else nothing."""
+    try:
+        slopes = [expression.gradient(parameter) for parameter in used]
+    except RuntimeError:  # Qiskit derives no sign
+        return []
+    return [float(slope) for slope in slopes] if all(isinstance(slope, (int, float)) for slope in slopes) else []
 
 
 def _number(expression: ParameterExpression, values: dict[Any, float]) -> float:

@@ -184,7 +184,10 @@ def whole_of(value: object) -> int | None:
         return value
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, SupportsIndex):
         return None
-    return operator.index(value)
+    try:
+        return operator.index(value)
+    except TypeError:  # every array of NumPy's looks like a number; those of whole numbers without an axis are
+        return None
 
 
 class _RefusedError(Exception):
@@ -300,13 +303,13 @@ def _decoupling(value: object) -> Decoupling | None:
 
 def _word(value: object, kinds: type[enum.Enum]) -> str:
     words = [kind.value for kind in kinds]
-    if value not in words:
+    if not isinstance(value, str) or value not in words:
         raise _RefusedError(f"give {', '.join(map(repr, words))}")
     return str(value)
 
 
 def _reset(value: object) -> str:
-    if value not in _RESETS:
+    if not isinstance(value, str) or value not in _RESETS:
         raise _RefusedError(f"give {', '.join(map(repr, _RESETS))}; for none leave it out and give init_qubits=False")
     return str(value)
 
@@ -316,9 +319,17 @@ def _tags(value: object) -> tuple[str, ...]:
         return ()
     if isinstance(value, str) or not isinstance(value, (list, tuple, set, frozenset)):
         raise _RefusedError("give a list of texts")
-    if not all(isinstance(tag, str) and 0 < len(tag.encode(errors="replace")) <= MAX_TAG for tag in value):
-        raise _RefusedError(f"each tag is a text of 1 to {MAX_TAG} bytes")
+    if not all(isinstance(tag, str) and 0 < _bytes_of(tag) <= MAX_TAG for tag in value):
+        raise _RefusedError(f"each tag is a text of 1 to {MAX_TAG} bytes in UTF-8")
     return tuple(value)
+
+
+def _bytes_of(text: str) -> int:
+    """Give the length of a text in UTF-8; 0 for one that cannot be written so."""
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError:
+        return 0
 
 
 def _equivalents(value: object) -> tuple[str, ...]:
