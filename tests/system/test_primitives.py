@@ -143,6 +143,34 @@ def test_what_cannot_run_is_refused_at_once(backend: QubitdBackend) -> None:
         QubitdEstimator(backend, max_shots=0)
 
 
+@pytest.mark.parametrize("precision", [1e-200, 1e-160, math.nan, math.inf])
+def test_a_precision_that_no_number_of_shots_gives_is_refused(backend: QubitdBackend, precision: float) -> None:
+    with pytest.raises(ProviderError, match=f"precision is {precision}; give a positive number"):
+        QubitdEstimator(backend).run([(QuantumCircuit(2), "ZZ")], precision=precision)
+
+
+@pytest.mark.parametrize("shape", [(0,), (3, 0)])
+def test_values_of_an_empty_shape_give_outcomes_of_that_shape(
+    backend: QubitdBackend, turned: QuantumCircuit, shape: tuple[int, ...]
+) -> None:
+    still = turned.assign_parameters([0.5])
+    pubs = [(turned, np.zeros((*shape, 1))), (still, np.zeros((*shape, 0))), (still, None)]
+    *empty, full = QubitdSampler(backend).run(pubs, shots=10).result()
+    for result in empty:
+        assert result.data.shape == shape
+        assert (result.data.idle.shape, result.data.idle.num_shots, result.data.idle.num_bits) == (shape, 10, 9)
+    assert full.data.read.num_shots == 10
+
+
+def test_a_register_without_bits_is_in_the_result_as_with_qiskits_own(backend: QubitdBackend) -> None:
+    circuit = QuantumCircuit(QuantumRegister(1), ClassicalRegister(0, "none"), ClassicalRegister(1, "one"))
+    circuit.measure(0, 0)
+    ours = QubitdSampler(backend).run([circuit], shots=7).result()[0].data
+    theirs = BackendSamplerV2(backend=backend).run([circuit], shots=7).result()[0].data
+    assert repr(ours.none) == repr(theirs.none)
+    assert ours.none.num_bits == 0
+
+
 def test_nothing_to_run_gives_nothing(backend: QubitdBackend) -> None:
     job = QubitdSampler(backend).run([])
     assert len(job.result()) == 0

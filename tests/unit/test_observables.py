@@ -8,6 +8,7 @@ from itertools import product
 import numpy as np
 import pytest
 from qiskit import QuantumCircuit
+from qiskit.circuit import ClassicalRegister, QuantumRegister
 from qiskit.quantum_info import Operator, SparseObservable, Statevector, random_statevector
 
 from qubitd.provider.estimator import _Measured
@@ -69,6 +70,14 @@ def test_the_added_register_follows_the_circuits_own_bits() -> None:
     rows = np.array([[0b10, 0], [0b00, 255], [0b10, 7]], dtype=np.uint8)
     worth, numbers = values(group, [(term_of("ZI"), 2.0)], rows, first_bit=9)
     assert sorted(zip(worth.tolist(), numbers.tolist(), strict=True)) == [(-2.0, 1), (-2.0, 1), (2.0, 1)]
+
+
+def test_the_added_register_has_a_name_that_the_circuit_has_not() -> None:
+    group = Group()
+    group.add(term_of("Z"))
+    circuit = QuantumCircuit(QuantumRegister(1), ClassicalRegister(1, REGISTER), ClassicalRegister(1, REGISTER + "_"))
+    names = [register.name for register in with_measurement(circuit, group).cregs]
+    assert len(set(names)) == 3
 
 
 @pytest.mark.parametrize(("letters", "span"), [("Z", 2.0), ("0", 1.0)])

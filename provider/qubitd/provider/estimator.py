@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ from qubitd.provider.primitive_job import QubitdPrimitiveJob
 from qubitd.provider.runner import Batch, Device, Place, Runner, Work, device_of, options_of_primitive, work_of
 
 _DEFAULT_PRECISION = 1 / 64
+_LEAST_PRECISION = 1e-9
+"""The number of shots for less has more digits than anybody reads."""
 _PILOT = 256
 """Shots that are taken before a standard error is believed."""
 
@@ -129,9 +132,7 @@ class QubitdEstimator(BaseEstimatorV2):
         return QubitdPrimitiveJob(runner, lambda: self._finish(runner, tasks, batches))
 
     def _first_shots(self, task: _Task) -> int:
-        precision: float = task.pub.precision
-        if not (precision > 0 and math.isfinite(precision)):
-            raise ProviderError(f"precision is {precision}; give a positive number")
+        precision = _checked_precision(task.pub.precision)
         if self._max_shots is None:
             return math.ceil(1 / precision**2)
         return min(_PILOT, self._max_shots)
@@ -161,6 +162,13 @@ def _checked_shots(most: object) -> int:
     if (number := whole_of(most)) is None or number < 1:
         raise ProviderError(f"max_shots is {most!r}; give a whole number of 1 or more, or None")
     return number
+
+
+def _checked_precision(precision: object) -> float:
+    """Of more shots than `Runner` sends it says how many may be asked for."""
+    if not (isinstance(precision, Real) and _LEAST_PRECISION <= float(precision) < math.inf):
+        raise ProviderError(f"precision is {precision}; give a positive number, {_LEAST_PRECISION:g} or more")
+    return float(precision)
 
 
 def _task(pub: EstimatorPub) -> _Task:

@@ -68,7 +68,10 @@ def grouped(terms: Iterable[Term]) -> list[Group]:
 def with_measurement(circuit: QuantumCircuit, group: Group) -> QuantumCircuit:
     """Give the circuit with a measurement of a group at its end, in gates that every Target has: rz and sx."""
     whole = circuit.copy()
-    register = ClassicalRegister(len(group.qubits), REGISTER)
+    name = REGISTER
+    while any(own.name == name for own in circuit.cregs):
+        name += "_"
+    register = ClassicalRegister(len(group.qubits), name)
     whole.add_register(register)
     for qubit, bit in zip(group.qubits, register, strict=True):
         # Rz(pi/2) turns X to Y, and sx turns Y to Z.

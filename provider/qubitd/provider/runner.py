@@ -40,6 +40,8 @@ class Work:
 
 def work_of(circuit: QuantumCircuit, pub: Any) -> list[Work]:
     """Give a circuit with the parameter values of a primitive's input, in the order of their flattened shape."""
+    if not pub.parameter_values.size:
+        return []
     if not circuit.num_parameters:
         return [Work(circuit=circuit)] * pub.parameter_values.size
     values = pub.parameter_values.as_array(circuit.parameters)

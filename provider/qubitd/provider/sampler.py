@@ -80,7 +80,8 @@ def _collect(pubs: Sequence[SamplerPub], batches: Sequence[tuple[list[int], Batc
 def _pub_result(pub: SamplerPub, rows: list[NDArray[np.uint8]]) -> SamplerPubResult:
     if len({len(part) for part in rows}) > 1:
         raise ProviderError("heralding left different numbers of shots, which a BitArray cannot hold; leave herald out")
-    packed = np.concatenate(rows).reshape(*pub.shape, *rows[0].shape)
+    shots = rows[0].shape if rows else (pub.shots, -(-pub.circuit.num_clbits // 8))
+    packed = np.concatenate(rows or [np.zeros(0, dtype=np.uint8)]).reshape(*pub.shape, *shots)
     data = dict(_registers(pub.circuit, packed))
     metadata = {"shots": pub.shots, "circuit_metadata": pub.circuit.metadata}
     return SamplerPubResult(DataBin(**data, shape=pub.shape), metadata)
@@ -88,9 +89,11 @@ def _pub_result(pub: SamplerPub, rows: list[NDArray[np.uint8]]) -> SamplerPubRes
 
 def _registers(circuit: QuantumCircuit, packed: NDArray[np.uint8]) -> Iterable[tuple[str, BitArray]]:
     """Give the outcomes of each classical register."""
-    whole = BitArray(packed, circuit.num_clbits) if circuit.num_clbits else None
+    whole = BitArray(packed, circuit.num_clbits)
     for register in circuit.cregs:
         places = [circuit.find_bit(bit).index for bit in register]
-        if whole is not None and places:
+        if not places:
+            yield register.name, BitArray(packed[..., :0], 0)
+        else:
             same = places == list(range(circuit.num_clbits))
             yield register.name, whole if same else whole.slice_bits(places)
