@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from qubitd.core.envelope import Drag, Gaussian, Square, sample_envelope
-from qubitd.core.program import Chunk
+from qubitd.core.program import Chunk, Program
 from qubitd.drivers.cluster.assembly import ClusterAssembly, ReadoutMap
 from qubitd.drivers.cluster.exertion import refuse_above_ceilings
 from qubitd.drivers.cluster.protocol import BIN
@@ -203,3 +203,27 @@ def test_demodulation_phase_turns_the_point_back(make_program: ProgramBuilder, p
 
     assert rotation(0.0) == pytest.approx(1.0, abs=1e-6)
     assert rotation(phase) == pytest.approx(np.exp(-1j * phase), abs=1e-6)
+
+
+def drive_text(programs: list[Program]) -> list[str]:
+    """Give what one turn of the shot loop does on q0.drive, line by line, but for gains, which are set once."""
+    assembly = assemble(Chunk(programs=tuple(programs), first_program=0, first_shot=0, shots=10, reset=210_000))
+    (load,) = assembly.sequencers
+    turn = load.program.decode().partition("shot: ")[2].partition("loop R0,@shot")[0]
+    return [line for line in turn.splitlines() if not line.startswith("set_awg_gain")]
+
+
+def test_long_waits_are_written_alike_in_one_program_and_in_many(make_program: ProgramBuilder) -> None:
+    rng = np.random.default_rng(5)
+    programs = [
+        make_program(
+            lines=LINES,
+            envelopes=ENVELOPES,
+            plays=[("q0.drive", start, 0, 0.1, phase, Q0) for start, phase in ((0, 0.0), (gap, rng.random()))],
+            duration=gap + 1000,
+        )
+        for gap in rng.choice([44, 60, 65_540, 131_100, 200_000], 60)
+    ]
+    singly = [line for program in programs for line in drive_text([program])]
+    assert drive_text(programs) == singly
+    assert len(set(singly)) > 60

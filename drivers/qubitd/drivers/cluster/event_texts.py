@@ -45,6 +45,7 @@ class EventTexts:
         instruction: Words,
         wait: Words,
         *,
+        following: tuple[Words, Ints] | None = None,
         count: int,
     ) -> EventTexts:
         """Lay out the texts of so many events.
@@ -53,18 +54,23 @@ class EventTexts:
             settings: one behind another, each as texts of which an event has one at most, with the events that have it.
             instruction: of each event.
             wait: of each event.
+            following: what stands behind the waits of some events, with these events.
             count: of events.
         """
         widths = [max((len(words) for words, _ in setting), default=0) for setting in settings]
         first_of_instruction = sum(widths)
         first_of_wait = first_of_instruction + len(instruction)
-        lines = np.zeros((count, first_of_wait + len(wait)), dtype=np.uint32)
+        behind, events_before = following or ([], np.zeros(0, dtype=np.int64))
+        first_behind = first_of_wait + len(wait)
+        lines = np.zeros((count, first_behind + len(behind)), dtype=np.uint32)
         for begin, setting in zip(itertools.accumulate(widths, initial=0), settings, strict=False):
             for words, events in setting:
                 for place, column in enumerate(words, start=begin):
                     lines[events, place] = column
         for place, column in enumerate((*instruction, *wait), start=first_of_instruction):
             lines[:, place] = column
+        for place, column in enumerate(behind, start=first_behind):
+            lines[events_before, place] = column
         return cls(lines=lines, first_of_instruction=first_of_instruction, first_of_wait=first_of_wait)
 
     def instruction_of(self, event: int) -> str:

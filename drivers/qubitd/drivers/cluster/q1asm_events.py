@@ -16,7 +16,7 @@ from qubitd.core.program import BOXCAR
 from qubitd.drivers.cluster.event_texts import EventTexts, Words, chosen, numbers, same, spelled
 from qubitd.drivers.cluster.line_program import LineProgram
 from qubitd.drivers.cluster.timeline import Kind
-from qubitd.drivers.cluster.waits import LONGEST, wait_text
+from qubitd.drivers.cluster.waits import LONGEST, LOOP_FROM, wait_text
 
 Ints = NDArray[np.int64]
 Registers: TypeAlias = Mapping[str, Mapping[int, str]]
@@ -28,6 +28,8 @@ _INSTRUCTIONS = ("upd_param ", "acquire 0,R1,", "acquire_weighed 0,R1,R3,R3,")
 _NEXT_BIN = "add R1,1,R1\nnop\n"
 _OFTEN = 16
 """Plays of which at least one sets a gain where that is often."""
+_FEW = 8
+"""Gaps that are sooner spelled one by one."""
 _GAINS = 2**17
 """More than the span of a gain."""
 _At: TypeAlias = Mapping[Kind, Ints]
@@ -53,11 +55,12 @@ def event_texts(part: LineProgram, registers: Registers, label: str) -> EventTex
         is_number[list(registers.get("play_phase", {}))] = False
         phases = numbers(part.tones.play_phase[is_number], front="set_ph ")
         settings.append([(phases, at[Kind.PLAY][is_number]), *_switches(part, at)])
-    waits = numbers(np.minimum(timeline.gap, LONGEST))
-    texts = EventTexts.of(settings, _instructions(part, at), waits, count=len(timeline.gap))
+    split = _split_often(timeline.gap, at)
+    own, following = _split_waits(timeline.gap, split)
+    texts = EventTexts.of(settings, _instructions(part, at), numbers(own), following=following, count=len(timeline.gap))
     _add_settings(part, registers, at, texts)
     _add_play_settings(part, registers, at, texts, has_gains=has_gains)
-    _add_waits(part, at, texts, label)
+    _add_waits(part, at, texts, label, split)
     return texts
 
 
@@ -130,12 +133,38 @@ def _add_play_settings(part: LineProgram, registers: Registers, at: _At, texts: 
             texts.add_settings(int(plays[row]), f"set_ph {name}\n")
 
 
-def _add_waits(part: LineProgram, at: _At, texts: EventTexts, label: str) -> None:
-    """Add what follows acquisitions, and gaps that are longer than an instruction waits."""
+def _split_often(gaps: Ints, at: _At) -> Ints:
+    """Find the events with gaps that are split into a few waits, where there are many: before each program, as a rule.
+
+    Those of acquisitions are left out: other lines follow them.
+    """
+    is_split = (gaps > LONGEST) & (gaps <= LONGEST * LOOP_FROM)
+    is_split[at[Kind.ACQUIRE]] = False
+    events: Ints = is_split.nonzero()[0]
+    return events if len(events) > max(_FEW, len(gaps) // _OFTEN) else events[:0]
+
+
+def _split_waits(gaps: Ints, split: Ints) -> tuple[Ints, tuple[Words, Ints] | None]:
+    """Give what each event waits itself, and spell what those with split gaps wait beside; each distinct gap once."""
+    own = np.minimum(gaps, LONGEST)
+    if not len(split):
+        return own, None
+    distinct, index = np.unique(gaps[split], return_inverse=True)
+    first, rest = zip(*(wait_text(gap, "") for gap in distinct.tolist()), strict=True)
+    own[split] = np.array(first)[index]
+    return own, (chosen(rest, index), split)
+
+
+def _add_waits(part: LineProgram, at: _At, texts: EventTexts, label: str, split: Ints) -> None:
+    """Add what follows acquisitions, and gaps that are longer than an instruction waits, but for those that are split
+    already.
+    """
     gaps = part.timeline.gap
+    is_open = gaps > LONGEST
+    is_open[split] = False
     for event in at[Kind.ACQUIRE].tolist():
         texts.own_wait[event] = f"{gaps[event]}\n{_NEXT_BIN}"
-    for event in (gaps > LONGEST).nonzero()[0].tolist():
+    for event in is_open.nonzero()[0].tolist():
         own, rest = wait_text(int(gaps[event]), f"{label}{event}")
         texts.own_wait[event] = f"{own}\n{_NEXT_BIN if event in texts.own_wait else ''}{rest}"
 
