@@ -109,6 +109,10 @@ def test_old_names_state_the_levels_that_can_be_had(backend: QubitdBackend, flip
         ({"status": "DONE"}, "status is 'DONE'; give a JobStatus of Qiskit, or several"),
         ({"status": ["DONE"]}, r"status is \['DONE'\]; give a JobStatus"),
         ({"tags": "demo"}, "tags is 'demo'; give a list of texts"),
+        ({"status": 5}, "status is 5; give a JobStatus"),
+        ({"tags": 5}, "tags is 5; give a list of texts"),
+        ({"backend": 5}, "backend is 5; give a text"),
+        ({"tags": ["\ud800"]}, "what was given cannot be sent: "),
         ({"tags": [3]}, r"tags is \[3\]; give a list of texts"),
         ({"limit": -1}, "limit is -1; give a whole number, 0 or more"),
         ({"limit": 1.5}, r"limit is 1\.5; give a whole number"),
@@ -120,6 +124,15 @@ def test_what_cannot_be_asked_of_a_list_of_jobs_is_refused(
 ) -> None:
     with pytest.raises(ProviderError, match=complaint):
         provider.jobs(**asked)
+
+
+def test_any_time_and_nothing_can_be_asked_of_a_list_of_jobs(backend: QubitdBackend, flip: QuantumCircuit) -> None:
+    provider, tag = backend.provider, uuid.uuid4().hex
+    job = backend.run(flip, shots=10, tags=[tag])
+    for since in (datetime(1, 1, 1), datetime.min.replace(tzinfo=UTC), None):  # noqa: DTZ001  # as users give them
+        assert [found.job_id() for found in provider.jobs(status=None, tags=[tag], since=since)] == [job.job_id()]
+    for since in (datetime(9999, 12, 31), datetime.max.replace(tzinfo=UTC)):  # noqa: DTZ001
+        assert provider.jobs(tags=None, since=since) == []
 
 
 def test_a_number_of_sessions_that_is_none_is_refused(provider: QubitdProvider) -> None:
@@ -239,6 +252,20 @@ def test_a_notebook_shows_a_table(backend: QubitdBackend, flip: QuantumCircuit) 
     failed.cancel()
     failed.wait_for_final_state()
     assert "reason" in failed._repr_html_()
+
+
+def test_a_notebook_shows_what_came_of_a_job_that_was_asked_for_by_its_id(
+    backend: QubitdBackend, flip: QuantumCircuit
+) -> None:
+    done = backend.run(flip, shots=10)
+    done.result()
+    assert ">DONE<" in backend.provider.job(done.job_id())._repr_html_()
+    given_up = backend.run([flip] * 50, shots=100_000)
+    given_up.cancel()
+    given_up.wait_for_final_state()
+    found = backend.provider.jobs(1)[0]._repr_html_()
+    assert ">CANCELLED<" in found
+    assert "cancelled by its owner" in found
 
 
 def test_a_result_says_which_shots_were_played_when(

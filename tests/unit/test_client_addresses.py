@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from qubitd.client import AddressError, QubitdClient
@@ -43,9 +45,20 @@ def test_another_machine_is_spoken_to_over_tls_alone(text: str, target: str) -> 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "http://localhost", "http://lab:1", "localhost:", "lab:port", ":50051", "localhost:999999"],
+    [
+        "",
+        "http://localhost",
+        "http://lab:1",
+        "localhost:",
+        "lab:port",
+        ":50051",
+        "localhost:999999",
+        "\ud800:1",
+        "a b\n",
+        5,
+    ],
 )
-def test_what_is_no_address_is_refused(text: str) -> None:
+def test_what_is_no_address_is_refused(text: Any) -> None:
     with pytest.raises(AddressError, match="is no address"):
         parse_address(text)
 

@@ -25,6 +25,7 @@ from tests.quick_clock import QuickClock
 from qubitd.client import (
     BusyError,
     ClosedError,
+    ConfigError,
     ConflictError,
     DaemonFaultError,
     DeniedError,
@@ -416,10 +417,48 @@ def test_the_token_travels_with_every_call(connect: Any, daemon: Daemon) -> None
     backends_pb2_grpc.add_BackendsServicer_to_server(Backends(daemon), server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
-    with connect(f"127.0.0.1:{port}", token="secret") as client:
+    with connect(f"127.0.0.1:{port}", token="secret\n") as client:  # as a file ends
         client.backends()
     server.stop(None).wait()
     assert ("authorization", "Bearer secret") in seen
+
+
+@pytest.mark.parametrize(
+    ("fields", "complaint"),
+    [
+        ({"token": "one\ntwo"}, "token holds a character that none has"),
+        ({"token": "\ud800"}, "token holds a character that none has"),
+        ({"token": 5}, "token is a int; give the text"),
+        ({"patience": float("nan")}, "patience is nan; give seconds of 0 or more"),
+        ({"patience": -1}, "patience is -1; give seconds of 0 or more"),
+        ({"patience": "long"}, "patience is 'long'; give seconds of 0 or more"),
+    ],
+)
+def test_a_token_and_a_patience_that_are_none_are_refused_at_once(
+    address: str, fields: dict[str, Any], complaint: str
+) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        QubitdClient(address, **fields)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda client: client.get_job("\ud800"),
+        lambda client: client.get_job(5),
+        lambda client: client.snapshot("line5", "newest"),
+        lambda client: client.list_jobs(since_ns=10**30),
+        lambda client: next(iter(client.watch("\ud800"))),
+        lambda client: next(iter(client.watch("j1", after=10**30))),
+        lambda client: next(iter(client.watch_some({"\ud800": 0}))),
+        lambda client: next(iter(client.watch_backend("\ud800"))),
+        lambda client: next(iter(client.watch_calibrations("\ud800"))),
+        lambda client: next(iter(client.results("\ud800"))),
+    ],
+)
+def test_what_no_message_can_hold_is_refused(client: QubitdClient, ask: Callable[[QubitdClient], object]) -> None:
+    with pytest.raises(RefusedError, match="what was given cannot be sent: "):
+        ask(client)
 
 
 def client_threads() -> set[threading.Thread]:

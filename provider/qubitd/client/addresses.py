@@ -34,7 +34,7 @@ def parse_address(text: str) -> Address:
     Raises:
         AddressError: the text has another form.
     """
-    if "/" in text:
+    if not _is_text(text) or "/" in text:
         raise _misspelt(text)
     bare_ipv6 = text.count(":") > 1 and not text.startswith("[")
     match = _FORM.fullmatch(f"[{text}]" if bare_ipv6 else text)
@@ -46,6 +46,11 @@ def parse_address(text: str) -> Address:
         raise AddressError(f"port {port} of {text!r} is outside 1..65535")
     target, is_local = _place(host, port)
     return Address(host=host, port=port, target=target, is_local=is_local)
+
+
+def _is_text(text: object) -> bool:
+    """Whether it is a text that can be sent."""
+    return isinstance(text, str) and text.isprintable()
 
 
 def _misspelt(text: str) -> AddressError:

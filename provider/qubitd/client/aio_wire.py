@@ -21,7 +21,7 @@ import grpc.aio
 from qubitd.client.course import Course
 from qubitd.client.credentials import Credentials
 from qubitd.client.link import CHANNEL_OPTIONS, Link
-from qubitd.client.steps import Pause, Send, Step, Steps
+from qubitd.client.steps import Pause, Send, Step, Steps, first
 
 ResultT = TypeVar("ResultT")
 ValueT = TypeVar("ValueT")
@@ -85,7 +85,7 @@ class AsyncWire:
         Raises:
             ClientError: as the steps say.
         """
-        go_on: Callable[[], Step] = partial(next, steps)
+        go_on: Callable[[], Step] = partial(first, steps)
         with contextlib.closing(steps):
             while True:
                 try:

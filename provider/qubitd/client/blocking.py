@@ -14,7 +14,7 @@ import grpc
 from qubitd.client.course import Course
 from qubitd.client.credentials import Credentials
 from qubitd.client.link import CHANNEL_OPTIONS, Link
-from qubitd.client.steps import Pause, Send, Step, Steps
+from qubitd.client.steps import Pause, Send, Step, Steps, first
 
 ResultT = TypeVar("ResultT")
 
@@ -73,7 +73,7 @@ class Wire:
         Raises:
             ClientError: as the steps say.
         """
-        go_on: Callable[[], Step] = partial(next, steps)
+        go_on: Callable[[], Step] = partial(first, steps)
         while True:
             try:
                 step = go_on()

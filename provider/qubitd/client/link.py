@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from numbers import Real
 from typing import TypeVar
 
 import grpc
 
 from qubitd.client.addresses import Address
-from qubitd.client.errors import ClosedError, LostError, UnreachableError
+from qubitd.client.errors import ClosedError, ConfigError, LostError, UnreachableError
 from qubitd.client.refusals import advice_on, busy_for, is_passing, reason_of, to_error
 from qubitd.client.steps import Pause, Send, Steps
 
@@ -50,9 +51,14 @@ class Link:
     """Whom a client speaks to, and what it knows of them."""
 
     def __init__(self, address: Address, *, token: str | None, patience: float, now: Callable[[], float]) -> None:
+        """Begin.
+
+        Raises:
+            ConfigError: the token cannot be sent, or the patience is no number of seconds.
+        """
         self.address = address
-        self.metadata: Metadata = (("authorization", f"Bearer {token}"),) if token else ()
-        self.patience = patience
+        self.metadata: Metadata = () if token is None else _shown(token)
+        self.patience = _seconds(patience)
         self.now = now
         """Gives the monotonic time, seconds."""
         self.is_closed = False
@@ -101,6 +107,23 @@ class Link:
     def closed_error(self) -> ClosedError:
         """Say that the client is closed; also the meaning of gRPC's complaint about a channel closed just now."""
         return ClosedError(f"the client of {self.address} was closed; make a new one")
+
+
+def _shown(token: object) -> Metadata:
+    """Give what shows a token; one that was read from a file may end a line."""
+    if not isinstance(token, str):
+        raise ConfigError(f"token is a {type(token).__name__}; give the text that `qubitd auth` wrote")
+    bare = token.strip()
+    if not (bare.isascii() and bare.isprintable()):
+        raise ConfigError("token holds a character that none has; give the text that `qubitd auth` wrote")
+    return (("authorization", f"Bearer {bare}"),) if bare else ()
+
+
+def _seconds(patience: object) -> float:
+    """Read a number of seconds of any real type; infinity is one."""
+    if isinstance(patience, bool) or not isinstance(patience, Real) or not float(patience) >= 0:
+        raise ConfigError(f"patience is {patience!r}; give seconds of 0 or more")
+    return float(patience)
 
 
 class Patience:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import grpc
 
 from qubitd.client.link import Metadata
+from qubitd.client.steps import writing
 from qubitd.core.job import ProgramResult
 from qubitd.v1 import backends_pb2, backends_pb2_grpc, calibrations_pb2, calibrations_pb2_grpc, jobs_pb2, jobs_pb2_grpc
 from qubitd.wire.backends import BackendInfo, decode_backend
@@ -29,13 +30,15 @@ class JobEvents:
         outcome: bool = False,
     ) -> None:
         self._stub = stub
-        self._of = jobs_pb2.JobsWatchRequest(job_id=job_id, session_id=session_id, backend=backend, outcome=outcome)
+        with writing():
+            self._of = jobs_pb2.JobsWatchRequest(job_id=job_id, session_id=session_id, backend=backend, outcome=outcome)
         self._last = after
         self.is_over = False
 
     def open(self, metadata: Metadata) -> grpc.CallIterator[jobs_pb2.JobsWatchResponse]:
         """Ask for the events after the cursor."""
-        self._of.after_sequence = self._last
+        with writing():
+            self._of.after_sequence = self._last
         return self._stub.Watch(self._of, metadata=metadata)
 
     def read(self, message: jobs_pb2.JobsWatchResponse) -> Sequence[JobEvent]:
@@ -56,8 +59,10 @@ class EventsOfSome:
 
     def open(self, metadata: Metadata) -> grpc.CallIterator[jobs_pb2.JobsWatchResponse]:
         """Ask for the events after each cursor."""
-        cursors = (jobs_pb2.JobCursor(job_id=job_id, after_sequence=last) for job_id, last in self._last.items())
-        return self._stub.Watch(jobs_pb2.JobsWatchRequest(jobs=cursors, outcome=self._outcome), metadata=metadata)
+        with writing():
+            cursors = [jobs_pb2.JobCursor(job_id=job_id, after_sequence=last) for job_id, last in self._last.items()]
+            request = jobs_pb2.JobsWatchRequest(jobs=cursors, outcome=self._outcome)
+        return self._stub.Watch(request, metadata=metadata)
 
     def read(self, message: jobs_pb2.JobsWatchResponse) -> Sequence[JobEvent]:
         """Decode the events that are new, or are never kept."""
@@ -86,7 +91,9 @@ class JobResults:
 
     def open(self, metadata: Metadata) -> grpc.CallIterator[jobs_pb2.ResultsResponse]:
         """Ask for the pieces that have not been received."""
-        return self._stub.Results(jobs_pb2.ResultsRequest(job_id=self._job_id, skip=self._received), metadata=metadata)
+        with writing():
+            request = jobs_pb2.ResultsRequest(job_id=self._job_id, skip=self._received)
+        return self._stub.Results(request, metadata=metadata)
 
     def read(self, message: jobs_pb2.ResultsResponse) -> Sequence[ProgramResult]:
         """Decode pieces."""
@@ -107,7 +114,9 @@ class BackendRevisions:
 
     def open(self, metadata: Metadata) -> grpc.CallIterator[backends_pb2.BackendsWatchResponse]:
         """Ask for the description in force and those that follow."""
-        return self._stub.Watch(backends_pb2.BackendsWatchRequest(name=self._name), metadata=metadata)
+        with writing():
+            request = backends_pb2.BackendsWatchRequest(name=self._name)
+        return self._stub.Watch(request, metadata=metadata)
 
     def read(self, message: backends_pb2.BackendsWatchResponse) -> Sequence[BackendInfo]:
         """Decode a description that differs from the last."""
@@ -132,7 +141,8 @@ class CalibrationRevisions:
 
     def open(self, metadata: Metadata) -> grpc.CallIterator[calibrations_pb2.CalibrationsWatchResponse]:
         """Ask for the revisions after the last one; at first for the one in force and those that follow."""
-        request = calibrations_pb2.CalibrationsWatchRequest(backend=self._backend, after_revision=self._last)
+        with writing():
+            request = calibrations_pb2.CalibrationsWatchRequest(backend=self._backend, after_revision=self._last)
         return self._stub.Watch(request, metadata=metadata)
 
     def read(self, message: calibrations_pb2.CalibrationsWatchResponse) -> Sequence[RevisionChange]:

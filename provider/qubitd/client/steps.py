@@ -9,8 +9,11 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
+
+from qubitd.client.errors import RefusedError
 
 ResultT = TypeVar("ResultT")
 CallT = TypeVar("CallT", bound=Callable[..., Any])
@@ -37,6 +40,29 @@ class Pause:
 
 Step = Send | Pause
 Steps = Generator[Step, Any, ResultT]
+
+
+@contextmanager
+def writing() -> Generator[None]:
+    """Write what was given into a message.
+
+    Raises:
+        RefusedError: it cannot be, such as a number in the place of a text.
+    """
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise RefusedError(message=f"what was given cannot be sent: {error}", problems=()) from error
+
+
+def first(steps: Steps[ResultT]) -> Step:
+    """Take the first step, in which a message is written.
+
+    Raises:
+        RefusedError: as `writing`.
+    """
+    with writing():
+        return next(steps)
 
 
 def presented(call: CallT, method: Callable[..., Any], form: str = "{}") -> CallT:

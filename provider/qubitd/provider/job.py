@@ -81,7 +81,7 @@ class QubitdJob(JobV1, Connected):
     def _repr_html_(self) -> str:
         """Give the job as a notebook shows it."""
         story = self._follower.story
-        return as_html(self.job_id(), self._backend_name, story.statuses, story.progress)
+        return as_html(self.job_id(), self._backend_name, story.now, story.statuses, story.progress)
 
     def submit(self) -> None:
         """Refuse: `backend.run` has submitted the job.

@@ -12,15 +12,17 @@ _COLOURS = {"DONE": "#2e7d32", "ERROR": "#c62828", "CANCELLED": "#6d4c41"}
 _WAITING = "#1565c0"
 
 
-def as_html(job_id: str, backend: str, statuses: Sequence[StatusTime], shots: Progress | None) -> str:
-    """Give a job as a table."""
-    status = statuses[-1].status.name if statuses else "not asked for yet"
+def as_html(
+    job_id: str, backend: str, now: StatusTime | None, statuses: Sequence[StatusTime], shots: Progress | None
+) -> str:
+    """Give a job as a table: what is known of it, and when it changed as far as that was told."""
+    status = "not asked for yet" if now is None else now.status.name
     rows = [("job", f"<code>{escape(job_id)}</code>"), ("backend", escape(backend)), ("status", _badge(status))]
     if shots is not None and shots.total:
         rows.append(("shots", _bar(shots)))
     rows += [(entry.status.name, _after(entry, statuses[0])) for entry in statuses]
-    if statuses and statuses[-1].message:
-        rows.append(("reason", escape(statuses[-1].message)))
+    if now is not None and now.message:
+        rows.append(("reason", escape(now.message)))
     cells = "".join(f"<tr><th style='text-align:left'>{name}</th><td>{value}</td></tr>" for name, value in rows)
     return f"<table>{cells}</table>"
 

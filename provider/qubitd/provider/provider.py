@@ -20,6 +20,9 @@ from qubitd.provider.of_qiskit import raises_qiskit_errors
 from qubitd.provider.options import whole_of
 from qubitd.provider.session import QubitdBatch, QubitdSession
 
+_LATEST = 9.2e9
+"""The latest time that can be asked for, seconds since 1970: the year 2261."""
+
 
 @raises_qiskit_errors
 class QubitdProvider(Connected):
@@ -146,8 +149,8 @@ class QubitdProvider(Connected):
         self,
         limit: int = 10,
         *,
-        status: JobStatus | Iterable[JobStatus] = (),
-        tags: Iterable[str] = (),
+        status: JobStatus | Iterable[JobStatus] | None = None,
+        tags: Iterable[str] | None = None,
         since: datetime | None = None,
         backend: str | None = None,
     ) -> list[QubitdJob]:
@@ -163,6 +166,8 @@ class QubitdProvider(Connected):
         Raises:
             ProviderError: one of these is nothing that can be asked for.
         """
+        if backend is not None:
+            _check_is_text("backend", backend)
         found = self._client.list_jobs(
             limit=_whole(limit),
             statuses=_core_statuses(status),
@@ -231,15 +236,22 @@ class QubitdProvider(Connected):
         return BackendNotFoundError(f"{self._client.address} has no backend {name!r}; {hint}")
 
 
-def _core_statuses(status: JobStatus | Iterable[JobStatus]) -> list[core.JobStatus]:
-    statuses: list[Any] = [status] if isinstance(status, (JobStatus, str)) else list(status)
+def _core_statuses(status: JobStatus | Iterable[JobStatus] | None) -> list[core.JobStatus]:
+    statuses: list[Any] = _items(status) if not isinstance(status, (JobStatus, str)) else [status]
     if not all(isinstance(one, JobStatus) for one in statuses):
         raise ProviderError(f"status is {status!r}; give a JobStatus of Qiskit, or several, such as JobStatus.DONE")
     return [core.JobStatus[entry.name] for entry in statuses]
 
 
-def _tags(tags: Iterable[object]) -> tuple[str, ...]:
-    given = list(tags)
+def _items(given: object) -> list[Any]:
+    """Give what several are given in; nothing for None, and what is no such thing as if it were one."""
+    if given is None:
+        return []
+    return list(given) if isinstance(given, Iterable) else [given]
+
+
+def _tags(tags: Iterable[object] | None) -> tuple[str, ...]:
+    given = _items(tags)
     found = [tag for tag in given if isinstance(tag, str)]
     if isinstance(tags, str) or len(found) < len(given):
         raise ProviderError(f"tags is {tags!r}; give a list of texts")
@@ -261,7 +273,11 @@ def _whole(limit: object) -> int:
 def _time_ns(since: object) -> int:
     if not isinstance(since, datetime):
         raise ProviderError(f"since is {since!r}; give a datetime")
-    return int(since.timestamp() * 1e9)
+    try:
+        seconds = since.timestamp()
+    except (ValueError, OverflowError):  # the year before year 1, in this machine's zone
+        seconds = 0.0
+    return int(min(max(seconds, 0.0), _LATEST) * 1e9)
 
 
 def _check_attributes(backends: list[QubitdBackend], attributes: dict[str, Any]) -> None:
