@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import queue
+import time
 from collections.abc import Iterator, Mapping
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
 
 from qubitd.client import DaemonFaultError, JobEvent, QubitdClient, StatusChange
+from qubitd.client.addresses import parse_address
+from qubitd.client.link import Link
 from qubitd.client.sources import EventsOfSome
 from qubitd.core.job import JobStatus
 from qubitd.provider import shared_watch
@@ -44,6 +48,8 @@ class Client:
     def __init__(self, *failures: Exception) -> None:
         self._failures = list(failures)
         self.feeds: queue.Queue[Feed] = queue.Queue()
+        link = Link(parse_address("127.0.0.1:1"), token=None, patience=0.0, now=time.monotonic)
+        self.wire = SimpleNamespace(link=link)
 
     def watch_some(self, after: Mapping[str, int], *, outcome: bool) -> Feed:
         assert outcome

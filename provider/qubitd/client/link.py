@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from numbers import Real
 from typing import TypeVar
@@ -62,6 +63,7 @@ class Link:
         self.now = now
         """Gives the monotonic time, seconds."""
         self.is_closed = False
+        self._process = os.getpid()
         self.was_reached = False
         """Whether the daemon ever answered; from then on its absence is waited out."""
 
@@ -95,12 +97,20 @@ class Link:
                 self.was_reached = True
                 return answer
 
+    @property
+    def is_copied(self) -> bool:
+        """Whether this process was forked from the one that connected: gRPC's threads stayed there."""
+        return os.getpid() != self._process
+
     def check_open(self) -> None:
         """Do nothing while the client is open.
 
         Raises:
-            ClosedError: it was closed.
+            ClosedError: it was closed, or is another process's.
         """
+        if self.is_copied:
+            why = "belongs to the process that made it, and this one was forked from that"
+            raise ClosedError(f"the client of {self.address} {why}; make a new one here")
         if self.is_closed:
             raise self.closed_error()
 

@@ -16,6 +16,7 @@ class Follower:
     def __init__(self, client: QubitdClient, job_id: str) -> None:
         self._job_id = job_id
         self._watch = shared_watch(client)
+        self._link = client.wire.link
         lock = threading.RLock()
         self._changed = threading.Condition(lock)
         self._over = threading.Condition(lock)
@@ -54,7 +55,7 @@ class Follower:
     def is_following(self) -> bool:
         """Whether news come by themselves."""
         with self._changed:
-            return self._is_fed
+            return self._is_fed and not self._link.is_copied
 
     def learn(self, job: Job) -> None:
         """Take in a description that was asked for."""
@@ -62,7 +63,14 @@ class Follower:
             self._story.learn(job)
 
     def start(self) -> None:
-        """Follow the job unless that is being done or the job has ended."""
+        """Follow the job unless that is being done or the job has ended.
+
+        Raises:
+            ClosedError: the client was closed, or is another process's.
+        """
+        if self.is_over:
+            return
+        self._link.check_open()
         with self._changed:
             if self._is_fed or self.is_over:
                 return
