@@ -411,6 +411,19 @@ def test_a_dynamic_program_can_be_read() -> None:
     assert text.count("open") == 2
 
 
+def test_a_program_says_which_outcomes_are_in_no_bit() -> None:
+    spec = JobSpec(
+        batch=pack([circuit().add("sx", 2).add("reset", 2).measure(2, 3)]), sweep=Sweep(), shots=1, herald=True
+    )
+    (program,) = compile_job(FILE.device, FILE.snapshot(), replace(spec, reset_rounds=1), feedforward=FACTS).programs()
+    acquired = [line for line in program_text(program).splitlines() if "acquire" in line]
+    assert [next(word for word in ("herald", "no bit", "bit 3") if f"-> {word} " in line) for line in acquired] == [
+        "herald",
+        "no bit",
+        "bit 3",
+    ]
+
+
 def test_the_mean_of_what_never_happened_is_no_number() -> None:
     assert np.isnan(averaged(np.array([[np.nan]], dtype=np.complex64))[0, 0])
 

@@ -13,10 +13,11 @@ from qubitd.core.bindings import FromColumn
 from qubitd.core.circuit import Circuit, Instruction, Operation, instructions
 from qubitd.core.control import CONTROL_ARITY, Condition
 from qubitd.core.feedforward import ALWAYS, Dynamics, Latch
-from qubitd.core.program import BOXCAR, Program, SampledEnvelope
+from qubitd.core.program import BOXCAR, HERALD, HIDDEN, Program, SampledEnvelope
 
 _DIGITS = 6
 _NO_FRAME = -1
+_NO_BIT = {HERALD: "herald", HIDDEN: "no bit"}
 
 
 def circuit_text(circuit: Circuit, operations: Sequence[Operation]) -> str:
@@ -117,7 +118,7 @@ def _acquisitions(program: Program, line: int) -> Iterator[str]:
     rows = program.acquisitions
     for i in np.flatnonzero(rows.line == line):
         at = f"  {program.lines[line]:<10} acquire {rows.start[i]:>6} +{rows.length[i]:<4}"
-        where = f"number {rows.order[i]} -> bit {rows.clbit[i]}"
+        where = f"number {rows.order[i]} -> {_NO_BIT.get(int(rows.clbit[i]), f'bit {rows.clbit[i]}')}"
         phase = f"phase {_phase(float(rows.phase[i]))}  {_number(float(rows.frequency[i]) * 1e-9)} GHz"
         kernel = "" if rows.kernel[i] == BOXCAR else f"  kernel e{rows.kernel[i]}"
         dynamics = program.dynamics
