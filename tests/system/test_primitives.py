@@ -78,6 +78,19 @@ def test_a_sampler_gives_registers_shapes_and_shots(backend: QubitdBackend, turn
     assert result[1].metadata["shots"] == 50
 
 
+@pytest.mark.parametrize("kind", ["single", "avg"])
+def test_qiskits_own_sampler_gives_iq_points(backend: QubitdBackend, kind: str) -> None:
+    circuit = QuantumCircuit(2, 2)
+    circuit.x(0)
+    circuit.measure([0, 1], [1, 0])
+    asked: dict[str, Any] = {"meas_level": 1, "meas_return": kind}
+    theirs = BackendSamplerV2(backend=backend, options={"seed_simulator": 1, "run_options": asked})
+    points = theirs.run([circuit] * 2, shots=100).result()[1].data.c
+    ours = backend.run([circuit] * 2, shots=100, seed_simulator=1, **asked).result().get_memory(1)
+    assert points.shape == ((100, 2) if kind == "single" else (2,))
+    np.testing.assert_array_equal(points, ours)
+
+
 def test_a_seeded_sampler_agrees_with_qiskits_own_bit_for_bit(backend: QubitdBackend, turned: QuantumCircuit) -> None:
     pub = (turned, [math.pi / 2], 500)
     ours = QubitdSampler(backend, seed_simulator=4).run([pub]).result()[0]

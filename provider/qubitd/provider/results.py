@@ -50,6 +50,13 @@ class Ended(Protocol):
         ...
 
 
+class Points(np.ndarray[Any, np.dtype[np.float64]]):
+    """IQ points of a result. They are true if there are any, as Qiskit's own lists of points are: its sampler asks."""
+
+    def __bool__(self) -> bool:
+        return self.size > 0
+
+
 def build_result(
     job: Ended,
     header: JobHeader,
@@ -143,7 +150,7 @@ def _raw(pieces: Sequence[ProgramResult], circuit: CircuitHeader) -> ExperimentR
     return ExperimentResult(
         shots=sum(shots),
         success=True,
-        data=ExperimentResultData(memory=table),
+        data=ExperimentResultData(memory=table.view(Points)),
         meas_level=0,
         meas_return="avg",
         status="DONE",
@@ -198,7 +205,7 @@ def _kerneled(pieces: Sequence[ProgramResult], circuit: CircuitHeader, averaged:
     return ExperimentResult(
         shots=kept,
         success=True,
-        data=ExperimentResultData(memory=table[0] if averaged else table),
+        data=ExperimentResultData(memory=(table[0] if averaged else table).view(Points)),
         meas_level=1,
         meas_return="avg" if averaged else "single",
         status="DONE",

@@ -129,8 +129,7 @@ def test_readout_errors(backend: QubitdBackend, truth: Snapshot) -> None:
 
 
 def test_iq_points(backend: QubitdBackend, truth: Snapshot) -> None:
-    # The runtime's local mode, through which experiments go by default, knows no IQ points.
-    angle = found(backend, ReadoutAngle([0]), "readout_angle", shots=2000, backend_run=True)
+    angle = found(backend, ReadoutAngle([0]), "readout_angle", shots=2000)
     # The clouds of 0 and 1 are as far from the origin: what parts them is at right angles to where their middle is.
     across = angle + truth.value("q0.readout.rotation") - np.pi / 2
     assert abs((across + np.pi / 2) % np.pi - np.pi / 2) < 0.05
