@@ -160,3 +160,18 @@ def test_without_a_reset_what_needs_one_is_refused_by_name(backend: QubitdBacken
 def test_a_revision_policy_decides_over_the_calibration(backend: QubitdBackend, flip: QuantumCircuit) -> None:
     for policy in ("latest", "exact", "pinned"):
         assert backend.run(flip, shots=1, revision_policy=policy).result().revision == backend.revision
+
+
+def test_a_misspelt_option_that_is_kept_warns_at_every_run(backend: QubitdBackend, flip: QuantumCircuit) -> None:
+    backend.options.shotz = 7  # which Qiskit lets anybody do
+    for _ in range(2):
+        with pytest.warns(UserWarning, match=r"no option shotz, which is ignored; did you mean shots\?") as caught:
+            backend.run(flip, shots=1)
+        assert [warning.filename for warning in caught] == [__file__]
+
+
+@pytest.mark.parametrize("shots", ["many", None])
+def test_what_is_no_number_is_refused_by_name_when_an_option_is_kept(backend: QubitdBackend, shots: Any) -> None:
+    with pytest.raises(JobRefusedError, match=r"option shots: is .*; give a whole number from 1 to 100000"):
+        backend.set_options(memory=True, shots=shots)
+    assert not backend.options.memory

@@ -55,6 +55,9 @@ from qubitd.provider.sweep import as_timed, binding_rows, calibration_sweep, rea
 from qubitd.provider.target import build_target
 from qubitd.provider.twin import build_noise_model, without_lab_gates
 
+_OPTIONS = tuple(dict(default_options()))
+"""Names of all that a run takes."""
+
 
 @raises_qiskit_errors
 class QubitdBackend(Device, Connected):
@@ -103,7 +106,10 @@ class QubitdBackend(Device, Connected):
             JobRefusedError: a value is none that a run takes, such as True for `shots`; those kept before stay.
         """
         known = dict(self.options)
-        super().set_options(**fields)
+        try:
+            super().set_options(**fields)
+        except TypeError as error:  # Qiskit compares whatever is given with the limits
+            raise JobRefusedError(value_problems(fields, self._info.limits)) from error
         if problems := value_problems(fields, self._info.limits):
             self.options.update_options(**{name: known[name] for name in fields})
             raise JobRefusedError(problems)
@@ -260,8 +266,7 @@ class QubitdBackend(Device, Connected):
         sweep: Mapping[Any, Any] | None = None,
     ) -> QubitdJob:
         """Send circuits as one job of a session; as `run`. `QubitdSession.run` is the door for users."""
-        given = self.known_options(options)
-        values = dict(self.options) | {"urgency": Urgency.NORMAL.value} | given
+        values = self._merged({"urgency": Urgency.NORMAL.value} | options)
         return self._submit(run_input, parameter_values, values, JobTerms(session_id=session_id), sweep)
 
     def _submit(
@@ -387,7 +392,7 @@ class QubitdBackend(Device, Connected):
 
     def known_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Leave out what is no option of this backend, and warn of it at the line outside this package."""
-        known = dict(self.options)
+        known = _OPTIONS
         unknown = sorted(name for name in options if name not in known)
         if unknown:
             warnings.warn(_unknown_options(self.name, unknown, known), UserWarning, stacklevel=outside())
@@ -397,7 +402,8 @@ class QubitdBackend(Device, Connected):
         return self.calibration().parameters
 
     def _merged(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        return dict(self.options) | self.known_options(options)
+        """Put options in the place of those that are kept, among which Qiskit lets anything be set."""
+        return self.known_options({**dict(self.options), **options})
 
 
 def _is_older(info: BackendInfo, known: BackendInfo) -> bool:
