@@ -91,6 +91,22 @@ def test_what_is_wrong_is_told_with_its_place(steps: Sequence[str], operation: i
     assert what in text
 
 
+@pytest.mark.parametrize(
+    ("steps", "most"),
+    [
+        (("for {}", "x", "end", "x"), 999_997),
+        (("x", "for 10", "for {}", "x", "end", "x", "end"), 99_996),
+        (("for {}", "x", "if", "x", "end", "end"), 249_999),
+        (("for 3", "while {}", "x", "end", "end"), 166_665),
+    ],
+)
+def test_loops_are_written_out_to_the_last_operation_that_is_admitted(steps: Sequence[str], most: int) -> None:
+    """A loop's `for` is come to once, its `while` before each round."""
+    for number, refused in ((most - 1, 0), (most, 0), (most + 1, 1)):
+        found = problems_of(circuit(*(step.format(number) for step in steps)))
+        assert len(found) == refused
+
+
 def test_a_condition_that_does_not_exist_is_told() -> None:
     found = problems_of(circuit("if", "end", "while 3", "end"), num_conditions=0)
     assert [at for at, _ in found] == [0, 2]
@@ -146,8 +162,8 @@ def test_blocks_are_written_indented() -> None:
     ("steps", "count"),
     [
         (("x", "x"), 2),
-        (("x", "for 10", "x", "x", "end", "x"), 1 + 10 * 3 + 2),
-        (("for 1000", "for 900", "x", "end", "end"), 1000 * (1 + 900 * 2 + 1) + 1),
+        (("x", "for 10", "x", "x", "end", "x"), 1 + 1 + 10 * 2 + 2),
+        (("for 1000", "for 900", "x", "end", "end"), 1 + 1000 * (1 + 900 + 1) + 1),
         (("while 7", "x", "end"), 7 * 2 + 1),
     ],
     ids=("plain", "for", "for in for", "while"),
@@ -156,4 +172,4 @@ def test_operations_of_loops_count_as_often_as_they_happen(steps: Sequence[str],
     batch = pack([circuit(*steps)])
     columns = batch.circuits[0]
     brackets = brackets_of(columns, batch.operations)
-    assert written_out(brackets, columns.controls, num_operations=len(columns)) == pytest.approx(count)
+    assert written_out(brackets, columns.controls, num_operations=len(columns)) == count

@@ -146,7 +146,10 @@ def _number_problems(
 
 
 def _expanded(brackets: Brackets, controls: NDArray[np.uint32], opener: _Ints, num_operations: int) -> float:
-    """Count the operations with all loops written out, in floating point: it may be astronomical."""
+    """Count the operations with all loops written out, in floating point: it may be astronomical.
+
+    Brackets count as often as they are come to: the `for` of a loop once, its `while` each time that it asks.
+    """
     octaves = np.zeros(len(brackets.op))
     for name in _LOOPS:
         loops = np.flatnonzero(brackets.name == name)
@@ -156,7 +159,8 @@ def _expanded(brackets: Brackets, controls: NDArray[np.uint32], opener: _Ints, n
     times = np.exp2(np.minimum(np.cumsum(octaves), 1000))
     between = np.diff(brackets.op, append=num_operations)
     outside = int(brackets.op[0]) if len(brackets.op) else num_operations
-    return float(outside + between @ times)
+    again = np.where(brackets.name == "for", times - np.exp2(np.minimum(np.cumsum(octaves) - octaves, 1000)), 0.0)
+    return float(np.rint(outside + between @ times - again.sum()))
 
 
 def _places(wrong: _Bools) -> list[int]:
