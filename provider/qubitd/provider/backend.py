@@ -345,7 +345,8 @@ class QubitdBackend(Device, Connected):
         bound = read_max_iterations(options)
         encoder = Encoder(info, reader=load_reader(), max_iterations=bound)
         encoded = encoder.encode(circuits, values)
-        headers = tuple(header for header in encoded.headers for _ in range(grid.num_points))
+        points = range(grid.num_points)
+        headers = tuple([header for header in encoded.headers for _ in points])
         checked, wrong = check_options(options, info.limits, num_circuits=len(headers))
         problems += [
             *misfit,
