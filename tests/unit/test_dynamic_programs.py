@@ -339,6 +339,18 @@ def test_a_trace_is_refused_an_active_initial_reset_which_measures_too() -> None
     ]
 
 
+@pytest.mark.parametrize("conditional", ["x", "measure"])
+def test_a_trace_of_shots_that_are_not_alike_is_refused_with_what_makes_them_so(conditional: str) -> None:
+    builder = circuit("b").measure(0, 0).if_(bits(0))
+    (builder.add("x", 1) if conditional == "x" else builder.measure(1, 1)).end().measure(2, 2)
+    spec = JobSpec(batch=pack([builder]), sweep=Sweep(), shots=1, meas_level=MeasLevel.RAW)
+    with pytest.raises(InvalidCircuitError) as refused:
+        compile_job(FILE.device, FILE.snapshot(), spec, feedforward=FACTS)
+    (problem,) = refused.value.problems
+    assert (problem.circuit, problem.operation) == (0, 2)
+    assert f"operation 2 ({conditional}): is done in some shots only" in str(problem)
+
+
 def test_decoupling_takes_loops_and_refuses_conditions() -> None:
     looped = JobSpec(batch=pack([circuit().for_(2).add("sx", 0).end()]), sweep=Sweep(), shots=1, dd=Decoupling.XY4)
     assert compile_job(FILE.device, FILE.snapshot(), looped, feedforward=FACTS).num_programs == 1

@@ -257,5 +257,5 @@ def _option_problems(gates: CalibratedGates, spec: JobSpec) -> tuple[Problem, ..
         return found
     flat = flatten_batch(spec.batch, rounds=spec.reset_rounds, initial=spec.initial_reset)
     if spec.meas_level is MeasLevel.RAW:
-        found += raw_problems(gates, flat.batch)
+        found += raw_problems(gates, spec.batch, flat)
     return found if spec.dd is None else found + _decoupling_problems(gates, spec, flat)

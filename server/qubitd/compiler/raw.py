@@ -9,13 +9,29 @@ import numpy as np
 from qubitd.compiler.calibrated import CalibratedGates
 from qubitd.compiler.check import circuit_name
 from qubitd.compiler.columns import gather
+from qubitd.compiler.flatten import Flattened
+from qubitd.compiler.places import problem_at
 from qubitd.core.circuit import CircuitBatch
 from qubitd.core.errors import Problem
+from qubitd.core.feedforward import ALWAYS
 
 
-def raw_problems(gates: CalibratedGates, batch: CircuitBatch) -> tuple[Problem, ...]:
-    """Find circuits that measure nothing, or a qubit more than once."""
-    return tuple(_problems(gates, batch))
+def raw_problems(gates: CalibratedGates, batch: CircuitBatch, flat: Flattened) -> tuple[Problem, ...]:
+    """Find circuits that measure nothing, or a qubit more than once, or in which an outcome decides.
+
+    Args:
+        gates: of the device.
+        batch: as it was sent.
+        flat: the same as it is played.
+    """
+    return (*_problems(gates, flat.batch), *_decisions(batch, flat))
+
+
+def _decisions(batch: CircuitBatch, flat: Flattened) -> Iterator[Problem]:
+    what = "is done in some shots only, and a trace (meas_level 0) is the mean of shots that are alike; leave it out"
+    for index, guards in flat.guards.items():
+        circuit, op = batch.circuits[index], int(guards.source[np.flatnonzero(guards.test != ALWAYS)[0]])
+        yield problem_at(index, circuit.name, op, batch.operations[int(circuit.opcodes[op])].name, what)
 
 
 def _problems(gates: CalibratedGates, batch: CircuitBatch) -> Iterator[Problem]:
