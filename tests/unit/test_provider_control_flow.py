@@ -149,10 +149,18 @@ def expressions(c: ClassicalRegister) -> list[tuple[expr.Expr, Callable[[int], b
         (expr.index(c, 2), lambda v: bool(v & 4)),
         (expr.cast(c, types.Bool()), lambda v: v != 0),
         (expr.equal(expr.shift_left(c, 1), 2), lambda v: (v << 1) & 7 == 2),
+        (expr.equal(expr.add(c, 3), 1), lambda v: (v + 3) & 7 == 1),
+        (expr.less(expr.sub(c, 2), 3), lambda v: (v - 2) & 7 < 3),
+        (expr.equal(expr.mul(c, 3), 7), lambda v: (v * 3) & 7 == 7),
+        (expr.equal(expr.div(c, 3), 1), lambda v: v // 3 == 1),
+        (expr.less(expr.div(expr.cast(c, types.Float()), 4.0), 1.5), lambda v: v / 4 < 1.5),
+        (expr.greater(expr.negate(expr.cast(c, types.Float())), -2.5), lambda v: -v > -2.5),
+        (expr.lift(True), lambda v: True),
+        (expr.less(expr.negate(expr.lift(0.5)), -0.75), lambda v: False),
     ]
 
 
-@pytest.mark.parametrize("number", range(11))
+@pytest.mark.parametrize("number", range(len(expressions(ClassicalRegister(3)))))
 def test_an_expression_is_worked_out_for_every_value(number: int) -> None:
     circuit = blank()
     node, holds = expressions(circuit.cregs[0])[number]
@@ -175,6 +183,10 @@ def test_what_cannot_be_run_is_refused_by_name() -> None:
     with wide.if_test((wide.cregs[0], 5)):
         wide.x(0)
     assert "its condition reads 11 classical bits; 1 to 10 are possible" in refusal(wide)
+    by_zero = blank()
+    with by_zero.if_test(expr.equal(expr.div(3, by_zero.cregs[0]), 1)):
+        by_zero.x(0)
+    assert "its condition divides by 0 for some values of its bits" in refusal(by_zero)
     variable = blank()
     value = variable.add_input("v", types.Bool())
     with variable.if_test(value):

@@ -31,6 +31,11 @@ _BINARY: Mapping[str, Callable[[Any, Any], Any]] = {
     "SUB": operator.sub,
     "MUL": operator.mul,
 }
+_UNARY: Mapping[str, Callable[[Any], Any]] = {
+    "LOGIC_NOT": operator.not_,
+    "BIT_NOT": lambda a: ~int(a),
+    "NEGATE": operator.neg,
+}
 
 
 class ConditionError(Exception):
@@ -78,17 +83,25 @@ def evaluate(node: expr.Expr, read: Callable[[Clbit], int]) -> Any:
             return _value(node.var, read)
         case expr.Cast():
             return _wrapped(evaluate(node.operand, read), node.type)
-        case expr.Unary():
-            value = evaluate(node.operand, read)
-            return not value if node.op.name == "LOGIC_NOT" else _wrapped(~int(value), node.type)
+        case expr.Unary() if node.op.name in _UNARY:
+            return _wrapped(_UNARY[node.op.name](evaluate(node.operand, read)), node.type)
         case expr.Binary() if node.op.name in _BINARY:
             found = _BINARY[node.op.name](evaluate(node.left, read), evaluate(node.right, read))
             return _wrapped(found, node.type)
+        case expr.Binary() if node.op.name == "DIV":
+            return _divided(evaluate(node.left, read), evaluate(node.right, read), node.type)
         case expr.Index():
             return bool(int(evaluate(node.target, read)) >> int(evaluate(node.index, read)) & 1)
         case _:
             what = getattr(getattr(node, "op", None), "name", type(node).__name__)
             raise ConditionError(f"holds {what.lower()}, which cannot be worked out for bits")
+
+
+def _divided(value: Any, by: Any, kind: types.Type) -> Any:
+    """Unsigned integers lose their rest."""
+    if not by:
+        raise ConditionError("divides by 0 for some values of its bits")
+    return value // by if isinstance(kind, types.Uint) else value / by
 
 
 def _tabulated(
@@ -97,6 +110,8 @@ def _tabulated(
     slot: Mapping[Any, int],
     name_of: Callable[[int], str],
 ) -> Condition:
+    if not bits and slot:  # always or never: any bit can be asked
+        bits = [next(iter(slot))]
     clbits = tuple(sorted({slot[bit] for bit in bits}))
     if not 1 <= len(clbits) <= MAX_CONDITION_BITS:
         raise ConditionError(f"reads {len(clbits)} classical bits; 1 to {MAX_CONDITION_BITS} are possible")
