@@ -199,6 +199,18 @@ def test_what_is_no_program_is_refused(line5: BackendInfo) -> None:
         read_qasm3("qubit[2 q;", line5, name="mine")
 
 
+def test_another_version_is_refused(line5: BackendInfo) -> None:
+    with pytest.raises(ProgramError, match=r"program: is OpenQASM 2\.0; version 3 is read"):
+        read_qasm3("OPENQASM 2.0;\nqreg q[1];", line5)
+    assert read_qasm3("OPENQASM 3;\nqubit q;", line5).num_qubits == read_qasm3("qubit q;", line5).num_qubits
+
+
+@pytest.mark.parametrize("deep", ["if (c) {" * 900 + "x q;" + "}" * 900, "rz(" + "(" * 900 + "1" + ")" * 900 + ") q;"])
+def test_what_is_nested_too_deep_is_refused(line5: BackendInfo, deep: str) -> None:
+    with pytest.raises(ProgramError, match="nested too deep to be read"):
+        read_qasm3(f"qubit q; bit c;\n{deep}", line5)
+
+
 def test_it_needs_no_qiskit() -> None:
     program = (
         "import sys; sys.modules['qiskit'] = None\n"

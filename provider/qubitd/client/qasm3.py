@@ -51,15 +51,25 @@ def read_qasm3(text: str, backend: BackendInfo, *, name: str = "program", most: 
     Raises:
         ProgramError: naming the line.
     """
+    reader = _Reader(backend=backend, name=name, most=most)
+    try:
+        reader.read(_parsed(text, name).statements)
+    except RecursionError as error:  # of the parser, or of what reads a block within a block
+        raise ProgramError([Problem(where=name, what="holds blocks or brackets nested too deep to be read")]) from error
+    return reader.finished()
+
+
+def _parsed(text: str, name: str) -> ast.Program:
     try:
         program = openqasm3.parse(text)
     except QASM3ParsingError as error:
         raise ProgramError([_unreadable(error, name)]) from error
     except AttributeError as error:  # the parser looks for the first line of a text that has no statement
         raise ProgramError([Problem(where=name, what="holds no statement")]) from error
-    reader = _Reader(backend=backend, name=name, most=most)
-    reader.read(program.statements)
-    return reader.finished()
+    version = program.version
+    if version is not None and version.partition(".")[0] != "3":
+        raise ProgramError([Problem(where=name, what=f"is OpenQASM {version}; version 3 is read")])
+    return program
 
 
 @dataclass(slots=True, kw_only=True)
