@@ -35,6 +35,8 @@ def found(*parameters: Parameter, changed: set[str] | None = None) -> list[str]:
         ("q0.sx.duration", 0.0, "outside 1e-09 s to 1 s"),
         ("q0.sx.duration", -4e-8, "outside"),
         ("q0.readout.threshold", 2.0, "outside"),
+        ("q0.x.amplitude", 1.0000001, "1.0000001 is outside -1 to 1"),
+        ("q0.sx.duration", math.nextafter(1.0, 2.0), "1.0000000000000002 s is outside 1e-09 s to 1 s"),
     ],
 )
 def test_a_slip_is_found_and_what_was_meant_is_guessed(name: str, value: float, hint: str) -> None:

@@ -90,7 +90,9 @@ def value_problem(name: str, value: float) -> str | None:
     if kind is None or kind.allows(value):
         return None
     limits = f"{_with_unit(kind.low, kind.unit)} to {_with_unit(kind.high, kind.unit)}"
-    return f"{_with_unit(value, kind.unit)} is outside {limits}{_likely_slip(kind, value)}"
+    rounded = _with_unit(value, kind.unit)
+    seen = rounded if not kind.allows(float(f"{value:.6g}")) else f"{float(value)!r} {kind.unit}".rstrip()
+    return f"{seen} is outside {limits}{_likely_slip(kind, value)}"
 
 
 def implausible(parameters: Mapping[str, Parameter], *, changed: Collection[str] | None = None) -> tuple[Problem, ...]:
