@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from qiskit import QuantumCircuit
 
 from qubitd.cli.daemon_process import start_daemon
+from qubitd.compiler.agreement import agrees
 from qubitd.compiler.device_file import load_device
 from qubitd.emulator.cabling import Cabling, Qubit, load_cabling
 from qubitd.provider import QubitdBackend, QubitdProvider
@@ -150,3 +151,21 @@ def static_zz(first: Qubit, second: Qubit, coupling: float) -> float:
 
 def test_nothing_wanders_at_rest(cabling: Cabling) -> None:
     assert [qubit.frequency_noise for qubit in cabling.chip.qubits] == [0.0] * 5
+
+
+def test_eleven_cx_of_a_superposition_give_what_the_calibration_predicts(backend: QubitdBackend) -> None:
+    """What is wrong with each in the same way adds up; decoherence does not."""
+    circuits = []
+    for first in range(4):
+        circuit = QuantumCircuit(5, 2)
+        circuit.u(pi / 2, 0.3, 0.2, first)
+        for _ in range(11):
+            circuit.cx(first, first + 1)
+        circuit.u(pi / 2, 0.4, 0.9, first)
+        circuit.u(pi / 2, 1.0, 0.3, first + 1)
+        circuit.measure([first, first + 1], [0, 1])
+        circuits.append(circuit)
+    predicted = backend.explain(circuits, expected=True).expected
+    result = backend.run(circuits, shots=4096, seed_simulator=5).result()
+    found = [agrees(result.get_counts(i), predicted[i]) for i in range(len(circuits))]
+    assert min(found) > 1e-3 / len(circuits), found
