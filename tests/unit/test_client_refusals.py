@@ -6,6 +6,7 @@ import grpc
 import pytest
 from grpc.aio import AioRpcError, Metadata
 
+from qubitd.client.errors import LostError
 from qubitd.client.refusals import is_passing, reason_of
 
 
@@ -32,3 +33,12 @@ def test_a_message_that_was_cut_off_is_told_in_words() -> None:
     assert reason_of(ended(grpc.StatusCode.INTERNAL, "Internal error from Core")) == (
         "the connection broke while a message was sent"
     )
+
+
+def test_a_daemon_that_takes_too_long_is_not_said_to_have_gone() -> None:
+    late = reason_of(ended(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded"))
+    gone = reason_of(ended(grpc.StatusCode.UNAVAILABLE, "Socket closed"))
+    told = [str(LostError(address="lab:1", seconds=60.0, doing="explaining a job", reason=r)) for r in (late, gone)]
+    assert "has not finished explaining a job in the time that a call may take, and was asked for 60 s" in told[0]
+    assert "serve" not in told[0]
+    assert "went away during explaining a job and has not come back for 60 s (Socket closed)" in told[1]

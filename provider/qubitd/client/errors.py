@@ -25,6 +25,8 @@ class UnconfiguredError(ConfigError):
 
 CONNECTION_REFUSED = "connection refused"
 """The reason if nobody listens at an address."""
+NO_ANSWER = "no answer in time"
+"""The reason if a call took longer than one may."""
 
 
 class UnreachableError(ClientError):
@@ -50,9 +52,16 @@ class LostError(ClientError):
         self.doing = doing
         self.reason = reason
         super().__init__(
-            f"the daemon at {address} went away during {doing} and has not come back for {seconds:.3g} s ({reason}); "
-            "accepted jobs are kept: start it again with `qubitd serve` and ask for the job by its id"
+            f"the daemon at {address} {self._story}; accepted jobs are kept: "
+            f"{'' if reason == NO_ANSWER else 'start it again with `qubitd serve` and '}ask for the job by its id"
         )
+
+    @property
+    def _story(self) -> str:
+        if self.reason == NO_ANSWER:
+            tried = f"and was asked for {self.seconds:.3g} s"
+            return f"has not finished {self.doing} in the time that a call may take, {tried}"
+        return f"went away during {self.doing} and has not come back for {self.seconds:.3g} s ({self.reason})"
 
 
 class RefusedError(ClientError, InvalidInputError):

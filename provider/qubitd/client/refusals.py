@@ -8,6 +8,7 @@ import grpc
 
 from qubitd.client.errors import (
     CONNECTION_REFUSED,
+    NO_ANSWER,
     BusyError,
     ClientError,
     ConflictError,
@@ -72,6 +73,8 @@ def reason_of(error: grpc.RpcError) -> str:
         return CONNECTION_REFUSED
     if any(words in details.lower() for words in _LOOKUP_FAILED):
         return _UNKNOWN_NAME
+    if code_of(error) is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return NO_ANSWER
     if _was_not_sent(error):
         return "the connection broke while a message was sent"
     return clip(details or code_of(error).name, 300)
