@@ -76,6 +76,7 @@ BELL.cx(0, 1)
         (qpy_bytes(BELL, BELL), "FILE: holds 2 circuits; write one into a file"),
         (qpy_bytes(BELL)[:-7], "FILE: cannot be read as QPY: "),
         (b"QISKIT", "FILE: cannot be read as QPY: "),
+        (b"QISKIT\x0f\xff\xff", "FILE: cannot be read as QPY: binary parsing error; write it again"),
         (qpy_bytes(QuantumCircuit(4_097)), "FILE: has 4097 qubits; the limit is 4096"),
         (qpy_bytes(QuantumCircuit()), "FILE: declares no qubits"),
     ],

@@ -17,6 +17,8 @@ MAX_BYTES = 16 << 20
 MAX_QUBITS = 4_096
 _QPY = b"QISKIT"
 """What every QPY file begins with."""
+_BACKTRACE = re.compile(r"(?:\\n|\n|[\x00-\x1f]|\\x1b)")
+"""Where Qiskit's reader goes on with colours and lines of its own source."""
 _VERSION = re.compile(r"\s*OPENQASM\s+(?P<major>\d+)(?:\.(?P<minor>\d+))?\s*;")
 
 
@@ -61,9 +63,8 @@ def _read_qpy(where: str, data: bytes) -> QuantumCircuit:
     try:
         found = qpy.load(io.BytesIO(data))
     except Exception as error:  # damaged bytes raise whatever their reader stumbles over
-        what = (
-            f"cannot be read as QPY: {str(error) or type(error).__name__}; write it again with qpy.dump of this Qiskit"
-        )
+        reason = _BACKTRACE.split(str(error))[0].strip('" :') or type(error).__name__
+        what = f"cannot be read as QPY: {reason}; write it again with qpy.dump of this Qiskit"
         raise refused(where, None, what) from error
     circuits = [one for one in found if isinstance(one, QuantumCircuit)]
     if len(circuits) != 1:
