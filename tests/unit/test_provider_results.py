@@ -19,7 +19,7 @@ from qubitd.client import Job
 from qubitd.core.job import Assignment, JobStatus, ProgramResult, Trace
 from qubitd.provider import JobFailedError
 from qubitd.provider.headers import JobHeader, circuit_header, read_header, write_header
-from qubitd.provider.results import build_result, counts, memory_of
+from qubitd.provider.results import Points, build_result, counts, memory_of
 
 JOB = Job(
     job_id="j1",
@@ -285,3 +285,12 @@ def test_a_job_of_another_client_names_its_circuits_by_number(data: bytes) -> No
     assert result.get_counts(1) == {"00000011": 4}
     points = result_of(read_header(data, num_programs=1), iq([[1, 2]] * 4, shots=4, clbits=(0, 1))).get_memory()
     assert points.shape == (4, 2)
+
+
+def test_points_say_whether_there_are_any_and_what_is_worked_out_of_them_does_not() -> None:
+    points = np.zeros((3, 2)).view(Points)
+    assert points
+    assert not points[:0]
+    assert type(points + 1) is np.ndarray
+    with pytest.raises(ValueError, match="ambiguous"):
+        bool(points == points + 1)

@@ -56,6 +56,10 @@ class Points(np.ndarray[Any, np.dtype[np.float64]]):
     def __bool__(self) -> bool:
         return self.size > 0
 
+    def __array_wrap__(self, array: NDArray[Any], context: object = None, return_scalar: bool = False) -> Any:
+        """Give what is worked out of points as what it is: whether two are equal is another question."""
+        return array[()] if return_scalar else np.asarray(array)
+
 
 def build_result(
     job: Ended,
