@@ -237,7 +237,11 @@ def test_an_outcome_that_is_there_only_after_a_0_is_found_to_be_1(
         rows = section.rows
         there = [holds(score, number, found) for number in rows.condition.tolist()]
         played = listed(rows.take(np.array(there, dtype=np.bool_)), score.pool)
-        assert played == walked(players, lambda source, sent=sent: sent[source.player])  # type: ignore[misc]
+        assert played == walked(players, by_player(sent))
+
+
+def by_player(sent: Mapping[int, bool]) -> Bits:
+    return lambda source: sent[source.player]
 
 
 def holds(score: Score, number: int, found: Mapping[tuple[int, int], bool]) -> bool:

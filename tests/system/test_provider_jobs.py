@@ -131,7 +131,7 @@ def test_any_time_and_nothing_can_be_asked_of_a_list_of_jobs(backend: QubitdBack
     job = backend.run(flip, shots=10, tags=[tag])
     for since in (datetime(1, 1, 1), datetime.min.replace(tzinfo=UTC), None):  # noqa: DTZ001  # as users give them
         assert [found.job_id() for found in provider.jobs(status=None, tags=[tag], since=since)] == [job.job_id()]
-    for since in (datetime(9999, 12, 31), datetime.max.replace(tzinfo=UTC)):  # noqa: DTZ001
+    for since in (datetime(9999, 12, 31), datetime.max.replace(tzinfo=UTC)):  # noqa: DTZ001  # without a zone, too
         assert provider.jobs(tags=None, since=since) == []
 
 

@@ -17,7 +17,7 @@ MAX_BYTES = 16 << 20
 MAX_QUBITS = 4_096
 _QPY = b"QISKIT"
 """What every QPY file begins with."""
-_BACKTRACE = re.compile(r"(?:\\n|\n|[\x00-\x1f]|\\x1b)")
+_BACKTRACE = re.compile(r"[\x00-\x1f]|\\n|\\x1b")
 """Where Qiskit's reader goes on with colours and lines of its own source."""
 _VERSION = re.compile(r"\s*OPENQASM\s+(?P<major>\d+)(?:\.(?P<minor>\d+))?\s*;")
 
