@@ -267,7 +267,7 @@ def test_blocks_bound_the_memory_and_cover_every_circuit_once() -> None:
     big = circuit("big")
     for _ in range(100_001):
         big.add("sx", 0)
-    circuits = pack([*small, big, *small[:3]]).circuits
+    circuits = pack([*small, big, *small[:3]]).columns
     found = list(blocks(circuits, lines=14))
     assert [i for block in found for i in block] == list(range(10_004))
     assert max(len(block) for block in found) * 14 <= 60_000
@@ -278,5 +278,5 @@ def test_a_batch_of_many_blocks_is_compiled_like_its_circuits_alone() -> None:
     builders = [circuit(f"c{i}").add("rz", 0, params=(i * 0.001,)).add("sx", 0) for i in range(9_000)]
     programs = list(compile_circuits(OWN.device, OWN.snapshot(), pack(builders[:10])).programs())
     assert [column(p, "q0.drive", "phase")[0] for p in programs] == pytest.approx([i * 0.001 for i in range(10)])
-    circuits = pack(builders).circuits
+    circuits = pack(builders).columns
     assert len(list(blocks(circuits, lines=14))) == 3

@@ -63,9 +63,9 @@ def test_gates_are_told_apart_on_chips_of_any_size(num_qubits: int) -> None:
     builder.add("cz", 0, last).add("sx", last).add("cz", last, 0).add("barrier", 0, last).add("cz", 0, last)
     batch = pack([builder])
     table = GateTable()
-    rows = table.rows_of(kinds_of(gather(batch.circuits, batch.operations, num_qubits)))
+    rows = table.rows_of(kinds_of(gather(batch, range(len(batch.circuits)), num_qubits)))
     keys = [("cz", (0, last)), ("sx", (last,)), ("cz", (last, 0)), None, ("cz", (0, last))]
     found = [None if row == 0 else table.keys[row - 1] for row in rows]
     assert found == [None if key is None else GateKey(name=key[0], operands=key[1]) for key in keys]
-    more = table.rows_of(kinds_of(gather(batch.circuits, batch.operations, num_qubits)))
+    more = table.rows_of(kinds_of(gather(batch, range(len(batch.circuits)), num_qubits)))
     np.testing.assert_array_equal(more, rows)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from qubitd.core.circuit import CircuitBuilder, Instruction, Operation, instructions, offsets, pack
+from qubitd.core.control import Condition
 from qubitd.core.errors import InvalidCircuitError
 
 
@@ -45,6 +46,28 @@ def test_an_empty_circuit_has_empty_columns() -> None:
     assert len(batch.circuits[0]) == 0
     assert offsets(batch.circuits[0], batch.operations).qubits.tolist() == [0]
     assert batch.circuits[0].opcodes.dtype == np.uint16
+
+
+def test_the_circuits_of_a_batch_are_views_of_its_columns() -> None:
+    batch = pack([bell(name) for name in "abc"])
+    first, last = batch.circuits[0], batch.circuits[-1]
+    assert [circuit.name for circuit in batch.circuits] == ["a", "b", "c"]
+    assert batch.circuits[2] is last
+    assert batch.circuits[::2] == (first, last)
+    assert np.shares_memory(last.qubits, batch.columns.qubits)
+    with pytest.raises(IndexError):
+        batch.circuits[3]
+
+
+def test_what_only_some_circuits_have_stays_theirs() -> None:
+    condition = Condition(clbits=(0,), truth=0b10, text="c0")
+    looking = bell("looking").if_(condition).add("sx", 0).end()
+    bound = CircuitBuilder(name="bound", num_qubits=1, num_clbits=0).bind(np.zeros((3, 1)))
+    batch = pack([bell("plain"), looking, bound])
+    assert [circuit.conditions for circuit in batch.circuits] == [(), (condition,), ()]
+    assert [len(circuit.controls) for circuit in batch.circuits] == [0, 1, 0]
+    assert [circuit.num_bindings for circuit in batch.circuits] == batch.columns.num_bindings.tolist() == [1, 1, 3]
+    assert batch.num_bindings == 5
 
 
 @pytest.mark.parametrize("qubit", [-1, 2**16])

@@ -6,8 +6,10 @@ in flat arrays, as many as the table says. Qubit i of a circuit is qubit i of th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,6 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 from qubitd.core.bindings import Bindings, FromColumn
 from qubitd.core.control import CONTROL_ARITY, Brackets, Condition, control_counts
 from qubitd.core.errors import InvalidCircuitError, Problem
+
+Ints = NDArray[np.int64]
+_T = TypeVar("_T", bound=np.generic)
 
 HERALD_CLBIT = 2**32 - 1
 """Stands where a measurement's classical bit would, if its outcome only decides whether the shot counts."""
@@ -75,19 +80,133 @@ class Circuit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CircuitBounds:
+    """Where each circuit's part of a column begins, and where that of the last one ends; shape (circuits + 1,) each."""
+
+    opcodes: Ints
+    qubits: Ints
+    params: Ints
+    clbits: Ints
+    controls: Ints
+
+    def of(self, block: range) -> CircuitBounds:
+        """Give those of some circuits that follow each other, counted from the first of these on."""
+        if len(block) == len(self.opcodes) - 1:
+            return self
+        parts = {name: getattr(self, name)[block.start : block.stop + 1] for name in self.__slots__}
+        return CircuitBounds(**{name: part - part[0] for name, part in parts.items()})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class CircuitColumns(Sequence[Circuit]):
+    """The columns of all circuits of a batch, each one whole. A `Circuit`, which is a view, is made when asked for."""
+
+    names: Sequence[str]
+    num_qubits: Ints
+    """Of each circuit, shape (circuits,)."""
+    num_clbits: Ints
+    opcodes: NDArray[np.uint16]
+    qubits: NDArray[np.uint16]
+    params: NDArray[np.float64]
+    clbits: NDArray[np.uint32]
+    controls: NDArray[np.uint32]
+    bounds: CircuitBounds
+    conditions: Mapping[int, tuple[Condition, ...]]
+    """By circuit; only of those that have any."""
+    bindings: Mapping[int, Bindings]
+    """By circuit; only of those that have them."""
+    _views: dict[int, Circuit] = field(init=False, default_factory=dict)
+
+    @classmethod
+    def of(cls, circuits: Sequence[Circuit]) -> CircuitColumns:
+        """Put circuits behind each other."""
+        made = cls(
+            names=[circuit.name for circuit in circuits],
+            num_qubits=np.array([circuit.num_qubits for circuit in circuits], dtype=np.int64),
+            num_clbits=np.array([circuit.num_clbits for circuit in circuits], dtype=np.int64),
+            opcodes=_joined([circuit.opcodes for circuit in circuits], np.uint16),
+            qubits=_joined([circuit.qubits for circuit in circuits], np.uint16),
+            params=_joined([circuit.params for circuit in circuits], np.float64),
+            clbits=_joined([circuit.clbits for circuit in circuits], np.uint32),
+            controls=_joined([circuit.controls for circuit in circuits], np.uint32),
+            bounds=_bounds_of(circuits),
+            conditions={i: circuit.conditions for i, circuit in enumerate(circuits) if circuit.conditions},
+            bindings={i: circuit.bindings for i, circuit in enumerate(circuits) if circuit.bindings is not None},
+        )
+        if len(circuits) == 1:
+            made._views[0] = circuits[0]
+        return made
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @overload
+    def __getitem__(self, index: int) -> Circuit: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Circuit, ...]: ...
+    def __getitem__(self, index: int | slice) -> Circuit | tuple[Circuit, ...]:
+        """Give a circuit, the same whenever it is asked for, or several."""
+        if isinstance(index, slice):
+            return tuple(map(self.__getitem__, range(len(self))[index]))
+        found = self._views.get(index)
+        return self._view(range(len(self))[index]) if found is None else found
+
+    def __iter__(self) -> Iterator[Circuit]:
+        return map(self.__getitem__, range(len(self)))
+
+    def __repr__(self) -> str:
+        return repr(tuple(self))
+
+    @property
+    def num_bindings(self) -> Ints:
+        """How often each circuit runs at each point of a sweep, shape (circuits,)."""
+        found = np.ones(len(self), dtype=np.int64)
+        for index, bindings in self.bindings.items():
+            found[index] = len(bindings)
+        return found
+
+    def _view(self, index: int) -> Circuit:
+        bounds = self.bounds
+        found = self._views[index] = Circuit(
+            name=self.names[index],
+            num_qubits=int(self.num_qubits[index]),
+            num_clbits=int(self.num_clbits[index]),
+            opcodes=self.opcodes[bounds.opcodes[index] : bounds.opcodes[index + 1]],
+            qubits=self.qubits[bounds.qubits[index] : bounds.qubits[index + 1]],
+            params=self.params[bounds.params[index] : bounds.params[index + 1]],
+            clbits=self.clbits[bounds.clbits[index] : bounds.clbits[index + 1]],
+            controls=self.controls[bounds.controls[index] : bounds.controls[index + 1]],
+            conditions=self.conditions.get(index, ()),
+            bindings=self.bindings.get(index),
+        )
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CircuitBatch:
     """The circuits of a job and the table of operations that they share."""
 
     operations: tuple[Operation, ...]
-    circuits: tuple[Circuit, ...]
+    circuits: Sequence[Circuit]
+    """Given one by one or as columns."""
+    columns: CircuitColumns = field(init=False, repr=False)
+    """The same circuits."""
+
+    def __post_init__(self) -> None:
+        whole = self.circuits if isinstance(self.circuits, CircuitColumns) else CircuitColumns.of(self.circuits)
+        object.__setattr__(self, "circuits", whole)
+        object.__setattr__(self, "columns", whole)
 
     @property
     def num_bindings(self) -> int:
         """Circuits x bindings: programs at each point of a sweep."""
-        return sum(circuit.num_bindings for circuit in self.circuits)
+        bindings = self.columns.bindings
+        return len(self.columns) - len(bindings) + sum(map(len, bindings.values()))
 
     def bound(self) -> CircuitBatch:
         """Give the batch with a circuit for each binding."""
+        if not self.columns.bindings:
+            return self
         return replace(self, circuits=tuple(bound for circuit in self.circuits for bound in circuit.bound()))
 
 
@@ -228,6 +347,26 @@ def instructions(circuit: Circuit, operations: Sequence[Operation]) -> Iterator[
             clbits=tuple(int(c) for c in circuit.clbits[start.clbits[i] : start.clbits[i + 1]]),
             controls=tuple(int(c) for c in circuit.controls[start.controls[i] : start.controls[i + 1]]),
         )
+
+
+def _joined(parts: Sequence[NDArray[_T]], kind: type[_T]) -> NDArray[_T]:
+    if not parts:
+        return np.zeros(0, dtype=kind)
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _bounds_of(circuits: Sequence[Circuit]) -> CircuitBounds:
+    return CircuitBounds(
+        opcodes=_ends([len(circuit.opcodes) for circuit in circuits]),
+        qubits=_ends([len(circuit.qubits) for circuit in circuits]),
+        params=_ends([len(circuit.params) for circuit in circuits]),
+        clbits=_ends([len(circuit.clbits) for circuit in circuits]),
+        controls=_ends([len(circuit.controls) for circuit in circuits]),
+    )
+
+
+def _ends(lengths: Sequence[int]) -> Ints:
+    return np.array([0, *itertools.accumulate(lengths)], dtype=np.int64)
 
 
 def _starts(arity: Sequence[int], opcodes: NDArray[np.uint16]) -> NDArray[np.int64]:

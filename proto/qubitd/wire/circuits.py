@@ -7,15 +7,15 @@ The checks are those that need no device: whether a gate exists, and on which qu
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qubitd.core.bindings import Bindings
-from qubitd.core.circuit import Circuit, CircuitBatch, offsets
-from qubitd.core.control import CONTROL_ARITY, control_counts
+from qubitd.core.circuit import Circuit, CircuitBatch, CircuitBounds, CircuitColumns, offsets
+from qubitd.core.control import CONTROL_ARITY, Condition, control_counts
 from qubitd.core.errors import Problem
 from qubitd.v1 import circuits_pb2
 from qubitd.wire.bindings import decode_bindings, encode_bindings
@@ -45,9 +45,8 @@ _NOTHING = np.zeros(0, dtype=np.uint32)
 
 def encode_batch(batch: CircuitBatch) -> circuits_pb2.CircuitBatch:
     """Give the message of a batch, whose columns fit its table of operations. Tables come with their content."""
-    packed = pack_steps(batch)
-    values, params = encode_params(np.concatenate([circuit.params for circuit in batch.circuits]))
-    clbits = np.concatenate([circuit.clbits for circuit in batch.circuits])
+    packed, columns = pack_steps(batch), batch.columns
+    values, params = encode_params(columns.params)
     return circuits_pb2.CircuitBatch(
         circuits=[
             _encode_circuit(circuit, count) for circuit, count in zip(batch.circuits, packed.counts, strict=True)
@@ -56,7 +55,7 @@ def encode_batch(batch: CircuitBatch) -> circuits_pb2.CircuitBatch:
         value_table=values,
         steps=packed.steps,
         params=params,
-        clbits=pack_column(clbits, _clbit_type(batch.circuits)),
+        clbits=pack_column(columns.clbits, index_type(int(columns.num_clbits.max(initial=0)))),
     )
 
 
@@ -76,25 +75,56 @@ def decode_batch(message: circuits_pb2.CircuitBatch) -> CircuitBatch:
     check_count(max(own), where="largest num_steps of a circuit", most=MAX_LENGTH)
     if sum(own) != len(steps):
         raise malformed("steps", f"holds {len(steps)} entries; the circuits have {sum(own)} in all")
-    columns = _read_columns(message, messages, table, steps, list(itertools.accumulate(own, initial=0)))
-    circuits, problems = _cut(messages, columns)
-    batch = CircuitBatch(operations=table.operations, circuits=tuple(circuits))
-    if not problems:
-        suspects = columns.suspects(batch).union(_with_control(batch))
-        problems = [problem for index in sorted(suspects) for problem in _problems(batch, index)]
-    refuse_if_any(problems)
+    heads = _Heads(
+        names=[circuit.name for circuit in messages],
+        num_qubits=[circuit.num_qubits for circuit in messages],
+        num_clbits=[circuit.num_clbits for circuit in messages],
+    )
+    flat = _read_columns(message, heads, table, steps, np.array([0, *itertools.accumulate(own)]))
+    rest = _read_rest(messages, heads, flat)
+    batch = CircuitBatch(operations=table.operations, circuits=_whole(heads, flat, rest))
+    suspects = sorted(flat.suspects(heads).union(_with_control(batch, rest)))
+    refuse_if_any([problem for index in suspects for problem in _problems(batch, index)])
     return batch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Columns:
-    """The columns of all circuits, and where each circuit's part begins; the last entry of such a list is the end."""
+class _Heads:
+    """What each circuit says of itself."""
+
+    names: list[str]
+    num_qubits: list[int]
+    num_clbits: list[int]
+
+    @property
+    def are_small(self) -> bool:
+        """Whether all keep the limits for certain."""
+        return (
+            max(self.num_qubits) <= MAX_QUBITS
+            and max(self.num_clbits) <= MAX_CLBITS
+            and 4 * max(map(len, self.names)) <= MAX_CIRCUIT_NAME
+        )
+
+    def check(self, i: int) -> None:
+        """Hold a circuit against the limits.
+
+        Raises:
+            MalformedMessageError: its name is too long, or it has too many qubits or bits.
+        """
+        check_text(self.names[i], where="name", most=MAX_CIRCUIT_NAME)
+        check_count(self.num_qubits[i], where="num_qubits", most=MAX_QUBITS)
+        check_count(self.num_clbits[i], where="num_clbits", most=MAX_CLBITS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Flat:
+    """The columns of all circuits, and where each circuit's part begins; the last entry of such an array is the end."""
 
     opcodes: NDArray[np.uint16]
     qubits: NDArray[np.uint16]
     params: NDArray[np.float64]
     clbits: NDArray[np.uint32]
-    bounds: list[list[int]]
+    bounds: list[Ints]
     """Of these four, in this order."""
     highest_qubit: int
     """At least that of any operand."""
@@ -114,36 +144,39 @@ class _Columns:
             ("entries of clbits", MAX_ENTRIES),
         )
         for (where, most), edges in zip(limits, self.bounds, strict=True):
-            check_count(edges[i + 1] - edges[i], where=where, most=most)
+            check_count(int(edges[i + 1] - edges[i]), where=where, most=most)
 
-    def suspects(self, batch: CircuitBatch) -> set[int]:
+    def suspects(self, heads: _Heads) -> set[int]:
         """Find the circuits that have an operand out of range or a parameter that is no number."""
         found: set[int] = set()
         _, qubit_bounds, param_bounds, clbit_bounds = self.bounds
-        limits = [circuit.num_qubits for circuit in batch.circuits]
-        if self.highest_qubit >= min(limits):
-            found |= _exceeding(self.qubits, qubit_bounds, limits)
-        limits = [circuit.num_clbits for circuit in batch.circuits]
-        if len(self.clbits) and self.clbits.max() >= min(limits):
-            found |= _exceeding(self.clbits, clbit_bounds, limits)
+        if self.highest_qubit >= min(heads.num_qubits):
+            found |= _exceeding(self.qubits, qubit_bounds, heads.num_qubits)
+        if len(self.clbits) and self.clbits.max() >= min(heads.num_clbits):
+            found |= _exceeding(self.clbits, clbit_bounds, heads.num_clbits)
         if len(self.params) and not np.isfinite(self.params).all():
-            found |= _exceeding(~np.isfinite(self.params), param_bounds, [1] * len(batch.circuits))
+            found |= _exceeding(~np.isfinite(self.params), param_bounds, [1] * len(heads.names))
         return found
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Rest:
+    """What only some circuits have, by circuit."""
+
+    controls: dict[int, NDArray[np.uint32]]
+    conditions: dict[int, tuple[Condition, ...]]
+    bindings: dict[int, Bindings]
+
+
 def _read_columns(
-    message: circuits_pb2.CircuitBatch,
-    circuits: Sequence[circuits_pb2.Circuit],
-    table: StepReader,
-    steps: Ints,
-    edges: Sequence[int],
-) -> _Columns:
+    message: circuits_pb2.CircuitBatch, heads: _Heads, table: StepReader, steps: Ints, edges: Ints
+) -> _Flat:
     totals = table.totals(steps)
     for what, count in zip(("operations", "operands", "parameters", "bits"), totals, strict=True):
         check_count(count, where=f"number of {what} in all", most=MAX_IN_ALL)
     opcodes, qubits = table.columns(steps, totals)
-    clbits = column(message.clbits, _clbit_type(circuits), where="clbits", length=totals[3])
-    return _Columns(
+    clbits = column(message.clbits, index_type(max(heads.num_clbits)), where="clbits", length=totals[3])
+    return _Flat(
         opcodes=opcodes,
         qubits=qubits,
         params=decode_params(message, totals[2]),
@@ -154,13 +187,64 @@ def _read_columns(
     )
 
 
-def _exceeding(values: NDArray[np.generic], bounds: list[int], limits: list[int]) -> set[int]:
+def _read_rest(messages: Sequence[circuits_pb2.Circuit], heads: _Heads, flat: _Flat) -> _Rest:
+    """Read what is not in the columns, and hold each circuit against the limits.
+
+    Raises:
+        MalformedMessageError: with all circuits that break one, or whose rest cannot be read.
+    """
+    rest = _Rest(controls={}, conditions={}, bindings={})
+    are_small = flat.are_small and heads.are_small
+    problems: list[Problem] = []
+    for index, message in enumerate(messages):
+        if are_small and not (message.controls or message.conditions or message.HasField("bindings")):
+            continue
+        try:
+            flat.check_size(index)
+            heads.check(index)
+            _read_rest_of(message, index, flat.bounds[2], rest)
+        except MalformedMessageError as error:
+            problems += (_in_circuit(problem, message.name, index) for problem in error.problems)
+    refuse_if_any(problems)
+    return rest
+
+
+def _read_rest_of(message: circuits_pb2.Circuit, index: int, param_bounds: Ints, rest: _Rest) -> None:
+    if message.controls:
+        rest.controls[index] = column(message.controls, UINT32, where="controls")
+    if message.conditions:
+        rest.conditions[index] = decode_conditions(message.conditions, num_clbits=message.num_clbits)
+    if message.HasField("bindings"):
+        most = int(param_bounds[index + 1] - param_bounds[index]) - 1
+        rest.bindings[index] = _bindings(message, most)
+
+
+def _whole(heads: _Heads, flat: _Flat, rest: _Rest) -> CircuitColumns:
+    opcodes, qubits, params, clbits = flat.bounds
+    ends = np.zeros(len(opcodes), dtype=np.int64)
+    for index, controls in rest.controls.items():
+        ends[index + 1] = len(controls)
+    return CircuitColumns(
+        names=heads.names,
+        num_qubits=np.array(heads.num_qubits, dtype=np.int64),
+        num_clbits=np.array(heads.num_clbits, dtype=np.int64),
+        opcodes=flat.opcodes,
+        qubits=flat.qubits,
+        params=flat.params,
+        clbits=flat.clbits,
+        controls=np.concatenate([_NOTHING, *rest.controls.values()]) if rest.controls else _NOTHING,
+        bounds=CircuitBounds(opcodes=opcodes, qubits=qubits, params=params, clbits=clbits, controls=ends.cumsum()),
+        conditions=rest.conditions,
+        bindings=rest.bindings,
+    )
+
+
+def _exceeding(values: NDArray[np.generic], bounds: Ints, limits: list[int]) -> set[int]:
     """Find the circuits with an entry that is not below their limit."""
-    edges = np.array(bounds)
-    owning = np.flatnonzero(np.diff(edges))
+    owning = np.flatnonzero(np.diff(bounds))
     if not len(owning):
         return set()
-    highest = np.maximum.reduceat(values, edges[owning])
+    highest = np.maximum.reduceat(values, bounds[owning])
     return set(owning[highest >= np.array(limits, dtype=np.int64)[owning]].tolist())
 
 
@@ -176,60 +260,19 @@ def _encode_circuit(circuit: Circuit, num_steps: int) -> circuits_pb2.Circuit:
     )
 
 
-def _cut(messages: Sequence[circuits_pb2.Circuit], columns: _Columns) -> tuple[list[Circuit], list[Problem]]:
-    """Cut the columns into circuits, and say what is wrong with those that cannot be cut out."""
-    circuits: list[Circuit] = []
-    problems: list[Problem] = []
-    ranges = zip(*(map(slice, edges, edges[1:]) for edges in columns.bounds), strict=True)
-    for index, (message, own) in enumerate(zip(messages, ranges, strict=True)):
-        try:
-            if not columns.are_small:
-                columns.check_size(index)
-            circuits.append(_decode_circuit(message, columns, own))
-        except MalformedMessageError as error:
-            problems += (_in_circuit(problem, message.name, index) for problem in error.problems)
-    return circuits, problems
-
-
-def _decode_circuit(message: circuits_pb2.Circuit, columns: _Columns, own: tuple[slice, ...]) -> Circuit:
-    """Read a circuit whose parts of the columns are known; there may be thousands, so each step counts."""
-    name, num_qubits, num_clbits = message.name, message.num_qubits, message.num_clbits
-    if num_qubits > MAX_QUBITS or num_clbits > MAX_CLBITS or 4 * len(name) > MAX_CIRCUIT_NAME:
-        check_text(name, where="name", most=MAX_CIRCUIT_NAME)
-        check_count(num_qubits, where="num_qubits", most=MAX_QUBITS)
-        check_count(num_clbits, where="num_clbits", most=MAX_CLBITS)
-    ops, operands, params, clbits = own
-    return Circuit(
-        name=name,
-        num_qubits=num_qubits,
-        num_clbits=num_clbits,
-        opcodes=columns.opcodes[ops],
-        qubits=columns.qubits[operands],
-        params=columns.params[params],
-        clbits=columns.clbits[clbits],
-        controls=column(message.controls, UINT32, where="controls") if message.controls else _NOTHING,
-        conditions=decode_conditions(message.conditions, num_clbits=num_clbits) if message.conditions else (),
-        bindings=_bindings(message, params) if message.HasField("bindings") else None,
-    )
-
-
-def _bindings(message: circuits_pb2.Circuit, params: slice) -> Bindings:
+def _bindings(message: circuits_pb2.Circuit, most: int) -> Bindings:
+    """Read the bindings of a circuit; `most` is the position of its last parameter."""
     bindings = decode_bindings(message.bindings)
     if len(bindings.positions):
-        most = params.stop - params.start - 1
         check_count(int(bindings.positions[-1]), where="bindings, largest position", most=most)
     return bindings
 
 
-def _clbit_type(circuits: Sequence[Circuit] | Sequence[circuits_pb2.Circuit]) -> np.dtype[np.generic]:
-    return index_type(max([circuit.num_clbits for circuit in circuits], default=0))
-
-
-def _with_control(batch: CircuitBatch) -> list[int]:
+def _with_control(batch: CircuitBatch, rest: _Rest) -> Iterable[int]:
     """Find the circuits whose control flow is to be looked at: all, if there can be any."""
     if any(row.name in CONTROL_ARITY for row in batch.operations):
-        return list(range(len(batch.circuits)))
-    return [index for index, circuit in enumerate(batch.circuits) if len(circuit.controls)]
+        return range(len(batch.circuits))
+    return rest.controls
 
 
 def _problems(batch: CircuitBatch, index: int) -> Iterator[Problem]:

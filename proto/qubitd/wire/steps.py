@@ -30,8 +30,6 @@ MAX_STEP_LENGTH = 16
 
 _SMALL = 4_096
 """Bytes of a table that is remembered; entries of circuits that are."""
-_Columns = Sequence[tuple[NDArray[np.uint16], NDArray[np.uint16]]]
-"""Opcodes and qubits of each circuit."""
 
 Ints = NDArray[np.int64]
 _DENSE = 2**20
@@ -94,30 +92,29 @@ class StepReader:
         opcodes, qubits = itertools.chain.from_iterable(found)
         return opcodes, qubits
 
-    def bounds(self, steps: Ints, edges: Sequence[int], totals: Sequence[int]) -> list[list[int]]:
+    def bounds(self, steps: Ints, begins: Ints, totals: Sequence[int]) -> list[Ints]:
         """Find where the part of each circuit begins in columns of operations, operands, parameters and bits.
 
         Args:
             steps: of all circuits.
-            edges: where the steps of each circuit begin, and those of the last one end.
+            begins: where the steps of each circuit begin, and those of the last one end.
             totals: of all circuits.
         """
-        if len(edges) == 2:
-            return [[0, total] for total in totals]
-        begins = np.array(edges)
+        if len(begins) == 2:
+            return [np.array([0, total]) for total in totals]
         owning = np.flatnonzero(begins[1:] > begins[:-1])
-        found: list[list[int]] = []
+        found: list[Ints] = []
         for kind, (count, ends, total) in enumerate(zip(self.counts, self._ends, totals, strict=True)):
             if kind == 1 and self._is_one_each:
                 found.append(found[0])
                 continue
             alike = next((each for each in ends if total == each * len(steps)), None)
             if alike is not None:
-                found.append((begins * alike).tolist())
+                found.append(begins * alike)
                 continue
             own = np.zeros(len(begins), dtype=np.int64)
             own[owning + 1] = np.add.reduceat(count[steps], begins[owning])
-            found.append(own.cumsum().tolist())
+            found.append(own.cumsum())
         return found
 
 
@@ -254,20 +251,27 @@ def _decode(content: bytes) -> StepReader:
 
 def pack_steps(batch: CircuitBatch) -> Packed:
     """Write circuits as steps; short ones, which come again and again with other angles, are remembered."""
-    columns = tuple((circuit.opcodes, circuit.qubits) for circuit in batch.circuits)
-    if sum(len(opcodes) + len(qubits) for opcodes, qubits in columns) > _SMALL:
-        return _packed(batch.operations, columns)
-    return _pack_small(batch.operations, tuple((opcodes.tobytes(), qubits.tobytes()) for opcodes, qubits in columns))
+    columns = batch.columns
+    bounds = columns.bounds.opcodes
+    if len(columns.opcodes) + len(columns.qubits) + len(bounds) > _SMALL:
+        return _packed(batch.operations, columns.opcodes, columns.qubits, bounds)
+    return _pack_small(batch.operations, columns.opcodes.tobytes(), columns.qubits.tobytes(), bounds.tobytes())
 
 
 @functools.lru_cache(maxsize=64)
-def _pack_small(operations: tuple[Operation, ...], columns: tuple[tuple[bytes, bytes], ...]) -> Packed:
-    read = [(np.frombuffer(opcodes, np.uint16), np.frombuffer(qubits, np.uint16)) for opcodes, qubits in columns]
-    return _packed(operations, read)
+def _pack_small(operations: tuple[Operation, ...], opcodes: bytes, qubits: bytes, bounds: bytes) -> Packed:
+    return _packed(
+        operations,
+        np.frombuffer(opcodes, np.uint16),
+        np.frombuffer(qubits, np.uint16),
+        np.frombuffer(bounds, np.int64),
+    )
 
 
-def _packed(operations: tuple[Operation, ...], columns: _Columns) -> Packed:
-    written = _write_steps(operations, columns)
+def _packed(
+    operations: tuple[Operation, ...], opcodes: NDArray[np.uint16], qubits: NDArray[np.uint16], bounds: Ints
+) -> Packed:
+    written = _write_steps(operations, opcodes, qubits, bounds)
     return Packed(
         table=encode_table(written.table).SerializeToString(),
         steps=pack_column(written.steps, index_type(len(written.table))),
@@ -275,10 +279,11 @@ def _packed(operations: tuple[Operation, ...], columns: _Columns) -> Packed:
     )
 
 
-def _write_steps(operations: tuple[Operation, ...], columns: _Columns) -> Written:
+def _write_steps(
+    operations: tuple[Operation, ...], opcodes: NDArray[np.uint16], qubits: NDArray[np.uint16], bounds: Ints
+) -> Written:
     """Write circuits as steps, in whichever of the two ways takes fewer bytes."""
-    bounds = np.cumsum([0, *(len(opcodes) for opcodes, _ in columns)])
-    table, steps = _single_steps(operations, columns)
+    table, steps = _single_steps(operations, opcodes.astype(np.int64), qubits)
     plain = Written(table=table, steps=steps, bounds=bounds)
     return min((plain, _paired(plain)), key=_size) if len(steps) else plain
 
@@ -294,10 +299,10 @@ def _size(written: Written) -> int:
     return size + table.opcodes.nbytes + table.qubits.nbytes
 
 
-def _single_steps(operations: tuple[Operation, ...], columns: _Columns) -> tuple[StepTable, Ints]:
+def _single_steps(
+    operations: tuple[Operation, ...], opcode: Ints, qubits: NDArray[np.uint16]
+) -> tuple[StepTable, Ints]:
     """A step for each operation on each operands that occurs, sorted; barriers and other wide ones after the rest."""
-    opcode = np.concatenate([opcodes for opcodes, _ in columns]).astype(np.int64)
-    qubits = np.concatenate([qubits for _, qubits in columns])
     arity = np.array([o.num_qubits for o in operations], dtype=np.int64)
     width = arity.take(opcode) if len(opcode) else opcode
     start = np.cumsum(width) - width

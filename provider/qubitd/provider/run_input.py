@@ -13,9 +13,10 @@ from qubitd.core.errors import Problem
 
 def too_big(batch: CircuitBatch, most: int) -> list[Problem]:
     """Say that circuits take more bytes than a job may have."""
-    columns = ((c.opcodes, c.qubits, c.params, c.clbits, c.controls) for c in batch.circuits)
-    size = sum(column.nbytes for circuit in columns for column in circuit)
-    size += sum(c.bindings.values.nbytes for c in batch.circuits if c.bindings is not None)
+    circuits = batch.columns
+    size = circuits.opcodes.nbytes + circuits.qubits.nbytes + circuits.params.nbytes
+    size += circuits.clbits.nbytes + circuits.controls.nbytes
+    size += sum(found.values.nbytes for found in circuits.bindings.values())
     if size <= most:
         return []
     return [Problem(where="run_input", what=f"takes {size} bytes, and a job may have {most}; send several jobs")]

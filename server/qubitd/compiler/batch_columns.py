@@ -6,23 +6,21 @@ or told apart twice.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Sequence
 from functools import cached_property
 
 from qubitd.compiler.columns import Columns, Ints, fits_a_block, gather
 from qubitd.compiler.gate_table import Kinds, kinds_of
 from qubitd.compiler.memory import MOST_ENTRIES, Structure, entries_of
-from qubitd.core.circuit import Circuit, CircuitBatch, Operation
+from qubitd.core.circuit import CircuitBatch, CircuitBounds
 
 
 class Gathered:
     """Some circuits side by side."""
 
-    def __init__(self, columns: Columns, ends: Sequence[int]) -> None:
+    def __init__(self, columns: Columns, bounds: CircuitBounds) -> None:
         self.columns = columns
-        self.ends = ends
-        """Where the operations of each circuit end."""
+        self.bounds = bounds
+        """Where each of them begins in the columns as they are, whatever its operations ask for."""
 
     @cached_property
     def kinds(self) -> Kinds:
@@ -46,8 +44,7 @@ class BatchColumns:
         """
         if self._kept is not None and self._kept[0] == block:
             return self._kept[1]
-        circuits = self.batch.circuits[block.start : block.stop]
-        found = side_by_side(circuits, self.batch.operations, self._num_qubits, opcode=opcode)
+        found = side_by_side(self.batch, block, self._num_qubits, opcode=opcode)
         self._kept = (block, found) if fits_a_block(found.columns) else None
         return found
 
@@ -61,9 +58,6 @@ class BatchColumns:
         return self._structure[1]
 
 
-def side_by_side(
-    circuits: Sequence[Circuit], operations: tuple[Operation, ...], num_qubits: int, *, opcode: Ints | None = None
-) -> Gathered:
-    """Put circuits side by side, which fit the table of operations; arguments as for `gather`."""
-    ends = list(itertools.accumulate([len(circuit.opcodes) for circuit in circuits]))
-    return Gathered(gather(circuits, operations, num_qubits, opcode=opcode), ends)
+def side_by_side(batch: CircuitBatch, block: range, num_qubits: int, *, opcode: Ints | None = None) -> Gathered:
+    """Give circuits side by side, whose operations are in the table; arguments as for `gather`."""
+    return Gathered(gather(batch, block, num_qubits, opcode=opcode), batch.columns.bounds.of(block))

@@ -28,7 +28,8 @@ class SideBySide:
     lines: tuple[str, ...]
     tables: ProgramTables
     names: Sequence[str]
-    num_clbits: Sequence[int]
+    num_clbits: Ints
+    """Of each program, shape (programs,)."""
     durations: Ints
     """Ticks, shape (programs,)."""
     plays: Plays
@@ -44,7 +45,7 @@ class SideBySide:
             lines=programs[0].lines,
             tables=programs[-1].tables,
             names=[program.name for program in programs],
-            num_clbits=[program.num_clbits for program in programs],
+            num_clbits=np.array([program.num_clbits for program in programs], dtype=np.int64),
             durations=np.array([program.duration for program in programs], dtype=np.int64),
             plays=_stacked([program.plays for program in programs]),
             play_bounds=np.cumsum([0, *(len(program.plays.start) for program in programs)]),
@@ -58,7 +59,7 @@ class SideBySide:
     def __iter__(self) -> Iterator[Program]:
         parts = zip(
             self.names,
-            self.num_clbits,
+            self.num_clbits.tolist(),
             self.durations.tolist(),
             _cut(self.plays, self.play_bounds),
             _cut(self.acquisitions, self.acquisition_bounds),
@@ -128,7 +129,7 @@ class Cases:
             lines=self.lines,
             tables=self.tables,
             names=[self.name],
-            num_clbits=[self.num_clbits],
+            num_clbits=np.array([self.num_clbits], dtype=np.int64),
             durations=self.durations[:1],
             plays=plays,
             play_bounds=np.array([0, len(self.plays.line)]),

@@ -6,6 +6,7 @@ differ in numbers only; a parameter that shapes a gate (a duration, a width) sta
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -21,26 +22,24 @@ from qubitd.core.sweep import Sweep
 
 def program_blocks(pipeline: Pipeline, sweep: Sweep, dynamic: DynamicCircuits, *, first: int) -> Iterator[Block]:
     """Give the programs of a job in order, from one of them on; those of dynamic circuits one by one."""
-    circuits = pipeline.batch.circuits
-    points = sweep.num_points
-    index, skipped = 0, first
-    while index < len(circuits) and skipped >= circuits[index].num_bindings * points:
-        skipped -= circuits[index].num_bindings * points
-        index += 1
-    is_swept = bool(sweep.names)
-    is_single = [not is_swept and c.bindings is None and i not in dynamic for i, c in enumerate(circuits)]
-    while index < len(circuits):
-        if is_single[index]:
-            stop = next((i for i in range(index, len(circuits)) if not is_single[i]), len(circuits))
-            yield from _side_by_side(pipeline, range(index, stop))
-            index = stop
-        elif index in dynamic:
-            yield from _one_by_one(pipeline, index, sweep, dynamic[index], skipped)
-            index += 1
+    circuits = pipeline.batch.columns
+    index, skipped = _place(circuits.num_bindings * sweep.num_points, first) if first else (0, 0)
+    alone = list(range(len(circuits))) if sweep.names else sorted({*circuits.bindings, *dynamic})
+    for one in alone[bisect.bisect_left(alone, index) :]:
+        yield from _side_by_side(pipeline, range(index, one))
+        if one in dynamic:
+            yield from _one_by_one(pipeline, one, sweep, dynamic[one], skipped)
         else:
-            yield from _cases(pipeline, index, sweep, skipped)
-            index += 1
-        skipped = 0
+            yield from _cases(pipeline, one, sweep, skipped)
+        index, skipped = one + 1, 0
+    yield from _side_by_side(pipeline, range(index, len(circuits)))
+
+
+def _place(programs: Ints, first: int) -> tuple[int, int]:
+    """Say in which circuit a program is, and how many of that circuit's come before it; each has so many."""
+    end = programs.cumsum()
+    index = int(end.searchsorted(first, side="right"))
+    return index, first - (int(end[index - 1]) if index else 0)
 
 
 def _one_by_one(pipeline: Pipeline, index: int, sweep: Sweep, dynamic: DynamicCircuit, first: int) -> Iterator[Block]:
@@ -50,11 +49,9 @@ def _one_by_one(pipeline: Pipeline, index: int, sweep: Sweep, dynamic: DynamicCi
 
 
 def _side_by_side(pipeline: Pipeline, circuits: range) -> Iterator[Block]:
-    chosen = pipeline.batch.circuits[circuits.start : circuits.stop]
-    for block in blocks(chosen, lines=len(pipeline.gates.lines)):
-        own = circuits[block.start : block.stop]
-        prepared = pipeline.prepare(own) if len(own) > 1 else pipeline.prepare_cases(own[0])
-        yield pipeline.lower(chosen[block.start : block.stop], prepared, pipeline.numbers(prepared, {}))
+    for block in blocks(pipeline.batch.columns, lines=len(pipeline.gates.lines), within=circuits):
+        prepared = pipeline.prepare(block) if len(block) > 1 else pipeline.prepare_cases(block.start)
+        yield pipeline.lower(block, prepared, pipeline.numbers(prepared, {}))
 
 
 def _cases(pipeline: Pipeline, index: int, sweep: Sweep, first: int) -> Iterator[Block]:
@@ -75,6 +72,7 @@ class _Maker:
 
     def __init__(self, pipeline: Pipeline, index: int) -> None:
         self._pipeline = pipeline
+        self._index = index
         self._circuit = pipeline.batch.circuits[index]
         self._prepared = pipeline.prepare_cases(index)
         self._unswept: Numbers | None = None
@@ -89,7 +87,7 @@ class _Maker:
             prepared = prepared.bound(params if count > 1 else params[0])
         if count == 1:
             numbers = self._numbers({n: float(v[0]) for n, v in point.items()})
-            return self._pipeline.lower((self._circuit,), prepared, numbers)
+            return self._pipeline.lower(range(self._index, self._index + 1), prepared, numbers)
         numbers = self._numbers({n: float(v[0]) if n in self.shaping else v for n, v in point.items()})
         return self._pipeline.lower_cases(self._circuit, prepared, numbers, count=count)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -80,12 +80,12 @@ def _known_findings(gates: CalibratedGates, gathered: BatchColumns) -> Findings:
 
 def _with_bindings(batch: CircuitBatch, found: Findings) -> Findings:
     """Look at the values that rows give, once the circuits themselves are found to be sound."""
-    if found.problems or all(circuit.bindings is None for circuit in batch.circuits):
+    if found.problems or not batch.columns.bindings:
         return found
     problems: list[Problem] = []
     log = list(found.log)
-    for i, circuit in enumerate(batch.circuits):
-        where = circuit_name(i, circuit)
+    for i in sorted(batch.columns.bindings):
+        where = circuit_name(i, batch.circuits[i])
         problems += binding_problems(batch, i, where=where)
         log += rounded_bindings(batch, i, where=where)
     return Findings(problems=_limited(problems, 0), log=limited_log(log))
@@ -96,7 +96,7 @@ def _circuit_findings(gates: CalibratedGates, gathered: BatchColumns) -> Finding
     problems: list[Problem] = []
     unwritten = 0
     log: list[str] = []
-    for block in blocks(batch.circuits, lines=len(gates.lines)):
+    for block in blocks(batch.columns, lines=len(gates.lines)):
         found, indices, broken = _gathered(device, gathered, block)
         problems += broken
         if found is None:
@@ -123,14 +123,14 @@ def circuit_name(index: int, circuit: Circuit) -> str:
 class _BlockCheck:
     """The check of some circuits, whose columns fit the table of operations."""
 
-    def __init__(self, gates: CalibratedGates, batch: CircuitBatch, gathered: Gathered, indices: Sequence[int]) -> None:
+    def __init__(self, gates: CalibratedGates, batch: CircuitBatch, gathered: Gathered, indices: Ints) -> None:
         self.gates = gates
         self.device = gates.device
         self.indices = indices
-        self.circuits = [batch.circuits[i] for i in indices]
+        self.circuits = batch.columns
         self.gathered = gathered
         self.columns = gathered.columns
-        self.bounds = np.array([0, *gathered.ends])
+        self.bounds = gathered.bounds.opcodes
         """Where each circuit's operations begin, and where the last one's end."""
         self.names = {row.name for row in self.columns.operations}
         """What operations can be."""
@@ -171,7 +171,7 @@ class _BlockCheck:
 
     def _check_qubits(self) -> None:
         columns = self.columns
-        limits = [circuit.num_qubits for circuit in self.circuits]
+        limits = self.circuits.num_qubits[self.indices]
         if self._are_below(columns.qubits, columns.qubit_start, limits):
             return
         op, limit = self._limits(columns.qubit_start, limits)
@@ -185,7 +185,7 @@ class _BlockCheck:
 
     def _check_clbits(self) -> None:
         columns = self.columns
-        limits = [circuit.num_clbits for circuit in self.circuits]
+        limits = self.circuits.num_clbits[self.indices]
         if self._are_below(columns.clbits, columns.clbit_start, limits):
             return
         op, limit = self._limits(columns.clbit_start, limits)
@@ -246,19 +246,19 @@ class _BlockCheck:
             example = f"operation {op} from {seconds[mine[0]]:.9g} s to {to_seconds(int(ticks[mine[0]])):.9g} s"
             yield f"{self._circuit(i)}: {len(mine)} of its delays rounded to the nearest 1 ns, such as {example}"
 
-    def _are_below(self, operands: Ints, start: Ints, limits: Sequence[int]) -> bool:
+    def _are_below(self, operands: Ints, start: Ints, limits: Ints) -> bool:
         """Whether the operands of each circuit are below its limit."""
-        if not len(operands) or operands.max() < min(limits):
+        if not len(operands) or operands.max() < limits.min():
             return True
         first = start[self.bounds]
         has_any = (first[1:] > first[:-1]).nonzero()[0]
         highest = np.maximum.reduceat(operands, first[has_any])
-        return bool((highest < np.array(limits, dtype=np.int64)[has_any]).all())
+        return bool((highest < limits[has_any]).all())
 
-    def _limits(self, start: Ints, limits: Sequence[int]) -> tuple[Ints, Ints]:
+    def _limits(self, start: Ints, limits: Ints) -> tuple[Ints, Ints]:
         """Give the operation of each operand, and its circuit's limit."""
         op = owners(start)
-        return op, np.array(limits, dtype=np.int64)[self.columns.circuit[op]]
+        return op, limits[self.columns.circuit[op]]
 
     def _refuse(self, ops: Ints, what: str | Callable[[int], str]) -> None:
         """Refuse operations, each once; `what` may depend on the position in `ops`."""
@@ -277,52 +277,53 @@ class _BlockCheck:
         operands = self.columns.qubits[self.columns.qubit_start[op] : self.columns.qubit_start[op + 1]]
         on = ", ".join(self._qubit(q) for q in operands[:8]) or "no qubit"
         where = f"{self._circuit(i)}, operation {position} ({name} on {on})"
-        return Problem(where=where, what=what, circuit=self.indices[i], operation=position)
+        return Problem(where=where, what=what, circuit=int(self.indices[i]), operation=position)
 
     def _qubit(self, index: int) -> str:
         names = self.device.qubits
         return names[index] if index < len(names) else f"qubit {index}"
 
     def _circuit(self, i: int) -> str:
-        return circuit_name(self.indices[i], self.circuits[i])
+        index = int(self.indices[i])
+        return circuit_name(index, self.circuits[index])
 
     def _first(self, i: int) -> int:
         """The first operation of a circuit of the block."""
         return int(self.bounds[i])
 
 
-def _gathered(device: Device, gathered: BatchColumns, block: range) -> tuple[Gathered | None, list[int], list[Problem]]:
+def _gathered(device: Device, gathered: BatchColumns, block: range) -> tuple[Gathered | None, Ints, list[Problem]]:
     """Put circuits side by side, but for those whose columns do not fit each other or the device; say which."""
     batch = gathered.batch
-    circuits = batch.circuits[block.start : block.stop]
-    opcode = opcodes_of(circuits)
-    if _have_rows(device, batch, circuits, opcode) and _fit(found := gathered.of(block, opcode=opcode), circuits):
-        return found, list(block), []
+    opcode = opcodes_of(batch.columns, block)
+    if _have_rows(device, batch, block, opcode) and _fit(found := gathered.of(block, opcode=opcode)):
+        return found, np.arange(block.start, block.stop), []
     arities = _arities(batch.operations)
     wrong = {i: list(_structure_problems(device, arities, i, batch.circuits[i])) for i in block}
     whole = [i for i in block if not wrong[i]]
     problems = [problem for i in block for problem in wrong[i]]
     if not whole:
-        return None, whole, problems
-    return side_by_side([batch.circuits[i] for i in whole], batch.operations, device.num_qubits), whole, problems
+        return None, np.array(whole), problems
+    sound = replace(batch, circuits=tuple(batch.circuits[i] for i in whole))
+    return side_by_side(sound, range(len(whole)), device.num_qubits), np.array(whole), problems
 
 
-def _have_rows(device: Device, batch: CircuitBatch, circuits: Sequence[Circuit], opcode: Ints) -> bool:
+def _have_rows(device: Device, batch: CircuitBatch, block: range, opcode: Ints) -> bool:
     """Whether all operations of some circuits are in the table, and their wires on the device."""
-    if max([circuit.num_qubits for circuit in circuits]) > device.num_qubits:
+    if batch.columns.num_qubits[block.start : block.stop].max() > device.num_qubits:
         return False
     return not len(opcode) or bool(opcode.max() < len(batch.operations))
 
 
-def _fit(gathered: Gathered, circuits: Sequence[Circuit]) -> bool:
+def _fit(gathered: Gathered) -> bool:
     """Whether each circuit's columns are as long as its operations ask for."""
-    columns, ends = gathered.columns, gathered.ends
+    columns, bounds = gathered.columns, gathered.bounds
     flat = (
-        (columns.qubit_start, [len(circuit.qubits) for circuit in circuits]),
-        (columns.param_start, [len(circuit.params) for circuit in circuits]),
-        (columns.clbit_start, [len(circuit.clbits) for circuit in circuits]),
+        (columns.qubit_start, bounds.qubits),
+        (columns.param_start, bounds.params),
+        (columns.clbit_start, bounds.clbits),
     )
-    return all(start[ends].tolist() == list(itertools.accumulate(lengths)) for start, lengths in flat)
+    return all(bool((start[bounds.opcodes] == begin).all()) for start, begin in flat)
 
 
 def _arities(operations: Sequence[Operation]) -> Ints:

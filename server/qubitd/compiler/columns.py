@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from qubitd.core.circuit import Circuit, Operation
+from qubitd.core.circuit import CircuitBatch, CircuitColumns, Operation
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -116,23 +116,23 @@ class Wires:
         return before
 
 
-def blocks(circuits: Sequence[Circuit], *, lines: int) -> Iterator[range]:
+def blocks(circuits: CircuitColumns, *, lines: int, within: range | None = None) -> Iterator[range]:
     """Cut a batch into runs of circuits that are compiled together in bounded memory.
 
     Args:
         circuits: of the whole batch.
         lines: lines of the device.
+        within: the circuits to be cut, if not all.
     """
     most = max(1, _BLOCK_LINES // max(1, lines))
-    first = held = 0
-    for i, circuit in enumerate(circuits):
-        size = len(circuit.opcodes)
-        if i > first and (held + size > _BLOCK_OPERATIONS or i - first == most):
-            yield range(first, i)
-            first, held = i, 0
-        held += size
-    if circuits:
-        yield range(first, len(circuits))
+    begin = circuits.bounds.opcodes
+    first, end = (0, len(circuits)) if within is None else (within.start, within.stop)
+    while first < end:
+        most_held = int(begin[first]) + _BLOCK_OPERATIONS
+        full = int(np.searchsorted(begin, most_held, side="right")) - 1
+        stop = min(end, first + most, max(first + 1, full))
+        yield range(first, stop)
+        first = stop
 
 
 def cases_at_once(operations: int, *, lines: int) -> int:
@@ -150,37 +150,41 @@ def fits_a_block(columns: Columns) -> bool:
     return len(columns) <= _BLOCK_OPERATIONS
 
 
-def opcodes_of(circuits: Sequence[Circuit]) -> Ints:
-    """Put the opcodes of circuits behind each other."""
-    return joined([circuit.opcodes for circuit in circuits]).astype(np.int64)
+def opcodes_of(circuits: CircuitColumns, block: range) -> Ints:
+    """Give the opcodes of some circuits, one after another."""
+    return _of(circuits.opcodes, circuits.bounds.opcodes, block).astype(np.int64)
 
 
-def gather(
-    circuits: Sequence[Circuit], operations: tuple[Operation, ...], num_qubits: int, *, opcode: Ints | None = None
-) -> Columns:
-    """Put circuits side by side. Their columns must fit the table of operations (`check` sees to that).
+def gather(batch: CircuitBatch, block: range, num_qubits: int, *, opcode: Ints | None = None) -> Columns:
+    """Give some circuits side by side. Their columns must fit the table of operations (`check` sees to that).
 
     Args:
-        circuits: at least one.
-        operations: the table.
+        batch: in which they are.
+        block: which; at least one.
         num_qubits: of the device.
         opcode: `opcodes_of` the circuits, if they are known.
     """
-    opcode = opcodes_of(circuits) if opcode is None else opcode
-    own = [len(c.opcodes) for c in circuits]
+    circuits, operations = batch.columns, batch.operations
+    bounds = circuits.bounds
+    opcode = opcodes_of(circuits, block) if opcode is None else opcode
+    begin = bounds.opcodes[block.start : block.stop + 1]
     return Columns(
-        circuits=len(circuits),
+        circuits=len(block),
         num_qubits=num_qubits,
         operations=operations,
-        circuit=np.arange(len(circuits)).repeat(own if len(own) > 1 else own[0]),
+        circuit=np.arange(len(block)).repeat(begin[1:] - begin[:-1]),
         opcode=opcode,
-        qubits=joined([c.qubits for c in circuits]).astype(np.int64),
+        qubits=_of(circuits.qubits, bounds.qubits, block).astype(np.int64),
         qubit_start=starts([o.num_qubits for o in operations], opcode),
-        params=joined([c.params for c in circuits]),
+        params=_of(circuits.params, bounds.params, block),
         param_start=starts([o.num_params for o in operations], opcode),
-        clbits=joined([c.clbits for c in circuits]).astype(np.int64),
+        clbits=_of(circuits.clbits, bounds.clbits, block).astype(np.int64),
         clbit_start=starts([o.num_clbits for o in operations], opcode),
     )
+
+
+def _of(column: NDArray[_T], bounds: Ints, block: range) -> NDArray[_T]:
+    return column[bounds[block.start] : bounds[block.stop]]
 
 
 def without_operands(columns: Columns, *, circuits: int, order: Ints, circuit: Ints) -> Columns:

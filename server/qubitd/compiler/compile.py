@@ -194,7 +194,9 @@ def _compile(
 
 def _in_front(begun: CircuitBatch, sent: CircuitBatch) -> list[int]:
     """Count the operations that were put in front of each circuit."""
-    return [len(one) - len(other) for one, other in zip(begun.circuits, sent.circuits, strict=True)]
+    longer = np.diff(begun.columns.bounds.opcodes) - np.diff(sent.columns.bounds.opcodes)
+    found: list[int] = longer.tolist()
+    return found
 
 
 def _gates(device: Device, snapshot: Snapshot, spec: JobSpec) -> CalibratedGates:
@@ -236,7 +238,7 @@ def _decoupled(
     table: dict[Operation, int] = {}
     circuits: list[Circuit] = []
     operations = 0
-    for block in blocks(batch.circuits, lines=len(gates.lines)):
+    for block in blocks(batch.columns, lines=len(gates.lines)):
         prepared = pipeline.prepare(block)
         numbers = pipeline.numbers(prepared, {})
         length = pipeline.lengths(prepared, numbers)

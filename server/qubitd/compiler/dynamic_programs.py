@@ -58,10 +58,11 @@ class DynamicMaker:
         always = np.where(self.traffic.test == ALWAYS, rows, NO_GATE)
         frames = advance_frames(columns, prepared.wires, always, numbers)
         lower = self._pipeline.lowering()
-        (program,) = lower((self.circuit,), columns, rows, numbers, schedule, frames)
+        name, num_clbits = self.circuit.name, np.array([self.circuit.num_clbits])
+        (program,) = lower([name], num_clbits, columns, rows, numbers, schedule, frames)
         timed = timed_circuit(columns, rows, numbers, self.traffic, schedule, lower)
         qubits = self._pipeline.gates.device.qubits
-        place = Place(index=self._index, name=self.circuit.name, qubits=qubits)
+        place = Place(index=self._index, name=name, qubits=qubits)
         return with_dynamics(program, timed, self._feeds(point), place)
 
     def bound(self, binding: int) -> Prepared:

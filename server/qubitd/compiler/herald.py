@@ -18,7 +18,7 @@ _MEASURE = Operation(name="measure", num_qubits=1, num_params=0, num_clbits=1)
 
 def herald_problems(gates: CalibratedGates, batch: CircuitBatch) -> tuple[Problem, ...]:
     """Find qubits that are used and cannot be measured."""
-    used: list[int] = np.unique(np.concatenate([circuit.qubits for circuit in batch.circuits])).tolist()
+    used: list[int] = np.unique(batch.columns.qubits).tolist()
     found = ((gates.device.qubits[qubit], _why_not(gates, qubit)) for qubit in used)
     return tuple(Problem(where="herald", what=f"{name} cannot be measured: {why}") for name, why in found if why)
 

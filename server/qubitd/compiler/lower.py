@@ -31,7 +31,8 @@ class Lower:
 
     def __call__(
         self,
-        circuits: Sequence[Circuit],
+        names: Sequence[str],
+        num_clbits: Ints,
         columns: Columns,
         rows: Ints,
         numbers: Numbers,
@@ -44,8 +45,8 @@ class Lower:
         return SideBySide(
             lines=self.lines,
             tables=self.tables,
-            names=[circuit.name for circuit in circuits],
-            num_clbits=[circuit.num_clbits for circuit in circuits],
+            names=names,
+            num_clbits=num_clbits,
             durations=schedule.duration,
             plays=plays,
             play_bounds=play_bounds,

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
-from qubitd.core.circuit import Circuit, Operation
+from qubitd.core.circuit import Circuit, CircuitBatch, Operation
 
 MOST_ENTRIES = 100_000
 """Entries of all that is kept (`entries_of` for a circuit); what has more is not kept at all."""
@@ -59,6 +59,14 @@ def entries_of(circuit: Circuit, operations: tuple[Operation, ...]) -> int:
     """Count what a circuit and its table hold: a job may bring a large table, or conditions, for few operations."""
     columns = len(circuit.opcodes) + len(circuit.qubits) + len(circuit.params) + len(circuit.clbits)
     return 16 + columns + len(circuit.controls) + 16 * (len(operations) + len(circuit.conditions))
+
+
+def entries_of_all(batch: CircuitBatch) -> int:
+    """Count the same for all circuits of a batch."""
+    circuits = batch.columns
+    columns = len(circuits.opcodes) + len(circuits.qubits) + len(circuits.params) + len(circuits.clbits)
+    conditions = sum(map(len, circuits.conditions.values()))
+    return columns + len(circuits.controls) + 16 * (len(circuits) * (1 + len(batch.operations)) + conditions)
 
 
 class Structure:

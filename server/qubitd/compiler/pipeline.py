@@ -6,7 +6,6 @@ that is structure; what has a number of its own in each case has an axis in fron
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
@@ -149,10 +148,12 @@ class Pipeline:
         """Sum up virtual Z."""
         return advance_frames(prepared.columns, prepared.wires, prepared.rows, numbers)
 
-    def lower(self, circuits: Sequence[Circuit], prepared: Prepared, numbers: Numbers) -> SideBySide:
-        """Give the program of each circuit."""
+    def lower(self, block: range, prepared: Prepared, numbers: Numbers) -> SideBySide:
+        """Give the program of each circuit of a block."""
+        circuits = self.batch.columns
         return self.lowering()(
-            circuits,
+            circuits.names[block.start : block.stop],
+            circuits.num_clbits[block.start : block.stop],
             prepared.columns,
             prepared.rows,
             numbers,

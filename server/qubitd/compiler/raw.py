@@ -36,7 +36,7 @@ def _decisions(batch: CircuitBatch, flat: Flattened) -> Iterator[Problem]:
 
 def _problems(gates: CalibratedGates, batch: CircuitBatch) -> Iterator[Problem]:
     for index, circuit in enumerate(batch.circuits):
-        columns = gather([circuit], batch.operations, gates.device.num_qubits)
+        columns = gather(batch, range(index, index + 1), gates.device.num_qubits)
         measures = np.repeat(np.diff(columns.clbit_start) > 0, np.diff(columns.qubit_start))
         times = np.bincount(columns.qubits[measures], minlength=gates.device.num_qubits)
         where = f"{circuit_name(index, circuit)}, meas_level 0"

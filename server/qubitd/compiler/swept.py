@@ -39,7 +39,7 @@ def check_sweep(pipeline: Pipeline, sweep: Sweep, grid: RegisterGrid) -> Checked
     gates, batch = pipeline.gates, pipeline.batch
     if not sweep.names:
         return CheckedSweep(problems=(), log=(), sweep=sweep)
-    if sweep.along is not None and [c.num_bindings for c in batch.circuits] != [sweep.along.values.shape[1]]:
+    if sweep.along is not None and batch.columns.num_bindings.tolist() != [sweep.along.values.shape[1]]:
         return CheckedSweep(problems=(_unpaired(batch, sweep.along),), log=(), sweep=sweep)
     own = [pipeline.pulse_gates(index) for index in range(len(batch.circuits))]
     every = own[0] if len(own) == 1 else tuple(dict.fromkeys(itertools.chain.from_iterable(own)))
@@ -59,7 +59,7 @@ def check_sweep(pipeline: Pipeline, sweep: Sweep, grid: RegisterGrid) -> Checked
 
 
 def _unpaired(batch: CircuitBatch, along: SweepAxis) -> Problem:
-    bindings = ", ".join(str(circuit.num_bindings) for circuit in batch.circuits[:MAX_PROBLEMS])
+    bindings = ", ".join(map(str, batch.columns.num_bindings[:MAX_PROBLEMS].tolist()))
     what = f"steps through {along.values.shape[1]} values with the bindings of one circuit; the job's have {bindings}"
     return Problem(where=f"sweep of {', '.join(along.names)}", what=what)
 

@@ -17,7 +17,7 @@ def effort(spec: JobSpec) -> float:
     """Count a job's operations with their loops written out; where outcomes decide, each may look at all before it."""
     table = spec.batch.operations
     if not any(row.name in CONTROL_ARITY or row.name == "reset" for row in table):
-        return float(sum(map(len, spec.batch.circuits)))
+        return float(len(spec.batch.columns.opcodes))
     return sum(_effort(circuit, table) for circuit in spec.batch.circuits)
 
 

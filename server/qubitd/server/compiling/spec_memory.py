@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 
-from qubitd.compiler.memory import entries_of
+from qubitd.compiler.memory import entries_of_all
 from qubitd.core.job import JobSpec
 from qubitd.v1 import jobs_pb2
 from qubitd.wire.parsing import parse
@@ -59,8 +59,7 @@ class SpecMemory:
                 self._specs.move_to_end(data)
                 return known
         spec = decode()
-        batch = spec.batch
-        if sum(entries_of(circuit, batch.operations) for circuit in batch.circuits) > MOST_REMEMBERED_ENTRIES:
+        if entries_of_all(spec.batch) > MOST_REMEMBERED_ENTRIES:
             return spec
         with self._lock:
             self._specs[data] = spec

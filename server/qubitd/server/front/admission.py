@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
+
 from qubitd.core.device import Device
 from qubitd.core.errors import Problem
 from qubitd.core.job import JobSpec, MeasLevel, MeasReturn
@@ -124,10 +126,10 @@ def result_bytes(spec: JobSpec) -> int:
     shots = 1 if spec.meas_return is MeasReturn.AVERAGE else spec.shots
     of_points = 0 if spec.meas_level is MeasLevel.CLASSIFIED else 8 * shots
     of_bits = spec.shots * spec.meas_level.has_bits
-    each = sum(
-        c.num_bindings * (of_bits * -(-c.num_clbits // 8) + of_points * len(c.clbits)) for c in spec.batch.circuits
-    )
-    return each * spec.sweep.num_points
+    circuits = spec.batch.columns
+    byte = int((circuits.num_bindings * -(-circuits.num_clbits // 8)).sum())
+    points = int((circuits.num_bindings * np.diff(circuits.bounds.clbits)).sum())
+    return (of_bits * byte + of_points * points) * spec.sweep.num_points
 
 
 def _obstacles(spec: JobSpec, device: Device) -> Iterator[Problem]:
@@ -167,7 +169,7 @@ def _excesses(spec: JobSpec, limits: Limits) -> Iterator[Problem]:
             f"{spec.num_programs} programs; the limit is {MAX_PROGRAMS} for one job; split it"
         )
         yield Problem(where="programs", what=what)
-    bound = sum(c.num_bindings * len(c.params) for c in spec.batch.circuits)
+    bound = int((spec.batch.columns.num_bindings * np.diff(spec.batch.columns.bounds.params)).sum())
     if bound > MAX_BOUND_NUMBERS:
         what = f"fill in {bound} parameters of the circuits; the limit is {MAX_BOUND_NUMBERS} for one job; split it"
         yield Problem(where="bindings", what=what)
