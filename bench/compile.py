@@ -3,7 +3,8 @@
 Medians of interleaved runs. What is held against the goals is the way from validated bytes to verified programs: a job
 of circuits never seen before has been checked, as the daemon does before it queues one, and is compiled for the first
 time. Beside it stand the same without that check (nothing is known of the circuits), and the same circuits sent again
-under other names. What we make of it is scheduled, so the reference is a transpile at level 0 that schedules, too
+under other names. The loops in C are compiled first, if there is a compiler (`qubitd accelerate`); "NumPy" is the same
+without them. What we make of it is scheduled, so the reference is a transpile at level 0 that schedules, too
 (`scheduling_method="alap"`, on a Target with the device's durations); without scheduling it returns a native circuit
 nearly untouched, and its figure is beside it. The last line of `--json` is one JSON object: its `ratio` is our gates
 per second at depth 1000, bytes to verified program, over the reference's; `ratio_unscheduled` is that over the other's.
@@ -35,12 +36,15 @@ from qubitd.compiler.block import Block
 from qubitd.compiler.chunk import Pack
 from qubitd.compiler.compile import Compiled, compile_job
 from qubitd.compiler.device_file import load_device
+from qubitd.compiler.native import PASSES
 from qubitd.compiler.verify import Verify
 from qubitd.core.bindings import FromColumn
 from qubitd.core.circuit import CircuitBatch, CircuitBuilder, pack
 from qubitd.core.job import JobSpec
+from qubitd.core.native import NativeError
 from qubitd.core.program import Program
 from qubitd.core.sweep import Sweep, SweepAxis
+from qubitd.drivers.cluster.native import LINES
 from qubitd.drivers.families import open_rack
 from qubitd.drivers.rack_file import load_rack
 from qubitd.provider.target import build_target
@@ -251,26 +255,31 @@ def compare(rounds: int) -> dict[str, float]:
     times: dict[str, list[float]] = {"scheduled": [], "unscheduled": []}
     ours: dict[str, float] = {}
     print(
-        f"{'work':28} {'gates':>7}  {'bytes to programs, ms':>28}  {'unchecked':>9}  {'sent again':>10}  "
-        f"{'bytes to Q1ASM, ms':>26}"
+        f"{'work':28} {'gates':>7}  {'bytes to programs, ms':>26}  {'NumPy':>6}  {'unchecked':>9}  {'sent again':>10}  "
+        f"{'bytes to Q1ASM, ms':>26}  {'NumPy':>7}"
     )
     for row in rows():
         programs: list[float] = []
         unchecked: list[float] = []
         again: list[float] = []
         texts: list[float] = []
+        plain: list[tuple[float, float]] = []
         for _ in range(rounds):
             programs.append(milliseconds(to_programs, validated(row.message)))
             unchecked.append(milliseconds(to_programs, unseen(row.message)))
             again.append(milliseconds(to_programs, renamed(row.message)))
             texts.append(milliseconds(to_text, validated(row.message)))
+            with PASSES.left_out(), LINES.left_out():
+                own = (milliseconds(work, validated(row.message)) for work in (to_programs, to_text))
+                plain.append((next(own), next(own)))
             if row.name == REFERENCE:
                 times["scheduled"].append(milliseconds(scheduled, circuit))
                 times["unscheduled"].append(milliseconds(unscheduled, circuit))
         ours[row.name] = statistics.median(programs)
         told = _told(ours[row.name], row.goal_program), _told(statistics.median(texts), row.goal_text)
-        beside = f"{statistics.median(unchecked):9.2f}  {statistics.median(again):10.2f}"
-        print(f"{row.name:28} {row.gates:7}  {told[0]:>28}  {beside}  {told[1]:>26}")
+        numpy_alone = [statistics.median(times) for times in zip(*plain, strict=True)]
+        beside = f"{numpy_alone[0]:6.2f}  {statistics.median(unchecked):9.2f}  {statistics.median(again):10.2f}"
+        print(f"{row.name:28} {row.gates:7}  {told[0]:>26}  {beside}  {told[1]:>26}  {numpy_alone[1]:7.2f}")
     reference = {name: statistics.median(values) for name, values in times.items()}
     found = {
         "ratio": reference["scheduled"] / ours[REFERENCE],
@@ -375,10 +384,19 @@ def main() -> int:
     parser.add_argument("--peers", action="store_true", help="the same layers by other compilers, from PyPI")
     options = parser.parse_args()
     measure = beside_peers if options.peers else scaling if options.scaling else compare
+    print(f"loops: {accelerated()}")
     found = measure(options.rounds)
     if options.json:
         print(json.dumps(found))
     return 0
+
+
+def accelerated() -> str:
+    """Have the loops compiled, if they can be, and say which are used."""
+    try:
+        return f"in C, {PASSES.build().name} and {LINES.build().name}"
+    except NativeError as error:
+        return f"NumPy's: {error}"
 
 
 def _told(median: float, goal: float | None) -> str:

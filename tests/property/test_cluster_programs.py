@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 import operator
 from collections.abc import Iterator
@@ -15,7 +16,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from qubitd.core.envelope import Drag, Square, sample_envelope
+from qubitd.core.native import NativeError
 from qubitd.core.program import Chunk, Program
+from qubitd.drivers.cluster import native
 from qubitd.drivers.cluster.assembly import ClusterAssembly, SequencerLoad
 from qubitd.drivers.cluster.columns import LEAD, TAIL
 from qubitd.drivers.families import open_rack
@@ -287,6 +290,19 @@ def make(make_program: ProgramBuilder) -> ProgramBuilder:
     return make_program
 
 
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
+    """The loops in C, which no other test uses."""
+    with pytest.MonkeyPatch.context() as patch, native.LINES.left_out():
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        try:
+            native.LINES.build()
+        except NativeError as error:
+            pytest.skip(str(error))
+        assert native.LINES.library is not None
+        return native.LINES.library
+
+
 SEEDS = st.integers(0, 2**32 - 1)
 settings_for_chunks = settings(max_examples=120)
 
@@ -394,6 +410,23 @@ def test_switches_are_open_15_ns_before_the_first_sample_until_the_last_and_clos
                 assert any(begin <= event.time - 15 and end <= close for begin, close in intervals)
         assert sequencer.marker == 0
         assert all(marker in (0, MARKERS.get(load.wired.line)) for _, marker in sequencer.marks)
+
+
+@settings_for_chunks
+@given(seed=SEEDS)
+def test_compiled_loops_write_the_same(seed: int, make: ProgramBuilder, compiled: ctypes.CDLL) -> None:
+    chunk = random_chunk(seed, make)
+    with native.LINES.left_out():
+        plain = open_rack(load_rack()).assemble(chunk)
+    assert isinstance(plain, ClusterAssembly)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(native, "_FEW", 0)
+        patch.setattr(native.LINES, "_library", compiled)
+        fast = open_rack(load_rack()).assemble(chunk)
+    assert isinstance(fast, ClusterAssembly)
+    for mine, other in zip(fast.sequencers, plain.sequencers, strict=True):
+        assert mine.program.decode() == other.program.decode()
+        assert (mine.exertion, mine.digest) == (other.exertion, other.digest)
 
 
 def sampled(load: SequencerLoad, event: Played) -> NDArray[np.complex128]:

@@ -13,6 +13,7 @@ from qiskit.circuit import Parameter, QuantumCircuit
 
 from qubitd.client import BackendInfo
 from qubitd.compiler.device_file import load_device
+from qubitd.core import native
 from qubitd.provider import accelerate, reader
 from qubitd.provider.accelerate import AccelerationError, build, main
 from qubitd.provider.encode import Encoded, Encoder
@@ -120,7 +121,7 @@ def test_a_reader_that_is_there_is_used_and_not_compiled_again(
     cache: Path, compiled: Reader | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
-    monkeypatch.setattr(accelerate, "_compiler", lambda: pytest.fail("a compiler was looked for"))
+    monkeypatch.setattr(native, "_compiler", lambda: pytest.fail("a compiler was looked for"))
     load_reader.cache_clear()
     try:
         assert (load_reader() is None) == (compiled is None)
@@ -176,7 +177,7 @@ def test_a_compiler_that_fails_leaves_nothing_behind(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(accelerate, "_include", lambda: "")
-    monkeypatch.setattr(accelerate, "_compiler", lambda: compiler)
+    monkeypatch.setattr(native, "_compiler", lambda: compiler)
     with pytest.raises(AccelerationError, match=what):
         build()
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from qubitd.client import Access, ConfigError, config_file, find_access
-from qubitd.client.config import _cache_directory, _config_directory, cache_directory
+from qubitd.client.config import _config_directory
 
 PROFILES = """
 [profiles.default]
@@ -115,10 +115,3 @@ def test_profiles_lie_where_the_platform_keeps_such_files() -> None:
     assert config_file({}) == Path.home() / ".config/qubitd/config.toml"
     assert _config_directory({"APPDATA": "/roaming"}, "win32") == Path("/roaming")
     assert _config_directory({}, "darwin") == Path.home() / "Library/Application Support"
-
-
-def test_what_can_be_made_again_is_kept_where_each_platform_keeps_it(tmp_path: Path) -> None:
-    assert cache_directory({"XDG_CACHE_HOME": str(tmp_path)}) == tmp_path / "qubitd"
-    assert _cache_directory({"XDG_CACHE_HOME": "relative"}, "linux") == Path.home() / ".cache"
-    assert _cache_directory({"LOCALAPPDATA": "/local"}, "win32") == Path("/local")
-    assert _cache_directory({}, "darwin") == Path.home() / "Library/Caches"

@@ -3,7 +3,7 @@
 from qubitd.client import quiet as quiet  # before anything that imports gRPC
 from qubitd.client.aio import AsyncQubitdClient
 from qubitd.client.client import QubitdClient
-from qubitd.client.config import Access, cache_directory, config_file, find_access
+from qubitd.client.config import Access, config_file, find_access
 from qubitd.client.errors import (
     AddressError,
     BusyError,
@@ -25,6 +25,7 @@ from qubitd.client.errors import (
 )
 from qubitd.client.link import PATIENCE
 from qubitd.client.streams import Stream
+from qubitd.core.native import cache_directory
 from qubitd.core.plan import JobPlan, ProgramPlan
 from qubitd.wire.backends import BackendInfo, BackendStanding, GateSignature, Limits
 from qubitd.wire.calibrations import HistoryEntry, ParameterChange, Revision, RevisionChange

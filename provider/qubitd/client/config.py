@@ -75,21 +75,6 @@ def config_file(environment: Mapping[str, str] | None = None) -> Path:
     return _config_directory(environment, sys.platform) / "qubitd" / "config.toml"
 
 
-def cache_directory(environment: Mapping[str, str] | None = None) -> Path:
-    """Give the folder where the platform keeps what can be made again."""
-    environment = os.environ if environment is None else environment
-    return _cache_directory(environment, sys.platform) / "qubitd"
-
-
-def _cache_directory(environment: Mapping[str, str], platform: str) -> Path:
-    if platform == "win32":
-        return Path(environment.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    if platform == "darwin":
-        return Path.home() / "Library" / "Caches"
-    base = Path(environment.get("XDG_CACHE_HOME", ""))
-    return base if base.is_absolute() else Path.home() / ".cache"
-
-
 def _config_directory(environment: Mapping[str, str], platform: str) -> Path:
     if platform == "win32":
         return Path(environment.get("APPDATA") or Path.home() / "AppData" / "Roaming")

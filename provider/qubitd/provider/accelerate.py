@@ -1,4 +1,4 @@
-"""Compiles the reader of circuits: `python -m qubitd.provider.accelerate`. Nothing else ever starts a compiler.
+"""Compiles the reader of circuits: `python -m qubitd.provider.accelerate`. Nothing else here starts a compiler.
 
 The result is kept in the user's cache directory, one for each version of Qiskit. Without it everything works the same,
 at some 1.5 us per gate instead of 0.1.
@@ -7,20 +7,15 @@ at some 1.5 us per gate instead of 0.1.
 from __future__ import annotations
 
 import importlib
-import os
-import shutil
-import subprocess
 import sys
-import sysconfig
-import tempfile
 from pathlib import Path
 
 import qiskit
 
+from qubitd.core import native
+from qubitd.core.native import NativeError
 from qubitd.provider.errors import ProviderError
 from qubitd.provider.reader import NEEDED, Reader, library_path, source
-
-_SECONDS = 120.0
 
 
 class AccelerationError(ProviderError):
@@ -36,14 +31,11 @@ def build() -> Path:
     path = library_path()
     if path.exists():
         return path
-    include, compiler = _include(), _compiler()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        made = Path(folder) / path.name
-        _compile(compiler, include, made)
-        Reader(made)
-        made.replace(path)
-    return path
+    include = _include()
+    try:
+        return native.build(source(), path, check=Reader, include=[include])
+    except NativeError as error:
+        raise AccelerationError(str(error)) from error
 
 
 def main() -> int:
@@ -70,26 +62,6 @@ def _include() -> str:
             "Circuits are read in Python"
         )
     return str(api.get_include())  # type: ignore[union-attr]  # a module that has all of NEEDED
-
-
-def _compiler() -> str:
-    wanted = [os.environ.get("CC"), (sysconfig.get_config_var("CC") or "cc").split()[0], "cc", "gcc", "clang"]
-    found = next((path for name in wanted if name and (path := shutil.which(name))), None)
-    if found is None:
-        raise AccelerationError("no C compiler is here (cc, gcc, clang); install one, such as with `apt install gcc`")
-    return found
-
-
-def _compile(compiler: str, include: str, made: Path) -> None:
-    text = made.with_suffix(".c")
-    text.write_text(source(), encoding="utf-8")
-    command = [compiler, "-O2", "-shared", "-fPIC", f"-I{include}", str(text), "-o", str(made)]
-    try:
-        subprocess.run(command, check=True, capture_output=True, text=True, timeout=_SECONDS)
-    except subprocess.CalledProcessError as error:
-        raise AccelerationError(f"{' '.join(command)} failed: {error.stderr.strip()[-500:]}") from error
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise AccelerationError(f"{' '.join(command)} did not end: {error}") from error
 
 
 if __name__ == "__main__":

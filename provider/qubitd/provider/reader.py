@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import hashlib
 import logging
-import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -22,7 +20,7 @@ import qiskit
 from numpy.typing import NDArray
 from qiskit.circuit import CircuitInstruction, QuantumCircuit
 
-from qubitd.client import cache_directory
+from qubitd.core import native
 from qubitd.core.circuit import Operation
 
 log = logging.getLogger(__name__)
@@ -163,9 +161,7 @@ def source() -> str:
 
 def library_path() -> Path:
     """Say where the reader for this source, this Qiskit and this machine is kept, whether or not it is there."""
-    digest = hashlib.sha256(source().encode()).hexdigest()[:12]
-    name = f"reader-{digest}-qiskit-{qiskit.__version__}-{platform.system()}-{platform.machine()}.so"
-    return cache_directory() / "accelerator" / name.lower()
+    return native.library_path("reader", source(), "qiskit", qiskit.__version__)
 
 
 @functools.lru_cache(maxsize=1)

@@ -17,6 +17,7 @@ from qubitd.core.errors import InvalidInputError, QubitdError, problem_lines
 COMMANDS = {
     "serve": "keep a daemon running for one device",
     "worker": "compile for the daemons of a group",
+    "accelerate": "compile the loops that a daemon spends its time in",
     "run": "run an OpenQASM or QPY file and print its counts",
     "explain": "say what a circuit would take, without running it",
     "pulses": "draw what a circuit plays on each line",

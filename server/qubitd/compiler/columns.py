@@ -13,6 +13,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from qubitd.compiler import native
 from qubitd.core.circuit import CircuitBatch, CircuitColumns, Operation
 
 Ints = NDArray[np.int64]
@@ -223,6 +224,9 @@ def starts(arity: Sequence[int], opcode: Ints) -> Ints:
     if not len(opcode):
         return np.zeros(1, dtype=np.int64)
     counts = np.array(arity, dtype=np.int64)
+    done = native.starts(counts, opcode)
+    if done is not None:
+        return done
     has_any = (counts > 0).take(opcode)
     number = np.count_nonzero(has_any)
     if number * _RARE < len(opcode):
@@ -254,6 +258,20 @@ def wires_of(columns: Columns) -> Wires:
     """Lay the operands out along the wires."""
     width = columns.qubit_start[1:] - columns.qubit_start[:-1]
     joint = (width > 1).nonzero()[0]
+    laid = native.wires(
+        columns.circuit, columns.qubits, columns.qubit_start, num_qubits=columns.num_qubits, wires=columns.num_wires
+    )
+    if laid is not None:
+        return Wires(
+            op=laid.op,
+            wire=laid.wire,
+            order=laid.order,
+            begin=laid.begin,
+            count=np.append(laid.begin[1:], len(laid.op)) - laid.begin,
+            joint=joint,
+            is_single=len(laid.op) == len(columns) and not len(joint),
+            is_sorted=laid.is_sorted,
+        )
     op = np.arange(len(columns))
     is_single = not len(joint) and len(columns.qubits) == len(columns)
     if not is_single:

@@ -242,7 +242,7 @@ def _decoupled(
         prepared = pipeline.prepare(block)
         numbers = pipeline.numbers(prepared, {})
         length = pipeline.lengths(prepared, numbers)
-        columns = decouple(prepared.columns, prepared.wires, pipeline.schedule(prepared, numbers), length)
+        columns = decouple(prepared.columns, prepared.wires(), pipeline.schedule(prepared, numbers), length)
         circuits += circuits_of(columns, batch.circuits[block.start : block.stop], table)
         operations += len(columns)
         if operations > MAX_DECOUPLED:

@@ -8,10 +8,12 @@ Before: columns without composite gates. After: every phase is in [0, 2 pi).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from qubitd.compiler import native
 from qubitd.compiler.columns import Columns, Floats, Ints, Wires, picked
 from qubitd.compiler.numbers import Numbers
 from qubitd.compiler.turns import to_radians, to_steps
@@ -29,36 +31,48 @@ class Frames:
     Bindings and points, where phases depend on them, are an axis in front.
     """
     end: Ints
-    """At the end of each used wire, as `steps`."""
+    """At the end of each wire, as `steps`."""
     columns: Columns
-    wires: Wires
 
     @property
     def final(self) -> Floats:
         """At the end of the circuit, radians: virtual Z that nothing is played after; shape (..., circuits, qubits)."""
-        cases = self.steps.shape[:-1]
-        final = np.zeros((*cases, self.columns.num_wires))
-        final[..., self.wires.wire[self.wires.order[self.wires.last]]] = to_radians(self.end)
-        return final.reshape(*cases, self.columns.circuits, self.columns.num_qubits)
+        return to_radians(self.end).reshape(*self.end.shape[:-1], self.columns.circuits, self.columns.num_qubits)
 
 
-def advance_frames(columns: Columns, wires: Wires, rows: Ints, numbers: Numbers) -> Frames:
+def advance_frames(columns: Columns, laid_out: Callable[[], Wires], rows: Ints, numbers: Numbers) -> Frames:
     """Sum up the frames' phases along the wires.
 
     Args:
         columns: the operations.
-        wires: of the same columns.
+        laid_out: gives the wires of the same columns.
         rows: row of each operation in `numbers`.
         numbers: how far each row advances its operands' frames.
     """
-    turning = wires.of_operands(numbers.shifts.turns.take(rows)).nonzero()[0]
+    shifts = numbers.shifts
+    done = native.frames(
+        columns.circuit,
+        columns.qubits,
+        columns.qubit_start,
+        rows,
+        shifts.turns,
+        shifts.radians.with_columns(columns),
+        num_qubits=columns.num_qubits,
+        wires=columns.num_wires,
+        width=shifts.width,
+    )
+    if done is not None:
+        return Frames(steps=done[0], end=done[1], is_turned=done[2], columns=columns)
+    wires = laid_out()
+    turning = wires.of_operands(shifts.turns.take(rows)).nonzero()[0]
     if not len(turning):
-        steps, end = np.zeros(len(wires.op), dtype=np.int64), np.zeros(len(wires.begin), dtype=np.int64)
-        return Frames(is_turned=False, steps=steps, end=end, columns=columns, wires=wires)
+        steps, end = np.zeros(len(wires.op), dtype=np.int64), np.zeros(columns.num_wires, dtype=np.int64)
+        return Frames(is_turned=False, steps=steps, end=end, columns=columns)
     shift = wires.along(_shifts(columns, wires, rows, numbers, turning))
     before = wires.exclusive_sum(shift)
-    end = picked(before, wires.last) + picked(shift, wires.last)
-    return Frames(is_turned=True, steps=wires.back(before), end=end, columns=columns, wires=wires)
+    end = np.zeros((*before.shape[:-1], columns.num_wires), dtype=np.int64)
+    end[..., wires.wire[wires.order[wires.last]]] = picked(before, wires.last) + picked(shift, wires.last)
+    return Frames(is_turned=True, steps=wires.back(before), end=end, columns=columns)
 
 
 def _shifts(columns: Columns, wires: Wires, rows: Ints, numbers: Numbers, turning: Ints) -> Ints:

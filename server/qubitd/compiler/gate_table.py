@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from qubitd.compiler import native
 from qubitd.compiler.columns import Columns, Ints
 from qubitd.core.circuit import Operation
 from qubitd.core.control import CONTROL_ARITY
@@ -78,7 +79,8 @@ def kinds_of(columns: Columns) -> Kinds:
     The qubits must be within the device.
     """
     codes = _codes(columns, columns.opcode)
-    return _kinds(codes, codes.of(columns))
+    done = codes.occurring(columns) if codes.size <= _DENSE else None
+    return _kinds(codes, codes.of(columns)) if done is None else _told_apart(codes, *done)
 
 
 def distinct_gates(columns: Columns, ops: Ints) -> Kinds:
@@ -91,11 +93,18 @@ def _kinds(codes: _Codes, code: Ints) -> Kinds:
     size = codes.size
     if size > _DENSE:
         found, of = np.unique(code, return_inverse=True)
-    else:
-        found = np.bincount(code, minlength=size).nonzero()[0]
-        place = np.zeros(size, dtype=np.int64)
-        place[found] = np.arange(len(found))
-        of = place[code]
+        return _named(codes, found, of)
+    return _told_apart(codes, code, np.bincount(code, minlength=size) > 0)
+
+
+def _told_apart(codes: _Codes, code: Ints, occurs: NDArray[np.bool_]) -> Kinds:
+    found = occurs.nonzero()[0]
+    place = np.zeros(codes.size, dtype=np.int64)
+    place[found] = np.arange(len(found))
+    return _named(codes, found, place[code])
+
+
+def _named(codes: _Codes, found: Ints, of: Ints) -> Kinds:
     is_small = max(len(found), len(codes.operations)) <= _FEW
     name = _gates_of if is_small else _gates_of.__wrapped__
     return Kinds(gates=name(codes, tuple(found.tolist())), of=of)
@@ -159,6 +168,18 @@ class _Codes:
                 have = np.flatnonzero(np.array(reaches, dtype=bool)[columns.opcode])
                 code[have] += columns.qubits[columns.qubit_start[have] + position] * digit
         return code
+
+    def occurring(self, columns: Columns) -> tuple[Ints, NDArray[np.bool_]] | None:
+        """The same, and which of all codes occur, if a compiled loop can tell."""
+        return native.codes(
+            columns.opcode,
+            np.array([row.num_qubits for row in self.operations], dtype=np.int64),
+            columns.qubits,
+            columns.qubit_start,
+            num_qubits=self.num_qubits,
+            width=self.width,
+            kinds=len(self.operations),
+        )
 
     def gate(self, code: int) -> GateKey:
         """Give what a code stands for."""

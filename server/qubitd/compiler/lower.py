@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from qubitd.compiler import native
 from qubitd.compiler.block import Cases, SideBySide
 from qubitd.compiler.columns import Columns, Floats, Ints, is_ascending, picked, stable_order
 from qubitd.compiler.frames import Frames
@@ -80,7 +81,24 @@ class Lower:
         self, columns: Columns, rows: Ints, numbers: Numbers, schedule: Schedule, frames: Frames
     ) -> tuple[Plays, Ints]:
         source = numbers.plays
-        found = self._rows(columns, rows, numbers.own_plays, source.line)
+        share = numbers.own_plays
+        done = native.plays(
+            columns.circuit,
+            rows,
+            share.first,
+            share.count,
+            schedule.start,
+            columns.qubit_start,
+            frames.steps,
+            source,
+            source.amplitude.with_columns(columns),
+            source.phase.with_columns(columns),
+            circuits=columns.circuits,
+            lines=max(1, len(self.lines)),
+        )
+        if done is not None:
+            return done
+        found = self._rows(columns, rows, share, source.line)
         op, entry = found.op, found.entry
         plays = Plays(
             line=source.line.take(entry),
@@ -125,8 +143,14 @@ class Lower:
 
         Sorted by circuit and line; on a line, operations already stand in the order of their starts.
         """
-        op, entry = _spread(share, rows)
         lines = max(1, len(self.lines))
+        done = native.lay_out(
+            columns.circuit, rows, share.first, share.count, line, circuits=columns.circuits, lines=lines
+        )
+        if done is not None:
+            op, entry, order, bounds = done
+            return _Rows(op=op, entry=entry, circuit=columns.circuit[op], order=order, bounds=bounds)
+        op, entry = _spread(share, rows)
         circuit = columns.circuit[op]
         is_one = columns.circuits == 1
         bounds = np.array([0, len(op)]) if is_one else circuit.searchsorted(np.arange(columns.circuits + 1))

@@ -13,6 +13,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from qubitd.compiler import native
 from qubitd.compiler.columns import Columns, Floats, Ints, picked
 from qubitd.compiler.envelope_table import EnvelopeTable
 from qubitd.compiler.resolve import ResolvedAcquisition, ResolvedGate
@@ -34,6 +35,12 @@ class Angled:
     """Shape (entries,), or (points, entries)."""
     factors: Floats
     """Shape (entries, angles); angles is 0 if no entry depends on one."""
+
+    def with_columns(self, columns: Columns) -> native.Angles:
+        """Give all that a compiled loop needs to evaluate entries."""
+        return native.Angles(
+            constant=self.constant, factors=self.factors, params=columns.params, param_start=columns.param_start
+        )
 
     def at(self, entries: Ints, ops: Ints, columns: Columns) -> Floats:
         """Evaluate some entries, each with the angles of its operation.

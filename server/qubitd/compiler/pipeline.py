@@ -6,7 +6,10 @@ that is structure; what has a number of its own in each case has an axis in fron
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import assert_never
 
 import numpy as np
@@ -34,7 +37,8 @@ class Prepared:
 
     expanded: Expanded
     columns: Columns
-    wires: Wires
+    wires: Callable[[], Wires]
+    """Laid out when they are asked for: compiled loops do without."""
     rows: Ints
     """Row of each operation in the job's table of gates."""
     keys: tuple[GateKey, ...]
@@ -94,7 +98,7 @@ class Pipeline:
         return Prepared(
             expanded=expanded,
             columns=columns,
-            wires=wires_of(columns),
+            wires=functools.cache(partial(wires_of, columns)),
             rows=table.rows_of(kinds),
             keys=table.keys,
             delays=where_named(columns, "delay"),
@@ -177,7 +181,7 @@ class Pipeline:
         """Say what programs speak of."""
         return Lower(lines=self.gates.lines, tables=self.envelopes.tables())
 
-    def _scheduled(self, columns: Columns, wires: Wires, length: Ints) -> Schedule:
+    def _scheduled(self, columns: Columns, wires: Callable[[], Wires], length: Ints) -> Schedule:
         match self.scheduling:
             case Scheduling.ALAP:
                 return schedule_late(columns, wires, length)

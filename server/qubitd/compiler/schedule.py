@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from qubitd.compiler import native
 from qubitd.compiler.columns import Columns, Ints, Wires, wires_of, without_operands
 
 
@@ -30,14 +31,25 @@ class Schedule:
     """Ticks of each circuit, or of the one circuit each time."""
 
 
-def schedule_late(columns: Columns, wires: Wires, length: Ints) -> Schedule:
+def schedule_late(columns: Columns, laid_out: Callable[[], Wires], length: Ints) -> Schedule:
     """Schedule as late as possible.
 
     Args:
         columns: the operations.
-        wires: of the same columns.
+        laid_out: gives the wires of the same columns.
         length: ticks that each operation takes on each of its qubits.
     """
+    done = native.schedule_late(
+        columns.circuit,
+        columns.qubits,
+        columns.qubit_start,
+        length,
+        num_qubits=columns.num_qubits,
+        circuits=columns.circuits,
+    )
+    if done is not None:
+        return Schedule(start=done[0], duration=done[1])
+    wires = laid_out()
     op = wires.along(wires.op)
     ticks = wires.along(wires.of_operands(length))
     before = ticks.cumsum()
@@ -58,7 +70,7 @@ def schedule_late(columns: Columns, wires: Wires, length: Ints) -> Schedule:
 def schedule_early(columns: Columns, length: Ints) -> Schedule:
     """Schedule as soon as possible, which is as late as possible backwards; arguments as for `schedule_late`."""
     mirrored = _mirrored(columns)
-    late = schedule_late(mirrored, wires_of(mirrored), length[::-1])
+    late = schedule_late(mirrored, lambda: wires_of(mirrored), length[::-1].copy())
     duration = late.duration[::-1]
     return Schedule(start=duration[columns.circuit] - late.start[::-1] - length, duration=duration)
 
@@ -71,7 +83,9 @@ def _mirrored(columns: Columns) -> Columns:
     )
 
 
-def schedule_each(columns: Columns, lengths: Ints, schedule: Callable[[Columns, Wires, Ints], Schedule]) -> Schedule:
+def schedule_each(
+    columns: Columns, lengths: Ints, schedule: Callable[[Columns, Callable[[], Wires], Ints], Schedule]
+) -> Schedule:
     """Schedule one circuit several times, each with its own lengths, as so many circuits side by side.
 
     Args:
@@ -82,7 +96,7 @@ def schedule_each(columns: Columns, lengths: Ints, schedule: Callable[[Columns, 
     times = len(lengths)
     order = np.tile(np.arange(len(columns)), times)
     copies = without_operands(columns, circuits=times, order=order, circuit=np.repeat(np.arange(times), len(columns)))
-    found = schedule(copies, wires_of(copies), lengths.reshape(-1))
+    found = schedule(copies, lambda: wires_of(copies), lengths.reshape(-1))
     return Schedule(start=found.start.reshape(lengths.shape), duration=found.duration)
 
 

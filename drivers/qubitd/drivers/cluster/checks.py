@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from qubitd.core.errors import Problem
 from qubitd.core.program import BOXCAR
+from qubitd.drivers.cluster import native
 from qubitd.drivers.cluster.columns import TAIL, AcquisitionColumns, ChunkColumns, PlayColumns, UsedLines
 from qubitd.drivers.cluster.modules import MAX_NCO
 from qubitd.drivers.cluster.timeline import Kind, Timeline
@@ -38,6 +39,9 @@ def wiring_problems(columns: ChunkColumns, used: UsedLines, wiring: Wiring) -> l
 def play_problems(columns: ChunkColumns, line: int, wired: WiredLine, plays: PlayColumns) -> Iterator[Problem]:
     """Find plays of one line that its output cannot give."""
     envelopes = columns.envelopes
+    lo = wired.lo if wired.is_rf else None
+    if native.plays_offend(plays, columns.layout, envelopes, lo=lo, most=MAX_NCO, rounding=ROUNDING) is False:
+        return
     end = plays.start + plays.length
     duration = columns.layout.duration[plays.program]
 
@@ -118,6 +122,9 @@ def tone_problems(
 def timeline_problems(columns: ChunkColumns, line: int, timeline: Timeline) -> Iterator[Problem]:
     """Find instructions of one sequencer that are too close or too far apart."""
     layout = columns.layout
+    events = timeline.kind, timeline.program, timeline.time, timeline.gap
+    if native.events_offend(*events, layout, tail=TAIL - SHORTEST, longest=LONGEST_GAP) is False:
+        return
     start = timeline.time - layout.begin[timeline.program] - layout.lead
     what = f"less than {SHORTEST} ns before the next play, acquisition or switching of the same sequencer"
     yield from first_offender(columns, line, timeline.program, start, timeline.gap < SHORTEST, what)

@@ -7,8 +7,10 @@ from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qubitd.core.errors import Problem
+from qubitd.drivers.cluster import native
 from qubitd.drivers.cluster.assembly import Exertion
 from qubitd.drivers.cluster.line_program import LineProgram
 from qubitd.drivers.cluster.registers import GAIN_STEPS
@@ -18,7 +20,8 @@ from qubitd.drivers.errors import CeilingError
 
 _SHORT = 2**12
 """Samples of an envelope that is looked at once for all lines."""
-_Facts: TypeAlias = tuple[complex, complex, complex, complex]
+_Facts: TypeAlias = tuple[float, float, float, float, float]
+Floats = NDArray[np.float64]
 
 ROUNDING = 1e-4
 """By how much a ceiling may be exceeded: gains are rounded to steps of 3e-5. Four decimals show it."""
@@ -32,21 +35,29 @@ def line_exertion(part: LineProgram) -> Exertion:
     envelopes = np.flatnonzero(np.bincount(part.plays.envelope))
     if not len(envelopes):
         return Exertion(amplitude=0.0, mean_power=0.0, mean=0.0, slew=0.0)
-    gain = part.gain_real / GAIN_STEPS
-    owner = np.searchsorted(envelopes, part.plays.envelope)
-    facts = np.array([_facts_of(part, int(envelope)) for envelope in envelopes])
-    peak, energy, area, slew = (fact.take(owner) for fact in facts.T)
+    facts = np.zeros((int(envelopes[-1]) + 1, 5))
+    facts[envelopes] = [_facts_of(part, int(envelope)) for envelope in envelopes]
     shots = np.maximum(np.append(part.layout.begin[1:], part.layout.total) - part.layout.begin, 1)
-    power, real, imag = (
-        np.bincount(part.plays.program, carried, len(shots)) / shots
-        for carried in (gain**2 * energy.real, gain * area.real, gain * area.imag)
-    )
+    plays = part.plays
+    found = native.exertion(plays.program, plays.envelope, part.gain_real, facts, programs=len(shots))
+    power, real, imag, amplitude, slew = _sums(part, facts, len(shots)) if found is None else found
     return Exertion(
-        amplitude=float(np.max(np.abs(gain) * peak.real)),
-        mean_power=float(power.max()),
-        mean=float(np.hypot(real, imag).max()),
-        slew=float(np.max(np.abs(gain) * slew.real)),
+        amplitude=amplitude,
+        mean_power=float((power / shots).max()),
+        mean=float(np.hypot(real / shots, imag / shots).max()),
+        slew=slew,
     )
+
+
+def _sums(part: LineProgram, facts: Floats, programs: int) -> tuple[Floats, Floats, Floats, float, float]:
+    """Power, real and imaginary part of each program, the highest amplitude and the steepest step."""
+    gain = part.gain_real / GAIN_STEPS
+    peak, energy, real, imag, slew = facts.T.take(part.plays.envelope, axis=1)
+    carried = (gain**2 * energy, gain * real, gain * imag)
+    power, along, across = (
+        np.bincount(part.plays.program, each, programs).astype(np.float64, copy=False) for each in carried
+    )
+    return power, along, across, float(np.max(np.abs(gain) * peak)), float(np.max(np.abs(gain) * slew))
 
 
 def refuse_above_ceilings(lines: Iterable[tuple[WiredLine, Exertion]]) -> None:
@@ -81,8 +92,9 @@ def _facts_of(part: LineProgram, envelope: int) -> _Facts:
 
 @functools.lru_cache(maxsize=256)
 def _short_facts(real: Waveform, imag: Waveform | None) -> _Facts:
-    """Peak, energy, area and largest step of an envelope that starts from and returns to 0."""
+    """Peak, energy, area (real, imaginary) and largest step of an envelope that starts from and returns to 0."""
     samples = real.samples.astype(np.float64) + (0j if imag is None else 1j * imag.samples)
     surrounded = np.concatenate([[0], samples, [0]])
     size, steps = np.abs(samples), surrounded[1:] - surrounded[:-1]
-    return complex(size.max()), complex((size**2).sum()), complex(samples.sum()), complex(np.abs(steps).max())
+    area = complex(samples.sum())
+    return float(size.max()), float((size**2).sum()), area.real, area.imag, float(np.abs(steps).max())

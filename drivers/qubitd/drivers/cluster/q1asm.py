@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from qubitd.drivers.cluster import q1asm_feedback
+from qubitd.drivers.cluster import native, q1asm_feedback
 from qubitd.drivers.cluster.line_program import Fold, LineProgram
+from qubitd.drivers.cluster.q1asm_compiled import events_text
 from qubitd.drivers.cluster.q1asm_events import event_texts
 from qubitd.drivers.cluster.q1asm_feedback import add_feedback
 from qubitd.drivers.cluster.timeline import Kind
@@ -58,6 +59,9 @@ class _Stretch:
         before = first_wait(self.lead_in, self.label)
         if self.part is None:
             return before
+        written = events_text(self.part, self.label)
+        if written is not None:
+            return before + written
         texts = event_texts(self.part, {}, self.label)
         if self.part.feedback is not None:
             add_feedback(self.part.feedback, self.part.timeline, texts, rf=self.part.tones is not None)
@@ -77,7 +81,9 @@ def _event_count(part: LineProgram) -> int:
     events: list[int] = np.bincount(timeline.kind, minlength=len(Kind)).tolist()
     count = 2 * np.count_nonzero(part.weights.sets)
     count += 2 * (events[Kind.OPEN] + events[Kind.CLOSE] + events[Kind.SHIFT]) + events[Kind.PLAY]
-    count += 3 * acquisitions + np.count_nonzero(part.sets_gain) + int(extra_instructions(timeline.gap).sum())
+    count += 3 * acquisitions + np.count_nonzero(part.sets_gain)
+    waits = native.extra_instructions(timeline.gap)
+    count += int(extra_instructions(timeline.gap).sum()) if waits is None else waits
     if tones is not None:
         count += np.count_nonzero(tones.play_sets_phase) + np.count_nonzero(tones.play_sets_frequency)
         count += np.count_nonzero(tones.acquisition_sets_frequency) + (2 + tones.changes) * events[Kind.BEGIN]

@@ -12,6 +12,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from qubitd.drivers.cluster import native
 from qubitd.drivers.cluster.columns import AcquisitionColumns, Layout, PlayColumns
 from qubitd.drivers.cluster.line_feedback import LineFeedback
 from qubitd.drivers.cluster.waits import SHORTEST
@@ -126,13 +127,18 @@ def _free_tick(wanted: Ints, taken: Ints, step: int) -> Ints:
 
 def _merge(kinds: list[tuple[Kind, Ints, Ints]], total: int) -> Timeline:
     time = np.concatenate([times for _, _, times in kinds])
+    counts = [len(times) for _, _, times in kinds]
+    programs = np.concatenate([program for _, program, _ in kinds])
+    found = native.merged([kind for kind, _, _ in kinds], time, programs, counts, total)
+    if found is not None:
+        return Timeline(kind=found[0], row=found[1], program=found[2], time=found[3], gap=found[4])
     order = np.argsort(time, kind="stable")
     time = time[order]
     kind = np.array([kind for kind, _, _ in kinds], dtype=np.int8)
     return Timeline(
-        kind=kind.repeat([len(times) for _, _, times in kinds])[order],
-        row=np.concatenate([np.arange(len(times)) for _, _, times in kinds])[order],
-        program=np.concatenate([program for _, program, _ in kinds])[order],
+        kind=kind.repeat(counts)[order],
+        row=np.concatenate([np.arange(count) for count in counts])[order],
+        program=programs[order],
         time=time,
         gap=np.concatenate([time[1:], [total]]) - time,
     )

@@ -14,6 +14,7 @@ from typing import TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from qubitd.drivers.cluster import native
 from qubitd.drivers.cluster.columns import AcquisitionColumns, PlayColumns
 from qubitd.drivers.cluster.registers import QUARTER_TURN_UNITS, frequency_registers, phase_registers
 
@@ -60,7 +61,7 @@ class Tones:
 def tone_registers(plays: PlayColumns, acquisitions: AcquisitionColumns, *, lo: float, lead: int) -> Tones:
     """Work out the oscillator's registers for the events of one line, of which there is at least one."""
     program, tick = _joined(plays.program, acquisitions.program), _joined(plays.start, acquisitions.start)
-    frequency = frequency_registers(_joined(plays.frequency, acquisitions.frequency) - lo)
+    hertz = _joined(plays.frequency, acquisitions.frequency) - lo
     phase = _joined(plays.phase, acquisitions.phase)
     is_play = np.arange(len(program)) < len(plays.program)
     plays_back: _Rows = slice(len(plays.program))
@@ -68,23 +69,17 @@ def tone_registers(plays: PlayColumns, acquisitions: AcquisitionColumns, *, lo: 
     if not _is_in_order(program, tick):
         order = np.lexsort((tick, program))
         program, tick, is_play = program[order], tick[order], is_play[order]
-        frequency, phase = frequency[order], phase[order]
+        hertz, phase = hertz[order], phase[order]
         plays_back, acquisitions_back = _back_to_columns(order, len(plays.program))
 
-    first = np.ones(len(program), dtype=np.bool_)
-    np.not_equal(program[1:], program[:-1], out=first[1:])
-    before = frequency.copy()
-    before[1:] = np.where(first[1:], frequency[1:], frequency[:-1])
-    ahead = _gathered(frequency, tick) - _accumulated(before, tick, first, lead)
-    sets = phase_registers(phase, ahead)
-    held = _held(sets, is_play, first)
-    sets_frequency = frequency != before
-
+    found = native.tones(program, tick, hertz, phase, is_play, lead=lead)
+    found = _followed(program, tick, hertz, phase, is_play, lead) if found is None else found
+    frequency, sets, held, ahead, first, sets_frequency, changes = found
     left = (ahead[acquisitions_back] - 4 * held[acquisitions_back]) % QUARTER_TURN_UNITS
     turns = phase[acquisitions_back] / (2 * np.pi) + left / QUARTER_TURN_UNITS
     return Tones(
         base=int(frequency[0]),
-        changes=bool(np.any(frequency != frequency[0])),
+        changes=changes,
         begin_frequency=frequency[first],
         play_frequency=frequency[plays_back],
         play_sets_frequency=sets_frequency[plays_back],
@@ -94,6 +89,27 @@ def tone_registers(plays: PlayColumns, acquisitions: AcquisitionColumns, *, lo: 
         acquisition_sets_frequency=sets_frequency[acquisitions_back],
         acquisition_rotation=np.exp(-2j * np.pi * turns),
     )
+
+
+def _followed(
+    program: Ints, tick: Ints, hertz: NDArray[np.float64], phase: NDArray[np.float64], is_play: Bools, lead: int
+) -> tuple[Ints, Ints, Ints, Ints, Bools, Bools, bool]:
+    """Follow the oscillator from event to event, which stand in the order of program and tick.
+
+    Returns:
+        the frequency register of each, the phase register, what that was before, by how much the oscillator is to be
+        ahead of what it gathered (quarter nanoturns, give or take whole turns), whether an event is the first of its
+        program, whether it sets its frequency; and whether any needs another frequency than the first.
+    """
+    frequency = frequency_registers(hertz)
+    first = np.ones(len(program), dtype=np.bool_)
+    np.not_equal(program[1:], program[:-1], out=first[1:])
+    before = frequency.copy()
+    before[1:] = np.where(first[1:], frequency[1:], frequency[:-1])
+    ahead = _gathered(frequency, tick) - _accumulated(before, tick, first, lead)
+    sets = phase_registers(phase, ahead)
+    held, changes = _held(sets, is_play, first), bool(np.any(frequency != frequency[0]))
+    return frequency, sets, held, ahead, first, frequency != before, changes
 
 
 def _joined(plays: NDArray[_T], acquisitions: NDArray[_T]) -> NDArray[_T]:

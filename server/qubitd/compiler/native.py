@@ -1,0 +1,304 @@
+"""The passes' inner loops in C (`passes.c`), where somebody had them compiled: see `qubitd.core.native`.
+
+Each gives what the NumPy of the module that calls it gives, to the last bit, or None where that has to do the work:
+there is no library, the columns are so short that NumPy is as fast, or this is one of the rare cases that only NumPy
+knows. Columns are those of circuits side by side; what has an axis of cases in front is NumPy's, too.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qubitd.core.native import NativeSource, address
+from qubitd.core.program import Plays
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+_FEW = 128
+"""Operations up to which NumPy is as fast."""
+
+PASSES = NativeSource(
+    package="qubitd.compiler",
+    name="passes",
+    functions={
+        "qubitd_starts": "npnpp",
+        "qubitd_codes": "nppppnnnppp",
+        "qubitd_wires": "npppnnpppp",
+        "qubitd_schedule_late": "npppnpnppp",
+        "qubitd_frames": "npppnnppnppnpppp",
+        "qubitd_total": "npp",
+        "qubitd_lay_out": "npnppppnppppp",
+        "qubitd_plays": "npnppppppppnpppppnppnppppppppppppp",
+    },
+)
+
+
+def starts(arity: Ints, opcode: Ints) -> Ints | None:
+    """As `columns.starts`."""
+    library = _loops(opcode)
+    if library is None:
+        return None
+    start = _room(len(opcode) + 1)
+    found = library.qubitd_starts(len(opcode), _ints(opcode), len(arity), _ints(arity), _ints(start))
+    return None if found < 0 else start
+
+
+def codes(
+    opcode: Ints, arity: Ints, qubits: Ints, qubit_start: Ints, *, num_qubits: int, width: int, kinds: int
+) -> tuple[Ints, Bools] | None:
+    """Give the code of each operation as `gate_table._Codes.of`, and which of all codes occur."""
+    library = _loops(opcode)
+    if library is None:
+        return None
+    scale = num_qubits**width
+    code, occurs = _room(len(opcode)), np.zeros(kinds * scale, dtype=np.bool_)
+    columns = _ints(opcode), _ints(arity), _ints(qubits), _ints(qubit_start)
+    weight = np.array([num_qubits ** (width - 1 - place) for place in range(width)], dtype=np.int64)
+    into = _ints(weight), address(occurs, np.bool_), _ints(code)
+    found = library.qubitd_codes(len(opcode), *columns, num_qubits, width, scale, *into)
+    return None if found < 0 else (code, occurs)
+
+
+class LaidOut(NamedTuple):
+    """Operands along the wires; names as in `columns.Wires`."""
+
+    op: Ints
+    wire: Ints
+    order: Ints
+    begin: Ints
+    is_sorted: bool
+
+
+def wires(circuit: Ints, qubits: Ints, qubit_start: Ints, *, num_qubits: int, wires: int) -> LaidOut | None:
+    """As `columns.wires_of`."""
+    library = _loops(circuit)
+    if library is None:
+        return None
+    op, wire, order, begin = _room(len(qubits)), _room(len(qubits)), _room(len(qubits)), _room(wires + 1)
+    columns = _ints(circuit), _ints(qubits), _ints(qubit_start)
+    into = _ints(op), _ints(wire), _ints(order), _ints(begin)
+    used = library.qubitd_wires(len(circuit), *columns, num_qubits, wires, *into)
+    return None if used < 0 else LaidOut(op, wire, order, begin[:used], bool(begin[-1]))
+
+
+def schedule_late(
+    circuit: Ints, qubits: Ints, qubit_start: Ints, length: Ints, *, num_qubits: int, circuits: int
+) -> tuple[Ints, Ints] | None:
+    """Give the start of each operation, and each circuit's duration."""
+    library = _loops(circuit)
+    if library is None:
+        return None
+    ready, duration, start = _room(circuits * num_qubits), _room(circuits), _room(len(circuit))
+    columns = _ints(circuit), _ints(qubits), _ints(qubit_start)
+    into = _ints(ready), _ints(duration), _ints(start)
+    library.qubitd_schedule_late(len(circuit), *columns, num_qubits, _ints(length), circuits, *into)
+    return start, duration
+
+
+def frames(
+    circuit: Ints,
+    qubits: Ints,
+    qubit_start: Ints,
+    rows: Ints,
+    turns: Bools,
+    angles: Angles,
+    *,
+    num_qubits: int,
+    wires: int,
+    width: int,
+) -> tuple[Ints, Ints, bool] | None:
+    """Give how far each operand finds its frame advanced, how far each wire's is at the end, and whether any is.
+
+    Args:
+        circuit: as `Columns`, and what follows.
+        qubits: of the same.
+        qubit_start: of the same.
+        rows: of each operation in the table of gates.
+        turns: as `Shifts`, by row.
+        angles: by how much each entry turns, entry = row * width + operand.
+        num_qubits: as `Columns`.
+        wires: as `Columns`.
+        width: as `Shifts`.
+    """
+    library = _loops(circuit)
+    if library is None or not angles.are_plain:
+        return None
+    total, steps = _room(wires), _room(len(qubits))
+    columns = _ints(circuit), _ints(qubits), _ints(qubit_start)
+    turning = address(turns, np.bool_)
+    found = library.qubitd_frames(
+        len(circuit),
+        *columns,
+        num_qubits,
+        wires,
+        _ints(rows),
+        turning,
+        width,
+        *angles.of_rows,
+        *angles.of_operations,
+        _ints(total),
+        _ints(steps),
+    )
+    return None if found < 0 else (steps, total, bool(found))
+
+
+def lay_out(
+    circuit: Ints, rows: Ints, first: Ints, count: Ints, line: NDArray[np.uint16], *, circuits: int, lines: int
+) -> tuple[Ints, Ints, Ints, Ints] | None:
+    """Give `op`, `entry`, `order` and `bounds` of what operations play or acquire, sorted by circuit and line.
+
+    Args:
+        circuit: of each operation.
+        rows: of each operation in the table of gates.
+        first: as `Share`.
+        count: as `Share`.
+        line: of each entry.
+        circuits: how many.
+        lines: how many.
+    """
+    library = _loops(circuit)
+    if library is None:
+        return None
+    total = library.qubitd_total(len(rows), _ints(rows), _ints(count))
+    op, entry, order, bounds = _room(total), _room(total), _room(total), _room(circuits + 1)
+    shares = _ints(rows), _ints(first), _ints(count), address(line, np.uint16)
+    into = _ints(_room(lines)), _ints(op), _ints(entry), _ints(order), _ints(bounds)
+    library.qubitd_lay_out(len(rows), _ints(circuit), circuits, *shares, lines, *into)
+    return op, entry, order, bounds
+
+
+def plays(
+    circuit: Ints,
+    rows: Ints,
+    first: Ints,
+    count: Ints,
+    start: Ints,
+    qubit_start: Ints,
+    steps: Ints,
+    table: PlayTable,
+    level: Angles,
+    phase: Angles,
+    *,
+    circuits: int,
+    lines: int,
+) -> tuple[Plays, Ints] | None:
+    """Give plays in their order, and the bounds of each circuit's.
+
+    Args:
+        circuit: of each operation.
+        rows: of each operation in the table of gates.
+        first: as `Share`.
+        count: as `Share`.
+        start: of each operation, ticks.
+        qubit_start: as `Columns`.
+        steps: as `Frames`.
+        table: what each entry plays.
+        level: its amplitude.
+        phase: its phase, without that of its frame.
+        circuits: how many.
+        lines: how many.
+    """
+    library = _loops(circuit)
+    if library is None or not (level.are_plain and phase.are_plain and steps.ndim == start.ndim == 1):
+        return None
+    if table.frequency.ndim > 1:
+        return None
+    made = _unwritten(library.qubitd_total(len(rows), _ints(rows), _ints(count)))
+    bounds = _room(circuits + 1)
+    shares = _ints(rows), _ints(first), _ints(count)
+    operations = _ints(start), _ints(qubit_start), _ints(steps), *level.of_operations
+    found = library.qubitd_plays(
+        len(rows),
+        _ints(circuit),
+        circuits,
+        *shares,
+        *operations,
+        lines,
+        *(address(table.line, np.uint16), _ints(table.length), address(table.envelope, np.int32)),
+        *level.of_rows,
+        *phase.of_rows,
+        *(_floats(table.frequency), address(table.frame, np.int16), _ints(table.position)),
+        _ints(_room(lines)),
+        *(address(column, column.dtype.type) for column in (getattr(made, name) for name in made.__slots__)),
+        _ints(bounds),
+    )
+    return None if found < 0 else (made, bounds)
+
+
+def _unwritten(count: int) -> Plays:
+    return Plays(
+        line=np.empty(count, dtype=np.uint16),
+        start=_room(count),
+        length=_room(count),
+        envelope=np.empty(count, dtype=np.int32),
+        amplitude=np.empty(count),
+        phase=np.empty(count),
+        frequency=np.empty(count),
+        frame=np.empty(count, dtype=np.int16),
+    )
+
+
+class PlayTable(Protocol):
+    """The columns of `numbers.PlayNumbers` that depend on no angle."""
+
+    @property
+    def line(self) -> NDArray[np.uint16]: ...
+    @property
+    def length(self) -> Ints: ...
+    @property
+    def envelope(self) -> NDArray[np.int32]: ...
+    @property
+    def frequency(self) -> Floats: ...
+    @property
+    def frame(self) -> NDArray[np.int16]: ...
+    @property
+    def position(self) -> Ints: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Angles:
+    """Numbers that may depend on an operation's angles, as `numbers.Angled` with the columns that it is asked about."""
+
+    constant: Floats
+    factors: Floats
+    params: Floats
+    param_start: Ints
+
+    @property
+    def are_plain(self) -> bool:
+        """Whether there are no cases in front."""
+        return self.constant.ndim == 1 and self.params.ndim == 1
+
+    @property
+    def of_rows(self) -> tuple[int, int, int]:
+        """Arguments: where the constants are, the factors, and how many angles there are."""
+        return _floats(self.constant), _floats(self.factors), self.factors.shape[1]
+
+    @property
+    def of_operations(self) -> tuple[int, int]:
+        """Arguments: where the parameters are, and where each operation's begin."""
+        return _floats(self.params), _ints(self.param_start)
+
+
+def _loops(operations: Ints) -> ctypes.CDLL | None:
+    """Give the library, if there is one and it is worth while."""
+    return PASSES.library if len(operations) > _FEW else None
+
+
+def _room(count: int) -> Ints:
+    return np.empty(count, dtype=np.int64)
+
+
+def _ints(array: Ints) -> int:
+    return address(array, np.int64)
+
+
+def _floats(array: Floats) -> int:
+    return address(array, np.float64)
