@@ -8,6 +8,7 @@ knows. Columns are those of circuits side by side; what has an axis of cases in 
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qubitd.core.native import NativeSource, address
-from qubitd.core.program import Plays
+from qubitd.core.program import HIDDEN, Acquisitions, Plays
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -23,6 +24,18 @@ Bools = NDArray[np.bool_]
 
 _FEW = 128
 """Operations up to which NumPy is as fast."""
+
+_PLAYED = {
+    "line": np.uint16,
+    "start": np.int64,
+    "length": np.int64,
+    "envelope": np.int32,
+    "amplitude": np.float64,
+    "phase": np.float64,
+    "frequency": np.float64,
+}
+_ACQUIRED = {"line": np.uint16, "start": np.int64, "length": np.int64, "clbit": np.int32, "kernel": np.int32}
+"""Columns that are verified, and of what."""
 
 PASSES = NativeSource(
     package="qubitd.compiler",
@@ -36,6 +49,7 @@ PASSES = NativeSource(
         "qubitd_total": "npp",
         "qubitd_lay_out": "npnppppnppppp",
         "qubitd_plays": "npnppppppppnpppppnppnppppppppppppp",
+        "qubitd_verify": "n" + "p" * 16 + "nnppnp",
     },
 )
 
@@ -242,6 +256,63 @@ def _unwritten(count: int) -> Plays:
         phase=np.empty(count),
         frequency=np.empty(count),
         frame=np.empty(count, dtype=np.int16),
+    )
+
+
+def loudest(
+    durations: Ints,
+    num_clbits: Sequence[int] | Ints,
+    plays: Plays,
+    play_bounds: Ints,
+    acquisitions: Acquisitions,
+    acquisition_bounds: Ints,
+    envelope_length: Ints,
+    envelope_peak: Floats,
+    *,
+    lines: int,
+) -> Floats | None:
+    """Give the highest sample of any play on each line; None if programs break a rule that `verify` knows, too.
+
+    Args:
+        durations: of each program.
+        num_clbits: of each program.
+        plays: of all programs.
+        play_bounds: where those of each program begin, and those of the last one end.
+        acquisitions: of all programs.
+        acquisition_bounds: the same for these.
+        envelope_length: of each envelope of the job, ticks.
+        envelope_peak: of each.
+        lines: how many.
+    """
+    library = PASSES.library
+    if library is None or not (_are_whole(plays, play_bounds) and _are_whole(acquisitions, acquisition_bounds)):
+        return None
+    peak = np.zeros(lines)
+    found = library.qubitd_verify(
+        len(durations),
+        _ints(durations),
+        _ints(np.array(num_clbits, dtype=np.int64)),
+        _ints(play_bounds),
+        *[getattr(plays, name).__array_interface__["data"][0] for name in _PLAYED],
+        _ints(acquisition_bounds),
+        *[getattr(acquisitions, name).__array_interface__["data"][0] for name in _ACQUIRED],
+        HIDDEN,
+        len(envelope_length),
+        _ints(envelope_length),
+        _floats(envelope_peak),
+        lines,
+        _floats(peak),
+    )
+    return peak if found else None
+
+
+def _are_whole(rows: Plays | Acquisitions, bounds: Ints) -> bool:
+    """Whether columns are as they are meant to be: whoever made a program, a loop must not read beside them."""
+    kinds = _PLAYED if isinstance(rows, Plays) else _ACQUIRED
+    columns = [getattr(rows, name) for name in kinds]
+    return all(
+        column.shape == (bounds[-1],) and column.dtype == kind and column.flags.c_contiguous
+        for column, kind in zip(columns, kinds.values(), strict=True)
     )
 
 

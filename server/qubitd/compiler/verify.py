@@ -7,13 +7,14 @@ would cut the programs into chunks. Whether a program is what its circuit asked 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from qubitd.compiler import native
 from qubitd.compiler.block import Block, Cases, SideBySide
 from qubitd.compiler.chunk import Pack
 from qubitd.compiler.errors import InvalidProgramError
@@ -28,6 +29,8 @@ _Rows = TypeVar("_Rows", Plays, Acquisitions)
 
 MAX_PROBLEMS = 100
 """More problems than these are not listed."""
+_FEW = 32
+"""Envelopes that are all looked at."""
 _ROUNDING = 1e-9
 """Amplitudes may exceed a limit by this much, which no output resolves."""
 
@@ -99,6 +102,8 @@ class Verify:
 
     # `_of_cases` counts on this: what breaks a rule here breaks it, too, with more in any column of `LARGER_IS_WORSE`.
     def _of_columns(self, block: SideBySide) -> Iterator[Problem]:
+        if self._is_sound(block):
+            return
         together = _Together.of(block)
         yield from _malformed(together)
         overlaps = [
@@ -111,12 +116,34 @@ class Verify:
             np.maximum.at(peaks, block.plays.line, together.loudness)
         used: list[int] = peaks.nonzero()[0].tolist()
         loudest = {block.lines[i]: float(peaks[i]) for i in used}
-        if not all(peak <= self._limit(line) + _ROUNDING for line, peak in loudest.items()):
+        if not self._are_quiet(loudest):
             yield from self._loud_lines(together)
         # Plays that follow each other on each line never sum to more than the loudest of each line do.
         for feedline in self.ceilings.feedlines:
             if overlaps or not sum([loudest.get(line, 0.0) for line in feedline]) <= 1:
                 yield from _loud_feedline(together, feedline)
+
+    def _is_sound(self, block: SideBySide) -> bool:
+        """Whether a compiled loop, if there is one, finds nothing wrong; what is wrong is not its to say."""
+        peaks = native.loudest(
+            block.durations,
+            block.num_clbits,
+            block.plays,
+            block.play_bounds,
+            block.acquisitions,
+            block.acquisition_bounds,
+            *_envelope_facts(block),
+            lines=len(block.lines),
+        )
+        if peaks is None:
+            return False
+        loudest = dict(zip(block.lines, peaks.tolist(), strict=True))
+        return self._are_quiet(loudest) and all(
+            sum([loudest.get(line, 0.0) for line in feedline]) <= 1 for feedline in self.ceilings.feedlines
+        )
+
+    def _are_quiet(self, loudest: Mapping[str, float]) -> bool:
+        return all(peak <= self._limit(line) + _ROUNDING for line, peak in loudest.items())
 
     def _dynamics(self, programs: Sequence[Program]) -> Iterator[Problem]:
         for program in programs:
@@ -136,6 +163,19 @@ class Verify:
             loud, most = f"{loudness[i]:.10g}", f"{limit[i]:.10g}"
             what = f"amplitude {loud} is above the line's limit of {most}; lower the gate's amplitude"
             yield Problem(where=together.place(spans, i), what=what)
+
+
+def _envelope_facts(block: SideBySide) -> tuple[Ints, Floats]:
+    """Give length and peak of each envelope that is played or weighs; 0 for the others, of which there may be many."""
+    envelopes = block.tables.envelopes
+    length, peak = np.zeros(len(envelopes) + 1, dtype=np.int64), np.zeros(len(envelopes) + 1)
+    used: Iterable[int] = range(len(envelopes))
+    if len(envelopes) > _FEW:
+        named = [column[column >= 0] for column in (block.plays.envelope, block.acquisitions.kernel)]
+        used = np.bincount(np.concatenate(named), minlength=1).nonzero()[0].tolist()
+    for i in used:
+        length[i], peak[i] = len(envelopes[i].samples), envelopes[i].peak
+    return length, peak
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -171,12 +211,9 @@ class _Together:
 
     @classmethod
     def of(cls, block: SideBySide) -> _Together:
-        plays, envelopes, lines = block.plays, block.tables.envelopes, len(block.lines)
-        length, peak = np.zeros(len(envelopes) + 1, dtype=np.int64), np.zeros(len(envelopes) + 1)
+        plays, lines = block.plays, len(block.lines)
+        length, peak = _envelope_facts(block)
         envelope = plays.envelope.astype(np.intp)
-        used: list[int] = np.bincount(envelope).nonzero()[0].tolist()
-        for i in used:
-            length[i], peak[i] = len(envelopes[i].samples), envelopes[i].peak
         return cls(
             block=block,
             plays=_spans(plays, block.play_bounds, lines=lines),
