@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
 import itertools
 import operator
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,11 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from tests.compiled import loops_in_c, loops_in_numpy
 
 from qubitd.core.envelope import Drag, Square, sample_envelope
-from qubitd.core.native import NativeError
 from qubitd.core.program import Chunk, Program
-from qubitd.drivers.cluster import native
 from qubitd.drivers.cluster.assembly import ClusterAssembly, SequencerLoad
 from qubitd.drivers.cluster.columns import LEAD, TAIL
 from qubitd.drivers.families import open_rack
@@ -290,19 +289,6 @@ def make(make_program: ProgramBuilder) -> ProgramBuilder:
     return make_program
 
 
-@pytest.fixture(scope="module")
-def compiled(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
-    """The loops in C, which no other test uses."""
-    with pytest.MonkeyPatch.context() as patch, native.LINES.left_out():
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        try:
-            native.LINES.build()
-        except NativeError as error:
-            pytest.skip(str(error))
-        assert native.LINES.library is not None
-        return native.LINES.library
-
-
 SEEDS = st.integers(0, 2**32 - 1)
 settings_for_chunks = settings(max_examples=120)
 
@@ -412,18 +398,21 @@ def test_switches_are_open_15_ns_before_the_first_sample_until_the_last_and_clos
         assert all(marker in (0, MARKERS.get(load.wired.line)) for _, marker in sequencer.marks)
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
 @settings_for_chunks
 @given(seed=SEEDS)
-def test_compiled_loops_write_the_same(seed: int, make: ProgramBuilder, compiled: ctypes.CDLL) -> None:
+def test_compiled_loops_write_the_same(seed: int, make: ProgramBuilder, cache: Path) -> None:
     chunk = random_chunk(seed, make)
-    with native.LINES.left_out():
-        plain = open_rack(load_rack()).assemble(chunk)
-    assert isinstance(plain, ClusterAssembly)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(native, "_FEW", 0)
-        patch.setattr(native.LINES, "_library", compiled)
+    with loops_in_c(cache):
         fast = open_rack(load_rack()).assemble(chunk)
+    with loops_in_numpy():
+        plain = open_rack(load_rack()).assemble(chunk)
     assert isinstance(fast, ClusterAssembly)
+    assert isinstance(plain, ClusterAssembly)
     for mine, other in zip(fast.sequencers, plain.sequencers, strict=True):
         assert mine.program.decode() == other.program.decode()
         assert (mine.exertion, mine.digest) == (other.exertion, other.digest)

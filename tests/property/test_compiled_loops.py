@@ -6,16 +6,16 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
+from tests.compiled import loops_in_c, loops_in_numpy
 
 from qubitd.cli.__main__ import main
 from qubitd.compiler import native as compiler_loops
@@ -25,6 +25,7 @@ from qubitd.compiler.chunk import Pack
 from qubitd.compiler.compile import compile_job
 from qubitd.compiler.device_file import load_device
 from qubitd.compiler.native import PASSES
+from qubitd.compiler.verify import Ceilings, Verify
 from qubitd.core import native
 from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.errors import InvalidInputError
@@ -32,7 +33,6 @@ from qubitd.core.job import JobSpec, Scheduling
 from qubitd.core.native import NativeError, NativeSource, cache_directory
 from qubitd.core.program import Chunk, Program
 from qubitd.core.sweep import Sweep
-from qubitd.drivers.cluster import native as driver_loops
 from qubitd.drivers.cluster.assembly import ClusterAssembly
 from qubitd.drivers.cluster.native import LINES
 from qubitd.drivers.families import open_rack
@@ -47,30 +47,12 @@ PARAMETERS = {"rz": 1, "p": 1, "u": 3}
 PAIRS = {"cz": ((0, 1), (2, 1), (3, 4)), "cx": ((0, 1), (1, 2), (3, 4))}
 ANGLES = st.floats(-20, 20) | st.sampled_from([0.0, np.pi, 1e4, -1e9])
 DELAYS = st.sampled_from([0.0, 3e-9, 65_535e-9, 65_540e-9, 262_141e-9, 3e-3])
-SOURCES = (PASSES, LINES)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _loops(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Have them compiled, if there is a compiler, and used however few numbers there are."""
-    with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        patch.setattr(compiler_loops, "_FEW", 0)
-        patch.setattr(driver_loops, "_FEW", 0)
-        for source in SOURCES:
-            stack.enter_context(source.left_out())  # puts back what was there
-            with suppress(NativeError):
-                source.build()
+    with loops_in_c(tmp_path_factory.mktemp("cache")):
         yield
-
-
-@pytest.fixture
-def needs_compiler() -> None:
-    """Skip a test on a machine without."""
-    try:
-        PASSES.build()
-    except NativeError as error:
-        pytest.skip(str(error))
 
 
 @st.composite
@@ -107,8 +89,7 @@ def blocks(device: str, spec: JobSpec) -> tuple[list[Block], int]:
 
 
 def without(work: Callable[..., Any], *arguments: object) -> Any:
-    """Do something with NumPy's loops."""
-    with PASSES.left_out(), LINES.left_out():
+    with loops_in_numpy():
         return work(*arguments)
 
 
@@ -175,6 +156,26 @@ def test_what_cannot_be_played_is_told_in_the_same_words(data: st.DataObject) ->
     assert told() == without(told)
 
 
+@settings(max_examples=40)
+@given(jobs(), st.data())
+def test_a_broken_program_is_told_in_the_same_words(job: tuple[str, JobSpec], data: st.DataObject) -> None:
+    made = [program for block in blocks(*job)[0] for program in block]
+    index = data.draw(st.integers(0, len(made) - 1))
+    rows = data.draw(st.sampled_from(["plays", "acquisitions"]))
+    table = getattr(made[index], rows)
+    assume(len(table.line))
+    column = data.draw(st.sampled_from(sorted({"start", "length", "amplitude", "phase", "clbit"} & {*table.__slots__})))
+    values = getattr(table, column).copy()
+    values[data.draw(st.integers(0, len(values) - 1))] += data.draw(st.sampled_from([0, 1, -1, 20, -3]))
+    made[index] = replace(made[index], **{rows: replace(table, **{column: values})})
+    ceilings = Ceilings(amplitude={"q0.drive": 0.9}, feedlines=(("q0.readout", "q1.readout"),))
+
+    def told() -> list[str]:
+        return [str(problem) for problem in Verify(ceilings=ceilings).problems(*made)]
+
+    assert told() == without(told)
+
+
 def test_an_operand_that_is_not_on_the_device_is_not_followed() -> None:
     one, far = np.zeros(1, dtype=np.int64), np.array([5], dtype=np.int64)
     start, arity = np.arange(2, dtype=np.int64), np.ones(1, dtype=np.int64)
@@ -191,7 +192,7 @@ def test_an_array_of_another_kind_is_refused() -> None:
 
 
 def test_the_command_says_where_they_are_and_compiles_them_once(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, needs_compiler: None
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for _ in range(2):
         assert main(["accelerate"]) == 0
@@ -239,7 +240,7 @@ def test_a_compiler_that_fails_leaves_nothing_behind(
     assert [path for path in cache_directory().rglob("*") if path.is_file()] == []
 
 
-def test_numpy_alone_can_be_asked_for(source: NativeSource, needs_compiler: None) -> None:
+def test_numpy_alone_can_be_asked_for(source: NativeSource) -> None:
     source.build()
     program = "from qubitd.compiler.native import PASSES; print(PASSES.library is None)"
     command = [sys.executable, "-c", program]

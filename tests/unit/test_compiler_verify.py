@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from tests.compiled import loops_in_c, loops_in_numpy
 
 from qubitd.compiler.block import Cases
 from qubitd.compiler.compile import compile_circuits
@@ -19,6 +21,13 @@ from qubitd.core.program import Program
 FILE = load_device("line5")
 FEEDLINE = tuple(f"q{i}.readout" for i in range(5))
 RACK = Ceilings(amplitude={"q0.flux": 0.5}, feedlines=(FEEDLINE,))
+
+
+@pytest.fixture(scope="module", autouse=True, params=["NumPy", "C"])
+def _loops(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    is_numpy = request.param == "NumPy"
+    with loops_in_numpy() if is_numpy else loops_in_c(tmp_path_factory.mktemp("cache")):
+        yield
 
 
 def made(**values: float) -> Program:

@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,8 @@ _log = logging.getLogger(__name__)
 
 OFF = "QUBITD_NUMPY_ONLY"
 """Environment variable; if it is set and not empty, no compiled loop is loaded."""
+_addressof = ctypes.addressof
+_first_of: Callable[[Any], ctypes.c_char] = ctypes.c_char.from_buffer
 _SECONDS = 120.0
 _FLAGS = ("-O3", "-fno-math-errno", "-ffp-contract=off", "-shared", "-fPIC")
 """No multiplication is fused with an addition: the numbers are to be those of NumPy, to the last bit."""
@@ -121,6 +124,8 @@ def address(array: NDArray[np.generic], kind: type[np.generic]) -> int:
         raise TypeError(
             f"an array of {array.dtype} with strides {array.strides} where {kind.__name__} in a row is meant"
         )
+    if array.flags.writeable and array.size:
+        return _addressof(_first_of(array))  # a fifth of the time that NumPy needs to tell
     found: int = array.__array_interface__["data"][0]
     return found
 
