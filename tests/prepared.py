@@ -3,9 +3,10 @@
     python -P tests/prepared.py
 
 serves whoever holds the other end of its stdin, a socket. Each request is a module, its arguments, the environment and
-the folder, with four descriptors: stdin, stdout, stderr and a socket for the answers, which are the process's number
-and a descriptor of it, and in the end its exit status. What starts is a process like any other, with a session of its
-own. It runs by itself, so that it has no thread when it copies itself, and imports nothing of the tests.
+the folder, with five descriptors: stdin, stdout, stderr, a socket for the answers, which are the process's number and a
+descriptor of it, and in the end its exit status, and that other end, so that a daemon can have its rack started, too.
+What starts is a process like any other, with a session of its own. It runs by itself, so that it has no thread when it
+copies itself, and imports nothing of the tests.
 """
 
 from __future__ import annotations
@@ -22,23 +23,29 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
+
+from qubitd.cli import child
 
 _MODULES = ("qubitd.cli.__main__", "qubitd.cli.serve", "qubitd.emulator.__main__")
 _LONGEST = 1 << 18
 """Bytes of a request."""
 _STDERR = 2
+_ASKING = 3
+"""The descriptor through which a prepared process asks for others."""
+_STARTERS = ("qubitd.cli",)
+"""Modules that start others. An emulator lingers, and must not keep the way to ask open."""
 _COUNTED = "COVERAGE_PROCESS_CONFIG"
 """Set where lines are counted, which must begin before the first import."""
 
 
 class Nursery:
-    """Starts processes; its own begins with the first of them."""
+    """Starts processes; its own begins with the first of them, unless there is a way to ask one."""
 
-    def __init__(self) -> None:
-        self._control: socket.socket | None = None
+    def __init__(self, control: socket.socket | None = None) -> None:
+        self._control = control
         self._server: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
 
@@ -48,7 +55,9 @@ class Nursery:
         stdout, their_stdout = os.pipe()
         answers, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         request = json.dumps([module, list(arguments), dict(os.environ), str(Path.cwd())]).encode()
-        socket.send_fds(self._asked(), [request], [their_stdin, their_stdout, _STDERR, theirs.fileno()])
+        asked = self._asked()
+        handed = [their_stdin, their_stdout, _STDERR, theirs.fileno(), asked.fileno()]
+        socket.send_fds(asked, [request], handed)
         theirs.close()
         os.close(their_stdin)
         os.close(their_stdout)
@@ -57,6 +66,7 @@ class Nursery:
     def close(self) -> None:
         """End the server; what it started goes on."""
         if self._control is not None and self._server is not None:
+            self._control.shutdown(socket.SHUT_RDWR)
             self._control.close()
             self._server.wait()
 
@@ -115,18 +125,23 @@ class PreparedProcess:
 @contextlib.contextmanager
 def prepared_starts() -> Generator[None]:
     """Let daemons and emulators that this process starts be prepared ones, unless their lines are counted."""
-    from qubitd.cli import child
-
     if _COUNTED in os.environ:
         yield
         return
-    nursery, usual = Nursery(), child.started
-    child.started = nursery.started  # type: ignore[assignment]
+    nursery = Nursery()
+    usual = _let_start(nursery)
     try:
         yield
     finally:
         child.started = usual
         nursery.close()
+
+
+def _let_start(nursery: Nursery) -> Callable[[str, Sequence[str]], subprocess.Popen[str]]:
+    """Let it start what this process starts; give what did so before."""
+    usual = child.started
+    child.started = nursery.started  # type: ignore[assignment]
+    return usual
 
 
 def _serve(control: socket.socket) -> None:
@@ -143,7 +158,7 @@ def _serve(control: socket.socket) -> None:
 
 def _begin(control: socket.socket, waiting: selectors.BaseSelector) -> bool:
     """Start what is asked for next; False if nobody asks any more. Does not return in what is started."""
-    request, descriptors, _, _ = socket.recv_fds(control, _LONGEST, 4)
+    request, descriptors, _, _ = socket.recv_fds(control, _LONGEST, 5)
     if not request:
         return False
     number = os.fork()
@@ -151,8 +166,8 @@ def _begin(control: socket.socket, waiting: selectors.BaseSelector) -> bool:
         waiting.close()
         control.detach()
         _become(json.loads(request), descriptors)
-    for stream in descriptors[:3]:
-        os.close(stream)
+    for given in (*descriptors[:3], descriptors[4]):
+        os.close(given)
     told, process = socket.socket(fileno=descriptors[3]), os.pidfd_open(number)
     waiting.register(process, selectors.EVENT_READ, (number, told))
     with contextlib.suppress(OSError):
@@ -173,12 +188,17 @@ def _become(request: Any, descriptors: Sequence[int]) -> NoReturn:
     os.setsid()
     for wanted, given in enumerate(descriptors[:3]):
         os.dup2(given, wanted)
-    os.closerange(3, 65_536)
+    is_starter = module in _STARTERS
+    if is_starter:
+        os.dup2(descriptors[4], _ASKING, inheritable=False)
+    os.closerange(_ASKING + is_starter, 65_536)
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
     sys.stdin = open(0, closefd=False)  # noqa: SIM115
     sys.argv = [module, *arguments]
+    if is_starter:
+        _let_start(Nursery(socket.socket(fileno=_ASKING)))
     sys.exit(importlib.import_module(f"{module}.__main__").main(arguments))
 
 

@@ -133,11 +133,11 @@ def asked(place: dict[str, Any], command: str) -> dict[str, Any]:
             return dict(json.loads(answers.readline()))
 
 
-def rack_of(process_id: int) -> psutil.Process:
-    """The emulated rack that a daemon started."""
-    children = psutil.Process(process_id).children(recursive=True)
-    (rack,) = (child for child in children if "qubitd.emulator" in child.cmdline())
-    return rack
+def rack_at(place: dict[str, Any]) -> psutil.Process:
+    """The emulated rack that a daemon started, by the port that it listens on."""
+    listening = (found for found in psutil.net_connections("tcp4") if found.status == psutil.CONN_LISTEN)
+    (rack,) = {found.pid for found in listening if found.laddr.port == place["control_port"]}
+    return psutil.Process(rack)
 
 
 def kill_rack(rack: psutil.Process) -> None:
@@ -152,7 +152,8 @@ def test_the_rack_outlives_a_killed_daemon_and_the_next_one_finds_it_and_makes_i
     record = tmp_path / "data" / RECORD
     with start_daemon(data_dir=tmp_path / "data") as first, QubitdClient(first.address) as client:
         run_to_end(client, bell())
-        place, rack = json.loads(record.read_text()), rack_of(first.process_id)
+        place = json.loads(record.read_text())
+        rack = rack_at(place)
         first.kill()
     assert asked(place, "name")["name"] == place["name"]
     assert asked(place, "events")["tables"]
@@ -178,9 +179,11 @@ def test_a_record_of_a_rack_that_is_gone_is_no_obstacle(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_an_idle_daemon_and_its_children_end_in_time(daemon: DaemonProcess, number: signal.Signals) -> None:
-    children = psutil.Process(daemon.process_id).children(recursive=True)
-    assert children
+def test_an_idle_daemon_and_its_children_end_in_time(
+    daemon: DaemonProcess, number: signal.Signals, tmp_path: Path
+) -> None:
+    rack = rack_at(json.loads((tmp_path / "data" / RECORD).read_text()))
+    children = [rack, *psutil.Process(daemon.process_id).children(recursive=True)]
     os.kill(daemon.process_id, number)
     assert daemon.wait(END_SECONDS) == 0
     assert psutil.wait_procs(children, timeout=END_SECONDS)[1] == []
@@ -195,7 +198,7 @@ def test_a_daemon_whose_instruments_hang_ends_in_time_and_loses_nothing(tmp_path
     with running_process(command, stderr=subprocess.PIPE) as started:
         assert started.stdout is not None
         address = started.stdout.readline().split()[-1]
-        emulator = rack_of(started.pid)
+        emulator = rack_at(json.loads((tmp_path / "data" / RECORD).read_text()))
         with QubitdClient(address) as client:
             run_to_end(client, bell())
             emulator.suspend()
@@ -233,11 +236,11 @@ def test_a_rack_that_died_is_started_anew_and_only_the_job_that_it_played_ends_i
         playing, waiting = client.submit(long_to_emulate(), "line5"), client.submit(bell(seed=3), "line5")
         while asked(place, "runs")["runs"] == runs:
             continue
-        kill_rack(rack_of(daemon.process_id))
+        kill_rack(rack_at(place))
         failed = end_of(client, playing)
         assert (failed.status, "TCPIP" in failed.message) == (JobStatus.ERROR, True)
         end_of(client, waiting)
-        kill_rack(rack_of(daemon.process_id))
+        kill_rack(rack_at(place))
         assert [bits_of(client, waiting), bits_of(client, run_to_end(client, bell(seed=3)))] == [before, before]
         assert json.loads(record.read_text()) == place
         assert asked(place, "name")["name"] == place["name"]
