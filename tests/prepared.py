@@ -23,7 +23,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -128,8 +128,8 @@ def prepared_starts() -> Generator[None]:
     if _COUNTED in os.environ:
         yield
         return
-    nursery = Nursery()
-    usual = _let_start(nursery)
+    nursery, usual = Nursery(), child.started
+    _let_start(nursery)
     try:
         yield
     finally:
@@ -137,11 +137,9 @@ def prepared_starts() -> Generator[None]:
         nursery.close()
 
 
-def _let_start(nursery: Nursery) -> Callable[[str, Sequence[str]], subprocess.Popen[str]]:
-    """Let it start what this process starts; give what did so before."""
-    usual = child.started
+def _let_start(nursery: Nursery) -> None:
+    """Have it start what this process starts."""
     child.started = nursery.started  # type: ignore[assignment]
-    return usual
 
 
 def _serve(control: socket.socket) -> None:

@@ -136,7 +136,7 @@ def asked(place: dict[str, Any], command: str) -> dict[str, Any]:
 def rack_at(place: dict[str, Any]) -> psutil.Process:
     """The emulated rack that a daemon started, by the port that it listens on."""
     listening = (found for found in psutil.net_connections("tcp4") if found.status == psutil.CONN_LISTEN)
-    (rack,) = {found.pid for found in listening if found.laddr.port == place["control_port"]}
+    (rack,) = {found.pid for found in listening if found.laddr[1:] == (place["control_port"],)}
     return psutil.Process(rack)
 
 
