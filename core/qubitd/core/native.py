@@ -17,7 +17,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -86,7 +86,7 @@ class NativeSource:
         return path
 
     @contextmanager
-    def left_out(self) -> Iterator[None]:
+    def left_out(self) -> Generator[None]:
         """Do without for a while, to compare."""
         kept, asked = self._library, self._is_asked
         self._library, self._is_asked = None, True
