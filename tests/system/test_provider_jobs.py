@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from qiskit import QuantumCircuit
+from qiskit.circuit.classical import expr
 from qiskit.providers import JobStatus
 
 from qubitd.cli.daemon_process import DaemonProcess
@@ -294,3 +295,23 @@ def test_a_small_result_comes_with_the_news_of_its_jobs_end(
     assert sum(result.get_counts().values()) == 10
     assert result.revision == backend.revision
     assert asked == []
+
+
+def test_what_the_daemon_alone_finds_is_said_at_once_too(backend: QubitdBackend) -> None:
+    ahead, mixed, behind = (QuantumCircuit(2, 2, name=name) for name in ("ahead", "mixed", "behind"))
+    ahead.delay(90_000, 0, "s")
+    mixed.measure([0, 1], [0, 1])
+    only_first = expr.logic_and(mixed.clbits[0], expr.logic_not(mixed.clbits[1]))
+    with mixed.if_test(only_first):
+        mixed.x(0)
+    behind.h(0)
+    behind.delay(90_000, 0, "s")
+    with pytest.raises(JobRefusedError) as caught:
+        backend.run([ahead, mixed, behind], shots=0)
+    assert [problem.where for problem in caught.value.problems] == [
+        "option shots",
+        "circuit 0 ('ahead'), operation 0 (delay on q0)",
+        "circuit 1 ('mixed'), operation 2 (if)",
+        "circuit 2 ('behind'), operation 0 (h on q0)",
+        "circuit 2 ('behind'), operation 1 (delay on q0)",
+    ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import threading
 import warnings
-from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -17,6 +17,7 @@ from qiskit.transpiler import Target
 
 from qubitd.client import (
     BackendInfo,
+    ClientError,
     JobPlan,
     JobTerms,
     QubitdClient,
@@ -25,6 +26,7 @@ from qubitd.client import (
     Urgency,
 )
 from qubitd.client.outside import outside
+from qubitd.core.circuit import Circuit, CircuitBatch
 from qubitd.core.errors import Problem
 from qubitd.core.job import JobSpec, MeasReturn
 from qubitd.core.snapshot import Snapshot
@@ -56,6 +58,8 @@ from qubitd.provider.target import build_target
 from qubitd.provider.twin import build_noise_model, without_lab_gates
 
 _OPTIONS = tuple(dict(default_options()))
+_SOON_CHECKED = 200_000
+"""Operations that the daemon looks through within a second."""
 """Names of all that a run takes."""
 
 
@@ -348,18 +352,17 @@ class QubitdBackend(Device, Connected):
         points = range(grid.num_points)
         headers = tuple([header for header in encoded.headers for _ in points])
         checked, wrong = check_options(options, info.limits, num_circuits=len(headers))
-        problems += [
+        unfit = [*problems, *too_big(encoded.batch, info.limits.max_job_bytes)]
+        problems = [
+            *unfit,
             *misfit,
             *wrong,
             *(session_problems(options) if terms is not None and terms.session_id else ()),
             *encoder.problems,
             *misnamed_gates(circuits, info.signatures),
-            *too_big(encoded.batch, info.limits.max_job_bytes),
         ]
         if (unreadable := info.wire_problem()) is not None:
-            problems = [unreadable]
-        if problems:
-            raise JobRefusedError(listed(problems, encoder.unlisted))
+            raise JobRefusedError([unreadable])
         is_mean = checked.meas_return is MeasReturn.AVERAGE
         played = as_timed(axes, circuits[0], dt=info.dt) if axes else ()
         header = JobHeader(circuits=headers, memory=checked.memory, axes=played, is_mean=is_mean)
@@ -380,7 +383,28 @@ class QubitdBackend(Device, Connected):
             tags=checked.tags,
             client_data=write_header(header),
         )
+        if problems:
+            further = () if unfit else self._of_the_rest(spec, header, {problem.circuit for problem in problems})
+            found = sorted((*problems, *further), key=lambda one: -1 if one.circuit is None else one.circuit)
+            raise JobRefusedError(listed(found, encoder.unlisted))
         return spec, header
+
+    def _of_the_rest(self, spec: JobSpec, header: JobHeader, culprits: Container[int | None]) -> tuple[Problem, ...]:
+        """Give what the daemon alone finds in circuits that are no culprits so far, for all errors to be told at once.
+
+        Nothing if it cannot be asked, or if so many operations are left that it would take its time.
+        """
+        circuits = [_nothing_of(c) if i in culprits else c for i, c in enumerate(spec.batch.circuits)]
+        if not 0 < sum(len(circuit) * circuit.num_bindings for circuit in circuits) <= _SOON_CHECKED:
+            return ()
+        rest = replace(spec, batch=CircuitBatch(operations=spec.batch.operations, circuits=tuple(circuits)))
+        try:
+            self._client.explain(rest, self.name)
+        except RefusedError as error:
+            return header.told(error.problems)
+        except ClientError:
+            return ()
+        return ()
 
     @contextmanager
     def _refusals(self, header: JobHeader) -> Generator[None]:
@@ -405,6 +429,12 @@ class QubitdBackend(Device, Connected):
     def _merged(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Put options in the place of those that are kept, among which Qiskit lets anything be set."""
         return self.known_options({**dict(self.options), **options})
+
+
+def _nothing_of(circuit: Circuit) -> Circuit:
+    """Give a circuit's place in its batch, with nothing in it."""
+    columns = {name: getattr(circuit, name)[:0] for name in ("opcodes", "qubits", "params", "clbits", "controls")}
+    return replace(circuit, **columns, conditions=(), bindings=None)
 
 
 def _is_older(info: BackendInfo, known: BackendInfo) -> bool:
