@@ -26,18 +26,22 @@ from qiskit.providers import JobStatus
 
 from qubitd.cli.daemon_process import start_daemon
 from qubitd.client import BackendInfo, Limits, QubitdClient
-from qubitd.core.job import JobSpec, ProgramResult
+from qubitd.core.job import Assignment, JobSpec, ProgramResult
 from qubitd.core.properties import OperationProperties, QubitProperties
 from qubitd.core.sweep import Sweep
 from qubitd.provider import QubitdBackend, QubitdJob, QubitdProvider, QubitdSampler
 from qubitd.provider.encode import Encoder
 from qubitd.provider.target import build_target
+from qubitd.server.store.frames import merged
+from qubitd.v1 import jobs_pb2
 from qubitd.wire.backends import GateSignature, decode_backend, encode_backend
-from qubitd.wire.results import decode_result, encode_result
+from qubitd.wire.results import ResultsReader, encode_result
 
 SHOTS = 1024
 BINDINGS = 10_000
 BOUND_SHOTS = 100
+MOST_ANSWER_BYTES = 1 << 18
+"""Of small pieces of a result in one message."""
 LIMITS = Limits(max_shots=100_000, max_circuits=1_000, max_total_shots=5_000_000, max_job_bytes=1 << 26)
 
 
@@ -209,11 +213,23 @@ def big_circuits() -> list[QuantumCircuit]:
     return circuits
 
 
+def answers() -> list[bytes]:
+    """Give the result of 100 circuits, 10 000 shots and 20 bits each, in the messages that a daemon sends."""
+    bits = np.random.default_rng(2).integers(256, size=(100, 10_000, 3), dtype=np.uint8)
+    bits &= np.array([15, 255, 255], np.uint8)
+    errors = tuple(Assignment(clbit=i, qubit=i, prob_meas1_prep0=0.01, prob_meas0_prep1=0.02) for i in range(20))
+    results = (
+        ProgramResult(program=i, first_shot=0, shots=10_000, bits=rows, assignment=errors)
+        for i, rows in enumerate(bits)
+    )
+    pieces = (jobs_pb2.ResultsResponse(results=[encode_result(one)]).SerializeToString() for one in results)
+    return list(merged(pieces, most=MOST_ANSWER_BYTES))
+
+
 def decoded(messages: Sequence[bytes]) -> list[BitArray]:
     """Bring results from the wire into Qiskit's arrays."""
-    from qubitd.v1 import jobs_pb2
-
-    results = (decode_result(jobs_pb2.ProgramResult.FromString(message)) for message in messages)
+    reader = ResultsReader()
+    results = (result for message in messages for result in reader.read(message))
     return [BitArray(result.bits, 20) for result in results if result.bits is not None]
 
 
@@ -231,9 +247,7 @@ def without_a_daemon(rounds: int) -> list[Row]:
     """Measure what the client does alone."""
     info = chain(5)
     circuits = big_circuits()
-    bits = np.random.default_rng(2).integers(256, size=(10_000, 3), dtype=np.uint8) & np.array([15, 255, 255], np.uint8)
-    result = ProgramResult(program=0, first_shot=0, shots=10_000, bits=bits)
-    messages = [encode_result(result).SerializeToString()] * 100
+    messages = answers()
     hundred = encode_backend(chain(100))
     few = max(3, rounds // 10)
     return [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -199,6 +199,10 @@ def program_results(draw: st.DrawFn) -> ProgramResult:
     return result
 
 
+def answer_of(pieces: Iterable[ProgramResult]) -> bytes:
+    return jobs_pb2.ResultsResponse(results=map(results.encode_result, pieces)).SerializeToString()
+
+
 @given(JOBS)
 def test_a_job_survives_the_wire(job: jobs.Job) -> None:
     assert jobs.decode_job_answer(jobs.encode_job_answer(job)) == job
@@ -255,7 +259,7 @@ def test_a_refusal_survives_the_wire(
 
 @given(program_results(), st.integers(1, 20))
 def test_a_result_survives_the_wire_in_pieces(result: ProgramResult, most: int) -> None:
-    received = [results.decode_result(results.encode_result(p)) for p in results.pieces(result, most=most)]
+    received = results.decode_results(answer_of(results.pieces(result, most=most)))
     assert [piece.first_shot for piece in received] == sorted({piece.first_shot for piece in received})
     assert sum(piece.shots for piece in received) == result.shots
     assert sum(piece.discarded for piece in received) == result.discarded
@@ -269,7 +273,7 @@ def test_a_result_survives_the_wire_in_pieces(result: ProgramResult, most: int) 
 def test_traces_survive_the_wire(traces: list[tuple[list[int], list[complex]]]) -> None:
     sent = tuple(Trace(qubits=tuple(qubits), samples=np.array(row, np.complex64)) for qubits, row in traces)
     result = ProgramResult(program=1, first_shot=2, shots=3, traces=sent)
-    (received,) = (results.decode_result(results.encode_result(piece)) for piece in results.pieces(result))
+    (received,) = results.decode_results(answer_of(results.pieces(result)))
     assert (received.program, received.first_shot, received.shots, received.bits) == (1, 2, 3, None)
     for one, other in zip(received.traces, sent, strict=True):
         assert one.qubits == other.qubits
@@ -280,7 +284,6 @@ READERS: list[tuple[type[Message], Callable[[Any], Any]]] = [
     (jobs_pb2.JobsGetResponse, jobs.decode_job_answer),
     (jobs_pb2.JobsWatchResponse, jobs.decode_events),
     (jobs_pb2.ExplainResponse, plans.decode_plan),
-    (jobs_pb2.ProgramResult, results.decode_result),
     (jobs_pb2.JobSpec, specs.decode_spec),
     (backends_pb2.Backend, backends.decode_backend),
     (calibrations_pb2.SnapshotResponse, calibrations.decode_snapshot),
@@ -302,6 +305,20 @@ def test_arbitrary_bytes_are_read_or_refused(kind: type[Message], reader: Callab
     read(kind, reader, data)
 
 
+@given(st.lists(program_results(), min_size=1, max_size=3), st.data())
+def test_damaged_results_are_read_or_refused(sent: list[ProgramResult], data: st.DataObject) -> None:
+    damaged = bytearray(answer_of(sent))
+    damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+    with contextlib.suppress(MalformedMessageError):
+        results.decode_results(bytes(damaged))
+
+
+@given(data=st.binary(max_size=120))
+def test_arbitrary_bytes_as_results_are_read_or_refused(data: bytes) -> None:
+    with contextlib.suppress(MalformedMessageError):
+        results.decode_results(data)
+
+
 @given(st.binary(max_size=120))
 def test_arbitrary_bytes_as_a_refusal_are_read_or_refused(data: bytes) -> None:
     with contextlib.suppress(MalformedMessageError):
@@ -311,8 +328,8 @@ def test_arbitrary_bytes_as_a_refusal_are_read_or_refused(data: bytes) -> None:
 @given(BACKENDS | SNAPSHOTS | JOBS | EVENTS, st.data())
 def test_damaged_bytes_are_read_or_refused(value: object, data: st.DataObject) -> None:
     coders: dict[type, tuple[Any, ...]] = {
-        backends.BackendInfo: (backends.encode_backend, *READERS[5]),
-        Snapshot: (calibrations.encode_snapshot, *READERS[6]),
+        backends.BackendInfo: (backends.encode_backend, *READERS[4]),
+        Snapshot: (calibrations.encode_snapshot, *READERS[5]),
         jobs.Job: (jobs.encode_job_answer, *READERS[0]),
         jobs.JobEvent: (lambda event: jobs.encode_events([event]), *READERS[1]),
     }

@@ -147,7 +147,7 @@ def faults_of_jobs(accepted: dict[str, str], daemon: DaemonProcess) -> list[str]
                 pass
             job = decode_job(jobs.Get(jobs_pb2.JobsGetRequest(job_id=job_id)).job)
             pieces = jobs.Results(jobs_pb2.ResultsRequest(job_id=job_id))
-            shots = sum(result.shots for message in pieces for result in decode_results(message))
+            shots = sum(result.shots for message in pieces for result in decode_results(message.SerializeToString()))
             faults += faults_of(job, shots)
             ends[job.status.value] += 1
             if jobs.Submit(request_of(key)).job_id != job_id:

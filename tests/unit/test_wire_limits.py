@@ -20,7 +20,7 @@ from qubitd.wire.circuits import decode_batch, encode_batch
 from qubitd.wire.errors import MalformedMessageError, Refusal, clip, decode_refusal, encode_refusal
 from qubitd.wire.jobs import decode_event, decode_status
 from qubitd.wire.parsing import parse
-from qubitd.wire.results import decode_result
+from qubitd.wire.results import decode_results
 from qubitd.wire.specs import decode_spec, encode_spec
 from qubitd.wire.sweeps import decode_sweep, encode_sweep
 
@@ -39,6 +39,10 @@ def refusal_of(spec: jobs_pb2.JobSpec) -> str:
     with pytest.raises(MalformedMessageError) as caught:
         decode_spec(spec)
     return str(caught.value)
+
+
+def answer_of(result: jobs_pb2.ProgramResult) -> bytes:
+    return jobs_pb2.ResultsResponse(results=[result]).SerializeToString()
 
 
 def test_a_text_that_cannot_be_encoded_gets_a_question_mark() -> None:
@@ -88,7 +92,7 @@ def test_traces_are_means_over_all_shots() -> None:
 def test_a_trace_longer_than_a_scope_is_refused() -> None:
     message = jobs_pb2.ProgramResult(shots=1, traces=[jobs_pb2.Trace(samples=bytes(8 * 16385))])
     with pytest.raises(MalformedMessageError, match="samples of a trace: is 16385"):
-        decode_result(message)
+        decode_results(answer_of(message))
 
 
 def test_a_thirty_third_tag_is_refused() -> None:
@@ -118,6 +122,26 @@ def test_a_sweep_of_a_parameter_on_two_axes_is_refused() -> None:
 def test_a_faulty_axis_is_refused(axis: circuits_pb2.SweepAxis, text: str) -> None:
     with pytest.raises(MalformedMessageError, match=text):
         decode_sweep(circuits_pb2.Sweep(axes=[axis]))
+
+
+def test_bytes_that_are_no_results_are_named() -> None:
+    with pytest.raises(
+        MalformedMessageError, match=r"ResultsResponse: 3 bytes cannot be parsed as qubitd\.v1\.ResultsR"
+    ):
+        decode_results(b"\x0a\x05\x08")
+
+
+def test_bits_stay_where_they_came_and_points_are_aligned() -> None:
+    bits, iq = np.ones((3, 2), np.uint8), np.ones((3, 1), np.complex64)
+    sent = ProgramResult(program=0, first_shot=0, shots=3, bits=bits, iq=iq, iq_qubits=(0,), iq_clbits=(0,))
+    data = answer_of(results.encode_result(sent))
+    (received,) = decode_results(data)
+    assert received.bits is not None
+    assert received.iq is not None
+    assert np.shares_memory(received.bits, np.frombuffer(data, np.uint8))
+    assert not received.bits.flags.writeable
+    assert received.iq.flags.aligned
+    assert (received.bits.dtype, received.iq.dtype) == (bits.dtype, iq.dtype)
 
 
 def test_many_problems_of_a_refusal_stay_below_the_limit_of_metadata() -> None:
@@ -173,7 +197,7 @@ def test_an_averaged_result_is_never_cut() -> None:
 )
 def test_a_result_of_the_wrong_shape_is_refused(message: jobs_pb2.ProgramResult, text: str) -> None:
     with pytest.raises(MalformedMessageError, match=text):
-        results.decode_result(message)
+        decode_results(answer_of(message))
 
 
 @pytest.mark.parametrize(

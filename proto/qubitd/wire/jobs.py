@@ -379,7 +379,7 @@ def _decode_outcome(message: jobs_pb2.Outcome) -> Outcome:
         revision=message.revision,
         shots=message.shots,
         instrument_seconds=check_finite(message.instrument_seconds, where="instrument_seconds"),
-        results=tuple(decode_results(message.results)),
+        results=tuple(decode_results(message.results.SerializeToString())),
     )
 
 

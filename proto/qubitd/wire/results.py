@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +14,7 @@ from qubitd.core.job import Assignment, ProgramResult, Trace
 from qubitd.v1 import jobs_pb2
 from qubitd.wire.errors import malformed
 from qubitd.wire.parsing import check_count, check_finite, column, pack_column
+from qubitd.wire.result_parts import PLAYED, ResultParts, UnusualError, as_usual, parse_rest, result_parts
 
 MAX_PIECE_BYTES = 1 << 20
 MAX_TRACE = 16384
@@ -66,67 +69,142 @@ def encode_result(result: ProgramResult) -> jobs_pb2.ProgramResult:
     return message
 
 
-def decode_results(message: jobs_pb2.ResultsResponse) -> list[ProgramResult]:
-    """Read the pieces of a message. Neighbours that state the same errors of readout share them.
+def decode_results(data: bytes) -> list[ProgramResult]:
+    """Read the pieces of one message as `ResultsReader` does.
 
     Raises:
-        MalformedMessageError: the data of one do not have the shape that the counts give.
+        MalformedMessageError: as there.
     """
-    found: list[ProgramResult] = []
-    before: jobs_pb2.ProgramResult | None = None
-    for one in message.results:
-        is_same = before is not None and one.assignment == before.assignment
-        found.append(decode_result(one, assignment=found[-1].assignment if is_same else None))
-        before = one
-    return found
+    return ResultsReader().read(data)
 
 
-def decode_result(
-    message: jobs_pb2.ProgramResult, *, assignment: tuple[Assignment, ...] | None = None
-) -> ProgramResult:
-    """Read a piece.
+class ResultsReader:
+    """Reads the messages of one stream. Neighbours that state the same errors of readout share them."""
 
-    Args:
-        message: what came.
-        assignment: what is known to be its own, so that it need not be read again.
+    def __init__(self) -> None:
+        self._rest: _Rest | None = None
+        """Of the last piece."""
 
-    Raises:
-        MalformedMessageError: the data do not have the shape that the counts give.
-    """
-    shots, discarded = message.shots, message.discarded
-    if not 1 <= shots <= _MAX_COUNT or discarded > shots:
-        check_count(shots, where=f"{_where(message)}, shots", least=1, most=_MAX_COUNT)
-        check_count(discarded, where=f"{_where(message)}, discarded", most=shots)
+    def read(self, data: bytes) -> list[ProgramResult]:
+        """Read the pieces of a serialised `qubitd.v1.ResultsResponse`.
+
+        Bits stay where they came: they cannot be written, and whoever keeps those of one piece keeps the whole message.
+        Points are copied, since they are seldom aligned where they came.
+
+        Raises:
+            MalformedMessageError: the bytes are no such message, or the data of one piece do not have the shape that
+                its counts give.
+        """
+        try:
+            return self._read(data)
+        except UnusualError:
+            return self._read(as_usual(data))
+
+    def _read(self, data: bytes) -> list[ProgramResult]:
+        found: list[ProgramResult] = []
+        rest = self._rest
+        for parts in result_parts(data):
+            played: _Played = ()
+            if rest is None or parts[-1] != rest.data:
+                rest, played = _read_rest(parts, rest)
+            found.append(_decode_piece(data, parts, rest, played))
+        self._rest = rest
+        return found
+
+
+class _Rest(NamedTuple):
+    """What a piece says beside its counts, its data, and what was played."""
+
+    data: bytes
+    """Serialised."""
+    message: jobs_pb2.ProgramResult
+    width: int
+    """Bytes that each shot takes."""
+    discarded: int
+    iq_qubits: tuple[int, ...]
+    iq_clbits: tuple[int, ...]
+    assignment: tuple[Assignment, ...]
+    traces: tuple[Trace, ...]
+
+
+_Played = tuple[tuple[str, float], ...]
+
+
+def _read_rest(parts: ResultParts, before: _Rest | None) -> tuple[_Rest, _Played]:
+    """Give what a piece says that does not say what the one before it said, or but for what was played."""
+    data, program = parts[-1], parts[0]
+    if before is not None and data.startswith(before.data):
+        own = data[len(before.data) :]
+        if own[0] == PLAYED:
+            return before, _decode_played(parse_rest(own), program)
+    message = parse_rest(data)
+    played = _decode_played(message, program)
+    if played:
+        message.ClearField("played")
+        data = message.SerializeToString()
+    return _decode_rest(data, message, before, program), played
+
+
+def _decode_rest(data: bytes, message: jobs_pb2.ProgramResult, before: _Rest | None, program: int) -> _Rest:
     iq_qubits, iq_clbits = tuple(message.iq_qubits), tuple(message.iq_clbits)
     if len(iq_clbits) != len(iq_qubits):
         what = f"names {len(iq_clbits)} bits, {len(iq_qubits)} qubits"
-        raise malformed(f"{_where(message)}, iq_clbits", what)
-    traces = tuple([_decode_trace(one, _where(message)) for one in message.traces])
+        raise malformed(f"{_where(program)}, iq_clbits", what)
+    if before is not None and message.assignment == before.message.assignment:
+        assignment = before.assignment
+    else:
+        assignment = tuple([_decode_assignment(one, program) for one in message.assignment])
+    traces = tuple([_decode_trace(one, program) for one in message.traces])
+    return _Rest(data, message, message.bytes_per_shot, message.discarded, iq_qubits, iq_clbits, assignment, traces)
+
+
+def _decode_piece(data: bytes, parts: ResultParts, rest: _Rest, played: _Played) -> ProgramResult:
+    program, first_shot, shots, bits_at, bits_size, iq_at, iq_size, _ = parts
+    _, _, width, discarded, iq_qubits, iq_clbits, assignment, traces = rest
+    if not 1 <= shots <= _MAX_COUNT or discarded > shots:
+        check_count(shots, where=f"{_where(program)}, shots", least=1, most=_MAX_COUNT)
+        check_count(discarded, where=f"{_where(program)}, discarded", most=shots)
+    kept, bits, iq = shots - discarded, None, None
     has_iq = bool(iq_qubits) and not traces
-    has_bits = not traces and bool(not has_iq or message.bytes_per_shot or message.bits)
-    if assignment is None:
-        assignment = tuple([_decode_assignment(one, _where(message)) for one in message.assignment])
+    if has_iq:
+        iq = _decode_iq(data[iq_at : iq_at + iq_size], kept, len(iq_qubits), program)
+    if not traces and (not has_iq or width or bits_size):
+        if bits_size != kept * width:
+            what = f"has {bits_size} bytes for {kept} shots of {width} bytes"
+            raise malformed(f"{_where(program)}, bits", what)
+        bits = np.ndarray((kept, width), np.uint8, data, bits_at)
     return ProgramResult(
-        program=message.program,
-        first_shot=message.first_shot,
+        program=program,
+        first_shot=first_shot,
         shots=shots,
         discarded=discarded,
-        bits=_decode_bits(message, shots - discarded) if has_bits else None,
-        iq=_decode_iq(message, shots - discarded) if has_iq else None,
+        bits=bits,
+        iq=iq,
         iq_qubits=iq_qubits if has_iq else (),
         iq_clbits=iq_clbits if has_iq else (),
         assignment=assignment,
         traces=traces,
-        played=tuple([_decode_played(one, _where(message)) for one in message.played]),
+        played=played,
     )
 
 
-def _where(message: jobs_pb2.ProgramResult) -> str:
-    return f"result of program {message.program}"
+def _where(program: int) -> str:
+    return f"result of program {program}"
 
 
-def _decode_played(message: jobs_pb2.PlayedValue, where: str) -> tuple[str, float]:
-    return message.name, check_finite(message.value, where=f"{where}, {message.name}")
+def _decode_iq(data: bytes, kept: int, columns: int, program: int) -> NDArray[np.complex64]:
+    iq = column(data, _COMPLEX64, where=f"{_where(program)}, iq")
+    if len(iq) not in (min(kept, 1) * columns, columns * kept):
+        raise malformed(f"{_where(program)}, iq", f"holds {len(iq)} points for {kept} shots of {columns} measurements")
+    return iq.reshape(-1, columns)
+
+
+def _decode_played(message: jobs_pb2.ProgramResult, program: int) -> _Played:
+    played = tuple([(one.name, one.value) for one in message.played])
+    for name, value in played:
+        if not math.isfinite(value):
+            check_finite(value, where=f"{_where(program)}, {name}")
+    return played
 
 
 def _is_per_shot(result: ProgramResult) -> bool:
@@ -142,35 +220,19 @@ def _encode_assignment(one: Assignment) -> jobs_pb2.Assignment:
     )
 
 
-def _decode_assignment(message: jobs_pb2.Assignment, where: str) -> Assignment:
-    return Assignment(
-        clbit=message.clbit,
-        qubit=message.qubit,
-        prob_meas1_prep0=check_finite(message.prob_meas1_prep0, where=f"{where}, prob_meas1_prep0"),
-        prob_meas0_prep1=check_finite(message.prob_meas0_prep1, where=f"{where}, prob_meas0_prep1"),
-    )
+def _decode_assignment(message: jobs_pb2.Assignment, program: int) -> Assignment:
+    wrong1, wrong0 = message.prob_meas1_prep0, message.prob_meas0_prep1
+    if not (math.isfinite(wrong1) and math.isfinite(wrong0)):
+        check_finite(wrong1, where=f"{_where(program)}, prob_meas1_prep0")
+        check_finite(wrong0, where=f"{_where(program)}, prob_meas0_prep1")
+    return Assignment(clbit=message.clbit, qubit=message.qubit, prob_meas1_prep0=wrong1, prob_meas0_prep1=wrong0)
 
 
 def _encode_trace(trace: Trace) -> jobs_pb2.Trace:
     return jobs_pb2.Trace(qubits=trace.qubits, samples=pack_column(trace.samples, _COMPLEX64))
 
 
-def _decode_trace(message: jobs_pb2.Trace, where: str) -> Trace:
-    samples = column(message.samples, _COMPLEX64, where=f"{where}, trace")
-    check_count(len(samples), where=f"{where}, samples of a trace", most=MAX_TRACE)
+def _decode_trace(message: jobs_pb2.Trace, program: int) -> Trace:
+    samples = column(message.samples, _COMPLEX64, where=f"{_where(program)}, trace")
+    check_count(len(samples), where=f"{_where(program)}, samples of a trace", most=MAX_TRACE)
     return Trace(qubits=tuple(message.qubits), samples=samples)
-
-
-def _decode_iq(message: jobs_pb2.ProgramResult, kept: int) -> NDArray[np.complex64]:
-    columns, where = len(message.iq_qubits), _where(message)
-    iq = column(message.iq, _COMPLEX64, where=f"{where}, iq")
-    if len(iq) not in (min(kept, 1) * columns, columns * kept):
-        raise malformed(f"{where}, iq", f"holds {len(iq)} points for {kept} shots of {columns} measurements")
-    return iq.reshape(-1, columns)
-
-
-def _decode_bits(message: jobs_pb2.ProgramResult, kept: int) -> NDArray[np.uint8]:
-    width, data = message.bytes_per_shot, message.bits
-    if len(data) != kept * width:
-        raise malformed(f"{_where(message)}, bits", f"has {len(data)} bytes for {kept} shots of {width} bytes")
-    return np.frombuffer(data, dtype=np.uint8).reshape(kept, width)

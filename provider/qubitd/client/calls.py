@@ -12,7 +12,14 @@ from typing import Any, TypeVar
 from qubitd.client.course import Course, Source
 from qubitd.client.errors import OlderDaemonError
 from qubitd.client.link import Link
-from qubitd.client.sources import BackendRevisions, CalibrationRevisions, EventsOfSome, JobEvents, JobResults
+from qubitd.client.sources import (
+    BackendRevisions,
+    CalibrationRevisions,
+    EventsOfSome,
+    JobEvents,
+    JobResults,
+    results_call,
+)
 from qubitd.client.steps import Steps
 from qubitd.client.tables import TabledCalls
 from qubitd.core.job import JobSpec, JobStatus, ProgramResult
@@ -48,6 +55,7 @@ class DaemonSteps:
         self._link = link
         self._backends: backends_pb2_grpc.BackendsStub = backends_pb2_grpc.BackendsStub(channel)
         self._jobs: jobs_pb2_grpc.JobsStub = jobs_pb2_grpc.JobsStub(channel)
+        self._results = results_call(channel)
         self._tabled = TabledCalls(link, self._jobs)
         self._calibrations: calibrations_pb2_grpc.CalibrationsStub = calibrations_pb2_grpc.CalibrationsStub(channel)
 
@@ -192,7 +200,7 @@ class DaemonSteps:
             job_id: the job.
             skip: pieces to leave out: those that were received before.
         """
-        return self._course(JobResults(self._jobs, job_id, skip), doing=f"reading the results of job {job_id}")
+        return self._course(JobResults(self._results, job_id, skip), doing=f"reading the results of job {job_id}")
 
     def cancel(self, job_id: str, *, force: bool = False) -> Steps[JobStatus]:
         """Ask for a job to end and give its state now. A job that has ended stays as it is.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import grpc
 
@@ -13,7 +14,7 @@ from qubitd.v1 import backends_pb2, backends_pb2_grpc, calibrations_pb2, calibra
 from qubitd.wire.backends import BackendInfo, decode_backend
 from qubitd.wire.calibrations import RevisionChange, decode_revision
 from qubitd.wire.jobs import Bookmark, JobEvent, QueuePlace, StatusChange, decode_events
-from qubitd.wire.results import decode_results
+from qubitd.wire.results import ResultsReader
 
 
 class JobEvents:
@@ -79,25 +80,37 @@ class EventsOfSome:
         return not self._alive
 
 
+def results_call(channel: Any) -> grpc.UnaryStreamMultiCallable[jobs_pb2.ResultsRequest, bytes]:
+    """Give `Jobs.Results` with its answers as they came; a stub has each parsed, which copies all data."""
+    name = jobs_pb2.DESCRIPTOR.services_by_name["Jobs"].methods_by_name["Results"]
+    return channel.unary_stream(  # type: ignore[no-any-return]  # a channel for threads or one for asyncio
+        f"/{name.containing_service.full_name}/{name.name}",
+        request_serializer=jobs_pb2.ResultsRequest.SerializeToString,
+    )
+
+
 class JobResults:
     """The pieces of a job's result."""
 
     is_over = False
 
-    def __init__(self, stub: jobs_pb2_grpc.JobsStub, job_id: str, received: int) -> None:
-        self._stub = stub
+    def __init__(
+        self, results: grpc.UnaryStreamMultiCallable[jobs_pb2.ResultsRequest, bytes], job_id: str, received: int
+    ) -> None:
+        self._results = results
         self._job_id = job_id
         self._received = received
+        self._reader = ResultsReader()
 
-    def open(self, metadata: Metadata) -> grpc.CallIterator[jobs_pb2.ResultsResponse]:
+    def open(self, metadata: Metadata) -> grpc.CallIterator[bytes]:
         """Ask for the pieces that have not been received."""
         with writing():
             request = jobs_pb2.ResultsRequest(job_id=self._job_id, skip=self._received)
-        return self._stub.Results(request, metadata=metadata)
+        return self._results(request, metadata=metadata)
 
-    def read(self, message: jobs_pb2.ResultsResponse) -> Sequence[ProgramResult]:
+    def read(self, message: bytes) -> Sequence[ProgramResult]:
         """Decode pieces."""
-        results = decode_results(message)
+        results = self._reader.read(message)
         self._received += len(results)
         return results
 

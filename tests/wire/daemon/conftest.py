@@ -246,7 +246,7 @@ class Served:
 
     async def results(self, job_id: str, *, skip: int = 0) -> list[ProgramResult]:
         stream = self.jobs.Results(jobs_pb2.ResultsRequest(job_id=job_id, skip=skip))
-        return [result async for message in stream for result in decode_results(message)]
+        return [result async for message in stream for result in decode_results(message.SerializeToString())]
 
 
 Serve = Callable[..., AbstractAsyncContextManager[Served]]
