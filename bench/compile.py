@@ -42,7 +42,6 @@ from qubitd.core.bindings import FromColumn
 from qubitd.core.circuit import CircuitBatch, CircuitBuilder, pack
 from qubitd.core.job import JobSpec
 from qubitd.core.native import NativeError
-from qubitd.core.program import Program
 from qubitd.core.sweep import Sweep, SweepAxis
 from qubitd.drivers.cluster.native import LINES
 from qubitd.drivers.families import open_rack
@@ -194,7 +193,7 @@ def to_programs(message: bytes) -> tuple[list[Block], int]:
 def to_text(message: bytes) -> int:
     """The same, and Q1ASM with waveforms for one shot of every program; gives the bytes."""
     blocks, reset = to_programs(message)
-    chunks = Pack(capacity=CONTROLLER.capacity, reset=reset)(itertools.chain.from_iterable(blocks), shots=1)
+    chunks = Pack(capacity=CONTROLLER.capacity, reset=reset)(blocks, shots=1)
     return sum(CONTROLLER.assemble(chunk).upload_bytes for chunk in chunks)
 
 
@@ -336,11 +335,11 @@ def streaming(circuits: int) -> float:
         tracemalloc.stop()
 
 
-def verified(blocks: Iterable[Block]) -> Iterator[Program]:
-    """Give programs one by one, each verified with its block."""
+def verified(blocks: Iterable[Block]) -> Iterator[Block]:
+    """Give blocks one by one, each verified."""
     for block in blocks:
         VERIFY.check(block)
-        yield from block
+        yield block
 
 
 def scaling(rounds: int) -> dict[str, float]:

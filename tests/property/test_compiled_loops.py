@@ -96,8 +96,7 @@ def without(work: Callable[..., Any], *arguments: object) -> Any:
 def assembled(device: str, spec: JobSpec) -> list[ClusterAssembly]:
     made, reset = blocks(device, spec)
     controller = open_rack(load_rack())  # one that remembers nothing
-    programs = (program for block in made for program in block)
-    chunks = Pack(capacity=controller.capacity, reset=reset)(programs, shots=1)
+    chunks = Pack(capacity=controller.capacity, reset=reset)(made, shots=1)
     found = [controller.assemble(chunk) for chunk in chunks]
     return [one for one in found if isinstance(one, ClusterAssembly)]
 

@@ -112,7 +112,7 @@ def run(
     spec = JobSpec(batch=batch, sweep=Sweep(), shots=shots, initial_reset=initial_reset)
     job = compile_job(FILE.device, snapshot, spec, feedforward=controller.feedforward)
     found: dict[int, dict[str, int]] = {}
-    for chunk in Pack(capacity=controller.capacity, reset=job.reset)(job.programs(), shots=shots):
+    for chunk in Pack(capacity=controller.capacity, reset=job.reset)(job.blocks(), shots=shots):
         Verify(feedforward=controller.feedforward)(*chunk.programs)
         controller.load(controller.assemble(chunk))
         controller.start()

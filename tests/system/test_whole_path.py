@@ -59,7 +59,7 @@ class Lab:
     def play(self, device: DeviceFile, batch: CircuitBatch, *, damage: Damage = lambda text: text) -> Chunk:
         """Run a batch once, its Q1ASM damaged on the way, and give the chunk that it should have been."""
         compiled = compile_circuits(device.device, device.snapshot(), batch)
-        (chunk,) = Pack(capacity=self.controller.capacity, reset=compiled.reset)(compiled.programs(), shots=100)
+        (chunk,) = Pack(capacity=self.controller.capacity, reset=compiled.reset)(compiled.blocks(), shots=100)
         assembly = self.controller.assemble(chunk)
         assert isinstance(assembly, ClusterAssembly)
         self.controller.load(replace(assembly, sequencers=tuple(_damaged(s, damage) for s in assembly.sequencers)))
@@ -75,7 +75,7 @@ class Lab:
         gathered: dict[int, list[NDArray[np.complex64]]] = {}
         programs: dict[int, Program] = {}
         self.simulator.seed(20)
-        for chunk in Pack(capacity=self.controller.capacity, reset=compiled.reset)(compiled.programs(), shots=shots):
+        for chunk in Pack(capacity=self.controller.capacity, reset=compiled.reset)(compiled.blocks(), shots=shots):
             assembly = self.controller.assemble(chunk)
             self.controller.load(assembly)
             self.controller.start()

@@ -15,7 +15,7 @@ from qubitd.compiler.device_file import load_device
 from qubitd.compiler.errors import ProgramTooLargeError
 from qubitd.core.capacity import Usage
 from qubitd.core.circuit import CircuitBuilder, pack
-from qubitd.core.program import Chunk, Program
+from qubitd.core.program import Chunk, Program, ProgramColumns
 from qubitd.core.sweep import Sweep, SweepAxis
 
 FILE = load_device("line5")
@@ -54,7 +54,7 @@ def cut(
     made: Sequence[Program], shots: int, memory: Memory | None = None, run_time: int = 10**12
 ) -> list[tuple[int, int, int, int]]:
     """(first program, programs, first shot, shots) of each chunk."""
-    packed = Pack(capacity=memory or Memory(), reset=RESET, run_time=run_time)(iter(made), shots=shots)
+    packed = Pack(capacity=memory or Memory(), reset=RESET, run_time=run_time)(zip(made), shots=shots)
     return [(c.first_program, len(c.programs), c.first_shot, c.shots) for c in packed]
 
 
@@ -144,8 +144,35 @@ def test_a_program_at_the_limit_fits() -> None:
     assert cut(programs(8), shots=1, memory=Memory(instructions=8)) == [(0, 1, 0, 1)]
 
 
+@pytest.mark.parametrize("limit", [9, 29, 30, 31, 55, 56, 57, 1000])
+@pytest.mark.parametrize("together", [1, 4, 7, 40])
+def test_chunks_are_the_same_however_many_programs_were_made_together(limit: int, together: int) -> None:
+    made = programs(*np.random.default_rng(1).integers(1, 10, 40).tolist())
+    whole = ProgramColumns.of(made)
+    blocks = [whole[first : first + together] for first in range(0, len(whole), together)]
+    memory = Memory(instructions=limit)
+    packed = list(Pack(capacity=memory, reset=RESET, run_time=10**12)(blocks, shots=3))
+    assert [(c.first_program, len(c.programs), c.first_shot, c.shots) for c in packed] == cut(made, 3, memory)
+    played = [program for chunk in packed for program in chunk.programs]
+    assert [program.name for program in played] == [program.name for program in made]
+    for program, alone in zip(played, made, strict=True):
+        assert program.plays.start.tolist() == alone.plays.start.tolist()
+        assert program.acquisitions.clbit.tolist() == alone.acquisitions.clbit.tolist()
+
+
+def test_a_chunk_of_programs_that_were_made_together_is_a_part_of_their_columns() -> None:
+    whole = ProgramColumns.of(programs(*[3] * 10))
+    first, second = Pack(capacity=Memory(instructions=18), reset=RESET)([whole[:7], whole[7:]], shots=1)
+    assert isinstance(first.programs, ProgramColumns)
+    assert np.shares_memory(first.programs.plays.start, whole.plays.start)
+    assert isinstance(second.programs, ProgramColumns)
+    assert (first.num_rows, second.num_rows) == (24, 16)
+    assert second.programs[-1] is second.programs[3]
+    assert second.programs[-1].name == "c9"
+
+
 def test_what_comes_before_a_refused_program_is_packed() -> None:
-    packed = Pack(capacity=Memory(instructions=8), reset=RESET)(programs(3, 3, 9), shots=1)
+    packed = Pack(capacity=Memory(instructions=8), reset=RESET)(zip(programs(3, 3, 9)), shots=1)
     assert next(packed).first_program == 0
     with pytest.raises(ProgramTooLargeError):
         next(packed)
@@ -154,11 +181,11 @@ def test_what_comes_before_a_refused_program_is_packed() -> None:
 def test_programs_are_taken_only_as_they_are_needed() -> None:
     taken = 0
 
-    def source() -> Iterator[Program]:
+    def source() -> Iterator[tuple[Program]]:
         nonlocal taken
         for program in programs(*[3] * 100):
             taken += 1
-            yield program
+            yield (program,)
 
     packed = Pack(capacity=Memory(instructions=9), reset=RESET)(source(), shots=1)
     assert len(next(packed).programs) == 3
@@ -166,7 +193,7 @@ def test_programs_are_taken_only_as_they_are_needed() -> None:
 
 
 def test_a_job_can_be_packed_from_any_program_on() -> None:
-    packed = Pack(capacity=Memory(), reset=RESET)(programs(3, 3), shots=1, first_program=7)
+    packed = Pack(capacity=Memory(), reset=RESET)(zip(programs(3, 3)), shots=1, first_program=7)
     assert [chunk.first_program for chunk in packed] == [7]
 
 
@@ -179,7 +206,7 @@ def test_the_programs_of_a_chunk_have_one_table() -> None:
     axis = SweepAxis(names=("q0.x.sigma",), values=FILE.snapshot().value("q0.x.sigma") * one_to_two())
     job = compile_circuits(FILE.device, FILE.snapshot(), pack([builder]), Sweep(axes=(axis,)))
     before = list(job.programs())
-    (chunk,) = Pack(capacity=Memory(), reset=job.reset)(before, shots=1)
+    (chunk,) = Pack(capacity=Memory(), reset=job.reset)(zip(before), shots=1)
     assert {id(program.tables) for program in chunk.programs} == {id(before[-1].tables)}
     for old, new in zip(before, chunk.programs, strict=True):
         first = [old.tables.envelopes[i].digest for i in old.plays.envelope]

@@ -76,7 +76,7 @@ def test_a_loop_that_the_processor_has_no_time_to_count_is_refused_with_that_rea
     circuit.add("rz", 0, params=(0.1,)).add("sx", 0).end().measure(0, 0)
     job = compile_circuits(FILE.device, FILE.snapshot(), pack([circuit]))
     with pytest.raises(ProgramTooLargeError) as caught:
-        list(Pack(capacity=open_rack(load_rack()).capacity, reset=0)(job.programs(), shots=1))
+        list(Pack(capacity=open_rack(load_rack()).capacity, reset=0)(job.blocks(), shots=1))
     assert str(caught.value).endswith(
         "one shot takes 40013 instructions of slot1.seq0 (q0.drive), which holds 16384 (turns that repeat are written "
         "out, since the processor has too little time between them); split the circuit"

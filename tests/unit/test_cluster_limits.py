@@ -212,8 +212,8 @@ def test_a_shot_that_does_not_fit_is_refused_with_sequencer_count_and_limit(
 ) -> None:
     pack = Pack(capacity=CONTROLLER.capacity, reset=0)
     with pytest.raises(ProgramTooLargeError, match=words):
-        list(pack(make(make_program, count).programs, shots=1))
-    (fits,) = pack(make(make_program, count - 1).programs, shots=1)
+        list(pack(zip(make(make_program, count).programs), shots=1))
+    (fits,) = pack(zip(make(make_program, count - 1).programs), shots=1)
     assert fits.shots == 1
 
 
@@ -221,7 +221,7 @@ def test_shots_are_cut_where_the_bins_end_and_never_inside_a_shot(make_program: 
     acquisitions = [(READOUT, 1000 * i, 400, TONE, 0.0) for i in range(3)]
     (program,) = chunk(make_program, acquisitions=acquisitions).programs
     pack = Pack(capacity=CONTROLLER.capacity, reset=0, run_time=10**15)
-    cut = list(pack([program], shots=100_000))
+    cut = list(pack([(program,)], shots=100_000))
     assert [part.shots for part in cut] == [43_690, 43_690, 12_620]
     assert [part.first_shot for part in cut] == [0, 43_690, 87_380]
 
@@ -233,7 +233,7 @@ def test_programs_with_other_windows_share_a_chunk_as_long_as_there_is_room_for_
         return chunk(make_program, acquisitions=[(READOUT, 0, length, TONE, 0.0)])
 
     programs = [program(length).programs[0] for length in (400, 8000, 480, 8400, 9000, 400)]
-    cut = list(Pack(capacity=CONTROLLER.capacity, reset=0)(programs, shots=10))
+    cut = list(Pack(capacity=CONTROLLER.capacity, reset=0)(zip(programs), shots=10))
     assert [len(part.programs) for part in cut] == [4, 2]
 
 

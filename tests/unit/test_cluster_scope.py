@@ -55,4 +55,4 @@ def test_a_trace_that_is_started_twice_in_a_shot_is_refused(make_program: Progra
 def test_two_programs_do_not_share_a_trace(make_program: ProgramBuilder) -> None:
     chunk = late(make_program, 10_000)
     with pytest.raises(CapacityError, match=r"slot6\.scope.*scope traces"):
-        CONTROLLER.assemble(replace(chunk, programs=chunk.programs * 2))
+        CONTROLLER.assemble(replace(chunk, programs=(*chunk.programs, *chunk.programs)))

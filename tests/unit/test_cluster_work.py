@@ -84,6 +84,6 @@ def test_programs_that_are_alike_are_packed_in_few_tries(monkeypatch: pytest.Mon
         return worked_out(self, made)
 
     monkeypatch.setattr(Workbench, "_worked_out", counted)
-    groups = list(Pack(capacity=open_rack(load_rack()).capacity, reset=1000)(programs(60, pulses=1500), shots=1))
+    groups = list(Pack(capacity=open_rack(load_rack()).capacity, reset=1000)([programs(60, pulses=1500)], shots=1))
     assert [len(group.programs) for group in groups] == [5] * 12
     assert tried == [1, 2, *[5] * 12]

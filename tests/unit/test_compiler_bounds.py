@@ -50,7 +50,9 @@ def programs(*builders: CircuitBuilder) -> list[Program]:
 
 def cut(made: Sequence[Program], *, shots: int = 1) -> list[tuple[int, int]]:
     """(programs, shots) of each chunk."""
-    return [(len(c.programs), c.shots) for c in Pack(capacity=Endless(), reset=0, run_time=10**18)(made, shots=shots)]
+    return [
+        (len(c.programs), c.shots) for c in Pack(capacity=Endless(), reset=0, run_time=10**18)(zip(made), shots=shots)
+    ]
 
 
 def test_an_envelope_may_have_its_full_length_and_no_tick_more() -> None:
@@ -76,7 +78,7 @@ def test_a_full_table_of_envelopes_gives_way_to_a_new_one(monkeypatch: pytest.Mo
     made = list(job.programs())
     assert max(len(program.tables.envelopes) for program in made) == 6
     assert len({program.tables.generation for program in made}) > 1
-    chunks = list(Pack(capacity=Endless(), reset=0)(made, shots=1))
+    chunks = list(Pack(capacity=Endless(), reset=0)(job.blocks(), shots=1))
     assert sum(len(c.programs) for c in chunks) == 20
     for c in chunks:
         assert len({program.tables.generation for program in c.programs}) == 1

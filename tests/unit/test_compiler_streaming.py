@@ -80,7 +80,7 @@ def test_ten_thousand_circuits_are_cut_into_chunks_in_the_memory_of_a_few(monkey
         tracemalloc.start()
         try:
             job = compile_circuits(device, FILE.snapshot(), made)
-            chunks = chunk.Pack(capacity=controller.capacity, reset=job.reset)(job.programs(), shots=1)
+            chunks = chunk.Pack(capacity=controller.capacity, reset=job.reset)(job.blocks(), shots=1)
             played = sum(len(one.programs) * one.shots for one in chunks)
             return tracemalloc.get_traced_memory()[1], played
         finally:

@@ -22,7 +22,7 @@ from qubitd.core.discriminator import Discriminator
 from qubitd.core.errors import InvalidCircuitError, Problem
 from qubitd.core.feedforward import ALWAYS, Dynamics, FeedForward, Latch, Operator
 from qubitd.core.job import Decoupling, InitialReset, JobSpec, MeasLevel, MeasReturn, Scheduling
-from qubitd.core.program import HIDDEN, Chunk, Program
+from qubitd.core.program import HIDDEN, Chunk, Program, ProgramColumns
 from qubitd.core.snapshot import Snapshot
 from qubitd.core.sweep import Sweep
 
@@ -316,8 +316,18 @@ def test_programs_with_other_feeding_qubits_run_in_other_chunks() -> None:
     job = compile_circuits(
         FILE.device, FILE.snapshot(), pack([circuit().measure(0, 0), of(0), of(0), of(1)]), feedforward=FACTS
     )
-    chunks = Pack(capacity=Endless(), reset=100)(job.programs(), shots=1)
+    chunks = Pack(capacity=Endless(), reset=100)(job.blocks(), shots=1)
     assert [len(chunk.programs) for chunk in chunks] == [1, 2, 1]
+
+
+def test_columns_of_programs_know_which_of_them_look_at_outcomes() -> None:
+    looking = circuit().measure(0, 0).if_(bits(0)).add("x", 4).end()
+    batch = pack([circuit().measure(0, 0), looking, circuit().measure(1, 0)])
+    made = list(compile_circuits(FILE.device, FILE.snapshot(), batch, feedforward=FACTS).programs())
+    whole = ProgramColumns.of(made)
+    twice = ProgramColumns.joined([whole, whole[1:]])
+    assert [program.dynamics for program in twice] == [program.dynamics for program in (*made, *made[1:])]
+    assert list(twice.dynamics) == [1, 3]
 
 
 def test_a_trace_takes_one_measurement_of_a_qubit_also_in_loops() -> None:

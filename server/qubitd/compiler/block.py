@@ -1,4 +1,4 @@
-"""Programs that were made together, as columns; a `Program`, which is a view of them, is made when it is asked for.
+"""Programs that were made together: side by side as `ProgramColumns`, or as cases of one circuit.
 
 Passes look at all programs of a block at once: there is no object for each until the last moment.
 """
@@ -6,75 +6,19 @@ Passes look at all programs of a block at once: there is no object for each unti
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
 import numpy as np
 
 from qubitd.compiler.columns import Ints
-from qubitd.core.program import Acquisitions, Plays, Program, ProgramTables
+from qubitd.core.program import Acquisitions, Plays, Program, ProgramColumns, ProgramTables
 
 _Rows = TypeVar("_Rows", Plays, Acquisitions)
 
 LARGER_IS_WORSE = frozenset({"amplitude", "phase", "frequency"})
 """Columns of which `worst` takes the largest number, in size."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class SideBySide:
-    """Programs of circuits, their rows one below the other."""
-
-    lines: tuple[str, ...]
-    tables: ProgramTables
-    names: Sequence[str]
-    num_clbits: Ints
-    """Of each program, shape (programs,)."""
-    durations: Ints
-    """Ticks, shape (programs,)."""
-    plays: Plays
-    play_bounds: Ints
-    """Where the plays of each program begin, and where those of the last one end; shape (programs + 1,)."""
-    acquisitions: Acquisitions
-    acquisition_bounds: Ints
-
-    @classmethod
-    def of(cls, programs: Sequence[Program]) -> SideBySide:
-        """Put programs of one job, at least one, below each other."""
-        return cls(
-            lines=programs[0].lines,
-            tables=programs[-1].tables,
-            names=[program.name for program in programs],
-            num_clbits=np.array([program.num_clbits for program in programs], dtype=np.int64),
-            durations=np.array([program.duration for program in programs], dtype=np.int64),
-            plays=_stacked([program.plays for program in programs]),
-            play_bounds=np.cumsum([0, *(len(program.plays.start) for program in programs)]),
-            acquisitions=_stacked([program.acquisitions for program in programs]),
-            acquisition_bounds=np.cumsum([0, *(len(program.acquisitions.start) for program in programs)]),
-        )
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def __iter__(self) -> Iterator[Program]:
-        parts = zip(
-            self.names,
-            self.num_clbits.tolist(),
-            self.durations.tolist(),
-            _cut(self.plays, self.play_bounds),
-            _cut(self.acquisitions, self.acquisition_bounds),
-            strict=True,
-        )
-        for name, num_clbits, duration, plays, acquisitions in parts:
-            yield Program(
-                name=name,
-                lines=self.lines,
-                plays=plays,
-                acquisitions=acquisitions,
-                duration=duration,
-                num_clbits=num_clbits,
-                tables=self.tables,
-            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -120,12 +64,12 @@ class Cases:
         phase = self.plays.phase[..., self.plays.frame < 0]
         return phase.ndim == 1 or bool((phase == phase[0]).all())
 
-    def worst(self) -> SideBySide | None:
+    def worst(self) -> ProgramColumns | None:
         """Give one program whose numbers are as large as those of any; None if others than `LARGER_IS_WORSE` differ."""
         plays, acquisitions = _largest(self.plays), _largest(self.acquisitions)
         if plays is None or acquisitions is None or not (self.durations == self.durations[0]).all():
             return None
-        return SideBySide(
+        return ProgramColumns(
             lines=self.lines,
             tables=self.tables,
             names=[self.name],
@@ -138,16 +82,8 @@ class Cases:
         )
 
 
-Block: TypeAlias = SideBySide | Cases | tuple[Program, ...]
+Block: TypeAlias = ProgramColumns | Cases | tuple[Program, ...]
 """Some programs of a job, in order: those with dynamics stand alone."""
-
-
-def _cut(rows: _Rows, bounds: Ints) -> Iterator[_Rows]:
-    """Give the rows of each program."""
-    kind, names = type(rows), rows.__slots__
-    columns = [getattr(rows, name) for name in names]
-    for begin, end in itertools.pairwise(bounds.tolist()):
-        yield kind(**dict(zip(names, [column[begin:end] for column in columns], strict=True)))
 
 
 def _each(rows: _Rows, count: int) -> Iterator[_Rows]:
@@ -160,13 +96,6 @@ def _each(rows: _Rows, count: int) -> Iterator[_Rows]:
     each = [iter(column) if column.ndim == 2 else itertools.repeat(column, count) for column in columns]
     for values in zip(*each, strict=True):
         yield kind(**dict(zip(names, values, strict=True)))
-
-
-def _stacked(parts: Sequence[_Rows]) -> _Rows:
-    if len(parts) == 1:
-        return parts[0]
-    kind = type(parts[0])
-    return kind(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in kind.__slots__})
 
 
 def _differing(rows: Plays | Acquisitions) -> list[str]:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from qubitd.compiler.block import Block
 from qubitd.compiler.errors import ProgramTooLargeError
+from qubitd.compiler.waiting import Sizes, Waiting
 from qubitd.core.capacity import Capacity, Usage
 from qubitd.core.errors import Problem
-from qubitd.core.feedforward import Feed
 from qubitd.core.program import Chunk, Program
 from qubitd.core.ticks import to_seconds
 
@@ -76,18 +77,18 @@ class Pack:
     raw: bool = False
     """Whether the digitisers' traces are wanted."""
 
-    def __call__(self, programs: Iterable[Program], *, shots: int, first_program: int = 0) -> Iterator[Chunk]:
+    def __call__(self, blocks: Iterable[Block], *, shots: int, first_program: int = 0) -> Iterator[Chunk]:
         """Give the chunks of a job: all shots of the first circuits, then of the next.
 
         Args:
-            programs: of the job, in order; taken as they are needed.
+            blocks: programs of the job, in order; taken as they are needed.
             shots: of each program.
             first_program: index of the first program in the job.
 
         Raises:
             ProgramTooLargeError: one shot of one program does not fit; the sequencer and memory are named.
         """
-        for group in self.groups(programs, first_program=first_program):
+        for group in self.groups(blocks, first_program=first_program):
             yield from self.cut(group, shots=shots)
 
     def cut(self, group: Chunk, *, shots: int) -> Iterator[Chunk]:
@@ -96,24 +97,23 @@ class Pack:
         for first_shot in range(0, shots, most):
             yield replace(group, first_shot=first_shot, shots=min(most, shots - first_shot))
 
-    def groups(self, programs: Iterable[Program], *, first_program: int = 0) -> Iterator[Chunk]:
+    def groups(self, blocks: Iterable[Block], *, first_program: int = 0) -> Iterator[Chunk]:
         """Give runs of programs that fit together, each as a chunk of one shot.
 
         Raises:
             ProgramTooLargeError: one shot of one program does not fit.
         """
-        waiting: list[Program] = []
-        source = iter(programs)
+        waiting = Waiting(blocks, self.pause, most_rows=MAX_ROWS)
         count = 1
         while True:
-            count = self._fill(waiting, source, first_program, guess=count)
+            count = self._fill(waiting, first_program, guess=count)
             if count == 0:
                 return
-            yield self._chunk(waiting[:count], first_program)
-            del waiting[:count]
+            yield self._chunk(waiting.first(count), first_program)
+            waiting.drop(count)
             first_program += count
 
-    def _fill(self, waiting: list[Program], programs: Iterator[Program], first_program: int, *, guess: int) -> int:
+    def _fill(self, waiting: Waiting, first_program: int, *, guess: int) -> int:
         """Take programs until one more would not fit; give how many do.
 
         What some take tells how many to try next, so that few tries are needed when programs are alike. Where those
@@ -122,22 +122,21 @@ class Pack:
         """
         good, bad, ahead, is_full = 0, MAX_PROGRAMS + 1, guess, False
         before = _Taken(count=0, of={})
-        rows = sum(map(_rows, waiting))
         while True:
-            rows += _take(waiting, programs, ahead, most_rows=MAX_ROWS - rows)
+            waiting.have(ahead)
             ahead = min(ahead, len(waiting))
             if ahead == good:
                 return good
-            if is_full and ahead == good + 1 and good * _rows(waiting[good]) >= sum(map(_rows, waiting[:good])):
+            if is_full and ahead == good + 1 and good * waiting.rows(good, good + 1) >= waiting.rows(0, good):
                 return good
-            taken = self._taken(waiting[:ahead], first_program)
+            taken = self._taken(waiting, ahead, first_program)
             fits = taken.fits
             good, bad = (ahead, bad) if fits else (good, ahead)
             if bad == 1:
-                raise ProgramTooLargeError(self.problems(waiting[0], first_program))
+                raise ProgramTooLargeError(self.problems(waiting.first(1)[0], first_program))
             if bad - good <= 1 + good // _SLACK:
                 return good
-            rows += _take(waiting, programs, good + 1, most_rows=MAX_ROWS - rows)
+            waiting.have(good + 1)
             if len(waiting) == good:
                 return good
             expected = taken.expected(before)
@@ -150,33 +149,33 @@ class Pack:
 
     def alone(self, program: Program, index: int = 0) -> Chunk:
         """Give one shot of one program of a job."""
-        return self._chunk([program], index)
+        return self._chunk((program,), index)
 
     def pause(self, *, feeds: bool) -> int:
         """Give the ticks between two programs; `feeds` says whether they act on outcomes while they run."""
         return self.capacity.pause(self.reset, feeds=feeds)
 
-    def _taken(self, programs: Sequence[Program], first_program: int) -> _Taken:
-        """Say what programs take together; of the controller only if we ourselves can bear them."""
-        is_mixed = programs[0].tables.generation != programs[-1].tables.generation
+    def _taken(self, waiting: Waiting, count: int, first_program: int) -> _Taken:
+        """Say what the first programs take together; of the controller only if we ourselves can bear them."""
         of: dict[tuple[str, str], tuple[int, int]] = {
-            ("", "generations"): (1 + is_mixed, 1),
-            ("", "feeding qubits"): (len({_feeds(program) for program in programs}), 1),
-            ("", "ticks"): (self._shot_ticks(programs), self.run_time),
-            ("", "result"): (_shot_bytes(programs), MAX_RESULT_BYTES),
-            ("", "rows"): (sum(map(_rows, programs)), MAX_ROWS),
+            ("", "generations"): (1 + waiting.is_mixed(count), 1),
+            ("", "feeding qubits"): (waiting.feeds(count), 1),
+            ("", "ticks"): (waiting.ticks(count), self.run_time),
+            ("", "result"): (waiting.result_bytes(count), MAX_RESULT_BYTES),
+            ("", "rows"): (waiting.rows(0, count), MAX_ROWS),
         }
-        if len(programs) == 1:
+        if count == 1:
             of = {place: (min(used, limit), limit) for place, (used, limit) in of.items()}
-        taken = _Taken(count=len(programs), of=of)
+        taken = _Taken(count=count, of=of)
         if taken.fits:
-            for usage in self.capacity.usage(self._chunk(programs, first_program)):
+            for usage in self.capacity.usage(self._chunk(waiting.first(count), first_program)):
                 of[usage.sequencer, usage.memory] = (usage.used, usage.limit)
         return taken
 
     def _most_shots(self, group: Chunk, shots: int) -> int:
-        in_time = self.run_time // max(1, self._shot_ticks(group.programs))
-        in_memory = MAX_RESULT_BYTES // max(1, _shot_bytes(group.programs))
+        sizes = Sizes.of(group.programs, self.pause)
+        in_time = self.run_time // max(1, sum(sizes.ticks))
+        in_memory = MAX_RESULT_BYTES // max(1, sum(sizes.result_bytes))
         most = max(1, min(shots, in_time, in_memory))
         if self._fits(replace(group, shots=most)):
             return most
@@ -185,16 +184,10 @@ class Pack:
     def _fits(self, chunk: Chunk) -> bool:
         return all(usage.fits for usage in self.capacity.usage(chunk))
 
-    def _shot_ticks(self, programs: Sequence[Program]) -> int:
-        feeding = sum([program.dynamics is not None for program in programs])
-        pauses = feeding * self.pause(feeds=True) + (len(programs) - feeding) * self.pause(feeds=False)
-        return pauses + sum([program.duration for program in programs])
-
     def _chunk(self, programs: Sequence[Program], first_program: int) -> Chunk:
-        """One shot of some programs, all with the same tables: the last one's, which begin with those of the others."""
-        tables = programs[-1].tables
-        alike = tuple(p if p.tables is tables else replace(p, tables=tables) for p in programs)
-        return Chunk(programs=alike, first_program=first_program, first_shot=0, shots=1, reset=self.reset, raw=self.raw)
+        return Chunk(
+            programs=programs, first_program=first_program, first_shot=0, shots=1, reset=self.reset, raw=self.raw
+        )
 
     def problems(self, program: Program, index: int = 0) -> Iterator[Problem]:
         """Say what one shot of a program takes too much of: a shot is never cut.
@@ -210,31 +203,8 @@ class Pack:
                 yield Problem(where=where, what=f"{taken}{_no_loops(usage)}; split the circuit")
 
 
-def _take(waiting: list[Program], programs: Iterator[Program], count: int, *, most_rows: int) -> int:
-    """Have so many programs waiting, or fewer if there are no more or they have too many rows; give the rows taken."""
-    rows = 0
-    while len(waiting) < count and rows <= most_rows and (program := next(programs, None)) is not None:
-        waiting.append(program)
-        rows += _rows(program)
-    return rows
-
-
 def _no_loops(usage: Usage) -> str:
     return f" (turns that repeat are written out, since {usage.written_out})" if usage.written_out else ""
-
-
-def _feeds(program: Program) -> tuple[Feed, ...]:
-    """Which qubits feed is a setting for a whole run."""
-    return () if program.dynamics is None else program.dynamics.feeds
-
-
-def _rows(program: Program) -> int:
-    return len(program.plays.start) + len(program.acquisitions.start)
-
-
-def _shot_bytes(programs: Sequence[Program]) -> int:
-    """Bytes that one shot of some programs gives: an IQ point for each acquisition, and packed bits."""
-    return sum(8 * len(p.acquisitions.start) + -(-p.num_clbits // 8) for p in programs)
 
 
 def _last(fits: Callable[[int], bool], good: int, bad: int) -> int:

@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qubitd.compiler import native
-from qubitd.compiler.block import Cases, SideBySide
+from qubitd.compiler.block import Cases
 from qubitd.compiler.columns import Columns, Floats, Ints, is_ascending, picked, stable_order
 from qubitd.compiler.frames import Frames
 from qubitd.compiler.numbers import Numbers, Share
 from qubitd.compiler.schedule import Schedule
 from qubitd.compiler.turns import to_radians, to_steps
 from qubitd.core.circuit import Circuit
-from qubitd.core.program import Acquisitions, Plays, ProgramTables
+from qubitd.core.program import Acquisitions, Plays, ProgramColumns, ProgramTables
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -39,11 +39,11 @@ class Lower:
         numbers: Numbers,
         schedule: Schedule,
         frames: Frames,
-    ) -> SideBySide:
+    ) -> ProgramColumns:
         """Give the programs of the circuits of the block, in order."""
         plays, play_bounds = self._plays(columns, rows, numbers, schedule, frames)
         acquisitions, acquisition_bounds = self._acquisitions(columns, rows, numbers, schedule)
-        return SideBySide(
+        return ProgramColumns(
             lines=self.lines,
             tables=self.tables,
             names=names,

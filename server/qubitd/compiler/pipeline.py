@@ -15,7 +15,7 @@ from typing import assert_never
 import numpy as np
 
 from qubitd.compiler.batch_columns import BatchColumns
-from qubitd.compiler.block import Cases, SideBySide
+from qubitd.compiler.block import Cases
 from qubitd.compiler.calibrated import CalibratedGates
 from qubitd.compiler.columns import Columns, Floats, Ints, Wires, wires_of
 from qubitd.compiler.envelope_table import EnvelopeTable
@@ -28,6 +28,7 @@ from qubitd.compiler.numbers import Numbers, Point
 from qubitd.compiler.schedule import Schedule, schedule_each, schedule_early, schedule_late
 from qubitd.core.circuit import Circuit
 from qubitd.core.job import Scheduling
+from qubitd.core.program import ProgramColumns
 from qubitd.core.ticks import nearest_ticks
 
 
@@ -152,7 +153,7 @@ class Pipeline:
         """Sum up virtual Z."""
         return advance_frames(prepared.columns, prepared.wires, prepared.rows, numbers)
 
-    def lower(self, block: range, prepared: Prepared, numbers: Numbers) -> SideBySide:
+    def lower(self, block: range, prepared: Prepared, numbers: Numbers) -> ProgramColumns:
         """Give the program of each circuit of a block."""
         circuits = self.batch.columns
         return self.lowering()(

@@ -13,7 +13,7 @@ from qubitd.compiler.chunk import Pack
 from qubitd.compiler.errors import JobTooLongError
 from qubitd.core.errors import Problem
 from qubitd.core.job import MAX_EXECUTION_TIME
-from qubitd.core.program import Chunk, Program
+from qubitd.core.program import Chunk
 from qubitd.core.ticks import seconds_text, to_seconds
 
 
@@ -99,18 +99,21 @@ class _Passage:
         while not self._is_over:
             yield from self._pack.groups(self._stretch(), first_program=self.clock.programs)
 
-    def _stretch(self) -> Iterator[Program]:
-        """Give programs up to the next that are left out, or to the last."""
+    def _stretch(self) -> Iterator[Block]:
+        """Give programs up to the next that are left out, or to the last; one by one where some may be left out."""
         for block in self._blocks:
             self.clock.add(_times(block, self._pack))
+            if not _is_uniform(block):
+                yield block
+                continue
             is_vouched: bool | None = None
             for program in block:
                 if self.may_skip and is_vouched is None:
-                    is_vouched = _is_uniform(block) and self._vouch(self._pack.alone(program))
+                    is_vouched = self._vouch(self._pack.alone(program))
                     self.has_skipped |= is_vouched
                 if is_vouched:
                     return
-                yield program
+                yield (program,)
         self._is_over = True
 
 

@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qubitd.compiler import native
-from qubitd.compiler.block import Block, Cases, SideBySide
+from qubitd.compiler.block import Block, Cases
 from qubitd.compiler.chunk import Pack
 from qubitd.compiler.errors import InvalidProgramError
 from qubitd.compiler.verify_dynamics import dynamics_problems
 from qubitd.core.errors import Problem
 from qubitd.core.feedforward import FeedForward
-from qubitd.core.program import BOXCAR, HIDDEN, Acquisitions, Plays, Program
+from qubitd.core.program import BOXCAR, HIDDEN, Acquisitions, Plays, Program, ProgramColumns
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -84,24 +84,24 @@ class Verify:
 
     def _broken(self, block: Block) -> Iterator[Problem]:
         match block:
-            case SideBySide():
+            case ProgramColumns():
                 yield from self._of_columns(block)
             case Cases():
                 yield from self._of_cases(block)
             case ():
                 return
             case _:
-                yield from self._of_columns(SideBySide.of(block))
+                yield from self._of_columns(ProgramColumns.of(block))
                 yield from self._dynamics(block)
 
     def _of_cases(self, block: Cases) -> Iterator[Problem]:
         """All are sound if one is that has the largest of each of their numbers; if not, each is looked at."""
         worst = block.worst()
         if worst is None or next(self._of_columns(worst), None) is not None:
-            yield from self._of_columns(SideBySide.of(tuple(block)))
+            yield from self._of_columns(ProgramColumns.of(tuple(block)))
 
     # `_of_cases` counts on this: what breaks a rule here breaks it, too, with more in any column of `LARGER_IS_WORSE`.
-    def _of_columns(self, block: SideBySide) -> Iterator[Problem]:
+    def _of_columns(self, block: ProgramColumns) -> Iterator[Problem]:
         if self._is_sound(block):
             return
         together = _Together.of(block)
@@ -123,7 +123,7 @@ class Verify:
             if overlaps or not sum([loudest.get(line, 0.0) for line in feedline]) <= 1:
                 yield from _loud_feedline(together, feedline)
 
-    def _is_sound(self, block: SideBySide) -> bool:
+    def _is_sound(self, block: ProgramColumns) -> bool:
         """Whether a compiled loop, if there is one, finds nothing wrong; what is wrong is not its to say."""
         peaks = native.loudest(
             block.durations,
@@ -165,7 +165,7 @@ class Verify:
             yield Problem(where=together.place(spans, i), what=what)
 
 
-def _envelope_facts(block: SideBySide) -> tuple[Ints, Floats]:
+def _envelope_facts(block: ProgramColumns) -> tuple[Ints, Floats]:
     """Give length and peak of each envelope that is played or weighs; 0 for the others, of which there may be many."""
     envelopes = block.tables.envelopes
     length, peak = np.zeros(len(envelopes) + 1, dtype=np.int64), np.zeros(len(envelopes) + 1)
@@ -201,7 +201,7 @@ def _spans(rows: _Rows, bounds: Ints, *, lines: int) -> _Spans[_Rows]:
 class _Together:
     """Programs of one job as common columns."""
 
-    block: SideBySide
+    block: ProgramColumns
     plays: _Spans[Plays]
     acquisitions: _Spans[Acquisitions]
     envelope_length: Ints
@@ -210,7 +210,7 @@ class _Together:
     """The highest sample of each play, fraction of full scale."""
 
     @classmethod
-    def of(cls, block: SideBySide) -> _Together:
+    def of(cls, block: ProgramColumns) -> _Together:
         plays, lines = block.plays, len(block.lines)
         length, peak = _envelope_facts(block)
         envelope = plays.envelope.astype(np.intp)

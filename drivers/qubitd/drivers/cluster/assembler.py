@@ -63,8 +63,8 @@ class ClusterAssembler:
         return ClusterAssembly(
             sequencers=tuple(self._load(part, chunk.shots) for part in parts),
             readouts=tuple(_readout(part) for part in parts if len(part.acquisitions.start)),
-            acquisitions=tuple(len(program.acquisitions.line) for program in chunk.programs),
-            feeds=any(program.dynamics is not None for program in chunk.programs),
+            acquisitions=tuple(work.acquisitions),
+            feeds=work.feeds,
             scopes=scope_loads(chunk, parts),
             loops=tuple(_loops(part.turns or part) for part in parts if part.folds or part.turns or part.written_out),
             shots=chunk.shots,

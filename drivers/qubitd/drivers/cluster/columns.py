@@ -7,13 +7,14 @@ follows the same layout, so all take exactly the same time per iteration and sta
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qubitd.core.program import Chunk, Program, ProgramTables, SampledEnvelope
+from qubitd.core.program import Chunk, ProgramColumns, ProgramTables, SampledEnvelope
 from qubitd.drivers.cluster.feedback import (
     Feedback,
     acquisition_conditions,
@@ -127,6 +128,8 @@ class ChunkColumns:
 
     chunk: Chunk
     layout: Layout
+    acquisition_counts: Sequence[int]
+    """Of each program."""
     lines: tuple[str, ...]
     tables: ProgramTables
     envelopes: EnvelopeColumns
@@ -153,17 +156,18 @@ class ChunkColumns:
 
 def chunk_columns(chunk: Chunk) -> ChunkColumns:
     """Lay out a chunk, which has at least one program."""
-    first = chunk.programs[0]
-    feedback = feedback_of(chunk.programs)
-    plays = _plays(chunk.programs, feedback)
+    programs = ProgramColumns.of(chunk.programs)
+    feedback = feedback_of(programs)
+    plays = _plays(programs, feedback)
     return ChunkColumns(
         chunk=chunk,
-        layout=_layout(chunk, lead_of(chunk.reset, feeds=feedback is not None)),
-        lines=first.lines,
-        tables=first.tables,
-        envelopes=_envelopes(first.tables, plays.envelope),
+        layout=_layout(programs, lead_of(chunk.reset, feeds=feedback is not None)),
+        acquisition_counts=np.diff(programs.acquisition_bounds).tolist(),
+        lines=programs.lines,
+        tables=programs.tables,
+        envelopes=_envelopes(programs.tables, plays.envelope),
         plays=plays,
-        acquisitions=_acquisitions(chunk.programs, feedback),
+        acquisitions=_acquisitions(programs, feedback),
         feedback=feedback,
     )
 
@@ -186,8 +190,8 @@ def lead_of(reset: int, *, feeds: bool) -> int:
     return max(reset, FEEDBACK_LEAD if feeds else LEAD)
 
 
-def _layout(chunk: Chunk, lead: int) -> Layout:
-    duration = np.array([program.duration for program in chunk.programs], dtype=np.int64)
+def _layout(programs: ProgramColumns, lead: int) -> Layout:
+    duration = _in_a_row(programs.durations)
     each = duration + (lead + TAIL)
     end = each.cumsum()
     return Layout(begin=end - each, lead=lead, duration=duration, total=int(end[-1]))
@@ -214,51 +218,43 @@ def _short_looks(envelope: SampledEnvelope) -> tuple[int, float, float]:
     return len(samples), float(np.abs(samples.real).max()), float(np.abs(samples.imag).max())
 
 
-def _plays(programs: tuple[Program, ...], feedback: Feedback | None) -> PlayColumns:
-    parts = [program.plays for program in programs]
+def _plays(programs: ProgramColumns, feedback: Feedback | None) -> PlayColumns:
+    rows = programs.plays
     return PlayColumns(
-        line=_joined([part.line for part in parts]),
-        program=_owners([len(part.line) for part in parts]),
-        start=_joined([part.start for part in parts]),
-        length=_joined([part.length for part in parts]),
-        envelope=_joined([part.envelope for part in parts]).astype(np.int64),
-        amplitude=_joined([part.amplitude for part in parts]),
-        phase=_joined([part.phase for part in parts]),
-        frequency=_joined([part.frequency for part in parts]),
-        frame=_joined([part.frame for part in parts]).astype(np.int64),
+        line=_in_a_row(rows.line),
+        program=_owners(programs.play_bounds),
+        start=_in_a_row(rows.start),
+        length=_in_a_row(rows.length),
+        envelope=rows.envelope.astype(np.int64, order="C"),
+        amplitude=_in_a_row(rows.amplitude),
+        phase=_in_a_row(rows.phase),
+        frequency=_in_a_row(rows.frequency),
+        frame=rows.frame.astype(np.int64, order="C"),
         condition=play_conditions(programs, feedback),
     )
 
 
-def _acquisitions(programs: tuple[Program, ...], feedback: Feedback | None) -> AcquisitionColumns:
-    parts = [program.acquisitions for program in programs]
+def _acquisitions(programs: ProgramColumns, feedback: Feedback | None) -> AcquisitionColumns:
+    rows, bounds = programs.acquisitions, programs.acquisition_bounds
+    program = _owners(bounds)
     return AcquisitionColumns(
-        line=_joined([part.line for part in parts]),
-        program=_owners([len(part.line) for part in parts]),
-        row=_rows([len(part.line) for part in parts]),
-        start=_joined([part.start for part in parts]),
-        length=_joined([part.length for part in parts]),
-        phase=_joined([part.phase for part in parts]),
-        frequency=_joined([part.frequency for part in parts]),
-        qubit=_joined([part.qubit for part in parts]).astype(np.int64),
-        kernel=_joined([part.kernel for part in parts]).astype(np.int64),
+        line=_in_a_row(rows.line),
+        program=program,
+        row=np.arange(len(program), dtype=np.int64) - bounds[program],
+        start=_in_a_row(rows.start),
+        length=_in_a_row(rows.length),
+        phase=_in_a_row(rows.phase),
+        frequency=_in_a_row(rows.frequency),
+        qubit=rows.qubit.astype(np.int64, order="C"),
+        kernel=rows.kernel.astype(np.int64, order="C"),
         condition=acquisition_conditions(programs, feedback),
     )
 
 
-def _owners(counts: list[int]) -> Ints:
-    return np.arange(len(counts), dtype=np.int64).repeat(counts)
+def _in_a_row(column: NDArray[_T]) -> NDArray[_T]:
+    """Give a column whose numbers follow each other in memory, as loops in C take them; a compiler's need not."""
+    return np.ascontiguousarray(column)
 
 
-def _rows(counts: list[int]) -> Ints:
-    """Count the rows of each program from 0 on."""
-    each = np.array(counts, dtype=np.int64)
-    end = each.cumsum()
-    return np.arange(end[-1], dtype=np.int64) - (end - each).repeat(each)
-
-
-def _joined(parts: list[NDArray[_T]]) -> NDArray[_T]:
-    """Put columns below each other; what programs share is one array."""
-    if len(set(map(id, parts))) == 1:
-        return parts[0] if len(parts) == 1 else np.tile(parts[0], len(parts))
-    return np.concatenate(parts)
+def _owners(bounds: Ints) -> Ints:
+    return np.arange(len(bounds) - 1, dtype=np.int64).repeat(bounds[1:] - bounds[:-1])

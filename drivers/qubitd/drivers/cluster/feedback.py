@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qubitd.core.feedforward import ALWAYS, Dynamics, Feed, OutcomeCondition
-from qubitd.core.program import Program
+from qubitd.core.program import ProgramColumns
 
 Ints = NDArray[np.int64]
 
@@ -75,9 +75,9 @@ class Feedback:
         return [(sum(bit.get(q, 0) for q in each.qubits), int(each.operator)) for each in self.conditions]
 
 
-def feedback_of(programs: Sequence[Program]) -> Feedback | None:
+def feedback_of(programs: ProgramColumns) -> Feedback | None:
     """Put together what the programs of a chunk do; None if they do nothing."""
-    dynamics = [(i, program.dynamics) for i, program in enumerate(programs) if program.dynamics is not None]
+    dynamics = sorted(programs.dynamics.items(), key=lambda item: item[0])
     if not dynamics:
         return None
     feeds = dynamics[0][1].feeds
@@ -90,34 +90,30 @@ def feedback_of(programs: Sequence[Program]) -> Feedback | None:
     )
 
 
-def play_conditions(programs: Sequence[Program], feedback: Feedback | None) -> Ints:
+def play_conditions(programs: ProgramColumns, feedback: Feedback | None) -> Ints:
     """Give the condition of every play of a chunk."""
-    own = [None if each.dynamics is None else each.dynamics.play_condition for each in programs]
-    return _joined(programs, own, [len(each.plays.line) for each in programs], feedback)
+    own = {i: dynamics.play_condition for i, dynamics in programs.dynamics.items()}
+    return _joined(programs, own, programs.play_bounds, feedback)
 
 
-def acquisition_conditions(programs: Sequence[Program], feedback: Feedback | None) -> Ints:
+def acquisition_conditions(programs: ProgramColumns, feedback: Feedback | None) -> Ints:
     """Give the condition of every acquisition of a chunk."""
-    own = [None if each.dynamics is None else each.dynamics.acquisition_condition for each in programs]
-    return _joined(programs, own, [len(each.acquisitions.line) for each in programs], feedback)
+    own = {i: dynamics.acquisition_condition for i, dynamics in programs.dynamics.items()}
+    return _joined(programs, own, programs.acquisition_bounds, feedback)
 
 
 def _joined(
-    programs: Sequence[Program],
-    own: Sequence[NDArray[np.int16] | None],
-    counts: Sequence[int],
-    feedback: Feedback | None,
+    programs: ProgramColumns, own: Mapping[int, NDArray[np.int16]], bounds: Ints, feedback: Feedback | None
 ) -> Ints:
     """Number conditions through all programs."""
+    found = np.full(int(bounds[-1]), ALWAYS, dtype=np.int64)
     if feedback is None:
-        return np.full(sum(counts), ALWAYS, dtype=np.int64)
-    before = np.cumsum([0, *(len(each.dynamics.conditions) if each.dynamics else 0 for each in programs)])
-    return np.concatenate(
-        [
-            np.full(count, ALWAYS, dtype=np.int64) if each is None else _numbered(each, int(first))
-            for each, count, first in zip(own, counts, before, strict=False)
-        ]
-    )
+        return found
+    first = 0
+    for i in sorted(own):
+        found[bounds[i] : bounds[i + 1]] = _numbered(own[i], first)
+        first += len(programs.dynamics[i].conditions)
+    return found
 
 
 def _numbered(condition: NDArray[np.int16], first: int) -> Ints:

@@ -23,9 +23,13 @@ _KEPT = 2
 class ChunkWork:
     """A chunk as register values, for any number of shots."""
 
-    programs: tuple[Program, ...]
+    programs: Sequence[Program]
     reset: int
     layout: Layout
+    acquisitions: Sequence[int]
+    """Of each program."""
+    feeds: bool
+    """Whether anything depends on an outcome."""
     parts: Sequence[LineProgram]
     """By the addresses of their sequencers."""
     instructions: Sequence[int]
@@ -33,11 +37,10 @@ class ChunkWork:
 
     def is_of(self, chunk: Chunk) -> bool:
         """Whether it is the work of these very programs."""
-        return (
-            self.reset == chunk.reset
-            and len(self.programs) == len(chunk.programs)
-            and all(mine is other for mine, other in zip(self.programs, chunk.programs, strict=True))
-        )
+        if self.reset != chunk.reset or len(self.programs) != len(chunk.programs):
+            return False
+        pairs = zip(self.programs, chunk.programs, strict=True)
+        return self.programs is chunk.programs or all(mine is other for mine, other in pairs)
 
 
 class Workbench:
@@ -58,8 +61,7 @@ class Workbench:
         found = next((work for work in kept if work.is_of(chunk)), None)
         if found is None:
             found = self._worked_out(chunk)
-            rows = sum(len(program.plays.start) + len(program.acquisitions.start) for program in chunk.programs)
-            self._kept = (found, *kept)[:_KEPT] if rows <= MOST_ROWS else ()
+            self._kept = (found, *kept)[:_KEPT] if chunk.num_rows <= MOST_ROWS else ()
         return found
 
     def _worked_out(self, chunk: Chunk) -> ChunkWork:
@@ -69,6 +71,8 @@ class Workbench:
             programs=chunk.programs,
             reset=chunk.reset,
             layout=columns.layout,
+            acquisitions=columns.acquisition_counts,
+            feeds=columns.feedback is not None,
             parts=parts,
             instructions=[self.memory.instruction_count(part, instruction_count) for part in parts],
         )

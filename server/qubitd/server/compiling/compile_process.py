@@ -12,7 +12,7 @@ from functools import partial
 from qubitd.core.device import Device
 from qubitd.core.job import JobSpec
 from qubitd.core.plan import JobPlan
-from qubitd.core.program import Chunk, Plays, Program
+from qubitd.core.program import Chunk, Plays, Program, ProgramColumns
 from qubitd.core.snapshot import Snapshot
 from qubitd.core.sweep import Sweep
 from qubitd.drivers.controller import Assembly
@@ -194,6 +194,8 @@ def _read_part(chunk: Chunk) -> Chunk:
     """Give a chunk without its plays, which nobody needs once it is assembled: programs that are read alike, such as
     thousands of bindings, cross as one.
     """
+    if isinstance(chunk.programs, ProgramColumns):
+        return replace(chunk, programs=chunk.programs.without_plays())
     silence = Plays(**{name: getattr(chunk.programs[0].plays, name)[:0] for name in Plays.__slots__})
     silent: dict[tuple[object, ...], Program] = {}
     programs: list[Program] = []

@@ -64,4 +64,4 @@ def assembled(part: Part) -> Part:
 
 def is_light(chunk: Chunk) -> bool:
     """Whether a chunk, and what becomes of it, may stay in memory until its job starts."""
-    return sum(len(one.plays.start) + len(one.acquisitions.start) for one in chunk.programs) <= MOST_KEPT_ROWS
+    return chunk.num_rows <= MOST_KEPT_ROWS

@@ -211,8 +211,7 @@ class Toolchain:
         decoded = self.specs.of_bytes(spec)
         job = self._checked(decoded, snapshot)
         decoded = replace(decoded, sweep=job.sweep)
-        programs = itertools.chain.from_iterable(self._verified(job))
-        chunks = self._pack(job, decoded)(programs, shots=decoded.shots)
+        chunks = self._pack(job, decoded)(self._verified(job), shots=decoded.shots)
         parts = self._parts(chunks, before=time.monotonic() - began)
         return Compiled(spec=decoded, snapshot=snapshot, parts=parts)
 
