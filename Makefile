@@ -11,7 +11,8 @@ unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
 
 # One file of tests is one worker's, so that what its tests share is made once; in order, since long files are in the middle.
-# Four on two cores, since many tests wait for processes that they killed. One that hangs is not tried again.
+# Four on two cores, since many tests wait for processes that they killed. One that hangs is not tried again. Two where
+# the tests are few: each worker imports everything for itself, other people's clients for 17 s.
 PARALLEL := -n 4 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 # Threads of numeric libraries fight over two cores.
@@ -45,7 +46,7 @@ lowest: environment-lowest ## unit tests and what a Qiskit user does with the lo
 		tests/unit $$(grep -rl 'pytest.mark.lowest' tests/system)
 
 clients: environment-clients ## let other people's clients talk to our backend, and the makers' to our instruments
-	$(call need,clients).venv-clients/bin/python -m pytest $(PARALLEL) -q -c tests/clients/pytest.ini tests/clients
+	$(call need,clients).venv-clients/bin/python -m pytest $(PARALLEL) -n 2 -q -c tests/clients/pytest.ini tests/clients
 
 cover: environment-test ## run the main suite once more and print which lines no test reached; fails below 90 %
 	$(call need,test)$(BIN)/python -m pytest $(PARALLEL) --cov
