@@ -33,9 +33,8 @@ from qubitd.provider import QubitdBackend, QubitdJob, QubitdProvider, QubitdSamp
 from qubitd.provider.encode import Encoder
 from qubitd.provider.target import build_target
 from qubitd.server.store.frames import merged
-from qubitd.v1 import jobs_pb2
 from qubitd.wire.backends import GateSignature, decode_backend, encode_backend
-from qubitd.wire.results import ResultsReader, encode_result
+from qubitd.wire.results import ResultsReader, ResultsWriter
 
 SHOTS = 1024
 BINDINGS = 10_000
@@ -222,8 +221,7 @@ def answers() -> list[bytes]:
         ProgramResult(program=i, first_shot=0, shots=10_000, bits=rows, assignment=errors)
         for i, rows in enumerate(bits)
     )
-    pieces = (jobs_pb2.ResultsResponse(results=[encode_result(one)]).SerializeToString() for one in results)
-    return list(merged(pieces, most=MOST_ANSWER_BYTES))
+    return list(merged(map(ResultsWriter().write, results), most=MOST_ANSWER_BYTES))
 
 
 def decoded(messages: Sequence[bytes]) -> list[BitArray]:

@@ -20,7 +20,7 @@ from qubitd.wire.calibrations import encode_parameter, encode_revision, encode_s
 from qubitd.wire.errors import DETAILS_KEY, Refusal, encode_refusal
 from qubitd.wire.jobs import Job, encode_events, encode_job, encode_job_answer
 from qubitd.wire.plans import encode_plan
-from qubitd.wire.results import encode_result
+from qubitd.wire.results import ResultsWriter
 
 MessageT = TypeVar("MessageT")
 Context = grpc.ServicerContext
@@ -119,7 +119,7 @@ class Jobs(jobs_pb2_grpc.JobsServicer):
         yield from self.daemon.stream(request, map(encode_events, groups), context)
 
     def Results(self, request: jobs_pb2.ResultsRequest, context: Context) -> Iterator[jobs_pb2.ResultsResponse]:
-        answers = [jobs_pb2.ResultsResponse(results=(encode_result(piece),)) for piece in PIECES]
+        answers = [jobs_pb2.ResultsResponse.FromString(ResultsWriter().write(piece)) for piece in PIECES]
         yield from self.daemon.stream(request, answers[request.skip :], context)
 
     def Cancel(self, request: jobs_pb2.JobsCancelRequest, context: Context) -> jobs_pb2.JobsCancelResponse:

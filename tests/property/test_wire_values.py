@@ -25,6 +25,7 @@ from qubitd.v1 import backends_pb2, calibrations_pb2, circuits_pb2, jobs_pb2
 from qubitd.wire import backends, calibrations, circuits, errors, jobs, plans, results, specs, sweeps
 from qubitd.wire.errors import MalformedMessageError, Refusal
 from qubitd.wire.parsing import parse
+from qubitd.wire.result_parts import as_usual
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 POSITIVE = st.floats(0, 1e12)
@@ -200,7 +201,8 @@ def program_results(draw: st.DrawFn) -> ProgramResult:
 
 
 def answer_of(pieces: Iterable[ProgramResult]) -> bytes:
-    return jobs_pb2.ResultsResponse(results=map(results.encode_result, pieces)).SerializeToString()
+    writer = results.ResultsWriter()
+    return b"".join(map(writer.write, pieces))
 
 
 @given(JOBS)
@@ -259,7 +261,9 @@ def test_a_refusal_survives_the_wire(
 
 @given(program_results(), st.integers(1, 20))
 def test_a_result_survives_the_wire_in_pieces(result: ProgramResult, most: int) -> None:
-    received = results.decode_results(answer_of(results.pieces(result, most=most)))
+    answer = answer_of(results.pieces(result, most=most))
+    received = results.decode_results(answer)
+    assert as_usual(answer) == answer
     assert [piece.first_shot for piece in received] == sorted({piece.first_shot for piece in received})
     assert sum(piece.shots for piece in received) == result.shots
     assert sum(piece.discarded for piece in received) == result.discarded
@@ -273,7 +277,9 @@ def test_a_result_survives_the_wire_in_pieces(result: ProgramResult, most: int) 
 def test_traces_survive_the_wire(traces: list[tuple[list[int], list[complex]]]) -> None:
     sent = tuple(Trace(qubits=tuple(qubits), samples=np.array(row, np.complex64)) for qubits, row in traces)
     result = ProgramResult(program=1, first_shot=2, shots=3, traces=sent)
-    (received,) = results.decode_results(answer_of(results.pieces(result)))
+    answer = answer_of(results.pieces(result))
+    assert as_usual(answer) == answer
+    (received,) = results.decode_results(answer)
     assert (received.program, received.first_shot, received.shots, received.bits) == (1, 2, 3, None)
     for one, other in zip(received.traces, sent, strict=True):
         assert one.qubits == other.qubits

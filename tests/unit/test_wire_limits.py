@@ -134,7 +134,7 @@ def test_bytes_that_are_no_results_are_named() -> None:
 def test_bits_stay_where_they_came_and_points_are_aligned() -> None:
     bits, iq = np.ones((3, 2), np.uint8), np.ones((3, 1), np.complex64)
     sent = ProgramResult(program=0, first_shot=0, shots=3, bits=bits, iq=iq, iq_qubits=(0,), iq_clbits=(0,))
-    data = answer_of(results.encode_result(sent))
+    data = results.ResultsWriter().write(sent)
     (received,) = decode_results(data)
     assert received.bits is not None
     assert received.iq is not None

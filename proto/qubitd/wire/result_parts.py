@@ -1,6 +1,7 @@
 """Cuts serialised results into their counts, their data, and the small rest, which is often that of the one before.
 
-Protobuf copies data twice, as it parses and as they are asked for. Here they stay where they came.
+Protobuf copies data twice, as it parses and as they are asked for. Here they stay where they came. They are put
+together in the same way.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from google.protobuf.message import DecodeError
 from qubitd.v1 import jobs_pb2
 from qubitd.wire.parsing import parse
 
-_RESULTS = 0x0A
+RESULTS = 0x0A
 """Tag of a result in a `ResultsResponse`."""
-_PROGRAM, _FIRST_SHOT, _SHOTS, _BITS, _IQ = 0x08, 0x10, 0x18, 0x22, 0x2A
+_PROGRAM, _FIRST_SHOT, _SHOTS, BITS, IQ = 0x08, 0x10, 0x18, 0x22, 0x2A
 """Tags in a result; the rest comes behind them."""
 PLAYED = 0x62
 """Tag of what was played: the last field that there is, in whose order protobuf writes."""
@@ -38,7 +39,7 @@ def result_parts(data: bytes) -> Iterator[ResultParts]:
     at = 0
     try:
         while at < len(data):
-            if data[at] != _RESULTS:
+            if data[at] != RESULTS:
                 raise UnusualError
             size, at = _number(data, at + 1)
             if at + size > len(data):
@@ -75,20 +76,30 @@ def as_usual(data: bytes) -> bytes:
     return message.SerializeToString()
 
 
+def framed(tag: int, content: bytes) -> tuple[bytes, bytes]:
+    """Give a field of bytes, the data as they are and what stands before them."""
+    head, size = bytearray((tag,)), len(content)
+    while size >= 0x80:
+        head.append(size & 0x7F | 0x80)
+        size >>= 7
+    head.append(size)
+    return bytes(head), content
+
+
 def _cut(data: bytes, at: int, end: int) -> ResultParts:
     program = first_shot = shots = bits_at = bits_size = iq_at = iq_size = 0
-    while at < end and (tag := data[at]) <= _IQ:
+    while at < end and (tag := data[at]) <= IQ:
         number, at = _number(data, at + 1)
         if tag == _SHOTS:
             shots = number
-        elif tag == _BITS:
+        elif tag == BITS:
             bits_at, bits_size = at, number
             at += number
         elif tag == _PROGRAM:
             program = number
         elif tag == _FIRST_SHOT:
             first_shot = number
-        elif tag == _IQ:
+        elif tag == IQ:
             iq_at, iq_size = at, number
             at += number
         else:

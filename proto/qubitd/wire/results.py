@@ -14,7 +14,18 @@ from qubitd.core.job import Assignment, ProgramResult, Trace
 from qubitd.v1 import jobs_pb2
 from qubitd.wire.errors import malformed
 from qubitd.wire.parsing import check_count, check_finite, column, pack_column
-from qubitd.wire.result_parts import PLAYED, ResultParts, UnusualError, as_usual, parse_rest, result_parts
+from qubitd.wire.result_parts import (
+    BITS,
+    IQ,
+    PLAYED,
+    RESULTS,
+    ResultParts,
+    UnusualError,
+    as_usual,
+    framed,
+    parse_rest,
+    result_parts,
+)
 
 MAX_PIECE_BYTES = 1 << 20
 MAX_TRACE = 16384
@@ -48,25 +59,42 @@ def pieces(result: ProgramResult, *, most: int = MAX_PIECE_BYTES) -> Iterator[Pr
         discarded = 0
 
 
-def encode_result(result: ProgramResult) -> jobs_pb2.ProgramResult:
-    """Give the message of a result; cut it into `pieces` first."""
-    message = jobs_pb2.ProgramResult(
-        program=result.program,
-        first_shot=result.first_shot,
-        shots=result.shots,
-        discarded=result.discarded,
-        iq_qubits=result.iq_qubits,
-        iq_clbits=result.iq_clbits,
-        assignment=map(_encode_assignment, result.assignment),
-        traces=map(_encode_trace, result.traces),
-        played=(jobs_pb2.PlayedValue(name=name, value=value) for name, value in result.played),
-    )
-    if result.iq is not None:
-        message.iq = pack_column(result.iq, _COMPLEX64)
-    if result.bits is not None:
-        message.bits = result.bits.tobytes()
-        message.bytes_per_shot = result.bits.shape[1]
-    return message
+class ResultsWriter:
+    """Writes pieces of results as protobuf would. What neighbours say alike is written once."""
+
+    def __init__(self) -> None:
+        self._of: tuple[object, ...] = ()
+        """What the rest says that was written last."""
+        self._rest = b""
+
+    def write(self, piece: ProgramResult) -> bytes:
+        """Give a serialised `qubitd.v1.ResultsResponse` of one piece; cut a result into `pieces` first."""
+        counts = jobs_pb2.ProgramResult(program=piece.program, first_shot=piece.first_shot, shots=piece.shots)
+        parts = [counts.SerializeToString()]
+        if piece.bits is not None and piece.bits.size:
+            parts += framed(BITS, piece.bits.tobytes())
+        if piece.iq is not None and piece.iq.size:
+            parts += framed(IQ, pack_column(piece.iq, _COMPLEX64))
+        parts.append(self._rest_of(piece))
+        if piece.played:
+            played = (jobs_pb2.PlayedValue(name=name, value=value) for name, value in piece.played)
+            parts.append(jobs_pb2.ProgramResult(played=played).SerializeToString())
+        return b"".join(framed(RESULTS, b"".join(parts)))
+
+    def _rest_of(self, piece: ProgramResult) -> bytes:
+        width = 0 if piece.bits is None else piece.bits.shape[1]
+        of = (width, piece.discarded, piece.iq_qubits, piece.iq_clbits, piece.assignment)
+        if piece.traces or of != self._of:
+            message = jobs_pb2.ProgramResult(
+                discarded=piece.discarded,
+                iq_qubits=piece.iq_qubits,
+                iq_clbits=piece.iq_clbits,
+                bytes_per_shot=width,
+                assignment=map(_encode_assignment, piece.assignment),
+                traces=map(_encode_trace, piece.traces),
+            )
+            self._of, self._rest = () if piece.traces else of, message.SerializeToString()
+        return self._rest
 
 
 def decode_results(data: bytes) -> list[ProgramResult]:

@@ -16,8 +16,7 @@ from qubitd.core.snapshot import Snapshot
 from qubitd.core.sweep import Sweep
 from qubitd.drivers.controller import Readings
 from qubitd.server.compiling.compiled_job import Compiled
-from qubitd.v1 import jobs_pb2
-from qubitd.wire.results import encode_result, pieces
+from qubitd.wire.results import ResultsWriter, pieces
 
 _DISCRIMINATOR = ("readout.rotation", "readout.threshold")
 
@@ -36,11 +35,8 @@ class ResultMessages:
         Returns:
             `qubitd.v1.ResultsResponse` messages of one piece each.
         """
-        return tuple(
-            jobs_pb2.ResultsResponse(results=(encode_result(piece),)).SerializeToString()
-            for result in self._results(compiled, chunk, readings)
-            for piece in pieces(result)
-        )
+        results, writer = self._results(compiled, chunk, readings), ResultsWriter()
+        return tuple(writer.write(piece) for result in results for piece in pieces(result))
 
     def _results(self, compiled: Compiled, chunk: Chunk, readings: Readings) -> Iterator[ProgramResult]:
         sweep = compiled.spec.sweep
