@@ -30,6 +30,8 @@ from typing import Any, NoReturn
 from qubitd.cli import child
 
 _MODULES = ("qubitd.cli.__main__", "qubitd.cli.serve", "qubitd.emulator.__main__")
+_LATER = ("encodings.idna", "numpy.fft", "numpy.ma", "numpy.random", "psutil", "pyvisa_py.highlevel")
+"""What they import as they begin."""
 _LONGEST = 1 << 18
 """Bytes of a request."""
 _STDERR = 2
@@ -202,7 +204,7 @@ def _become(request: Any, descriptors: Sequence[int]) -> NoReturn:
 
 def main() -> None:
     """Import, then serve until nobody asks any more."""
-    for module in _MODULES:
+    for module in (*_MODULES, *_LATER):
         importlib.import_module(module)
     gc.collect()
     gc.freeze()
