@@ -180,6 +180,7 @@ def test_an_operand_that_is_not_on_the_device_is_not_followed() -> None:
     start, arity = np.arange(2, dtype=np.int64), np.ones(1, dtype=np.int64)
     assert compiler_loops.starts(arity, far) is None
     assert compiler_loops.codes(one, arity, far, start, num_qubits=5, width=1, kinds=1) is None
+    assert compiler_loops.codes(far, arity, one, start, num_qubits=5, width=1, kinds=1) is None
     assert compiler_loops.wires(one, far, start, num_qubits=5, wires=5) is None
 
 

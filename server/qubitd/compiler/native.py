@@ -42,7 +42,7 @@ PASSES = NativeSource(
     name="passes",
     functions={
         "qubitd_starts": "npnpp",
-        "qubitd_codes": "nppppnnnppp",
+        "qubitd_codes": "npnpppnnnppp",
         "qubitd_wires": "npppnnpppp",
         "qubitd_schedule_late": "npppnpnppp",
         "qubitd_frames": "npppnnppnppnpppp",
@@ -73,7 +73,7 @@ def codes(
         return None
     scale = num_qubits**width
     code, occurs = _room(len(opcode)), np.zeros(kinds * scale, dtype=np.bool_)
-    columns = _ints(opcode), _ints(arity), _ints(qubits), _ints(qubit_start)
+    columns = _ints(opcode), kinds, _ints(arity), _ints(qubits), _ints(qubit_start)
     weight = np.array([num_qubits ** (width - 1 - place) for place in range(width)], dtype=np.int64)
     into = _ints(weight), address(occurs, np.bool_), _ints(code)
     found = library.qubitd_codes(len(opcode), *columns, num_qubits, width, scale, *into)

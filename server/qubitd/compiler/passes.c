@@ -27,11 +27,13 @@ int64_t qubitd_starts(int64_t count, const int64_t *opcode, int64_t kinds, const
 }
 
 /* A number for each operation on its operands, and which of these numbers occur: opcode * scale, and the operands as
- * digits behind it; `scale` has the weight of each digit, the highest first. Gives -1 if an operand is not on the device. */
-int64_t qubitd_codes(int64_t count, const int64_t *opcode, const int64_t *arity, const int64_t *qubits,
+ * digits behind it; `scale` has the weight of each digit, the highest first. Gives -1 if there is another opcode than
+ * these `kinds`, or an operand is not on the device. */
+int64_t qubitd_codes(int64_t count, const int64_t *opcode, int64_t kinds, const int64_t *arity, const int64_t *qubits,
                      const int64_t *qubit_start, int64_t num_qubits, int64_t width, int64_t scale,
                      const int64_t *weight, uint8_t *occurs, int64_t *code) {
   for (int64_t i = 0; i < count; i++) {
+    if ((uint64_t)opcode[i] >= (uint64_t)kinds) return -1;
     int64_t found = opcode[i] * scale, own = arity[opcode[i]];
     const int64_t *operand = qubits + qubit_start[i];
     if (own > width) own = width;
