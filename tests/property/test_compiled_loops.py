@@ -116,6 +116,8 @@ def assert_equal_programs(left: Sequence[Program], right: Sequence[Program]) -> 
 def test_programs_are_the_same(job: tuple[str, JobSpec]) -> None:
     (left, reset), (right, other) = blocks(*job), without(blocks, *job)
     assert reset == other
+    for block in left:
+        Verify().check(block)
     assert_equal_programs([p for block in left for p in block], [p for block in right for p in block])
 
 

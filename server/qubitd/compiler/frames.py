@@ -49,6 +49,11 @@ def advance_frames(columns: Columns, laid_out: Callable[[], Wires], rows: Ints, 
         rows: row of each operation in `numbers`.
         numbers: how far each row advances its operands' frames.
     """
+    done = _by_loop(columns, rows, numbers) if native.are_many(rows) else None
+    return _advanced(columns, laid_out(), rows, numbers) if done is None else done
+
+
+def _by_loop(columns: Columns, rows: Ints, numbers: Numbers) -> Frames | None:
     shifts = numbers.shifts
     done = native.frames(
         columns.circuit,
@@ -61,10 +66,11 @@ def advance_frames(columns: Columns, laid_out: Callable[[], Wires], rows: Ints, 
         wires=columns.num_wires,
         width=shifts.width,
     )
-    if done is not None:
-        return Frames(steps=done[0], end=done[1], is_turned=done[2], columns=columns)
-    wires = laid_out()
-    turning = wires.of_operands(shifts.turns.take(rows)).nonzero()[0]
+    return None if done is None else Frames(steps=done[0], end=done[1], is_turned=done[2], columns=columns)
+
+
+def _advanced(columns: Columns, wires: Wires, rows: Ints, numbers: Numbers) -> Frames:
+    turning = wires.of_operands(numbers.shifts.turns.take(rows)).nonzero()[0]
     if not len(turning):
         steps, end = np.zeros(len(wires.op), dtype=np.int64), np.zeros(columns.num_wires, dtype=np.int64)
         return Frames(is_turned=False, steps=steps, end=end, columns=columns)

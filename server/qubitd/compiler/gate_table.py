@@ -171,6 +171,8 @@ class _Codes:
 
     def occurring(self, columns: Columns) -> tuple[Ints, NDArray[np.bool_]] | None:
         """The same, and which of all codes occur, if a compiled loop can tell."""
+        if not native.are_many(columns.opcode):
+            return None
         return native.codes(
             columns.opcode,
             np.array([row.num_qubits for row in self.operations], dtype=np.int64),

@@ -80,9 +80,29 @@ class Lower:
     def _plays(
         self, columns: Columns, rows: Ints, numbers: Numbers, schedule: Schedule, frames: Frames
     ) -> tuple[Plays, Ints]:
+        done = self._plays_by_loop(columns, rows, numbers, schedule, frames) if native.are_many(rows) else None
+        if done is not None:
+            return done
         source = numbers.plays
-        share = numbers.own_plays
-        done = native.plays(
+        found = self._rows(columns, rows, numbers.own_plays, source.line)
+        op, entry = found.op, found.entry
+        plays = Plays(
+            line=source.line.take(entry),
+            start=picked(schedule.start, op),
+            length=source.length[entry],
+            envelope=source.envelope.take(entry),
+            amplitude=source.amplitude.at(entry, op, columns),
+            phase=_phases(columns, numbers, frames, op=op, entry=entry),
+            frequency=picked(source.frequency, entry),
+            frame=source.frame.take(entry),
+        )
+        return plays, found.bounds
+
+    def _plays_by_loop(
+        self, columns: Columns, rows: Ints, numbers: Numbers, schedule: Schedule, frames: Frames
+    ) -> tuple[Plays, Ints] | None:
+        source, share = numbers.plays, numbers.own_plays
+        return native.plays(
             columns.circuit,
             rows,
             share.first,
@@ -96,21 +116,6 @@ class Lower:
             circuits=columns.circuits,
             lines=max(1, len(self.lines)),
         )
-        if done is not None:
-            return done
-        found = self._rows(columns, rows, share, source.line)
-        op, entry = found.op, found.entry
-        plays = Plays(
-            line=source.line.take(entry),
-            start=picked(schedule.start, op),
-            length=source.length[entry],
-            envelope=source.envelope.take(entry),
-            amplitude=source.amplitude.at(entry, op, columns),
-            phase=_phases(columns, numbers, frames, op=op, entry=entry),
-            frequency=picked(source.frequency, entry),
-            frame=source.frame.take(entry),
-        )
-        return plays, found.bounds
 
     def _acquisitions(
         self, columns: Columns, rows: Ints, numbers: Numbers, schedule: Schedule

@@ -3,6 +3,8 @@
 Each gives what the NumPy of the module that calls it gives, to the last bit, or None where that has to do the work:
 there is no library, the columns are so short that NumPy is as fast, or this is one of the rare cases that only NumPy
 knows. Columns are those of circuits side by side; what has an axis of cases in front is NumPy's, too.
+
+A loop gets addresses, which keep no array alive: whatever it reads or writes has a name here until it is done.
 """
 
 from __future__ import annotations
@@ -183,7 +185,8 @@ def lay_out(
     total = library.qubitd_total(len(rows), _ints(rows), _ints(count))
     op, entry, order, bounds = _room(total), _room(total), _room(total), _room(circuits + 1)
     shares = _ints(rows), _ints(first), _ints(count), address(line, np.uint16)
-    into = _ints(_room(lines)), _ints(op), _ints(entry), _ints(order), _ints(bounds)
+    place = _room(lines)
+    into = _ints(place), _ints(op), _ints(entry), _ints(order), _ints(bounds)
     library.qubitd_lay_out(len(rows), _ints(circuit), circuits, *shares, lines, *into)
     return op, entry, order, bounds
 
@@ -225,7 +228,7 @@ def plays(
     if table.frequency.ndim > 1:
         return None
     made = _unwritten(library.qubitd_total(len(rows), _ints(rows), _ints(count)))
-    bounds = _room(circuits + 1)
+    bounds, place = _room(circuits + 1), _room(lines)
     shares = _ints(rows), _ints(first), _ints(count)
     operations = _ints(start), _ints(qubit_start), _ints(steps), *level.of_operations
     found = library.qubitd_plays(
@@ -239,7 +242,7 @@ def plays(
         *level.of_rows,
         *phase.of_rows,
         *(_floats(table.frequency), address(table.frame, np.int16), _ints(table.position)),
-        _ints(_room(lines)),
+        _ints(place),
         *(address(column, column.dtype.type) for column in (getattr(made, name) for name in made.__slots__)),
         _ints(bounds),
     )
@@ -287,11 +290,14 @@ def loudest(
     library = PASSES.library
     if library is None or not (_are_whole(plays, play_bounds) and _are_whole(acquisitions, acquisition_bounds)):
         return None
+    if not len(play_bounds) == len(acquisition_bounds) == len(durations) + 1 == len(num_clbits) + 1:
+        return None
     peak = np.zeros(lines)
+    ends, clbits = np.ascontiguousarray(durations), np.array(num_clbits, dtype=np.int64)
     found = library.qubitd_verify(
         len(durations),
-        _ints(durations),
-        _ints(np.array(num_clbits, dtype=np.int64)),
+        _ints(ends),
+        _ints(clbits),
         _ints(play_bounds),
         *[getattr(plays, name).__array_interface__["data"][0] for name in _PLAYED],
         _ints(acquisition_bounds),
@@ -356,6 +362,11 @@ class Angles:
     def of_operations(self) -> tuple[int, int]:
         """Arguments: where the parameters are, and where each operation's begin."""
         return _floats(self.params), _ints(self.param_start)
+
+
+def are_many(operations: Ints) -> bool:
+    """Whether it is worth while to put together what a loop needs to know of these."""
+    return len(operations) > _FEW and PASSES.library is not None
 
 
 def _loops(operations: Ints) -> ctypes.CDLL | None:

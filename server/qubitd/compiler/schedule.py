@@ -71,7 +71,7 @@ def schedule_early(columns: Columns, length: Ints) -> Schedule:
     """Schedule as soon as possible, which is as late as possible backwards; arguments as for `schedule_late`."""
     mirrored = _mirrored(columns)
     late = schedule_late(mirrored, lambda: wires_of(mirrored), length[::-1].copy())
-    duration = late.duration[::-1]
+    duration = late.duration[::-1].copy()
     return Schedule(start=duration[columns.circuit] - late.start[::-1] - length, duration=duration)
 
 

@@ -3,6 +3,8 @@
 Each gives what the NumPy of the module that calls it gives, to the last bit, or None where that has to do the work:
 there is no library, the line is so short that NumPy is as fast, or it is one of the rare cases that only NumPy knows. A
 loop that judges only says whether something is wrong; what it is, is found by the rules in NumPy.
+
+A loop gets addresses, which keep no array alive: whatever it reads or writes has a name here until it is done.
 """
 
 from __future__ import annotations
@@ -133,7 +135,8 @@ def merged(
     kind, out_kind = np.array(kinds, dtype=np.int8), np.empty(count, dtype=np.int8)
     found = _room(count), _room(count), _room(count), _room(count)
     events = address(kind, np.int8), ints(bounds), ints(times), ints(programs)
-    into = ints(_room(len(kinds))), address(out_kind, np.int8), *map(ints, found)
+    following = _room(len(kinds))
+    into = ints(following), address(out_kind, np.int8), *map(ints, found)
     return None if library.qubitd_merge(len(kinds), *events, total, *into) else (out_kind, *found)
 
 
