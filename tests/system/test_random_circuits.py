@@ -76,7 +76,10 @@ def test_counts_of_random_circuits_are_as_expected_and_one_reversed_phase_is_see
         batches = [Encoder(backend.info).encode(meant).batch for meant in (circuits, wrong)]
     device = load_device("line5")
     right, reversed_ = (
-        [agrees(*pair) for pair in zip(counts, expected(device.device, device.snapshot(), batch), strict=True)]
+        [
+            agrees(*pair, least=1e-3)
+            for pair in zip(counts, expected(device.device, device.snapshot(), batch), strict=True)
+        ]
         for batch in batches
     )
     assert uniformity(right) > LEAST_P

@@ -57,3 +57,8 @@ def test_the_fidelity_is_qiskits() -> None:
     assert hellinger_fidelity(BELL, BELL) == pytest.approx(1)
     assert hellinger_fidelity({"0": 5}, {"1": 5}) == 0
     assert hellinger_fidelity({}, {"1": 5}) == 0
+
+
+def test_how_small_a_p_value_is_below_the_least_that_matters_is_not_worked_out() -> None:
+    counts = drawn({"00": 0.7, "11": 0.3}, 4000, 1)
+    assert agrees(counts, BELL) < agrees(counts, BELL, least=1e-3) < 1e-3

@@ -16,7 +16,7 @@ _PLENTY = 20
 """A p-value is good enough if this many simulated experiments were as unlikely."""
 
 
-def agrees(counts: Mapping[str, int], expected: Mapping[str, float], *, seed: int = 0) -> float:
+def agrees(counts: Mapping[str, int], expected: Mapping[str, float], *, seed: int = 0, least: float = 0.0) -> float:
     """Give the p-value of counts: how often a distribution gives counts that fit it no better.
 
     The statistic is the likelihood ratio; its distribution is simulated, so small counts are no trouble. Counts of what
@@ -26,6 +26,7 @@ def agrees(counts: Mapping[str, int], expected: Mapping[str, float], *, seed: in
         counts: by bit string.
         expected: probabilities by bit string.
         seed: of the simulation.
+        least: p-value below which it does not matter how small it is.
     """
     observed, probability = _cells(counts, expected)
     shots = int(observed.sum())
@@ -38,7 +39,7 @@ def agrees(counts: Mapping[str, int], expected: Mapping[str, float], *, seed: in
         simulated = rng.multinomial(shots, probability, size=samples - tried)
         as_bad += int((_misfit(simulated, probability) >= own - 1e-9).sum())
         tried = samples
-        if as_bad >= _PLENTY:
+        if as_bad >= _PLENTY or as_bad + 1 < least * (tried + 1):
             break
     return (as_bad + 1) / (tried + 1)
 
