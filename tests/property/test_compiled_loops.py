@@ -31,7 +31,7 @@ from qubitd.core.circuit import CircuitBuilder, pack
 from qubitd.core.errors import InvalidInputError
 from qubitd.core.job import JobSpec, Scheduling
 from qubitd.core.native import NativeError, NativeSource, cache_directory
-from qubitd.core.program import Chunk, Program
+from qubitd.core.program import Chunk, Program, ProgramColumns
 from qubitd.core.sweep import Sweep
 from qubitd.drivers.cluster.assembly import ClusterAssembly
 from qubitd.drivers.cluster.native import LINES
@@ -184,6 +184,26 @@ def test_an_operand_that_is_not_on_the_device_is_not_followed() -> None:
     assert compiler_loops.codes(one, arity, far, start, num_qubits=5, width=1, kinds=1) is None
     assert compiler_loops.codes(far, arity, one, start, num_qubits=5, width=1, kinds=1) is None
     assert compiler_loops.wires(one, far, start, num_qubits=5, wires=5) is None
+
+
+@pytest.mark.parametrize("of", ["play_bounds", "acquisition_bounds"])
+@pytest.mark.parametrize("bounds", [(1, 2, 2), (-1, 1, 2), (0, 10**6, 2), (0, -5, 2)])
+def test_rows_that_belong_to_no_program_are_not_vouched_for(of: str, bounds: tuple[int, ...]) -> None:
+    builders = [CircuitBuilder(name=name, num_qubits=5, num_clbits=5).add("sx", 0).measure(0, 0) for name in "ab"]
+    (block,) = blocks("line5", JobSpec(batch=pack(builders), sweep=Sweep(), shots=1))[0]
+    assert isinstance(block, ProgramColumns)
+    facts = np.array([len(one.samples) for one in block.tables.envelopes]), np.ones(len(block.tables.envelopes))
+
+    def vouched(block: ProgramColumns) -> bool:
+        plays, acquisitions = (block.plays, block.play_bounds), (block.acquisitions, block.acquisition_bounds)
+        each = block.durations, block.num_clbits
+        return compiler_loops.loudest(*each, *plays, *acquisitions, *facts, lines=len(block.lines)) is not None
+
+    assert vouched(block)
+    own = np.array(bounds, dtype=np.int64)
+    own[-1] = getattr(block, of)[-1]
+    changed: dict[str, Any] = {of: own}
+    assert not vouched(replace(block, **changed))
 
 
 def test_an_array_of_another_kind_is_refused() -> None:

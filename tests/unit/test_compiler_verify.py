@@ -16,7 +16,7 @@ from qubitd.compiler.device_file import load_device
 from qubitd.compiler.errors import InvalidProgramError
 from qubitd.compiler.verify import MAX_PROBLEMS, Ceilings, Verify
 from qubitd.core.circuit import CircuitBuilder, pack
-from qubitd.core.program import Program
+from qubitd.core.program import Program, SampledEnvelope
 
 FILE = load_device("line5")
 FEEDLINE = tuple(f"q{i}.readout" for i in range(5))
@@ -75,6 +75,19 @@ def test_a_kernel_is_as_long_as_its_window() -> None:
     assert problems(replace(program, acquisitions=rows)) == [
         "program 'bell', q1.readout at 350 ns: is 480 ns long, its kernel 40 ns"
     ]
+
+
+def test_a_kernel_that_is_none_is_found() -> None:
+    program = made()
+    rows = replace(program.acquisitions, kernel=np.array([-1, -2], dtype=np.int32))
+    assert "q1.readout at 350 ns: is 480 ns long, its kernel" in problems(replace(program, acquisitions=rows))[0]
+
+
+def test_an_envelope_that_is_no_number_is_above_every_limit() -> None:
+    program = made()
+    first = SampledEnvelope(samples=np.full(40, np.nan, dtype=np.complex128), digest="nothing")
+    tables = replace(program.tables, envelopes=(first, *program.tables.envelopes[1:]))
+    assert "amplitude nan is above the line's limit of 1" in problems(replace(program, tables=tables))[0]
 
 
 def test_rows_out_of_order_are_found() -> None:

@@ -226,12 +226,15 @@ int64_t qubitd_plays(int64_t count, const int64_t *circuit, int64_t circuits, co
 }
 
 /* Whether rows of programs stand sorted by line, follow each other on each and lie within their program; `verify` says
- * what is wrong. */
+ * what is wrong. Where the last program ends is known to be right. */
 static int follow(int64_t programs, const int64_t *bounds, const uint16_t *line, const int64_t *start,
-                  const int64_t *length, const int64_t *duration) {
+                  const int64_t *length, const int64_t *duration, int64_t lines) {
+  if (bounds[0] != 0) return 0;
+  for (int64_t p = 0; p < programs; p++)
+    if (bounds[p] > bounds[p + 1] || duration[p] < 0) return 0;
   for (int64_t p = 0; p < programs; p++)
     for (int64_t i = bounds[p]; i < bounds[p + 1]; i++) {
-      if (start[i] < 0 || length[i] < 1 || start[i] + length[i] > duration[p]) return 0;
+      if (line[i] >= lines || start[i] < 0 || length[i] < 1 || start[i] > duration[p] - length[i]) return 0;
       if (i == bounds[p] || line[i] > line[i - 1]) continue;
       if (line[i] < line[i - 1] || start[i] < start[i - 1] + length[i - 1]) return 0;
     }
@@ -239,7 +242,7 @@ static int follow(int64_t programs, const int64_t *bounds, const uint16_t *line,
 }
 
 /* Whether programs keep all rules of `verify` but the ceilings, and the loudest play of each line (`peak`, 0 before).
- * Envelopes have a length and a peak each; a kernel is one of them, or negative for none. */
+ * Envelopes have a length and a peak each; a kernel is one of them, or -1 for none. */
 int64_t qubitd_verify(int64_t programs, const int64_t *duration, const int64_t *num_clbits, const int64_t *bounds,
                       const uint16_t *line, const int64_t *start, const int64_t *length, const int32_t *envelope,
                       const double *amplitude, const double *phase, const double *frequency,
@@ -247,20 +250,23 @@ int64_t qubitd_verify(int64_t programs, const int64_t *duration, const int64_t *
                       const int64_t *acquisition_start, const int64_t *acquisition_length, const int32_t *clbit,
                       const int32_t *kernel, int64_t hidden, int64_t envelopes, const int64_t *envelope_length,
                       const double *envelope_peak, int64_t lines, double *peak) {
-  if (!follow(programs, bounds, line, start, length, duration)) return 0;
-  if (!follow(programs, acquisition_bounds, acquisition_line, acquisition_start, acquisition_length, duration)) return 0;
+  if (!follow(programs, bounds, line, start, length, duration, lines)) return 0;
+  if (!follow(programs, acquisition_bounds, acquisition_line, acquisition_start, acquisition_length, duration, lines))
+    return 0;
   for (int64_t i = bounds[0]; i < bounds[programs]; i++) {
     int64_t e = envelope[i];
-    if (e < 0 || e >= envelopes || line[i] >= lines || length[i] != envelope_length[e]) return 0;
+    if (e < 0 || e >= envelopes || length[i] != envelope_length[e]) return 0;
     if (!isfinite(amplitude[i]) || !isfinite(phase[i]) || !isfinite(frequency[i])) return 0;
     if (phase[i] != 0 && frequency[i] == 0) return 0;
     double loud = fabs(amplitude[i]) * envelope_peak[e];
+    if (!isfinite(loud)) return 0;
     if (loud > peak[line[i]]) peak[line[i]] = loud;
   }
   for (int64_t p = 0; p < programs; p++)
     for (int64_t i = acquisition_bounds[p]; i < acquisition_bounds[p + 1]; i++) {
       if (clbit[i] < hidden || clbit[i] >= num_clbits[p]) return 0;
-      if (kernel[i] >= envelopes || (kernel[i] >= 0 && acquisition_length[i] != envelope_length[kernel[i]])) return 0;
+      if (kernel[i] < -1 || kernel[i] >= envelopes) return 0;
+      if (kernel[i] >= 0 && acquisition_length[i] != envelope_length[kernel[i]]) return 0;
     }
   return 1;
 }

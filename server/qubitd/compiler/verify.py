@@ -159,7 +159,7 @@ class Verify:
     def _loud_lines(self, together: _Together) -> Iterator[Problem]:
         spans, loudness = together.plays, together.loudness
         limit = np.array([self._limit(line) for line in together.block.lines])[spans.rows.line]
-        for i in _first_per_line(spans.key, loudness > limit + _ROUNDING):
+        for i in _first_per_line(spans.key, ~(loudness <= limit + _ROUNDING)):
             loud, most = f"{loudness[i]:.10g}", f"{limit[i]:.10g}"
             what = f"amplitude {loud} is above the line's limit of {most}; lower the gate's amplitude"
             yield Problem(where=together.place(spans, i), what=what)
