@@ -315,3 +315,18 @@ def test_what_the_daemon_alone_finds_is_said_at_once_too(backend: QubitdBackend)
         "circuit 2 ('behind'), operation 0 (h on q0)",
         "circuit 2 ('behind'), operation 1 (delay on q0)",
     ]
+
+
+@pytest.mark.parametrize(("meas_return", "more"), [("avg", []), ("single", ["option meas_return"])])
+def test_nothing_is_said_of_what_the_daemon_did_not_get(
+    backend: QubitdBackend, meas_return: str, more: list[str]
+) -> None:
+    strange, behind = (QuantumCircuit(1, 1, name=name) for name in ("strange", "behind"))
+    strange.h(0)
+    strange.measure(0, 0)
+    behind.x(0)
+    with pytest.raises(JobRefusedError) as caught:
+        backend.run([strange, behind], meas_level=0, meas_return=meas_return)
+    found = [problem.where for problem in caught.value.problems]
+    last = [] if more else ["circuit 1 ('behind'), meas_level 0"]
+    assert found == [*more, "circuit 0 ('strange'), operation 0 (h on q0)", *last]

@@ -58,9 +58,9 @@ from qubitd.provider.target import build_target
 from qubitd.provider.twin import build_noise_model, without_lab_gates
 
 _OPTIONS = tuple(dict(default_options()))
+"""Names of all that a run takes."""
 _SOON_CHECKED = 200_000
 """Operations that the daemon looks through within a second."""
-"""Names of all that a run takes."""
 
 
 @raises_qiskit_errors
@@ -392,7 +392,9 @@ class QubitdBackend(Device, Connected):
     def _of_the_rest(self, spec: JobSpec, header: JobHeader, culprits: Container[int | None]) -> tuple[Problem, ...]:
         """Give what the daemon alone finds in circuits that are no culprits so far, for all errors to be told at once.
 
-        Nothing if it cannot be asked, or if so many operations are left that it would take its time.
+        Culprits go as circuits without operations, and options that are wrong as others: what the daemon says of those
+        is left out. None is among the culprits if the whole job has a problem. Nothing if the daemon cannot be asked,
+        or if so many operations are left that it would take its time.
         """
         circuits = [_nothing_of(c) if i in culprits else c for i, c in enumerate(spec.batch.circuits)]
         if not 0 < sum(len(circuit) * circuit.num_bindings for circuit in circuits) <= _SOON_CHECKED:
@@ -401,7 +403,7 @@ class QubitdBackend(Device, Connected):
         try:
             self._client.explain(rest, self.name)
         except RefusedError as error:
-            return header.told(error.problems)
+            return header.told(problem for problem in error.problems if problem.circuit not in culprits)
         except ClientError:
             return ()
         return ()
