@@ -69,9 +69,11 @@ class Waiting:
         self._parts: list[Sequence[Program]] = []
         self._taken = 0
         self._rows, self._ticks, self._bytes = [0], [0], [0]
-        """Of the first so many programs that are held, taken or not."""
+        """Sums up to each program that is held, taken or not."""
         self._feeds: list[tuple[Feed, ...]] = []
         """Which qubits feed: a setting for a whole run."""
+        self._gone = 0
+        """Programs in the lists above that went before the first one."""
         self._made: dict[int, Sequence[Program]] = {}
 
     def __len__(self) -> int:
@@ -80,35 +82,38 @@ class Waiting:
 
     def have(self, count: int) -> None:
         """Take so many programs, or fewer if there are no more or they have too many rows."""
-        while len(self._feeds) < count and self._rows[-1] <= self._most_rows and self._hold_another():
+        most_rows = self._rows[self._gone] + self._most_rows
+        while len(self._feeds) < self._gone + count and self._rows[-1] <= most_rows and self._hold_another():
             pass
-        most = min(count, len(self._feeds), bisect.bisect_right(self._rows, self._most_rows))
-        self._taken = max(self._taken, most)
+        most = min(len(self._feeds), bisect.bisect_right(self._rows, most_rows, lo=self._gone)) - self._gone
+        self._taken = max(self._taken, min(count, most))
 
     def drop(self, count: int) -> None:
         """Let the first ones go."""
         self._made.clear()
         self._taken -= count
-        for sums in (self._rows, self._ticks, self._bytes):
-            sums[:] = [each - sums[count] for each in sums[count:]]
-        del self._feeds[:count]
         self._parts = self._between(count, None)
+        self._gone += count
+        if 2 * self._gone > len(self._feeds):  # seldom: programs may go one by one
+            for column in (self._rows, self._ticks, self._bytes, self._feeds):
+                del column[: self._gone]
+            self._gone = 0
 
     def rows(self, begin: int, end: int) -> int:
         """Count the plays and acquisitions of some."""
-        return self._rows[end] - self._rows[begin]
+        return self._rows[self._gone + end] - self._rows[self._gone + begin]
 
     def ticks(self, count: int) -> int:
         """Give the ticks of one shot of the first ones."""
-        return self._ticks[count]
+        return self._ticks[self._gone + count] - self._ticks[self._gone]
 
     def result_bytes(self, count: int) -> int:
         """Count the bytes that one shot of the first ones gives."""
-        return self._bytes[count]
+        return self._bytes[self._gone + count] - self._bytes[self._gone]
 
     def feeds(self, count: int) -> int:
         """Count the settings of feeding qubits that the first ones want."""
-        return len(set(self._feeds[:count]))
+        return len(set(self._feeds[self._gone : self._gone + count]))
 
     def is_mixed(self, count: int) -> bool:
         """Whether the first ones come from several generations of tables."""
