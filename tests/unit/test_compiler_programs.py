@@ -280,3 +280,15 @@ def test_a_batch_of_many_blocks_is_compiled_like_its_circuits_alone() -> None:
     assert [column(p, "q0.drive", "phase")[0] for p in programs] == pytest.approx([i * 0.001 for i in range(10)])
     circuits = pack(builders).columns
     assert len(list(blocks(circuits, lines=14))) == 3
+
+
+def test_a_program_is_the_same_to_the_last_bit_whatever_is_compiled_with_it() -> None:
+    plain, far = (CircuitBuilder(name=name, num_qubits=5, num_clbits=0) for name in ("plain", "far"))
+    for angle in np.random.default_rng(1).uniform(-20, 20, 30).tolist():
+        plain.add("rz", 0, params=(angle,)).add("sx", 0)
+    far.add("rz", 0, params=(1e9,)).add("sx", 0)
+    snapshot = LINE5.snapshot()
+    (alone,) = compile_circuits(LINE5.device, snapshot, pack([plain])).programs()
+    together = compile_circuits(LINE5.device, snapshot, pack([far, plain]))
+    (_, beside), (behind,) = together.programs(), together.programs(first=1)
+    assert beside.plays.phase.tolist() == behind.plays.phase.tolist() == alone.plays.phase.tolist()

@@ -13,10 +13,12 @@ _MANY = 2**12
 
 
 def to_steps(radians: Floats) -> Ints:
-    """Round to whole multiples of 2^-53 turn, whole turns left out."""
+    """Round to whole multiples of 2^-53 turn, whole turns left out; each the same whatever stands beside it."""
     turns = radians / (2 * np.pi)
     if turns.max(initial=0) > _MANY or turns.min(initial=0) < -_MANY:
-        turns = np.arctan2(np.sin(radians), np.cos(radians)) / (2 * np.pi)
+        are_many = np.abs(turns) > _MANY
+        many = radians[are_many]
+        turns[are_many] = np.arctan2(np.sin(many), np.cos(many)) / (2 * np.pi)
     turns -= np.rint(turns)
     turns *= _TURN
     return np.rint(turns, out=turns).astype(np.int64)
