@@ -87,7 +87,7 @@ def test_envelope_above_full_scale(refusal: Refusal) -> None:
     assert "an envelope above full scale" in refusal((DRIVE, 8, LOUD, 0.1, 0, TONE))
 
 
-@pytest.mark.parametrize("start", [-1, 1961])
+@pytest.mark.parametrize("start", [-1, 1961, 2**63 - 1])
 def test_play_outside_its_program(refusal: Refusal, start: int) -> None:
     assert "reaches outside its program" in refusal((DRIVE, start, DRAG, 0.1, 0, TONE))
 

@@ -95,7 +95,7 @@ def test_rows_out_of_order_are_found() -> None:
     assert "stands out of order" in problems(plays(made(), line={0: 5}))[0]
 
 
-@pytest.mark.parametrize(("column", "value"), [("start", -1), ("start", 912)])
+@pytest.mark.parametrize(("column", "value"), [("start", -1), ("start", 912), ("start", 2**63 - 1)])
 def test_a_play_outside_the_program_is_found(column: str, value: int) -> None:
     program = plays(made(), **{column: {0: value}})
     assert any("which is not within the program's 950 ns" in problem for problem in problems(program))

@@ -36,8 +36,8 @@ OFF = "QUBITD_NUMPY_ONLY"
 _addressof = ctypes.addressof
 _first_of: Callable[[Any], ctypes.c_char] = ctypes.c_char.from_buffer
 _SECONDS = 120.0
-_FLAGS = ("-O3", "-fno-math-errno", "-ffp-contract=off", "-shared", "-fPIC")
-"""No multiplication is fused with an addition: the numbers are to be those of NumPy, to the last bit."""
+_FLAGS = ("-O3", "-fno-math-errno", "-ffp-contract=off", "-fwrapv", "-shared", "-fPIC")
+"""No multiplication is fused with an addition, and integers wrap: numbers are to be those of NumPy, to the last bit."""
 
 
 class NativeError(QubitdError):

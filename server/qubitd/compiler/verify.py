@@ -267,7 +267,7 @@ def _kernel_problems(together: _Together) -> Iterator[Problem]:
 def _span_problems(together: _Together, spans: _Spans[Plays] | _Spans[Acquisitions], kind: str) -> Iterator[Problem]:
     key, start, end = spans.key, spans.rows.start, spans.end
     duration = together.block.durations[spans.program]
-    is_outside = (start < 0) | (spans.rows.length < 1) | (end > duration)
+    is_outside = (start < 0) | (spans.rows.length < 1) | (start > duration - spans.rows.length)
     follows = key[1:] == key[:-1]
     comes_after = (key[1:] > key[:-1]) | (follows & (start[1:] >= end[:-1]))
     if np.count_nonzero(comes_after) == len(comes_after) and not np.count_nonzero(is_outside):

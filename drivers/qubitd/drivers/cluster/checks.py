@@ -52,7 +52,7 @@ def play_problems(columns: ChunkColumns, line: int, wired: WiredLine, plays: Pla
     yield from rule(~np.isfinite(plays.phase), "a phase that is no finite number")
     yield from rule(envelopes.peak[plays.envelope] > 1 + ROUNDING, "an envelope above full scale; lower its DRAG beta")
     yield from rule(envelopes.length[plays.envelope] != plays.length, "a length that is not its envelope's")
-    yield from rule((plays.start < 0) | (end > duration), "reaches outside its program")
+    yield from rule((plays.start < 0) | (plays.start > duration - plays.length), "reaches outside its program")
     same = plays.program[1:] == plays.program[:-1]
     yield from rule(np.append(same & (end[:-1] > plays.start[1:]), [False]), "reaches into the next play of the line")
     yield from _frequency_problems(columns, line, wired, plays)

@@ -36,7 +36,7 @@ int64_t qubitd_plays_offend(int64_t count, const int64_t *program, const int64_t
     int64_t e = envelope[i], end = start[i] + length[i];
     if (!(fabs(amplitude[i]) <= 1) || !isfinite(phase[i])) return 1;
     if (envelope_peak[e] > 1 + *rounding || envelope_length[e] != length[i]) return 1;
-    if (start[i] < 0 || end > duration[program[i]]) return 1;
+    if (start[i] < 0 || start[i] > duration[program[i]] - length[i]) return 1;
     if (i + 1 < count && program[i + 1] == program[i] && end > start[i + 1]) return 1;
     if (is_rf ? !(fabs(frequency[i] - lo_and_most[0]) <= lo_and_most[1])
               : (frequency[i] != 0 || envelope_is_complex[e] || phase[i] != 0))
