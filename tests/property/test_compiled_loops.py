@@ -206,6 +206,17 @@ def test_rows_that_belong_to_no_program_are_not_vouched_for(of: str, bounds: tup
     assert not vouched(replace(block, **changed))
 
 
+@pytest.mark.parametrize(("kind", "gap"), [(4, 0), (4, -5), (9, 4)])
+def test_an_event_that_cannot_be_written_is_left_to_numpy(kind: int, gap: int) -> None:
+    assert LINES.library is not None
+    kinds, gaps, text = np.array([kind], dtype=np.int8), np.array([gap]), np.empty(4096, dtype=np.uint8)
+    event = native.address(kinds, np.int8), native.address(gaps, np.int64)
+    nothing = [None] * 8
+    into = native.address(text, np.uint8), len(text)
+    arguments = (1, *event, b"a", 1, *nothing, 0, 0, 0, *nothing[:7], *into)
+    assert LINES.library.qubitd_events_text(*arguments) == -2
+
+
 def test_an_array_of_another_kind_is_refused() -> None:
     with pytest.raises(TypeError, match="an array of int32 with strides"):
         native.address(np.zeros(3, dtype=np.int32), np.int64)

@@ -195,7 +195,8 @@ static void put_wait(Text *text, int64_t gap, int64_t event, const char *behind)
 }
 
 /* What each event of a line without feedback writes, as `q1asm_events.event_texts` lays it out. Columns of an RF line are
- * NULL on others. Gives the length of the text; -1 if `room` may not hold it; -2 for a kind of event that is not known. */
+ * NULL on others. Gives the length of the text; -1 if `room` may not hold it; -2 for a kind of event that is not known, or
+ * a gap that is none. */
 int64_t qubitd_events_text(int64_t count, const int8_t *kind, const int64_t *gap, const char *label,
                            int64_t label_length, const int64_t *envelope, const int64_t *real, const int64_t *imag,
                            const uint8_t *sets_gain, const int64_t *gain_real, const int64_t *gain_imag,
@@ -208,6 +209,7 @@ int64_t qubitd_events_text(int64_t count, const int8_t *kind, const int64_t *gap
   int64_t begins = 0, plays = 0, acquisitions = 0;
   for (int64_t i = 0; i < count; i++) {
     if (room - (text.at - out) < 320 + 2 * label_length) return -1;
+    if (gap[i] < 1) return -2;
     const char *behind = "";
     switch (kind[i]) {
       case BEGIN:
