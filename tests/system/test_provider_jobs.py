@@ -178,7 +178,8 @@ def test_bits_are_read_while_the_job_runs_and_are_those_of_its_result(
     job = backend.run([flip] * 5, shots=100_000)
     rows = job.packed_bits(timeout=60)
     assert read[0] == (0, JobStatus.RUNNING)
-    assert sorted(read) == read
+    skips = [skip for skip, _ in read]
+    assert sorted(skips) == skips
     found = job.result()
     assert [counts(one) for one in rows] == [each.data.counts for each in found.results]
 
