@@ -50,7 +50,12 @@ def advance_frames(columns: Columns, laid_out: Callable[[], Wires], rows: Ints, 
         numbers: how far each row advances its operands' frames.
     """
     done = _by_loop(columns, rows, numbers) if native.are_many(rows) else None
-    return _advanced(columns, laid_out(), rows, numbers) if done is None else done
+    if done is not None:
+        return done
+    if numbers.shifts.turns.take(rows).any():
+        return _advanced(columns, laid_out(), rows, numbers)
+    steps, end = np.zeros(len(columns.qubits), dtype=np.int64), np.zeros(columns.num_wires, dtype=np.int64)
+    return Frames(is_turned=False, steps=steps, end=end, columns=columns)
 
 
 def _by_loop(columns: Columns, rows: Ints, numbers: Numbers) -> Frames | None:
@@ -71,9 +76,6 @@ def _by_loop(columns: Columns, rows: Ints, numbers: Numbers) -> Frames | None:
 
 def _advanced(columns: Columns, wires: Wires, rows: Ints, numbers: Numbers) -> Frames:
     turning = wires.of_operands(numbers.shifts.turns.take(rows)).nonzero()[0]
-    if not len(turning):
-        steps, end = np.zeros(len(wires.op), dtype=np.int64), np.zeros(columns.num_wires, dtype=np.int64)
-        return Frames(is_turned=False, steps=steps, end=end, columns=columns)
     shift = wires.along(_shifts(columns, wires, rows, numbers, turning))
     before = wires.exclusive_sum(shift)
     end = np.zeros((*before.shape[:-1], columns.num_wires), dtype=np.int64)

@@ -10,7 +10,7 @@ A loop gets addresses, which keep no array alive: whatever it reads or writes ha
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -27,7 +27,7 @@ Bools = NDArray[np.bool_]
 _FEW = 128
 """Operations up to which NumPy is as fast."""
 
-_PLAYED = {
+_PLAYED: Mapping[str, type[np.generic]] = {
     "line": np.uint16,
     "start": np.int64,
     "length": np.int64,
@@ -36,7 +36,13 @@ _PLAYED = {
     "phase": np.float64,
     "frequency": np.float64,
 }
-_ACQUIRED = {"line": np.uint16, "start": np.int64, "length": np.int64, "clbit": np.int32, "kernel": np.int32}
+_ACQUIRED: Mapping[str, type[np.generic]] = {
+    "line": np.uint16,
+    "start": np.int64,
+    "length": np.int64,
+    "clbit": np.int32,
+    "kernel": np.int32,
+}
 """Columns that are verified, and of what."""
 
 PASSES = NativeSource(
@@ -108,7 +114,7 @@ def schedule_late(
     circuit: Ints, qubits: Ints, qubit_start: Ints, length: Ints, *, num_qubits: int, circuits: int
 ) -> tuple[Ints, Ints] | None:
     """Give the start of each operation, and each circuit's duration."""
-    library = _loops(circuit)
+    library = PASSES.library
     if library is None:
         return None
     ready, duration, start = _room(circuits * num_qubits), _room(circuits), _room(len(circuit))
@@ -288,7 +294,9 @@ def loudest(
         lines: how many.
     """
     library = PASSES.library
-    if library is None or not (_are_whole(plays, play_bounds) and _are_whole(acquisitions, acquisition_bounds)):
+    played = _whole(plays, _PLAYED, play_bounds)
+    acquired = _whole(acquisitions, _ACQUIRED, acquisition_bounds)
+    if library is None or played is None or acquired is None:
         return None
     if not len(play_bounds) == len(acquisition_bounds) == len(durations) + 1 == len(num_clbits) + 1:
         return None
@@ -299,9 +307,9 @@ def loudest(
         _ints(ends),
         _ints(clbits),
         _ints(play_bounds),
-        *[getattr(plays, name).__array_interface__["data"][0] for name in _PLAYED],
+        *played,
         _ints(acquisition_bounds),
-        *[getattr(acquisitions, name).__array_interface__["data"][0] for name in _ACQUIRED],
+        *acquired,
         HIDDEN,
         len(envelope_length),
         _ints(envelope_length),
@@ -312,14 +320,15 @@ def loudest(
     return peak if found else None
 
 
-def _are_whole(rows: Plays | Acquisitions, bounds: Ints) -> bool:
-    """Whether columns are as they are meant to be: whoever made a program, a loop must not read beside them."""
-    kinds = _PLAYED if isinstance(rows, Plays) else _ACQUIRED
+def _whole(rows: Plays | Acquisitions, kinds: Mapping[str, type[np.generic]], bounds: Ints) -> list[int] | None:
+    """Give where columns begin if they are as they are meant to be: whoever made them, a loop must not read beside."""
     columns = [getattr(rows, name) for name in kinds]
-    return all(
-        column.shape == (bounds[-1],) and column.dtype == kind and column.flags.c_contiguous
-        for column, kind in zip(columns, kinds.values(), strict=True)
-    )
+    if {column.shape for column in columns} != {(bounds[-1],)}:
+        return None
+    try:
+        return [address(column, kind) for column, kind in zip(columns, kinds.values(), strict=True)]
+    except TypeError:
+        return None
 
 
 class PlayTable(Protocol):

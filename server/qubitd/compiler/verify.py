@@ -137,7 +137,8 @@ class Verify:
         )
         if peaks is None:
             return False
-        loudest = dict(zip(block.lines, peaks.tolist(), strict=True))
+        used: list[int] = peaks.nonzero()[0].tolist()
+        loudest = {block.lines[i]: float(peaks[i]) for i in used}
         return self._are_quiet(loudest) and all(
             sum([loudest.get(line, 0.0) for line in feedline]) <= 1 for feedline in self.ceilings.feedlines
         )
