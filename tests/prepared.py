@@ -141,7 +141,7 @@ def prepared_starts() -> Generator[None]:
 
 def _let_start(nursery: Nursery) -> None:
     """Have it start what this process starts."""
-    child.started = nursery.started  # type: ignore[assignment]
+    child.started = nursery.started  # type: ignore[assignment]  # what it gives is like a Popen, and is none
 
 
 def _serve(control: socket.socket) -> None:

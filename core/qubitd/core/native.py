@@ -130,6 +130,21 @@ def address(array: NDArray[np.generic], kind: type[np.generic]) -> int:
     return found
 
 
+def ints(array: NDArray[np.int64]) -> int:
+    """Give where whole numbers begin; as `address`."""
+    return address(array, np.int64)
+
+
+def floats(array: NDArray[np.float64]) -> int:
+    """Give where numbers begin; as `address`."""
+    return address(array, np.float64)
+
+
+def room(count: int) -> NDArray[np.int64]:
+    """Give an array for a loop to write whole numbers to."""
+    return np.empty(count, dtype=np.int64)
+
+
 def build(text: str, path: Path, *, check: Callable[[Path], object], include: Sequence[str] = ()) -> Path:
     """Compile C, unless that was done, and put the library where it belongs once it can be loaded.
 

@@ -17,7 +17,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from qubitd.core.native import NativeSource, address
+from qubitd.core.native import NativeSource, address, floats, ints, room
 from qubitd.core.program import HIDDEN, Acquisitions, Plays
 
 Ints = NDArray[np.int64]
@@ -67,8 +67,8 @@ def starts(arity: Ints, opcode: Ints) -> Ints | None:
     library = _loops(opcode)
     if library is None:
         return None
-    start = _room(len(opcode) + 1)
-    found = library.qubitd_starts(len(opcode), _ints(opcode), len(arity), _ints(arity), _ints(start))
+    start = room(len(opcode) + 1)
+    found = library.qubitd_starts(len(opcode), ints(opcode), len(arity), ints(arity), ints(start))
     return None if found < 0 else start
 
 
@@ -80,10 +80,10 @@ def codes(
     if library is None:
         return None
     scale = num_qubits**width
-    code, occurs = _room(len(opcode)), np.zeros(kinds * scale, dtype=np.bool_)
-    columns = _ints(opcode), kinds, _ints(arity), _ints(qubits), _ints(qubit_start)
+    code, occurs = room(len(opcode)), np.zeros(kinds * scale, dtype=np.bool_)
+    columns = ints(opcode), kinds, ints(arity), ints(qubits), ints(qubit_start)
     weight = np.array([num_qubits ** (width - 1 - place) for place in range(width)], dtype=np.int64)
-    into = _ints(weight), address(occurs, np.bool_), _ints(code)
+    into = ints(weight), address(occurs, np.bool_), ints(code)
     found = library.qubitd_codes(len(opcode), *columns, num_qubits, width, scale, *into)
     return None if found < 0 else (code, occurs)
 
@@ -103,9 +103,9 @@ def wires(circuit: Ints, qubits: Ints, qubit_start: Ints, *, num_qubits: int, wi
     library = _loops(circuit)
     if library is None:
         return None
-    op, wire, order, begin = _room(len(qubits)), _room(len(qubits)), _room(len(qubits)), _room(wires + 1)
-    columns = _ints(circuit), _ints(qubits), _ints(qubit_start)
-    into = _ints(op), _ints(wire), _ints(order), _ints(begin)
+    op, wire, order, begin = room(len(qubits)), room(len(qubits)), room(len(qubits)), room(wires + 1)
+    columns = ints(circuit), ints(qubits), ints(qubit_start)
+    into = ints(op), ints(wire), ints(order), ints(begin)
     used = library.qubitd_wires(len(circuit), *columns, num_qubits, wires, *into)
     return None if used < 0 else LaidOut(op, wire, order, begin[:used], bool(begin[-1]))
 
@@ -117,10 +117,10 @@ def schedule_late(
     library = PASSES.library
     if library is None:
         return None
-    ready, duration, start = _room(circuits * num_qubits), _room(circuits), _room(len(circuit))
-    columns = _ints(circuit), _ints(qubits), _ints(qubit_start)
-    into = _ints(ready), _ints(duration), _ints(start)
-    library.qubitd_schedule_late(len(circuit), *columns, num_qubits, _ints(length), circuits, *into)
+    ready, duration, start = room(circuits * num_qubits), room(circuits), room(len(circuit))
+    columns = ints(circuit), ints(qubits), ints(qubit_start)
+    into = ints(ready), ints(duration), ints(start)
+    library.qubitd_schedule_late(len(circuit), *columns, num_qubits, ints(length), circuits, *into)
     return start, duration
 
 
@@ -152,21 +152,21 @@ def frames(
     library = _loops(circuit)
     if library is None or not angles.are_plain:
         return None
-    total, steps = _room(wires), _room(len(qubits))
-    columns = _ints(circuit), _ints(qubits), _ints(qubit_start)
+    total, steps = room(wires), room(len(qubits))
+    columns = ints(circuit), ints(qubits), ints(qubit_start)
     turning = address(turns, np.bool_)
     found = library.qubitd_frames(
         len(circuit),
         *columns,
         num_qubits,
         wires,
-        _ints(rows),
+        ints(rows),
         turning,
         width,
         *angles.of_rows,
         *angles.of_operations,
-        _ints(total),
-        _ints(steps),
+        ints(total),
+        ints(steps),
     )
     return None if found < 0 else (steps, total, bool(found))
 
@@ -188,12 +188,12 @@ def lay_out(
     library = _loops(circuit)
     if library is None:
         return None
-    total = library.qubitd_total(len(rows), _ints(rows), _ints(count))
-    op, entry, order, bounds = _room(total), _room(total), _room(total), _room(circuits + 1)
-    shares = _ints(rows), _ints(first), _ints(count), address(line, np.uint16)
-    place = _room(lines)
-    into = _ints(place), _ints(op), _ints(entry), _ints(order), _ints(bounds)
-    library.qubitd_lay_out(len(rows), _ints(circuit), circuits, *shares, lines, *into)
+    total = library.qubitd_total(len(rows), ints(rows), ints(count))
+    op, entry, order, bounds = room(total), room(total), room(total), room(circuits + 1)
+    shares = ints(rows), ints(first), ints(count), address(line, np.uint16)
+    place = room(lines)
+    into = ints(place), ints(op), ints(entry), ints(order), ints(bounds)
+    library.qubitd_lay_out(len(rows), ints(circuit), circuits, *shares, lines, *into)
     return op, entry, order, bounds
 
 
@@ -233,24 +233,24 @@ def plays(
         return None
     if table.frequency.ndim > 1:
         return None
-    made = _unwritten(library.qubitd_total(len(rows), _ints(rows), _ints(count)))
-    bounds, place = _room(circuits + 1), _room(lines)
-    shares = _ints(rows), _ints(first), _ints(count)
-    operations = _ints(start), _ints(qubit_start), _ints(steps), *level.of_operations
+    made = _unwritten(library.qubitd_total(len(rows), ints(rows), ints(count)))
+    bounds, place = room(circuits + 1), room(lines)
+    shares = ints(rows), ints(first), ints(count)
+    operations = ints(start), ints(qubit_start), ints(steps), *level.of_operations
     found = library.qubitd_plays(
         len(rows),
-        _ints(circuit),
+        ints(circuit),
         circuits,
         *shares,
         *operations,
         lines,
-        *(address(table.line, np.uint16), _ints(table.length), address(table.envelope, np.int32)),
+        *(address(table.line, np.uint16), ints(table.length), address(table.envelope, np.int32)),
         *level.of_rows,
         *phase.of_rows,
-        *(_floats(table.frequency), address(table.frame, np.int16), _ints(table.position)),
-        _ints(place),
+        *(floats(table.frequency), address(table.frame, np.int16), ints(table.position)),
+        ints(place),
         *(address(column, column.dtype.type) for column in (getattr(made, name) for name in made.__slots__)),
-        _ints(bounds),
+        ints(bounds),
     )
     return None if found < 0 else (made, bounds)
 
@@ -258,8 +258,8 @@ def plays(
 def _unwritten(count: int) -> Plays:
     return Plays(
         line=np.empty(count, dtype=np.uint16),
-        start=_room(count),
-        length=_room(count),
+        start=room(count),
+        length=room(count),
         envelope=np.empty(count, dtype=np.int32),
         amplitude=np.empty(count),
         phase=np.empty(count),
@@ -304,18 +304,18 @@ def loudest(
     ends, clbits = np.ascontiguousarray(durations), np.array(num_clbits, dtype=np.int64)
     found = library.qubitd_verify(
         len(durations),
-        _ints(ends),
-        _ints(clbits),
-        _ints(play_bounds),
+        ints(ends),
+        ints(clbits),
+        ints(play_bounds),
         *played,
-        _ints(acquisition_bounds),
+        ints(acquisition_bounds),
         *acquired,
         HIDDEN,
         len(envelope_length),
-        _ints(envelope_length),
-        _floats(envelope_peak),
+        ints(envelope_length),
+        floats(envelope_peak),
         lines,
-        _floats(peak),
+        floats(peak),
     )
     return peak if found else None
 
@@ -365,31 +365,24 @@ class Angles:
     @property
     def of_rows(self) -> tuple[int, int, int]:
         """Arguments: where the constants are, the factors, and how many angles there are."""
-        return _floats(self.constant), _floats(self.factors), self.factors.shape[1]
+        return floats(self.constant), floats(self.factors), self.factors.shape[1]
 
     @property
     def of_operations(self) -> tuple[int, int]:
         """Arguments: where the parameters are, and where each operation's begin."""
-        return _floats(self.params), _ints(self.param_start)
+        return floats(self.params), ints(self.param_start)
+
+
+def are_there() -> bool:
+    """Whether there are loops in C at all."""
+    return PASSES.library is not None
 
 
 def are_many(operations: Ints) -> bool:
     """Whether it is worth while to put together what a loop needs to know of these."""
-    return len(operations) > _FEW and PASSES.library is not None
+    return len(operations) > _FEW and are_there()
 
 
 def _loops(operations: Ints) -> ctypes.CDLL | None:
     """Give the library, if there is one and it is worth while."""
     return PASSES.library if len(operations) > _FEW else None
-
-
-def _room(count: int) -> Ints:
-    return np.empty(count, dtype=np.int64)
-
-
-def _ints(array: Ints) -> int:
-    return address(array, np.int64)
-
-
-def _floats(array: Floats) -> int:
-    return address(array, np.float64)

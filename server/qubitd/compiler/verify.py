@@ -114,8 +114,7 @@ class Verify:
         peaks = np.zeros(len(block.lines))
         with np.errstate(invalid="ignore"):  # what is no number was told above
             np.maximum.at(peaks, block.plays.line, together.loudness)
-        used: list[int] = peaks.nonzero()[0].tolist()
-        loudest = {block.lines[i]: float(peaks[i]) for i in used}
+        loudest = _by_line(block, peaks)
         if not self._are_quiet(loudest):
             yield from self._loud_lines(together)
         # Plays that follow each other on each line never sum to more than the loudest of each line do.
@@ -125,6 +124,8 @@ class Verify:
 
     def _is_sound(self, block: ProgramColumns) -> bool:
         """Whether a compiled loop, if there is one, finds nothing wrong; what is wrong is not its to say."""
+        if not native.are_there():
+            return False
         peaks = native.loudest(
             block.durations,
             block.num_clbits,
@@ -137,8 +138,7 @@ class Verify:
         )
         if peaks is None:
             return False
-        used: list[int] = peaks.nonzero()[0].tolist()
-        loudest = {block.lines[i]: float(peaks[i]) for i in used}
+        loudest = _by_line(block, peaks)
         return self._are_quiet(loudest) and all(
             sum([loudest.get(line, 0.0) for line in feedline]) <= 1 for feedline in self.ceilings.feedlines
         )
@@ -164,6 +164,12 @@ class Verify:
             loud, most = f"{loudness[i]:.10g}", f"{limit[i]:.10g}"
             what = f"amplitude {loud} is above the line's limit of {most}; lower the gate's amplitude"
             yield Problem(where=together.place(spans, i), what=what)
+
+
+def _by_line(block: ProgramColumns, peaks: Floats) -> dict[str, float]:
+    """Name the lines on which anything is played, with the highest sample."""
+    used: list[int] = peaks.nonzero()[0].tolist()
+    return {block.lines[i]: float(peaks[i]) for i in used}
 
 
 def _envelope_facts(block: ProgramColumns) -> tuple[Ints, Floats]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from qubitd.core.native import NativeSource, address
+from qubitd.core.native import NativeSource, address, floats, ints, room
 
 if TYPE_CHECKING:
     from qubitd.drivers.cluster.columns import EnvelopeColumns, Layout, PlayColumns
@@ -60,10 +60,10 @@ def plays_offend(
     if library is None:
         return None
     columns = ints(plays.program), ints(plays.start), ints(plays.length), ints(plays.envelope)
-    numbers = _floats(plays.amplitude), _floats(plays.phase), _floats(plays.frequency)
-    known = ints(envelopes.length), _floats(envelopes.peak), address(envelopes.is_complex, np.bool_)
+    numbers = floats(plays.amplitude), floats(plays.phase), floats(plays.frequency)
+    known = ints(envelopes.length), floats(envelopes.peak), address(envelopes.is_complex, np.bool_)
     limits, slack = np.array([lo or 0.0, most]), np.array([rounding])
-    bounds = int(lo is not None), _floats(limits), _floats(slack)
+    bounds = int(lo is not None), floats(limits), floats(slack)
     return bool(
         library.qubitd_plays_offend(len(plays.start), *columns, *numbers, ints(layout.duration), *known, *bounds)
     )
@@ -85,8 +85,8 @@ def exertion(
     if library is None:
         return None
     power, real, imag, most = np.zeros(programs), np.zeros(programs), np.zeros(programs), np.zeros(2)
-    columns = ints(program), ints(envelope), ints(gain), _floats(facts)
-    library.qubitd_exertion(len(gain), *columns, _floats(power), _floats(real), _floats(imag), _floats(most))
+    columns = ints(program), ints(envelope), ints(gain), floats(facts)
+    library.qubitd_exertion(len(gain), *columns, floats(power), floats(real), floats(imag), floats(most))
     return power, real, imag, float(most[0]), float(most[1])
 
 
@@ -107,9 +107,9 @@ def tones(
     if library is None:
         return None
     count = len(program)
-    found = _room(count), _room(count), _room(count), _room(count)
+    found = room(count), room(count), room(count), room(count)
     first, sets_frequency = np.empty(count, dtype=np.bool_), np.empty(count, dtype=np.bool_)
-    events = ints(program), ints(tick), _floats(hertz), _floats(phase), address(is_play, np.bool_)
+    events = ints(program), ints(tick), floats(hertz), floats(phase), address(is_play, np.bool_)
     into = *map(ints, found), address(first, np.bool_), address(sets_frequency, np.bool_)
     changes = library.qubitd_tones(count, *events, lead, *into)
     return *found, first, sets_frequency, bool(changes)
@@ -133,9 +133,9 @@ def merged(
     count, bounds = len(times), np.zeros(len(kinds) + 1, dtype=np.int64)
     np.cumsum(counts, out=bounds[1:])
     kind, out_kind = np.array(kinds, dtype=np.int8), np.empty(count, dtype=np.int8)
-    found = _room(count), _room(count), _room(count), _room(count)
+    found = room(count), room(count), room(count), room(count)
     events = address(kind, np.int8), ints(bounds), ints(times), ints(programs)
-    following = _room(len(kinds))
+    following = room(len(kinds))
     into = ints(following), address(out_kind, np.int8), *map(ints, found)
     return None if library.qubitd_merge(len(kinds), *events, total, *into) else (out_kind, *found)
 
@@ -171,15 +171,3 @@ def extra_instructions(gaps: Ints) -> int | None:
 def loops(events: NDArray[np.generic]) -> ctypes.CDLL | None:
     """Give the library, if there is one and it is worth while."""
     return LINES.library if len(events) > _FEW else None
-
-
-def _room(count: int) -> Ints:
-    return np.empty(count, dtype=np.int64)
-
-
-def ints(array: Ints) -> int:
-    return address(array, np.int64)
-
-
-def _floats(array: Floats) -> int:
-    return address(array, np.float64)

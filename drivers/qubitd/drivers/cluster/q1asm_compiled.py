@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from qubitd.core.native import address
+from qubitd.core.native import address, ints
 from qubitd.drivers.cluster.line_program import LineProgram
-from qubitd.drivers.cluster.native import ints, loops
+from qubitd.drivers.cluster.native import loops
 
 _EACH = 64
 """Bytes of text that an event rarely exceeds."""
