@@ -43,6 +43,8 @@ class CalibratedGates:
         self.lines = lines_of(device)
         self.memory = Memory()
         """What is known of circuits at this calibration."""
+        self.gate_memory = Memory()
+        """What is known of gates, for themselves: long circuits do not push it out."""
         self.sound: set[GateKey] = set()
         """Operations on which a check found nothing wrong."""
         self.sound_rows: set[Operation] = set()
@@ -82,7 +84,7 @@ class CalibratedGates:
         Raises:
             InvalidCalibrationError: as `get`.
         """
-        known = self.memory.recall(
+        known = self.gate_memory.recall(
             (tabulate, keys), 16 * len(keys) + 16, lambda: tabulate(self.at(keys, {}), self.lines, self.snapshot)
         )
         if known.shaping.isdisjoint(fixed):

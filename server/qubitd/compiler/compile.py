@@ -179,7 +179,7 @@ def _compile(
     if problems:
         raise InvalidCircuitError(problems)
     waits = spec.initial_reset in (InitialReset.AUTO, InitialReset.PASSIVE)
-    wait = gates.memory.recall(passive_reset, 1, lambda: passive_reset(device, snapshot)) if waits else 0
+    wait = gates.gate_memory.recall(passive_reset, 1, lambda: passive_reset(device, snapshot)) if waits else 0
     rep_delay = to_ticks(spec.rep_delay, what="rep_delay", tolerance=NEAREST)
     return Compiled(
         gathered=_decoupled(gates, gathered, spec.dd, spec.scheduling),

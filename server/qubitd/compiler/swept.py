@@ -89,7 +89,7 @@ def _played(gates: CalibratedGates, keys: tuple[GateKey, ...]) -> _Played:
             registers=dict(itertools.chain.from_iterable(registers)),
         )
 
-    return gates.memory.recall((_Played, keys), 16 + 16 * len(keys), find)
+    return gates.gate_memory.recall((_Played, keys), 16 + 16 * len(keys), find)
 
 
 def _used(gates: CalibratedGates, key: GateKey) -> Iterator[str]:
