@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from qiskit.circuit import Parameter, QuantumCircuit
+from qiskit.circuit import Instruction, Parameter, QuantumCircuit
 
 from qubitd.client import BackendInfo
 from qubitd.compiler.device_file import load_device
@@ -86,6 +86,9 @@ def circuits(draw: st.DrawFn) -> QuantumCircuit:
                 circuit.reset(qubit)
             case 9 if draw(st.integers(0, 9)) == 0:
                 circuit.h(qubit)
+            case 10 if draw(st.integers(0, 9)) == 0:
+                with circuit.if_test((circuit.clbits[0], 1)):
+                    circuit.x(qubit)
             case _:
                 circuit.sx(qubit)
     return circuit
@@ -107,6 +110,33 @@ def test_what_is_no_number_is_left_to_the_walk(info: BackendInfo, compiled: Read
         dynamic.x(0)
     wide.ccx(0, 1, 2)
     assert_same(info, compiled, [free, infinite, dynamic, wide])
+
+
+def test_a_delay_before_what_is_left_to_the_walk_is_found_in_its_place(
+    info: BackendInfo, compiled: Reader | None
+) -> None:
+    dynamic, matrix = (QuantumCircuit(2, 1) for _ in range(2))
+    for circuit in (dynamic, matrix):
+        circuit.delay(100, 0)
+    with dynamic.if_test((0, 1)):
+        dynamic.x(0)
+    matrix.unitary(np.eye(4), [0, 1])
+    for circuit in (dynamic, matrix):
+        circuit.delay(200, 0)
+    assert_same(info, compiled, [dynamic, matrix])
+
+
+def test_what_only_has_the_name_of_a_gate_is_told_apart_by_its_classical_bits(
+    info: BackendInfo, compiled: Reader | None
+) -> None:
+    circuit = QuantumCircuit(1, 1)
+    circuit.measure(0, 0)
+    circuit.sx(0)
+    circuit.append(Instruction("sx", 1, 1, []), [0], [0])
+    circuit.append(Instruction("measure", 1, 0, []), [0])
+    assert_same(info, compiled, [circuit])
+    (columns,), operations = (batch := encoded(info, None, [circuit])[0].batch).circuits, batch.operations
+    assert [operations[opcode].num_clbits for opcode in columns.opcodes] == [1, 0, 1, 0]
 
 
 def test_many_kinds_of_instructions_are_left_to_the_walk(info: BackendInfo, compiled: Reader | None) -> None:

@@ -250,3 +250,17 @@ def test_loose_bits_and_registers_are_numbered_like_the_circuit() -> None:
     circuit.x(2)
     circuit.measure(2, 0)
     assert [row.qubits for row in written(circuit)] == [(2,), (2,)]
+
+
+def test_qubits_that_stand_in_another_order_are_numbered_as_in_each_circuit() -> None:
+    a, b = QuantumRegister(1, "a"), QuantumRegister(1, "b")
+    circuits = [QuantumCircuit(*order) for order in ((a, b), (a, b), (b, a), (a, b))]
+    for circuit in circuits:
+        circuit.x(a[0])
+    batch = encode(*circuits).batch
+    assert [circuit.qubits.tolist() for circuit in batch.circuits] == [[0], [0], [1], [0]]
+
+
+def test_a_gate_with_another_number_of_angles_is_refused_beside_one_that_is_not() -> None:
+    circuit = circuit_of(lambda c: (c.rz(1.0, 0), c.append(Gate("rz", 1, [1.0, 2]), [0]), c.rz(1.0, 0)))
+    assert only(circuit).startswith("circuit 0 ('c'), operation 1 (rz on q0): has 2 parameters")
