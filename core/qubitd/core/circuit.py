@@ -166,16 +166,20 @@ class CircuitColumns(Sequence[Circuit]):
         return found
 
     def _view(self, index: int) -> Circuit:
-        bounds = self.bounds
+        bounds, is_only = self.bounds, len(self) == 1
+
+        def part(column: NDArray[_T], begin: Ints) -> NDArray[_T]:
+            return column if is_only else column[begin[index] : begin[index + 1]]
+
         found = self._views[index] = Circuit(
             name=self.names[index],
             num_qubits=int(self.num_qubits[index]),
             num_clbits=int(self.num_clbits[index]),
-            opcodes=self.opcodes[bounds.opcodes[index] : bounds.opcodes[index + 1]],
-            qubits=self.qubits[bounds.qubits[index] : bounds.qubits[index + 1]],
-            params=self.params[bounds.params[index] : bounds.params[index + 1]],
-            clbits=self.clbits[bounds.clbits[index] : bounds.clbits[index + 1]],
-            controls=self.controls[bounds.controls[index] : bounds.controls[index + 1]],
+            opcodes=part(self.opcodes, bounds.opcodes),
+            qubits=part(self.qubits, bounds.qubits),
+            params=part(self.params, bounds.params),
+            clbits=part(self.clbits, bounds.clbits),
+            controls=part(self.controls, bounds.controls),
             conditions=self.conditions.get(index, ()),
             bindings=self.bindings.get(index),
         )

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from qubitd.core.bindings import Bindings
 from qubitd.core.circuit import Circuit, CircuitBatch, CircuitBounds, CircuitColumns, offsets
-from qubitd.core.control import CONTROL_ARITY, Condition, control_counts
+from qubitd.core.control import Condition, control_counts
 from qubitd.core.errors import Problem
 from qubitd.v1 import circuits_pb2
 from qubitd.wire.bindings import decode_bindings, encode_bindings
@@ -83,7 +83,8 @@ def decode_batch(message: circuits_pb2.CircuitBatch) -> CircuitBatch:
     flat = _read_columns(message, heads, table, steps, np.array([0, *itertools.accumulate(own)]))
     rest = _read_rest(messages, heads, flat)
     batch = CircuitBatch(operations=table.operations, circuits=_whole(heads, flat, rest))
-    suspects = sorted(flat.suspects(heads).union(_with_control(batch, rest)))
+    controlled: Iterable[int] = range(len(messages)) if table.has_control else rest.controls
+    suspects = sorted(flat.suspects(heads).union(controlled))
     refuse_if_any([problem for index in suspects for problem in _problems(batch, index)])
     return batch
 
@@ -222,8 +223,9 @@ def _read_rest_of(message: circuits_pb2.Circuit, index: int, param_bounds: Ints,
 def _whole(heads: _Heads, flat: _Flat, rest: _Rest) -> CircuitColumns:
     opcodes, qubits, params, clbits = flat.bounds
     ends = np.zeros(len(opcodes), dtype=np.int64)
-    for index, controls in rest.controls.items():
-        ends[index + 1] = len(controls)
+    if rest.controls:
+        ends[[index + 1 for index in rest.controls]] = list(map(len, rest.controls.values()))
+        ends = ends.cumsum()
     return CircuitColumns(
         names=heads.names,
         num_qubits=np.array(heads.num_qubits, dtype=np.int64),
@@ -233,7 +235,7 @@ def _whole(heads: _Heads, flat: _Flat, rest: _Rest) -> CircuitColumns:
         params=flat.params,
         clbits=flat.clbits,
         controls=np.concatenate([_NOTHING, *rest.controls.values()]) if rest.controls else _NOTHING,
-        bounds=CircuitBounds(opcodes=opcodes, qubits=qubits, params=params, clbits=clbits, controls=ends.cumsum()),
+        bounds=CircuitBounds(opcodes=opcodes, qubits=qubits, params=params, clbits=clbits, controls=ends),
         conditions=rest.conditions,
         bindings=rest.bindings,
     )
@@ -266,13 +268,6 @@ def _bindings(message: circuits_pb2.Circuit, most: int) -> Bindings:
     if len(bindings.positions):
         check_count(int(bindings.positions[-1]), where="bindings, largest position", most=most)
     return bindings
-
-
-def _with_control(batch: CircuitBatch, rest: _Rest) -> Iterable[int]:
-    """Find the circuits whose control flow is to be looked at: all, if there can be any."""
-    if any(row.name in CONTROL_ARITY for row in batch.operations):
-        return range(len(batch.circuits))
-    return rest.controls
 
 
 def _problems(batch: CircuitBatch, index: int) -> Iterator[Problem]:

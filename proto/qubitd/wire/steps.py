@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qubitd.core.circuit import CircuitBatch, Operation
+from qubitd.core.control import CONTROL_ARITY
 from qubitd.v1 import circuits_pb2
 from qubitd.wire.control import check_row
 from qubitd.wire.errors import malformed
-from qubitd.wire.parsing import UINT8, UINT16, check_count, check_text, column, pack_column, parse
+from qubitd.wire.parsing import UINT8, UINT16, UINT32, check_count, check_text, column, pack_column, parse
 
 MAX_TABLE_ROWS = 4_096
 """Rows of the table of operations."""
@@ -71,6 +72,8 @@ class StepReader:
         self.counts = np.array([table.length, *(_per_step(table, counts) for counts in per_operation)], dtype=np.int64)
         """Operations, operands, parameters and bits of each step, shape (4, steps)."""
         self.highest_qubit = int(table.qubits.max(initial=0))
+        self.has_control = any(o.name in CONTROL_ARITY for o in table.operations)
+        """Whether there can be control flow."""
         self._is_one_each = np.array_equal(self.counts[0], self.counts[1])
         """Whether each operation has one operand."""
         alike = ((table.opcodes, table.qubits),) if self._is_one_each else ((table.opcodes,), (table.qubits,))
@@ -101,7 +104,9 @@ class StepReader:
             totals: of all circuits.
         """
         if len(begins) == 2:
-            return [np.array([0, total]) for total in totals]
+            whole = np.zeros((len(totals), 2), dtype=np.int64)
+            whole[:, 1] = totals
+            return list(whole)
         owning = np.flatnonzero(begins[1:] > begins[:-1])
         found: list[Ints] = []
         for kind, (count, ends, total) in enumerate(zip(self.counts, self._ends, totals, strict=True)):
@@ -290,7 +295,7 @@ def _write_steps(
 
 def index_type(count: int) -> np.dtype[np.uint8 | np.uint16 | np.uint32]:
     """Give the type of an index that has so many values."""
-    return np.dtype("<u1") if count <= 2**8 else np.dtype("<u2") if count <= 2**16 else np.dtype("<u4")
+    return UINT8 if count <= 2**8 else UINT16 if count <= 2**16 else UINT32
 
 
 def _size(written: Written) -> int:
