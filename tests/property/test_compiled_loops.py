@@ -19,11 +19,12 @@ from tests.compiled import loops_in_c, loops_in_numpy
 
 from qubitd.cli.__main__ import main
 from qubitd.compiler import native as compiler_loops
-from qubitd.compiler.block import Block
+from qubitd.compiler.block import Block, Cases
 from qubitd.compiler.calibrated import _kept
 from qubitd.compiler.chunk import Pack
 from qubitd.compiler.compile import compile_job
 from qubitd.compiler.device_file import load_device
+from qubitd.compiler.errors import InvalidProgramError
 from qubitd.compiler.native import PASSES
 from qubitd.compiler.verify import Ceilings, Verify
 from qubitd.core import native
@@ -32,7 +33,7 @@ from qubitd.core.errors import InvalidInputError
 from qubitd.core.job import JobSpec, Scheduling
 from qubitd.core.native import NativeError, NativeSource, cache_directory
 from qubitd.core.program import Chunk, Program, ProgramColumns
-from qubitd.core.sweep import Sweep
+from qubitd.core.sweep import Sweep, SweepAxis
 from qubitd.drivers.cluster.assembly import ClusterAssembly
 from qubitd.drivers.cluster.native import LINES
 from qubitd.drivers.families import open_rack
@@ -175,6 +176,37 @@ def test_a_broken_program_is_told_in_the_same_words(job: tuple[str, JobSpec], da
         return [str(problem) for problem in Verify(ceilings=ceilings).problems(*made)]
 
     assert told() == without(told)
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_a_scan_with_a_broken_point_is_told_in_the_same_words(data: st.DataObject) -> None:
+    builder = CircuitBuilder(name="scan", num_qubits=5, num_clbits=5).add("x", 0).add("cz", 0, 1).measure(0, 0)
+    swept = data.draw(st.sampled_from(["q0.x.amplitude", "q0.frequency", "q0.x.duration"]))
+    values = {"q0.x.amplitude": (0.1, 0.5, 0.2), "q0.frequency": (4e9, 5e9, 6e9), "q0.x.duration": (40e-9,) * 3}[swept]
+    sweep = Sweep(axes=(SweepAxis(names=(swept,), values=np.array([values])),))
+    ((cases,), _) = blocks("line5", JobSpec(batch=pack([builder.measure(1, 1)]), sweep=sweep, shots=1))
+    assert isinstance(cases, Cases)
+    column = data.draw(st.sampled_from(["start", "length", "amplitude", "phase", "frequency"]))
+    numbers = getattr(cases.plays, column).copy()
+    if data.draw(st.booleans()):
+        numbers = np.broadcast_to(numbers, (3, numbers.shape[-1])).copy()
+    numbers.flat[data.draw(st.integers(0, numbers.size - 1))] += data.draw(st.sampled_from([0, 1, -1, 20]))
+    durations = cases.durations + np.array(data.draw(st.sampled_from([(0, 0, 0), (0, 0, 1), (-100,) * 3])))
+    changed: dict[str, Any] = {column: numbers}
+    broken = replace(cases, durations=durations, plays=replace(cases.plays, **changed))
+    ceilings = Ceilings(amplitude={"q0.drive": 0.9}, feedlines=(("q0.readout", "q1.readout"),))
+
+    def told() -> list[str]:
+        try:
+            Verify(ceilings=ceilings).check(broken)
+        except InvalidProgramError as error:
+            return [str(problem) for problem in error.problems]
+        return []
+
+    assert told() == without(told)
+    each = [str(problem) for problem in Verify(ceilings=ceilings).problems(*broken)]
+    assert told() == each
 
 
 def test_an_operand_that_is_not_on_the_device_is_not_followed() -> None:

@@ -56,6 +56,16 @@ class Cases:
             )
 
     @property
+    def play_bounds(self) -> Ints:
+        """Where the plays of the one program begin, and where they end."""
+        return np.array([0, len(self.plays.line)])
+
+    @property
+    def acquisition_bounds(self) -> Ints:
+        """The same for its acquisitions."""
+        return np.array([0, len(self.acquisitions.line)])
+
+    @property
     def differ_in_phases_only(self) -> bool:
         """Whether the programs are alike but for the phases of plays in a frame, and those of acquisitions."""
         differ = {name for rows in (self.plays, self.acquisitions) for name in _differing(rows)}
@@ -76,9 +86,9 @@ class Cases:
             num_clbits=np.array([self.num_clbits], dtype=np.int64),
             durations=self.durations[:1],
             plays=plays,
-            play_bounds=np.array([0, len(self.plays.line)]),
+            play_bounds=self.play_bounds,
             acquisitions=acquisitions,
-            acquisition_bounds=np.array([0, len(self.acquisitions.line)]),
+            acquisition_bounds=self.acquisition_bounds,
         )
 
 

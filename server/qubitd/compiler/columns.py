@@ -18,6 +18,7 @@ from qubitd.core.circuit import CircuitBatch, CircuitColumns, Operation
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+Keys = Ints | NDArray[np.uint16]
 _T = TypeVar("_T", bound=np.generic)
 
 _BLOCK_OPERATIONS = 40_000
@@ -297,12 +298,12 @@ def wires_of(columns: Columns) -> Wires:
     )
 
 
-def is_ascending(keys: Ints) -> bool:
+def is_ascending(keys: Keys) -> bool:
     """Whether no key is smaller than the one before."""
     return bool(np.count_nonzero(keys[1:] < keys[:-1]) == 0)
 
 
-def stable_order(keys: Ints, size: int) -> Ints:
+def stable_order(keys: Keys, size: int) -> Ints:
     """Sort keys from 0 to size - 1, which do not ascend, equal ones in their order; small keys by radix."""
     narrow = keys.astype(np.uint16) if size <= 2**16 else keys
     return narrow.argsort(kind="stable")

@@ -52,7 +52,7 @@ def advance_frames(columns: Columns, laid_out: Callable[[], Wires], rows: Ints, 
     done = _by_loop(columns, rows, numbers) if native.are_many(rows) else None
     if done is not None:
         return done
-    if numbers.shifts.turns.take(rows).any():
+    if numbers.shifts.is_any_turn and numbers.shifts.turns.take(rows).any():
         return _advanced(columns, laid_out(), rows, numbers)
     steps, end = np.zeros(len(columns.qubits), dtype=np.int64), np.zeros(columns.num_wires, dtype=np.int64)
     return Frames(is_turned=False, steps=steps, end=end, columns=columns)

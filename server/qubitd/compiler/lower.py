@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from qubitd.compiler import native
 from qubitd.compiler.block import Cases
-from qubitd.compiler.columns import Columns, Floats, Ints, is_ascending, picked, stable_order
+from qubitd.compiler.columns import Columns, Floats, Ints, Keys, is_ascending, picked, stable_order
 from qubitd.compiler.frames import Frames
 from qubitd.compiler.numbers import Numbers, Share
 from qubitd.compiler.schedule import Schedule
@@ -123,7 +123,9 @@ class Lower:
         source = numbers.acquisitions
         found = self._rows(columns, rows, numbers.own_acquisitions, source.line)
         op, entry = found.op, found.entry
-        outcome = columns.clbit_start[op] + entry - numbers.own_acquisitions.first[rows[op]]
+        outcome = columns.clbit_start[op]
+        if numbers.own_acquisitions.most > 1:
+            outcome = outcome + entry - numbers.own_acquisitions.first[rows[op]]
         acquisitions = Acquisitions(
             line=source.line.take(entry),
             qubit=source.qubit.take(entry),
@@ -133,7 +135,7 @@ class Lower:
             phase=np.zeros(len(op)),
             # 32 bits: HERALD_CLBIT of a circuit becomes HERALD of a program.
             clbit=columns.clbits[outcome].astype(np.uint32).view(np.int32),
-            order=(found.order - found.bounds[found.circuit]).astype(np.int32),
+            order=found.place.astype(np.int32),
             kernel=source.kernel.take(entry),
         )
         return acquisitions, found.bounds
@@ -154,17 +156,20 @@ class Lower:
         )
         if done is not None:
             op, entry, order, bounds = done
-            return _Rows(op=op, entry=entry, circuit=columns.circuit[op], order=order, bounds=bounds)
+            return _Rows(op=op, entry=entry, order=order, bounds=bounds)
         op, entry = _spread(share, rows)
-        circuit = columns.circuit[op]
-        is_one = columns.circuits == 1
-        bounds = np.array([0, len(op)]) if is_one else circuit.searchsorted(np.arange(columns.circuits + 1))
-        key = circuit * lines
-        key += line.take(entry)
+        key: Keys = line.take(entry)
+        bounds, circuit = np.array([0, len(op)]), None
+        if columns.circuits > 1:
+            circuit = columns.circuit[op]
+            key = circuit * lines + key
+            bounds = circuit.searchsorted(np.arange(columns.circuits + 1))
         if is_ascending(key):
-            return _Rows(op=op, entry=entry, circuit=circuit, order=np.arange(len(op)), bounds=bounds)
-        order = stable_order(key, columns.circuits * lines)
-        return _Rows(op=op[order], entry=entry[order], circuit=circuit, order=order, bounds=bounds)
+            order = np.arange(len(op))
+        else:
+            order = stable_order(key, columns.circuits * lines)
+            op, entry = op[order], entry[order]
+        return _Rows(op=op, entry=entry, order=order, bounds=bounds, circuit=circuit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -175,12 +180,16 @@ class _Rows:
     """The operation of each."""
     entry: Ints
     """Its numbers."""
-    circuit: Ints
-    """Its circuit, whose plays or acquisitions stand together in both orders."""
     order: Ints
-    """Its place in the order of operations."""
+    """Its place in the order of operations; of its circuit's own if `circuit` is None."""
     bounds: Ints
     """Where those of each circuit begin, and where those of the last one end; the same in both orders."""
+    circuit: Ints | None = None
+
+    @property
+    def place(self) -> Ints:
+        """Its place in the order of its circuit's operations."""
+        return self.order if self.circuit is None else self.order - self.bounds[self.circuit]
 
 
 def _spread(share: Share, rows: Ints) -> tuple[Ints, Ints]:
@@ -198,6 +207,8 @@ def _phases(columns: Columns, numbers: Numbers, frames: Frames, *, op: Ints, ent
     """Add the frame's phase to that of the pulse, where it has a frame."""
     own = numbers.plays.phase
     has_angles = own.factors.shape[1] > 0
+    if not (has_angles or frames.is_turned):
+        return picked(numbers.plays.phase_wrapped, entry)
     steps = to_steps(own.at(entry, op, columns)) if has_angles else picked(numbers.plays.phase_steps, entry)
     if not frames.is_turned:
         return to_radians(steps)

@@ -10,9 +10,8 @@ A loop gets addresses, which keep no array alive: whatever it reads or writes ha
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,23 +26,17 @@ Bools = NDArray[np.bool_]
 _FEW = 128
 """Operations up to which NumPy is as fast."""
 
-_PLAYED: Mapping[str, type[np.generic]] = {
-    "line": np.uint16,
-    "start": np.int64,
-    "length": np.int64,
-    "envelope": np.int32,
-    "amplitude": np.float64,
-    "phase": np.float64,
-    "frequency": np.float64,
-}
-_ACQUIRED: Mapping[str, type[np.generic]] = {
-    "line": np.uint16,
-    "start": np.int64,
-    "length": np.int64,
-    "clbit": np.int32,
-    "kernel": np.int32,
-}
-"""Columns that are verified, and of what."""
+_Columns: TypeAlias = tuple[tuple[str, type[np.generic]], ...]
+_PLAYED: _Columns = (("line", np.uint16), ("start", np.int64), ("length", np.int64), ("envelope", np.int32))
+_VARYING: _Columns = (("amplitude", np.float64), ("phase", np.float64), ("frequency", np.float64))
+_ACQUIRED: _Columns = (
+    ("line", np.uint16),
+    ("start", np.int64),
+    ("length", np.int64),
+    ("clbit", np.int32),
+    ("kernel", np.int32),
+)
+"""Columns that are verified, and of what; cases may differ in the varying ones."""
 
 PASSES = NativeSource(
     package="qubitd.compiler",
@@ -57,7 +50,7 @@ PASSES = NativeSource(
         "qubitd_total": "npp",
         "qubitd_lay_out": "npnppppnppppp",
         "qubitd_plays": "npnppppppppnpppppnppnppppppppppppp",
-        "qubitd_verify": "n" + "p" * 16 + "nnppnp",
+        "qubitd_verify": "nn" + "p" * 10 + "nnn" + "p" * 6 + "nnppnp",
     },
 )
 
@@ -270,7 +263,7 @@ def _unwritten(count: int) -> Plays:
 
 def loudest(
     durations: Ints,
-    num_clbits: Sequence[int] | Ints,
+    num_clbits: Ints,
     plays: Plays,
     play_bounds: Ints,
     acquisitions: Acquisitions,
@@ -280,10 +273,11 @@ def loudest(
     *,
     lines: int,
 ) -> Floats | None:
-    """Give the highest sample of any play on each line; None if programs break a rule that `verify` knows, too.
+    """Give the highest sample of any play on each line; None if programs break a rule that `verify` knows, too, or are
+    cases that differ in more than the numbers of their plays.
 
     Args:
-        durations: of each program.
+        durations: of each program, or of each case of the one program.
         num_clbits: of each program.
         plays: of all programs.
         play_bounds: where those of each program begin, and those of the last one end.
@@ -293,42 +287,46 @@ def loudest(
         envelope_peak: of each.
         lines: how many.
     """
-    library = PASSES.library
-    played = _whole(plays, _PLAYED, play_bounds)
-    acquired = _whole(acquisitions, _ACQUIRED, acquisition_bounds)
-    if library is None or played is None or acquired is None:
+    library, programs = PASSES.library, len(num_clbits)
+    if library is None or not len(play_bounds) == len(acquisition_bounds) == programs + 1:
         return None
-    if not len(play_bounds) == len(acquisition_bounds) == len(durations) + 1 == len(num_clbits) + 1:
+    cases = len(durations) if programs == 1 else 1
+    if len(durations) != programs * cases:
         return None
-    peak = np.zeros(lines)
-    ends, clbits = np.ascontiguousarray(durations), np.array(num_clbits, dtype=np.int64)
-    found = library.qubitd_verify(
-        len(durations),
-        ints(ends),
-        ints(clbits),
-        ints(play_bounds),
-        *played,
-        ints(acquisition_bounds),
-        *acquired,
-        HIDDEN,
-        len(envelope_length),
-        ints(envelope_length),
-        floats(envelope_peak),
-        lines,
-        floats(peak),
-    )
+    count, peak, ends = int(play_bounds[-1]), np.zeros(lines), np.ascontiguousarray(durations)
+    try:
+        found = library.qubitd_verify(
+            programs,
+            cases,
+            ints(ends),
+            ints(num_clbits),
+            ints(play_bounds),
+            *_whole(plays, _PLAYED, (count,)),
+            *_whole(plays, _VARYING, (count,), (cases, count)),
+            *(count if column.ndim == 2 else 0 for column in (plays.amplitude, plays.phase, plays.frequency)),
+            ints(acquisition_bounds),
+            *_whole(acquisitions, _ACQUIRED, (int(acquisition_bounds[-1]),)),
+            HIDDEN,
+            len(envelope_length),
+            ints(envelope_length),
+            floats(envelope_peak),
+            lines,
+            floats(peak),
+        )
+    except TypeError:  # whoever made the columns, a loop must not read beside them
+        return None
     return peak if found else None
 
 
-def _whole(rows: Plays | Acquisitions, kinds: Mapping[str, type[np.generic]], bounds: Ints) -> list[int] | None:
-    """Give where columns begin if they are as they are meant to be: whoever made them, a loop must not read beside."""
-    columns = [getattr(rows, name) for name in kinds]
-    if {column.shape for column in columns} != {(bounds[-1],)}:
-        return None
-    try:
-        return [address(column, kind) for column, kind in zip(columns, kinds.values(), strict=True)]
-    except TypeError:
-        return None
+def _whole(rows: Plays | Acquisitions, kinds: _Columns, *shapes: tuple[int, ...]) -> list[int]:
+    """Give where columns begin that are as they are meant to be, of one of these shapes."""
+    found: list[int] = []
+    for name, kind in kinds:
+        column = getattr(rows, name)
+        if column.shape not in shapes:
+            raise TypeError(f"{name} has shape {column.shape} where {shapes} is meant")
+        found.append(address(column, kind))
+    return found
 
 
 class PlayTable(Protocol):

@@ -17,7 +17,7 @@ from qubitd.compiler import native
 from qubitd.compiler.columns import Columns, Floats, Ints, picked
 from qubitd.compiler.envelope_table import EnvelopeTable
 from qubitd.compiler.resolve import ResolvedAcquisition, ResolvedGate
-from qubitd.compiler.turns import to_steps
+from qubitd.compiler.turns import to_radians, to_steps
 from qubitd.core.device import Affine
 from qubitd.core.envelope import Envelope
 from qubitd.core.program import BOXCAR
@@ -73,11 +73,14 @@ class PlayNumbers:
     phase: Angled
     phase_steps: Ints
     """The constants of `phase` in steps of 2^-53 turn."""
+    phase_wrapped: Floats
+    """The same in [0, 2 pi)."""
     frequency: Floats
     """As the constants of amplitude and phase, here and below."""
 
     def at(self, amplitude: Angled, phase: Angled, frequency: Floats) -> PlayNumbers:
         """Give the same plays with other numbers."""
+        steps = self.phase_steps if phase is self.phase else to_steps(phase.constant)
         return PlayNumbers(
             line=self.line,
             position=self.position,
@@ -86,7 +89,8 @@ class PlayNumbers:
             length=self.length,
             amplitude=amplitude,
             phase=phase,
-            phase_steps=self.phase_steps if phase is self.phase else to_steps(phase.constant),
+            phase_steps=steps,
+            phase_wrapped=self.phase_wrapped if phase is self.phase else to_radians(steps),
             frequency=frequency,
         )
 
@@ -132,6 +136,8 @@ class Shifts:
     """Whether an entry is not always 0."""
     turns: NDArray[np.bool_]
     """Whether any entry of a row is not always 0, shape (rows,)."""
+    is_any_turn: bool
+    """Whether any row turns."""
     width: int
     """Most operands of a row."""
 
@@ -140,7 +146,7 @@ class Shifts:
         """Find out which entries count."""
         is_any = _ever(radians.constant) | _ever(radians.factors.T)
         turns: NDArray[np.bool_] = np.logical_or.reduce(is_any.reshape(-1, width), axis=1)
-        return cls(radians=radians, is_any=is_any, turns=turns, width=width)
+        return cls(radians=radians, is_any=is_any, turns=turns, is_any_turn=bool(turns.any()), width=width)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -243,6 +249,7 @@ def tabulate(gates: Sequence[ResolvedGate], lines: Sequence[str], values: Values
     phase = _sums([(gate.angles, play.phase) for gate, play in plays], values)
     frequency = _sums([((), play.frequency) for _, play in plays], values)
     acquisition_frequency = _sums([((), acquisition.frequency) for acquisition in acquisitions], values)
+    phase_steps = to_steps(phase.known.constant)
     kernels = (acquisition.kernel for acquisition in acquisitions if acquisition.kernel is not None)
     envelopes = tuple(dict.fromkeys((*(play.envelope for _, play in plays), *kernels)))
     index: dict[Envelope | None, int] = {None: BOXCAR, **{envelope: i for i, envelope in enumerate(envelopes)}}
@@ -258,7 +265,8 @@ def tabulate(gates: Sequence[ResolvedGate], lines: Sequence[str], values: Values
             length=_ints(*(play.envelope.length for _, play in plays)),
             amplitude=amplitude.known,
             phase=phase.known,
-            phase_steps=to_steps(phase.known.constant),
+            phase_steps=phase_steps,
+            phase_wrapped=to_radians(phase_steps),
             frequency=frequency.known.constant,
         ),
         own_acquisitions=Share.of(*(len(gate.acquisitions) for gate in gates)),
@@ -305,22 +313,21 @@ class _Sums:
 
     entries: tuple[tuple[tuple[str, ...], Affine], ...]
     """Names of the angles, and the sum."""
-    parameters: frozenset[str]
-    """That are terms of any of them."""
+    parameters: Mapping[str, tuple[int, ...]]
+    """That are terms of any of them: of which."""
     known: Angled
     """As they are without a sweep."""
 
     def at(self, point: Point, values: Values) -> Angled:
         """Put the numbers of a sweep in, which may be one for each case."""
-        if self.parameters.isdisjoint(point):
+        changed = {i for name in point if name in self.parameters for i in self.parameters[name]}
+        if not changed:
             return self.known
-        changed = [i for i, (_, total) in enumerate(self.entries) if any(name in point for name, _ in total.terms)]
-        numbers = [_total(self.entries[i][1], self.entries[i][0], values, point) for i in changed]
-        cases = [len(number) for number in numbers if isinstance(number, np.ndarray)]
-        constant = self.known.constant.copy()
-        if cases:
-            constant = constant[np.newaxis].repeat(cases[0], axis=0)
-        for i, number in zip(changed, numbers, strict=True):
+        numbers = {i: _total(self.entries[i][1], self.entries[i][0], values, point) for i in changed}
+        cases = next((number.shape for number in numbers.values() if isinstance(number, np.ndarray)), ())
+        constant = np.empty((*cases, len(self.entries)))
+        constant[...] = self.known.constant
+        for i, number in numbers.items():
             constant[..., i] = number
         return Angled(constant=constant, factors=self.known.factors)
 
@@ -333,7 +340,10 @@ def _sums(entries: Sequence[tuple[tuple[str, ...], Affine]], values: Values) -> 
         constant=np.array([_total(total, names, values, {}) for names, total in entries], dtype=np.float64),
         factors=np.array([[*row, *[0.0] * most][:most] for row in factors]).reshape(len(entries), most),
     )
-    parameters = frozenset(name for names, total in entries for name, _ in total.terms if name not in names)
+    parameters: dict[str, tuple[int, ...]] = {}
+    for i, (names, total) in enumerate(entries):
+        for name in {name for name, _ in total.terms if name not in names}:
+            parameters[name] = (*parameters.get(name, ()), i)
     return _Sums(entries=tuple(entries), parameters=parameters, known=known)
 
 

@@ -165,14 +165,15 @@ static int64_t end_of(int64_t circuit_index, int64_t begin, int64_t count, const
   return begin;
 }
 
-/* What operations play or acquire, sorted by circuit and line, in their order on each. `place` has room for every line;
- * `bounds` for every circuit and one more; `op`, `entry` and `order` for every entry. */
+/* What operations play or acquire, sorted by circuit and line, in their order on each; `order` is its place among those
+ * of its circuit as they were. `place` has room for every line; `bounds` for every circuit and one more; `op`, `entry`
+ * and `order` for every entry. */
 int64_t qubitd_lay_out(int64_t count, const int64_t *circuit, int64_t circuits, const int64_t *rows,
                        const int64_t *first, const int64_t *share_count, const uint16_t *line, int64_t lines,
                        int64_t *place, int64_t *op, int64_t *entry, int64_t *order, int64_t *bounds) {
-  int64_t begin = 0, done = 0, seen = 0;
+  int64_t begin = 0, done = 0;
   for (int64_t c = 0; c < circuits; c++) {
-    int64_t end = end_of(c, begin, count, circuit);
+    int64_t end = end_of(c, begin, count, circuit), seen = 0;
     bounds[c] = done;
     done = places_of(begin, end, rows, first, share_count, line, lines, done, place);
     for (int64_t i = begin; i < end; i++)
@@ -242,26 +243,33 @@ static int follow(int64_t programs, const int64_t *bounds, const uint16_t *line,
 }
 
 /* Whether programs keep all rules of `verify` but the ceilings, and the loudest play of each line (`peak`, 0 before).
- * Envelopes have a length and a peak each; a kernel is one of them, or -1 for none. */
-int64_t qubitd_verify(int64_t programs, const int64_t *duration, const int64_t *num_clbits, const int64_t *bounds,
-                      const uint16_t *line, const int64_t *start, const int64_t *length, const int32_t *envelope,
-                      const double *amplitude, const double *phase, const double *frequency,
+ * Envelopes have a length and a peak each; a kernel is one of them, or -1 for none. There may be several cases of one
+ * program: then each has a duration, and a step says how far on the next case's column is, 0 if they share it. */
+int64_t qubitd_verify(int64_t programs, int64_t cases, const int64_t *duration, const int64_t *num_clbits,
+                      const int64_t *bounds, const uint16_t *line, const int64_t *start, const int64_t *length,
+                      const int32_t *envelope, const double *amplitude, const double *phase, const double *frequency,
+                      int64_t amplitude_step, int64_t phase_step, int64_t frequency_step,
                       const int64_t *acquisition_bounds, const uint16_t *acquisition_line,
                       const int64_t *acquisition_start, const int64_t *acquisition_length, const int32_t *clbit,
                       const int32_t *kernel, int64_t hidden, int64_t envelopes, const int64_t *envelope_length,
                       const double *envelope_peak, int64_t lines, double *peak) {
+  for (int64_t c = 1; c < cases; c++)
+    if (duration[c] != duration[0]) return 0;
   if (!follow(programs, bounds, line, start, length, duration, lines)) return 0;
   if (!follow(programs, acquisition_bounds, acquisition_line, acquisition_start, acquisition_length, duration, lines))
     return 0;
   for (int64_t i = bounds[0]; i < bounds[programs]; i++) {
     int64_t e = envelope[i];
     if (e < 0 || e >= envelopes || length[i] != envelope_length[e]) return 0;
-    if (!isfinite(amplitude[i]) || !isfinite(phase[i]) || !isfinite(frequency[i])) return 0;
-    if (phase[i] != 0 && frequency[i] == 0) return 0;
-    double loud = fabs(amplitude[i]) * envelope_peak[e];
-    if (!isfinite(loud)) return 0;
-    if (loud > peak[line[i]]) peak[line[i]] = loud;
   }
+  for (int64_t c = 0; c < cases; c++, amplitude += amplitude_step, phase += phase_step, frequency += frequency_step)
+    for (int64_t i = bounds[0]; i < bounds[programs]; i++) {
+      if (!isfinite(amplitude[i]) || !isfinite(phase[i]) || !isfinite(frequency[i])) return 0;
+      if (phase[i] != 0 && frequency[i] == 0) return 0;
+      double loud = fabs(amplitude[i]) * envelope_peak[envelope[i]];
+      if (!isfinite(loud)) return 0;
+      if (loud > peak[line[i]]) peak[line[i]] = loud;
+    }
   for (int64_t p = 0; p < programs; p++)
     for (int64_t i = acquisition_bounds[p]; i < acquisition_bounds[p + 1]; i++) {
       if (clbit[i] < hidden || clbit[i] >= num_clbits[p]) return 0;

@@ -84,10 +84,10 @@ class Verify:
 
     def _broken(self, block: Block) -> Iterator[Problem]:
         match block:
-            case ProgramColumns():
-                yield from self._of_columns(block)
             case Cases():
                 yield from self._of_cases(block)
+            case ProgramColumns():
+                yield from self._of_columns(block)
             case ():
                 return
             case _:
@@ -95,7 +95,12 @@ class Verify:
                 yield from self._dynamics(block)
 
     def _of_cases(self, block: Cases) -> Iterator[Problem]:
-        """All are sound if one is that has the largest of each of their numbers; if not, each is looked at."""
+        """All are sound if one is that has the largest of each of their numbers; if not, each is looked at.
+
+        A compiled loop looks at each of them at once.
+        """
+        if self._is_sound(block):
+            return
         worst = block.worst()
         if worst is None or next(self._of_columns(worst), None) is not None:
             yield from self._of_columns(ProgramColumns.of(tuple(block)))
@@ -122,13 +127,13 @@ class Verify:
             if overlaps or not sum([loudest.get(line, 0.0) for line in feedline]) <= 1:
                 yield from _loud_feedline(together, feedline)
 
-    def _is_sound(self, block: ProgramColumns) -> bool:
+    def _is_sound(self, block: ProgramColumns | Cases) -> bool:
         """Whether a compiled loop, if there is one, finds nothing wrong; what is wrong is not its to say."""
         if not native.are_there():
             return False
         peaks = native.loudest(
             block.durations,
-            block.num_clbits,
+            block.num_clbits if isinstance(block, ProgramColumns) else np.array([block.num_clbits]),
             block.plays,
             block.play_bounds,
             block.acquisitions,
@@ -166,13 +171,13 @@ class Verify:
             yield Problem(where=together.place(spans, i), what=what)
 
 
-def _by_line(block: ProgramColumns, peaks: Floats) -> dict[str, float]:
+def _by_line(block: ProgramColumns | Cases, peaks: Floats) -> dict[str, float]:
     """Name the lines on which anything is played, with the highest sample."""
     used: list[int] = peaks.nonzero()[0].tolist()
     return {block.lines[i]: float(peaks[i]) for i in used}
 
 
-def _envelope_facts(block: ProgramColumns) -> tuple[Ints, Floats]:
+def _envelope_facts(block: ProgramColumns | Cases) -> tuple[Ints, Floats]:
     """Give length and peak of each envelope that is played or weighs; 0 for the others, of which there may be many."""
     envelopes = block.tables.envelopes
     length, peak = np.zeros(len(envelopes) + 1, dtype=np.int64), np.zeros(len(envelopes) + 1)
