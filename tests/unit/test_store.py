@@ -8,6 +8,8 @@ import sqlite3
 import threading
 from concurrent.futures import Future
 from pathlib import Path
+from types import NoneType
+from typing import Any
 
 import pytest
 from tests import store_life
@@ -122,6 +124,31 @@ def test_a_refused_command_undoes_itself_and_leaves_its_neighbours(store: Store)
     ]
     assert isinstance(futures[0].exception(), KeyReusedError)
     assert futures[1].result().number == 2
+
+
+def test_in_one_commit_a_refused_command_undoes_itself_and_its_neighbours_are_done_once(store: Store) -> None:
+    accept(store)
+    again = dataclasses.replace(NEW, job_id="job-2", request_digest="bb")
+    stale = change(JobStatus.QUEUED, JobStatus.RUNNING, version=2)
+    futures: list[Future[Any]] = [
+        store.write(lambda w: w.jobs.accept(dataclasses.replace(NEW, job_id="job-3", key="key-3")), hurried=False),
+        store.write(lambda w: w.jobs.accept(again), hurried=False),
+        store.write(lambda w: w.jobs.append("job-3", [Dated(time_ns=1, what=LogLine(text="a line"))]), hurried=False),
+        store.write(lambda w: w.jobs.change(stale), hurried=False),
+        store.write(lambda w: w.jobs.accept(dataclasses.replace(NEW, job_id="job-4", key="key-4"))),
+    ]
+    assert [type(future.exception()) for future in futures] == [
+        NoneType,
+        KeyReusedError,
+        NoneType,
+        StaleWriteError,
+        NoneType,
+    ]
+    numbers = (1, futures[0].result().number, futures[-1].result().number)
+    assert [job.number for job in store.jobs.alive()] == list(numbers)
+    assert [job.job_id for job in store.jobs.alive()] == ["job-1", "job-3", "job-4"]
+    told = [[event.sequence for event in store.jobs.events(number, after=0)] for number in numbers]
+    assert told == [[1, 2], [3, 4, 5], [6, 7]]
 
 
 def test_a_change_appends_its_events_and_then_the_new_state(store: Store) -> None:

@@ -78,7 +78,8 @@ class Writer(Generic[State]):
     def submit(self, run: Callable[[State], Result], *, hurried: bool = True) -> Future[Result]:
         """Run a command; the future gives its result once it is durable, or what it raised.
 
-        One that is not hurried goes with the next that is, in order, or when `hurry` is called.
+        One that is not hurried goes with the next that is, in order, or when `hurry` is called. It may be run twice,
+        and what it wrote the first time be undone, so it must do nothing else.
         """
         future: Future[Result] = Future()
         with self._lock:
@@ -223,27 +224,47 @@ class Writer(Generic[State]):
 
 
 def _commit(engine: Engine, connection: Database, state: State, batch: list[_Command[State]]) -> list[_Written]:
+    """Run commands in one transaction. Few are ever refused, so that each is set apart only once one was: a savepoint
+    takes two statements, and a database may be a network away.
+    """
+    due = [command for command in batch if command.future.set_running_or_notify_cancel()]
+    refused: list[tuple[Future[Any], Exception]] = []
     engine.begin(connection)
     failpoint("commit.begin")
-    written: list[_Written] = []
-    refused: list[tuple[Future[Any], Exception]] = []
-    for command in batch:
-        if not command.future.set_running_or_notify_cancel():
-            continue
-        connection.execute("SAVEPOINT command")
-        try:
-            written.append(_Written(future=command.future, result=command.run(state)))
-        except engine.refusals as error:
-            connection.execute("ROLLBACK TO command")
-            is_ours = isinstance(error, QubitdError)
-            refused.append((command.future, error if is_ours else ImpossibleWriteError(cause=str(error))))
-        connection.execute("RELEASE command")
+    try:
+        written = [_written(command, state) for command in due]
+    except engine.refusals:
+        connection.execute("ROLLBACK")
+        engine.begin(connection)
+        written, refused = _one_by_one(engine, connection, state, due)
     failpoint("commit.before")
     connection.execute("COMMIT")
     failpoint("commit.after")
     for future, refusal in refused:
         future.set_exception(refusal)
     return written
+
+
+def _one_by_one(
+    engine: Engine, connection: Database, state: State, due: list[_Command[State]]
+) -> tuple[list[_Written], list[tuple[Future[Any], Exception]]]:
+    """Run commands so that one which is refused undoes itself alone."""
+    written: list[_Written] = []
+    refused: list[tuple[Future[Any], Exception]] = []
+    for command in due:
+        connection.execute("SAVEPOINT command")
+        try:
+            written.append(_written(command, state))
+        except engine.refusals as error:
+            connection.execute("ROLLBACK TO command")
+            is_ours = isinstance(error, QubitdError)
+            refused.append((command.future, error if is_ours else ImpossibleWriteError(cause=str(error))))
+        connection.execute("RELEASE command")
+    return written, refused
+
+
+def _written(command: _Command[State], state: State) -> _Written:
+    return _Written(future=command.future, result=command.run(state))
 
 
 def _nothing(_: object) -> None:
