@@ -248,11 +248,18 @@ def readable_counts(rows: NDArray[np.uint8], circuit: CircuitHeader) -> dict[str
 
 def counts(rows: NDArray[np.uint8]) -> dict[str, int]:
     """Count outcomes; keys as in Qiskit, such as `0x3`."""
+    if rows.shape[1] == 1:
+        tally = np.bincount(rows[:, 0])
+        values = tally.nonzero()[0]
+        return _by_outcome(values, tally[values])
     if rows.shape[1] <= 8:
-        values, numbers = np.unique(_as_integers(rows), return_counts=True)
-        return {hex(value): number for value, number in zip(values.tolist(), numbers.tolist(), strict=True)}
+        return _by_outcome(*np.unique(_as_integers(rows), return_counts=True))
     found, numbers = np.unique(rows, axis=0, return_counts=True)
     return {_hex(row): number for row, number in zip(found, numbers.tolist(), strict=True)}
+
+
+def _by_outcome(values: NDArray[np.integer], numbers: NDArray[np.integer]) -> dict[str, int]:
+    return {hex(value): number for value, number in zip(values.tolist(), numbers.tolist(), strict=True)}
 
 
 def memory_of(rows: NDArray[np.uint8]) -> list[str]:
