@@ -10,10 +10,13 @@ from __future__ import annotations
 import re
 from collections import deque
 from dataclasses import dataclass
+from functools import lru_cache
 
 BLOCK_MARK = "\x00"
 """Stands in a message's text where a block was."""
 _SCRATCH = 65_536
+_SHORT = 256
+"""Bytes of a message that is kept for when it comes again."""
 _AFTER_BLOCK = b" \t\r\n,;"
 
 
@@ -91,7 +94,7 @@ class MessageReader:
         self._pending += data[skipped:]
         if self._is_at_a_line() and b"#" not in self._pending:  # a line feed ends a message even within quotes
             *lines, rest = bytes(self._pending).split(b"\n")
-            self._ready.extend(ProgramMessage(text=text) for line in lines if (text := line.decode("latin-1").strip()))
+            self._ready.extend(message for message in map(_message, lines) if message.text)
             self._pending[:] = rest
             self._scanned = 0
         while self._scan():
@@ -194,5 +197,15 @@ class MessageReader:
         self._overrun = None
 
 
+def _message(line: bytes) -> ProgramMessage:
+    """Give a message without blocks; short ones come again and again."""
+    return _short_message(line) if len(line) <= _SHORT else _in_one_line(line)
+
+
+def _in_one_line(line: bytes) -> ProgramMessage:
+    return ProgramMessage(text=line.decode("latin-1").strip())
+
+
+_short_message = lru_cache(maxsize=1024)(_in_one_line)
 _SPECIAL = re.compile(rb"[\n\"'#]")
 _IN_QUOTE = {b'"': re.compile(rb'[\n"]'), b"'": re.compile(rb"[\n']")}

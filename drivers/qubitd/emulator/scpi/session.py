@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import NamedTuple, NoReturn
 
 from qubitd.emulator.errors import ScpiError
 from qubitd.emulator.scpi.arguments import split_arguments, split_units
-from qubitd.emulator.scpi.commands import Call, CommandTable, Path, Piece
+from qubitd.emulator.scpi.commands import Call, CommandTable, Handler, Path, Piece
 from qubitd.emulator.scpi.reader import Overrun, ProgramMessage
 from qubitd.emulator.scpi.status import Status
 
 log = logging.getLogger(__name__)
 
 _SHORT = 256
-"""Characters of a message that is not cut anew when it comes again."""
+"""Characters of a message without blocks that is not understood anew when it comes again."""
+_REMEMBERED = 1024
 _COMMAND_ERRORS = range(-199, -99)
 """After one of these, the rest of a message cannot be trusted (IEEE 488.2 section 6.1.6)."""
+
+
+class _Unit(NamedTuple):
+    """A unit of a message as it is understood, which its handler carries out."""
+
+    handler: Handler
+    call: Call
+    text: str
+    """For the log."""
 
 
 class Session:
@@ -27,54 +38,64 @@ class Session:
         self._commands = commands
         self._status = status
         self._terminator = terminator
+        self._understood = lru_cache(maxsize=_REMEMBERED)(self._understand)
 
     def execute(self, message: ProgramMessage | Overrun) -> bytes:
         """Do what a message says; gives the whole answer with its terminator, or nothing if nothing was asked."""
         if isinstance(message, Overrun):
             self._status.report(message.code, message.detail)
             return b""
-        answers: list[list[Piece]] = []
-        path: Path = ()
-        blocks = list(message.blocks)
-        for header, data in _units(message.text):
+        is_known = len(message.text) <= _SHORT and not message.blocks
+        units = self._understood(message.text) if is_known else self._understand(message.text, message.blocks)
+        answer: list[Piece] = []
+        for handler, call, text in units:
             try:
-                found = self._commands.resolve(header, path)
-                path = found.path
-                answer = found.handler(Call(found.numbers, split_arguments(data, blocks)))
+                part = handler(call)
             except ScpiError as error:
-                log.debug("refused", extra={"unit": f"{header} {data[:80]}", "code": error.code})
+                log.debug("refused", extra={"unit": text, "code": error.code})
                 self._status.report(error.code, error.detail)
                 if error.code in _COMMAND_ERRORS:
                     break
                 continue
-            if answer is not None:
-                answers.append(_pieces(answer))
+            if part is None:
+                continue
+            if answer:
+                answer.append(b";")
+            if isinstance(part, list):
+                answer += part
+            else:
+                answer.append(part.encode("latin-1") if isinstance(part, str) else part)
         # All is joined here at once: an answer may have megabytes that need not be copied twice.
-        return b"".join([*_separated(answers), self._terminator]) if answers else b""
+        return b"".join([*answer, self._terminator]) if answer else b""
+
+    def _understand(self, text: str, blocks: Sequence[bytearray] = ()) -> tuple[_Unit, ...]:
+        """Cut a message into its units, each with its handler; one that cannot be understood refuses itself."""
+        units: list[_Unit] = []
+        rest, path = list(blocks), ()
+        for unit in filter(None, map(str.strip, split_units(text))):
+            header, *data = unit.split(None, 1)
+            handler, call, path = self._resolved(header, data[0] if data else "", rest, path)
+            units.append(_Unit(handler, call, unit[:_SHORT]))
+        return tuple(units)
+
+    def _resolved(self, header: str, data: str, blocks: list[bytearray], path: Path) -> tuple[Handler, Call, Path]:
+        try:
+            found = self._commands.resolve(header, path)
+            path = found.path
+            return found.handler, Call(found.numbers, split_arguments(data, blocks)), path
+        except ScpiError as error:
+            return _refusal(error), Call((), ()), path
 
 
-def _pieces(answer: str | bytes | list[Piece]) -> list[Piece]:
-    if isinstance(answer, list):
-        return answer
-    return [answer.encode("latin-1") if isinstance(answer, str) else answer]
+def _refusal(error: ScpiError) -> Handler:
+    """Give what stands for a unit that cannot be understood."""
+    code, detail = error.code, error.detail
 
+    def refuse(call: Call) -> NoReturn:
+        del call
+        raise ScpiError(code, detail)
 
-def _units(text: str) -> tuple[tuple[str, str], ...]:
-    """Cut a message into its units, each a header and its data; short ones come again and again."""
-    return _short_units(text) if len(text) <= _SHORT else _cut(text)
-
-
-def _cut(text: str) -> tuple[tuple[str, str], ...]:
-    parts = (unit.split(None, 1) for unit in filter(None, map(str.strip, split_units(text))))
-    return tuple((part[0], part[1] if len(part) > 1 else "") for part in parts)
-
-
-_short_units = lru_cache(maxsize=1024)(_cut)
-
-
-def _separated(answers: list[list[Piece]]) -> list[Piece]:
-    """Put a semicolon between answers."""
-    return [part for answer in answers for part in (b";", *answer)][1:]
+    return refuse
 
 
 class MessageExchange:
