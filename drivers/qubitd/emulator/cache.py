@@ -13,6 +13,22 @@ V = TypeVar("V")
 _MISSING: Final[Any] = object()
 
 
+class Key:
+    """Something to look up by again and again: its hash is worked out once."""
+
+    __slots__ = ("_hash", "_of")
+
+    def __init__(self, of: Hashable) -> None:
+        self._of = of
+        self._hash = hash(of)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, Key) and self._hash == other._hash and self._of == other._of)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+
 class Cache(Generic[K, V]):
     """A key must hold everything that went into its value. Threads may share it; both may make a value at once."""
 

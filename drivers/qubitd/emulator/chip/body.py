@@ -16,11 +16,11 @@ from typing import TypeAlias, assert_never
 import numpy as np
 from numpy.typing import NDArray
 
-from qubitd.emulator.chip.basis import LEVELS, P0, P1
 from qubitd.emulator.chip.choice import Choice
 from qubitd.emulator.chip.drive import Turn
 from qubitd.emulator.chip.feedline import Falls, Probe
 from qubitd.emulator.chip.flux import Exchange
+from qubitd.emulator.chip.reading import Found, Reading
 from qubitd.emulator.chip.register import Left, Register
 from qubitd.emulator.chip.static_zz import Bond
 from qubitd.emulator.errors import EmulatorError
@@ -65,15 +65,6 @@ class Beginning:
     """In which of its states each shot begins, shape (shots,)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Reading:
-    """What the last readouts of a body find."""
-
-    probes: tuple[Probe, ...]
-    joint: NDArray[np.float64]
-    """Distribution of the levels that they find, shape (branches, 3, 3, ...) in their order."""
-
-
 Moment: TypeAlias = Event | Choice | Ending
 
 
@@ -92,7 +83,6 @@ class BodyRun:
         detuning: Sequence[float] | None = None,
         among: Iterable[int] = (),
         begin: Beginning | None = None,
-        reading: Reading | None = None,
     ) -> None:
         """Prepare a body.
 
@@ -106,10 +96,9 @@ class BodyRun:
             detuning: f01 of every qubit beyond its usual one, GHz; None for 0.
             among: qubits that may not be in 0 though the body does nothing to them.
             begin: how the shots begin; None for |0..0>.
-            reading: of the same body with the same detuning and beginning, from an earlier run.
         """
-        self.reading = reading
-        """None before the body was played, and where chance has a say before its last readouts."""
+        self.reading: Reading | None = None
+        """What the last readouts find; None before the body was played, and where chance has a say before them."""
         self._is_sure = begin is None and not (script.choices or script.endings)
         self._script = script
         self._outcomes = outcomes
@@ -124,36 +113,29 @@ class BodyRun:
             self._branch = begin.state
             self._register.take_over(begin.left)
         self._waiting: list[Probe] = []
-        self._drawn: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
-        """Levels that each readout that waited found, and in which it left the qubit."""
+        self._found: list[Found] = []
+        """By each readout that waited."""
         self._falls: dict[tuple[int, int], NDArray[np.float64]] = {}
         self.points: dict[int, NDArray[np.complex128]] = {}
         """Of the windows for which somebody waits, by their numbers."""
 
-    def play(
-        self, listen: Listen, pulses: Callable[[Choice, Sequence[int]], Sequence[Pulse]], go_on: GoOn
-    ) -> Mapping[tuple[int, int], NDArray[np.float64]]:
-        """Play the body.
+    def play(self, listen: Listen, pulses: Callable[[Choice, Sequence[int]], Sequence[Pulse]], go_on: GoOn) -> Falls:
+        """Play the body; gives when the qubits fell.
 
         Args:
             listen: gives the points of a window.
             pulses: gives what a choice does while some of its conditions hold, sorted by start.
             go_on: called before everything that happens.
-
-        Returns:
-            For each qubit and tone that reads it, when each shot's qubit fell (`feedline.Falls`).
         """
         go_on()
-        found = self.reading
-        if found is None:
-            self._evolve(listen, pulses, go_on)
-            if not self._waiting:
-                return self._falls
-            joint = self._register.joint([probe.qubit for probe in self._waiting])
-            found = Reading(probes=tuple(self._waiting), joint=joint)
-            self.reading = found if self._is_sure else None
-        self._waiting = list(found.probes)
-        self._draw_all(found)
+        self._evolve(listen, pulses, go_on)
+        if not self._waiting:
+            return self._falls
+        reading = Reading.of(self._waiting, self._register.joint([probe.qubit for probe in self._waiting]))
+        self.reading = reading if self._is_sure else None
+        self._found = reading.draw(self._branch, self._t1, self._rng)
+        for found in self._found:
+            self._falls |= found.falls
         return self._falls
 
     def _evolve(self, listen: Listen, pulses: Callable[[Choice, Sequence[int]], Sequence[Pulse]], go_on: GoOn) -> None:
@@ -184,8 +166,9 @@ class BodyRun:
 
     def leave(self, period: float, turns: Mapping[int, float]) -> Beginning:
         """Say how the shots that come next begin; arguments as for `Register.later`."""
-        shape = (len(self._drawn), len(self._branch))
-        found, left = (np.array([each[i] for each in self._drawn], dtype=np.int64).reshape(shape) for i in (0, 1))
+        shape = (len(self._found), len(self._branch))
+        found = np.array([each.level for each in self._found], dtype=np.int64).reshape(shape)
+        left = np.array([each.left for each in self._found], dtype=np.int64).reshape(shape)
         ends = {probe.qubit: float(probe.end) for probe in self._waiting}
         over = max((float(moment.end) for moment in (*self._script.events, *self._script.choices)), default=0.0)
         states, state = self._register.leave(ends, self._branch, found=found, left=left, time=over)
@@ -251,29 +234,17 @@ class BodyRun:
         self._is_sure = False
         self._register.hold(probe.qubit, time=probe.start)
         taken = self._outcomes.mask(probe.condition)
-        found = _draw(self._register.joint([probe.qubit]), self._branch, self._rng)
-        left = self._watch(probe, found)
+        (found,) = Reading.of([probe], self._register.joint([probe.qubit])).draw(self._branch, self._t1, self._rng)
+        self._falls |= found.falls
         self._branch = self._register.collapse(
-            probe.qubit, self._branch, found=found, left=left, taken=taken, start=probe.start, end=probe.end
+            probe.qubit,
+            self._branch,
+            found=found.level,
+            left=found.left,
+            taken=taken,
+            start=probe.start,
+            end=probe.end,
         )
-
-    def _draw_all(self, reading: Reading) -> None:
-        joint = reading.joint
-        drawn = _draw(joint.reshape(len(joint), -1), self._branch, self._rng)
-        found = np.unravel_index(drawn, [LEVELS] * len(reading.probes))
-        for probe, levels in zip(reading.probes, found, strict=True):
-            self._drawn.append((levels, self._watch(probe, levels)))
-
-    def _watch(self, probe: Probe, found: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Let qubits in 1 fall while they are read; give the level in which each shot's qubit is left."""
-        fall = np.where(found == P0, -np.inf, np.inf)
-        excited = np.flatnonzero(found == P1)
-        when: NDArray[np.float64] = probe.start + self._rng.exponential(self._t1[probe.qubit], len(excited))
-        fell = when < probe.end
-        fall[excited[fell]] = when[fell]
-        self._falls.update(dict.fromkeys(((probe.qubit, tone) for tone in probe.tones), fall))
-        left: NDArray[np.int64] = np.where(np.isfinite(fall), P0, found)
-        return left
 
 
 def moves(moment: Event | Choice) -> tuple[int, ...]:
@@ -291,14 +262,3 @@ def _touches(moment: Moment) -> tuple[int, ...]:
             return ()
         case _:
             return (moment.qubit,)
-
-
-def _draw(probabilities: NDArray[np.float64], branch: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-    """Draw one outcome per shot from its branch's distribution, shape (branches, outcomes)."""
-    cumulative = np.cumsum(probabilities, axis=1)
-    chance = rng.random(len(branch))
-    if len(cumulative) == 1:
-        drawn = np.searchsorted(cumulative[0], chance, side="right")
-    else:
-        drawn = (cumulative[branch] <= chance[:, None]).sum(axis=1)
-    return np.asarray(np.minimum(drawn, probabilities.shape[1] - 1), dtype=np.int64)

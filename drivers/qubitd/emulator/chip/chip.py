@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from qubitd.emulator.cabling import FEEDLINE, Cabling, ChipTruth
 from qubitd.emulator.cache import Cache
 from qubitd.emulator.chip.basis import SIZE
-from qubitd.emulator.chip.body import Beginning, BodyRun, Ending, Event, Pulse, Reading, Script, moves
+from qubitd.emulator.chip.body import Beginning, BodyRun, Ending, Event, Pulse, Script, moves
 from qubitd.emulator.chip.choice import Choice, choices
 from qubitd.emulator.chip.drive import DriveLines
 from qubitd.emulator.chip.feedline import Falls, FeedlineModel, Heard
@@ -27,6 +27,7 @@ from qubitd.emulator.chip.flux import FluxLines
 from qubitd.emulator.chip.frequency_noise import FrequencyNoise
 from qubitd.emulator.chip.intervals import chains
 from qubitd.emulator.chip.lines import Arrivals, Signals, Windows, arrive, oscillators_of
+from qubitd.emulator.chip.reading import Reading
 from qubitd.emulator.chip.register import Left
 from qubitd.emulator.chip.shot_chain import ShotChain, Shots
 from qubitd.emulator.chip.static_zz import static_zz
@@ -62,6 +63,7 @@ class Chip:
         """ns, by qubit."""
         self.zz = static_zz(cabling.chip)
         """GHz, by coupled pair."""
+        self._noise = FrequencyNoise(cabling.chip.qubits)
         self._scripts: Cache[Hashable, TableScript] = Cache(_HELD)
 
     @property
@@ -94,10 +96,9 @@ class Chip:
         at_once = table.shots
         if table.conditions:  # each shot may become a branch of its own
             at_once = max(1, MOST_NUMBERS // SIZE ** len(self.truth.qubits))
-        noise = FrequencyNoise(self.truth.qubits, rng)
-        at_once = min(at_once, noise.alike(table.shots))
+        at_once = min(at_once, self._noise.alike(table.shots))
         groups = [min(at_once, table.shots - first) for first in range(0, table.shots, at_once)]
-        detunings = noise.drawn(len(groups))
+        detunings = self._noise.drawn(len(groups), rng)
         chain = ShotChain(table.shots) if played.follows else None
         parts = [
             played.points(Outcomes(table, decide, shots=shots), detuning)
@@ -105,7 +106,7 @@ class Chip:
             else chain.run(partial(played.following, table, decide, detuning), shots, at_once=at_once)
             for shots, detuning in zip(groups, detunings, strict=True)
         ]
-        return np.concatenate(parts, axis=1)
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
     def trace(self, table: EventTable, row: int, length: int, rng: np.random.Generator) -> NDArray[np.complex128]:
         """Play a table without conditions and record the digitiser's input from the start of one window on, mean over
@@ -149,6 +150,21 @@ class Chip:
         return sorted(pulses, key=lambda pulse: pulse.start)
 
 
+@dataclass(slots=True, kw_only=True, eq=False)
+class Body:
+    """What is the same in every run of a body."""
+
+    row: NDArray[np.int64]
+    """Of each window, in the table's acquisitions."""
+    heard: tuple[Heard, ...]
+    """By each window."""
+    endings: list[Ending]
+    later: list[int]
+    """Windows for whose points nobody waits."""
+    reading: Reading | None = None
+    """Once it was played from |0..0> with the qubits' usual frequencies."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TableScript:
     """What a table does to the chip, by shot body, whatever is found on the way."""
@@ -166,19 +182,17 @@ class TableScript:
     """Whether it is kept for the next time."""
     follows: bool
     """Whether an iteration begins before the qubits have forgotten the last one."""
-    readings: dict[int, Reading] = field(default_factory=dict)
-    """Of bodies that were played from |0..0> with the qubits' usual frequencies."""
-    heard: dict[int, tuple[Heard, ...]] = field(default_factory=dict[int, tuple[Heard, ...]])
-    """What the windows of bodies hear, if it is remembered."""
+    bodies: dict[int, Body] = field(default_factory=dict[int, Body])
+    """By number; those that were played, if it is remembered."""
 
-    def heard_by(self, body: int, find: Callable[[], tuple[Heard, ...]]) -> tuple[Heard, ...]:
-        """Give what the windows of a body hear, as it was found before if it is remembered."""
-        heard = self.heard.get(body)
-        if heard is None:
-            heard = find()
+    def body(self, number: int, find: Callable[[], Body]) -> Body:
+        """Give what is the same in every run of a body, as it was found before if it is remembered."""
+        body = self.bodies.get(number)
+        if body is None:
+            body = find()
             if self.is_remembered:
-                self.heard[body] = heard
-        return heard
+                self.bodies[number] = body
+        return body
 
     @property
     def moved(self) -> set[int]:
@@ -272,15 +286,11 @@ class _Played:
         self, outcomes: Outcomes, detuning: Sequence[float] | None, begin: Beginning | None
     ) -> tuple[NDArray[np.complex128], BodyRun | None]:
         """Play all bodies, the first of which begins as it is told; gives the points, and the last one, if any."""
-        windows = self._arrivals.windows
-        points = np.empty((len(windows.start), outcomes.shots), dtype=np.complex128)
-        bounds = [*self._starts.tolist(), _END]
+        points = np.empty((len(self._arrivals.windows.start), outcomes.shots), dtype=np.complex128)
         run: BodyRun | None = None
-        for body, (start, end) in enumerate(pairwise(bounds)):
-            heard = _rows(windows.start, start, end)
-            run, points[windows.row[heard]] = self._body(
-                body, (start, end), outcomes, detuning, begin if body == 0 else None
-            )
+        for number, span in enumerate(pairwise([*self._starts.tolist(), _END])):
+            body = self._script.body(number, partial(self._body_of, span))
+            run, points[body.row] = self._played(number, body, outcomes, detuning, begin if number == 0 else None)
         return points, run
 
     def trace(self, window: Windows, outcomes: Outcomes) -> NDArray[np.complex128]:
@@ -305,47 +315,54 @@ class _Played:
             rng=self._rng,
         )
 
-    def _body(
+    def _body_of(self, span: tuple[int, int]) -> Body:
+        start, end = span
+        arrivals = self._arrivals
+        rows = _rows(arrivals.tones.start, start, end)
+        windows = arrivals.windows.take(_rows(arrivals.windows.start, start, end))
+        tones = arrivals.tones.take(rows)
+        return Body(
+            row=windows.row,
+            heard=self._chip.feedline.heard(tones, windows, arrivals.waveforms, first_tone=rows.start),
+            endings=_endings(windows),
+            later=np.flatnonzero(~windows.feeds).tolist(),
+        )
+
+    def _played(
         self,
-        body: int,
-        span: tuple[int, int],
+        number: int,
+        body: Body,
         outcomes: Outcomes,
         detuning: Sequence[float] | None,
         begin: Beginning | None,
-    ) -> tuple[BodyRun, NDArray[np.complex128]]:
-        start, end = span
-        arrivals, chip = self._arrivals, self._chip
-        rows = _rows(arrivals.tones.start, start, end)
-        windows = arrivals.windows.take(_rows(arrivals.windows.start, start, end))
-
-        def hear() -> tuple[Heard, ...]:
-            tones = arrivals.tones.take(rows)
-            return chip.feedline.heard(tones, windows, arrivals.waveforms, first_tone=rows.start)
-
-        heard = self._script.heard_by(body, hear)
+    ) -> tuple[BodyRun | None, NDArray[np.complex128]]:
+        """Play a body; gives no run where what its readouts find was known."""
+        chip, script = self._chip, self._script
 
         def points(chosen: Sequence[int], falls: Falls) -> NDArray[np.complex128]:
-            return chip.feedline.points([heard[i] for i in chosen], falls=falls, outcomes=outcomes, rng=self._rng)
+            return chip.feedline.points([body.heard[i] for i in chosen], falls=falls, outcomes=outcomes, rng=self._rng)
 
-        is_usual = detuning is None and not self._script.follows
+        is_usual = detuning is None and not script.follows
+        if is_usual and body.reading is not None:
+            self._go_on()
+            drawn = body.reading.draw(np.zeros(outcomes.shots, dtype=np.int64), chip.t1, self._rng)
+            return None, points(body.later, {key: fall for found in drawn for key, fall in found.falls.items()})
         run = BodyRun(
-            Script(events=self._events[body], choices=self._choices[body], endings=_endings(windows)),
+            Script(events=self._events[number], choices=self._choices[number], endings=body.endings),
             outcomes,
             t1=chip.t1,
             t2=chip.t2,
             zz=chip.zz,
             rng=self._rng,
             detuning=detuning,
-            among=self._script.moved if self._script.follows else (),
+            among=script.moved if script.follows else (),
             begin=begin,
-            reading=self._script.readings.get(body) if is_usual else None,
         )
         falls = run.play(lambda window, falls: points([window], falls)[0], self._pulses, self._go_on)
-        if is_usual and run.reading is not None:
-            self._script.readings[body] = run.reading
-        found = np.empty((len(windows.start), outcomes.shots), dtype=np.complex128)
-        later = np.flatnonzero(~windows.feeds).tolist()
-        found[later] = points(later, falls)
+        if is_usual:
+            body.reading = run.reading
+        found = np.empty((len(body.heard), outcomes.shots), dtype=np.complex128)
+        found[body.later] = points(body.later, falls)
         for window, known in run.points.items():
             found[window] = known
         return run, found

@@ -21,19 +21,19 @@ _deviate = np.vectorize(NormalDist().inv_cdf, otypes=[np.float64])
 class FrequencyNoise:
     """Draws the detunings of a chip's qubits."""
 
-    def __init__(self, qubits: Sequence[Qubit], rng: np.random.Generator) -> None:
+    def __init__(self, qubits: Sequence[Qubit]) -> None:
         self._sigma = np.array([qubit.frequency_noise * 1e-9 for qubit in qubits])
-        self._rng = rng
+        self._is_there = bool(self._sigma.any())
 
     def alike(self, shots: int) -> int:
         """Give how many shots may have the same frequencies."""
-        return -(-shots // GROUPS) if self._sigma.any() else shots
+        return -(-shots // GROUPS) if self._is_there else shots
 
-    def drawn(self, groups: int) -> list[list[float] | None]:
+    def drawn(self, groups: int, rng: np.random.Generator) -> list[list[float] | None]:
         """Give the detuning of every qubit in each group; None where nothing is noisy."""
-        if not self._sigma.any():
+        if not self._is_there:
             return [None] * groups
-        strata = self._rng.permuted(np.tile(np.arange(groups), (len(self._sigma), 1)), axis=1)
-        chance = (strata + self._rng.random(strata.shape)) / groups
+        strata = rng.permuted(np.tile(np.arange(groups), (len(self._sigma), 1)), axis=1)
+        chance = (strata + rng.random(strata.shape)) / groups
         drawn: list[list[float] | None] = [*(self._sigma[:, None] * _deviate(chance)).T.tolist()]
         return drawn

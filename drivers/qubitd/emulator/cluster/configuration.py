@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import cast
 
@@ -69,15 +69,6 @@ class SequencerConfiguration:
     """Of the 15 counters."""
     marker_override: int | None
     """Marker outputs while set, whatever the program says."""
-    _hash: int = field(init=False, repr=False, compare=False)
-    """Of all of these, which each run asks for."""
-
-    def __post_init__(self) -> None:
-        compared = tuple(getattr(self, each.name) for each in fields(self) if each.compare)
-        object.__setattr__(self, "_hash", hash(compared))
-
-    def __hash__(self) -> int:
-        return self._hash
 
 
 def default_document() -> dict[str, object]:

@@ -7,16 +7,18 @@ known they count as running.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 
 import numpy as np
 
+from qubitd.emulator.cache import Key
 from qubitd.emulator.clock import InstrumentClock
 from qubitd.emulator.cluster.bins import Acquisition
 from qubitd.emulator.cluster.calculation import Calculation, Calculator
 from qubitd.emulator.cluster.module import Module
 from qubitd.emulator.cluster.performance import Outcome, Performer, content_of
-from qubitd.emulator.cluster.player import SEQUENCERS_IN_SLOT
+from qubitd.emulator.cluster.player import SEQUENCERS_IN_SLOT, Player
 from qubitd.emulator.cluster.profile import MODULE_KINDS, Profile
 from qubitd.emulator.cluster.scope import record
 from qubitd.emulator.cluster.sequencer import Sequencer, State
@@ -61,6 +63,8 @@ class Cluster:
         self._digitiser = digitiser
         self.runs = 0
         """That began since the rack was switched on, whoever asked for them."""
+        self._running: list[Sequencer] = []
+        """Sequencers that were started and of which nobody knows yet that they stopped."""
         self._calculation: Calculation | None = None
         self._calculator = Calculator()
         self._performer = Performer(digitiser)
@@ -91,18 +95,21 @@ class Cluster:
     def settle(self, *, waits: bool = True) -> None:
         """Find out what the sequencers that were started have done by now, and wait a little for it unless told
         otherwise."""
-        if self._calculation is None and not self._is_any_running():
+        if not self._running:
             return
         if self._calculation is None and (ready := self._ready()):
             self._begin(ready)
         if self._calculation is not None:
             self._take(self._calculation, waits=waits)
         now = self.clock.now()
-        for sequencer in self.sequencers():
+        for sequencer in self._running:
             sequencer.stop_if_over(now)
+        self._running = [sequencer for sequencer in self._running if sequencer.state is State.RUNNING]
 
-    def _is_any_running(self) -> bool:
-        return State.RUNNING in [each.state for module in self.modules.values() for each in module.sequencers]
+    def start(self, sequencer: Sequencer) -> None:
+        """Start an armed sequencer."""
+        sequencer.start(self.clock.now())
+        self._running.append(sequencer)
 
     def stop(self, sequencer: Sequencer) -> None:
         """Stop a sequencer by force."""
@@ -121,6 +128,8 @@ class Cluster:
         acquisition.scope = record(self.played, sequencer, self._digitiser, self.rng)
 
     def _release(self, sequencer: Sequencer) -> None:
+        if sequencer in self._running:
+            self._running.remove(sequencer)
         if self._calculation is not None:
             self._calculation.leave(sequencer)
             if not self._calculation.sequencers:
@@ -132,19 +141,26 @@ class Cluster:
         Every sequencer with synchronisation enabled has to reach `wait_sync`: one that is not running makes all others
         wait.
         """
-        started = [each for each in self.sequencers() if each.state is State.RUNNING and not each.is_played]
-        members = [each for each in self.sequencers() if each.configuration.is_synchronised]
-        absent = any(each.state is not State.RUNNING or each.is_played for each in members)
-        return [each for each in started if not (absent and each.configuration.is_synchronised)]
+        started = sorted((each for each in self._running if not each.is_played), key=attrgetter("slot", "number"))
+        if started and any(each.configuration.is_synchronised for each in self._others(started)):
+            return [each for each in started if not each.configuration.is_synchronised]
+        return started
+
+    def _others(self, sequencers: Sequence[Sequencer]) -> list[Sequencer]:
+        chosen = set(sequencers)
+        return [each for module in self.modules.values() for each in module.sequencers if each not in chosen]
 
     def _begin(self, ready: list[Sequencer]) -> None:
-        players = [
-            player
-            for sequencer in ready
-            if (player := sequencer.player(self.modules[sequencer.slot].front_end.settings())) is not None
-        ]
+        players: list[Player] = []
+        contents: list[Key] = []
+        for sequencer in ready:
+            settings = self.modules[sequencer.slot].front_end.settings()
+            player = sequencer.player(settings)
+            if player is not None:
+                players.append(player)
+                contents.append(sequencer.content(settings))
         held, rng = self._held_markers(ready), self.rng
-        content = content_of(players, held)
+        content = content_of(contents, held)
 
         def perform(go_on: Callable[[], None]) -> Outcome:
             return self._performer.perform(players, rng, content=content, held_markers=held, go_on=go_on)
@@ -188,9 +204,8 @@ class Cluster:
     def _held_markers(self, ready: list[Sequencer]) -> dict[int, int]:
         """Marker bits of the sequencers that stand by, for each slot."""
         held: dict[int, int] = {}
-        for sequencer in self.sequencers():
-            if sequencer not in ready:
-                override = sequencer.configuration.marker_override
-                bits = sequencer.marker if override is None else override
-                held[sequencer.slot] = held.get(sequencer.slot, 0) | bits
+        for sequencer in self._others(ready):
+            override = sequencer.configuration.marker_override
+            bits = sequencer.marker if override is None else override
+            held[sequencer.slot] = held.get(sequencer.slot, 0) | bits
         return held

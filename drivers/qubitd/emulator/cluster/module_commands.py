@@ -54,7 +54,7 @@ def _add_running(sequencers: SequencerCommands, cluster: Cluster) -> None:
 
     def start(sequencer: Sequencer, call: Call) -> None:
         call.expect(0)
-        sequencer.start(cluster.clock.now())
+        cluster.start(sequencer)
 
     def stop(sequencer: Sequencer, call: Call) -> None:
         call.expect(0)

@@ -16,7 +16,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from qubitd.emulator.cache import Cache
+from qubitd.emulator.cache import Cache, Key
 from qubitd.emulator.cluster.branches import RunCondition, branches, openings
 from qubitd.emulator.cluster.course import course
 from qubitd.emulator.cluster.ensemble import Ensemble, explore
@@ -106,9 +106,10 @@ class Sheet:
 
     parts: list[Part]
     """Their players without acquisitions, which belong to whoever plays."""
-    sections: list[Section]
-    tables: list[EventTable]
-    """Of the sections, in the same order."""
+    tables: tuple[EventTable, ...]
+    """Of the sections in which something is played or acquired, in order."""
+    acquiring: list[tuple[Section, EventTable]]
+    """Those of them in which something is acquired."""
     flags: list[frozenset[Flag]]
     """That are raised in any case, by part."""
     markers: list[int]
@@ -119,14 +120,14 @@ class Sheet:
     """Seconds of a processor for which it was played last."""
 
 
-def content_of(players: Sequence[Player], held_markers: Mapping[int, int]) -> Hashable:
+def content_of(players: Sequence[Key], held_markers: Mapping[int, int]) -> Hashable:
     """Give all that decides what a run plays and when it acquires.
 
     Args:
-        players: the sequencers that were started together.
+        players: what each of the sequencers that were started together holds.
         held_markers: for each slot the marker bits that sequencers outside this run hold.
     """
-    return tuple(player.content for player in players), tuple(sorted(held_markers.items()))
+    return tuple(players), tuple(sorted(held_markers.items()))
 
 
 class Performer:
@@ -201,12 +202,12 @@ def laid_out(
 def sheet_of(score: Score, go_on: GoOn = nothing) -> Sheet:
     """Work out what is the same however often a run is played."""
     players = [part.player for part in score.parts]
-    tables: list[EventTable] = []
+    found: list[tuple[Section, EventTable]] = []
     for section in score.sections:
         go_on()
-        tables.append(table_of(players, score.pool, section, score.conditions))
+        found.append((section, table_of(players, score.pool, section, score.conditions)))
         go_on()
-        _flag_overflow(tables[-1], score.parts)
+        _flag_overflow(found[-1][1], score.parts)
     flag_slow_binning(score.sections, score.parts)
     for part in score.parts:
         for performance in (*score.performances, *score.others):
@@ -215,8 +216,8 @@ def sheet_of(score: Score, go_on: GoOn = nothing) -> Sheet:
                 part.flags |= _faults(performance)
     return Sheet(
         parts=[replace(part, player=replace(part.player, acquisitions={})) for part in score.parts],
-        sections=score.sections,
-        tables=tables,
+        tables=tuple(table for section, table in found if len(section.rows.start) or len(section.windows.start)),
+        acquiring=[(section, table) for section, table in found if len(section.windows.start)],
         flags=[frozenset(part.flags) for part in score.parts],
         markers=list(map(_left_marker, score.performances)),
         duration=score.duration,
@@ -256,22 +257,19 @@ def play(
 ) -> Outcome:
     """Hand a run to the digitiser, section by section, and record what it gives for players of the same content."""
     parts = [
-        replace(part, player=player, flags=set(flags))
+        Part(player, part.trace, part.timeline, set(flags), part.ends)
         for part, player, flags in zip(sheet.parts, players, sheet.flags, strict=True)
     ]
-    tables: list[EventTable] = []
-    for section, table in zip(sheet.sections, sheet.tables, strict=True):
-        if len(section.rows.start) or len(section.windows.start):
-            tables.append(table)
+    for section, table in sheet.acquiring:
         decide = sends_trigger(section, parts)
         for shots, points in _points(table, digitiser, rng, decide, go_on):
             takes_place = taken(table, section, points, decide, parts)
             for some in _slices(len(shots), _POINTS_RECORDED // len(points)):
                 go_on()
                 record(section, points[:, some], shots[some], parts, takes_place[:, some])
-    log.debug("run played", extra={"duration_ns": sheet.duration, "tables": len(tables)})
+    log.debug("run played", extra={"duration_ns": sheet.duration, "tables": len(sheet.tables)})
     endings = tuple(map(_ending, parts, sheet.markers))
-    return Outcome(tables=tuple(tables), duration=sheet.duration, endings=endings)
+    return Outcome(tables=sheet.tables, duration=sheet.duration, endings=endings)
 
 
 def _left_marker(performance: Performance) -> int:
@@ -376,16 +374,14 @@ def _played(
 def _points(
     table: EventTable, digitiser: Digitiser, rng: np.random.Generator, decide: Decide, go_on: GoOn
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.complex128]]]:
-    """Ask for the points of some shots at a time; gives the numbers of the shots and their points, shape (windows,
-    shots)."""
-    windows = len(table.acquisitions.start)
-    if not windows:
-        return
-    at_once = max(1, _POINTS_AT_ONCE // windows)
+    """Ask a table with windows for the points of some shots at a time; gives the numbers of the shots and their points,
+    shape (windows, shots)."""
+    at_once = max(1, _POINTS_AT_ONCE // len(table.acquisitions.start))
     for begin in range(0, table.shots, at_once):
         go_on()
         shots = np.arange(begin, min(begin + at_once, table.shots))
-        yield shots, digitiser.run(replace(table, shots=len(shots)), rng, decide, go_on)
+        some = table if len(shots) == table.shots else replace(table, shots=len(shots))
+        yield shots, digitiser.run(some, rng, decide, go_on)
 
 
 def _slices(count: int, length: int) -> list[slice]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from qubitd.emulator.cluster.bins import Acquisition
@@ -55,12 +55,6 @@ class Player:
     def identity(self) -> int:
         """Number of the sequencer in the rack."""
         return self.slot * SEQUENCERS_IN_SLOT + self.number
-
-    @property
-    def content(self) -> Hashable:
-        """Give all that decides what it plays and when it acquires: equal for two that do the same."""
-        held = (self.waves.content, self.weights.content, tuple(sorted(self.acquisitions)))
-        return (self.identity, self.module, self.configuration, self.code, *held, self.outputs, self.inputs)
 
     def connected_outputs(self) -> list[int]:
         """Give the connectors that either path reaches."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from enum import Enum, unique
 from functools import lru_cache
 
+from qubitd.emulator.cache import Key
 from qubitd.emulator.cluster.bins import AcquisitionList
 from qubitd.emulator.cluster.configuration import SequencerConfiguration, default, put_over
 from qubitd.emulator.cluster.player import ChannelMap, ModuleSettings, Player
@@ -57,6 +58,8 @@ class Sequencer:
         self.is_played = False
         """Whether its present run has been worked out."""
         self._code: Code | None = None
+        self._content: tuple[object, Key] | None = None
+        """What was held for the last run, and the key to that."""
 
     def require_changeable(self) -> None:
         """Refuse to change what a sequencer holds while it is armed or running."""
@@ -150,6 +153,16 @@ class Sequencer:
             outputs=self.outputs,
             inputs=self.inputs,
         )
+
+    def content(self, module: ModuleSettings) -> Key:
+        """Give all that decides what it plays and when it acquires: equal for two that do the same."""
+        waves, weights, acquisitions = self.waveforms.held(), self.weights.held(), self.acquisitions.entries
+        settings = (module, self.configuration, self._code, self.outputs, self.inputs)
+        now = (waves, weights, acquisitions.version, settings)
+        if self._content is None or self._content[0] != now:
+            held = (waves.content, weights.content, tuple(sorted(acquisitions.by_index())))
+            self._content = now, Key((self.slot, self.number, held, settings))
+        return self._content[1]
 
 
 def _prepared(text: str, memory: int) -> Code:

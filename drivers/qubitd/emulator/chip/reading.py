@@ -1,0 +1,90 @@
+"""What readouts find in each shot, and when qubits that are found in 1 fall while they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qubitd.emulator.chip.basis import LEVELS, P0, P1
+from qubitd.emulator.chip.feedline import Falls, Probe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Found:
+    """What one readout found. Arrays have shape (shots,)."""
+
+    probe: Probe
+    level: NDArray[np.int64]
+    """At the readout's start."""
+    fall: NDArray[np.float64]
+    """Up to when, in ns, the qubit was in 1 or above: -inf if it was in 0, inf if it stays."""
+
+    @property
+    def falls(self) -> Falls:
+        """Give the same by the tones that read the qubit."""
+        return {(self.probe.qubit, tone): self.fall for tone in self.probe.tones}
+
+    @property
+    def left(self) -> NDArray[np.int64]:
+        """Give the level in which each shot's qubit is left."""
+        return np.where(np.isfinite(self.fall), P0, self.level)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Reading:
+    """What readouts that are drawn together may find."""
+
+    probes: tuple[Probe, ...]
+    cumulative: NDArray[np.float64]
+    """Of the distribution of their outcomes, shape (branches, 3 ** probes)."""
+    levels: NDArray[np.int64]
+    """Which each probe finds by the outcome, shape (probes, 3 ** probes)."""
+
+    @staticmethod
+    def of(probes: Sequence[Probe], joint: NDArray[np.float64]) -> Reading:
+        """Take the distribution of the levels, shape (branches, 3, 3, ...) in the order of the probes."""
+        cumulative = np.cumsum(joint.reshape(len(joint), -1), axis=1)
+        outcomes = np.unravel_index(np.arange(cumulative.shape[1]), [LEVELS] * len(probes))
+        return Reading(probes=tuple(probes), cumulative=cumulative, levels=np.array(outcomes, dtype=np.int64))
+
+    def draw(self, branch: NDArray[np.int64], t1: Sequence[float], rng: np.random.Generator) -> list[Found]:
+        """Draw what each probe finds.
+
+        Args:
+            branch: of each shot, shape (shots,).
+            t1: relaxation time of every qubit of the chip, ns.
+            rng: by which it is drawn.
+        """
+        outcome = _drawn(self.cumulative, branch, rng)
+        return [
+            _watched(probe, levels, t1[probe.qubit], rng)
+            for probe, levels in zip(self.probes, self.levels[:, outcome], strict=True)
+        ]
+
+
+def _watched(probe: Probe, level: NDArray[np.int64], t1: float, rng: np.random.Generator) -> Found:
+    """Let qubits that are found in 1 fall while they are read; `t1` is the qubit's, ns."""
+    fall = _STAYS[level]
+    excited = np.flatnonzero(level == P1)
+    when: NDArray[np.float64] = probe.start + rng.exponential(t1, len(excited))
+    fell = when < probe.end
+    fall[excited[fell]] = when[fell]
+    return Found(probe=probe, level=level, fall=fall)
+
+
+def _drawn(cumulative: NDArray[np.float64], branch: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+    """Draw one outcome per shot from its branch's cumulative distribution, shape (branches, outcomes)."""
+    chance = rng.random(len(branch))
+    if len(cumulative) == 1:
+        found = np.searchsorted(cumulative[0], chance, side="right")
+    else:
+        found = (cumulative[branch] <= chance[:, None]).sum(axis=1)
+    return np.asarray(np.minimum(found, cumulative.shape[1] - 1), dtype=np.int64)
+
+
+_STAYS = np.full(LEVELS, np.inf)
+"""By level, for what does not fall."""
+_STAYS[P0] = -np.inf
