@@ -389,6 +389,21 @@ def test_what_a_run_holds_stays_what_it_was_started_with() -> None:
     assert {index: wave.samples.tolist() for index, wave in now.by_index.items()} == {0: [0, 0, 0], 1: [0.5, 0.5]}
 
 
+def test_a_list_of_waveforms_is_read_as_it_is_now() -> None:
+    waves = WaveList(indices=4, samples=100)
+    lists = [waves.listing(), waves.listing()]
+    waves.new("a", 2)
+    lists.append(waves.listing())
+    waves.set_data("a", bytearray(np.full(2, 0.5).astype("<f4").tobytes()))
+    lists.append(waves.listing())
+    waves.entries.set_index("a", 1)
+    lists.append(waves.listing())
+    assert lists[0] == lists[1] == b"#14\0\0\0\0"
+    assert lists[2] == b"#14\1\0\0\0#11a#14\0\0\0\0#18" + bytes(8)
+    assert lists[3] == lists[2][:-8] + np.full(2, 0.5).astype("<f4").tobytes()
+    assert lists[4] == lists[3].replace(b"#11a#14\0", b"#11a#14\1")
+
+
 CHANGES: dict[str, Callable[[Bench], object]] = {
     "program": lambda bench: bench.upload("6.0", bench.READ.format(shots=4)),
     "samples": lambda bench: bench.ask(f'{S}AWG:WLIS:WAV:DATA "w0",', (HALF[0] * ONES).astype("<f4").tobytes()),

@@ -115,6 +115,16 @@ def test_the_rest_is_done_after_an_execution_error(instrument: Instrument) -> No
     assert instrument.status.next_error() == '-222,"Data out of range; 2 is outside -1 to 1"'
 
 
+def test_a_message_that_comes_again_does_the_same_again(instrument: Instrument) -> None:
+    for level in ("0.5", "0.25", "0.5"):
+        assert instrument.send(f"SOUR1:VOLT {level};VOLT?;:SOUR2:STAT?") == f"{level};2\n"
+    for _ in range(3):
+        assert instrument.send("SOUR1:VOLT 9;VOLT?;FOO;*IDN?") == "0.5\n"
+        assert instrument.status.all_errors().split(",")[::2] == ["-222", "-113"]
+    for data in ("abc", "xyz"):
+        assert instrument.send(f"DATA 1,#13{data}\nDATA?") == f"#13{data}\n"
+
+
 @pytest.mark.parametrize(("text", "value"), [("500 mV", 0.5), ("5e-1", 0.5), ("+.5V", 0.5), ("-1", -1)])
 def test_numbers_come_in_all_forms(instrument: Instrument, text: str, value: float) -> None:
     instrument.send(f"SOUR1:VOLT {text}")

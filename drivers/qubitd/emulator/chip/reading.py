@@ -61,7 +61,7 @@ class Reading:
         outcome = _drawn(self.cumulative, branch, rng)
         return [
             _watched(probe, levels, t1[probe.qubit], rng)
-            for probe, levels in zip(self.probes, self.levels[:, outcome], strict=True)
+            for probe, levels in zip(self.probes, self.levels.take(outcome, axis=1), strict=True)
         ]
 
 

@@ -7,8 +7,9 @@ integrate is the same, at the same times relative to their starts, it is the sam
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,8 @@ from qubitd.emulator.q1.latches import Column
 from qubitd.emulator.q1.shotloop import CONCRETE, Run
 from qubitd.emulator.q1.timeline import Timeline
 
+Chosen: TypeAlias = NDArray[np.int64] | slice
+"""Some of the rows of a section's windows."""
 _BIN_RANGE = 1 << 24
 
 
@@ -37,6 +40,17 @@ class Section:
     duration: int
     """ns, of one iteration."""
     shots: int
+    of_acquisition: Mapping[tuple[int, int], Chosen] = field(init=False)
+    """Windows that go into each acquisition, by sequencer and index of the acquisition, in this order."""
+
+    def __post_init__(self) -> None:
+        rows: dict[tuple[int, int], list[int]] = {}
+        for row, key in enumerate(zip(self.windows.sequencer.tolist(), self.windows.acquisition.tolist(), strict=True)):
+            rows.setdefault(key, []).append(row)
+        chosen = {
+            key: np.array(some) if len(some) > 1 else slice(some[0], some[0] + 1) for key, some in sorted(rows.items())
+        }
+        object.__setattr__(self, "of_acquisition", chosen)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,11 +135,11 @@ def _alike(table: Rows | Windows, section: NDArray[np.int64], bounds: Column) ->
     first = numbers[0]
     if any(len(chosen) != len(first) for chosen in numbers):
         return False
-    for field in fields(table):
-        if field.name == "bin":
+    for name in (each.name for each in fields(table)):
+        if name == "bin":
             continue
-        column: Column = getattr(table, field.name)
-        if field.name == "start":
+        column: Column = getattr(table, name)
+        if name == "start":
             column = column - bounds[np.maximum(section - 1, 0)]
         if any((column[chosen] != column[first]).any() for chosen in numbers[1:]):
             return False
@@ -143,8 +157,8 @@ def _bin_steps(windows: Windows, section: NDArray[np.int64], executed: int, shot
     return step
 
 
-def bins_of(section: Section, rows: NDArray[np.int64], shots: NDArray[np.int64]) -> NDArray[np.int64]:
+def bins_of(section: Section, rows: Chosen, shots: NDArray[np.int64]) -> NDArray[np.int64]:
     """Give the bins that some windows of a section write in given iterations, shape (rows, shots)."""
     first, step = section.windows.bin[rows, None], section.bin_step[rows, None]
-    bins: NDArray[np.int64] = (first + step * shots) % _BIN_RANGE
-    return bins
+    bins: NDArray[np.int64] = first + step * shots
+    return bins if bins.max(initial=0) < _BIN_RANGE else bins % _BIN_RANGE

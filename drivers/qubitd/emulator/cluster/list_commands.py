@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +9,7 @@ from qubitd.emulator.cluster.bins import Acquisition, block
 from qubitd.emulator.cluster.named import NamedList
 from qubitd.emulator.cluster.sequencer import Sequencer
 from qubitd.emulator.cluster.sequencer_commands import SequencerCommands
-from qubitd.emulator.cluster.waves import Wave, WaveList
+from qubitd.emulator.cluster.waves import WaveList
 from qubitd.emulator.errors import ScpiError
 from qubitd.emulator.scpi.commands import Call, Piece
 
@@ -42,15 +41,8 @@ def add_wave_commands(
     sequencers.add_change(f"{root}:{entry}:DATA", data)
     sequencers.add(f"{root}:{entry}:DATA?", read)
     sequencers.add(f"{root}:{entry}:LENGth?", lambda s, call: str(len(waves(s).entries.get(_name(call)).samples)))
-    sequencers.add(f"{root}?", lambda s, _: _wave_list(waves(s).entries))
+    sequencers.add(f"{root}?", lambda s, _: waves(s).listing())
     _add_names(sequencers, root, entry, lambda sequencer: waves(sequencer).entries)
-
-
-def _wave_list(entries: NamedList[Wave]) -> bytes:
-    parts = [block(struct.pack("<I", len(entries)))]
-    for name, index, wave in entries.rows():
-        parts += [block(name.encode("latin-1")), block(struct.pack("<I", index)), block(wave.samples.tobytes())]
-    return b"".join(parts)
 
 
 def add_acquisition_commands(

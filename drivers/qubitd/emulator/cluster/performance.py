@@ -164,16 +164,26 @@ class Performer:
         """
         go_on()
         runs: list[Run] = []
-        for each in players:
-            runs.append(self._runs.get(each.code, partial(run, each.code), is_kept=_is_short))
-            go_on()
-        sheet = self._sheets.get(content, partial(laid_out, players, runs, held_markers, go_on), is_kept=_is_small)
+
+        def lay_out() -> Sheet | None:
+            runs.extend(self._executed(players, go_on))
+            return laid_out(players, runs, held_markers, go_on)
+
+        sheet = self._sheets.get(content, lay_out, is_kept=_is_small)
         if sheet is None:
+            runs = runs or self._executed(players, go_on)
             return perform_stepwise(players, runs, self._digitiser, rng, held_markers, go_on)
         began = time.thread_time()
         outcome = play(sheet, players, self._digitiser, rng, go_on)
         sheet.took = time.thread_time() - began
         return outcome
+
+    def _executed(self, players: Sequence[Player], go_on: GoOn) -> list[Run]:
+        runs: list[Run] = []
+        for each in players:
+            runs.append(self._runs.get(each.code, partial(run, each.code), is_kept=_is_short))
+            go_on()
+        return runs
 
     def forget(self) -> None:
         """Lay everything out anew from now on."""
@@ -215,7 +225,7 @@ def sheet_of(score: Score, go_on: GoOn = nothing) -> Sheet:
             if performance.player is part.player:
                 part.flags |= _faults(performance)
     return Sheet(
-        parts=[replace(part, player=replace(part.player, acquisitions={})) for part in score.parts],
+        parts=[replace(part, player=part.player._replace(acquisitions={})) for part in score.parts],
         tables=tuple(table for section, table in found if len(section.rows.start) or len(section.windows.start)),
         acquiring=[(section, table) for section, table in found if len(section.windows.start)],
         flags=[frozenset(part.flags) for part in score.parts],

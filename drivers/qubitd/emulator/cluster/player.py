@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from qubitd.emulator.cluster.bins import Acquisition
 from qubitd.emulator.cluster.configuration import SequencerConfiguration
@@ -33,9 +34,8 @@ class ModuleSettings:
     """dB, of each input."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Player:
-    """One sequencer in a run."""
+class Player(NamedTuple):
+    """One sequencer in a run; made anew for each run, so that it must not take long."""
 
     slot: int
     number: int

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qubitd.emulator.cluster.bins import FULL_SCALE, Acquisition
-from qubitd.emulator.cluster.iterations import Section, bins_of
+from qubitd.emulator.cluster.iterations import Chosen, Section, bins_of
 from qubitd.emulator.cluster.layout import Part
 from qubitd.emulator.cluster.player import SEQUENCERS_IN_SLOT, Player
 from qubitd.emulator.cluster.triggers import conflicts
@@ -32,13 +32,7 @@ def record(
     """Put the points of some shots, shape (windows, shots), into the bins of the sequencers that asked for them, where
     the acquisition took place."""
     by_identity = {part.player.identity: part for part in parts}
-    rows_of: dict[tuple[int, int], list[int]] = {}
-    for row, key in enumerate(
-        zip(section.windows.sequencer.tolist(), section.windows.acquisition.tolist(), strict=True)
-    ):
-        rows_of.setdefault(key, []).append(row)
-    for (sequencer, index), chosen in sorted(rows_of.items()):
-        rows = np.array(chosen)
+    for (sequencer, index), rows in section.of_acquisition.items():
         part = by_identity[sequencer]
         acquisition = part.player.acquisitions[index]
         part.flags.add(Flag.BINNING_DONE)
@@ -52,7 +46,7 @@ def _fill(
     acquisition: Acquisition,
     player: Player,
     section: Section,
-    rows: NDArray[np.int64],
+    rows: Chosen,
     shots: NDArray[np.int64],
     points: NDArray[np.complex128],
     takes_place: NDArray[np.bool_],

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from qubitd.emulator.cache import Key
 from qubitd.emulator.cluster.bins import AcquisitionList
-from qubitd.emulator.cluster.configuration import SequencerConfiguration, default, put_over
+from qubitd.emulator.cluster.configuration import Held, default, put_over
 from qubitd.emulator.cluster.player import ChannelMap, ModuleSettings, Player
 from qubitd.emulator.cluster.profile import ModuleKind, Profile
 from qubitd.emulator.cluster.waves import WaveList
@@ -44,7 +44,7 @@ class Sequencer:
         self.waveforms = WaveList(indices=profile.waveforms, samples=profile.waveform_samples)
         self.weights = WaveList(indices=profile.weights, samples=profile.weight_samples)
         self.acquisitions = AcquisitionList(indices=profile.acquisitions, bins=profile.bins)
-        self._held = default()
+        self._hold(default())
         self.outputs = _default_outputs(kind)
         self.inputs: ChannelMap = (frozenset({0}), frozenset({1})) if kind.is_readout else (frozenset(), frozenset())
         self.state = State.IDLE
@@ -78,19 +78,15 @@ class Sequencer:
         make = _remembered if len(text) <= _SHORT else _prepared
         self._code = make(text, self._kind.program_memory)
 
-    @property
-    def configuration(self) -> SequencerConfiguration:
-        """How it is set up."""
-        return self._held.configuration
-
-    @property
-    def configuration_text(self) -> bytes:
-        """How it is set up, as JSON."""
-        return self._held.text
-
     def configure(self, update: bytes) -> None:
         """Put a configuration, or a part of one, over what is set; both are JSON."""
-        self._held = put_over(self._held.text, update)
+        self._hold(put_over(self.configuration_text, update))
+
+    def _hold(self, held: Held) -> None:
+        self.configuration = held.configuration
+        """How it is set up."""
+        self.configuration_text = held.text
+        """The same as JSON."""
 
     def arm(self) -> None:
         """Make ready to start; flags of earlier runs are cleared."""

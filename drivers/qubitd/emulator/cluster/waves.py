@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from qubitd.emulator.cluster.bins import block
 from qubitd.emulator.cluster.named import NamedList
 from qubitd.emulator.errors import ScpiError
 
@@ -43,6 +45,8 @@ class WaveList:
         self._samples = samples
         self._held: tuple[int, HeldWaves] | None = None
         """As it was given last, with the version of the entries."""
+        self._listing: tuple[int, bytes] | None = None
+        """As it was read last, with the version of the entries."""
 
     def new(self, name: str, length: int) -> None:
         """Create an entry of zeros."""
@@ -61,6 +65,15 @@ class WaveList:
         if not (np.abs(samples) <= 1).all():
             raise ScpiError(-222, f"{name!r} has samples outside -1 to 1")
         self.entries.put(name, Wave(samples, _digest(samples)))
+
+    def listing(self) -> bytes:
+        """Give the whole list as it is downloaded: a count, then name, index and samples of each."""
+        if self._listing is None or self._listing[0] != self.entries.version:
+            parts = [block(struct.pack("<I", len(self.entries)))]
+            for name, index, wave in self.entries.rows():
+                parts += [block(name.encode("latin-1")), block(struct.pack("<I", index)), block(wave.samples.tobytes())]
+            self._listing = (self.entries.version, b"".join(parts))
+        return self._listing[1]
 
     def held(self) -> HeldWaves:
         """Give what a run sees."""

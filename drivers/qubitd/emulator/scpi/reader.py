@@ -15,8 +15,8 @@ from functools import lru_cache
 BLOCK_MARK = "\x00"
 """Stands in a message's text where a block was."""
 _SCRATCH = 65_536
-_SHORT = 256
-"""Bytes of a message that is kept for when it comes again."""
+_SHORT = 4096
+"""Bytes of messages that are not cut anew when they come again together."""
 _AFTER_BLOCK = b" \t\r\n,;"
 
 
@@ -93,9 +93,9 @@ class MessageReader:
         self._discard -= skipped
         self._pending += data[skipped:]
         if self._is_at_a_line() and b"#" not in self._pending:  # a line feed ends a message even within quotes
-            *lines, rest = bytes(self._pending).split(b"\n")
-            self._ready.extend(message for message in map(_message, lines) if message.text)
-            self._pending[:] = rest
+            end = self._pending.rfind(b"\n") + 1
+            self._ready.extend(_messages(bytes(self._pending[:end])))
+            del self._pending[:end]
             self._scanned = 0
         while self._scan():
             pass
@@ -197,15 +197,15 @@ class MessageReader:
         self._overrun = None
 
 
-def _message(line: bytes) -> ProgramMessage:
-    """Give a message without blocks; short ones come again and again."""
-    return _short_message(line) if len(line) <= _SHORT else _in_one_line(line)
+def _messages(lines: bytes) -> tuple[ProgramMessage, ...]:
+    """Give messages without blocks; short batches of them come again and again."""
+    return _short_batch(lines) if len(lines) <= _SHORT else _cut(lines)
 
 
-def _in_one_line(line: bytes) -> ProgramMessage:
-    return ProgramMessage(text=line.decode("latin-1").strip())
+def _cut(lines: bytes) -> tuple[ProgramMessage, ...]:
+    return tuple(ProgramMessage(text=text) for line in lines.split(b"\n") if (text := line.decode("latin-1").strip()))
 
 
-_short_message = lru_cache(maxsize=1024)(_in_one_line)
+_short_batch = lru_cache(maxsize=256)(_cut)
 _SPECIAL = re.compile(rb"[\n\"'#]")
 _IN_QUOTE = {b'"': re.compile(rb'[\n"]'), b"'": re.compile(rb"[\n']")}

@@ -66,12 +66,15 @@ class Session:
             else:
                 answer.append(part.encode("latin-1") if isinstance(part, str) else part)
         # All is joined here at once: an answer may have megabytes that need not be copied twice.
-        return b"".join([*answer, self._terminator]) if answer else b""
+        if answer:
+            answer.append(self._terminator)
+        return b"".join(answer)
 
     def _understand(self, text: str, blocks: Sequence[bytearray] = ()) -> tuple[_Unit, ...]:
         """Cut a message into its units, each with its handler; one that cannot be understood refuses itself."""
         units: list[_Unit] = []
-        rest, path = list(blocks), ()
+        rest = list(blocks)
+        path: Path = ()
         for unit in filter(None, map(str.strip, split_units(text))):
             header, *data = unit.split(None, 1)
             handler, call, path = self._resolved(header, data[0] if data else "", rest, path)
