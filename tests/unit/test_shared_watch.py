@@ -51,8 +51,9 @@ class Client:
         link = Link(parse_address("127.0.0.1:1"), token=None, patience=0.0, now=time.monotonic)
         self.wire = SimpleNamespace(link=link)
 
-    def watch_some(self, after: Mapping[str, int], *, outcome: bool) -> Feed:
+    def watch_some(self, after: Mapping[str, int], *, outcome: bool, stages: bool) -> Feed:
         assert outcome
+        assert not stages
         if self._failures:
             raise self._failures.pop()
         feed = Feed(dict(after))

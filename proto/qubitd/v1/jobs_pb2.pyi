@@ -908,6 +908,7 @@ class JobsWatchRequest(google.protobuf.message.Message):
     BACKEND_FIELD_NUMBER: builtins.int
     JOBS_FIELD_NUMBER: builtins.int
     OUTCOME_FIELD_NUMBER: builtins.int
+    WITHOUT_STAGES_FIELD_NUMBER: builtins.int
     job_id: builtins.str
     """The job."""
     after_sequence: builtins.int
@@ -918,6 +919,8 @@ class JobsWatchRequest(google.protobuf.message.Message):
     """The backend."""
     outcome: builtins.bool
     """Whether what came of a job is told with its last event, where that is small; of a job, or of some jobs."""
+    without_stages: builtins.bool
+    """Whether stages are left out, which only say where the time went; of a job, or of some jobs. `Get` tells them all."""
     @property
     def jobs(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___JobCursor]:
         """Some jobs, at most 1000: of each every event after its own cursor. The stream ends when all of them have ended. Errors:
@@ -933,8 +936,9 @@ class JobsWatchRequest(google.protobuf.message.Message):
         backend: builtins.str = ...,
         jobs: collections.abc.Iterable[Global___JobCursor] | None = ...,
         outcome: builtins.bool = ...,
+        without_stages: builtins.bool = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["after_sequence", b"after_sequence", "backend", b"backend", "job_id", b"job_id", "jobs", b"jobs", "outcome", b"outcome", "session_id", b"session_id"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["after_sequence", b"after_sequence", "backend", b"backend", "job_id", b"job_id", "jobs", b"jobs", "outcome", b"outcome", "session_id", b"session_id", "without_stages", b"without_stages"]) -> None: ...
 
 Global___JobsWatchRequest: typing_extensions.TypeAlias = JobsWatchRequest
 

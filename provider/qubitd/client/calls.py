@@ -143,7 +143,13 @@ class DaemonSteps:
         return tuple(found)
 
     def watch(
-        self, job_id: str, after: int = 0, *, outcome: bool = False, patience: float | None = None
+        self,
+        job_id: str,
+        after: int = 0,
+        *,
+        outcome: bool = False,
+        stages: bool = True,
+        patience: float | None = None,
     ) -> Course[JobEvent]:
         """Give every event of a job after a sequence number, in order and once, until the job has ended.
 
@@ -154,13 +160,19 @@ class DaemonSteps:
             after: the sequence number; 0 for all.
             outcome: whether the last event tells what came of the job, where that is small: then neither `get_job` nor
                 `results` need be asked.
+            stages: whether stages are among them, which only say where the time went; `get_job` tells them, too.
             patience: seconds for which a daemon that was there may stay away.
         """
-        source = JobEvents(self._jobs, after, job_id=job_id, outcome=outcome)
+        source = JobEvents(self._jobs, after, job_id=job_id, outcome=outcome, stages=stages)
         return self._course(source, doing=f"watching job {job_id}", patience=patience)
 
     def watch_some(
-        self, after: Mapping[str, int], *, outcome: bool = False, patience: float | None = None
+        self,
+        after: Mapping[str, int],
+        *,
+        outcome: bool = False,
+        stages: bool = True,
+        patience: float | None = None,
     ) -> Course[JobEvent]:
         """Give every event of some jobs, of each in order and once, until all have ended, in one stream.
 
@@ -169,9 +181,10 @@ class DaemonSteps:
         Args:
             after: for each job's id, the sequence number of the last event already seen; 0 for all. At most 1000 jobs.
             outcome: as for `watch`, of each.
+            stages: as for `watch`.
             patience: seconds for which a daemon that was there may stay away.
         """
-        source = EventsOfSome(self._jobs, after, outcome=outcome)
+        source = EventsOfSome(self._jobs, after, outcome=outcome, stages=stages)
         return self._course(source, doing=f"watching {len(after)} jobs", patience=patience)
 
     def watch_session(self, session_id: str, after: int = 0, *, patience: float | None = None) -> Course[JobEvent]:

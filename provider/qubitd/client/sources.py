@@ -29,10 +29,13 @@ class JobEvents:
         session_id: str = "",
         backend: str = "",
         outcome: bool = False,
+        stages: bool = True,
     ) -> None:
         self._stub = stub
         with writing():
-            self._of = jobs_pb2.JobsWatchRequest(job_id=job_id, session_id=session_id, backend=backend, outcome=outcome)
+            self._of = jobs_pb2.JobsWatchRequest(
+                job_id=job_id, session_id=session_id, backend=backend, outcome=outcome, without_stages=not stages
+            )
         self._last = after
         self.is_over = False
 
@@ -52,17 +55,20 @@ class JobEvents:
 class EventsOfSome:
     """What happens to some jobs, each from a cursor of its own on."""
 
-    def __init__(self, stub: jobs_pb2_grpc.JobsStub, after: Mapping[str, int], *, outcome: bool = False) -> None:
+    def __init__(
+        self, stub: jobs_pb2_grpc.JobsStub, after: Mapping[str, int], *, outcome: bool = False, stages: bool = True
+    ) -> None:
         self._stub = stub
         self._last = dict(after)
         self._outcome = outcome
+        self._stages = stages
         self._alive = set(after)
 
     def open(self, metadata: Metadata) -> grpc.CallIterator[jobs_pb2.JobsWatchResponse]:
         """Ask for the events after each cursor."""
         with writing():
             cursors = [jobs_pb2.JobCursor(job_id=job_id, after_sequence=last) for job_id, last in self._last.items()]
-            request = jobs_pb2.JobsWatchRequest(jobs=cursors, outcome=self._outcome)
+            request = jobs_pb2.JobsWatchRequest(jobs=cursors, outcome=self._outcome, without_stages=not self._stages)
         return self._stub.Watch(request, metadata=metadata)
 
     def read(self, message: jobs_pb2.JobsWatchResponse) -> Sequence[JobEvent]:

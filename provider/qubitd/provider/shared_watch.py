@@ -123,7 +123,7 @@ class SharedWatch:
         for one in readers:
             after[one.job_id] = min(one.cursor, after.get(one.job_id, one.cursor))
         with self._lock:
-            self._stream = client.watch_some(after, outcome=True)
+            self._stream = client.watch_some(after, outcome=True, stages=False)
             if self._readers[:MAX_WATCHED] != readers:  # somebody joined or left just now
                 self._stream.cancel()
             return self._stream

@@ -37,7 +37,6 @@ class JobStory:
 
     statuses: list[StatusTime] = field(default_factory=list[StatusTime])
     """Every change of state, in order."""
-    timeline: list[StageTime] = field(default_factory=list[StageTime])
     log: list[str] = field(default_factory=list[str])
     progress: Progress | None = None
     spans: list[ExecutionSpan] = field(default_factory=list[ExecutionSpan])
@@ -80,8 +79,6 @@ class JobStory:
             case StatusChange(status=status, message=message, outcome=outcome):
                 self.outcome = outcome
                 self.statuses.append(StatusTime(status=status, time_ns=event.time_ns, message=message))
-            case StageTime() as stage:
-                self.timeline.append(stage)
             case Progress() as progress:
                 self.progress = progress
                 if progress.span is not None:
@@ -90,7 +87,7 @@ class JobStory:
                 self.log.append(text)
             case QueuePlace() as place:
                 self.place = place
-            case Bookmark():
+            case StageTime() | Bookmark():
                 return
             case _:
                 assert_never(event.what)

@@ -88,48 +88,6 @@ def _kind(what: Any) -> tuple[str, str]:
     return type(what).__name__, said
 
 
-@pytest.mark.parametrize("kind", ["one", "some"])
-async def test_a_watch_tells_what_came_of_a_small_job_to_who_asks(
-    kind: str, serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest
-) -> None:
-    async with serve(rack=open_rack_of()) as daemon:
-        job_id = await daemon.submit(request_of(shots=3_000))
-        of = jobs_pb2.JobsWatchRequest(job_id=job_id)
-        if kind == "some":
-            of = jobs_pb2.JobsWatchRequest(jobs=[jobs_pb2.JobCursor(job_id=job_id)])
-        await daemon.events(job_id)
-        silent = [event async for message in daemon.jobs.Watch(of) for event in message.events]
-        of.outcome = True
-        told = [event async for message in daemon.jobs.Watch(of) for event in message.events]
-        results = [piece async for message in daemon.jobs.Results(_all_of(job_id)) for piece in message.results]
-        job = await daemon.job(job_id)
-    outcome = told[-1].status.outcome
-    assert len(results) == 3
-    assert list(outcome.results.results) == results
-    assert outcome.job_id == job_id
-    assert (outcome.backend, outcome.revision, outcome.shots) == (job.backend, job.revision, job.shots)
-    assert outcome.instrument_seconds == job.instrument_seconds
-    told[-1].status.ClearField("outcome")
-    assert told == silent
-
-
-async def test_a_watch_tells_no_outcome_that_is_big_or_not_there(
-    serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest
-) -> None:
-    far = CircuitBuilder(name="far", num_qubits=5, num_clbits=1).add("cz", 0, 2).measure(0, 0)
-    async with serve(rack=open_rack_of()) as daemon:
-        big = await daemon.submit(request_of(shots=70_000))
-        bad = await daemon.submit(request_of(batch=pack([far])))
-        of = jobs_pb2.JobsWatchRequest(jobs=[jobs_pb2.JobCursor(job_id=job_id) for job_id in (big, bad)], outcome=True)
-        events = [event async for message in daemon.jobs.Watch(of) for event in message.events]
-    ends = [event.status for event in events if event.status.status in (jobs_pb2.STATUS_DONE, jobs_pb2.STATUS_ERROR)]
-    assert [end.HasField("outcome") for end in ends] == [False, False]
-
-
-def _all_of(job_id: str) -> jobs_pb2.ResultsRequest:
-    return jobs_pb2.ResultsRequest(job_id=job_id)
-
-
 async def test_a_watch_goes_on_from_its_cursor_without_gap_or_repeat(
     serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest
 ) -> None:

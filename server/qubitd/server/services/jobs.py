@@ -262,6 +262,7 @@ class JobsService:
                     cursor=last,
                     is_named=not request.job_id,
                     wants_outcome=request.outcome,
+                    wants_stages=not request.without_stages,
                 )
                 for job_id, last in after.items()
             ]

@@ -15,6 +15,7 @@ from qubitd.wire.jobs import ExecutionSpan, Happening, JobEvent, LogLine, Progre
 
 _Columns = tuple[str, str, str, int, int]
 COLUMNS = "event.own, time_ns, kind, name, text, done, total"
+NO_STAGES = " AND kind <> 'stage'"
 FLOOR = "(SELECT coalesce(max(own), 0) FROM event_floor)"
 """Number within a project before its first: not 0 in a store that counted all projects' events together once."""
 

@@ -10,7 +10,7 @@ from qubitd.core.errors import QubitdError
 from qubitd.core.job import JobStatus
 from qubitd.server.errors import ExpiredJobError, UnknownJobError
 from qubitd.server.store.database import Database
-from qubitd.server.store.event_rows import COLUMNS, FLOOR, event_of
+from qubitd.server.store.event_rows import COLUMNS, FLOOR, NO_STAGES, event_of
 from qubitd.server.store.paging import marks, page_rows
 from qubitd.server.store.problem_text import problems_of
 from qubitd.server.store.rows import AliveJob, ChunkRow, Ending, Extent, JobPage, JobQuery, Span, Usage
@@ -127,10 +127,11 @@ class JobReads:
         rows, below = page_rows(self._connection, query, columns=_JOB)
         return JobPage(jobs=tuple(self._with_details(rows)), next_below=below)
 
-    def events(self, number: int, *, after: int) -> list[JobEvent]:
+    def events(self, number: int, *, after: int, stages: bool = True) -> list[JobEvent]:
         """Give a job's events after a number within its project, in order, at most `EVENTS_AT_ONCE`."""
         rows = self._connection.execute(
-            f"SELECT {COLUMNS} FROM event WHERE job = ? AND own > ? ORDER BY own LIMIT ?",  # noqa: S608 (constant)
+            f"SELECT {COLUMNS} FROM event WHERE job = ? AND own > ?{'' if stages else NO_STAGES}"  # noqa: S608 (constants)
+            " ORDER BY own LIMIT ?",
             (number, after, EVENTS_AT_ONCE),
         )
         return [event_of(row) for row in rows]

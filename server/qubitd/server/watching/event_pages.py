@@ -44,9 +44,9 @@ class EventPages:
     def __init__(self, *, store: Store, announcer: Announcer) -> None:
         self._store = store
         self._announcer = announcer
-        self._pages: OrderedDict[tuple[str, int, int, bool], EventPage] = OrderedDict()
+        self._pages: OrderedDict[tuple[str, int, int, bool, bool], EventPage] = OrderedDict()
 
-    def after(self, job_id: str, number: int, cursor: int, *, outcome: bool = False) -> EventPage:
+    def after(self, job_id: str, number: int, cursor: int, *, outcome: bool = False, stages: bool = True) -> EventPage:
         """Give the events of a job after a sequence number; the caller listens for announcements about it.
 
         Args:
@@ -54,20 +54,21 @@ class EventPages:
             number: of it in the store.
             cursor: the sequence number.
             outcome: whether what came of it is told with its last event, if that is small.
+            stages: whether what it passed through is told, too.
         """
-        key = (job_id, cursor, self._announcer.mark(job_id), outcome)
+        key = (job_id, cursor, self._announcer.mark(job_id), outcome, stages)
         page = self._pages.get(key)
         if page is None:
-            page = self._pages[key] = self._read(number, cursor, outcome=outcome)
+            page = self._pages[key] = self._read(number, cursor, outcome=outcome, stages=stages)
             if len(self._pages) > _KEPT:
                 self._pages.popitem(last=False)
         return page
 
-    def _read(self, number: int, cursor: int, *, outcome: bool) -> EventPage:
-        events = self._store.jobs.events(number, after=cursor)
+    def _read(self, number: int, cursor: int, *, outcome: bool, stages: bool) -> EventPage:
+        events = self._store.jobs.events(number, after=cursor, stages=stages)
         is_over = not events and self._store.jobs.is_over(number)
         if is_over:  # the last ones may have come between the two looks
-            events = self._store.jobs.events(number, after=cursor)
+            events = self._store.jobs.events(number, after=cursor, stages=stages)
         ends = any(isinstance(event.what, StatusChange) and event.what.status.is_final for event in events)
         message = encode_events(events)
         told = self._outcome(number) if ends and outcome else None

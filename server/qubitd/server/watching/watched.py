@@ -29,6 +29,8 @@ class Watched:
     """Whether each event says which job it is of."""
     wants_outcome: bool = False
     """Whether what came of it is told, if that is small."""
+    wants_stages: bool = True
+    """Whether what it passed through is told."""
     place: QueuePlace | None = None
     """In the queue, as it was told last."""
     read_at: int = _UNREAD
@@ -96,7 +98,9 @@ class Watch:
         mark = self.announcer.mark(one.job_id)
         is_new = mark != one.read_at
         if is_new:
-            page = self.pages.after(one.job_id, one.number, one.cursor, outcome=one.wants_outcome)
+            page = self.pages.after(
+                one.job_id, one.number, one.cursor, outcome=one.wants_outcome, stages=one.wants_stages
+            )
             one.cursor, one.is_over, one.has_outcome = page.last, page.is_end, page.has_outcome
             if page.is_end or page.is_full:
                 return page.message
