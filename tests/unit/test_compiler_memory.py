@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import numpy as np
+
 from qubitd.compiler import gate_table
 from qubitd.compiler.batch_columns import BatchColumns
 from qubitd.compiler.calibrated import CalibratedGates
@@ -13,8 +15,11 @@ from qubitd.compiler.compile import compile_circuits
 from qubitd.compiler.device_file import load_device
 from qubitd.compiler.memory import MOST_ENTRIES, Memory, Structure, entries_of
 from qubitd.compiler.pipeline import Pipeline
+from qubitd.compiler.swept import CheckedSweep, check_sweep
 from qubitd.core.bindings import FromColumn
 from qubitd.core.circuit import CircuitBatch, CircuitBuilder, pack
+from qubitd.core.register_grid import RegisterGrid
+from qubitd.core.sweep import Sweep, SweepAxis
 
 FILE = load_device("line5")
 
@@ -113,6 +118,22 @@ def test_a_circuit_that_comes_again_under_another_name_is_checked_once_unless_th
         "circuit 0 ('a')",
     ]
     assert [found(name, 2.0).problems[0].where[:15] for name in "ab"] == ["circuit 0 ('a')", "circuit 0 ('b')"]
+
+
+def test_a_scan_of_the_same_gates_is_checked_once_on_each_grid_of_registers() -> None:
+    gates = CalibratedGates(FILE.device, FILE.snapshot())
+
+    def found(*amplitudes: float, gate: str = "x", step: float = 0.0) -> CheckedSweep:
+        pipeline = Pipeline(gates, columns(pack([CircuitBuilder(name="a", num_qubits=1, num_clbits=1).add(gate, 0)])))
+        axis = SweepAxis(names=("q0.x.amplitude",), values=np.array([amplitudes]))
+        return check_sweep(pipeline, Sweep(axes=(axis,)), RegisterGrid(amplitude=step))
+
+    assert found(0.1, 0.2) is found(0.1, 0.2)
+    assert found(0.1, 0.2).sweep.axes[0].values.tolist() == [[0.1, 0.2]]
+    assert found(0.1, 0.2, step=0.25).sweep.axes[0].values.tolist() == [[0.0, 0.25]]
+    assert found(0.1, 0.3).sweep.axes[0].values.tolist() == [[0.1, 0.3]]
+    assert found(0.1, 3.0).problems == found(0.1, 3.0).problems != ()
+    assert "no circuit of the job is played with it" in found(0.1, 0.2, gate="sx").problems[0].what
 
 
 def test_a_large_table_counts_although_the_circuit_is_small() -> None:

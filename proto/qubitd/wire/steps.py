@@ -104,9 +104,7 @@ class StepReader:
             totals: of all circuits.
         """
         if len(begins) == 2:
-            whole = np.zeros((len(totals), 2), dtype=np.int64)
-            whole[:, 1] = totals
-            return list(whole)
+            return [np.array([0, total]) for total in totals]
         owning = np.flatnonzero(begins[1:] > begins[:-1])
         found: list[Ints] = []
         for kind, (count, ends, total) in enumerate(zip(self.counts, self._ends, totals, strict=True)):

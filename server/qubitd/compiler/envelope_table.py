@@ -24,7 +24,7 @@ class EnvelopeTable:
         self._index: dict[Envelope, int] = {}
         self._by_digest: dict[str, int] = {}
         self._sampled: list[SampledEnvelope] = []
-        self._tables = ProgramTables(envelopes=(), generation=generation)
+        self._tables: ProgramTables | None = None
 
     def with_room(self) -> EnvelopeTable:
         """Give the table that the next program should use: this one, or an empty one if it is full."""
@@ -45,7 +45,7 @@ class EnvelopeTable:
 
     def tables(self) -> ProgramTables:
         """Give the envelopes so far; tables given later begin with the same."""
-        if len(self._tables.envelopes) != len(self._sampled):
+        if self._tables is None or len(self._tables.envelopes) != len(self._sampled):
             self._tables = ProgramTables(envelopes=tuple(self._sampled), generation=self._generation)
         return self._tables
 

@@ -320,14 +320,14 @@ class _Sums:
 
     def at(self, point: Point, values: Values) -> Angled:
         """Put the numbers of a sweep in, which may be one for each case."""
-        changed = {i for name in point if name in self.parameters for i in self.parameters[name]}
-        if not changed:
+        if self.parameters.keys().isdisjoint(point):
             return self.known
-        numbers = {i: _total(self.entries[i][1], self.entries[i][0], values, point) for i in changed}
-        cases = next((number.shape for number in numbers.values() if isinstance(number, np.ndarray)), ())
-        constant = np.empty((*cases, len(self.entries)))
+        changed = {i for name in point for i in self.parameters.get(name, ())}
+        numbers = [(i, _total(self.entries[i][1], self.entries[i][0], values, point)) for i in changed]
+        cases = [number.shape for _, number in numbers if isinstance(number, np.ndarray)]
+        constant = np.empty((*cases[0], len(self.entries)) if cases else len(self.entries))
         constant[...] = self.known.constant
-        for i, number in numbers.items():
+        for i, number in numbers:
             constant[..., i] = number
         return Angled(constant=constant, factors=self.known.factors)
 

@@ -23,6 +23,9 @@ from qubitd.core.register_grid import Register, RegisterGrid
 from qubitd.core.sweep import Sweep, SweepAxis
 from qubitd.core.ticks import GRID_TOLERANCE, nearest_ticks, to_seconds
 
+_SHORT = 4_096
+"""Values of a sweep of which is remembered what was found."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CheckedSweep:
@@ -42,6 +45,22 @@ def check_sweep(pipeline: Pipeline, sweep: Sweep, grid: RegisterGrid) -> Checked
     if sweep.along is not None and batch.columns.num_bindings.tolist() != [sweep.along.values.shape[1]]:
         return CheckedSweep(problems=(_unpaired(batch, sweep.along),), log=(), sweep=sweep)
     own = [pipeline.pulse_gates(index) for index in range(len(batch.circuits))]
+    size = sum([axis.values.size for axis in sweep.every_axis])
+    if len(own) > 1 or size > _SHORT:
+        return _checked(gates, batch, own, sweep, grid)
+    # Of one circuit nothing but its gates is asked or told.
+    axes = tuple([(axis.names, axis.values.tobytes()) for axis in sweep.every_axis])
+    return gates.memory.recall(
+        (check_sweep, own[0], axes, sweep.along is None, grid),
+        16 + 16 * len(own[0]) + 2 * size,
+        lambda: _checked(gates, batch, own, sweep, grid),
+    )
+
+
+def _checked(
+    gates: CalibratedGates, batch: CircuitBatch, own: Sequence[tuple[GateKey, ...]], sweep: Sweep, grid: RegisterGrid
+) -> CheckedSweep:
+    """Check a sweep over circuits that have these gates each."""
     every = own[0] if len(own) == 1 else tuple(dict.fromkeys(itertools.chain.from_iterable(own)))
     played = _played(gates, every)
     swept = [(name, values) for axis in sweep.every_axis for name, values in zip(axis.names, axis.values, strict=True)]
