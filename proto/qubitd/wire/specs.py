@@ -220,5 +220,7 @@ def _decode_seconds(seconds: float, *, where: str, most: float) -> float:
 
 
 def _decode_tags(message: jobs_pb2.JobSpec) -> tuple[str, ...]:
+    if not message.tags:
+        return ()
     check_count(len(message.tags), where="number of tags", most=MAX_TAGS)
     return tuple(check_text(tag, where="tag", least=1, most=MAX_TAG) for tag in message.tags)

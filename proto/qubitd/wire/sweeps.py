@@ -33,11 +33,11 @@ def decode_sweep(message: circuits_pb2.Sweep) -> Sweep:
     if not message.axes and not message.HasField("along"):
         return NO_SWEEP
     check_count(len(message.axes), where="sweep, number of axes", most=MAX_AXES)
-    names = sum(len(axis.names) for axis in (*message.axes, message.along))
+    has_along = message.HasField("along")
+    names = sum([len(axis.names) for axis in message.axes]) + (len(message.along.names) if has_along else 0)
     check_count(names, where="sweep, number of names on all axes", most=MAX_NAMES)
     try:
-        axes = tuple(_decode_axis(axis, f"sweep axis {index}") for index, axis in enumerate(message.axes))
-        has_along = message.HasField("along")
+        axes = tuple([_decode_axis(axis, f"sweep axis {index}") for index, axis in enumerate(message.axes)])
         sweep = Sweep(axes=axes, along=_decode_axis(message.along, "sweep, along") if has_along else None)
     except InvalidCircuitError as error:
         raise MalformedMessageError(error.problems) from error
@@ -52,7 +52,7 @@ def _encode_axis(axis: SweepAxis) -> circuits_pb2.SweepAxis:
 
 def _decode_axis(message: circuits_pb2.SweepAxis, where: str) -> SweepAxis:
     check_count(len(message.names), where=f"{where}, number of names", least=1, most=MAX_NAMES)
-    names = tuple(check_text(n, where=f"{where}, name", least=1, most=MAX_PARAMETER_NAME) for n in message.names)
+    names = tuple([check_text(n, where=f"{where}, name", least=1, most=MAX_PARAMETER_NAME) for n in message.names])
     values = column(message.values, FLOAT64, where=f"{where}, values")
     if len(values) % len(names):
         raise malformed(

@@ -26,13 +26,15 @@ def program_blocks(pipeline: Pipeline, sweep: Sweep, dynamic: DynamicCircuits, *
     index, skipped = _place(circuits.num_bindings * sweep.num_points, first) if first else (0, 0)
     alone = list(range(len(circuits))) if sweep.names else sorted({*circuits.bindings, *dynamic})
     for one in alone[bisect.bisect_left(alone, index) :]:
-        yield from _side_by_side(pipeline, range(index, one))
+        if index < one:
+            yield from _side_by_side(pipeline, range(index, one))
         if one in dynamic:
             yield from _one_by_one(pipeline, one, sweep, dynamic[one], skipped)
         else:
             yield from _cases(pipeline, one, sweep, skipped)
         index, skipped = one + 1, 0
-    yield from _side_by_side(pipeline, range(index, len(circuits)))
+    if index < len(circuits):
+        yield from _side_by_side(pipeline, range(index, len(circuits)))
 
 
 def _place(programs: Ints, first: int) -> tuple[int, int]:

@@ -77,9 +77,9 @@ class Structure:
     __slots__ = ("_hash", "_parts", "entries")
 
     def __init__(self, circuit: Circuit, operations: tuple[Operation, ...], entries: int) -> None:
-        columns = (circuit.opcodes, circuit.qubits, circuit.clbits, circuit.controls)
         sizes = (circuit.num_qubits, circuit.num_clbits, len(circuit.params))
-        self._parts = (sizes, *(column.tobytes() for column in columns), circuit.conditions, operations)
+        operands = circuit.opcodes.tobytes(), circuit.qubits.tobytes(), circuit.clbits.tobytes()
+        self._parts = (sizes, operands, circuit.controls.tobytes(), circuit.conditions, operations)
         self._hash = hash(self._parts)
         self.entries = entries
         """What it holds: `entries_of` the circuit."""

@@ -133,7 +133,7 @@ class Verify:
             return False
         peaks = native.loudest(
             block.durations,
-            block.num_clbits if isinstance(block, ProgramColumns) else np.array([block.num_clbits]),
+            np.array([block.num_clbits]) if isinstance(block, Cases) else block.num_clbits,
             block.plays,
             block.play_bounds,
             block.acquisitions,
