@@ -44,7 +44,15 @@ class Queue:
     def _next(self) -> Entry:
         self.jobs += 1
         lifecycle = Lifecycle(job_id=str(self.jobs))
-        return Entry(number=self.jobs, lifecycle=lifecycle, shots=1, owner="ann", terms=JobTerms(), since=0.0)
+        return Entry(
+            number=self.jobs,
+            lifecycle=lifecycle,
+            shots=1,
+            owner="ann",
+            backend="line5",
+            terms=JobTerms(),
+            since=0.0,
+        )
 
     def position(self, job_id: str) -> int:
         place = self.dispatch.place(job_id)

@@ -18,6 +18,7 @@ def entry(status: JobStatus, *, cancelling: bool = False, attempt: int = 2, reru
         lifecycle=Lifecycle(job_id="j", status=status),
         shots=1000,
         owner="me",
+        backend="line5",
         terms=JobTerms(rerun_on_interrupt=rerun),
         since=0.0,
         attempt=attempt,

@@ -31,6 +31,7 @@ from qubitd.server.posix import file_system_of
 from qubitd.server.store import connections
 from qubitd.server.store.blobs import FILE_THRESHOLD
 from qubitd.server.store.database import Database
+from qubitd.server.store.event_rows import Events
 from qubitd.server.store.frames import join, split
 from qubitd.server.store.rows import Accepted, Change, JobQuery, NewChunk, NewJob, Span
 from qubitd.server.store.sqlite_store import BLOBS, DATABASE, SqliteStore
@@ -66,7 +67,7 @@ def change(before: JobStatus, after: JobStatus, *, version: int, job_id: str = "
     return Change(job_id=job_id, before=before, version=version, after=after, time_ns=2_000, message=message)
 
 
-def stepped(store: Store, step: Change) -> Future[None]:
+def stepped(store: Store, step: Change) -> Future[Events]:
     if step.after is JobStatus.RUNNING:
         return store.write(lambda w: w.jobs.start(step, attempt=1))
     return store.write(lambda w: w.jobs.change(step))

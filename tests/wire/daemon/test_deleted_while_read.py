@@ -12,12 +12,19 @@ import pytest
 
 from qubitd.server.store.job_reads import JobReads
 from qubitd.server.store.sqlite_store import SqliteStore
+from qubitd.server.watching.recent_jobs import RecentJobs
 from qubitd.v1 import jobs_pb2
 
 Serve = Callable[..., AbstractAsyncContextManager[Any]]
 MakeRack = Callable[..., Any]
 MakeRequest = Callable[..., jobs_pb2.SubmitRequest]
 DeleteBefore = Callable[[type[Any], str, str], None]
+
+
+@pytest.fixture(autouse=True)
+def taken_long_ago(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of a job is kept in memory."""
+    monkeypatch.setattr(RecentJobs, "begin", lambda *_: None)
 
 
 @pytest.fixture

@@ -9,12 +9,38 @@ from typing import Any
 import pytest
 
 from qubitd.core.circuit import CircuitBuilder, pack
+from qubitd.server.watching import event_pages
+from qubitd.server.watching.recent_jobs import RecentJobs
 from qubitd.v1 import jobs_pb2
 
 pytestmark = pytest.mark.both_stores
 Serve = Callable[..., AbstractAsyncContextManager[Any]]
 MakeRack = Callable[..., Any]
 MakeRequest = Callable[..., jobs_pb2.SubmitRequest]
+
+
+async def told_of(daemon: Any, job_id: str, *, after: int = 0) -> list[jobs_pb2.JobEvent]:
+    of = jobs_pb2.JobsWatchRequest(job_id=job_id, after_sequence=after, outcome=True)
+    return [event async for message in daemon.jobs.Watch(of) for event in message.events]
+
+
+@pytest.mark.parametrize("shots", [1, 3_000])
+async def test_what_became_durable_lately_is_told_as_the_store_holds_it(
+    shots: int, serve: Serve, open_rack_of: MakeRack, request_of: MakeRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_pages, "_KEPT", 0)
+    async with serve(rack=open_rack_of()) as daemon:
+        job_id = await daemon.submit(request_of(shots=shots))
+        await daemon.events(job_id)
+        lately = await told_of(daemon, job_id)
+        middle = lately[len(lately) // 2].sequence
+        later = await told_of(daemon, job_id, after=middle)
+        monkeypatch.setattr(RecentJobs, "events", lambda *_, **__: None)
+        monkeypatch.setattr(RecentJobs, "ended", lambda *_: None)
+        kept = await told_of(daemon, job_id)
+    assert lately == kept
+    assert later == [event for event in kept if event.sequence > middle]
+    assert lately[-1].status.outcome.results.results
 
 
 @pytest.mark.parametrize("kind", ["one", "some"])

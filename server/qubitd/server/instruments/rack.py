@@ -16,7 +16,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from qubitd.compiler.chunk import RUN_TIME
 from qubitd.drivers.controller import Assembly, Controller, Readings
@@ -156,7 +156,7 @@ class RackThread:
         *,
         seed: int | None,
         spending: Spending,
-        permit: Future[None],
+        permit: Future[Any],
         give_up: Callable[[], bool],
         upcoming: Callable[[], Assembly | None],
     ) -> Run:
@@ -267,7 +267,7 @@ class RackThread:
         assembly: Assembly,
         seed: int | None,
         spending: Spending,
-        permit: Future[None],
+        permit: Future[Any],
         give_up: Callable[[], bool],
         upcoming: Callable[[], Assembly | None],
     ) -> Run:
@@ -310,11 +310,12 @@ class RackThread:
             self.controller.load(assembly, give_up=is_unwanted)
             self.controller.arm()
 
-    def _await(self, permit: Future[None], is_unwanted: Callable[[], bool]) -> None:
+    def _await(self, permit: Future[Any], is_unwanted: Callable[[], bool]) -> None:
         """Wait for a permit without keeping the rack from being made safe, however long it takes."""
         while not is_unwanted():
             if permit.done() or wait_for([permit], timeout=PERMIT_PAUSE).done:
-                return permit.result()
+                permit.result()
+                return
         raise RunBrokenOffError(resource=", ".join(self.file.instruments))
 
     def _taken(self, assembly: Assembly, seconds: float) -> float:

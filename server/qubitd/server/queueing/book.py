@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeVar
 
 from qubitd.core.errors import Problem
@@ -23,9 +24,11 @@ from qubitd.server.jobs.events import Dated
 from qubitd.server.jobs.lifecycle import Lifecycle, Trigger
 from qubitd.server.persistence import Landings
 from qubitd.server.queueing.served import ServedTime
+from qubitd.server.store.event_rows import Events
 from qubitd.server.store.rows import Accepted, AliveJob, Change, NewChunk, NewJob
 from qubitd.server.store.store import Store, Writes
 from qubitd.server.watching.announcer import Announcer
+from qubitd.server.watching.recent_jobs import MOST_TOLD_BYTES, Ended, RecentJobs
 from qubitd.wire.jobs import LogLine
 from qubitd.wire.terms import JobTerms
 
@@ -47,6 +50,8 @@ class Entry:
     shots: int
     """Of each program."""
     owner: str
+    backend: str
+    """That it was sent to, or was given to."""
     terms: JobTerms
     since: float
     """When it was accepted, s on the steady clock."""
@@ -119,6 +124,9 @@ class JobBook:
         self._store = store
         self._announcer = announcer
         self._entries: dict[str, Entry] = {}
+        self.recent = RecentJobs()
+        """What became durable lately, if nobody else writes of our jobs."""
+        self._is_alone = store.sharing is None
         self._hurry_due: asyncio.TimerHandle | None = None
         self._landings = Landings()
 
@@ -147,6 +155,7 @@ class JobBook:
                 lifecycle=Lifecycle(job_id=job.job_id, status=job.status, version=job.version),
                 shots=job.shots,
                 owner=job.owner,
+                backend=job.backend,
                 terms=job.terms,
                 since=self._clocks.steady() - self._age(job),
                 attempt=job.attempt,
@@ -177,7 +186,7 @@ class JobBook:
         """
         failpoint("job.accepting")
         dated = replace(new, served=self._served.now())
-        accepted = await self._write(new.job_id, new.owner, lambda w: w.jobs.accept(dated))
+        accepted = await self._write(new.job_id, new.owner, lambda w: w.jobs.accept(dated), told=self._begun)
         failpoint("job.accepted")
         return accepted, self._entered(new, accepted.number) if accepted.is_new else None
 
@@ -189,7 +198,7 @@ class JobBook:
         failpoint("job.accepting")
         entry = self._entered(new, _NOT_YET)
         dated = replace(new, served=self._served.now())
-        accepted = self._write(new.job_id, new.owner, lambda w: w.jobs.accept(dated), hurried=False)
+        accepted = self._write(new.job_id, new.owner, lambda w: w.jobs.accept(dated), told=self._begun, hurried=False)
         entry.accepted = accepted
         return entry, accepted
 
@@ -208,13 +217,14 @@ class JobBook:
             lifecycle=Lifecycle(job_id=new.job_id),
             shots=new.shots,
             owner=new.owner,
+            backend=new.backend,
             terms=new.terms,
             since=self._clocks.steady(),
         )
         self._entries[entry.job_id] = entry
         return entry
 
-    def move(self, entry: Entry, move: Move, *, after: Sequence[Change] = ()) -> asyncio.Future[None]:
+    def move(self, entry: Entry, move: Move, *, after: Sequence[Change] = ()) -> asyncio.Future[Events]:
         """Take a step, and write it with those that were taken by `step` just before.
 
         Raises:
@@ -223,11 +233,12 @@ class JobBook:
         changes = [*after, self.step(entry, move)]
         return self.keep(entry, changes, hurried=move.trigger not in _UNHURRIED)
 
-    def keep(self, entry: Entry, changes: Sequence[Change], *, hurried: bool = False) -> asyncio.Future[None]:
+    def keep(self, entry: Entry, changes: Sequence[Change], *, hurried: bool = False) -> asyncio.Future[Events]:
         """Write steps that were taken by `step`, together."""
-        return self._write(entry.job_id, entry.owner, lambda w: w.jobs.change(*changes), hurried=hurried)
+        told = partial(self.recent.add, entry.job_id)
+        return self._write(entry.job_id, entry.owner, lambda w: w.jobs.change(*changes), told=told, hurried=hurried)
 
-    def start(self, entry: Entry, *, revision: int, events: tuple[Dated, ...]) -> Future[None]:
+    def start(self, entry: Entry, *, revision: int, events: tuple[Dated, ...]) -> Future[Events]:
         """Give the rack to a job, under a calibration revision. The attempt must be durable before any pulse.
 
         Whichever thread plays it waits for that.
@@ -241,12 +252,12 @@ class JobBook:
         change = self.step(entry, Move(trigger=Trigger.START, events=events))
         written = self._store.write(lambda w: w.jobs.start(change, attempt=attempt))
         self._came_along()
-        self._announced(entry.job_id, entry.owner, written)
+        self._announced(entry.job_id, entry.owner, written, partial(self.recent.add, entry.job_id))
         return written
 
     def record(
         self, entry: Entry, chunk: NewChunk, *, events: Sequence[Dated], then: Move | None = None
-    ) -> asyncio.Future[None]:
+    ) -> asyncio.Future[Events]:
         """Keep a chunk's result, and take the last step in the same commit if there is one.
 
         Raises:
@@ -257,12 +268,13 @@ class JobBook:
         entry.recorded = self._clocks.steady()
         change = None if then is None else self.step(entry, replace(then, events=(*events, *then.events)))
 
-        def command(writes: Writes) -> None:
-            writes.jobs.record_chunk(entry.job_id, chunk, attempt=attempt, events=events if change is None else ())
-            if change is not None:
-                writes.jobs.change(change)
+        def command(writes: Writes) -> Events:
+            jobs = writes.jobs
+            told = jobs.record_chunk(entry.job_id, chunk, attempt=attempt, events=events if change is None else ())
+            return told if change is None else (*told, *jobs.change(change))
 
-        return self._write(entry.job_id, entry.owner, command)
+        ended = _ended(entry, chunk) if change is not None and change.after is JobStatus.DONE else None
+        return self._write(entry.job_id, entry.owner, command, told=partial(self.recent.add, entry.job_id, ended=ended))
 
     def note_cancel(self, entry: Entry) -> asyncio.Future[None]:
         """Remember that a running job is to end at its next chunk boundary."""
@@ -270,10 +282,13 @@ class JobBook:
         failpoint("cancel.noted")
         return self._write(entry.job_id, entry.owner, lambda w: w.jobs.request_cancel(entry.job_id))
 
-    def say(self, entry: Entry, text: str) -> asyncio.Future[None]:
+    def say(self, entry: Entry, text: str) -> asyncio.Future[Events]:
         """Tell those who watch a job what was done with it."""
         line = Dated(time_ns=self.now(), what=LogLine(text=text))
-        return self._write(entry.job_id, entry.owner, lambda w: w.jobs.append(entry.job_id, [line]), hurried=False)
+        told = partial(self.recent.add, entry.job_id)
+        return self._write(
+            entry.job_id, entry.owner, lambda w: w.jobs.append(entry.job_id, [line]), told=told, hurried=False
+        )
 
     async def delete(self, *, owner: str, job_id: str, by: str) -> None:
         """Remove an ended job's content; its id and key stay taken.
@@ -283,6 +298,7 @@ class JobBook:
             NotEndedError: it has not ended.
         """
         now = self.now()
+        self.recent.forget(job_id)
         digests = await self._write(
             job_id, owner, lambda w: w.jobs.delete(owner=owner, job_id=job_id, who=by, time_ns=now)
         )
@@ -313,16 +329,34 @@ class JobBook:
             events=move.events,
         )
 
+    def _begun(self, accepted: Accepted) -> None:
+        if accepted.is_new and self._is_alone:
+            self.recent.begin(accepted.job_id, accepted.events)
+
     def _write(
-        self, job_id: str, owner: str, command: Callable[[Writes], Result], *, hurried: bool = True
+        self,
+        job_id: str,
+        owner: str,
+        command: Callable[[Writes], Result],
+        *,
+        told: Callable[[Result], None] | None = None,
+        hurried: bool = True,
     ) -> asyncio.Future[Result]:
-        """Write, whatever becomes of the caller that waits for it: memory has moved already."""
+        """Write, whatever becomes of the caller that waits for it: memory has moved already.
+
+        Args:
+            job_id: the job that it is about.
+            owner: of the job.
+            command: what is written.
+            told: is given what came of it once that is durable, before those who watch the job are woken.
+            hurried: whether somebody waits for it.
+        """
         written = self._store.write(command, hurried=hurried)
         if hurried:
             self._came_along()
         elif self._hurry_due is None:
             self._hurry_due = asyncio.get_running_loop().call_later(_COMPANY, self._hurry)
-        return self._announced(job_id, owner, written)
+        return self._announced(job_id, owner, written, told)
 
     def _came_along(self) -> None:
         """Nothing waits for company any more: it went with what was written just now."""
@@ -334,12 +368,16 @@ class JobBook:
         self._hurry_due = None
         self._store.hurry()
 
-    def _announced(self, job_id: str, owner: str, written: Future[Result]) -> asyncio.Future[Result]:
-        return self._landings.follow(written, lambda done: self._written(job_id, owner, done))
+    def _announced(
+        self, job_id: str, owner: str, written: Future[Result], told: Callable[[Result], None] | None
+    ) -> asyncio.Future[Result]:
+        return self._landings.follow(written, lambda done: self._written(job_id, owner, done, told))
 
-    def _written(self, job_id: str, owner: str, done: Future[Result]) -> None:
+    def _written(self, job_id: str, owner: str, done: Future[Result], told: Callable[[Result], None] | None) -> None:
         error = done.exception()
         if error is None:
+            if told is not None:
+                told(done.result())
             self.announce_job(job_id, owner)
         elif isinstance(error, StaleWriteError | ImpossibleWriteError):
             self._on_disagreement(BookDisagreesError(job_id=job_id, cause=str(error)))
@@ -347,3 +385,17 @@ class JobBook:
 
 def _nobody_told(_: Entry, before: JobStatus) -> None:
     """Nobody keeps accounts yet."""
+
+
+def _ended(entry: Entry, chunk: NewChunk) -> Ended | None:
+    """Give what came of a job whose last chunk is at hand, if that is all of it, and small."""
+    is_whole = chunk.n == 0 and entry.attempt == 1
+    if not is_whole or sum(map(len, chunk.pieces)) > MOST_TOLD_BYTES:
+        return None
+    return Ended(
+        backend=entry.backend,
+        revision=entry.revision,
+        shots=entry.shots,
+        instrument_seconds=chunk.instrument_ns * 1e-9,
+        pieces=chunk.pieces,
+    )

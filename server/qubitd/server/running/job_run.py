@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import Any
 
 from qubitd.core.errors import QubitdError
 from qubitd.core.program import Chunk
@@ -105,7 +106,7 @@ class JobRun:
         self._limit = RunLimit(estimate=entry.instrument_estimate, asked=compiled.spec.max_execution_time)
         self._total = compiled.spec.num_programs * compiled.spec.shots
 
-    async def play(self, kept: list[ChunkRow], *, permit: Future[None]) -> None:
+    async def play(self, kept: list[ChunkRow], *, permit: Future[Any]) -> None:
         """Run every chunk that is not kept yet; the job has left RUNNING on return.
 
         Args:

@@ -91,7 +91,7 @@ class JobsService:
         self._announcer = announcer
         self._watches = watches
         self._watch = Watch(
-            pages=EventPages(store=store, announcer=announcer),
+            pages=EventPages(store=store, recent=book.recent, announcer=announcer),
             announcer=announcer,
             place_of=dispatch.place,
             now=book.now,

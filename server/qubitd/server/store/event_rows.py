@@ -13,6 +13,7 @@ from qubitd.server.jobs.events import Dated
 from qubitd.server.store.database import Database
 from qubitd.wire.jobs import ExecutionSpan, Happening, JobEvent, LogLine, Progress, StageTime, StatusChange
 
+Events = tuple[JobEvent, ...]
 _Columns = tuple[str, str, str, int, int]
 COLUMNS = "event.own, time_ns, kind, name, text, done, total"
 NO_STAGES = " AND kind <> 'stage'"
@@ -20,25 +21,23 @@ FLOOR = "(SELECT coalesce(max(own), 0) FROM event_floor)"
 """Number within a project before its first: not 0 in a store that counted all projects' events together once."""
 
 
-def insert_events(connection: Database, job: int, events: Sequence[Dated]) -> None:
-    """Append events of a job."""
+def insert_events(connection: Database, job: int, events: Sequence[Dated]) -> Events:
+    """Append events of a job; gives them with their numbers within the project."""
     if not events:
-        return
+        return ()
     project, last, session = connection.execute(
         f"INSERT INTO project (name, events) SELECT owner, ? + {FLOOR} FROM job WHERE number = ?"  # noqa: S608 (constant)
         " ON CONFLICT (name) DO UPDATE SET events = project.events + ? RETURNING number, events,"
         " coalesce((SELECT session.number FROM session JOIN job ON job.session = session.id WHERE job.number = ?), 0)",
         (len(events), job, len(events), job),
     ).fetchone()
-    first = last - len(events) + 1
+    numbered = list(enumerate(events, start=last - len(events) + 1))
     connection.executemany(
         "INSERT INTO event (job, project, session, own, time_ns, kind, name, text, done, total)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            (job, project, session, own, dated.time_ns, *_columns(dated.what))
-            for own, dated in enumerate(events, start=first)
-        ],
+        [(job, project, session, own, dated.time_ns, *_columns(dated.what)) for own, dated in numbered],
     )
+    return tuple([JobEvent(sequence=own, time_ns=dated.time_ns, what=dated.what) for own, dated in numbered])
 
 
 def event_of(row: Any) -> JobEvent:

@@ -9,7 +9,7 @@ from qubitd.server.errors import KeyReusedError, NotEndedError, StaleWriteError,
 from qubitd.server.jobs.events import Dated, Stage, reached
 from qubitd.server.store.audit import AuditWrites
 from qubitd.server.store.database import Blobs, Database
-from qubitd.server.store.event_rows import insert_events
+from qubitd.server.store.event_rows import Events, insert_events
 from qubitd.server.store.frames import join
 from qubitd.server.store.job_reads import INTERRUPTED, of_others
 from qubitd.server.store.problem_text import problems_text
@@ -36,38 +36,40 @@ class JobWrites:
             "SELECT id, number, request_digest FROM job WHERE owner = ? AND key = ?", (new.owner, new.key)
         ).fetchone()
         if known is None:
-            return Accepted(job_id=new.job_id, number=self._insert(new), is_new=True)
+            number, events = self._insert(new)
+            return Accepted(job_id=new.job_id, number=number, is_new=True, events=events)
         job_id, number, request_digest = known
         if request_digest != new.request_digest:
             raise KeyReusedError(key=new.key, job_id=job_id)
         return Accepted(job_id=job_id, number=number, is_new=False)
 
-    def change(self, *changes: Change) -> None:
-        """Move a job to another state, or through several in turn.
+    def change(self, *changes: Change) -> Events:
+        """Move a job to another state, or through several in turn; gives what is told of it.
 
         Raises:
             StaleWriteError: the store holds it in another state or version.
         """
-        self._move(changes)
+        return self._move(changes)[1]
 
-    def start(self, change: Change, *, attempt: int) -> None:
-        """Move a job to RUNNING and keep the attempt: durable before any pulse.
+    def start(self, change: Change, *, attempt: int) -> Events:
+        """Move a job to RUNNING and keep the attempt: durable before any pulse. Gives what is told of it.
 
         Raises:
             StaleWriteError: as for `change`.
         """
-        number = self._move((change,), attempt=attempt)
+        number, events = self._move((change,), attempt=attempt)
         self._connection.execute(
             "INSERT INTO attempt (job, n, revision, started_ns) VALUES (?, ?, ?, ?)",
             (number, attempt, change.revision or 0, change.time_ns),
         )
+        return events
 
-    def append(self, job_id: str, events: Sequence[Dated]) -> None:
+    def append(self, job_id: str, events: Sequence[Dated]) -> Events:
         """Append events of a job that do not change its state."""
-        insert_events(self._connection, self._number(job_id), events)
+        return insert_events(self._connection, self._number(job_id), events)
 
-    def record_chunk(self, job_id: str, chunk: NewChunk, *, attempt: int, events: Sequence[Dated]) -> None:
-        """Keep a chunk's result.
+    def record_chunk(self, job_id: str, chunk: NewChunk, *, attempt: int, events: Sequence[Dated]) -> Events:
+        """Keep a chunk's result; gives what is told of it.
 
         Raises:
             StaleWriteError: this attempt no longer holds the job.
@@ -102,7 +104,7 @@ class JobWrites:
             " ON CONFLICT (job, activity) DO UPDATE SET seconds = spent.seconds + excluded.seconds",
             [(number, spent.activity, spent.seconds) for spent in chunk.spent],
         )
-        insert_events(self._connection, number, events)
+        return insert_events(self._connection, number, events)
 
     def request_cancel(self, job_id: str) -> None:
         """Remember that a running job is to end at its next chunk boundary."""
@@ -197,7 +199,7 @@ class JobWrites:
         """Remove the files of deleted blobs; a command of its own, after the one that deleted their rows."""
         self._blobs.remove_files(self._connection, digests)
 
-    def _insert(self, new: NewJob) -> int:
+    def _insert(self, new: NewJob) -> tuple[int, Events]:
         spec_digest = self._blobs.put(self._connection, new.spec)
         client_digest = self._blobs.put(self._connection, new.client_data)
         row = self._connection.execute(
@@ -232,16 +234,16 @@ class JobWrites:
         self._audit.append(time_ns=new.created_ns, who=new.author, what=f"submitted job {new.job_id}")
         accepted = reached(Stage.ACCEPTED, new.created_ns)
         began = _status_event(JobStatus.INITIALIZING, new.created_ns if new.opened_ns is None else new.opened_ns)
-        insert_events(self._connection, number, sorted((accepted, began), key=lambda event: event.time_ns))
-        return number
+        first = sorted((accepted, began), key=lambda event: event.time_ns)
+        return number, insert_events(self._connection, number, first)
 
-    def _move(self, changes: Sequence[Change], *, attempt: int | None = None) -> int:
-        """Take a job through states; gives its number."""
+    def _move(self, changes: Sequence[Change], *, attempt: int | None = None) -> tuple[int, Events]:
+        """Take a job through states; gives its number and what is told of it."""
         number, held = self._compare_and_set(changes, attempt)
         events: list[Dated] = []
         for one in changes:
             events += (*one.events, _status_event(one.after, one.time_ns, one.message))
-        insert_events(self._connection, number, events)
+        told = insert_events(self._connection, number, events)
         self._audit.extend(
             (one.time_ns, "daemon", f"job {one.job_id}: {one.before.value} to {one.after.value}") for one in changes
         )
@@ -251,7 +253,7 @@ class JobWrites:
                 "UPDATE attempt SET outcome = ? WHERE job = ? AND n = ?",
                 (INTERRUPTED if ended.is_interruption else ended.after.value, number, held),
             )
-        return number
+        return number, told
 
     def _compare_and_set(self, changes: Sequence[Change], attempt: int | None) -> tuple[int, int]:
         """Set a job's state; gives its number and its attempt."""

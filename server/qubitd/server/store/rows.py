@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from qubitd.core.errors import Problem
 from qubitd.core.job import JobStatus
 from qubitd.server.jobs.events import Dated
-from qubitd.wire.jobs import Job, TimeSpent
+from qubitd.wire.jobs import Job, JobEvent, TimeSpent
 from qubitd.wire.terms import JobTerms
 
 
@@ -65,6 +65,8 @@ class Accepted:
     """Order of acceptance."""
     is_new: bool
     """False if the same request had been accepted before."""
+    events: tuple[JobEvent, ...] = field(default=(), compare=False)
+    """Its first ones, if it is new."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

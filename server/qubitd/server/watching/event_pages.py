@@ -1,4 +1,5 @@
-"""A job's events as bytes for whoever watches it: read from the store once for all watchers that stand at one cursor.
+"""A job's events as bytes for whoever watches it: made once for all watchers that stand at one cursor, of what became
+durable lately or else of what the store holds.
 
 A page is good until the next announcement about its job; who was told so reads anew, so nothing is missed.
 """
@@ -13,11 +14,10 @@ from qubitd.server.store import job_reads
 from qubitd.server.store.frames import split
 from qubitd.server.store.store import Store
 from qubitd.server.watching.announcer import Announcer
+from qubitd.server.watching.recent_jobs import MOST_TOLD_BYTES, Ended, RecentJobs, tells_an_end
 from qubitd.v1 import jobs_pb2
-from qubitd.wire.jobs import StatusChange, encode_events, encode_outcome
+from qubitd.wire.jobs import JobEvent, encode_events, encode_outcome
 
-MOST_TOLD_BYTES = 2**16
-"""Of results that are told with the last event of their job."""
 _KEPT = 256
 """Pages; watchers of one job stand at a few cursors."""
 
@@ -39,10 +39,11 @@ class EventPage:
 
 
 class EventPages:
-    """The pages that were read lately."""
+    """The pages that were made lately."""
 
-    def __init__(self, *, store: Store, announcer: Announcer) -> None:
+    def __init__(self, *, store: Store, recent: RecentJobs, announcer: Announcer) -> None:
         self._store = store
+        self._recent = recent
         self._announcer = announcer
         self._pages: OrderedDict[tuple[str, int, int, bool, bool], EventPage] = OrderedDict()
 
@@ -59,31 +60,53 @@ class EventPages:
         key = (job_id, cursor, self._announcer.mark(job_id), outcome, stages)
         page = self._pages.get(key)
         if page is None:
-            page = self._pages[key] = self._read(number, cursor, outcome=outcome, stages=stages)
+            page = self._pages[key] = self._made(job_id, number, cursor, outcome=outcome, stages=stages)
             if len(self._pages) > _KEPT:
                 self._pages.popitem(last=False)
         return page
 
-    def _read(self, number: int, cursor: int, *, outcome: bool, stages: bool) -> EventPage:
-        events = self._store.jobs.events(number, after=cursor, stages=stages)
-        is_over = not events and self._store.jobs.is_over(number)
-        if is_over:  # the last ones may have come between the two looks
-            events = self._store.jobs.events(number, after=cursor, stages=stages)
-        ends = any(isinstance(event.what, StatusChange) and event.what.status.is_final for event in events)
+    def _made(self, job_id: str, number: int, cursor: int, *, outcome: bool, stages: bool) -> EventPage:
+        events = self._recent.events(job_id, after=cursor, stages=stages)
+        if events is not None:
+            is_over = not events and self._recent.is_over(job_id)
+        else:
+            events, is_over = self._read(number, cursor, stages=stages)
+        ends = tells_an_end(events)
         message = encode_events(events)
-        told = self._outcome(number) if ends and outcome else None
+        told = self._outcome(job_id, number) if ends and outcome else None
         if told is not None:
             message.events[-1].status.outcome.CopyFrom(told)
         return EventPage(
             message=message.SerializeToString(),
             last=events[-1].sequence if events else cursor,
-            is_end=ends or (is_over and not events),
+            is_end=ends or is_over,
             is_full=len(events) >= job_reads.EVENTS_AT_ONCE,
             has_outcome=told is not None,
         )
 
-    def _outcome(self, number: int) -> jobs_pb2.Outcome | None:
-        """Read what came of a job, if it is DONE and small, and nobody deletes it meanwhile."""
+    def _read(self, number: int, cursor: int, *, stages: bool) -> tuple[list[JobEvent], bool]:
+        """Read what follows a cursor, and whether that is nothing since the job is over."""
+        events = self._store.jobs.events(number, after=cursor, stages=stages)
+        is_over = not events and self._store.jobs.is_over(number)
+        if is_over:  # the last ones may have come between the two looks
+            events = self._store.jobs.events(number, after=cursor, stages=stages)
+        return events, is_over and not events
+
+    def _outcome(self, job_id: str, number: int) -> jobs_pb2.Outcome | None:
+        """Say what came of a job, if it is DONE and small, and nobody deletes it meanwhile."""
+        ended = self._recent.ended(job_id) or self._ended(number)
+        if ended is None:
+            return None
+        return encode_outcome(
+            job_id=job_id,
+            backend=ended.backend,
+            revision=ended.revision,
+            shots=ended.shots,
+            instrument_seconds=ended.instrument_seconds,
+            results=b"".join(ended.pieces),
+        )
+
+    def _ended(self, number: int) -> Ended | None:
         ending = self._store.jobs.ending(number)
         if ending is None or ending.result_bytes > MOST_TOLD_BYTES:
             return None
@@ -95,11 +118,10 @@ class EventPages:
             raise
         if sum(map(len, kept)) < ending.result_bytes:
             return None
-        return encode_outcome(
-            job_id=ending.job_id,
+        return Ended(
             backend=ending.backend,
             revision=ending.revision,
             shots=ending.shots,
             instrument_seconds=ending.instrument_seconds,
-            results=b"".join(piece for blob in kept for piece in split(blob)),
+            pieces=[piece for blob in kept for piece in split(blob)],
         )

@@ -1,0 +1,90 @@
+"""What became durable lately of jobs that this process took, as the store holds it: whoever watches one of them need
+not read it there, just after a commit, when nothing of it is at hand.
+
+A job is here from its first event on or not at all. What is not here is in the store.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from qubitd.wire.jobs import JobEvent, StageTime, StatusChange
+
+MOST_TOLD_BYTES = 2**16
+"""Of results that are told with the last event of their job."""
+_MOST_JOBS = 64
+_MOST_EVENTS = 256
+"""Of one job; one with more is left to the store."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Ended:
+    """What came of a job that is DONE, where it is small."""
+
+    backend: str
+    """The one that ran it."""
+    revision: int
+    """Calibration revision that it ran under."""
+    shots: int
+    """Of each program."""
+    instrument_seconds: float
+    pieces: Sequence[bytes]
+    """All its results: `qubitd.v1.ResultsResponse` messages, in order."""
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    events: list[JobEvent]
+    ended: Ended | None = None
+
+
+class RecentJobs:
+    """The jobs that were taken last. All of it happens in the event loop's thread."""
+
+    def __init__(self) -> None:
+        self._jobs: OrderedDict[str, _Job] = OrderedDict()
+
+    def begin(self, job_id: str, events: Sequence[JobEvent]) -> None:
+        """Keep a new job with its first events."""
+        self._jobs[job_id] = _Job(list(events))
+        if len(self._jobs) > _MOST_JOBS:
+            self._jobs.popitem(last=False)
+
+    def add(self, job_id: str, events: Sequence[JobEvent], *, ended: Ended | None = None) -> None:
+        """Take in what was written of a job; nothing happens if it is not here."""
+        job = self._jobs.get(job_id)
+        if job is None:
+            return
+        job.events += events
+        job.ended = ended
+        if len(job.events) > _MOST_EVENTS:
+            self.forget(job_id)
+
+    def forget(self, job_id: str) -> None:
+        """Leave a job to the store."""
+        self._jobs.pop(job_id, None)
+
+    def events(self, job_id: str, *, after: int, stages: bool) -> list[JobEvent] | None:
+        """Give a job's events after a number, with or without stages; None if it is not here."""
+        job = self._jobs.get(job_id)
+        if job is None:
+            return None
+        later = (event for event in job.events if event.sequence > after)
+        return [event for event in later if stages or not isinstance(event.what, StageTime)]
+
+    def is_over(self, job_id: str) -> bool:
+        """Whether a job that is here has ended, as far as was told."""
+        job = self._jobs.get(job_id)
+        return job is not None and tells_an_end(job.events)
+
+    def ended(self, job_id: str) -> Ended | None:
+        """Give what came of a job; None if it is not here."""
+        job = self._jobs.get(job_id)
+        return None if job is None else job.ended
+
+
+def tells_an_end(events: Sequence[JobEvent]) -> bool:
+    """Whether a job's last state is among these."""
+    return any(isinstance(event.what, StatusChange) and event.what.status.is_final for event in events)

@@ -1,0 +1,51 @@
+"""What is kept in memory of jobs: all of a job or nothing, of few jobs, and of none with much to tell."""
+
+from __future__ import annotations
+
+from qubitd.core.job import JobStatus
+from qubitd.server.watching import recent_jobs
+from qubitd.server.watching.recent_jobs import Ended, RecentJobs
+from qubitd.wire.jobs import JobEvent, LogLine, StageTime, StatusChange
+
+TAKEN = JobEvent(sequence=7, time_ns=1, what=StatusChange(status=JobStatus.INITIALIZING))
+STAGE = JobEvent(sequence=8, time_ns=2, what=StageTime(stage="decoding", time_ns=2))
+DONE = JobEvent(sequence=11, time_ns=3, what=StatusChange(status=JobStatus.DONE))
+
+
+def test_a_job_is_told_from_any_of_its_events_on_with_and_without_stages() -> None:
+    recent = RecentJobs()
+    recent.begin("a", [TAKEN])
+    assert not recent.is_over("a")
+    recent.add("a", [STAGE, DONE])
+    assert recent.is_over("a")
+    assert recent.events("a", after=0, stages=True) == [TAKEN, STAGE, DONE]
+    assert recent.events("a", after=0, stages=False) == [TAKEN, DONE]
+    assert recent.events("a", after=7, stages=True) == [STAGE, DONE]
+    assert recent.events("a", after=11, stages=True) == []
+
+
+def test_what_came_of_a_job_is_told_until_something_follows_or_it_is_forgotten() -> None:
+    recent, ended = RecentJobs(), Ended(backend="b", revision=1, shots=2, instrument_seconds=0.5, pieces=[b"x"])
+    recent.begin("a", [TAKEN])
+    recent.add("a", [DONE], ended=ended)
+    assert recent.ended("a") is ended
+    recent.forget("a")
+    assert recent.ended("a") is None
+    assert recent.events("a", after=0, stages=True) is None
+
+
+def test_a_job_that_began_before_is_not_here_whatever_is_written_of_it() -> None:
+    recent = RecentJobs()
+    recent.add("a", [DONE])
+    assert recent.events("a", after=0, stages=True) is None
+
+
+def test_the_oldest_job_makes_way_and_one_with_much_to_tell_is_left_to_the_store() -> None:
+    recent = RecentJobs()
+    for number in range(recent_jobs._MOST_JOBS + 1):
+        recent.begin(str(number), [TAKEN])
+    assert recent.events("0", after=0, stages=True) is None
+    assert recent.events("1", after=0, stages=True) == [TAKEN]
+    lines = [JobEvent(sequence=8 + i, time_ns=2, what=LogLine(text="")) for i in range(recent_jobs._MOST_EVENTS)]
+    recent.add("1", lines)
+    assert recent.events("1", after=0, stages=True) is None
