@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import socket
+import struct
+import termios
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import pyvisa
@@ -19,7 +23,7 @@ from qubitd.drivers.errors import (
     LinkTimeoutError,
     MalformedAnswerError,
 )
-from qubitd.drivers.visa.link import Asked, Link
+from qubitd.drivers.visa.link import Asked, Link, Repeated
 from qubitd.drivers.visa.opening import open_link
 from qubitd.drivers.visa.plain_link import PlainLink
 from qubitd.drivers.visa.socket_link import SocketLink
@@ -122,12 +126,62 @@ def test_a_long_block_goes_into_the_room_that_was_made_for_it(peer: StartPeer) -
 
 
 @both
-def test_questions_of_different_kinds_are_sent_together(peer: StartPeer, connect: Connect) -> None:
-    there = peer(answering(b"1\r\n", b"#12ab\r\n", b"#11c#11d\r\n"))
+def test_what_is_asked_again_is_sent_with_what_comes_before_it(peer: StartPeer, connect: Connect) -> None:
+    there = peer(answering(b"", b"1\r\n", b"#12ab\r\n", b"#11c#11d\r\n"))
     link = connect(there.resource, PATIENT)
     lists = link.blocks_of("LIST?", lambda: bytes(link.next_block()) + bytes(link.next_block()))
-    assert link.ask_both([link.line_of("N?")], [link.block_of("DATA?"), lists]) == (["1"], [b"ab", b"cd"])
-    assert there.received == b"N?\nDATA?\nLIST?\n"
+    repeated = Repeated([link.block_of("DATA?"), lists])
+    assert link.ask_again(repeated, after=["SET 1"], first=[link.line_of("N?")]) == (["1"], [b"ab", b"cd"])
+    assert there.received == b"SET 1\nN?\nDATA?\nLIST?\n"
+    link.close()
+
+
+def in_pieces(*answers: Sequence[bytes]) -> Behaviour:
+    """Answer each two lines that come with the pieces of the next answer, each when the one before has been taken."""
+
+    def behave(peer: Peer, connection: socket.socket) -> None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for pieces in answers:
+            peer.line(connection)
+            peer.line(connection)
+            for piece in pieces:
+                connection.sendall(piece)
+                while struct.unpack("i", fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4)))[0]:
+                    pass
+        peer.released.wait()
+
+    return behave
+
+
+@both
+def test_answers_that_come_as_last_time_are_read_once(peer: StartPeer, connect: Connect) -> None:
+    numbers = [b"7\r\n#12ab\r\n", b"7\r\n#12ab\r\n", b"7\r\n#12ac\r\n", b"77\r\n#10\r\n", b"7\r\n#12ab\r\n"]
+    pieces: list[Sequence[bytes]] = [*((answer,) for answer in numbers), [bytes([each]) for each in numbers[-1]]]
+    link = connect(peer(in_pieces(*pieces)).resource, PATIENT)
+    asked: list[Asked[Any]] = [link.line_of("N?"), link.block_of("DATA?")]
+    repeated = Repeated(asked)
+    found = [link.ask_again(repeated)[1] for _ in pieces]
+    assert found == [["7", b"ab"], ["7", b"ab"], ["7", b"ac"], ["77", b""], ["7", b"ab"], ["7", b"ab"]]
+    assert [one is other for one, other in pairwise(found)] == [True, False, False, False, True]
+    link.close()
+
+
+@both
+def test_long_answers_are_read_anew(peer: StartPeer, connect: Connect) -> None:
+    answer = b"#6100000" + bytes(100_000) + b"\r\n"
+    link = connect(peer(answering(answer, answer)).resource, PATIENT)
+    repeated = Repeated([link.block_of("DATA?")])
+    one, other = (link.ask_again(repeated)[1] for _ in range(2))
+    assert one == other == [bytes(100_000)]
+    assert one is not other
+    link.close()
+
+
+@both
+def test_more_than_can_be_asked_at_once_is_asked_in_parts(peer: StartPeer, connect: Connect) -> None:
+    link = connect(peer(answering(*(b"%d\n" % index for index in range(80)))).resource, PATIENT)
+    repeated = Repeated([link.line_of("N?")] * 79)
+    assert link.ask_again(repeated, first=[link.line_of("FIRST?")]) == (["0"], [str(index) for index in range(1, 80)])
     link.close()
 
 

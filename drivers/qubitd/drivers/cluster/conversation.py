@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -25,11 +25,13 @@ from qubitd.drivers.errors import (
     WrongInstrumentError,
 )
 from qubitd.drivers.rack import ClusterInstrument
-from qubitd.drivers.visa.link import Asked, Link
+from qubitd.drivers.visa.link import Asked, Link, Repeated
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+_KEPT = 8
+"""Different ones of a kind of exchange that are not put together anew."""
 U32_BYTES = 4
 I32 = np.dtype("<i4")
 
@@ -54,6 +56,11 @@ class ClusterConversation:
 
     def __init__(self, link: Link) -> None:
         self.link = link
+        self._looking = lru_cache(maxsize=_KEPT)(self._looking_at)
+        self._starting = lru_cache(maxsize=_KEPT)(self._starting_of)
+        self._asking = lru_cache(maxsize=_KEPT)(self._asking_for)
+        self._compared: tuple[list[Any], tuple[str, ...], list[bool]] = ([], (), [])
+        """What was read back last, digests of what it was held against, and what that gave."""
 
     def identify(self, instrument: ClusterInstrument) -> None:
         """Make sure of who is there; nothing but `*IDN?` is sent until that is certain.
@@ -120,13 +127,17 @@ class ClusterConversation:
         Raises:
             InstrumentFaultError: one cannot be started.
         """
-        commands = [sequencer(address, "START") for address in addresses]
-        questions = [sequencer(address, "STATE?") for address in addresses]
-        count, *answers = self.link.ask_after(commands, protocol.ERROR_COUNT, *questions)
+        commands, questions = self._starting(tuple(addresses))
+        _, (count, *answers) = self.link.ask_again(questions, after=commands)
         words = self._errors(count)
         if words:
             raise self._fault("it refused to start", words)
         return {address: self._state(answer) for address, answer in zip(addresses, answers, strict=True)}
+
+    def _starting_of(self, addresses: tuple[SequencerAddress, ...]) -> tuple[list[str], Repeated[str]]:
+        commands = [sequencer(address, "START") for address in addresses]
+        questions = [protocol.ERROR_COUNT, *(sequencer(address, "STATE?") for address in addresses)]
+        return commands, Repeated(list(map(self.link.line_of, questions)))
 
     def states(self, addresses: Sequence[SequencerAddress]) -> Mapping[SequencerAddress, SequencerState]:
         """Ask how sequencers are."""
@@ -138,44 +149,48 @@ class ClusterConversation:
         """Ask how sequencers are; and read sequencers' waveforms back, and the weights of those that need any, and
         compare: for each, if it has what it needs.
         """
-        wanted = [
-            (load.wired.address, sequencer(load.wired.address, question), waveforms)
-            for load in loads
-            for question, waveforms in (("AWG:WLISt?", load.waveforms), ("ACQ:WLISt?", load.weights))
-            if waveforms or question == "AWG:WLISt?"
+        wanted = tuple((load.wired.address, bool(load.weights)) for load in loads)
+        _, answers = self.link.ask_again(self._looking(tuple(addresses), wanted))
+        states = {address: self._state(answer) for address, answer in zip(addresses, answers, strict=False)}
+        digests = tuple(load.digest for load in loads)
+        if self._compared[0] is not answers or self._compared[1] != digests:
+            self._compared = answers, digests, _holds(loads, answers[len(addresses) :])
+        return states, self._compared[2]
+
+    def _looking_at(
+        self, addresses: tuple[SequencerAddress, ...], wanted: tuple[tuple[SequencerAddress, bool], ...]
+    ) -> Repeated[Any]:
+        lists = [
+            sequencer(address, question)
+            for address, has_weights in wanted
+            for question in (["AWG:WLISt?", "ACQ:WLISt?"] if has_weights else ["AWG:WLISt?"])
         ]
-        link = self.link
-        answers, held = link.ask_both(
-            [link.line_of(sequencer(address, "STATE?")) for address in addresses],
-            [link.blocks_of(question, self._named_samples) for _, question, _ in wanted],
-        )
-        lacking = {
-            address
-            for (address, _, waveforms), found in zip(wanted, held, strict=True)
-            if found != _as_listed(waveforms)
-        }
-        states = {address: self._state(answer) for address, answer in zip(addresses, answers, strict=True)}
-        return states, [load.wired.address not in lacking for load in loads]
+        asked: list[Asked[Any]] = [self.link.line_of(sequencer(address, "STATE?")) for address in addresses]
+        asked += [self.link.blocks_of(question, self._named_samples) for question in lists]
+        return Repeated(asked)
 
     def settings(
         self, numbers: Sequence[str], values: Sequence[str], *, after: Sequence[Asked[T]] = ()
-    ) -> tuple[list[T], list[float], list[bytes]]:
-        """Ask for settings by their headers: those that are numbers, and those that are JSON; after other questions."""
-        link = self.link
-        answers: list[Any] = link.ask_each(
-            [
-                *after,
-                *(link.line_of(f"{header}?") for header in numbers),
-                *(link.block_of(f"{header}?") for header in values),
-            ]
-        )
-        first, rest = answers[: len(after)], answers[len(after) :]
+    ) -> tuple[list[T], list[str | bytes]]:
+        """Ask for settings by their headers, those that are numbers, then those that are JSON; after other questions.
+
+        Gives the answers to these, and the settings as they came: the same list if they came so last time.
+        """
+        return self.link.ask_again(self._asking(tuple(numbers), tuple(values)), first=after)
+
+    def _asking_for(self, numbers: tuple[str, ...], values: tuple[str, ...]) -> Repeated[str | bytes]:
+        asked: list[Asked[Any]] = [self.link.line_of(f"{header}?") for header in numbers]
+        asked += [self.link.block_of(f"{header}?") for header in values]
+        return Repeated(asked)
+
+    def number(self, text: str | bytes) -> float:
+        """Read a setting that is a number."""
         try:
-            return first, list(map(float, rest[: len(numbers)])), rest[len(numbers) :]
+            return float(text)
         except ValueError as error:
             raise self._malformed(f"a setting is no number: {error}") from error
 
-    def value(self, text: bytes) -> JsonValue:
+    def value(self, text: str | bytes) -> JsonValue:
         """Read a setting that is JSON."""
         try:
             return JsonValue.decode(text)
@@ -322,6 +337,18 @@ class ClusterConversation:
 def room_of(load: SequencerLoad) -> bytearray:
     """Make room for the bins that a sequencer is to fill."""
     return bytearray(load.bins * protocol.BIN.itemsize)
+
+
+def _holds(loads: Sequence[SequencerLoad], listed: Sequence[object]) -> list[bool]:
+    """Tell which sequencers hold what they need, by their lists of waveforms, and of weights where they need any."""
+    wanted = [(i, waveforms) for i, load in enumerate(loads) for waveforms in _lists_of(load)]
+    lacking = {i for (i, waveforms), found in zip(wanted, listed, strict=True) if found != _as_listed(waveforms)}
+    return [i not in lacking for i in range(len(loads))]
+
+
+def _lists_of(load: SequencerLoad) -> tuple[Sequence[Waveform], ...]:
+    """Give what is read back of a sequencer: its waveforms, and its weights if it needs any."""
+    return (load.waveforms, load.weights) if load.weights else (load.waveforms,)
 
 
 def _as_listed(waveforms: Sequence[Waveform]) -> dict[bytes, tuple[int, bytes]]:

@@ -16,7 +16,7 @@ class JsonValue:
         self._value = value
 
     @classmethod
-    def decode(cls, text: bytes) -> JsonValue:
+    def decode(cls, text: str | bytes) -> JsonValue:
         """Read what an instrument sent.
 
         Raises:

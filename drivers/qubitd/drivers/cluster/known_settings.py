@@ -23,8 +23,12 @@ class KnownSettings:
         self._known: dict[str, Setting] = {}
         self.version = 0
         """Another one after each change of what is known."""
-        self._read_before: dict[str, tuple[bytes, JsonValue]] = {}
+        self._read_before: dict[str, tuple[str | bytes, JsonValue]] = {}
         """JSON as it came last, and what it says."""
+        self._found: tuple[list[str | bytes], dict[str, Setting]] = ([], {})
+        """Settings as they came last, and what they say."""
+        self._confirmed: tuple[int, Mapping[str, Setting]] = (0, {})
+        """Version of what is known, and what was found to be the same."""
         self._fulfilled: dict[str, tuple[Setting, Mapping[str, object]]] = {}
         """Changes that would change nothing in a setting."""
 
@@ -96,8 +100,11 @@ class KnownSettings:
         Raises:
             InstrumentChangedError: some settings are not what they were set to.
         """
+        if self._confirmed[0] == self.version and self._confirmed[1] is found:
+            return
         changed = self.missing(found)
         self._known |= found
+        self._confirmed = self.version, found
         if changed:
             self.version += 1
             words = "; ".join(f"{header} is {_short(value)}" for header, value in changed.items())
@@ -109,13 +116,20 @@ class KnownSettings:
     def _read(
         self, numbers: list[str], values: list[str], *, after: Sequence[Asked[T]] = ()
     ) -> tuple[list[T], dict[str, Setting]]:
-        first, read, texts = self._conversation.settings(numbers, values, after=after)
-        found: dict[str, Setting] = dict(zip(numbers, read, strict=True))
-        for header, text in zip(values, texts, strict=True):
+        first, texts = self._conversation.settings(numbers, values, after=after)
+        if texts is not self._found[0]:
+            self._found = texts, self._said(numbers, values, texts)
+        return first, self._found[1]
+
+    def _said(self, numbers: list[str], values: list[str], texts: list[str | bytes]) -> dict[str, Setting]:
+        found: dict[str, Setting] = {}
+        for header, text in zip(numbers, texts, strict=False):
+            found[header] = self._conversation.number(text)
+        for header, text in zip(values, texts[len(numbers) :], strict=True):
             if self._read_before.get(header, (None, None))[0] != text:
                 self._read_before[header] = (text, self._conversation.value(text))
             found[header] = self._read_before[header][1]
-        return first, found
+        return found
 
 
 def _is_same(one: Setting | None, other: Setting) -> bool:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from qubitd.drivers.cluster.modules import KINDS, SEQUENCERS, ModuleKind, OutputKind
 from qubitd.drivers.rack import Ceiling, ClusterInstrument, LineWiring, Rack
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class SequencerAddress:
-    """One sequencer of a Cluster."""
+class SequencerAddress(NamedTuple):
+    """One sequencer of a Cluster; by it everything is looked up that concerns one."""
 
     slot: int
     sequencer: int

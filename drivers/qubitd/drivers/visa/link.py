@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import RLock
 from typing import Any, Generic, TypeVar
 
@@ -23,6 +23,9 @@ U = TypeVar("U")
 PIPELINE = 64
 """Questions sent before the first answer is read: few enough that neither side's buffers fill up."""
 
+_MOST_KEPT = 1 << 16
+"""Bytes of answers that are kept to see whether they come again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Asked(Generic[T]):
@@ -30,6 +33,18 @@ class Asked(Generic[T]):
 
     question: str
     read: Callable[[], T]
+
+
+@dataclass(slots=True, eq=False)
+class Repeated(Generic[T]):
+    """Questions that are asked together again and again. Answers that come byte for byte as last time are not read
+    anew: what reads them must look at nothing but their bytes."""
+
+    asked: Sequence[Asked[T]]
+    came: bytes = b""
+    """The answers as they came last."""
+    read: list[T] = field(default_factory=list[T])
+    """What they say. It is given again, so nobody may change it."""
 
 
 class Link(ABC):
@@ -43,6 +58,8 @@ class Link(ABC):
         self._fault: str | None = None
         self._received = bytearray()
         """Bytes that came with an earlier piece of the same answers."""
+        self._taken: bytearray | None = None
+        """Bytes of the answers that were read off, while somebody wants to know them."""
 
     @property
     def is_open(self) -> bool:
@@ -138,11 +155,26 @@ class Link(ABC):
                 answers += [one.read() for one in some]
         return answers
 
-    def ask_both(self, first: Sequence[Asked[T]], second: Sequence[Asked[U]]) -> tuple[list[T], list[U]]:
-        """Ask questions of two kinds, the first ones first, as `ask_each` does."""
-        both: list[Asked[Any]] = [*first, *second]
-        answers = self.ask_each(both)
-        return answers[: len(first)], answers[len(first) :]
+    def ask_again(
+        self, repeated: Repeated[T], *, after: Sequence[str] = (), first: Sequence[Asked[U]] = ()
+    ) -> tuple[list[U], list[T]]:
+        """Ask questions that are asked again and again, in one go with what comes before them.
+
+        Args:
+            repeated: they.
+            after: messages that are sent before them and not answered.
+            first: questions that are asked before them.
+        """
+        count = len(first) + len(repeated.asked)
+        if count > PIPELINE:
+            if after:
+                self.write(*after)
+            both: list[Asked[Any]] = [*first, *repeated.asked]
+            answers = self.ask_each(both)
+            return answers[: len(first)], answers[len(first) :]
+        with self.exchange():
+            self._ask_only([*after, *(one.question for one in first), *(one.question for one in repeated.asked)])
+            return [one.read() for one in first], self._read_again(repeated)
 
     def next_block(self, room: bytearray | None = None) -> memoryview:
         """Read one block of an answer that is made of several, while `ask_each` reads it.
@@ -151,6 +183,29 @@ class Link(ABC):
             room: for a long block of just its size; memory that is new costs more time than what goes into it.
         """
         return self._block(room)
+
+    def _read_again(self, repeated: Repeated[T]) -> list[T]:
+        """Read answers, or see that they are those of last time: as many as they were cannot end before these do."""
+        came = repeated.came
+        while len(self._received) < len(came) and came.startswith(self._received):
+            self._await_bytes(len(self._received) + 1)
+        if came and self._received.startswith(came):
+            del self._received[: len(came)]
+            return repeated.read
+        self._taken = bytearray()
+        answers = [one.read() for one in repeated.asked]
+        if len(self._taken) <= _MOST_KEPT:
+            repeated.came, repeated.read = bytes(self._taken), answers
+        self._taken = None
+        return answers
+
+    def _take(self, count: int) -> bytearray:
+        """Take so many of the bytes that have come."""
+        some = self._received[:count]
+        del self._received[:count]
+        if self._taken is not None:
+            self._taken += some
+        return some
 
     def _ask_only(self, questions: Sequence[str]) -> None:
         self._refuse_leftovers()
@@ -169,22 +224,11 @@ class Link(ABC):
             begin = 2 + header_digits(bytes(received[:2]))
             if len(received) < begin:
                 self._await_bytes(begin)
-            end = begin + block_count(bytes(received[2:begin]))
+            count = block_count(bytes(received[2:begin]))
         except ValueError as error:
             raise MalformedAnswerError(resource=self.resource, what=str(error)) from error
-        if end > len(received):
-            del received[:begin]
-            return self._receive(end - begin, room)
-        block = memoryview(received[begin:end])
-        del received[:end]
-        return block
-
-    def _peek(self, begin: int, end: int) -> bytes:
-        """Give bytes of the answer that is there or comes, without taking them."""
-        if len(self._received) < end:
-            self._await_bytes(end)
-        with memoryview(self._received) as received:
-            return bytes(received[begin:end])
+        self._take(begin)
+        return memoryview(self._take(count)) if count <= len(received) else self._receive(count, room)
 
     def _end(self) -> None:
         line = self._line()

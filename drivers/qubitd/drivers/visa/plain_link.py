@@ -29,15 +29,12 @@ class PlainLink(Link):
     def _line(self) -> str:
         while (end := self._received.find(b"\n")) < 0:
             self._read_more()
-        line = bytes(self._received[:end])
-        del self._received[: end + 1]
-        return line.rstrip(b"\r").decode("utf-8", errors="replace")
+        return self._take(end + 1).rstrip(b"\r\n").decode("utf-8", errors="replace")
 
     def _receive(self, count: int, room: bytearray | None) -> memoryview:
         del room
-        taken = memoryview(self._peek(0, count))
-        del self._received[:count]
-        return taken
+        self._await_bytes(count)
+        return memoryview(self._take(count))
 
     def _await_bytes(self, count: int) -> None:
         while len(self._received) < count:
