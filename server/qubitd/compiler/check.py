@@ -222,7 +222,7 @@ class _BlockCheck:
             if what is None:
                 self.gates.sound.add(gate)
             else:
-                self._refuse(ops[kinds.of == i], what)
+                self._refuse(ops[kinds.code == kinds.codes[i]], what)
 
     def _check_barriers(self) -> None:
         columns = self.columns

@@ -42,8 +42,23 @@ class Kinds:
     """The distinct gates among some operations, barriers and delays like gates of their own."""
 
     gates: tuple[GateKey, ...]
-    of: Ints
-    """For each operation the index of its gate."""
+    code: Ints
+    """For each operation a number that tells its gate from others."""
+    codes: Ints
+    """That of each gate."""
+    size: int
+    """More than any of them."""
+
+    @property
+    def of(self) -> Ints:
+        """For each operation the index of its gate."""
+        return self.spread(np.arange(len(self.gates)))
+
+    def spread(self, values: Ints) -> Ints:
+        """Give what each gate has to each of its operations."""
+        table = np.zeros(self.size, dtype=np.int64)
+        table[self.codes] = values
+        return table[self.code]
 
 
 class GateTable:
@@ -59,8 +74,7 @@ class GateTable:
 
     def rows_of(self, kinds: Kinds) -> Ints:
         """Give the row of each operation, and new rows to gates that have none."""
-        rows = np.array([self._row(gate) for gate in kinds.gates], dtype=np.int64)
-        return rows[kinds.of]
+        return kinds.spread(np.array([self._row(gate) for gate in kinds.gates], dtype=np.int64))
 
     def _row(self, key: GateKey) -> int:
         return NO_GATE if key.name in NOT_GATES else self._rows.setdefault(key, len(self._rows) + 1)
@@ -93,21 +107,18 @@ def _kinds(codes: _Codes, code: Ints) -> Kinds:
     size = codes.size
     if size > _DENSE:
         found, of = np.unique(code, return_inverse=True)
-        return _named(codes, found, of)
+        return Kinds(gates=_named(codes, found), code=of, codes=np.arange(len(found)), size=len(found))
     return _told_apart(codes, code, np.bincount(code, minlength=size) > 0)
 
 
 def _told_apart(codes: _Codes, code: Ints, occurs: NDArray[np.bool_]) -> Kinds:
     found = occurs.nonzero()[0]
-    place = np.zeros(codes.size, dtype=np.int64)
-    place[found] = np.arange(len(found))
-    return _named(codes, found, place[code])
+    return Kinds(gates=_named(codes, found), code=code, codes=found, size=codes.size)
 
 
-def _named(codes: _Codes, found: Ints, of: Ints) -> Kinds:
+def _named(codes: _Codes, found: Ints) -> tuple[GateKey, ...]:
     is_small = max(len(found), len(codes.operations)) <= _FEW
-    name = _gates_of if is_small else _gates_of.__wrapped__
-    return Kinds(gates=name(codes, tuple(found.tolist())), of=of)
+    return (_gates_of if is_small else _gates_of.__wrapped__)(codes, tuple(found.tolist()))
 
 
 @functools.lru_cache(maxsize=64)

@@ -22,6 +22,9 @@ from qubitd.compiler.turns import to_radians, to_steps
 from qubitd.core.circuit import Circuit
 from qubitd.core.program import Acquisitions, Plays, ProgramColumns, ProgramTables
 
+_RARE = 16
+"""Operations for each that plays or acquires, if these are so few that NumPy finds them as fast."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Lower:
@@ -151,13 +154,15 @@ class Lower:
         Sorted by circuit and line; on a line, operations already stand in the order of their starts.
         """
         lines = max(1, len(self.lines))
-        done = native.lay_out(
-            columns.circuit, rows, share.first, share.count, line, circuits=columns.circuits, lines=lines
-        )
-        if done is not None:
-            op, entry, order, bounds = done
-            return _Rows(op=op, entry=entry, order=order, bounds=bounds)
-        op, entry = _spread(share, rows)
+        has_any = share.is_any.take(rows)
+        if native.are_many(rows) and np.count_nonzero(has_any) * _RARE > len(rows):
+            done = native.lay_out(
+                columns.circuit, rows, share.first, share.count, line, circuits=columns.circuits, lines=lines
+            )
+            if done is not None:
+                op, entry, order, bounds = done
+                return _Rows(op=op, entry=entry, order=order, bounds=bounds)
+        op, entry = _spread(share, rows, has_any)
         key: Keys = line.take(entry)
         bounds, circuit = np.array([0, len(op)]), None
         if columns.circuits > 1:
@@ -192,10 +197,10 @@ class _Rows:
         return self.order if self.circuit is None else self.order - self.bounds[self.circuit]
 
 
-def _spread(share: Share, rows: Ints) -> tuple[Ints, Ints]:
-    """Give (operation, entry) of everything that the operations play, the share of the row of each."""
+def _spread(share: Share, rows: Ints, has_any: NDArray[np.bool_]) -> tuple[Ints, Ints]:
+    """Give (operation, entry) of everything that the operations play, the share of the row of each, if it has any."""
     if share.most <= 1:
-        op = share.is_any.take(rows).nonzero()[0]
+        op = has_any.nonzero()[0]
         return op, share.first[rows[op]]
     times = share.count[rows]
     op = np.arange(len(rows)).repeat(times)
