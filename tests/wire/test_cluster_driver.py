@@ -358,7 +358,7 @@ def test_cluster_that_lost_its_programs_cannot_be_armed(
 ) -> None:
     controller.load(controller.assemble(bell))
     emulator.say("*RST")
-    with pytest.raises(InstrumentFaultError, match=r"refused to arm.*slot 1 sequencer 0 holds no program"):
+    with pytest.raises(InstrumentFaultError, match=r"refused to start.*slot 1 sequencer 0 holds no program"):
         controller.start()
 
 

@@ -121,18 +121,39 @@ class ClusterConversation:
         if words:
             raise self._fault(f"it refused to {what}", [*words, *self._assembler_words(uploaded)])
 
-    def start(self, addresses: Sequence[SequencerAddress]) -> Mapping[SequencerAddress, SequencerState]:
+    def start(
+        self, addresses: Sequence[SequencerAddress], *, arming: Sequence[str] = ()
+    ) -> Mapping[SequencerAddress, SequencerState]:
         """Start sequencers, and ask how they are then.
 
+        Args:
+            addresses: the sequencers.
+            arming: commands that arm them, if they are not armed yet.
+
         Raises:
-            InstrumentFaultError: one cannot be started.
+            InstrumentFaultError: one cannot be armed or started.
         """
-        commands, questions = self._starting(tuple(addresses))
-        _, (count, *answers) = self.link.ask_again(questions, after=commands)
+        commands, questions = self.starting(addresses)
+        _, answers = self.link.ask_again(questions, after=[*arming, *commands])
+        return self.started(addresses, answers)
+
+    def starting(self, addresses: Sequence[SequencerAddress]) -> tuple[Sequence[str], Repeated[str]]:
+        """Give the commands that start sequencers, and the questions after them, whose answers `started` reads."""
+        return self._starting(tuple(addresses))
+
+    def started(
+        self, addresses: Sequence[SequencerAddress], answers: Sequence[str]
+    ) -> Mapping[SequencerAddress, SequencerState]:
+        """Say how sequencers are that were started.
+
+        Raises:
+            InstrumentFaultError: one cannot be armed or started.
+        """
+        count, *states = answers
         words = self._errors(count)
         if words:
             raise self._fault("it refused to start", words)
-        return {address: self._state(answer) for address, answer in zip(addresses, answers, strict=True)}
+        return {address: self._state(answer) for address, answer in zip(addresses, states, strict=True)}
 
     def _starting_of(self, addresses: tuple[SequencerAddress, ...]) -> tuple[list[str], Repeated[str]]:
         commands = [sequencer(address, "START") for address in addresses]
@@ -170,13 +191,19 @@ class ClusterConversation:
         return Repeated(asked)
 
     def settings(
-        self, numbers: Sequence[str], values: Sequence[str], *, after: Sequence[Asked[T]] = ()
+        self,
+        numbers: Sequence[str],
+        values: Sequence[str],
+        *,
+        commands: Sequence[str] = (),
+        after: Sequence[Asked[T]] = (),
     ) -> tuple[list[T], list[str | bytes]]:
-        """Ask for settings by their headers, those that are numbers, then those that are JSON; after other questions.
+        """Ask for settings by their headers, those that are numbers, then those that are JSON; after commands and other
+        questions.
 
         Gives the answers to these, and the settings as they came: the same list if they came so last time.
         """
-        return self.link.ask_again(self._asking(tuple(numbers), tuple(values)), first=after)
+        return self.link.ask_again(self._asking(tuple(numbers), tuple(values)), after=commands, first=after)
 
     def _asking_for(self, numbers: tuple[str, ...], values: tuple[str, ...]) -> Repeated[str | bytes]:
         asked: list[Asked[Any]] = [self.link.line_of(f"{header}?") for header in numbers]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import Enum, auto
+from typing import Any
 
 from qubitd.core.capacity import Capacity
 from qubitd.core.feedforward import FeedForward
@@ -17,7 +18,7 @@ from qubitd.drivers.cluster import protocol
 from qubitd.drivers.cluster.assembler import ClusterAssembler
 from qubitd.drivers.cluster.assembly import ClusterAssembly, SequencerLoad
 from qubitd.drivers.cluster.capacity import ClusterCapacity
-from qubitd.drivers.cluster.conversation import ClusterConversation, room_of
+from qubitd.drivers.cluster.conversation import Acquisitions, ClusterConversation, room_of
 from qubitd.drivers.cluster.exertion import refuse_above_ceilings
 from qubitd.drivers.cluster.feedforward import FEEDFORWARD
 from qubitd.drivers.cluster.holdings import Holdings, Look
@@ -40,6 +41,7 @@ from qubitd.drivers.errors import (
     SequencerBusyError,
 )
 from qubitd.drivers.rack import ClusterInstrument
+from qubitd.drivers.visa.link import Asked
 from qubitd.drivers.visa.opening import open_link
 
 log = logging.getLogger(__name__)
@@ -48,6 +50,8 @@ FIRST_PAUSE = 2e-4
 """Seconds between the first two looks at a run; later ones are further apart."""
 LONGEST_PAUSE = 0.02
 """But for the one that ends when the run should."""
+FEW_BINS = 4096
+"""Of all sequencers, which are read in no time: they may be asked for in vain."""
 
 
 class _Stage(Enum):
@@ -69,6 +73,16 @@ class _Connection:
     holdings: Holdings
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Given:
+    """What a run gave."""
+
+    acquisitions: Sequence[Acquisitions]
+    """Of each sequencer that acquires."""
+    settings: Mapping[str, Setting]
+    """On which it depends, as they were read back after it."""
+
+
 class ClusterController:
     """Plays chunks on one Cluster. Used by one thread at a time."""
 
@@ -86,6 +100,10 @@ class ClusterController:
         """How sequencers were when they had been started; nothing once somebody looked at that."""
         self._rooms: Mapping[SequencerAddress, bytearray] = {}
         """Made during a run for what it will give."""
+        self._is_quick = False
+        """Whether the last run was over at the first look: then the next one is asked at once what it gave."""
+        self._given: _Given | None = None
+        """What was read with the first look at a run."""
         self._is_in_doubt = False
 
     @property
@@ -206,27 +224,31 @@ class ClusterController:
             InstrumentFaultError: a sequencer cannot be armed.
         """
         loaded = self._chunk()
-        addresses = _addresses(loaded)
         self._stage = _Stage.LOADED
         with self._doubting() as connected:
-            if addresses:
-                arm = [*_deletions(loaded), *(sequencer(address, "ARM") for address in addresses)]
-                connected.conversation.refuse_errors("arm", commands=arm)
+            if loaded.sequencers:
+                connected.conversation.refuse_errors("arm", commands=_arming(loaded))
         self._stage = _Stage.ARMED
 
     def start(self) -> None:
-        """Run what was loaded last, armed first unless it is.
+        """Run what was loaded last, armed first unless it is, all in one exchange.
+
+        Sequencers wait for each other, so that one which cannot be armed keeps all from playing.
 
         Raises:
             NotReadyError: nothing is loaded.
             InstrumentFaultError: a sequencer cannot be armed or started.
         """
-        if self._stage is not _Stage.ARMED:
-            self.arm()
-        addresses = _addresses(self._chunk())
-        self._stage, self._started, self._rooms = _Stage.LOADED, time.monotonic(), {}
+        loaded = self._chunk()
+        arming = [] if self._stage is _Stage.ARMED else _arming(loaded)
+        self._stage, self._started, self._rooms, self._given = _Stage.LOADED, time.monotonic(), {}, None
         with self._doubting() as connected:
-            self._seen = connected.conversation.start(addresses) if addresses else {}
+            if not loaded.sequencers:
+                self._seen = {}
+            elif self._is_quick and not loaded.scopes and sum(load.bins for load in loaded.sequencers) <= FEW_BINS:
+                self._seen, self._given = self._started_and_asked(connected, loaded, arming)
+            else:
+                self._seen = connected.conversation.start(_addresses(loaded), arming=arming)
         self._stage = _Stage.STARTED
 
     def wait(
@@ -251,6 +273,9 @@ class ClusterController:
             raise NotReadyError("what was loaded has not been started; call start first")
         pending, end = list(names), time.monotonic() + deadline
         due = self._started + self._chunk().duration
+        self._is_quick = not any(map(_is_active, self._seen.values())) and bool(self._seen)
+        if not self._is_quick:
+            self._given = None
         with self._doubting() as connected:
             while pending:
                 states, self._seen = self._seen or connected.conversation.states(pending), {}
@@ -281,16 +306,14 @@ class ClusterController:
         with self._doubting() as connected:
             conversation = connected.conversation
             conversation.store_traces([load.trigger for load in loaded.scopes])
-            acquiring, rooms, self._rooms = self._acquiring(), self._rooms, {}
-            asked = [conversation.acquisitions_of(load, rooms.get(load.wired.address)) for load in acquiring]
-            found, settings = connected.settings.read_back(self._plan.of_run(loaded), after=asked)
+            given, self._given = self._given or self._asked(connected, loaded), None
             acquired = {
                 load.wired.address: conversation.of_one_run(load, one)
-                for load, one in zip(acquiring, found, strict=True)
+                for load, one in zip(self._acquiring(), given.acquisitions, strict=True)
             }
             for load in loaded.scopes:
                 conversation.require_trace(acquired[load.trigger], averages=loaded.shots, load=load)
-            connected.settings.confirm(settings)
+            connected.settings.confirm(given.settings)
             connected.holdings.note_run(loaded.sequencers)
         return ClusterReadings(
             assembly=loaded,
@@ -349,6 +372,28 @@ class ClusterController:
 
     def _acquiring(self) -> list[SequencerLoad]:
         return [load for load in self._chunk().sequencers if load.bins]
+
+    def _questions(self, conversation: ClusterConversation) -> list[Asked[Acquisitions]]:
+        rooms, self._rooms = self._rooms, {}
+        return [conversation.acquisitions_of(load, rooms.get(load.wired.address)) for load in self._acquiring()]
+
+    def _asked(self, connected: _Connection, loaded: ClusterAssembly) -> _Given:
+        asked = self._questions(connected.conversation)
+        found, settings = connected.settings.read_back(self._plan.of_run(loaded), after=asked)
+        return _Given(acquisitions=found, settings=settings)
+
+    def _started_and_asked(
+        self, connected: _Connection, loaded: ClusterAssembly, arming: Sequence[str]
+    ) -> tuple[Mapping[SequencerAddress, SequencerState], _Given]:
+        """Start, look, and ask what the run gave, in one exchange: what comes is that if it is over at the look."""
+        conversation, addresses = connected.conversation, _addresses(loaded)
+        commands, first = conversation.starting(addresses)
+        asked: list[Asked[Any]] = [*first.asked, *self._questions(conversation)]
+        found, settings = connected.settings.read_back(
+            self._plan.of_run(loaded), commands=[*arming, *commands], after=asked
+        )
+        looks, acquisitions = found[: len(first.asked)], found[len(first.asked) :]
+        return conversation.started(addresses, looks), _Given(acquisitions=acquisitions, settings=settings)
 
     @contextmanager
     def _doubting(self) -> Generator[_Connection, None, None]:
@@ -431,7 +476,8 @@ def _addresses(loaded: ClusterAssembly) -> list[SequencerAddress]:
     return [load.wired.address for load in loaded.sequencers]
 
 
-def _deletions(loaded: ClusterAssembly) -> list[str]:
-    """Give the commands that delete what earlier runs acquired."""
-    command = f'ACQ:ALISt:ACQuisition:DATA:DELete "{protocol.ACQUISITION}"'
-    return [sequencer(load.wired.address, command) for load in loaded.sequencers if load.bins]
+def _arming(loaded: ClusterAssembly) -> list[str]:
+    """Give the commands that delete what earlier runs acquired, then arm."""
+    delete = f'ACQ:ALISt:ACQuisition:DATA:DELete "{protocol.ACQUISITION}"'
+    deletions = [sequencer(load.wired.address, delete) for load in loaded.sequencers if load.bins]
+    return [*deletions, *(sequencer(address, "ARM") for address in _addresses(loaded))]

@@ -86,13 +86,13 @@ class KnownSettings:
         self.confirm(self.read_back(headers)[1])
 
     def read_back(
-        self, headers: Iterable[str], *, after: Sequence[Asked[T]] = ()
+        self, headers: Iterable[str], *, commands: Sequence[str] = (), after: Sequence[Asked[T]] = ()
     ) -> tuple[list[T], dict[str, Setting]]:
-        """Read settings for `confirm`, after other questions, in one go with them."""
+        """Read settings for `confirm`, after commands and other questions, in one go with them."""
         known = {header: self._known[header] for header in headers}
         numbers = [header for header, value in known.items() if not isinstance(value, JsonValue)]
         values = [header for header, value in known.items() if isinstance(value, JsonValue)]
-        return self._read(numbers, values, after=after)
+        return self._read(numbers, values, commands=commands, after=after)
 
     def confirm(self, found: Mapping[str, Setting]) -> None:
         """Hold what was read back against what is known.
@@ -114,9 +114,14 @@ class KnownSettings:
             )
 
     def _read(
-        self, numbers: list[str], values: list[str], *, after: Sequence[Asked[T]] = ()
+        self,
+        numbers: list[str],
+        values: list[str],
+        *,
+        commands: Sequence[str] = (),
+        after: Sequence[Asked[T]] = (),
     ) -> tuple[list[T], dict[str, Setting]]:
-        first, texts = self._conversation.settings(numbers, values, after=after)
+        first, texts = self._conversation.settings(numbers, values, commands=commands, after=after)
         if texts is not self._found[0]:
             self._found = texts, self._said(numbers, values, texts)
         return first, self._found[1]

@@ -278,6 +278,8 @@ class RackThread:
         failpoint("chunk.loading")
         with spending.timed(Activity.UPLOAD):
             self._load(assembly, is_unwanted)
+            if not permit.done():
+                self.controller.arm()
         events.append(reached(Stage.UPLOADED, self._now()))
         if seed is not None and self._simulator is not None:
             self._simulator.seed(seed)
@@ -299,16 +301,14 @@ class RackThread:
         return Run(readings=readings, events=tuple(events), started=started, ended=ended, taken=taken)
 
     def _load(self, assembly: Assembly, is_unwanted: Callable[[], bool]) -> None:
-        """Have a chunk ready to be played, if need be on an emulated rack that is started anew for it."""
+        """Bring a chunk in, if need be into an emulated rack that is started anew for it."""
         try:
             self.controller.load(assembly, give_up=is_unwanted)
-            self.controller.arm()
         except LinkClosedError:
             if not self._is_revived():
                 raise
             self._reopen()
             self.controller.load(assembly, give_up=is_unwanted)
-            self.controller.arm()
 
     def _await(self, permit: Future[Any], is_unwanted: Callable[[], bool]) -> None:
         """Wait for a permit without keeping the rack from being made safe, however long it takes."""
