@@ -166,6 +166,57 @@ def test_answers_that_come_as_last_time_are_read_once(peer: StartPeer, connect: 
     link.close()
 
 
+def test_an_answer_that_comes_as_last_time_but_in_drops_is_late_like_any_other(peer: StartPeer) -> None:
+    def drop_by_drop(peer: Peer, connection: socket.socket) -> None:
+        answer = b"0123456789" * 6 + b"\r\n"
+        peer.line(connection)
+        connection.sendall(answer)
+        peer.line(connection)
+        for each in answer:
+            connection.sendall(bytes([each]))
+            if peer.released.wait(SHORT / 4):
+                return
+
+    there = peer(drop_by_drop)
+    link = socket_link(there.resource, SHORT)
+    repeated = Repeated([link.line_of("N?")])
+    link.ask_again(repeated)
+    with pytest.raises(LinkTimeoutError, match="did not answer"):
+        link.ask_again(repeated)
+    there.released.set()
+    assert not link.is_open
+
+
+@both
+def test_answers_that_take_long_together_are_not_late_if_none_is(peer: StartPeer, connect: Connect) -> None:
+    def one_by_one(peer: Peer, connection: socket.socket) -> None:
+        for pause in (0.0, 0.6 * SHORT):
+            for _ in range(4):
+                peer.line(connection)
+            for _ in range(4):
+                peer.released.wait(pause)
+                connection.sendall(b"7\r\n")
+        peer.released.wait()
+
+    link = connect(peer(one_by_one).resource, SHORT)
+    repeated = Repeated([link.line_of("N?")] * 4)
+    first, second = (link.ask_again(repeated)[1] for _ in range(2))
+    assert second is first
+    assert first == ["7"] * 4
+    link.close()
+
+
+@both
+def test_nothing_is_sent_where_nothing_is_asked(peer: StartPeer, connect: Connect) -> None:
+    there = peer(answering(b"1\n"))
+    link = connect(there.resource, PATIENT)
+    nothing: Repeated[str] = Repeated([])
+    assert link.ask_again(nothing) == ([], [])
+    assert link.ask("N?") == "1"
+    assert there.received == b"N?\n"
+    link.close()
+
+
 @both
 def test_long_answers_are_read_anew(peer: StartPeer, connect: Connect) -> None:
     answer = b"#6100000" + bytes(100_000) + b"\r\n"

@@ -43,6 +43,8 @@ class Repeated(Generic[T]):
     asked: Sequence[Asked[T]]
     came: bytes = b""
     """The answers as they came last."""
+    ends: Sequence[int] = ()
+    """Of each of them in these bytes."""
     read: list[T] = field(default_factory=list[T])
     """What they say. It is given again, so nobody may change it."""
 
@@ -187,15 +189,20 @@ class Link(ABC):
     def _read_again(self, repeated: Repeated[T]) -> list[T]:
         """Read answers, or see that they are those of last time: as many as they were cannot end before these do."""
         came = repeated.came
-        while len(self._received) < len(came) and came.startswith(self._received):
-            self._await_bytes(len(self._received) + 1)
+        for end in repeated.ends:  # each answer has its own deadline, in however many pieces it comes
+            if len(self._received) < end:
+                self._await_bytes(end, like=came)
         if came and self._received.startswith(came):
             del self._received[: len(came)]
             return repeated.read
         self._taken = bytearray()
-        answers = [one.read() for one in repeated.asked]
+        answers: list[T] = []
+        ends: list[int] = []
+        for one in repeated.asked:
+            answers.append(one.read())
+            ends.append(len(self._taken))
         if len(self._taken) <= _MOST_KEPT:
-            repeated.came, repeated.read = bytes(self._taken), answers
+            repeated.came, repeated.ends, repeated.read = bytes(self._taken), ends, answers
         self._taken = None
         return answers
 
@@ -209,7 +216,8 @@ class Link(ABC):
 
     def _ask_only(self, questions: Sequence[str]) -> None:
         self._refuse_leftovers()
-        self._send([("\n".join(questions) + "\n").encode("utf-8")])
+        if questions:
+            self._send([("\n".join(questions) + "\n").encode("utf-8")])
 
     def _final_block(self) -> bytes:
         data = bytes(self._block())
@@ -250,8 +258,8 @@ class Link(ABC):
         """Receive exactly so many bytes, into `room` if they are many and it has their size."""
 
     @abstractmethod
-    def _await_bytes(self, count: int) -> None:
-        """Receive until so many bytes stand in `_received`."""
+    def _await_bytes(self, count: int, *, like: bytes | None = None) -> None:
+        """Receive until so many bytes stand in `_received`, or until what stands there does not begin `like`."""
 
     @abstractmethod
     def _refuse_leftovers(self) -> None:

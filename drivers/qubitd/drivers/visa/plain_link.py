@@ -36,8 +36,8 @@ class PlainLink(Link):
         self._await_bytes(count)
         return memoryview(self._take(count))
 
-    def _await_bytes(self, count: int) -> None:
-        while len(self._received) < count:
+    def _await_bytes(self, count: int, *, like: bytes | None = None) -> None:
+        while len(self._received) < count and (like is None or like.startswith(self._received)):
             self._read_more()
 
     def _read_more(self) -> None:

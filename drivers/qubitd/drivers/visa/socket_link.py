@@ -82,9 +82,9 @@ class SocketLink(Link):
             self._receive_more(deadline)
         return end
 
-    def _await_bytes(self, count: int) -> None:
+    def _await_bytes(self, count: int, *, like: bytes | None = None) -> None:
         deadline = self._deadline(count)
-        while len(self._received) < count:
+        while len(self._received) < count and (like is None or like.startswith(self._received)):
             self._receive_more(deadline)
 
     def _receive_more(self, deadline: float) -> None:
