@@ -18,10 +18,12 @@ def test_a_job_is_told_from_any_of_its_events_on_with_and_without_stages() -> No
     assert not recent.is_over("a")
     recent.add("a", [STAGE, DONE])
     assert recent.is_over("a")
-    assert recent.events("a", after=0, stages=True) == [TAKEN, STAGE, DONE]
-    assert recent.events("a", after=0, stages=False) == [TAKEN, DONE]
-    assert recent.events("a", after=7, stages=True) == [STAGE, DONE]
-    assert recent.events("a", after=11, stages=True) == []
+    assert recent.events("a", after=0, stages=True, most=9) == [TAKEN, STAGE, DONE]
+    assert recent.events("a", after=0, stages=False, most=9) == [TAKEN, DONE]
+    assert recent.events("a", after=7, stages=True, most=9) == [STAGE, DONE]
+    assert recent.events("a", after=7, stages=True, most=1) == [STAGE]
+    assert recent.events("a", after=7, stages=False, most=1) == [DONE]
+    assert recent.events("a", after=11, stages=True, most=9) == []
 
 
 def test_what_came_of_a_job_is_told_until_something_follows_or_it_is_forgotten() -> None:
@@ -31,21 +33,21 @@ def test_what_came_of_a_job_is_told_until_something_follows_or_it_is_forgotten()
     assert recent.ended("a") is ended
     recent.forget("a")
     assert recent.ended("a") is None
-    assert recent.events("a", after=0, stages=True) is None
+    assert recent.events("a", after=0, stages=True, most=9) is None
 
 
 def test_a_job_that_began_before_is_not_here_whatever_is_written_of_it() -> None:
     recent = RecentJobs()
     recent.add("a", [DONE])
-    assert recent.events("a", after=0, stages=True) is None
+    assert recent.events("a", after=0, stages=True, most=9) is None
 
 
 def test_the_oldest_job_makes_way_and_one_with_much_to_tell_is_left_to_the_store() -> None:
     recent = RecentJobs()
     for number in range(recent_jobs._MOST_JOBS + 1):
         recent.begin(str(number), [TAKEN])
-    assert recent.events("0", after=0, stages=True) is None
-    assert recent.events("1", after=0, stages=True) == [TAKEN]
+    assert recent.events("0", after=0, stages=True, most=9) is None
+    assert recent.events("1", after=0, stages=True, most=9) == [TAKEN]
     lines = [JobEvent(sequence=8 + i, time_ns=2, what=LogLine(text="")) for i in range(recent_jobs._MOST_EVENTS)]
     recent.add("1", lines)
-    assert recent.events("1", after=0, stages=True) is None
+    assert recent.events("1", after=0, stages=True, most=9) is None

@@ -80,9 +80,9 @@ async def test_nothing_is_played_before_the_attempt_is_durable(
             durable.extend(other.execute("SELECT count(*) FROM attempt").fetchone())
         start(self)
 
-    def record_late(self: JobWrites, *args: Any, **named: Any) -> None:
+    def record_late(self: JobWrites, *args: Any, **named: Any) -> Any:
         loaded.wait()
-        record(self, *args, **named)
+        return record(self, *args, **named)
 
     monkeypatch.setattr(type(rack), "load", load_and_tell)
     monkeypatch.setattr(type(rack), "start", look_and_start)

@@ -66,7 +66,7 @@ class EventPages:
         return page
 
     def _made(self, job_id: str, number: int, cursor: int, *, outcome: bool, stages: bool) -> EventPage:
-        events = self._recent.events(job_id, after=cursor, stages=stages)
+        events = self._recent.events(job_id, after=cursor, stages=stages, most=job_reads.EVENTS_AT_ONCE)
         if events is not None:
             is_over = not events and self._recent.is_over(job_id)
         else:

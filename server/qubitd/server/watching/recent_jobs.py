@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from qubitd.wire.jobs import JobEvent, StageTime, StatusChange
 
@@ -66,13 +67,13 @@ class RecentJobs:
         """Leave a job to the store."""
         self._jobs.pop(job_id, None)
 
-    def events(self, job_id: str, *, after: int, stages: bool) -> list[JobEvent] | None:
-        """Give a job's events after a number, with or without stages; None if it is not here."""
+    def events(self, job_id: str, *, after: int, stages: bool, most: int) -> list[JobEvent] | None:
+        """Give the first of a job's events after a number, with or without stages; None if it is not here."""
         job = self._jobs.get(job_id)
         if job is None:
             return None
         later = (event for event in job.events if event.sequence > after)
-        return [event for event in later if stages or not isinstance(event.what, StageTime)]
+        return list(islice((event for event in later if stages or not isinstance(event.what, StageTime)), most))
 
     def is_over(self, job_id: str) -> bool:
         """Whether a job that is here has ended, as far as was told."""
