@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections import Counter
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 from qiskit import QuantumCircuit
+from qiskit.circuit import Parameter
 from qiskit.circuit.classical import expr
 from qiskit.providers import JobStatus
 
@@ -316,6 +318,23 @@ def test_what_the_daemon_alone_finds_is_said_at_once_too(backend: QubitdBackend)
         "circuit 2 ('behind'), operation 0 (h on q0)",
         "circuit 2 ('behind'), operation 1 (delay on q0)",
     ]
+
+
+@pytest.mark.parametrize("last", [math.nan, 0.2])
+def test_what_is_wrong_with_a_sweep_is_said_with_all_else(backend: QubitdBackend, last: float) -> None:
+    angle = Parameter("angle")
+    circuit = QuantumCircuit(1, 1, name="scan")
+    circuit.rz(angle, 0)
+    circuit.h(0)
+    sweep = {"q0.x.amplitude": [0.1, last], "q0.x.amplitud": [0.1, 0.2], angle: [0.0, 1.0]}
+    with pytest.raises(JobRefusedError) as caught:
+        backend.run(circuit, sweep=sweep, shots=0)
+    where = [problem.where for problem in caught.value.problems]
+    assert where == [
+        *(["sweep", "sweep", "option shots"] if math.isnan(last) else ["option shots", "sweep"]),
+        "circuit 0 ('scan'), operation 1 (h on q0)",
+    ]
+    assert "q0.x.amplitud," in str(caught.value)
 
 
 @pytest.mark.parametrize(("meas_return", "more"), [("avg", []), ("single", ["option meas_return"])])

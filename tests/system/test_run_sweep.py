@@ -52,6 +52,17 @@ def test_a_rabi_scan_is_a_labelled_array(backend: QubitdBackend) -> None:
     assert np.array_equal(again.sweep().data, found.data)
 
 
+def test_traces_of_a_sweep_have_their_place_in_the_array(backend: QubitdBackend) -> None:
+    half_turn = backend.calibration().value("q0.x.amplitude")
+    sweep = {"q0.x.amplitude": [0.0, half_turn]}
+    job = backend.run(flips(), sweep=sweep, shots=50, meas_level=0, meas_return="avg", seed_simulator=1)
+    found = job.sweep() if job.result().success else None
+    assert found is not None
+    assert found.data.shape == (2, 1, 480)
+    for point in range(2):
+        np.testing.assert_allclose(found.data[point, 0], job.result().get_memory(point)[0], atol=1e-6)
+
+
 def test_the_array_is_there_while_the_job_runs_and_gains_shots(backend: QubitdBackend) -> None:
     half_turn = backend.calibration().value("q0.x.amplitude")
     amplitudes = np.linspace(0.0, half_turn, 50)

@@ -40,6 +40,13 @@ def test_operations_that_differ_are_each_told_what_they_are() -> None:
     ]
 
 
+def test_all_that_is_wrong_in_one_block_is_named() -> None:
+    problems = [at(2, "is wrong", name="h on q1"), at(2, "is wrong", name="y on q0"), at(7, "is wrong", name="h on q1")]
+    assert problem_lines(problems) == [
+        "circuit 0 ('bell'), operations 2 (h on q1), 2 (y on q0) and 7 (h on q1): is wrong",
+    ]
+
+
 def test_an_operation_that_a_loop_repeats_is_named_once() -> None:
     assert problem_lines([at(3, "is wrong")] * 4) == ["circuit 0 ('bell'), operation 3 (if): is wrong"]
 

@@ -1,12 +1,14 @@
-"""The labelled array of a sweep while its parts come: what has come is there, what has not is NaN."""
+"""What a sweep runs over, and its labelled array while parts come: what has come is there, what has not is NaN."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+from qiskit import QuantumCircuit
+from qiskit.circuit import Parameter
 
-from qubitd.core.job import ProgramResult
-from qubitd.provider.sweep import Axis, labelled
+from qubitd.core.job import ProgramResult, Trace
+from qubitd.provider.sweep import Axis, labelled, read_axes
 
 THETA = Axis(names=("theta",), values=np.array([[0.1, 0.2, 0.3]]), is_lab=(False,))
 AMPLITUDE = Axis(names=("q0.x.amplitude",), values=np.array([[0.0, 0.25]]), is_lab=(True,))
@@ -47,3 +49,34 @@ def test_points_in_the_plane_grow_as_shares_do() -> None:
     data = labelled((THETA,), 2, [point]).data
     assert data[1, 1] == pytest.approx(0.5 + 1j)
     assert np.isnan(data).sum() == 5
+
+
+def test_traces_are_the_mean_of_their_shots_at_each_point() -> None:
+    def traces(program: int, first: int, shots: int, *samples: list[float]) -> ProgramResult:
+        made = tuple(Trace(qubits=(i,), samples=np.array(row, dtype=np.complex64)) for i, row in enumerate(samples))
+        return ProgramResult(program=program, first_shot=first, shots=shots, traces=made)
+
+    pieces = [traces(0, 0, 1, [1, 2], [3]), traces(0, 1, 3, [5, 2], [3]), traces(5, 0, 4, [0, 1, 2], [4])]
+    data = labelled((AMPLITUDE, THETA), 1, pieces).data
+    assert data.shape == (2, 3, 2, 3)
+    np.testing.assert_array_equal(data[0, 0], [[4, 2, 0], [3, 0, 0]])
+    np.testing.assert_array_equal(data[1, 2], [[0, 1, 2], [4, 0, 0]])
+    assert np.isnan(data).sum() == 4 * 2 * 3
+
+
+def test_everything_that_is_wrong_with_a_sweep_is_told() -> None:
+    circuit = QuantumCircuit(1)
+    circuit.rz(Parameter("angle"), 0)
+    sweep = {"q0.x.amplitude": [0, np.nan], 3: [1], ("q0.x.beta", "q0.x.sgma"): [[0], [1]], Parameter("other"): []}
+    axes, problems = read_axes(
+        [circuit, circuit], sweep, [[0.1]], lambda: ["q0.x.amplitude", "q0.x.beta", "q0.x.sigma"]
+    )
+    assert not axes
+    assert [str(problem) for problem in problems] == [
+        "sweep: runs over 2 circuits; a sweep has one, send a job for each",
+        "sweep: comes with parameter_values; make them an axis of the sweep",
+        "sweep: has nan as value 1 of q0.x.amplitude; give finite numbers",
+        "sweep: has the axis 3; give names of the lab's parameters, or parameters of the circuit",
+        "sweep: has values of shape (1, 0) for other; give (1, points) numbers",
+        "sweep: gives values for q0.x.sgma, and the lab has no such parameter; did you mean q0.x.sigma or q0.x.beta?",
+    ]

@@ -14,7 +14,7 @@ TAU, OTHER = Parameter("tau"), Parameter("other")
 
 
 def played(circuit: QuantumCircuit, values: list[float]) -> list[float]:
-    (axis,) = as_timed(read_axes([circuit], {TAU: values}, None, tuple), circuit, dt=1e-9)
+    (axis,) = as_timed(read_axes([circuit], {TAU: values}, None, tuple)[0], circuit, dt=1e-9)
     found: list[float] = axis.values[0].tolist()
     return found
 
@@ -71,6 +71,6 @@ def test_parameters_that_step_together_are_rounded_each_for_itself() -> None:
     circuit = QuantumCircuit(1)
     circuit.delay(TAU, 0, unit="ns")
     circuit.rz(OTHER, 0)
-    axes = read_axes([circuit], {(TAU, OTHER): [[1.4, 2.6], [0.14, 0.26]]}, None, tuple)
+    axes, _ = read_axes([circuit], {(TAU, OTHER): [[1.4, 2.6], [0.14, 0.26]]}, None, tuple)
     (axis,) = as_timed(axes, circuit, dt=1e-9)
     assert np.array_equal(axis.values, [[1.0, 3.0], [0.14, 0.26]])

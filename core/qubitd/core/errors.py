@@ -77,11 +77,11 @@ def _line(group: Sequence[Problem]) -> str:
 
 def _operations(group: Sequence[Problem]) -> str:
     """Name operations, with what they are once if they are alike."""
-    names = {problem.operation: _parted(problem)[1] for problem in group}
-    if len(names) == 1:
-        return f"operation {group[0].operation} ({names[group[0].operation]})"
-    is_alike = len(set(names.values())) == 1
-    *first, last = _few([str(number) if is_alike else f"{number} ({name})" for number, name in names.items()])
+    places = list(dict.fromkeys((problem.operation, _parted(problem)[1]) for problem in group))
+    if len(places) == 1:
+        return "operation {} ({})".format(*places[0])
+    is_alike = len({name for _, name in places}) == 1
+    *first, last = _few([str(number) if is_alike else f"{number} ({name})" for number, name in places])
     listed = f"operations {', '.join(first)} and {last}"
     return f"{listed} ({_parted(group[0])[1]})" if is_alike else listed
 

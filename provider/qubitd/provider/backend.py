@@ -53,7 +53,7 @@ from qubitd.provider.revisions import follow_revisions
 from qubitd.provider.run_input import circuits_of, too_big, values_of_each
 from qubitd.provider.runner import Device
 from qubitd.provider.sampler import QubitdSampler
-from qubitd.provider.sweep import as_timed, binding_rows, calibration_sweep, read_axes
+from qubitd.provider.sweep import as_timed, binding_rows, calibration_sweep, read_axes, unknown_names
 from qubitd.provider.target import build_target
 from qubitd.provider.twin import build_noise_model, without_lab_gates
 
@@ -341,14 +341,14 @@ class QubitdBackend(Device, Connected):
     ) -> tuple[JobSpec, JobHeader]:
         info = self._info
         circuits, problems = circuits_of(run_input, self.max_circuits)
-        axes = () if sweep is None else read_axes(circuits, sweep, parameter_values, self._lab_names)
+        axes, unswept = ((), []) if sweep is None else read_axes(circuits, sweep, parameter_values, self._lab_names)
         grid = calibration_sweep(axes)
         if axes:
             run_input, parameter_values = circuits[0], binding_rows(circuits[0], axes)
         values, misfit = values_of_each(run_input, circuits, parameter_values)
         bound = read_max_iterations(options)
         encoder = Encoder(info, reader=load_reader(), max_iterations=bound)
-        encoded = encoder.encode(circuits, values)
+        encoded = encoder.encode(circuits, values, are_given=not unswept)
         points = range(grid.num_points)
         headers = tuple([header for header in encoded.headers for _ in points])
         checked, wrong = check_options(options, info.limits, num_circuits=len(headers))
@@ -356,6 +356,7 @@ class QubitdBackend(Device, Connected):
         problems = [
             *unfit,
             *misfit,
+            *unswept,
             *wrong,
             *(session_problems(options) if terms is not None and terms.session_id else ()),
             *encoder.problems,
@@ -385,6 +386,7 @@ class QubitdBackend(Device, Connected):
         )
         if problems:
             further = () if unfit else self._of_the_rest(spec, header, {problem.circuit for problem in problems})
+            problems += unknown_names(axes, self._lab_names)
             found = sorted((*problems, *further), key=lambda one: -1 if one.circuit is None else one.circuit)
             raise JobRefusedError(listed(found, encoder.unlisted))
         return spec, header

@@ -74,18 +74,22 @@ class Encoder:
         """Opcode and operands by a `_Key` with those very qubits, which is found at once, not bit by bit."""
         self._origins: dict[int, Origins] = {}
 
-    def encode(self, circuits: Sequence[QuantumCircuit], values: Sequence[Any] = ()) -> Encoded:
+    def encode(
+        self, circuits: Sequence[QuantumCircuit], values: Sequence[Any] = (), *, are_given: bool = True
+    ) -> Encoded:
         """Encode circuits; look at `problems` before the columns are used.
 
         Args:
             circuits: in the backend's gates.
             values: of each circuit's parameters, as `value_rows` takes them; None, or nothing at all, for none.
+            are_given: whether parameters without values are a problem; not if what was to give them has one of its own.
         """
         columns: list[Circuit] = []
         headers: list[CircuitHeader] = []
         most = max(_PER_CIRCUIT, MAX_PROBLEMS // max(1, len(circuits)))
         for index, circuit in enumerate(circuits):
-            found = _Finder(circuit, index, self._info, values[index] if index < len(values) else None, most)
+            given = values[index] if index < len(values) else None
+            found = _Finder(circuit, index, self._info, given, most, are_given=are_given)
             columns.append(self._circuit(circuit, found))
             self.problems += found.problems
             self.unlisted += found.unlisted
@@ -292,7 +296,9 @@ class _Written:
 class _Finder:
     """Collects what is wrong with one circuit."""
 
-    def __init__(self, circuit: QuantumCircuit, index: int, info: BackendInfo, values: Any, most: int) -> None:
+    def __init__(
+        self, circuit: QuantumCircuit, index: int, info: BackendInfo, values: Any, most: int, *, are_given: bool
+    ) -> None:
         self.index = index
         self.problems: list[Problem] = []
         self.unlisted = 0
@@ -301,6 +307,7 @@ class _Finder:
         self._most = most
         self._circuit = circuit
         self._values = values
+        self._are_given = are_given
         self._info = info
         self._where = _circuit_name(circuit, index)
         self._free = set(circuit.parameters) - loop_indices(circuit) if circuit.num_parameters else set[Parameter]()
@@ -318,7 +325,7 @@ class _Finder:
         have, need = len(self._info.qubits), self._circuit.num_qubits
         if need > have:
             self._whole(f"has {need} qubits and {self._info.name} {have}; leave out those that are idle")
-        if self._free and self._values is None:
+        if self._free and self._values is None and self._are_given:
             names = ", ".join(sorted(parameter.name for parameter in self._free))
             self._whole(
                 f"parameters {names} have no values; give parameter_values, or bind with circuit.assign_parameters"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,7 +22,6 @@ from qubitd.core.job import ProgramResult
 from qubitd.core.sweep import Sweep, SweepAxis
 from qubitd.core.ticks import nearest_ticks
 from qubitd.provider.delays import units_of_delays
-from qubitd.provider.errors import JobRefusedError
 
 Floats = NDArray[np.float64]
 
@@ -57,7 +56,8 @@ class SweepResult:
     """In the order in which they were asked for."""
     data: NDArray[Any]
     """Shape (points of each axis, classical bits): the share of shots in which a bit was 1, or complex mean IQ points
-    where those were asked for. NaN where nothing has come yet."""
+    where those were asked for. Of traces (points of each axis, feedlines, samples), those of shorter ones 0 at the end.
+    NaN where nothing has come yet."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -70,34 +70,44 @@ def read_axes(
     sweep: Mapping[Any, Any],
     parameter_values: Any,
     lab_names: Callable[[], Iterable[str]],
-) -> tuple[Axis, ...]:
-    """Read what `run` was given.
+) -> tuple[tuple[Axis, ...], list[Problem]]:
+    """Read what `run` was given: the axes, or else everything that cannot be swept.
 
     Args:
         circuits: those of the job.
         sweep: what `run` takes.
         parameter_values: what `run` was given beside it.
         lab_names: gives the names of the lab's parameters; it is asked only where something is wrong.
-
-    Raises:
-        JobRefusedError: with what cannot be swept.
     """
-    if len(circuits) != 1:
-        raise _refused(f"runs over {len(circuits)} circuits; a sweep has one, send a job for each")
-    if parameter_values is not None:
-        raise _refused("comes with parameter_values; make them an axis of the sweep")
     if not isinstance(sweep, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # whatever somebody gives
-        raise _refused(f"is a {type(sweep).__name__}; give a mapping such as {{'q0.x.amplitude': values}}")
-    axes = tuple(_axis(key, values) for key, values in sweep.items())
-    if not axes:
-        raise _refused("has no axis; leave it out, or give one such as {'q0.x.amplitude': values}")
+        return (), _problems([f"is a {type(sweep).__name__}; give a mapping such as {{'q0.x.amplitude': values}}"])
+    read = [_axis(key, values) for key, values in sweep.items()]
+    axes = tuple(axis for axis in read if isinstance(axis, Axis))
+    wrong = [*_as_a_whole(circuits, sweep, parameter_values), *(what for what in read if isinstance(what, str))]
     times = Counter(name for axis in axes for name in axis.names)
     if several := [name for name, count in times.items() if count > 1]:
-        raise _refused(f"gives values for {_listed(several)} more than once; a parameter steps along one axis")
-    wanted = {parameter.name for parameter in circuits[0].parameters}
-    if {name for name, is_lab in _swept(axes) if not is_lab} != wanted:
-        raise JobRefusedError([Problem(where="sweep", what=what) for what in _misfits(axes, wanted, [*lab_names()])])
-    return axes
+        wrong.append(f"gives values for {_listed(several)} more than once; a parameter steps along one axis")
+    wanted = {parameter.name for circuit in circuits for parameter in circuit.parameters}
+    if wrong or {name for name, is_lab in _swept(axes) if not is_lab} != wanted:
+        names = {*lab_names()}
+        if not wrong:  # else what is left open, or given in vain, may be meant by what cannot be read
+            wrong += _misfits(axes, wanted, names)
+        return (), _problems([*wrong, *_unknown(axes, names | wanted)])
+    return axes, []
+
+
+def unknown_names(axes: Sequence[Axis], lab_names: Callable[[], Iterable[str]]) -> list[Problem]:
+    """Tell which of the lab's parameters there are not."""
+    return _problems(_unknown(axes, {*lab_names()})) if any(is_lab for _, is_lab in _swept(axes)) else []
+
+
+def _as_a_whole(circuits: Sequence[QuantumCircuit], sweep: Mapping[Any, Any], parameter_values: Any) -> Iterator[str]:
+    if len(circuits) != 1:
+        yield f"runs over {len(circuits)} circuits; a sweep has one, send a job for each"
+    if parameter_values is not None:
+        yield "comes with parameter_values; make them an axis of the sweep"
+    if not sweep:
+        yield "has no axis; leave it out, or give one such as {'q0.x.amplitude': values}"
 
 
 def _swept(axes: Iterable[Axis]) -> Iterator[tuple[str, bool]]:
@@ -106,8 +116,8 @@ def _swept(axes: Iterable[Axis]) -> Iterator[tuple[str, bool]]:
         yield from zip(axis.names, axis.is_lab, strict=True)
 
 
-def _misfits(axes: Iterable[Axis], wanted: set[str], lab_names: Sequence[str]) -> Iterator[str]:
-    """Tell what axes that do not fit the circuit's parameters leave open or give in vain."""
+def _misfits(axes: Iterable[Axis], wanted: set[str], lab_names: Collection[str]) -> Iterator[str]:
+    """Tell what axes leave open of the circuit's parameters or give in vain."""
     swept = list(_swept(axes))
     texts = {name for name, is_lab in swept if is_lab}
     given = {name for name, is_lab in swept if not is_lab}
@@ -118,8 +128,12 @@ def _misfits(axes: Iterable[Axis], wanted: set[str], lab_names: Sequence[str]) -
             yield f"gives no values for {name} of the circuit; make it an axis, or bind it first"
     for name in sorted(given - wanted):
         yield f"gives values for {name}; the circuit's parameters are {_listed(wanted)}"
-    for name in sorted(texts - wanted - {*lab_names}):
-        near = difflib.get_close_matches(name, lab_names)
+
+
+def _unknown(axes: Iterable[Axis], known: Collection[str]) -> Iterator[str]:
+    """Tell which names of the lab's parameters nothing has."""
+    for name in sorted({name for name, is_lab in _swept(axes) if is_lab} - {*known}):
+        near = difflib.get_close_matches(name, known)
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
         yield f"gives values for {name}, and the lab has no such parameter{hint}"
 
@@ -180,6 +194,8 @@ def labelled(axes: tuple[Axis, ...], slots: int, pieces: Iterable[ProgramResult]
     shots = np.zeros((points, slots))
     has_points = False
     pieces = list(pieces)
+    if any(piece.traces for piece in pieces):
+        return SweepResult(axes=_as_played(axes, pieces), data=_in_order(axes, _mean_traces(points, pieces)))
     for piece in pieces:
         has_points = has_points or piece.bits is None
         values, clbits = _means(piece, slots)
@@ -219,26 +235,42 @@ def _means(piece: ProgramResult, slots: int) -> tuple[NDArray[Any], Sequence[int
     return piece.iq.mean(axis=0), piece.iq_clbits
 
 
+def _mean_traces(points: int, pieces: Sequence[ProgramResult]) -> NDArray[np.complex128]:
+    """Give the mean trace of each feedline at each point: shape (points, feedlines, samples)."""
+    traces = [trace for piece in pieces for trace in piece.traces]
+    sums = np.zeros(
+        (points, max(len(piece.traces) for piece in pieces), max(len(trace.samples) for trace in traces)),
+        dtype=np.complex128,
+    )
+    shots = np.zeros((points, 1, 1))
+    for piece in pieces:
+        shots[piece.program] += piece.shots
+        for row, trace in zip(sums[piece.program], piece.traces, strict=False):
+            row[: len(trace.samples)] += piece.shots * trace.samples
+    return np.divide(sums, shots, out=np.full(sums.shape, np.nan, dtype=np.complex128), where=shots > 0)
+
+
 def _in_order(axes: tuple[Axis, ...], table: NDArray[Any]) -> NDArray[Any]:
     """Give the axes in the order in which they were asked for."""
     run = _run_order(axes)
-    grid = table.reshape(*(axes[i].points for i in run), table.shape[1])
+    grid = table.reshape(*(axes[i].points for i in run), *table.shape[1:])
     return np.moveaxis(grid, range(len(run)), run)
 
 
-def _axis(key: Any, values: Any) -> Axis:
+def _axis(key: Any, values: Any) -> Axis | str:
+    """Read an axis, or say what is wrong with it."""
     keys = key if isinstance(key, tuple) else (key,)
     if not keys or not all(isinstance(one, str | Parameter) for one in keys):
-        raise _refused(f"has the axis {key!r}; give names of the lab's parameters, or parameters of the circuit")
+        return f"has the axis {key!r}; give names of the lab's parameters, or parameters of the circuit"
     names = tuple(one if isinstance(one, str) else one.name for one in keys)
     try:
         rows = np.array(values, dtype=np.float64, ndmin=2)
     except (TypeError, ValueError) as error:
-        raise _refused(f"has values for {_listed(names)} that are no numbers ({error})") from error
+        return f"has values for {_listed(names)} that are no numbers ({error})"
     if rows.ndim != 2 or len(rows) != len(names) or not rows.shape[1]:
-        raise _refused(f"has values of shape {rows.shape} for {_listed(names)}; give ({len(names)}, points) numbers")
+        return f"has values of shape {rows.shape} for {_listed(names)}; give ({len(names)}, points) numbers"
     for row, point in np.argwhere(~np.isfinite(rows))[:1]:
-        raise _refused(f"has {rows[row, point]} as value {point} of {names[row]}; give finite numbers")
+        return f"has {rows[row, point]} as value {point} of {names[row]}; give finite numbers"
     return Axis(names=names, values=rows, is_lab=tuple(isinstance(one, str) for one in keys))
 
 
@@ -246,5 +278,5 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(sorted(names)) or "nothing"
 
 
-def _refused(what: str) -> JobRefusedError:
-    return JobRefusedError([Problem(where="sweep", what=what)])
+def _problems(wrong: Iterable[str]) -> list[Problem]:
+    return [Problem(where="sweep", what=what) for what in wrong]
