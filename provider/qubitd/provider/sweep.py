@@ -67,7 +67,7 @@ class SweepResult:
 
 def read_axes(
     circuits: Sequence[QuantumCircuit],
-    sweep: Mapping[Any, Any],
+    sweep: Any,
     parameter_values: Any,
     lab_names: Callable[[], Iterable[str]],
 ) -> tuple[tuple[Axis, ...], list[Problem]]:
@@ -75,11 +75,11 @@ def read_axes(
 
     Args:
         circuits: those of the job.
-        sweep: what `run` takes.
+        sweep: what `run` was given, a mapping if it is right.
         parameter_values: what `run` was given beside it.
         lab_names: gives the names of the lab's parameters; it is asked only where something is wrong.
     """
-    if not isinstance(sweep, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # whatever somebody gives
+    if not isinstance(sweep, Mapping):
         return (), _problems([f"is a {type(sweep).__name__}; give a mapping such as {{'q0.x.amplitude': values}}"])
     read = [_axis(key, values) for key, values in sweep.items()]
     axes = tuple(axis for axis in read if isinstance(axis, Axis))
