@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -192,6 +193,47 @@ def ramsey(longest: float) -> Chunk:
     circuit.measure(0, 0).bind(np.stack([np.rint(delays * 1e9) * 1e-9, delays * 2.34e6], axis=1))
     programs = tuple(compile_circuits(file.device, file.snapshot(), pack([circuit])).programs())
     return Chunk(programs=programs, first_program=0, first_shot=0, shots=SHOTS, reset=RESET)
+
+
+def piece_of_a_grid(first: int, stop: int) -> Chunk:
+    """Points of a grid of 5 x 6 x 7, from one within a row to one within another."""
+    file = load_device("line5")
+    circuit = CircuitBuilder(name="grid", num_qubits=1, num_clbits=1).add("x", 0).delay(0, FromColumn(column=0))
+    circuit.add("rz", 0, params=(FromColumn(column=1),)).add("x", 0).measure(0, 0)
+    points = [(4e-9 * delay, 0.1 * angle) for delay in range(5) for angle in range(6)]
+    axis = SweepAxis(names=("q0.x.amplitude",), values=np.linspace(0, 0.31, 7)[np.newaxis])
+    compiled = compile_circuits(file.device, file.snapshot(), pack([circuit.bind(points)]), Sweep(axes=(axis,)))
+    programs = tuple(compiled.programs())[first:stop]
+    return Chunk(programs=programs, first_program=0, first_shot=0, shots=SHOTS, reset=RESET)
+
+
+@pytest.mark.parametrize(
+    ("first", "stop", "loops"),
+    [
+        (0, 210, [(5, 6, 7)]),
+        (0, 3 * 42 + 5 * 7 + 6, [(3, 6, 7), (5, 7), (6,)]),
+        (1, 3 * 42, [(6,), (5, 7), (2, 6, 7)]),
+        (6, 3 * 42 + 12, [(5, 7), (2, 6, 7), (7,), (5,)]),
+        (2, 42 - 1, [(5,), (4, 7), (6,)]),
+        (2, 12, [(2, 5)]),
+        (2, 13, [(5,), (6,)]),
+    ],
+)
+def test_a_grid_that_was_cut_anywhere_is_loops_that_play_what_it_would_play_written_out(
+    first: int, stop: int, loops: list[tuple[int, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chunk = piece_of_a_grid(first, stop)
+    assembly = CONTROLLER.assemble(chunk)
+    assert isinstance(assembly, ClusterAssembly)
+    (drive,) = (plan for plan in assembly.loops if "q0.drive" in plan.sequencer)
+    assert list(drive.nests) == loops
+    assert (drive.reason == "") == (drive.written_out == 0)
+    assert drive.written_out == stop - first - sum(math.prod(nest) for nest in loops) < 4
+    folded = as_played(chunk)
+    monkeypatch.setattr(chunk_lines, "folded", lambda part: part)
+    chunk = replace(chunk, programs=tuple(replace(program) for program in chunk.programs))
+    for one, other in zip(folded, as_played(chunk), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 SCANS = {

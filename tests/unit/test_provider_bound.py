@@ -86,6 +86,9 @@ def test_a_row_that_makes_a_delay_too_long_or_negative_is_refused_with_the_limit
     assert refusal(ramsey(unit="s"), {THETA: [0.0, 0.0, 0.0], TAU: [1.0, 1.5, 2.0]}) == (
         "circuit 0 ('ramsey'), operation 1 (delay): binding 1 makes it 1.5 s, which is above 1 s"
     )
+    assert refusal(ramsey(unit="s"), {THETA: [0.0], TAU: [1 + 1e-9]}).endswith(
+        "binding 0 makes it 1.000000001 s, which is above 1 s"
+    )
     assert refusal(ramsey(), {THETA: [0.0], TAU: [-1.0]}).endswith(
         "binding 0 makes it -1e-06 s, which is negative; the least is 0"
     )

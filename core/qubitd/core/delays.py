@@ -45,7 +45,7 @@ def binding_problems(batch: CircuitBatch, index: int, *, where: str) -> Iterator
             op = int(ops[place])
             yield Problem(
                 where=f"{where}, operation {op} (delay)",
-                what=f"binding {row} makes it {seconds_text(values[row, place])}, which {why}",
+                what=f"binding {row} makes it {seconds_text(float(values[row, place]))}, which {why}",
                 circuit=index,
                 operation=op,
             )

@@ -17,7 +17,7 @@ from qubitd.drivers.cluster.line_program import Fold, LineProgram
 from qubitd.drivers.cluster.modules import FIRST_REGISTER, REGISTERS
 from qubitd.drivers.cluster.q1asm_loops import fold_text
 from qubitd.drivers.cluster.registers import TURN
-from qubitd.drivers.cluster.series import Series, bends_of, nest_of, solve
+from qubitd.drivers.cluster.series import Series, bends_of, core_of, nest_of, solve
 from qubitd.drivers.cluster.timeline import Kind
 from qubitd.drivers.cluster.waits import LONGEST, SHORTEST
 
@@ -34,6 +34,7 @@ _WIDEST = LONGEST - SHORTEST
 _UNLIKE = "they are of different shapes"
 _FED = "something depends on an outcome"
 _NO_LINE = "their numbers lie on no line once they are rounded"
+_TOO_FEW = "they are too few for a loop"
 _NO_REGISTER = "there are too many numbers for the registers"
 _NO_TIME = "the processor has too little time between them"
 
@@ -103,21 +104,40 @@ def _signature(part: LineProgram) -> Ints:
 
 
 def _fold_run(part: LineProgram, first: int, stop: int) -> Iterator[Fold | str]:
-    """Fold programs of one shape as a whole, or if that fails in the pieces in which no line bends."""
+    """Fold programs of one shape as a whole, or if that fails what is whole of a grid that was cut anywhere, or the
+    pieces in which no line bends.
+    """
     if stop - first < FEWEST:
         return
     table = _Table(part, first, stop)
     nest = nest_of(table.counting, table.modulus)
     found = table.folded(nest)
-    yield found
     if isinstance(found, Fold):
+        yield found
         return
+    begin, end = core_of(table.counting, table.modulus)
+    if FEWEST <= end - begin < stop - first:
+        inside = _Table(part, first + begin, first + end)
+        core = inside.folded(nest_of(inside.counting, inside.modulus))
+        if isinstance(core, Fold):
+            yield from _fold_rest(part, first, first + begin)
+            yield core
+            yield from _fold_rest(part, first + end, stop)
+            return
+    yield found
     outer, *inner = nest
     size = int(np.prod(inner, dtype=np.int64)) if inner else 0
     if size < FEWEST:
         return
     for i in np.flatnonzero(_with_lines(table, outer, size)).tolist():
         yield from _fold_run(part, first + i * size, first + (i + 1) * size)
+
+
+def _fold_rest(part: LineProgram, first: int, stop: int) -> Iterator[Fold | str]:
+    """Fold what a grid has beside its core."""
+    if 0 < stop - first < FEWEST:
+        yield _TOO_FEW
+    yield from _fold_run(part, first, stop)
 
 
 def _with_lines(table: _Table, pieces: int, size: int) -> Bools:

@@ -100,6 +100,35 @@ def nest_of(columns: Ints, modulus: Ints) -> tuple[int, ...]:
         columns = columns[::bent]
 
 
+def core_of(columns: Ints, modulus: Ints) -> tuple[int, int]:
+    """Guess the largest stretch in which every loop has whole turns, in a piece of a grid that was cut out anywhere.
+
+    Args:
+        columns: shape (iterations, columns).
+        modulus: of each column, 0 for none.
+
+    Returns:
+        its first iteration, and the one behind its last.
+    """
+    begin, size = 0, 1
+    while True:
+        first = _first_bend(columns, modulus)
+        second = first + _first_bend(columns[first:], modulus)
+        if first == len(columns):
+            return begin, begin + len(columns) * size
+        if second == len(columns):  # which of the two is a whole turn cannot be told
+            longer = (0, first) if 2 * first >= second else (first, second)
+            return begin + longer[0] * size, begin + longer[1] * size
+        # The first turn may be a part of one, and one iteration alone lies on a line with the next turn's first.
+        turns = max(second - first, _first_bend(columns[second:], modulus))
+        if size == 1 and turns == 2:  # random numbers look so, too
+            return 0, len(columns)
+        head = second % turns
+        begin += head * size
+        columns = columns[head : len(columns) - (len(columns) - head) % turns : turns]
+        size *= turns
+
+
 def solve(values: Ints, turns: tuple[int, ...], modulus: int) -> Series | None:
     """Find the series that gives some values exactly; None if there is none.
 
