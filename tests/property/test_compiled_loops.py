@@ -238,6 +238,17 @@ def test_rows_that_belong_to_no_program_are_not_vouched_for(of: str, bounds: tup
     assert not vouched(replace(block, **changed))
 
 
+def test_a_scan_without_points_is_not_vouched_for() -> None:
+    builder = CircuitBuilder(name="a", num_qubits=5, num_clbits=5).add("x", 0).measure(0, 0)
+    axis = SweepAxis(names=("q0.readout.threshold",), values=np.array([[0.1, 0.2]]))
+    (block,) = blocks("line5", JobSpec(batch=pack([builder]), sweep=Sweep(axes=(axis,)), shots=1))[0]
+    assert isinstance(block, Cases)
+    facts = np.array([len(one.samples) for one in block.tables.envelopes]), np.ones(len(block.tables.envelopes))
+    rows = np.array([block.num_clbits]), block.plays, block.play_bounds, block.acquisitions, block.acquisition_bounds
+    each = [compiler_loops.loudest(block.durations[:n], *rows, *facts, lines=len(block.lines)) for n in (2, 0)]
+    assert [one is not None for one in each] == [True, False]
+
+
 @pytest.mark.parametrize(("kind", "gap"), [(4, 0), (4, -5), (9, 4)])
 def test_an_event_that_cannot_be_written_is_left_to_numpy(kind: int, gap: int) -> None:
     assert LINES.library is not None

@@ -136,6 +136,17 @@ def test_a_scan_of_the_same_gates_is_checked_once_on_each_grid_of_registers() ->
     assert "no circuit of the job is played with it" in found(0.1, 0.2, gate="sx").problems[0].what
 
 
+def test_scans_whose_values_are_other_numbers_in_the_same_bytes_are_told_apart() -> None:
+    gates = CalibratedGates(FILE.device, FILE.snapshot())
+    pipeline = Pipeline(gates, columns(pack([CircuitBuilder(name="a", num_qubits=1, num_clbits=1).add("x", 0)])))
+    least, most = (np.array([[0.0, value]]) for value in (5e-324, 1.0))
+    swapped = least.view(np.dtype(">f8")), most.view(np.dtype(">f8"))
+    for values in (least, most, *swapped):
+        axis = SweepAxis(names=("q0.x.amplitude",), values=values)
+        found = check_sweep(pipeline, Sweep(axes=(axis,)), RegisterGrid())
+        assert found.sweep.axes[0].values.tolist() == values.tolist()
+
+
 def test_a_large_table_counts_although_the_circuit_is_small() -> None:
     small = batch()
     rows = tuple(replace(small.operations[0], name=f"g{i}") for i in range(MOST_ENTRIES // 16))

@@ -2,7 +2,8 @@
 
 Each gives what the NumPy of the module that calls it gives, to the last bit, or None where that has to do the work:
 there is no library, the columns are so short that NumPy is as fast, or this is one of the rare cases that only NumPy
-knows. Columns are those of circuits side by side; what has an axis of cases in front is NumPy's, too.
+knows. Columns are those of circuits side by side; what has an axis of cases in front is NumPy's, too, but for
+`loudest`.
 
 A loop gets addresses, which keep no array alive: whatever it reads or writes has a name here until it is done.
 """
@@ -290,7 +291,7 @@ def loudest(
     library, programs = PASSES.library, len(num_clbits)
     if library is None or not len(play_bounds) == len(acquisition_bounds) == programs + 1:
         return None
-    cases = len(durations) if programs == 1 else 1
+    cases = max(1, len(durations)) if programs == 1 else 1  # a loop reads the duration of one at least
     if len(durations) != programs * cases:
         return None
     count, peak, ends = int(play_bounds[-1]), np.zeros(lines), np.ascontiguousarray(durations)

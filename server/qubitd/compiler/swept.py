@@ -49,7 +49,7 @@ def check_sweep(pipeline: Pipeline, sweep: Sweep, grid: RegisterGrid) -> Checked
     if len(own) > 1 or size > _SHORT:
         return _checked(gates, batch, own, sweep, grid)
     # Of one circuit nothing but its gates is asked or told.
-    axes = tuple([(axis.names, axis.values.tobytes()) for axis in sweep.every_axis])
+    axes = tuple([(axis.names, axis.values.dtype, axis.values.tobytes()) for axis in sweep.every_axis])
     return gates.memory.recall(
         (check_sweep, own[0], axes, sweep.along is None, grid),
         16 + 16 * len(own[0]) + 2 * size,
