@@ -9,18 +9,21 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from qiskit.circuit import Instruction, Parameter, QuantumCircuit
+from qiskit.circuit import Gate, Instruction, Parameter, QuantumCircuit
 
 from qubitd.client import BackendInfo
 from qubitd.compiler.device_file import load_device
 from qubitd.core import native
 from qubitd.provider import accelerate, reader
 from qubitd.provider.accelerate import AccelerationError, build, main
+from qubitd.provider.delays import units_of_delays
 from qubitd.provider.encode import Encoded, Encoder
 from qubitd.provider.reader import Reader, load_reader
 from qubitd.wire.backends import Limits, backend_info
 
 LIMITS = Limits(max_shots=1_000, max_circuits=1_000, max_total_shots=5_000_000, max_job_bytes=1 << 26)
+ANY = Parameter("any")
+NO_NUMBERS = ["a", None, (1, 2), 1j, 10**400, np.eye(2), np.array([0.5]), (1j * ANY).bind({ANY: 0.3})]
 ANGLES = st.floats(-100, 100) | st.integers(-4, 4)
 
 
@@ -110,6 +113,34 @@ def test_what_is_no_number_is_left_to_the_walk(info: BackendInfo, compiled: Read
         dynamic.x(0)
     wide.ccx(0, 1, 2)
     assert_same(info, compiled, [free, infinite, dynamic, wide])
+
+
+@pytest.mark.parametrize("value", NO_NUMBERS, ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize("name", ["rz", "delay"])
+def test_what_only_python_knows_is_refused_and_ends_no_process(
+    info: BackendInfo, compiled: Reader | None, name: str, value: object
+) -> None:
+    def anything(parameter: object) -> Gate:
+        gate = Gate(name, 1, [])
+        gate.unit, gate.validate_parameter, gate.params = "dt", lambda one: one, [parameter]
+        return gate
+
+    prepared, named = QuantumCircuit(2), QuantumCircuit(2)
+    prepared.initialize([1, 0], 0)
+    for one in (3, value):
+        named.append(anything(one), [0])
+    assert_same(info, compiled, [prepared, named])
+    first, second = encoded(info, compiled, [prepared, named])[1]
+    assert ("no such gate" in first, "give a finite number" in second) == (True, True)
+
+
+def test_a_delay_in_name_only_is_refused(info: BackendInfo, compiled: Reader | None) -> None:
+    circuit = QuantumCircuit(1)
+    circuit.append(Gate("delay", 1, [3]), [0])
+    assert_same(info, compiled, [circuit])
+    assert "give a number and a unit" in encoded(info, compiled, [circuit])[1][0]
+    circuit.append(Gate("delay", 1, [ANY]), [0])
+    assert units_of_delays(circuit, dt=1e-9) == {}
 
 
 def test_a_delay_before_what_is_left_to_the_walk_is_found_in_its_place(

@@ -37,6 +37,6 @@ def _uses(circuit: QuantumCircuit) -> dict[str, set[str]]:
         for value in operation.params:
             for parameter in value.parameters if isinstance(value, ParameterExpression) else ():
                 is_delay = operation.name == "delay" and isinstance(value, Parameter)
-                unit = operation.unit if is_delay and operation.unit in (*SECONDS, "dt") else ""
-                uses.setdefault(parameter.name, set()).add(unit)
+                unit = getattr(operation, "unit", "") if is_delay else ""
+                uses.setdefault(parameter.name, set()).add(unit if unit in (*SECONDS, "dt") else "")
     return uses

@@ -199,7 +199,7 @@ class Encoder:
         for i, row in enumerate(rows):
             if row.name == "delay":
                 where = np.flatnonzero(read.row == i)
-                params[param_starts(read, rows)[where]] = [found.seconds(data[p], int(p)) for p in where]
+                params[param_starts(read, rows)[where]] = _floats([found.seconds(data[p], int(p)) for p in where])
         if found.problems or not np.isfinite(params).all():
             found.begin_again()
             return None
@@ -358,7 +358,7 @@ class _Finder:
     def seconds(self, instruction: CircuitInstruction, position: int) -> Any:
         """Give the length of a delay in seconds, a parameter without a value as it is."""
         (duration,) = instruction.params
-        unit = instruction.operation.unit
+        unit = getattr(instruction.operation, "unit", "")  # what is only named so has none
         scale = self._info.dt if unit == "dt" else SECONDS.get(unit)
         if scale is None:
             what = f"is as long as a stretch or an expression says, which {self._info.name} does not work out"
@@ -366,7 +366,7 @@ class _Finder:
             return 0.0
         if not isinstance(duration, (int, float, np.number, ParameterExpression)):
             return duration
-        seconds = duration * scale
+        seconds = (_number(duration) if isinstance(duration, int) else duration) * scale
         if (why := delay_problem(_number(seconds))) is not None:
             self.refuse(position, why)
             return 0.0
@@ -436,16 +436,17 @@ def _no_number(value: Any) -> str:
 def _floats(params: list[Any]) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Give numbers; NaN for all if one is none."""
     try:
-        return np.array(params, dtype=np.float64)
-    except (TypeError, ValueError):
-        return np.full(len(params), math.nan)
+        found = np.array(params, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        found = np.zeros(())
+    return found if found.ndim == 1 else np.full(len(params), math.nan)
 
 
 def _number(value: Any) -> float:
-    """Give a value as a number; NaN for what is none, such as a parameter without a value."""
+    """Give a value as a number; NaN for what is none, such as an array or a parameter without a value."""
     try:
-        return float(value)
-    except (TypeError, ValueError):
+        return math.nan if isinstance(value, np.ndarray) and value.ndim else float(value)
+    except (TypeError, ValueError, OverflowError):
         return math.nan
 
 

@@ -13,6 +13,7 @@
 #define MOST_ROWS 256
 
 typedef void view_function(const QkCircuit *, size_t, QkCircuitInstructionView *);
+typedef QkParamKind kind_function(const QkParam *);
 typedef double real_function(const QkParam *);
 
 typedef struct {
@@ -44,9 +45,15 @@ static int is_of_row(const QkCircuitInstructionView *one, const QkCircuitInstruc
          (one->name == row->name || memcmp(one->name, row->name, one->name_len) == 0);
 }
 
+/* NaN for what is no plain number. Qiskit ends the process if it is asked for that of an object of Python's. */
+static double number_of(const QkParam *param, kind_function *kind, real_function *real) {
+  QkParamKind found = kind(param);
+  return found == QkParamKind_Real || found == QkParamKind_Int ? real(param) : NAN;
+}
+
 /* Gives the number of rows, or -1 if there are more than MOST_ROWS. */
-int64_t qubitd_read(const QkCircuit *circuit, int64_t count, view_function *view, real_function *real,
-                    int64_t stride, const Columns *out) {
+int64_t qubitd_read(const QkCircuit *circuit, int64_t count, view_function *view, kind_function *kind,
+                    real_function *real, int64_t stride, const Columns *out) {
   QkCircuitInstructionView one, rows[MOST_ROWS];
   int64_t used = 0, qubit = 0, param = 0, clbit = 0;
   for (int64_t i = 0; i < count; i++) {
@@ -64,7 +71,7 @@ int64_t qubitd_read(const QkCircuit *circuit, int64_t count, view_function *view
     for (uint32_t k = 0; k < one.num_qubits; k++)
       out->qubits[qubit++] = one.qubits[k] > UINT16_MAX ? UINT16_MAX : (uint16_t)one.qubits[k];
     for (size_t k = 0; k < one.num_params; k++)
-      out->params[param++] = real((const QkParam *)((const char *)one.params + k * (size_t)stride));
+      out->params[param++] = number_of((const QkParam *)((const char *)one.params + k * (size_t)stride), kind, real);
     for (uint32_t k = 0; k < one.num_clbits; k++)
       out->clbits[clbit++] = one.clbits[k];
   }

@@ -25,7 +25,13 @@ from qubitd.core.circuit import Operation
 
 log = logging.getLogger(__name__)
 
-NEEDED = ("qk_circuit_borrow_from_python", "qk_circuit_view_instruction", "qk_param_as_real", "qk_param_stride")
+NEEDED = (
+    "qk_circuit_borrow_from_python",
+    "qk_circuit_view_instruction",
+    "qk_param_as_real",
+    "qk_param_kind",
+    "qk_param_stride",
+)
 """Functions of Qiskit's C API that the reader calls; they are there from Qiskit 2.6 on."""
 _MOST_ROWS = 256
 _DENSE = 2**22
@@ -69,6 +75,7 @@ class Reader:
 
         self._borrow: Any = api.qk_circuit_borrow_from_python
         self._view = ctypes.cast(api.qk_circuit_view_instruction, ctypes.c_void_p)
+        self._kind = ctypes.cast(api.qk_param_kind, ctypes.c_void_p)
         self._real = ctypes.cast(api.qk_param_as_real, ctypes.c_void_p)
         self._stride = int(api.qk_param_stride())
         # With the GIL held, nobody changes the circuit meanwhile.
@@ -87,7 +94,8 @@ class Reader:
         clbits = np.empty(sizes.clbits, dtype=np.uint32)
         out = _Columns(*(column.ctypes.data for column in (row, qubits, params, clbits, first)))
         length, stride = ctypes.c_int64(count), ctypes.c_int64(self._stride)
-        rows = self._library.qubitd_read(borrowed, length, self._view, self._real, stride, ctypes.byref(out))
+        functions = self._view, self._kind, self._real
+        rows = self._library.qubitd_read(borrowed, length, *functions, stride, ctypes.byref(out))
         if rows < 0:
             return None
         return Read(row=row, first=tuple(first[:rows].tolist()), qubits=qubits, params=params, clbits=clbits)
