@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import signal
 import socket
 import struct
 import termios
@@ -309,6 +310,29 @@ def test_silence_closes_the_link_and_the_late_answer_is_never_returned(peer: Sta
             link.ask("SECOND?")
     assert not link.is_open
     assert there.received == b"FIRST?\n"
+
+
+def test_signals_do_not_make_the_wait_for_an_answer_begin_anew(peer: StartPeer) -> None:
+    link = socket_link(peer(answering()).resource, SHORT)
+    is_late, signals = threading.Event(), 40
+
+    def disturb() -> None:
+        nonlocal signals
+        while signals and not is_late.wait(SHORT / 4):
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+            signals -= 1
+
+    before = signal.signal(signal.SIGUSR1, lambda *_: None)
+    disturbing = threading.Thread(target=disturb)
+    disturbing.start()
+    try:
+        with pytest.raises(LinkTimeoutError, match="did not answer"):
+            link.ask("FIRST?")
+    finally:
+        is_late.set()
+        disturbing.join()
+        signal.signal(signal.SIGUSR1, before)
+    assert signals
 
 
 @pytest.mark.parametrize("half", [b"12", b"#3100abc", b"#", b"#3"])

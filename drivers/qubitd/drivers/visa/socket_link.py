@@ -9,7 +9,6 @@ import errno
 import os
 import select
 import socket
-import struct
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -23,8 +22,6 @@ LONGEST_LINE = 1 << 24
 """Bytes after which an answer without a line end is no line."""
 SLOWEST = 10e6
 """Bytes per second that a big transfer must reach: its deadline grows with its size. A standstill ends it earlier."""
-_TIME = struct.Struct("@ll")
-"""Seconds and microseconds, as the kernel takes them."""
 
 
 class SocketLink(Link):
@@ -42,9 +39,7 @@ class SocketLink(Link):
         self._write_poll.register(connection, select.POLLOUT)
         refuse_failed_connection(connection, resource)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection.setblocking(True)
-        microseconds = max(1, round(timeout * 1e6))  # none would be for ever
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIME.pack(*divmod(microseconds, 1_000_000)))
+        connection.setblocking(False)
 
     def _send(self, parts: Sequence[Bytes]) -> None:
         total = sum(map(len, parts))
@@ -57,9 +52,9 @@ class SocketLink(Link):
     def _send_all(self, rest: memoryview, deadline: float) -> None:
         while rest:
             try:
-                sent = self._socket.send(rest[:CHUNK], socket.MSG_DONTWAIT)
+                sent = self._socket.send(rest[:CHUNK])
             except BlockingIOError:
-                self._await(self._write_poll, deadline, "it did not take the message")
+                self._await_room(deadline)
                 continue
             except OSError as error:
                 raise self._lost(error) from error
@@ -88,8 +83,8 @@ class SocketLink(Link):
             self._receive_more(deadline)
 
     def _receive_more(self, deadline: float) -> None:
-        """Receive a piece of the answers; the kernel itself waits for the first one, in one call instead of three."""
-        count = self._some_into(self._piece, deadline) if self._received else self._first_into(self._piece)
+        """Receive a piece of the answers."""
+        count = self._some_into(self._piece, deadline)
         self._received.extend(self._piece[:count])
 
     def _receive(self, count: int, room: bytearray | None) -> memoryview:
@@ -107,30 +102,24 @@ class SocketLink(Link):
             self._taken += memoryview(whole)[ahead:]
         return memoryview(whole)
 
-    def _first_into(self, room: memoryview) -> int:
-        try:
-            return self._receive_into(room, 0)
-        except BlockingIOError as error:
-            raise self._late("it did not answer") from error
-
     def _some_into(self, room: memoryview, deadline: float) -> int:
+        """Receive what comes next. It is seldom there already, so that it is waited for first; by `poll`, after which
+        a signal does not make the wait begin anew."""
         while True:
+            left = min(deadline - time.monotonic(), self.timeout)
+            if not self._read_poll.poll(max(0.0, left) * 1000):
+                raise self._late("it did not answer")
             try:
-                return self._receive_into(room, socket.MSG_DONTWAIT)
+                count = self._socket.recv_into(room)
             except BlockingIOError:
-                self._await(self._read_poll, deadline, "it did not answer")
-
-    def _receive_into(self, room: memoryview, flags: int) -> int:
-        """Receive what is there; raises BlockingIOError if that is nothing."""
-        try:
-            count = self._socket.recv_into(room, 0, flags)
-        except BlockingIOError:
-            raise
-        except OSError as error:
-            raise self._lost(error) from error
-        if count == 0:
-            raise LinkClosedError(resource=self.resource, what="the instrument closed the connection; connect again")
-        return count
+                continue
+            except OSError as error:
+                raise self._lost(error) from error
+            if count == 0:
+                raise LinkClosedError(
+                    resource=self.resource, what="the instrument closed the connection; connect again"
+                )
+            return count
 
     def _refuse_leftovers(self) -> None:
         if not self._received and self._read_poll.poll(0):
@@ -143,10 +132,10 @@ class SocketLink(Link):
     def _deadline(self, count: int) -> float:
         return time.monotonic() + self.timeout + count / SLOWEST
 
-    def _await(self, poll: select.poll, deadline: float, what: str) -> None:
+    def _await_room(self, deadline: float) -> None:
         left = min(deadline - time.monotonic(), self.timeout)
-        if left <= 0 or not poll.poll(left * 1000):
-            raise self._late(what)
+        if left <= 0 or not self._write_poll.poll(left * 1000):
+            raise self._late("it did not take the message")
 
     def _late(self, what: str) -> LinkTimeoutError:
         return LinkTimeoutError(resource=self.resource, what=what, timeout=self.timeout)
