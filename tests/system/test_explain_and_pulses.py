@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -94,7 +95,8 @@ def test_a_long_plan_tells_how_many_programs_it_leaves_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(0.0, "0 ns"), (3e-10, "0.3 ns"), (1e-9, "1 ns"), (1.5e-4, "150 us"), (12.0, "12 s")]
+    ("seconds", "text"),
+    [(0.0, "0 ns"), (3e-10, "0.3 ns"), (1e-9, "1 ns"), (1.5e-4, "150 us"), (9.997e-4, "1 ms"), (12.0, "12 s")],
 )
 def test_times_have_the_unit_that_fits(seconds: float, text: str) -> None:
     assert duration(seconds) == text
@@ -170,6 +172,19 @@ def test_what_is_no_sweep_is_told(bell: Path, capsys: pytest.CaptureFixture[str]
     with pytest.raises(SystemExit):
         main(["explain", str(bell), "--sweep", sweep])
     assert what in capsys.readouterr().err
+
+
+def test_an_axis_that_is_given_twice_is_told(bell: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    axes = ("q0.x.amplitude=0:0.4:3", "q1.x.amplitude=0:1:2", "q0.x.amplitude=0:1:2")
+    assert main(["explain", str(bell), *(word for axis in axes for word in ("--sweep", axis))]) == 1
+    assert "--sweep: gives values for q0.x.amplitude more than once" in capsys.readouterr().err
+
+
+def test_many_loops_are_counted() -> None:
+    loops = LoopPlan(sequencer="slot1.seq0 (q0.drive)", nests=((4,),) * 90, written_out=2, reason="they differ")
+    plan = replace(plan_of(), loops=(loops,))
+    lines = list(plan_lines(plan, name="line5", shots=10))
+    assert f"  slot1.seq0 (q0.drive): {'4, ' * 8}82 more loops, 2 written out, since they differ" in lines
 
 
 @pytest.mark.parametrize(("suffix", "begins"), [(".svg", b"<?xml"), (".png", b"\x89PNG")])

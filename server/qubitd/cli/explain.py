@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import groupby
 
@@ -16,6 +17,7 @@ from qubitd.cli.chosen_daemon import chosen_backend, note
 from qubitd.cli.circuit_file import add_circuit, add_lowering, native_circuit
 from qubitd.cli.remote import moment
 from qubitd.client import JobPlan
+from qubitd.core.errors import InvalidInputError, Problem
 from qubitd.core.plan import LoopPlan, StagePlan
 from qubitd.provider.qasm import read_circuit
 
@@ -23,6 +25,10 @@ _MOST_PROGRAMS = 10
 """Lines about programs, for people."""
 _MOST_OUTCOMES = 8
 _MOST_POINTS = 1_000_000
+_MOST_LOOPS = 8
+"""Of a sequencer that are told."""
+_ROUNDED_UP = 0.9995
+"""Part of a unit that has three digits of it, and four of the next smaller."""
 _UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))
 
 
@@ -49,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Ask for the plan and print it."""
-    circuit = read_circuit(arguments.file)
+    circuit, sweep = read_circuit(arguments.file), _grid(arguments.sweep)
     with chosen_backend(arguments) as backend:
         native = native_circuit(
             circuit, backend, arguments.file, measures_all=arguments.measure_all, seed=arguments.seed
@@ -60,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
             scheduling=arguments.scheduling,
             dd=arguments.dd,
             max_iterations=arguments.max_iterations,
-            sweep=dict(arguments.sweep) or None,
+            sweep=sweep or None,
             expected=arguments.expected,
         )
         name = backend.name
@@ -127,8 +133,22 @@ def _axis(text: str) -> tuple[str, NDArray[np.float64]]:
     return name, np.linspace(begin, end, count)
 
 
+def _grid(axes: Sequence[tuple[str, NDArray[np.float64]]]) -> dict[str, NDArray[np.float64]]:
+    """Put the axes of a sweep together, each of which has a name of its own."""
+    found = dict(axes)
+    if len(found) == len(axes):
+        return found
+    times = Counter(name for name, _ in axes)
+    several = ", ".join(name for name, count in times.items() if count > 1)
+    raise InvalidInputError(
+        [Problem(where="--sweep", what=f"gives values for {several} more than once; leave one out")]
+    )
+
+
 def _loops(plan: LoopPlan) -> str:
-    parts = [" x ".join(map(str, turns)) for turns in plan.nests]
+    parts = [" x ".join(map(str, turns)) for turns in plan.nests[:_MOST_LOOPS]]
+    if untold := len(plan.nests) - len(parts):
+        parts.append(f"{untold} more loops")
     if plan.written_out:
         parts.append(f"{plan.written_out} written out, since {plan.reason}")
     return f"  {plan.sequencer}: {', '.join(parts)}"
@@ -136,7 +156,7 @@ def _loops(plan: LoopPlan) -> str:
 
 def duration(seconds: float) -> str:
     """Write a time with three digits in the unit that fits."""
-    scale, unit = next((pair for pair in _UNITS if abs(seconds) >= pair[0]), _UNITS[-1])
+    scale, unit = next((pair for pair in _UNITS if abs(seconds) >= _ROUNDED_UP * pair[0]), _UNITS[-1])
     return f"{seconds / scale:.3g} {unit}"
 
 
