@@ -40,6 +40,7 @@ from qubitd.wire.results import ResultsReader, ResultsWriter
 SHOTS = 1024
 BINDINGS = 10_000
 BOUND_SHOTS = 100
+IN_A_ROW = 20
 MOST_ANSWER_BYTES = 1 << 18
 """Of small pieces of a result in one message."""
 LIMITS = Limits(max_shots=100_000, max_circuits=1_000, max_total_shots=5_000_000, max_job_bytes=1 << 26)
@@ -165,14 +166,17 @@ def written_out(page: int) -> None:
 
 
 def in_turns(*ways: Callable[[], object], rounds: int) -> list[float]:
-    """Time several things in turns, so that all see the same machine; medians in ms."""
+    """Time several things in turns, so that all see the same machine, each some times in a row, as who uses it does;
+    medians in ms, after a turn that does not count.
+    """
     times: list[list[float]] = [[] for _ in ways]
-    for turn in range(rounds + 2):
+    for turn in range(1 + -(-rounds // IN_A_ROW)):
         for way, taken in zip(ways, times, strict=True):
-            began = time.perf_counter()
-            way()
-            if turn >= 2:
-                taken.append(time.perf_counter() - began)
+            for _ in range(IN_A_ROW):
+                began = time.perf_counter()
+                way()
+                if turn:
+                    taken.append(time.perf_counter() - began)
     return [1e3 * statistics.median(taken) for taken in times]
 
 
