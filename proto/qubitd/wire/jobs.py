@@ -282,6 +282,11 @@ def decode_events(message: jobs_pb2.JobsWatchResponse) -> tuple[JobEvent, ...]:
     return tuple([decode_event(event, job_id=job_id) for event in message.events])
 
 
+def tells_an_end(events: Iterable[JobEvent]) -> bool:
+    """Whether a job's last state is among these."""
+    return any(isinstance(event.what, StatusChange) and event.what.status.is_final for event in events)
+
+
 def encode_event(event: JobEvent) -> jobs_pb2.JobEvent:
     """Give the message of an event."""
     message = jobs_pb2.JobEvent()

@@ -13,7 +13,7 @@ from qubitd.core.job import ProgramResult
 from qubitd.v1 import backends_pb2, backends_pb2_grpc, calibrations_pb2, calibrations_pb2_grpc, jobs_pb2, jobs_pb2_grpc
 from qubitd.wire.backends import BackendInfo, decode_backend
 from qubitd.wire.calibrations import RevisionChange, decode_revision
-from qubitd.wire.jobs import Bookmark, JobEvent, QueuePlace, StatusChange, decode_events
+from qubitd.wire.jobs import Bookmark, JobEvent, QueuePlace, decode_events, tells_an_end
 from qubitd.wire.results import ResultsReader
 
 
@@ -48,7 +48,7 @@ class JobEvents:
     def read(self, message: jobs_pb2.JobsWatchResponse) -> Sequence[JobEvent]:
         """Decode the events that are new, or are never kept."""
         events, self._last = _unseen(message, self._last)
-        self.is_over = bool(self._of.job_id) and _tell_an_end(events)
+        self.is_over = bool(self._of.job_id) and tells_an_end(events)
         return events
 
 
@@ -76,7 +76,7 @@ class EventsOfSome:
         events, last = _unseen(message, self._last.get(message.job_id, 0))
         if message.job_id in self._last:
             self._last[message.job_id] = last
-        if _tell_an_end(events):
+        if tells_an_end(events):
             self._alive.discard(message.job_id)
         return events
 
@@ -173,10 +173,6 @@ class CalibrationRevisions:
             return ()
         self._last = revision.revision
         return (RevisionChange(revision=revision, changed=tuple(message.changed)),)
-
-
-def _tell_an_end(events: Sequence[JobEvent]) -> bool:
-    return any(isinstance(event.what, StatusChange) and event.what.status.is_final for event in events)
 
 
 def _unseen(message: jobs_pb2.JobsWatchResponse, last: int) -> tuple[list[JobEvent], int]:

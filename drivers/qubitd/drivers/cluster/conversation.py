@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 _KEPT = 8
 """Different ones of a kind of exchange that are not put together anew."""
+_LISTS = ("AWG:WLISt?", "ACQ:WLISt?")
+"""Questions for what `_lists_of` gives of a sequencer."""
 U32_BYTES = 4
 I32 = np.dtype("<i4")
 
@@ -170,7 +172,7 @@ class ClusterConversation:
         """Ask how sequencers are; and read sequencers' waveforms back, and the weights of those that need any, and
         compare: for each, if it has what it needs.
         """
-        wanted = tuple((load.wired.address, bool(load.weights)) for load in loads)
+        wanted = tuple((load.wired.address, len(_lists_of(load))) for load in loads)
         _, answers = self.link.ask_again(self._looking(tuple(addresses), wanted))
         states = {address: self._state(answer) for address, answer in zip(addresses, answers, strict=False)}
         digests = tuple(load.digest for load in loads)
@@ -179,13 +181,9 @@ class ClusterConversation:
         return states, self._compared[2]
 
     def _looking_at(
-        self, addresses: tuple[SequencerAddress, ...], wanted: tuple[tuple[SequencerAddress, bool], ...]
+        self, addresses: tuple[SequencerAddress, ...], wanted: tuple[tuple[SequencerAddress, int], ...]
     ) -> Repeated[Any]:
-        lists = [
-            sequencer(address, question)
-            for address, has_weights in wanted
-            for question in (["AWG:WLISt?", "ACQ:WLISt?"] if has_weights else ["AWG:WLISt?"])
-        ]
+        lists = [sequencer(address, question) for address, count in wanted for question in _LISTS[:count]]
         asked: list[Asked[Any]] = [self.link.line_of(sequencer(address, "STATE?")) for address in addresses]
         asked += [self.link.blocks_of(question, self._named_samples) for question in lists]
         return Repeated(asked)

@@ -298,9 +298,11 @@ class JobBook:
             NotEndedError: it has not ended.
         """
         now = self.now()
-        self.recent.forget(job_id)
         digests = await self._write(
-            job_id, owner, lambda w: w.jobs.delete(owner=owner, job_id=job_id, who=by, time_ns=now)
+            job_id,
+            owner,
+            lambda w: w.jobs.delete(owner=owner, job_id=job_id, who=by, time_ns=now),
+            told=lambda _: self.recent.forget(job_id),
         )
         failpoint("job.deleted")
         await self._write(job_id, owner, lambda w: w.jobs.remove_files(digests))

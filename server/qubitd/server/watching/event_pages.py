@@ -14,9 +14,9 @@ from qubitd.server.store import job_reads
 from qubitd.server.store.frames import split
 from qubitd.server.store.store import Store
 from qubitd.server.watching.announcer import Announcer
-from qubitd.server.watching.recent_jobs import MOST_TOLD_BYTES, Ended, RecentJobs, tells_an_end
+from qubitd.server.watching.recent_jobs import MOST_TOLD_BYTES, Ended, RecentJobs
 from qubitd.v1 import jobs_pb2
-from qubitd.wire.jobs import JobEvent, encode_events, encode_outcome
+from qubitd.wire.jobs import JobEvent, encode_events, encode_outcome, tells_an_end
 
 _KEPT = 256
 """Pages; watchers of one job stand at a few cursors."""

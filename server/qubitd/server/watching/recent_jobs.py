@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from qubitd.wire.jobs import JobEvent, StageTime, StatusChange
+from qubitd.wire.jobs import JobEvent, StageTime, tells_an_end
 
 MOST_TOLD_BYTES = 2**16
 """Of results that are told with the last event of their job."""
@@ -84,8 +84,3 @@ class RecentJobs:
         """Give what came of a job; None if it is not here."""
         job = self._jobs.get(job_id)
         return None if job is None else job.ended
-
-
-def tells_an_end(events: Sequence[JobEvent]) -> bool:
-    """Whether a job's last state is among these."""
-    return any(isinstance(event.what, StatusChange) and event.what.status.is_final for event in events)
