@@ -8,10 +8,10 @@ from qubitd.core.job import JobSpec, JobStatus
 from qubitd.core.sweep import Sweep
 
 
-def flip(shots: int = 100) -> JobSpec:
+def flip(shots: int = 100, *, circuits: int = 1) -> JobSpec:
     """One qubit of five, turned over and measured."""
     circuit = CircuitBuilder(name="flip", num_qubits=5, num_clbits=1).add("x", 0).measure(0, 0)
-    return JobSpec(batch=pack([circuit]), sweep=Sweep(), shots=shots)
+    return JobSpec(batch=pack([circuit] * circuits), sweep=Sweep(), shots=shots)
 
 
 def until(client: QubitdClient, job_id: str, status: JobStatus) -> None:

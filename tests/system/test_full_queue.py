@@ -41,7 +41,7 @@ def multiply(database: Path, job_id: str) -> None:
 def test_a_daemon_that_died_with_a_hundred_thousand_jobs_serves_them() -> None:
     with memory_folder() as folder:
         with start_daemon(data_dir=folder) as first, QubitdClient(first.address) as client:
-            running = client.submit(flip(100_000), "line5")
+            running = client.submit(flip(100_000, circuits=50), "line5")
             until(client, running, JobStatus.RUNNING)
             waiting = client.submit(flip(1), "line5")
             until(client, waiting, JobStatus.QUEUED)
