@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import socket
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -63,20 +64,22 @@ def samples(values: list[float]) -> NDArray[np.float32]:
 
 
 @pytest.fixture
-def speak(peer: StartPeer) -> Speak:
-    """Start a peer that expects exactly these questions, and answers them."""
+def speak(peer: StartPeer) -> Iterator[Speak]:
+    """Start a peer that expects exactly these questions, and answers them. Its link is closed with the test."""
+    with ExitStack() as links:
 
-    def start(script: Sequence[tuple[str, bytes]]) -> tuple[ClusterConversation, Peer]:
-        def behave(peer: Peer, connection: socket.socket) -> None:
-            for question, answer in script:
-                line = peer.line(connection)
-                connection.sendall(answer if line == question + "\n" else b"unexpected\r\n")
-            peer.released.wait()
+        def start(script: Sequence[tuple[str, bytes]]) -> tuple[ClusterConversation, Peer]:
+            def behave(peer: Peer, connection: socket.socket) -> None:
+                for question, answer in script:
+                    line = peer.line(connection)
+                    connection.sendall(answer if line == question + "\n" else b"unexpected\r\n")
+                peer.released.wait()
 
-        there = peer(behave)
-        return ClusterConversation(open_link(there.resource, timeout=5.0)), there
+            there = peer(behave)
+            link = links.enter_context(closing(open_link(there.resource, timeout=5.0)))
+            return ClusterConversation(link), there
 
-    return start
+        yield start
 
 
 @pytest.mark.parametrize(
