@@ -48,7 +48,7 @@ def bell(*, shots: int = 200, seed: int | None = None) -> JobSpec:
 
 
 def long_to_emulate() -> JobSpec:
-    """A job of one chunk that keeps the emulated chip busy for seconds."""
+    """A job that keeps the emulated chip busy for seconds."""
     circuits = []
     for n in range(10):
         circuit = CircuitBuilder(name=f"long {n}", num_qubits=5, num_clbits=5)
@@ -60,7 +60,7 @@ def long_to_emulate() -> JobSpec:
         for qubit in range(5):
             circuit.measure(qubit, qubit)
         circuits.append(circuit)
-    return JobSpec(batch=pack(circuits), sweep=Sweep(), shots=20_000)
+    return JobSpec(batch=pack(circuits), sweep=Sweep(), shots=100_000)
 
 
 def run_to_end(client: QubitdClient, spec: JobSpec) -> str:
@@ -231,12 +231,13 @@ def test_a_rack_that_died_is_started_anew_and_only_the_job_that_it_played_ends_i
     record = tmp_path / "data" / RECORD
     with start_daemon(data_dir=tmp_path / "data") as daemon, QubitdClient(daemon.address) as client:
         place = json.loads(record.read_text())
+        rack = rack_at(place)
         before = bits_of(client, run_to_end(client, bell(seed=3)))
         runs = asked(place, "runs")["runs"]
         playing, waiting = client.submit(long_to_emulate(), "line5"), client.submit(bell(seed=3), "line5")
         while asked(place, "runs")["runs"] == runs:
             continue
-        kill_rack(rack_at(place))
+        kill_rack(rack)
         failed = end_of(client, playing)
         assert (failed.status, "TCPIP" in failed.message) == (JobStatus.ERROR, True)
         end_of(client, waiting)

@@ -82,7 +82,7 @@ def everything(client: Client, accepted: Accepted) -> None:
     done = accepted.send(client, in_a_file())
     end_of(client, done)
     list(client.results(done))
-    waiting = accepted.send(client, flip(50_000))
+    waiting = accepted.send(client, flip(50_000, circuits=20))
     client.cancel(waiting)
     accepted.deleted.add(done)
     client.delete(done)

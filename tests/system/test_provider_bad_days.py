@@ -99,7 +99,7 @@ def test_a_token_that_is_revoked_while_a_job_runs_ends_the_wait(own_data: Path, 
     write_accounts(own_data / DIRECTORY, Accounts().with_account(account))
     with start_daemon(data_dir=own_data) as daemon, QubitdProvider(daemon.address, token) as provider:
         backend = provider.get_backend()
-        job = backend.run([flip] * 20, shots=50_000)
+        job = backend.run([flip] * 50, shots=100_000)
         assert JobStatus.RUNNING in iter(job.statuses())
         write_accounts(own_data / DIRECTORY, Accounts())
         with pytest.raises(JobError, match="the token is unknown, expired or revoked") as caught:

@@ -177,7 +177,7 @@ def test_bits_are_read_while_the_job_runs_and_are_those_of_its_result(
         return found
 
     monkeypatch.setattr(client, "results", noted)
-    job = backend.run([flip] * 5, shots=100_000)
+    job = backend.run([flip] * 25, shots=100_000)
     rows = job.packed_bits(timeout=60)
     assert read[0] == (0, JobStatus.RUNNING)
     skips = [skip for skip, _ in read]
@@ -191,7 +191,7 @@ def test_parts_of_a_result_come_while_the_job_runs_and_add_up_to_it(
 ) -> None:
     idle = QuantumCircuit(1, 1, name="idle")
     idle.measure(0, 0)
-    flips = [flip.copy(name=f"flip {n}") for n in range(10)]
+    flips = [flip.copy(name=f"flip {n}") for n in range(25)]
     job = backend.run([*flips, idle], shots=100_000)
     seen: list[JobStatus] = []
     counts: dict[str, Counter[str]] = {circuit.name: Counter() for circuit in (*flips, idle)}

@@ -84,15 +84,20 @@ def test_a_job_that_was_deleted_does_not_end_the_wait_for_others(daemon: DaemonP
 
 
 def test_whoever_waits_is_told_when_the_provider_is_closed(daemon: DaemonProcess, flip: QuantumCircuit) -> None:
-    running = threading.Event()
-    with ThreadPoolExecutor(1) as threads:
+    """A session of somebody else keeps the rack meanwhile."""
+    waits = threading.Event()
+    with (
+        ThreadPoolExecutor(1) as threads,
+        QubitdProvider(daemon.address) as other,
+        QubitdSession(other.get_backend()) as session,
+    ):
+        session.run(flip, shots=1).result(timeout=60)
         with QubitdProvider(daemon.address) as provider:
-            job = provider.get_backend().run([flip] * 20, shots=50_000)
-            wait = threads.submit(told, job, JobStatus.RUNNING, running.set)
-            assert running.wait(60)
+            job = provider.get_backend().run(flip, shots=1)
+            wait = threads.submit(told, job, JobStatus.QUEUED, waits.set)
+            assert waits.wait(60)
         with pytest.raises(JobFailedError, match="was closed"):
             wait.result(timeout=60)
-    with pytest.raises(JobFailedError, match="was closed"):
-        job.wait_for_final_state(timeout=60)
-    with QubitdClient(daemon.address) as client:
-        client.cancel(job.job_id())
+        with pytest.raises(JobFailedError, match="was closed"):
+            job.wait_for_final_state(timeout=60)
+        other.job(job.job_id()).cancel()
