@@ -471,9 +471,9 @@ def test_errors_in_the_queue_fail_the_batch_and_not_the_next(
 @pytest.mark.parametrize("kind", ["stall", "half", "late", "close", "reset"])
 def test_job_after_a_broken_link_works(emulator: Emulator, bell: Chunk, kind: str) -> None:
     rack = emulator.rack
-    hasty = replace(rack, instruments={"cluster": replace(rack.instruments["cluster"], timeout=0.3)})
+    hasty = replace(rack, instruments={"cluster": replace(rack.instruments["cluster"], timeout=1.0)})
     with connected(hasty) as controller:
-        emulator.control("fault", kind=kind, seconds=0.5)
+        emulator.control("fault", kind=kind, seconds=2.0)
         with pytest.raises((LinkTimeoutError, LinkClosedError)):
             controller.load(controller.assemble(bell))
         with pytest.raises(LinkClosedError, match="closed since"):

@@ -190,8 +190,10 @@ def test_an_answer_that_comes_as_last_time_but_in_drops_is_late_like_any_other(p
 
 @both
 def test_answers_that_take_long_together_are_not_late_if_none_is(peer: StartPeer, connect: Connect) -> None:
+    timeout = 1.0
+
     def one_by_one(peer: Peer, connection: socket.socket) -> None:
-        for pause in (0.0, 0.6 * SHORT):
+        for pause in (0.0, 0.3 * timeout):
             for _ in range(4):
                 peer.line(connection)
             for _ in range(4):
@@ -199,7 +201,7 @@ def test_answers_that_take_long_together_are_not_late_if_none_is(peer: StartPeer
                 connection.sendall(b"7\r\n")
         peer.released.wait()
 
-    link = connect(peer(one_by_one).resource, SHORT)
+    link = connect(peer(one_by_one).resource, timeout)
     repeated = Repeated([link.line_of("N?")] * 4)
     first, second = (link.ask_again(repeated)[1] for _ in range(2))
     assert second is first

@@ -21,13 +21,17 @@ from qubitd.emulator.loopback import Loopback
 from qubitd.emulator.rack import Addresses, Rack
 
 SLOTS = {1: "QCM-RF", 6: "QRM-RF"}
+PATIENCE = 60.0
+"""Seconds for which a run is waited for: whoever asks finds it over, however busy the machine is."""
 
 
 class ServedRack:
     """A rack and where it listens; leaving it stops the servers."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
-        cluster = Cluster(SLOTS, digitiser=Loopback(), clock=VirtualClock(), rng=np.random.default_rng(1))
+        cluster = Cluster(
+            SLOTS, digitiser=Loopback(), clock=VirtualClock(), rng=np.random.default_rng(1), patience=PATIENCE
+        )
         self._rack = Rack(cluster, address=None, control_port=0)
         self._ready = threading.Event()
         self._lifetime = Lifetime(monotonic)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -40,6 +41,11 @@ def exactly(connection: socket.socket, count: int) -> bytes:
         assert piece
         data += piece
     return data
+
+
+def is_silent(connection: socket.socket) -> bool:
+    """Whether nothing comes for a while."""
+    return not select.select([connection], [], [], 0.2)[0]
 
 
 def test_answers_end_with_carriage_return_and_line_feed(rack: ServedRack) -> None:
@@ -128,17 +134,13 @@ def test_pyvisa_uploads_and_downloads_blocks(rack: ServedRack) -> None:
 
 def test_stalled_half_and_late_answers(rack: ServedRack) -> None:
     with rack.connect() as connection:
-        connection.settimeout(0.2)
         rack.control(command="fault", kind="stall")
         connection.sendall(b"*OPC?\n")
-        with pytest.raises(TimeoutError):
-            connection.recv(1)
+        assert is_silent(connection)
         rack.control(command="fault", kind="half")
         connection.sendall(b"SLOT6:SEQ0:STATE?\n")
         assert exactly(connection, 7) == b"OKAY;ID"
-        with pytest.raises(TimeoutError):
-            connection.recv(1)
-        connection.settimeout(10)
+        assert is_silent(connection)
         rack.control(command="fault", kind="late", seconds=0.3)
         connection.sendall(b"*OPC?\n")
         connection.sendall(b"*TST?\n")
