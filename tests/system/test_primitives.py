@@ -156,7 +156,7 @@ def test_what_cannot_run_is_refused_at_once(backend: QubitdBackend) -> None:
         QubitdEstimator(backend, max_shots=0)
 
 
-@pytest.mark.parametrize("precision", [1e-200, 1e-160, math.nan, math.inf])
+@pytest.mark.parametrize("precision", [1e-200, 1e-160, math.nan, math.inf, True])
 def test_a_precision_that_no_number_of_shots_gives_is_refused(backend: QubitdBackend, precision: float) -> None:
     with pytest.raises(ProviderError, match=f"precision is {precision}; give a positive number"):
         QubitdEstimator(backend).run([(QuantumCircuit(2), "ZZ")], precision=precision)

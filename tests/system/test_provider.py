@@ -111,6 +111,14 @@ NOTHING: Any = None
     [
         (lambda provider: provider.job(5), "job_id is 5; give a text"),
         (lambda provider: provider.session(None), "session_id is None; give a text"),
+        (lambda provider: provider.backends(name=5), "name is 5; give a text"),
+        (lambda provider: provider.backends(filters=5), "filters is 5; give a function of a backend"),
+        (
+            lambda provider: provider.backends(min_num_qubits="5"),
+            "min_num_qubits is '5'; give a whole number",
+        ),
+        (lambda provider: provider.backends(min_num_qubits=True), "min_num_qubits is True; give a whole number"),
+        (lambda provider: provider.get_backend().calibration("5"), "revision is '5'; give a whole number"),
         (
             lambda provider: QubitdSession(NAME),
             r"backend is 'line5'; give one that provider\.get_backend\(\) gives",
@@ -166,6 +174,7 @@ def test_a_backend_describes_itself(backend: QubitdBackend, daemon: DaemonProces
     assert (backend.num_qubits, backend.dt, backend.dtm, backend.max_circuits) == (5, 1e-9, 1e-9, 10_000)
     assert backend.meas_map == [[0, 1, 2, 3, 4]]
     assert (backend.revision, backend.revision_time.tzname()) == (1, "UTC")
+    assert backend.online_date == backend.revision_time  # it is the first one
     assert repr(backend) == f"<QubitdBackend('line5', revision=1, daemon='{daemon.address}')>"
     assert backend.qubit_properties(0).t1 == load_device("line5").snapshot().value("q0.t1")
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -87,6 +89,25 @@ def test_a_job_that_was_told_to_goes_on_when_the_daemon_comes_back(own_data: Pat
         with start_daemon(data_dir=own_data, port=port_of(daemon)):
             result = job.result(timeout=100)
         assert [each.shots for each in result.results] == [100_000] * 50
+
+
+def test_a_job_that_has_ended_is_not_read_for_longer_than_was_said(own_data: Path) -> None:
+    with start_daemon(data_dir=own_data) as daemon, QubitdProvider(daemon.address, patience=600) as provider:
+        backend = provider.get_backend("line5")
+        job = backend.run(busy_circuits(), shots=10_000)  # gives more than comes with the news of its end
+        job.wait_for_final_state(60)
+        found = provider.job(job.job_id())
+        daemon.kill()
+        streamed: Callable[..., object] = lambda timeout: list(job.stream(timeout))  # noqa: E731  # typed
+        waits: list[Callable[..., object]] = [job.result, job.packed_bits, streamed]
+        waits += [found.result, found.wait_for_final_state, found.logs]
+        for wait in waits:
+            for timeout in (0, 0.2):
+                began = time.monotonic()
+                with pytest.raises(TimeoutError, match=f"within {timeout:g} s: .* {daemon.address} went away"):
+                    wait(timeout=timeout)
+                assert time.monotonic() - began < 60
+        assert job.status() is JobStatus.DONE
 
 
 def test_a_daemon_that_stays_away_ends_the_wait_with_address_and_time(own_data: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 import uuid
 from collections import Counter
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from qubitd.provider import (
     JobUnfinishedError,
     ProviderError,
     QubitdBackend,
+    QubitdJob,
     QubitdProvider,
 )
 from qubitd.provider.results import counts
@@ -82,6 +84,8 @@ def test_an_attribute_that_no_backend_has_is_refused_with_near_names(provider: Q
     assert [backend.name for backend in provider.backends(simulated=True, operational=True)] == ["line5"]
     with pytest.raises(ProviderError, match=r"no backend has an attribute 'simulate'; did you mean simulated"):
         provider.backends(simulate=True)
+    with pytest.raises(ProviderError, match=r"no backend has an attribute 'num_qubit'; did you mean num_qubits\?$"):
+        provider.backends(num_qubit=5)
 
 
 def test_old_names_state_what_the_target_states(backend: QubitdBackend) -> None:
@@ -171,9 +175,9 @@ def test_bits_are_read_while_the_job_runs_and_are_those_of_its_result(
     client = backend.provider.client
     read, results = list[tuple[int, JobStatus]](), client.results
 
-    def noted(job_id: str, *, skip: int = 0) -> Iterator[ProgramResult]:
+    def noted(job_id: str, *, skip: int, patience: float) -> Iterator[ProgramResult]:
         read.append((skip, job.status()))
-        found: Iterator[ProgramResult] = results(job_id, skip=skip)
+        found: Iterator[ProgramResult] = results(job_id, skip=skip, patience=patience)
         return found
 
     monkeypatch.setattr(client, "results", noted)
@@ -229,6 +233,25 @@ def test_a_job_tells_its_use_of_the_rack_and_its_calibration(backend: QubitdBack
     snapshot = job.properties()
     assert snapshot is not None
     assert snapshot.revision == job.result().revision
+
+
+def test_a_callback_that_fails_is_told_the_next_change_all_the_same(
+    backend: QubitdBackend, flip: QuantumCircuit, caplog: pytest.LogCaptureFixture
+) -> None:
+    ended = threading.Event()
+
+    def tell(_: str, status: JobStatus, __: QubitdJob) -> None:
+        if status is JobStatus.DONE:
+            ended.set()
+        raise ValueError(status.name)
+
+    nobody: Any = None
+    job = backend.run(flip, shots=10)
+    with pytest.raises(ProviderError, match="callback is None; give a function"):
+        job.on_status(nobody)
+    job.on_status(tell)
+    assert ended.wait(60)
+    assert "a callback failed" in caplog.text
 
 
 def test_a_terminal_shows_a_bar_and_a_pipe_shows_nothing(

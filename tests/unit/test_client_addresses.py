@@ -70,6 +70,9 @@ def test_a_port_outside_its_range_is_refused(port: int) -> None:
 
 
 def test_files_for_tls_that_cannot_be_used_are_named() -> None:
+    nothing: Any = 3
+    with pytest.raises(AddressError, match=r"^3 cannot be read: .* not int"):
+        Credentials(ca=nothing).channel_credentials(parse_address("lab:1"))
     with pytest.raises(AddressError, match=r"nowhere\.pem cannot be read: No such file"):
         QubitdClient("localhost", ca="nowhere.pem")
     with pytest.raises(AddressError, match="cert and key belong together"):

@@ -97,10 +97,16 @@ class DaemonSteps:
         answer = yield from self._tabled.call(self._jobs.Submit, request, doing=f"submitting to {backend}")
         return answer.job_id
 
-    def get_job(self, job_id: str) -> Steps[Job]:
-        """Describe a job as it stands."""
+    def get_job(self, job_id: str, *, patience: float | None = None) -> Steps[Job]:
+        """Describe a job as it stands.
+
+        Args:
+            job_id: the job.
+            patience: seconds for which a daemon that was there may stay away.
+        """
         request = jobs_pb2.JobsGetRequest(job_id=job_id)
-        answer = yield from self._link.call(self._jobs.Get, request, doing=f"asking for job {job_id}")
+        doing = f"asking for job {job_id}"
+        answer = yield from self._link.call(self._jobs.Get, request, doing=doing, patience=patience)
         return decode_job_answer(answer)
 
     def list_jobs(
@@ -206,14 +212,16 @@ class DaemonSteps:
         source = JobEvents(self._jobs, after, backend=backend)
         return self._course(source, doing=f"watching the jobs on {backend}", patience=patience)
 
-    def results(self, job_id: str, *, skip: int = 0) -> Course[ProgramResult]:
+    def results(self, job_id: str, *, skip: int = 0, patience: float | None = None) -> Course[ProgramResult]:
         """Give the results that are durable, in pieces, in the order in which they became so.
 
         Args:
             job_id: the job.
             skip: pieces to leave out: those that were received before.
+            patience: seconds for which a daemon that was there may stay away.
         """
-        return self._course(JobResults(self._results, job_id, skip), doing=f"reading the results of job {job_id}")
+        source = JobResults(self._results, job_id, skip)
+        return self._course(source, doing=f"reading the results of job {job_id}", patience=patience)
 
     def cancel(self, job_id: str, *, force: bool = False) -> Steps[JobStatus]:
         """Ask for a job to end and give its state now. A job that has ended stays as it is.

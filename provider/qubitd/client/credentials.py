@@ -44,5 +44,5 @@ def _read(path: str | None) -> bytes | None:
         return None
     try:
         return Path(path).expanduser().read_bytes()
-    except OSError as error:
-        raise AddressError(f"{path} cannot be read: {error.strerror or error}") from error
+    except (OSError, TypeError, ValueError) as error:  # what is no path at all is told as well
+        raise AddressError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error

@@ -74,6 +74,7 @@ class Link:
         *,
         doing: str,
         replay: bool = True,
+        patience: float | None = None,
     ) -> Steps[ResponseT]:
         """Make a unary call, as often as it takes.
 
@@ -82,17 +83,19 @@ class Link:
             request: its message.
             doing: what the call is for, for errors.
             replay: whether it may be sent again when the answer was lost.
+            patience: seconds for which a daemon that was there may stay away; those of the client unless given.
 
         Raises:
             ClientError: the kind that fits.
         """
-        patience = Patience(self, doing=doing, seconds=self.patience if replay else 0.0)
+        seconds = self.patience if patience is None else patience
+        waiting = Patience(self, doing=doing, seconds=seconds if replay else 0.0)
         while True:
             self.check_open()
             try:
                 answer: ResponseT = yield Send(method=method, request=request, seconds=CALL_SECONDS)
             except grpc.RpcError as error:
-                yield Pause(seconds=patience.after(error))
+                yield Pause(seconds=waiting.after(error))
             else:
                 self.was_reached = True
                 return answer

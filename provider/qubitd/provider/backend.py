@@ -9,6 +9,7 @@ from collections.abc import Collection, Container, Generator, Iterable, Mapping,
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 from qiskit.circuit import QuantumCircuit
@@ -34,7 +35,7 @@ from qubitd.provider import translation
 from qubitd.provider.configuration import BackendConfiguration, build_configuration
 from qubitd.provider.connected import Connected
 from qubitd.provider.encode import Encoder, listed
-from qubitd.provider.errors import JobRefusedError
+from qubitd.provider.errors import JobRefusedError, ProviderError
 from qubitd.provider.estimator import QubitdEstimator
 from qubitd.provider.headers import JobHeader, write_header
 from qubitd.provider.job import QubitdJob
@@ -47,6 +48,7 @@ from qubitd.provider.options import (
     read_max_iterations,
     session_problems,
     value_problems,
+    whole_of,
 )
 from qubitd.provider.reader import load_reader
 from qubitd.provider.revisions import follow_revisions
@@ -83,7 +85,13 @@ class QubitdBackend(Device, Connected):
         self._followed = False
         self._info = info
         self._built: Target | None = None
+        del self.online_date  # Qiskit's constructor wrote that there is none
         add_validators(self.options, info.limits)
+
+    @cached_property
+    def online_date(self) -> datetime:
+        """When the lab committed its first calibration of the device, UTC."""
+        return datetime.fromtimestamp(self.calibration(1).created_at * 1e-9, tz=UTC)
 
     @classmethod
     def _default_options(cls) -> Options:
@@ -187,7 +195,10 @@ class QubitdBackend(Device, Connected):
 
         Raises:
             NotFoundError: there is no such revision.
+            ProviderError: it is no whole number.
         """
+        if revision is not None and whole_of(revision) is None:
+            raise ProviderError(f"revision is {revision!r}; give a whole number of 1 or more")
         return self._client.snapshot(self.name, self.revision if revision is None else revision)
 
     def sampler(self, **options: Any) -> QubitdSampler:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from numbers import Real
 
@@ -15,6 +16,11 @@ class Deadline:
         self.timeout = None if timeout is None else _timeout(timeout)
         self._end = None if self.timeout is None else time.monotonic() + self.timeout
 
+    @property
+    def is_over(self) -> bool:
+        """Whether no time is left."""
+        return self.left() == 0
+
     def left(self) -> float | None:
         """Give the seconds that are left, 0 or more; None for as long as it takes."""
         return None if self._end is None else min(max(0.0, self._end - time.monotonic()), 1e6)
@@ -22,7 +28,12 @@ class Deadline:
 
 def seconds_of(value: object) -> float | None:
     """Read a number of seconds of any real type, such as NumPy's; None if it is none, is negative, or not a number."""
-    seconds = -1.0 if isinstance(value, bool) or not isinstance(value, Real) else float(value)
+    if isinstance(value, bool) or not isinstance(value, Real) or value < 0:
+        return None
+    try:
+        seconds = float(value)
+    except OverflowError:  # an integer of hundreds of digits
+        return math.inf
     return seconds if seconds >= 0 else None  # NaN is not
 
 

@@ -166,7 +166,8 @@ def _checked_shots(most: object) -> int:
 
 def _checked_precision(precision: object) -> float:
     """Of more shots than `Runner` sends it says how many may be asked for."""
-    if not (isinstance(precision, Real) and _LEAST_PRECISION <= float(precision) < math.inf):
+    is_truth = isinstance(precision, bool)
+    if is_truth or not (isinstance(precision, Real) and _LEAST_PRECISION <= float(precision) < math.inf):
         raise ProviderError(f"precision is {precision}; give a positive number, {_LEAST_PRECISION:g} or more")
     return float(precision)
 

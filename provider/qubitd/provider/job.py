@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from qiskit.providers import JobStatus, JobV1
 from qiskit.result import Result
 
-from qubitd.client import ExecutionSpan, Job, Progress, QubitdClient, StageTime
+from qubitd.client import BusyError, ExecutionSpan, Job, LostError, Progress, QubitdClient, StageTime
 from qubitd.core import job as core
 from qubitd.core.errors import Problem, QubitdError, problem_lines
 from qubitd.core.snapshot import Snapshot
@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 
 StatusCallback = Callable[[str, JobStatus, "QubitdJob"], object]
 """Takes the job's id, its state and the job, as Qiskit's own callbacks do."""
+_NO_HURRY = Deadline(None)
 
 
 @raises_qiskit_errors
@@ -111,11 +112,22 @@ class QubitdJob(JobV1, Connected):
         return map(_qiskit_status, self._changes(Deadline(timeout)))
 
     def on_status(self, callback: StatusCallback) -> None:
-        """Call back, in a thread of its own, for every change of state once and in order, past ones included."""
+        """Call back, in a thread of its own, for every change of state once and in order, past ones included.
+
+        What a call raises is logged, and the next change is told all the same.
+
+        Raises:
+            ProviderError: the callback cannot be called.
+        """
+        if not callable(callback):
+            raise ProviderError(f"callback is {callback!r}; give a function of the job's id, its state and the job")
 
         def tell() -> None:
             for status in self._statuses_until_lost():
-                callback(self.job_id(), status, self)
+                try:
+                    callback(self.job_id(), status, self)
+                except Exception:
+                    log.exception("a callback failed", extra={"job": self.job_id(), "status": status.name})
 
         threading.Thread(target=tell, name=f"qubitd-callback-{self.job_id()}", daemon=True).start()
 
@@ -151,10 +163,12 @@ class QubitdJob(JobV1, Connected):
             JobUnfinishedError: the time is up; it is also a TimeoutError.
             JobFailedError: the job failed or was cancelled, with the daemon's own text; it is also Qiskit's JobError.
         """
-        self.wait_for_final_state(timeout, wait)
+        del wait
+        deadline = Deadline(timeout)
+        self._await_end(deadline)
         with self._result_lock:
             if self._result is None:
-                self._result = self._fetch()
+                self._result = self._fetch(deadline)
             return self._result
 
     def packed_bits(self, timeout: float | None = None) -> list[NDArray[np.uint8]]:
@@ -166,10 +180,11 @@ class QubitdJob(JobV1, Connected):
             JobUnfinishedError: the time is up.
             JobFailedError: the job failed or was cancelled, or has IQ points and no bits.
         """
-        early = self._early_pieces(Deadline(timeout))
-        with self._job_errors("has a result that cannot be read"):
-            job, pieces = self._outcome(early)
-            return packed_rows(job, self._headers(), pieces)
+        deadline = Deadline(timeout)
+        early = self._early_pieces(deadline)
+        with self._job_errors("has a result that cannot be read", deadline):
+            job, pieces = self._outcome(deadline, early)
+            return packed_rows(job, self._headers(deadline), pieces)
 
     def sweep(self) -> SweepResult:
         """Give what has come so far of a sweep, as an array with labelled axes; it grows while the job runs.
@@ -195,12 +210,13 @@ class QubitdJob(JobV1, Connected):
             JobFailedError: the job failed or was cancelled; what it gave before was given.
         """
         deadline = Deadline(timeout)
-        parts = PartialResults(self._client, self.job_id(), self._headers())
+        with self._job_errors("has a result that cannot be read", deadline):
+            parts = PartialResults(self._client, self.job_id(), self._headers(deadline))
         done, is_over = 0, False
         while not is_over:
             is_over, progress = self._news(done, deadline)
-            with self._job_errors("has a result that cannot be read"):
-                yield from parts.new(progress)
+            with self._job_errors("has a result that cannot be read", deadline):
+                yield from parts.new(progress, self._patience(deadline))
             done = progress.done if progress is not None else done
         if self.status() is not JobStatus.DONE:
             raise self._failure(self._client.get_job(self.job_id()))
@@ -283,9 +299,11 @@ class QubitdJob(JobV1, Connected):
             JobUnfinishedError: the time is up.
             JobFailedError: the job cannot be followed any further.
         """
-        self.wait_for_final_state(timeout)
+        deadline = Deadline(timeout)
+        self._await_end(deadline)
         lines = self._follower.story.log
-        return tuple(map(self._headers().told_line, lines)) if lines else ()
+        with self._job_errors("has lines that cannot be read", deadline):
+            return tuple(map(self._headers(deadline).told_line, lines)) if lines else ()
 
     @property
     def execution_spans(self) -> tuple[ExecutionSpan, ...]:
@@ -322,7 +340,7 @@ class QubitdJob(JobV1, Connected):
 
     def _news(self, done: int, deadline: Deadline) -> tuple[bool, Progress | None]:
         """Wait for more durable shots; give whether the job has ended, and its progress."""
-        with self._job_errors("cannot be followed"):
+        with self._job_errors("cannot be followed", deadline):
             in_time = self._follower.progress(done, deadline.left())
         if not in_time:
             raise self._unfinished(deadline)
@@ -337,15 +355,15 @@ class QubitdJob(JobV1, Connected):
         text = f"job {self.job_id()} has not ended within {deadline.timeout:g} s{why}; it goes on, ask again"
         return JobUnfinishedError(text)
 
-    def _headers(self) -> JobHeader:
+    def _headers(self, deadline: Deadline = _NO_HURRY) -> JobHeader:
         if self._header is None:
-            self._header = _header_of(self._client.get_job(self.job_id()))
+            self._header = _header_of(self._client.get_job(self.job_id(), patience=self._patience(deadline)))
         return self._header
 
     def _changes(self, deadline: Deadline) -> Iterator[StatusTime]:
         index = 0
         while True:
-            with self._job_errors("cannot be followed"):
+            with self._job_errors("cannot be followed", deadline):
                 entry = self._follower.status(index, self._left(deadline))
             if entry is None:
                 raise self._unfinished(deadline)
@@ -355,27 +373,36 @@ class QubitdJob(JobV1, Connected):
             index += 1
 
     def _await_end(self, deadline: Deadline) -> None:
-        with self._job_errors("cannot be followed"):
+        with self._job_errors("cannot be followed", deadline):
             is_over = self._follower.end(self._left(deadline))
         if not is_over:
             raise self._unfinished(deadline)
 
     def _left(self, deadline: Deadline) -> float | None:
         """Give the seconds to wait; events of a job that is known to have ended are there already: reading them is no
-        waiting.
+        waiting, once the daemon has shown that it is there.
         """
         now = self._follower.now
-        return None if now is not None and now.status.is_final else deadline.left()
+        if now is None or not now.status.is_final:
+            return deadline.left()
+        if deadline.timeout is not None and not self._follower.is_over:
+            self._client.get_job(self.job_id(), patience=self._patience(deadline))
+        return None
 
-    def _fetch(self) -> Result:
-        with self._job_errors("has a result that cannot be read"):
-            job, pieces = self._outcome()
+    def _patience(self, deadline: Deadline) -> float:
+        """Give the seconds for which the daemon may stay away: as the client says, and no longer than the caller."""
+        most, left = self._client.wire.link.patience, deadline.left()
+        return most if left is None else min(most, left)
+
+    def _fetch(self, deadline: Deadline) -> Result:
+        with self._job_errors("has a result that cannot be read", deadline):
+            job, pieces = self._outcome(deadline)
             story = self._follower.story
             finished = story.ended.time_ns if story.ended else 0
             began = story.time_of(core.JobStatus.RUNNING) or finished
             return build_result(
                 job,
-                self._headers(),
+                self._headers(deadline),
                 pieces,
                 backend_version="" if self._backend is None else self._backend.backend_version,
                 finished_ns=finished,
@@ -393,11 +420,14 @@ class QubitdJob(JobV1, Connected):
                 continue
             done = progress.done
             if not is_over and done < progress.total:
-                with self._job_errors("has a result that cannot be read"):
-                    pieces += self._client.results(self.job_id(), skip=len(pieces))
+                with self._job_errors("has a result that cannot be read", deadline):
+                    patience = self._patience(deadline)
+                    pieces += self._client.results(self.job_id(), skip=len(pieces), patience=patience)
         return pieces
 
-    def _outcome(self, early: Sequence[core.ProgramResult] = ()) -> tuple[Ended, Iterable[core.ProgramResult]]:
+    def _outcome(
+        self, deadline: Deadline, early: Sequence[core.ProgramResult] = ()
+    ) -> tuple[Ended, Iterable[core.ProgramResult]]:
         """Give what an ended job's stream told of it, or ask for that; `early` are the pieces that were read before.
 
         Raises:
@@ -406,11 +436,12 @@ class QubitdJob(JobV1, Connected):
         told = self._follower.story.outcome
         if told is not None:
             return told, told.results
-        job = self._client.get_job(self.job_id())
+        job = self._client.get_job(self.job_id(), patience=self._patience(deadline))
         if job.status is not core.JobStatus.DONE:
             raise self._failure(job)
         self._header = self._header or _header_of(job)
-        return job, itertools.chain(early, self._client.results(self.job_id(), skip=len(early)))
+        rest = self._client.results(self.job_id(), skip=len(early), patience=self._patience(deadline))
+        return job, itertools.chain(early, rest)
 
     def _failure(self, job: Job) -> JobFailedError:
         how = "was cancelled" if job.status is core.JobStatus.CANCELLED else "failed"
@@ -432,13 +463,16 @@ class QubitdJob(JobV1, Connected):
         return sent.sub(lambda match: places[match[0]], job.message), problems
 
     @contextlib.contextmanager
-    def _job_errors(self, what: str) -> Generator[None]:
-        """Make what goes wrong on the way to the daemon an error of this job."""
+    def _job_errors(self, what: str, deadline: Deadline = _NO_HURRY) -> Generator[None]:
+        """Make what goes wrong on the way to the daemon an error of this job, or of the time that it was given."""
         try:
             yield
         except ProviderError:
             raise
         except QubitdError as error:
+            if isinstance(error, (BusyError, LostError)) and deadline.is_over:
+                late = f"job {self.job_id()} {what} within {deadline.timeout:g} s: {error}"
+                raise JobUnfinishedError(late) from error
             problems: tuple[Problem, ...] = getattr(error, "problems", ())
             message = f"job {self.job_id()} {what}: {error}"
             raise JobFailedError(message, job_id=self.job_id(), problems=problems) from error

@@ -43,9 +43,9 @@ class PartialResults:
         self._header = header
         self._received = 0
 
-    def new(self, progress: Progress | None) -> Iterator[PartialResult]:
-        """Give the parts that became durable since the last question."""
-        for piece in self._client.results(self._job_id, skip=self._received):
+    def new(self, progress: Progress | None, patience: float) -> Iterator[PartialResult]:
+        """Give the parts that became durable since the last question, of a daemon that may be away for so long."""
+        for piece in self._client.results(self._job_id, skip=self._received, patience=patience):
             self._received += 1
             yield self._part(piece, progress)
 

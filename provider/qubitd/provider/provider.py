@@ -99,15 +99,20 @@ class QubitdProvider(Connected):
             **attributes: values that attributes of the backend must have.
 
         Raises:
-            ProviderError: no backend has an attribute of this name.
+            ProviderError: no backend has an attribute of this name, or one of these is nothing that can be asked for.
         """
+        if name is not None:
+            _check_is_text("name", name)
+        if filters is not None and not callable(filters):
+            raise ProviderError(f"filters is {filters!r}; give a function of a backend that says whether it fits")
+        least = 0 if min_num_qubits is None else _whole(min_num_qubits, "min_num_qubits")
         names = [known for known in self._client.backends() if name in (None, known)]
         found = [self._backend(known) for known in names]
         _check_attributes(found, attributes)
         return [
             backend
             for backend in found
-            if (min_num_qubits is None or backend.num_qubits >= min_num_qubits)
+            if backend.num_qubits >= least
             and (operational is None or backend.operational == operational)
             and all(getattr(backend, key, None) == value for key, value in attributes.items())
             and (filters is None or filters(backend))
@@ -263,10 +268,10 @@ def _check_is_text(what: str, given: object) -> None:
         raise ProviderError(f"{what} is {given!r}; give a text")
 
 
-def _whole(limit: object) -> int:
-    number = whole_of(limit)
+def _whole(given: object, what: str = "limit") -> int:
+    number = whole_of(given)
     if number is None or number < 0:
-        raise ProviderError(f"limit is {limit!r}; give a whole number, 0 or more")
+        raise ProviderError(f"{what} is {given!r}; give a whole number, 0 or more")
     return number
 
 
@@ -283,6 +288,6 @@ def _time_ns(since: object) -> int:
 def _check_attributes(backends: list[QubitdBackend], attributes: dict[str, Any]) -> None:
     for name in attributes:
         if backends and not any(hasattr(backend, name) for backend in backends):
-            near = difflib.get_close_matches(name, dir(backends[0]))
+            near = difflib.get_close_matches(name, [known for known in dir(backends[0]) if known[0] != "_"])
             hint = f"; did you mean {' or '.join(near)}?" if near else ""
             raise ProviderError(f"no backend has an attribute {name!r}{hint}")

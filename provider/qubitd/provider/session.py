@@ -293,8 +293,8 @@ def _seconds(time: object) -> float:
     match = _TIME.fullmatch(time.strip()) if isinstance(time, str) else None
     if match is None or not any(match.groups()):
         raise ProviderError(f"{time!r} is no time; give seconds, or a text such as '2h 30m'")
-    days, hours, minutes, seconds = (int(group or 0) for group in match.groups())
-    return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
+    days, hours, minutes, seconds = (float(group or 0) for group in match.groups())
+    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
 
 
 def _at_expiry(text: str) -> AtExpiry:
