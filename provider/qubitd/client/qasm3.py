@@ -33,6 +33,8 @@ from qubitd.wire.backends import BackendInfo
 from qubitd.wire.circuits import MAX_CLBITS
 
 Statement = ast.Statement | ast.Pragma
+MAX_HEAD = 60
+"""Characters of a statement that are told at most."""
 
 
 def read_qasm3(text: str, backend: BackendInfo, *, name: str = "program", most: int | None = None) -> CircuitBuilder:
@@ -91,6 +93,8 @@ class _Reader:
         for statement in statements:
             self._check_size(statement, 1)
             self.size += 1
+            for annotation in getattr(statement, "annotations", ()):
+                raise self._refusal(annotation, f"`@{annotation.keyword}` is not read here; leave it out")
             try:
                 self._statement(statement)
             except CannotEvaluate as error:
@@ -112,7 +116,9 @@ class _Reader:
         match statement:
             case ast.QuantumGate():
                 self._gate(statement)
-            case ast.QuantumMeasurementStatement(measure=measure, target=target) if target is not None:
+            case ast.QuantumMeasurementStatement(measure=measure, target=target):
+                if target is None:
+                    raise self._refusal(statement, "measures into no bit; name one, as in `c[0] = measure q[0];`")
                 self._measure(statement, measure, target)
             case ast.QuantumReset(qubits=where):
                 for qubit in self._operands(statement, where):
@@ -148,8 +154,7 @@ class _Reader:
             case ast.ContinueStatement():
                 self.circuit.continue_()
             case _:
-                what = f"is a {type(statement).__name__}, which is not read here; Qiskit may translate it"
-                raise self._refusal(statement, what)
+                raise self._refusal(statement, f"`{_head(statement)}` is not read here; Qiskit may translate it")
 
     def _block(self, statement: ast.BranchingStatement | ast.ForInLoop | ast.WhileLoop) -> None:
         match statement:
@@ -238,7 +243,17 @@ class _Reader:
                 f"{signature.num_qubits}",
             )
         for qubits in self._broadcast(statement, operands):
+            self._check_qubits(statement, name, qubits)
             self.circuit.add(name, *qubits, params=angles)
+
+    def _check_qubits(self, statement: ast.Statement, name: str, qubits: tuple[int, ...]) -> None:
+        """Refuse qubits on which a gate cannot be."""
+        if len(set(qubits)) < len(qubits):
+            raise self._refusal(statement, f"applies {name} to qubit {qubits[0]} twice")
+        if len(qubits) == 2 and tuple(sorted(qubits)) not in self.backend.couplers:
+            pairs = ", ".join(f"{one}-{other}" for one, other in self.backend.couplers)
+            what = f"applies {name} to qubits {qubits[0]} and {qubits[1]}; {self.backend.name} couples {pairs}"
+            raise self._refusal(statement, f"{what}. Transpile it with Qiskit")
 
     def _measure(
         self, statement: ast.Statement, measure: ast.QuantumMeasurement, target: ast.Identifier | ast.IndexedIdentifier
@@ -326,7 +341,7 @@ class _Reader:
         spread: Callable[[tuple[int, ...]], tuple[int, ...]] = lambda o: o * longest if len(o) == 1 else o  # noqa: E731
         return list(zip(*map(spread, operands), strict=True))
 
-    def _refusal(self, statement: Statement, what: str) -> ProgramError:
+    def _refusal(self, statement: Statement | ast.Annotation, what: str) -> ProgramError:
         line = f"line {statement.span.start_line}" if statement.span is not None else "a statement"
         return ProgramError([Problem(where=f"{self.name}, {line}", what=what)])
 
@@ -363,6 +378,12 @@ def _ways_out(block: Sequence[ast.Statement | ast.Pragma]) -> Iterator[type[ast.
                 yield from _ways_out([*then, *otherwise])
             case _:
                 pass
+
+
+def _head(statement: Statement) -> str:
+    """How a statement begins: all of it, or what stands before its block."""
+    first = _text(statement).splitlines()[0].rstrip(" ;{")
+    return first if len(first) <= MAX_HEAD else f"{first[:MAX_HEAD]}..."
 
 
 def _text(node: ast.QASMNode) -> str:
