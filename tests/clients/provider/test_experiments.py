@@ -13,16 +13,25 @@ from qiskit_experiments.library import (
     T1,
     CorrelatedReadoutError,
     FineSXAmplitude,
+    FineXAmplitude,
+    HalfAngle,
     InterleavedRB,
+    LayerFidelity,
     LocalReadoutError,
+    MitigatedProcessTomography,
+    MitigatedStateTomography,
     MultiStateDiscrimination,
     ProcessTomography,
+    PurityRB,
     QuantumVolume,
+    RamseyXY,
     ReadoutAngle,
     StandardRB,
     StateTomography,
     T2Hahn,
     T2Ramsey,
+    Tphi,
+    ZZRamsey,
 )
 
 if TYPE_CHECKING:
@@ -63,6 +72,24 @@ def test_t2_ramsey_finds_the_detuning_that_was_asked_for_and_t2(backend: QubitdB
     assert abs(t2.n - truth.value("q0.t2")) < 5 * t2.s  # the chip has no slow noise, which an echo would undo
 
 
+def test_dephasing_alone(backend: QubitdBackend, truth: Snapshot) -> None:
+    experiment = Tphi([0], np.linspace(1e-6, 60e-6, 15), np.linspace(1e-6, 60e-6, 30), osc_freq=100e3)
+    dephasing = found(backend, experiment, "T_phi", shots=1000)
+    rate = 1 / truth.value("q0.t2") - 1 / (2 * truth.value("q0.t1"))
+    assert abs(dephasing.n - 1 / rate) < 5 * dephasing.s
+
+
+def test_a_frequency_by_ramsey_in_two_quadratures(backend: QubitdBackend) -> None:
+    experiment = RamseyXY([0], delays=np.linspace(0, 10e-6, 40), osc_freq=300e3)
+    frequency = found(backend, experiment, "freq", shots=1000)
+    assert abs(frequency.n - 300e3) < 5 * frequency.s
+
+
+def test_what_a_neighbour_shifts(backend: QubitdBackend, truth: Snapshot) -> None:
+    shift = found(backend, ZZRamsey([0, 1], delays=np.linspace(0, 10e-6, 30)), "zz", shots=1000)
+    assert abs(shift.n - truth.value("q0_q1.zz")) < 5 * shift.s
+
+
 def test_randomised_benchmarking_of_one_and_two_qubits(backend: QubitdBackend, truth: Snapshot) -> None:
     one = found(backend, StandardRB([0], [1, 150, 400, 800, 1600], num_samples=3, seed=1), "EPG_sx", shots=1000)
     assert abs(one.n - truth.value("q0.sx.error")) < 5 * one.s
@@ -93,6 +120,28 @@ def test_interleaved_benchmarking(backend: QubitdBackend, truth: Snapshot) -> No
     assert abs(two.n - truth.value("q1_q2.cz.error")) < 5 * two.s
 
 
+def test_purity_benchmarking(backend: QubitdBackend, truth: Snapshot) -> None:
+    error = found(backend, PurityRB([0], [1, 200, 600], num_samples=2, seed=1), "EPG_pur_sx", shots=500)
+    assert abs(error.n - truth.value("q0.sx.error")) < 5 * error.s
+
+
+def test_fidelity_of_layers(backend: QubitdBackend, truth: Snapshot) -> None:
+    """Three gates, and of each layer two qubits or four while they wait for it."""
+    layers = [[(0, 1), (2, 3)], [(1, 2)]]
+    experiment = LayerFidelity(
+        physical_qubits=[0, 1, 2, 3],
+        two_qubit_layers=layers,
+        lengths=[2, 10, 30],
+        two_qubit_gate="cz",
+        one_qubit_basis_gates=["rz", "sx", "x"],
+        num_samples=3,
+        seed=1,
+    )
+    fidelity = found(backend, experiment, "LF", shots=300)
+    gates = sum(truth.value(f"{pair}.cz.error") for pair in ("q0_q1", "q1_q2", "q2_q3"))
+    assert 0.8 < fidelity.n < 1 - gates + 5 * fidelity.s
+
+
 def contrast(truth: Snapshot, *qubits: int) -> float:
     """How much of a product of Pauli operators is left by the readout of its qubits."""
     errors = [truth.value(f"q{q}.measure.{name}") for q in qubits for name in ("prob_meas1_prep0", "prob_meas0_prep1")]
@@ -120,6 +169,19 @@ def test_process_tomography_of_a_gate(backend: QubitdBackend, truth: Snapshot) -
     assert abs(fidelity - (1 + 3 * left) / 4) < SPREAD
 
 
+def test_tomography_that_mends_the_readout(backend: QubitdBackend, truth: Snapshot) -> None:
+    bell = QuantumCircuit(2)
+    bell.h(0)
+    bell.cx(0, 1)
+    fidelity = found(backend, MitigatedStateTomography(bell), "state_fidelity", shots=1000)
+    left = 1 - truth.value("q0_q1.cz.error") - 4 * truth.value("q0.sx.error")
+    assert abs(fidelity - left) < SPREAD
+    gate = QuantumCircuit(1)
+    gate.sx(0)
+    of_gate = found(backend, MitigatedProcessTomography(gate), "process_fidelity", shots=1000)
+    assert abs(of_gate - (1 - 3 * truth.value("q0.sx.error"))) < SPREAD
+
+
 def test_readout_errors(backend: QubitdBackend, truth: Snapshot) -> None:
     local = found(backend, LocalReadoutError([0, 1, 2]), "Local Readout Mitigator", shots=4000)
     wrong = local.assignment_matrix(0)[1, 0]
@@ -139,8 +201,11 @@ def test_iq_points(backend: QubitdBackend, truth: Snapshot) -> None:
     assert abs(1 - fidelity - wrong) < 5 * np.sqrt(wrong / 4000)
 
 
-def test_a_gates_angle_error(backend: QubitdBackend) -> None:
-    error = found(backend, FineSXAmplitude([1]), "d_theta", shots=500)
+@pytest.mark.parametrize(
+    ("experiment", "name"), [(FineSXAmplitude, "d_theta"), (FineXAmplitude, "d_theta"), (HalfAngle, "d_hac")]
+)
+def test_a_gates_angle_error(backend: QubitdBackend, experiment: type[BaseExperiment], name: str) -> None:
+    error = found(backend, experiment([1]), name, shots=500)
     assert abs(error.n) < 5 * error.s
 
 
