@@ -16,9 +16,9 @@ from qubitd.emulator.chip.basis import DUAL, LADDER
 from qubitd.emulator.chip.density import density_matrix
 from qubitd.emulator.chip.drive import Turn
 from qubitd.emulator.chip.exchange import exchange_map, return_amplitude
-from qubitd.emulator.chip.feedline import Probe
 from qubitd.emulator.chip.first_values import coherence_error, cz_values
 from qubitd.emulator.chip.flux import Exchange
+from qubitd.emulator.chip.probe import Probe
 from qubitd.emulator.chip.register import Register
 
 if TYPE_CHECKING:

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from qubitd.emulator.chip.choice import Choice
 from qubitd.emulator.chip.drive import Turn
-from qubitd.emulator.chip.feedline import Falls, Probe
 from qubitd.emulator.chip.flux import Exchange
-from qubitd.emulator.chip.reading import Found, Reading
+from qubitd.emulator.chip.probe import Falls, Found, Probe
+from qubitd.emulator.chip.reading import Reading
 from qubitd.emulator.chip.register import Left, Register
 from qubitd.emulator.chip.static_zz import Bond
 from qubitd.emulator.errors import EmulatorError
@@ -115,12 +115,12 @@ class BodyRun:
         self._waiting: list[Probe] = []
         self._found: list[Found] = []
         """By each readout that waited."""
-        self._falls: dict[tuple[int, int], NDArray[np.float64]] = {}
+        self._falls: dict[tuple[int, int], Found] = {}
         self.points: dict[int, NDArray[np.complex128]] = {}
         """Of the windows for which somebody waits, by their numbers."""
 
     def play(self, listen: Listen, pulses: Callable[[Choice, Sequence[int]], Sequence[Pulse]], go_on: GoOn) -> Falls:
-        """Play the body; gives when the qubits fell.
+        """Play the body; gives what the readouts found.
 
         Args:
             listen: gives the points of a window.
@@ -135,7 +135,7 @@ class BodyRun:
         self.reading = reading if self._is_sure else None
         self._found = reading.draw(self._branch, self._t1, self._rng)
         for found in self._found:
-            self._falls |= found.falls
+            self._falls |= found.by_tone
         return self._falls
 
     def _evolve(self, listen: Listen, pulses: Callable[[Choice, Sequence[int]], Sequence[Pulse]], go_on: GoOn) -> None:
@@ -235,7 +235,7 @@ class BodyRun:
         self._register.hold(probe.qubit, time=probe.start)
         taken = self._outcomes.mask(probe.condition)
         (found,) = Reading.of([probe], self._register.joint([probe.qubit])).draw(self._branch, self._t1, self._rng)
-        self._falls |= found.falls
+        self._falls |= found.by_tone
         self._branch = self._register.collapse(
             probe.qubit,
             self._branch,

@@ -22,11 +22,12 @@ from qubitd.emulator.chip.basis import SIZE
 from qubitd.emulator.chip.body import Beginning, BodyRun, Ending, Event, Pulse, Script, moves
 from qubitd.emulator.chip.choice import Choice, choices
 from qubitd.emulator.chip.drive import DriveLines
-from qubitd.emulator.chip.feedline import Falls, FeedlineModel, Heard
+from qubitd.emulator.chip.feedline import FeedlineModel, Heard
 from qubitd.emulator.chip.flux import FluxLines
 from qubitd.emulator.chip.frequency_noise import FrequencyNoise
 from qubitd.emulator.chip.intervals import chains
 from qubitd.emulator.chip.lines import Arrivals, Signals, Windows, arrive, oscillators_of
+from qubitd.emulator.chip.probe import Falls
 from qubitd.emulator.chip.reading import Reading
 from qubitd.emulator.chip.register import Left
 from qubitd.emulator.chip.shot_chain import ShotChain, Shots
@@ -346,7 +347,7 @@ class _Played:
         if is_usual and body.reading is not None:
             self._go_on()
             drawn = body.reading.draw(np.zeros(outcomes.shots, dtype=np.int64), chip.t1, self._rng)
-            return None, points(body.later, {key: fall for found in drawn for key, fall in found.falls.items()})
+            return None, points(body.later, {key: found for found in drawn for key in found.by_tone})
         run = BodyRun(
             Script(events=self._events[number], choices=self._choices[number], endings=body.endings),
             outcomes,

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from qubitd.emulator.cabling import ChipTruth
 from qubitd.emulator.cache import Cache
+from qubitd.emulator.chip.basis import LEVELS, P0
 from qubitd.emulator.chip.intervals import chains
 from qubitd.emulator.chip.lines import Signals, Windows, envelope
+from qubitd.emulator.chip.probe import Falls, Found, Probe
 from qubitd.emulator.chip.resonator import Notch, jump_curve, mean_excess, seen
 from qubitd.emulator.events import EVERY_SHOT, Waveform
 from qubitd.emulator.outcomes import Outcomes
@@ -24,27 +26,10 @@ REACH = 0.05
 """GHz: a tone this near to a resonator reads its qubit, a window this near is meant for it."""
 _RING_DOWNS = 12
 """Amplitude time constants after which a resonator counts as empty."""
+_WITHOUT_FALL = np.where(np.arange(LEVELS) == P0, 0, -1)
+"""Where a curve says what a qubit adds that stays at a level."""
 _HELD = 2_000
 """Distinct tones in windows that are remembered; some 10 kB each."""
-
-Falls = Mapping[tuple[int, int], NDArray[np.float64]]
-"""(qubit, row of a tone) -> for each shot the time in ns up to which the qubit is in 1 or has leaked: -inf if it was in
-0, inf if it stays. Qubits that were in 0 in every shot may be left out."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Probe:
-    """One qubit being read by tones that touch or overlap, whether or not a window listens."""
-
-    qubit: int
-    start: int
-    """ns: from here on the qubit is in one level or another."""
-    end: int
-    """ns: until here it is watched for its fall from 1 to 0."""
-    tones: tuple[int, ...]
-    """Rows of the table's tones."""
-    condition: int
-    """Index into the table's conditions: in which shots it is read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -94,6 +79,31 @@ class Hearing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Excess:
+    """What a qubit that is not in 0 adds to what a tone adds to the points of a window."""
+
+    qubit: int
+    curve: NDArray[np.complex128]
+    """Against its fall in ns from the tone's start; the last one also if it stays."""
+    factor: complex
+    """Of that, to fractions of full scale."""
+    by_level: NDArray[np.complex128]
+    """Fractions of full scale while it does not fall, shape (3,)."""
+
+    @staticmethod
+    def of_curve(qubit: int, curve: NDArray[np.complex128], factor: complex) -> Excess:
+        """Take a curve as `resonator.jump_curve` gives it."""
+        return Excess(qubit=qubit, curve=curve, factor=factor, by_level=factor * curve[_WITHOUT_FALL])
+
+    def of(self, found: Found, start: int) -> NDArray[np.complex128]:
+        """Give what it adds in each shot, shape (shots,); `start` is the tone's, ns."""
+        added = self.by_level.take(found.level)
+        if len(found.fell):
+            added[found.fell] = self.factor * np.interp(found.when - start, np.arange(len(self.curve)), self.curve)
+        return added
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class HeardTone:
     """What one tone adds to the points of a window."""
 
@@ -105,18 +115,16 @@ class HeardTone:
     """Index into the table's conditions: in which shots it is played."""
     ground: complex
     """With every qubit in 0, fraction of full scale."""
-    factor: complex
-    """Of what a qubit in 1 adds."""
-    excesses: tuple[tuple[int, NDArray[np.complex128]], ...]
-    """For each qubit that it reads what that adds in 1, against its fall in ns from the tone's start."""
+    excesses: tuple[Excess, ...]
+    """Of the qubits that it reads."""
 
     def of(self, falls: Falls) -> complex | NDArray[np.complex128]:
         """Give what it adds where it is played, shape (shots,), or the same for all."""
         points: complex | NDArray[np.complex128] = self.ground
-        for qubit, excess in self.excesses:
-            fall = falls.get((qubit, self.number))
-            if fall is not None:
-                points = points + self.factor * np.interp(fall - self.start, np.arange(len(excess)), excess)
+        for excess in self.excesses:
+            found = falls.get((excess.qubit, self.number))
+            if found is not None:
+                points = points + excess.of(found, self.start)
         return points
 
 
@@ -199,8 +207,10 @@ class FeedlineModel:
             start=int(tones.start[j]),
             condition=int(tones.condition[j]),
             ground=self.ground(heard),
-            factor=self._factor(heard),
-            excesses=tuple((qubit, self._unscaled_excess(qubit, heard)) for qubit in self._read_by(heard)),
+            excesses=tuple(
+                Excess.of_curve(qubit, self._unscaled_excess(qubit, heard), self._factor(heard))
+                for qubit in self._read_by(heard)
+            ),
         )
 
     def points(
@@ -210,13 +220,14 @@ class FeedlineModel:
 
         Args:
             heard: what the windows hear.
-            falls: levels of the qubits that are read.
+            falls: what was found of the qubits that are read.
             outcomes: by which some tones are played in some shots only.
             rng: for the amplifier's noise.
         """
-        points = rng.standard_normal((len(heard), outcomes.shots, 2)).view(np.complex128)[..., 0]
+        noise = rng.standard_normal((len(heard), outcomes.shots, 2))
+        noise *= np.array([window.noise for window in heard])[:, None, None]
+        points = noise.view(np.complex128)[..., 0]
         for k, window in enumerate(heard):
-            points[k] *= window.noise
             for tone in window.tones:
                 added = tone.of(falls)
                 points[k] += added if tone.condition == EVERY_SHOT else added * outcomes.mask(tone.condition)
@@ -241,7 +252,7 @@ class FeedlineModel:
         for j in np.flatnonzero(reached).tolist():
             heard = hear(tones, j, window, 0, waveforms)
             fallen = {
-                qubit: falls[qubit, first_tone + j] - tones.start[j]
+                qubit: falls[qubit, first_tone + j].fall - tones.start[j]
                 for qubit in np.flatnonzero(self.near(np.array([heard.carrier]))[0]).tolist()
                 if (qubit, first_tone + j) in falls
             }

@@ -8,29 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from qubitd.emulator.chip.basis import LEVELS, P0, P1
-from qubitd.emulator.chip.feedline import Falls, Probe
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Found:
-    """What one readout found. Arrays have shape (shots,)."""
-
-    probe: Probe
-    level: NDArray[np.int64]
-    """At the readout's start."""
-    fall: NDArray[np.float64]
-    """Up to when, in ns, the qubit was in 1 or above: -inf if it was in 0, inf if it stays."""
-
-    @property
-    def falls(self) -> Falls:
-        """Give the same by the tones that read the qubit."""
-        return {(self.probe.qubit, tone): self.fall for tone in self.probe.tones}
-
-    @property
-    def left(self) -> NDArray[np.int64]:
-        """Give the level in which each shot's qubit is left."""
-        return np.where(np.isfinite(self.fall), P0, self.level)
+from qubitd.emulator.chip.basis import LEVELS, P1
+from qubitd.emulator.chip.probe import Found, Probe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -67,12 +46,10 @@ class Reading:
 
 def _watched(probe: Probe, level: NDArray[np.int64], t1: float, rng: np.random.Generator) -> Found:
     """Let qubits that are found in 1 fall while they are read; `t1` is the qubit's, ns."""
-    fall = _STAYS[level]
     excited = np.flatnonzero(level == P1)
     when: NDArray[np.float64] = probe.start + rng.exponential(t1, len(excited))
-    fell = when < probe.end
-    fall[excited[fell]] = when[fell]
-    return Found(probe=probe, level=level, fall=fall)
+    falls = when < probe.end
+    return Found(probe=probe, level=level, fell=excited[falls], when=when[falls])
 
 
 def _drawn(cumulative: NDArray[np.float64], branch: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
@@ -83,8 +60,3 @@ def _drawn(cumulative: NDArray[np.float64], branch: NDArray[np.int64], rng: np.r
     else:
         found = (cumulative[branch] <= chance[:, None]).sum(axis=1)
     return np.asarray(np.minimum(found, cumulative.shape[1] - 1), dtype=np.int64)
-
-
-_STAYS = np.full(LEVELS, np.inf)
-"""By level, for what does not fall."""
-_STAYS[P0] = -np.inf
