@@ -112,7 +112,7 @@ def _window_tuples(section: Section, shot: int, shift: int, digests: list[str]) 
     rows = np.arange(len(columns["start"]))
     columns["start"] = [start + shift for start in columns["start"]]
     columns["weight"] = ["" if i < 0 else digests[i] for i in columns["weight"]]
-    columns["bin"] = bins_of(section, rows, np.array([shot]))[:, 0].tolist()
+    columns["bin"] = bins_of(section, rows, range(shot, shot + 1))[:, 0].tolist()
     return list(zip(*columns.values(), strict=True))
 
 

@@ -37,18 +37,21 @@ class Acquisition:
     def add(self, bins: NDArray[np.int64], sums: NDArray[np.int64], bits: NDArray[np.bool_]) -> None:
         """Add integrations, shape (points, 2), to bins that all exist."""
         if len(bins) and bins[-1] - bins[0] == len(bins) - 1 and bool((bins[1:] > bins[:-1]).all()):
-            following = self.bins[bins[0] : bins[-1] + 1]
-            following["path0"] += sums[..., 0]
-            following["path1"] += sums[..., 1]
-            following["threshold"] += bits
-            following["count"] += np.uint32(1)
-            following["valid"] = 1
+            self.add_in_order(slice(int(bins[0]), int(bins[-1]) + 1), sums, bits)
             return
         np.add.at(self.bins["path0"], bins, sums[..., 0])
         np.add.at(self.bins["path1"], bins, sums[..., 1])
         np.add.at(self.bins["threshold"], bins, bits.astype(np.uint32))
         np.add.at(self.bins["count"], bins, np.uint32(1))
         self.bins["valid"][bins] = 1
+
+    def add_in_order(self, bins: slice, sums: NDArray[np.int64], bits: NDArray[np.bool_]) -> None:
+        """Add integrations, shape (points, 2), to bins that all exist, one after another."""
+        following = self.bins[bins]
+        for name, more in (("path0", sums[:, 0]), ("path1", sums[:, 1]), ("threshold", bits), ("count", np.uint32(1))):
+            column = following[name]
+            column += more
+        following["valid"] = 1
 
     def clear(self) -> None:
         """Forget the data."""

@@ -157,8 +157,17 @@ def _bin_steps(windows: Windows, section: NDArray[np.int64], executed: int, shot
     return step
 
 
-def bins_of(section: Section, rows: Chosen, shots: NDArray[np.int64]) -> NDArray[np.int64]:
+def bins_in_order(section: Section, rows: Chosen, shots: range) -> slice | None:
+    """Give the bins that a window writes one after another in consecutive iterations; None if it is not so."""
+    if not isinstance(rows, slice) or section.bin_step[rows.start] != 1:
+        return None
+    first = int(section.windows.bin[rows.start])
+    bins = slice(first + shots.start, first + shots.stop)
+    return bins if bins.stop <= _BIN_RANGE else None
+
+
+def bins_of(section: Section, rows: Chosen, shots: range) -> NDArray[np.int64]:
     """Give the bins that some windows of a section write in given iterations, shape (rows, shots)."""
     first, step = section.windows.bin[rows, None], section.bin_step[rows, None]
-    bins: NDArray[np.int64] = first + step * shots
+    bins: NDArray[np.int64] = first + step * np.arange(shots.start, shots.stop)
     return bins if bins.max(initial=0) < _BIN_RANGE else bins % _BIN_RANGE

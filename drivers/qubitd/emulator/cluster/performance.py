@@ -26,7 +26,7 @@ from qubitd.emulator.cluster.outputs import Rows, joined, rows_of
 from qubitd.emulator.cluster.overflow import overflowing
 from qubitd.emulator.cluster.player import Performance, Player
 from qubitd.emulator.cluster.pool import WaveformPool
-from qubitd.emulator.cluster.recording import flag_slow_binning, record, sends_trigger, taken
+from qubitd.emulator.cluster.recording import Intake, flag_slow_binning, record, taken
 from qubitd.emulator.cluster.stepwise import play_stepwise
 from qubitd.emulator.cluster.tables import table_of
 from qubitd.emulator.cluster.walk import Uncertain
@@ -108,8 +108,8 @@ class Sheet:
     """Their players without acquisitions, which belong to whoever plays."""
     tables: tuple[EventTable, ...]
     """Of the sections in which something is played or acquired, in order."""
-    acquiring: list[tuple[Section, EventTable]]
-    """Those of them in which something is acquired."""
+    acquiring: list[tuple[Section, EventTable, Intake]]
+    """Those of them in which something is acquired, and what is made of their points."""
     flags: list[frozenset[Flag]]
     """That are raised in any case, by part."""
     markers: list[int]
@@ -227,7 +227,9 @@ def sheet_of(score: Score, go_on: GoOn = nothing) -> Sheet:
     return Sheet(
         parts=[replace(part, player=part.player._replace(acquisitions={})) for part in score.parts],
         tables=tuple(table for section, table in found if len(section.rows.start) or len(section.windows.start)),
-        acquiring=[(section, table) for section, table in found if len(section.windows.start)],
+        acquiring=[
+            (section, table, Intake.of(section, players)) for section, table in found if len(section.windows.start)
+        ],
         flags=[frozenset(part.flags) for part in score.parts],
         markers=list(map(_left_marker, score.performances)),
         duration=score.duration,
@@ -270,13 +272,13 @@ def play(
         Part(player, part.trace, part.timeline, set(flags), part.ends)
         for part, player, flags in zip(sheet.parts, players, sheet.flags, strict=True)
     ]
-    for section, table in sheet.acquiring:
-        decide = sends_trigger(section, parts)
-        for shots, points in _points(table, digitiser, rng, decide, go_on):
-            takes_place = taken(table, section, points, decide, parts)
+    for section, table, intake in sheet.acquiring:
+        for shots, points in _points(table, digitiser, rng, intake.sends_trigger, go_on):
+            takes_place = taken(table, section, points, intake.sends_trigger, parts)
             for some in _slices(len(shots), _POINTS_RECORDED // len(points)):
                 go_on()
-                record(section, points[:, some], shots[some], parts, takes_place[:, some])
+                there = None if takes_place is None else takes_place[:, some]
+                record(section, intake, points[:, some], shots[some], parts, there)
     log.debug("run played", extra={"duration_ns": sheet.duration, "tables": len(sheet.tables)})
     endings = tuple(map(_ending, parts, sheet.markers))
     return Outcome(tables=sheet.tables, duration=sheet.duration, endings=endings)
@@ -383,13 +385,13 @@ def _played(
 
 def _points(
     table: EventTable, digitiser: Digitiser, rng: np.random.Generator, decide: Decide, go_on: GoOn
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.complex128]]]:
+) -> Iterator[tuple[range, NDArray[np.complex128]]]:
     """Ask a table with windows for the points of some shots at a time; gives the numbers of the shots and their points,
     shape (windows, shots)."""
     at_once = max(1, _POINTS_AT_ONCE // len(table.acquisitions.start))
     for begin in range(0, table.shots, at_once):
         go_on()
-        shots = np.arange(begin, min(begin + at_once, table.shots))
+        shots = range(begin, min(begin + at_once, table.shots))
         some = table if len(shots) == table.shots else replace(table, shots=len(shots))
         yield shots, digitiser.run(some, rng, decide, go_on)
 

@@ -4,13 +4,13 @@ says."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qubitd.emulator.cluster.bins import FULL_SCALE, Acquisition
-from qubitd.emulator.cluster.iterations import Chosen, Section, bins_of
+from qubitd.emulator.cluster.iterations import Section, bins_in_order, bins_of
 from qubitd.emulator.cluster.layout import Part
 from qubitd.emulator.cluster.player import SEQUENCERS_IN_SLOT, Player
 from qubitd.emulator.cluster.triggers import conflicts
@@ -19,87 +19,127 @@ from qubitd.emulator.events import EventTable
 from qubitd.emulator.outcomes import Decide, Outcomes
 from qubitd.emulator.q1.flags import Flag
 
-Sums: TypeAlias = NDArray[np.int64]
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Intake:
+    """What sequencers make of the points of a section, the same however often it is played; columns by window."""
+
+    length: NDArray[np.float64]
+    """Of the windows in ns, times what a bin takes up per ns at full scale, shape (windows, 1, 1)."""
+    listens: NDArray[np.float64] | None
+    """1 where a path listens to a converter, 0 where it integrates zeros, shape (windows, 1, 2); None if all listen."""
+    rotation: tuple[NDArray[np.float64], NDArray[np.float64]]
+    """Factors of both paths in what is compared with the threshold, each of shape (windows, 1)."""
+    threshold: NDArray[np.float64]
+    """Shape (windows, 1)."""
+    inverted: NDArray[np.bool_]
+    """Whether a trigger is sent for a bit of 0, shape (windows, 1)."""
+
+    @staticmethod
+    def of(section: Section, players: Sequence[Player]) -> Intake:
+        """Take the settings of the players that acquire."""
+        by_identity = {player.identity: player for player in players}
+        acquiring = [by_identity[identity] for identity in section.windows.sequencer.tolist()]
+        configurations = [player.configuration for player in acquiring]
+        listens = np.array([[bool(path) for path in player.inputs] for player in acquiring]).reshape(-1, 1, 2)
+        rotation = np.array([each.rotation for each in configurations]).reshape(-1, 2)
+        threshold = np.array([each.threshold * FULL_SCALE for each in configurations])
+        inverted = [each.trigger is not None and each.trigger.inverted for each in configurations]
+        return Intake(
+            length=section.windows.length[:, None, None] * float(FULL_SCALE),
+            listens=None if listens.all() else listens.astype(np.float64),
+            rotation=(rotation[:, :1], rotation[:, 1:]),
+            threshold=threshold[:, None],
+            inverted=np.array(inverted, dtype=np.bool_)[:, None],
+        )
+
+    def paths(self, points: NDArray[np.complex128]) -> NDArray[np.float64]:
+        """Give what both paths take in, shape (windows, shots, 2), of points of shape (windows, shots)."""
+        paths = np.ascontiguousarray(points).view(np.float64).reshape(*points.shape, 2)
+        return paths if self.listens is None else paths * self.listens
+
+    def sums(self, clipped: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Give the integers that bins take up: sums over windows of clipped samples, shape (windows, shots, 2).
+
+        A sample at full scale, times a weight of 1, adds 2^22.
+        """
+        return np.rint(clipped * self.length).astype(np.int64)
+
+    def bits(self, sums: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Give the bit of each integration: its rotated sum against the threshold; shape (windows, shots)."""
+        rotated = self.rotation[0] * sums[..., 0] + self.rotation[1] * sums[..., 1]
+        return np.asarray(rotated > self.threshold, dtype=np.bool_)
+
+    def sends_trigger(self, row: int, points: NDArray[np.complex128]) -> NDArray[np.bool_]:
+        """Tell in which shots the acquisition of a window sends a trigger; a `Decide`."""
+        one = self._only(row)
+        bits = one.bits(one.sums(one.paths(points[None]).clip(-1, 1)))[0]
+        return ~bits if self.inverted[row] else bits
+
+    def _only(self, row: int) -> Intake:
+        rows = slice(row, row + 1)
+        return Intake(
+            length=self.length[rows],
+            listens=None if self.listens is None else self.listens[rows],
+            rotation=(self.rotation[0][rows], self.rotation[1][rows]),
+            threshold=self.threshold[rows],
+            inverted=self.inverted[rows],
+        )
 
 
 def record(
     section: Section,
+    intake: Intake,
     points: NDArray[np.complex128],
-    shots: NDArray[np.int64],
+    shots: range,
     parts: Sequence[Part],
-    takes_place: NDArray[np.bool_],
+    takes_place: NDArray[np.bool_] | None,
 ) -> None:
     """Put the points of some shots, shape (windows, shots), into the bins of the sequencers that asked for them, where
-    the acquisition took place."""
+    the acquisition took place; None: in every shot."""
+    paths = intake.paths(points)
+    exceeds = np.abs(paths) > 1
+    clips = bool(exceeds.any())
+    sums = intake.sums(paths.clip(-1, 1) if clips else paths)
+    bits = intake.bits(sums)
     by_identity = {part.player.identity: part for part in parts}
     for (sequencer, index), rows in section.of_acquisition.items():
         part = by_identity[sequencer]
         acquisition = part.player.acquisitions[index]
+        there = None if takes_place is None else takes_place[rows]
+        if clips:
+            _note_clipping(acquisition, exceeds[rows], there)
         part.flags.add(Flag.BINNING_DONE)
-        if _fill(acquisition, part.player, section, rows, shots, points[rows], takes_place[rows]):
+        in_order = bins_in_order(section, rows, shots) if there is None else None
+        if in_order is not None and in_order.stop <= len(acquisition.bins):
+            acquisition.add_in_order(in_order, sums[rows.start], bits[rows.start])
+        elif _fill(acquisition, bins_of(section, rows, shots), sums[rows], bits[rows], there):
             part.flags.add(Flag.BIN_INVALID)
         if any(acquisition.out_of_range):
             part.flags.add(Flag.BINNING_OUT_OF_RANGE)
 
 
+def _note_clipping(acquisition: Acquisition, exceeds: NDArray[np.bool_], takes_place: NDArray[np.bool_] | None) -> None:
+    for path in range(2):
+        over = exceeds[..., path]
+        acquisition.out_of_range[path] |= bool((over if takes_place is None else over & takes_place).any())
+
+
 def _fill(
     acquisition: Acquisition,
-    player: Player,
-    section: Section,
-    rows: Chosen,
-    shots: NDArray[np.int64],
-    points: NDArray[np.complex128],
-    takes_place: NDArray[np.bool_],
+    bins: NDArray[np.int64],
+    sums: NDArray[np.int64],
+    bits: NDArray[np.bool_],
+    takes_place: NDArray[np.bool_] | None,
 ) -> bool:
-    """Fill the bins of one acquisition; tells whether some did not exist."""
-    paths = _connected(player, points)
-    exceeds = np.abs(paths) > 1
-    if exceeds.any():
-        for path in range(2):
-            acquisition.out_of_range[path] |= bool((exceeds[..., path] & takes_place).any())
-        paths = paths.clip(-1, 1)
-    sums = _summed(paths, section.windows.length[rows, None])
-    bits = thresholded(player, sums)
-    bins = bins_of(section, rows, shots)
+    """Fill bins of one acquisition, shape (windows, shots); tells whether some did not exist."""
     exists = bins < len(acquisition.bins)
-    filled = exists & takes_place
+    filled = exists if takes_place is None else exists & takes_place
     if filled.all():
         acquisition.add(bins.reshape(-1), sums.reshape(-1, 2), bits.reshape(-1))
         return False
     acquisition.add(bins[filled], sums[filled], bits[filled])
-    return not bool((exists | ~takes_place).all())
-
-
-def integrated(player: Player, points: NDArray[np.complex128], length: NDArray[np.int64]) -> Sums:
-    """Give the integers that a bin takes up: sums over windows of clipped samples, shape (windows, shots, 2).
-
-    A sample at full scale, times a weight of 1, adds 2^22.
-    """
-    return _summed(_connected(player, points).clip(-1, 1), length)
-
-
-def _summed(clipped: NDArray[np.float64], length: NDArray[np.int64]) -> Sums:
-    return np.rint(clipped * (length[..., None] * float(FULL_SCALE))).astype(np.int64)
-
-
-def thresholded(player: Player, sums: Sums) -> NDArray[np.bool_]:
-    """Give the bit of each integration: its rotated sum against the threshold."""
-    cosine, sine = player.configuration.rotation
-    rotated = cosine * sums[..., 0] + sine * sums[..., 1]
-    return np.asarray(rotated > player.configuration.threshold * FULL_SCALE, dtype=np.bool_)
-
-
-def sends_trigger(section: Section, parts: Sequence[Part]) -> Decide:
-    """Give the rule by which the acquisitions of a section send triggers."""
-    by_identity = {part.player.identity: part.player for part in parts}
-
-    def decide(row: int, points: NDArray[np.complex128]) -> NDArray[np.bool_]:
-        player = by_identity[int(section.windows.sequencer[row])]
-        bits = thresholded(player, integrated(player, points, section.windows.length[row : row + 1]))
-        trigger = player.configuration.trigger
-        return ~bits if trigger is not None and trigger.inverted else bits
-
-    return decide
+    return not bool((exists if takes_place is None else exists | ~takes_place).all())
 
 
 def taken(
@@ -108,12 +148,13 @@ def taken(
     points: NDArray[np.complex128],
     decide: Decide,
     parts: Sequence[Part],
-) -> NDArray[np.bool_]:
-    """Tell in which shots each acquisition took place, shape (windows, shots), and flag triggers that met."""
+) -> NDArray[np.bool_] | None:
+    """Tell in which shots each acquisition took place, shape (windows, shots), None if all did in all, and flag
+    triggers that met."""
     windows = section.windows
     senders = np.flatnonzero(windows.sends == 1)
     if not (len(senders) or table.conditions):
-        return np.ones(points.shape, dtype=np.bool_)
+        return None
     end = windows.start + windows.length
     outcomes = Outcomes(table, decide, shots=points.shape[1])
     senders = senders[np.argsort(end[senders], kind="stable")]
@@ -128,13 +169,6 @@ def taken(
             if part.player.identity in met_by:
                 part.flags.add(Flag.TRIGGER_CONFLICT)
     return np.stack([outcomes.mask(number) for number in table.acquisitions.condition.tolist()])
-
-
-def _connected(player: Player, points: NDArray[np.complex128]) -> NDArray[np.float64]:
-    """Give what both paths take in, shape (windows, shots, 2). One that listens to no converter integrates zeros."""
-    paths = np.ascontiguousarray(points).view(np.float64).reshape(*points.shape, 2)
-    listens = [float(bool(inputs)) for inputs in player.inputs]
-    return paths if all(listens) else paths * listens
 
 
 def flag_slow_binning(sections: Sequence[Section], parts: Sequence[Part]) -> None:

@@ -22,7 +22,7 @@ from qubitd.emulator.cluster.layout import Part, full_part
 from qubitd.emulator.cluster.outputs import Rows, joined, rows_of
 from qubitd.emulator.cluster.player import Performance, Player
 from qubitd.emulator.cluster.pool import WaveformPool
-from qubitd.emulator.cluster.recording import record, sends_trigger
+from qubitd.emulator.cluster.recording import Intake, record
 from qubitd.emulator.cluster.tables import table_of
 from qubitd.emulator.cluster.triggers import Source, conflicts
 from qubitd.emulator.cluster.walk import Walk
@@ -202,11 +202,12 @@ class _Steps:
         table = table_of([part.player for part in self._parts], self._pool, section, ())
         table = replace(table, acquisitions=replace(table.acquisitions, feeds=windows.sends == 1))
         rng = deepcopy(self._rng)
+        intake = Intake.of(section, [part.player for part in self._parts])
         try:
-            points = self._digitiser.run(table, rng, self._noting(section, sources), go_on)
+            points = self._digitiser.run(table, rng, self._noting(section, intake, sources), go_on)
         except _DivergedError:
             return False
-        record(section, points, np.zeros(1, dtype=np.int64), self._parts, np.ones(points.shape, dtype=np.bool_))
+        record(section, intake, points, range(1), self._parts, None)
         self._rng.bit_generator.state = rng.bit_generator.state
         self._walk, self._begin = walk, ends_at
         self._tables.append(table)
@@ -215,12 +216,12 @@ class _Steps:
     def _sends(self, source: Source) -> bool:
         return self._bits.get(source, False)
 
-    def _noting(self, section: Section, sources: Mapping[tuple[int, int], Source]) -> Decide:
+    def _noting(self, section: Section, intake: Intake, sources: Mapping[tuple[int, int], Source]) -> Decide:
         """Give the rule that compares what is found with what was expected."""
-        decide, windows = sends_trigger(section, self._parts), section.windows
+        windows = section.windows
 
         def note(row: int, points: NDArray[np.complex128]) -> NDArray[np.bool_]:
-            sent = decide(row, points)
+            sent = intake.sends_trigger(row, points)
             source = sources[int(windows.sequencer[row]), int(windows.start[row])]
             found, expected = bool(sent[0]), self._sends(source)
             if found != self._bits.setdefault(source, found):
