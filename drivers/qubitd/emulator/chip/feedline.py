@@ -83,8 +83,10 @@ class Excess:
     """What a qubit that is not in 0 adds to what a tone adds to the points of a window."""
 
     qubit: int
+    times: NDArray[np.float64]
+    """Of falls, ns from the tone's start."""
     curve: NDArray[np.complex128]
-    """Against its fall in ns from the tone's start; the last one also if it stays."""
+    """For each of these; the last one also if it stays."""
     factor: complex
     """Of that, to fractions of full scale."""
     by_level: NDArray[np.complex128]
@@ -93,13 +95,14 @@ class Excess:
     @staticmethod
     def of_curve(qubit: int, curve: NDArray[np.complex128], factor: complex) -> Excess:
         """Take a curve as `resonator.jump_curve` gives it."""
-        return Excess(qubit=qubit, curve=curve, factor=factor, by_level=factor * curve[_WITHOUT_FALL])
+        times = np.arange(len(curve), dtype=np.float64)
+        return Excess(qubit=qubit, times=times, curve=curve, factor=factor, by_level=factor * curve[_WITHOUT_FALL])
 
     def of(self, found: Found, start: int) -> NDArray[np.complex128]:
         """Give what it adds in each shot, shape (shots,); `start` is the tone's, ns."""
         added = self.by_level.take(found.level)
         if len(found.fell):
-            added[found.fell] = self.factor * np.interp(found.when - start, np.arange(len(self.curve)), self.curve)
+            added[found.fell] = self.factor * np.interp(found.when - start, self.times, self.curve)
         return added
 
 

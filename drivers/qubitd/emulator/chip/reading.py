@@ -46,8 +46,9 @@ class Reading:
 
 def _watched(probe: Probe, level: NDArray[np.int64], t1: float, rng: np.random.Generator) -> Found:
     """Let qubits that are found in 1 fall while they are read; `t1` is the qubit's, ns."""
-    excited = np.flatnonzero(level == P1)
-    when: NDArray[np.float64] = probe.start + rng.exponential(t1, len(excited))
+    (excited,) = (level == P1).nonzero()
+    when = rng.exponential(t1, len(excited))
+    when += probe.start
     falls = when < probe.end
     return Found(probe=probe, level=level, fell=excited[falls], when=when[falls])
 
@@ -55,8 +56,7 @@ def _watched(probe: Probe, level: NDArray[np.int64], t1: float, rng: np.random.G
 def _drawn(cumulative: NDArray[np.float64], branch: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
     """Draw one outcome per shot from its branch's cumulative distribution, shape (branches, outcomes)."""
     chance = rng.random(len(branch))
-    if len(cumulative) == 1:
-        found = np.searchsorted(cumulative[0], chance, side="right")
-    else:
-        found = (cumulative[branch] <= chance[:, None]).sum(axis=1)
-    return np.asarray(np.minimum(found, cumulative.shape[1] - 1), dtype=np.int64)
+    bounds = cumulative[:, :-1]  # what is beyond all of them is the last outcome
+    if len(bounds) == 1:
+        return bounds[0].searchsorted(chance, side="right")
+    return np.asarray((bounds[branch] <= chance[:, None]).sum(axis=1), dtype=np.int64)

@@ -9,13 +9,14 @@ import time
 import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
-from functools import partial
+from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import TypeAlias
 
 from qubitd.emulator.cluster.performance import Outcome
 from qubitd.emulator.cluster.sequencer import Sequencer
 from qubitd.emulator.errors import RunAbandonedError
+from qubitd.emulator.patience import nothing
 
 _Task: TypeAlias = tuple[Callable[[], Outcome], Future[Outcome]]
 
@@ -46,11 +47,27 @@ class Calculator:
         self._tasks.put((work, outcome))
         return outcome
 
-    def do(self, work: Callable[[], Outcome]) -> Future[Outcome]:
-        """Work something out at once, while it is idle."""
-        outcome: Future[Outcome] = Future()
-        _settle(work, outcome)
-        return outcome
+
+@dataclass(slots=True, eq=False)
+class _Known:
+    """What was worked out at once, in the words of a `Future`, of which nobody else has to know here."""
+
+    value: Outcome | None
+    error: Exception | None = None
+
+    @staticmethod
+    def of(work: Callable[[], Outcome]) -> _Known:
+        """Work something out."""
+        try:
+            return _Known(work())
+        except Exception as error:  # noqa: BLE001  # raised again where the outcome is asked for
+            return _Known(None, error)
+
+    def result(self) -> Outcome | None:
+        """Give it."""
+        if self.error is not None:
+            raise self.error
+        return self.value
 
 
 class Calculation:
@@ -78,11 +95,13 @@ class Calculation:
         """That take part and were not stopped since."""
         self.start = min(sequencer.started_at for sequencer in sequencers)
         """Instrument time at which they were started, ns."""
-        self._abandoned = threading.Event()
+        self._is_abandoned = False
         self._patience = patience
-        go_on = partial(_go_on, self._abandoned)
-        begin = calculator.do if is_quick and calculator.is_idle else calculator.submit
-        self._outcome = begin(lambda: perform(go_on))
+        self._outcome: Future[Outcome] | _Known
+        if is_quick and calculator.is_idle:
+            self._outcome = _Known.of(lambda: perform(nothing))
+        else:
+            self._outcome = calculator.submit(lambda: perform(self._go_on))
 
     def outcome(self, *, waits: bool = True) -> Outcome | None:
         """Give what the run did; None while that is not known, for which it is waited unless told otherwise.
@@ -91,6 +110,8 @@ class Calculation:
             EmulatorError: the emulator could not follow it.
             Exception: it failed.
         """
+        if isinstance(self._outcome, _Known):
+            return self._outcome.result()
         if not self._outcome.done():
             began = time.monotonic()
             wait([self._outcome], timeout=self._patience if waits else 0)
@@ -106,26 +127,22 @@ class Calculation:
             self.sequencers.remove(sequencer)
             sequencer.acquisitions.part()
         if not self.sequencers:
-            self._abandoned.set()
+            self._is_abandoned = True
+
+    def _go_on(self) -> None:
+        if self._is_abandoned:
+            raise RunAbandonedError
 
 
 def _nothing() -> None:
     """Nothing was begun yet."""
 
 
-def _go_on(abandoned: threading.Event) -> None:
-    if abandoned.is_set():
-        raise RunAbandonedError
-
-
 def _work(tasks: SimpleQueue[_Task | None]) -> None:
     while (task := tasks.get()) is not None:
-        _settle(*task)
-        del task  # it is not ours to keep while nothing is to be done
-
-
-def _settle(work: Callable[[], Outcome], outcome: Future[Outcome]) -> None:
-    try:
-        outcome.set_result(work())
-    except BaseException as error:  # noqa: BLE001  # raised again where the outcome is asked for
-        outcome.set_exception(error)
+        work, outcome = task
+        try:
+            outcome.set_result(work())
+        except BaseException as error:  # noqa: BLE001  # raised again where the outcome is asked for
+            outcome.set_exception(error)
+        del task, work, outcome  # it is not ours to keep while nothing is to be done
