@@ -7,10 +7,12 @@ state that the last one has left.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise
+from operator import itemgetter
 from typing import TypeVar
 
 import numpy as np
@@ -121,8 +123,8 @@ class Chip:
         return _Played(self, self._script(table, nothing), rng, nothing).trace(window, outcomes)
 
     def _script(self, table: EventTable, go_on: GoOn) -> TableScript:
-        rows = (table.plays, table.acquisitions, *table.conditions)
-        key = (rows, table.outputs, table.inputs, tuple(wave.digest for wave in table.waveforms))
+        parts = (table.plays, table.acquisitions, table.conditions, table.outputs, table.inputs, table.waveforms)
+        key = (table.duration, *map(id, parts))  # of what the script itself keeps, so that they stay its own
         is_kept = len(table.plays.start) + len(table.acquisitions.start) <= _MOST_HELD
         return self._scripts.get(
             key,
@@ -172,9 +174,11 @@ class Body:
 class TableScript:
     """What a table does to the chip, by shot body, whatever is found on the way."""
 
+    table: EventTable
+    """Or another one of the same parts."""
     arrivals: Arrivals
-    starts: NDArray[np.int64]
-    """ns, of the bodies."""
+    spans: list[tuple[int, int]]
+    """ns, of the bodies: start of each, and of what comes after it."""
     events: list[list[Event]]
     choices: list[list[Choice]]
     period: int
@@ -218,8 +222,9 @@ def _script_of(chip: Chip, table: EventTable, go_on: GoOn, *, is_remembered: boo
     starts = body_starts(arrivals, passive_reset=chip.truth.passive_reset)
     go_on()
     return TableScript(
+        table=table,
         arrivals=arrivals,
-        starts=starts,
+        spans=list(pairwise([*starts.tolist(), _END])),
         events=_distribute(chip.events_of(sure, go_on), starts),
         choices=_distribute(sorted(found, key=lambda choice: choice.start), starts),
         period=table.duration,
@@ -255,7 +260,6 @@ class _Played:
         self._arrivals = script.arrivals
         self._rng = rng
         self._go_on = go_on
-        self._starts = script.starts
         self._events = script.events
         self._choices = script.choices
         self._script = script
@@ -289,21 +293,22 @@ class _Played:
         self, outcomes: Outcomes, detuning: Sequence[float] | None, begin: Beginning | None
     ) -> tuple[NDArray[np.complex128], BodyRun | None]:
         """Play all bodies, the first of which begins as it is told; gives the points, and the last one, if any."""
-        points = np.empty((len(self._arrivals.windows.start), outcomes.shots), dtype=np.complex128)
         run: BodyRun | None = None
-        for number, span in enumerate(pairwise([*self._starts.tolist(), _END])):
+        points = np.empty((0, outcomes.shots), dtype=np.complex128)
+        for number, span in enumerate(self._script.spans):
             body = self._script.body(number, partial(self._body_of, span))
             run, found = self._played(number, body, outcomes, detuning, begin if number == 0 else None)
             if body.is_all:
                 return found, run
+            if number == 0:
+                points = np.empty((len(self._arrivals.windows.start), outcomes.shots), dtype=np.complex128)
             points[body.row] = found
         return points, run
 
     def trace(self, window: Windows, outcomes: Outcomes) -> NDArray[np.complex128]:
         """Give what comes in during one window, mean over shots."""
-        bounds = [*self._starts.tolist(), _END]
-        body = int(np.searchsorted(bounds, window.start[0], side="right")) - 1
-        tones = _rows(self._arrivals.tones.start, bounds[body], bounds[body + 1])
+        body = bisect_right(self._script.spans, int(window.start[0]), key=itemgetter(0)) - 1
+        tones = _rows(self._arrivals.tones.start, *self._script.spans[body])
         return self._chip.feedline.trace(
             self._arrivals.tones.take(tones),
             window,
@@ -332,7 +337,7 @@ class _Played:
             heard=self._chip.feedline.heard(tones, windows, arrivals.waveforms, first_tone=rows.start),
             endings=_endings(windows),
             later=np.flatnonzero(~windows.feeds).tolist(),
-            is_all=len(self._starts) == 1 and np.array_equal(windows.row, np.arange(len(arrivals.windows.start))),
+            is_all=len(self._script.spans) == 1 and np.array_equal(windows.row, np.arange(len(arrivals.windows.start))),
         )
 
     def _played(

@@ -58,5 +58,7 @@ def _drawn(cumulative: NDArray[np.float64], branch: NDArray[np.int64], rng: np.r
     chance = rng.random(len(branch))
     bounds = cumulative[:, :-1]  # what is beyond all of them is the last outcome
     if len(bounds) == 1:
-        return bounds[0].searchsorted(chance, side="right")
-    return np.asarray((bounds[branch] <= chance[:, None]).sum(axis=1), dtype=np.int64)
+        found: NDArray[np.int64] = bounds[0].searchsorted(chance, side="right")
+    else:
+        found = (bounds[branch] <= chance[:, None]).sum(axis=1)
+    return found

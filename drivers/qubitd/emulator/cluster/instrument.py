@@ -12,13 +12,12 @@ from operator import attrgetter
 
 import numpy as np
 
-from qubitd.emulator.cache import Key
 from qubitd.emulator.clock import InstrumentClock
 from qubitd.emulator.cluster.bins import Acquisition
 from qubitd.emulator.cluster.calculation import Calculation, Calculator
 from qubitd.emulator.cluster.module import Module
 from qubitd.emulator.cluster.performance import Outcome, Performer, content_of
-from qubitd.emulator.cluster.player import SEQUENCERS_IN_SLOT, Player
+from qubitd.emulator.cluster.player import SEQUENCERS_IN_SLOT
 from qubitd.emulator.cluster.profile import MODULE_KINDS, Profile
 from qubitd.emulator.cluster.scope import record
 from qubitd.emulator.cluster.sequencer import Sequencer, State
@@ -151,16 +150,11 @@ class Cluster:
         return [each for module in self.modules.values() for each in module.sequencers if each not in chosen]
 
     def _begin(self, ready: list[Sequencer]) -> None:
-        players: list[Player] = []
-        contents: list[Key] = []
-        for sequencer in ready:
-            settings = self.modules[sequencer.slot].front_end.settings()
-            player = sequencer.player(settings)
-            if player is not None:
-                players.append(player)
-                contents.append(sequencer.content(settings))
+        frozen = [each.freeze(self.modules[each.slot].front_end.settings()) for each in ready]
+        taking_part = [each for each in frozen if each is not None]
+        players = [each.player for each in taking_part]
         held, rng = self._held_markers(ready), self.rng
-        content = content_of(contents, held)
+        content = content_of([each.content for each in taking_part], held)
 
         def perform(go_on: Callable[[], None]) -> Outcome:
             return self._performer.perform(players, rng, content=content, held_markers=held, go_on=go_on)
@@ -203,9 +197,5 @@ class Cluster:
 
     def _held_markers(self, ready: list[Sequencer]) -> dict[int, int]:
         """Marker bits of the sequencers that stand by, for each slot."""
-        held: dict[int, int] = {}
-        for sequencer in self._others(ready):
-            override = sequencer.configuration.marker_override
-            bits = sequencer.marker if override is None else override
-            held[sequencer.slot] = held.get(sequencer.slot, 0) | bits
-        return held
+        chosen = set(ready)
+        return {slot: module.held_markers(without=chosen) for slot, module in self.modules.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from qubitd.emulator.cluster.player import ModuleSettings
 from qubitd.emulator.cluster.profile import ModuleKind, Profile
@@ -94,12 +94,18 @@ class Module:
             raise ScpiError(-114, f"sequencer {number}; slot {self.slot} has 0 to {len(self.sequencers) - 1}")
         return self.sequencers[number]
 
-    def open_switches(self) -> Iterator[int]:
-        """Give the RF outputs that the markers left by the last runs hold open."""
+    def held_markers(self, without: Collection[Sequencer] = ()) -> int:
+        """Give the marker bits that sequencers hold by the last runs or by their settings, some left out."""
         held = 0
         for sequencer in self.sequencers:
-            override = sequencer.configuration.marker_override
-            held |= sequencer.marker if override is None else override
+            if sequencer not in without:
+                override = sequencer.configuration.marker_override
+                held |= sequencer.marker if override is None else override
+        return held
+
+    def open_switches(self) -> Iterator[int]:
+        """Give the RF outputs that the markers left by the last runs hold open."""
+        held = self.held_markers()
         for output, bit in enumerate(self.kind.switch_bits):
             if held & bit:
                 yield output

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -120,14 +120,14 @@ class Sheet:
     """Seconds of a processor for which it was played last."""
 
 
-def content_of(players: Sequence[Key], held_markers: Mapping[int, int]) -> Hashable:
+def content_of(players: Sequence[Key], held_markers: Mapping[int, int]) -> Key:
     """Give all that decides what a run plays and when it acquires.
 
     Args:
         players: what each of the sequencers that were started together holds.
         held_markers: for each slot the marker bits that sequencers outside this run hold.
     """
-    return tuple(players), tuple(sorted(held_markers.items()))
+    return Key((tuple(players), tuple(sorted(held_markers.items()))))
 
 
 class Performer:
@@ -137,9 +137,9 @@ class Performer:
         """Prepare for what the connectors lead to."""
         self._digitiser = digitiser
         self._runs: Cache[Code, Run] = Cache(_RUNS)
-        self._sheets: Cache[Hashable, Sheet | None] = Cache(_REMEMBERED)
+        self._sheets: Cache[Key, Sheet | None] = Cache(_REMEMBERED)
 
-    def is_quick(self, content: Hashable) -> bool:
+    def is_quick(self, content: Key) -> bool:
         """Whether a run with this content was played lately, and within `QUICK`."""
         sheet = self._sheets.find(content)
         return sheet is not None and sheet.took <= QUICK
@@ -149,7 +149,7 @@ class Performer:
         players: Sequence[Player],
         rng: np.random.Generator,
         *,
-        content: Hashable,
+        content: Key,
         held_markers: Mapping[int, int],
         go_on: GoOn = nothing,
     ) -> Outcome:
@@ -274,7 +274,7 @@ def play(
     ]
     for section, table, intake in sheet.acquiring:
         for shots, points in _points(table, digitiser, rng, intake.sends_trigger, go_on):
-            takes_place = taken(table, section, points, intake.sends_trigger, parts)
+            takes_place = taken(table, section, intake, points, parts)
             for some in _slices(len(shots), _POINTS_RECORDED // len(points)):
                 go_on()
                 there = None if takes_place is None else takes_place[:, some]

@@ -21,8 +21,7 @@ ChannelMap = tuple[frozenset[int], frozenset[int]]
 """Converters that each of a sequencer's two paths is connected to."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModuleSettings:
+class ModuleSettings(NamedTuple):
     """The front end of a module."""
 
     lo_frequency: tuple[float, ...]
@@ -35,7 +34,7 @@ class ModuleSettings:
 
 
 class Player(NamedTuple):
-    """One sequencer in a run; made anew for each run, so that it must not take long."""
+    """One sequencer in a run."""
 
     slot: int
     number: int

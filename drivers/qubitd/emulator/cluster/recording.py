@@ -14,9 +14,9 @@ from qubitd.emulator.cluster.iterations import Section, bins_in_order, bins_of
 from qubitd.emulator.cluster.layout import Part
 from qubitd.emulator.cluster.player import SEQUENCERS_IN_SLOT, Player
 from qubitd.emulator.cluster.triggers import conflicts
-from qubitd.emulator.cluster.windows import BUFFERED, binning_backlog, binning_period
+from qubitd.emulator.cluster.windows import BUFFERED, Windows, binning_backlog, binning_period
 from qubitd.emulator.events import EventTable
-from qubitd.emulator.outcomes import Decide, Outcomes
+from qubitd.emulator.outcomes import Outcomes
 from qubitd.emulator.q1.flags import Flag
 
 
@@ -32,6 +32,8 @@ class Intake:
     """Factors of both paths in what is compared with the threshold, each of shape (windows, 1)."""
     threshold: NDArray[np.float64]
     """Shape (windows, 1)."""
+    senders: NDArray[np.int64]
+    """Windows whose acquisitions send triggers, in the order of their ends."""
     inverted: NDArray[np.bool_]
     """Whether a trigger is sent for a bit of 0, shape (windows, 1)."""
 
@@ -46,10 +48,11 @@ class Intake:
         threshold = np.array([each.threshold * FULL_SCALE for each in configurations])
         inverted = [each.trigger is not None and each.trigger.inverted for each in configurations]
         return Intake(
-            length=section.windows.length[:, None, None] * float(FULL_SCALE),
+            length=section.windows.length[:, None, None].astype(np.float64) * FULL_SCALE,
             listens=None if listens.all() else listens.astype(np.float64),
             rotation=(rotation[:, :1], rotation[:, 1:]),
             threshold=threshold[:, None],
+            senders=_senders(section.windows),
             inverted=np.array(inverted, dtype=np.bool_)[:, None],
         )
 
@@ -58,14 +61,14 @@ class Intake:
         paths = np.ascontiguousarray(points).view(np.float64).reshape(*points.shape, 2)
         return paths if self.listens is None else paths * self.listens
 
-    def sums(self, clipped: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Give the integers that bins take up: sums over windows of clipped samples, shape (windows, shots, 2).
+    def sums(self, clipped: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Give the whole numbers that bins take up: sums over windows of clipped samples, shape (windows, shots, 2).
 
         A sample at full scale, times a weight of 1, adds 2^22.
         """
-        return np.rint(clipped * self.length).astype(np.int64)
+        return np.rint(clipped * self.length)
 
-    def bits(self, sums: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def bits(self, sums: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Give the bit of each integration: its rotated sum against the threshold; shape (windows, shots)."""
         rotated = self.rotation[0] * sums[..., 0] + self.rotation[1] * sums[..., 1]
         return np.asarray(rotated > self.threshold, dtype=np.bool_)
@@ -73,7 +76,7 @@ class Intake:
     def sends_trigger(self, row: int, points: NDArray[np.complex128]) -> NDArray[np.bool_]:
         """Tell in which shots the acquisition of a window sends a trigger; a `Decide`."""
         one = self._only(row)
-        bits = one.bits(one.sums(one.paths(points[None]).clip(-1, 1)))[0]
+        bits: NDArray[np.bool_] = one.bits(one.sums(one.paths(points[None]).clip(-1, 1)))[0]
         return ~bits if self.inverted[row] else bits
 
     def _only(self, row: int) -> Intake:
@@ -83,6 +86,7 @@ class Intake:
             listens=None if self.listens is None else self.listens[rows],
             rotation=(self.rotation[0][rows], self.rotation[1][rows]),
             threshold=self.threshold[rows],
+            senders=self.senders,
             inverted=self.inverted[rows],
         )
 
@@ -100,8 +104,8 @@ def record(
     paths = intake.paths(points)
     exceeds = np.abs(paths) > 1
     clips = bool(exceeds.any())
-    sums = intake.sums(paths.clip(-1, 1) if clips else paths)
-    bits = intake.bits(sums)
+    rounded = intake.sums(paths.clip(-1, 1) if clips else paths)
+    bits, sums = intake.bits(rounded), rounded.astype(np.int64)
     by_identity = {part.player.identity: part for part in parts}
     for (sequencer, index), rows in section.of_acquisition.items():
         part = by_identity[sequencer]
@@ -112,11 +116,16 @@ def record(
         part.flags.add(Flag.BINNING_DONE)
         in_order = bins_in_order(section, rows, shots) if there is None else None
         if in_order is not None and in_order.stop <= len(acquisition.bins):
-            acquisition.add_in_order(in_order, sums[rows.start], bits[rows.start])
+            acquisition.add_in_order(in_order, sums[rows][0], bits[rows][0])
         elif _fill(acquisition, bins_of(section, rows, shots), sums[rows], bits[rows], there):
             part.flags.add(Flag.BIN_INVALID)
         if any(acquisition.out_of_range):
             part.flags.add(Flag.BINNING_OUT_OF_RANGE)
+
+
+def _senders(windows: Windows) -> NDArray[np.int64]:
+    senders = np.flatnonzero(windows.sends == 1)
+    return senders[np.argsort((windows.start + windows.length)[senders], kind="stable")]
 
 
 def _note_clipping(acquisition: Acquisition, exceeds: NDArray[np.bool_], takes_place: NDArray[np.bool_] | None) -> None:
@@ -145,19 +154,18 @@ def _fill(
 def taken(
     table: EventTable,
     section: Section,
+    intake: Intake,
     points: NDArray[np.complex128],
-    decide: Decide,
     parts: Sequence[Part],
 ) -> NDArray[np.bool_] | None:
     """Tell in which shots each acquisition took place, shape (windows, shots), None if all did in all, and flag
     triggers that met."""
-    windows = section.windows
-    senders = np.flatnonzero(windows.sends == 1)
+    senders = intake.senders
     if not (len(senders) or table.conditions):
         return None
+    windows = section.windows
     end = windows.start + windows.length
-    outcomes = Outcomes(table, decide, shots=points.shape[1])
-    senders = senders[np.argsort(end[senders], kind="stable")]
+    outcomes = Outcomes(table, intake.sends_trigger, shots=points.shape[1])
     for row in senders.tolist():
         outcomes.record(row, points[row])
     if len(senders):

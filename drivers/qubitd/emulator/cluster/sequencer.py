@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from enum import Enum, unique
 from functools import lru_cache
+from typing import NamedTuple
 
 from qubitd.emulator.cache import Key
 from qubitd.emulator.cluster.bins import AcquisitionList
@@ -34,6 +35,14 @@ class State(Enum):
     STOPPED = "STOPPED"
 
 
+class Frozen(NamedTuple):
+    """What a sequencer holds for a run."""
+
+    player: Player
+    content: Key
+    """All that decides what it plays and when it acquires: equal for two that do the same."""
+
+
 class Sequencer:
     """Starts empty and IDLE."""
 
@@ -58,8 +67,8 @@ class Sequencer:
         self.is_played = False
         """Whether its present run has been worked out."""
         self._code: Code | None = None
-        self._content: tuple[object, Key] | None = None
-        """What was held for the last run, and the key to that."""
+        self._frozen: tuple[object, Frozen] | None = None
+        """What was held for the last run, and the same as it took part in that."""
 
     def require_changeable(self) -> None:
         """Refuse to change what a sequencer holds while it is armed or running."""
@@ -132,33 +141,30 @@ class Sequencer:
         """Give `STATUS;STATE;info;warnings;errors;log`, every flag followed by a comma."""
         return _status_line(self.state, frozenset() if self.state is State.RUNNING else frozenset(self.flags))
 
-    def player(self, module: ModuleSettings) -> Player | None:
+    def freeze(self, module: ModuleSettings) -> Frozen | None:
         """Freeze what is held for a run; None without a program."""
         if self._code is None:
             return None
-        return Player(
-            slot=self.slot,
-            number=self.number,
-            kind=self._kind,
-            module=module,
-            configuration=self.configuration,
-            code=self._code,
-            waves=self.waveforms.held(),
-            weights=self.weights.held(),
-            acquisitions=self.acquisitions.entries.by_index(),
-            outputs=self.outputs,
-            inputs=self.inputs,
-        )
-
-    def content(self, module: ModuleSettings) -> Key:
-        """Give all that decides what it plays and when it acquires: equal for two that do the same."""
         waves, weights, acquisitions = self.waveforms.held(), self.weights.held(), self.acquisitions.entries
         settings = (module, self.configuration, self._code, self.outputs, self.inputs)
         now = (waves, weights, acquisitions.version, settings)
-        if self._content is None or self._content[0] != now:
+        if self._frozen is None or self._frozen[0] != now:
             held = (waves.content, weights.content, tuple(sorted(acquisitions.by_index())))
-            self._content = now, Key((self.slot, self.number, held, settings))
-        return self._content[1]
+            player = Player(
+                slot=self.slot,
+                number=self.number,
+                kind=self._kind,
+                module=module,
+                configuration=self.configuration,
+                code=self._code,
+                waves=waves,
+                weights=weights,
+                acquisitions=acquisitions.by_index(),
+                outputs=self.outputs,
+                inputs=self.inputs,
+            )
+            self._frozen = now, Frozen(player, Key((self.slot, self.number, held, settings)))
+        return self._frozen[1]
 
 
 def _prepared(text: str, memory: int) -> Code:
