@@ -294,16 +294,16 @@ class _Played:
     ) -> tuple[NDArray[np.complex128], BodyRun | None]:
         """Play all bodies, the first of which begins as it is told; gives the points, and the last one, if any."""
         run: BodyRun | None = None
-        points = np.empty((0, outcomes.shots), dtype=np.complex128)
+        points: NDArray[np.complex128] | None = None
         for number, span in enumerate(self._script.spans):
             body = self._script.body(number, partial(self._body_of, span))
             run, found = self._played(number, body, outcomes, detuning, begin if number == 0 else None)
             if body.is_all:
                 return found, run
-            if number == 0:
+            if points is None:
                 points = np.empty((len(self._arrivals.windows.start), outcomes.shots), dtype=np.complex128)
             points[body.row] = found
-        return points, run
+        return np.empty((0, outcomes.shots), dtype=np.complex128) if points is None else points, run
 
     def trace(self, window: Windows, outcomes: Outcomes) -> NDArray[np.complex128]:
         """Give what comes in during one window, mean over shots."""

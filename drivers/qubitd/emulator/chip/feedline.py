@@ -228,9 +228,9 @@ class FeedlineModel:
             rng: for the amplifier's noise.
         """
         noise = rng.standard_normal((len(heard), outcomes.shots, 2))
-        noise *= np.array([window.noise for window in heard])[:, None, None]
         points = noise.view(np.complex128)[..., 0]
         for k, window in enumerate(heard):
+            noise[k] *= window.noise
             for tone in window.tones:
                 added = tone.of(falls)
                 points[k] += added if tone.condition == EVERY_SHOT else added * outcomes.mask(tone.condition)
