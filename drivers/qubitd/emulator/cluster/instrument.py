@@ -177,7 +177,7 @@ class Cluster:
         over = self.clock.play(outcome.duration, since=calculation.start)
         by_identity = {(each.slot, each.number): each for each in calculation.sequencers}
         for ending in outcome.endings:
-            sequencer = by_identity.get((ending.player.slot, ending.player.number))
+            sequencer = by_identity.get((ending.slot, ending.number))
             if sequencer is not None:
                 sequencer.finish(flags=ending.flags, marker=ending.marker, ends_at=over if ending.ends else None)
         self.played = outcome.tables

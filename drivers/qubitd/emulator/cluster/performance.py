@@ -63,7 +63,8 @@ QUICK = 0.01
 class Ending:
     """How a sequencer came out of a run."""
 
-    player: Player
+    slot: int
+    number: int
     flags: frozenset[Flag]
     ends: bool
     """False: it runs until it is stopped."""
@@ -110,10 +111,10 @@ class Sheet:
     """Of the sections in which something is played or acquired, in order."""
     acquiring: list[tuple[Section, EventTable, Intake]]
     """Those of them in which something is acquired, and what is made of their points."""
-    flags: list[frozenset[Flag]]
-    """That are raised in any case, by part."""
-    markers: list[int]
-    """That are left on the marker outputs, by part."""
+    endings: list[Ending]
+    """By part, as far as they do not depend on what is acquired."""
+    takers: list[int]
+    """Positions of the parts that acquire."""
     duration: int
     """ns."""
     took: float = math.inf
@@ -224,14 +225,15 @@ def sheet_of(score: Score, go_on: GoOn = nothing) -> Sheet:
             go_on()
             if performance.player is part.player:
                 part.flags |= _faults(performance)
+    acquiring = {identity for section in score.sections for identity in section.windows.sequencer.tolist()}
     return Sheet(
         parts=[replace(part, player=part.player._replace(acquisitions={})) for part in score.parts],
         tables=tuple(table for section, table in found if len(section.rows.start) or len(section.windows.start)),
         acquiring=[
             (section, table, Intake.of(section, players)) for section, table in found if len(section.windows.start)
         ],
-        flags=[frozenset(part.flags) for part in score.parts],
-        markers=list(map(_left_marker, score.performances)),
+        endings=list(map(_ending, score.parts, map(_left_marker, score.performances))),
+        takers=[i for i, part in enumerate(score.parts) if part.player.identity in acquiring],
         duration=score.duration,
     )
 
@@ -268,10 +270,8 @@ def play(
     go_on: GoOn = nothing,
 ) -> Outcome:
     """Hand a run to the digitiser, section by section, and record what it gives for players of the same content."""
-    parts = [
-        Part(player, part.trace, part.timeline, set(flags), part.ends)
-        for part, player, flags in zip(sheet.parts, players, sheet.flags, strict=True)
-    ]
+    endings = list(sheet.endings)
+    parts = [replace(sheet.parts[i], player=players[i], flags=set(endings[i].flags)) for i in sheet.takers]
     for section, table, intake in sheet.acquiring:
         for shots, points in _points(table, digitiser, rng, intake.sends_trigger, go_on):
             takes_place = taken(table, section, intake, points, parts)
@@ -280,8 +280,9 @@ def play(
                 there = None if takes_place is None else takes_place[:, some]
                 record(section, intake, points[:, some], shots[some], parts, there)
     log.debug("run played", extra={"duration_ns": sheet.duration, "tables": len(sheet.tables)})
-    endings = tuple(map(_ending, parts, sheet.markers))
-    return Outcome(tables=sheet.tables, duration=sheet.duration, endings=endings)
+    for i, part in zip(sheet.takers, parts, strict=True):
+        endings[i] = _ending(part, endings[i].marker)
+    return Outcome(tables=sheet.tables, duration=sheet.duration, endings=tuple(endings))
 
 
 def _left_marker(performance: Performance) -> int:
@@ -289,7 +290,8 @@ def _left_marker(performance: Performance) -> int:
 
 
 def _ending(part: Part, marker: int) -> Ending:
-    return Ending(player=part.player, flags=frozenset(part.flags), ends=part.ends, marker=marker)
+    player = part.player
+    return Ending(slot=player.slot, number=player.number, flags=frozenset(part.flags), ends=part.ends, marker=marker)
 
 
 def score_in_short(

@@ -65,9 +65,10 @@ class Session:
                 answer += part
             else:
                 answer.append(part.encode("latin-1") if isinstance(part, str) else part)
+        if not answer:
+            return b""
         # All is joined here at once: an answer may have megabytes that need not be copied twice.
-        if answer:
-            answer.append(self._terminator)
+        answer.append(self._terminator)
         return b"".join(answer)
 
     def _understand(self, text: str, blocks: Sequence[bytearray] = ()) -> tuple[_Unit, ...]:
