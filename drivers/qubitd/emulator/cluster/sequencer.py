@@ -68,7 +68,8 @@ class Sequencer:
         """Whether its present run has been worked out."""
         self._code: Code | None = None
         self._frozen: tuple[object, Frozen] | None = None
-        """What was held for the last run, and the same as it took part in that."""
+        """What was held for the last run, and the same as it took part in that, without acquisitions: what is deleted
+        must not be held here."""
 
     def require_changeable(self) -> None:
         """Refuse to change what a sequencer holds while it is armed or running."""
@@ -159,12 +160,13 @@ class Sequencer:
                 code=self._code,
                 waves=waves,
                 weights=weights,
-                acquisitions=acquisitions.by_index(),
+                acquisitions={},
                 outputs=self.outputs,
                 inputs=self.inputs,
             )
             self._frozen = now, Frozen(player, Key((self.slot, self.number, held, settings)))
-        return self._frozen[1]
+        player, content = self._frozen[1]
+        return Frozen(player._replace(acquisitions=acquisitions.by_index()) if acquisitions else player, content)
 
 
 def _prepared(text: str, memory: int) -> Code:
