@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,20 @@ def test_the_reference_lists_every_option_with_its_default() -> None:
     }
     known = dict(default_options())
     assert listed == {name: "none" if value == () else str(value) for name, value in known.items()}
+
+
+def test_options_are_read_again_where_any_has_changed() -> None:
+    tags = ["a"]
+    assert checked(shots=1, memory=True, tags=tags).tags == checked(shots=1, memory=True, tags=("a",)).tags == ("a",)
+    tags.append("b")
+    assert checked(shots=1, memory=True, tags=tags).tags == ("a", "b")
+    sound: dict[str, Any] = {"shots": 1, "memory": True, "tags": ("a",)}
+    for name, wrong in (("shots", True), ("shots", 1.0), ("memory", 1), ("tags", (["a"],))):
+        assert len(refused(**(sound | {name: wrong}))) == 1
+    assert checked(reset_rounds=2, shots=LIMITS.max_shots).shots == LIMITS.max_shots
+    narrow = replace(LIMITS, max_shots=10)
+    _, problems = check_options(dict(default_options()) | {"shots": LIMITS.max_shots}, narrow, num_circuits=1)
+    assert [str(problem) for problem in problems] == ["option shots: is 100000; the limits are 1 and 10"]
 
 
 def test_defaults_are_taken() -> None:

@@ -59,7 +59,7 @@ from qubitd.provider.sweep import as_timed, binding_rows, calibration_sweep, rea
 from qubitd.provider.target import build_target
 from qubitd.provider.twin import build_noise_model, without_lab_gates
 
-_OPTIONS = tuple(dict(default_options()))
+_OPTIONS = dict.fromkeys(default_options())
 """Names of all that a run takes."""
 _SOON_CHECKED = 200_000
 """Operations that the daemon looks through within a second."""
@@ -433,9 +433,10 @@ class QubitdBackend(Device, Connected):
     def known_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Leave out what is no option of this backend, and warn of it at the line outside this package."""
         known = _OPTIONS
-        unknown = sorted(name for name in options if name not in known)
-        if unknown:
-            warnings.warn(_unknown_options(self.name, unknown, known), UserWarning, stacklevel=outside())
+        unknown = sorted([name for name in options if name not in known])
+        if not unknown:
+            return dict(options)
+        warnings.warn(_unknown_options(self.name, unknown, known), UserWarning, stacklevel=outside())
         return {name: value for name, value in options.items() if name in known}
 
     def _lab_names(self) -> Iterable[str]:
@@ -443,7 +444,7 @@ class QubitdBackend(Device, Connected):
 
     def _merged(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Put options in the place of those that are kept, among which Qiskit lets anything be set."""
-        return self.known_options({**dict(self.options), **options})
+        return self.known_options({**vars(self.options), **options})
 
 
 def _nothing_of(circuit: Circuit) -> Circuit:

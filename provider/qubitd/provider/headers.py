@@ -27,6 +27,7 @@ FORM = 1
 MAX_BYTES = 1 << 20
 MAX_WRITTEN = 64 << 20
 """Bytes before they are compressed."""
+_WRITER = json.JSONEncoder(separators=(",", ":"))
 _LINE = re.compile(r"circuit (?P<circuit>\d+) .*, such as operation (?P<operation>\d+) from ")
 """How the daemon tells of delays that it rounded."""
 
@@ -165,7 +166,7 @@ def _dump(header: JobHeader, *, with_metadata: bool) -> bytes:
         document["axes"] = [
             {"names": axis.names, "values": axis.values.tolist(), "is_lab": axis.is_lab} for axis in header.axes
         ]
-    return json.dumps(document, separators=(",", ":")).encode()
+    return _WRITER.encode(document).encode()
 
 
 def _plain(metadata: dict[Any, Any]) -> dict[str, Any]:
@@ -186,6 +187,8 @@ def _register_sizes(bits: Sequence[Any], registers: Sequence[Any]) -> list[list[
     Registers that share bits, or whose bits are scattered, cannot be shown as a row of registers: then all bits stand
     together.
     """
+    if len(registers) == 1 and bits and list(registers[0]) == list(bits):
+        return [[registers[0].name, len(bits)]]
     starts = {register[0]: register for register in registers if len(register)}
     owned = {bit for register in registers for bit in register}
     sizes: list[list[Any]] = []

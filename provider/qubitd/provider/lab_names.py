@@ -22,7 +22,8 @@ from qubitd.provider.lab_gate import LabGate
 
 def misnamed_gates(circuits: Sequence[QuantumCircuit], signatures: Sequence[GateSignature]) -> Iterator[Problem]:
     """Find them: the first of each name in each circuit is looked at."""
-    own = {one.name: one for one in signatures if one.meaning.definition and one.name not in _standard_names()}
+    standard = _standard_names()
+    own = {one.name: one for one in signatures if one.meaning.definition and one.name not in standard}
     if not own:
         return
     for index, circuit in enumerate(circuits):
@@ -40,12 +41,15 @@ def _standard_names() -> frozenset[str]:
 
 def _first_of(circuit: QuantumCircuit, own: Mapping[str, GateSignature]) -> dict[str, Operation]:
     tops = circuit.count_ops().keys()
-    if not own.keys() & tops and not set(CONTROL_FLOW) & tops:
-        return {}
+    wanted = own.keys() & tops if tops.isdisjoint(CONTROL_FLOW) else own.keys()
     found: dict[str, Operation] = {}
+    if not wanted:
+        return found
     for one in everywhere(circuit):
-        if one.name in own:
-            found.setdefault(one.name, one.operation)
+        if one.name in wanted and one.name not in found:
+            found[one.name] = one.operation
+            if len(found) == len(wanted):
+                break
     return found
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import enum
+import functools
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import NoneType
 from typing import Any, SupportsIndex
 
 import numpy as np
@@ -33,6 +35,8 @@ MAX_ITERATIONS = 1000
 """Highest bound of a while loop."""
 _RESETS = [kind.value for kind in InitialReset if kind is not InitialReset.NONE]
 """NONE is what `init_qubits=False` asks for."""
+_PLAIN = frozenset((int, bool, str, NoneType, tuple))
+"""Types of values that stay as they are and that equality tells apart: 0.0 equals -0.0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,10 +125,12 @@ def add_validators(options: Options, limits: Limits) -> None:
 
 def check_options(values: Mapping[str, Any], limits: Limits, *, num_circuits: int) -> tuple[RunOptions, list[Problem]]:
     """Check options and give them with everything that is wrong; where there is a problem the default stands in."""
-    check = _Check(values)
-    options = _read(check, limits)
-    problems = [*check.problems, *_together(values, options, limits, num_circuits)]
-    return options, problems
+    problems: list[Problem] = []
+    options = _sound(values, limits)
+    if options is None:
+        check = _Check(values)
+        options, problems = _read(check, limits), check.problems
+    return options, [*problems, *_together(values, options, limits, num_circuits)]
 
 
 def value_problems(values: Mapping[str, Any], limits: Limits) -> list[Problem]:
@@ -132,6 +138,23 @@ def value_problems(values: Mapping[str, Any], limits: Limits) -> list[Problem]:
     check = _Check(values)
     _read(check, limits)
     return check.problems
+
+
+def _sound(values: Mapping[str, Any], limits: Limits) -> RunOptions | None:
+    """Give options as they were read before, most jobs having the same; None if they are to be read one by one."""
+    if not _PLAIN.issuperset(map(type, values.values())):
+        return None
+    try:
+        return _sound_plain(limits, **values)
+    except TypeError:  # a list in a tuple
+        return None
+
+
+@functools.lru_cache(maxsize=64, typed=True)
+def _sound_plain(limits: Limits, /, **values: Any) -> RunOptions | None:
+    check = _Check(values)
+    options = _read(check, limits)
+    return None if check.problems else options
 
 
 def _read(check: _Check, limits: Limits) -> RunOptions:

@@ -22,6 +22,7 @@ from qubitd.core.job import ProgramResult
 from qubitd.core.sweep import Sweep, SweepAxis
 from qubitd.core.ticks import nearest_ticks
 from qubitd.provider.delays import units_of_delays
+from qubitd.wire.sweeps import NO_SWEEP
 
 Floats = NDArray[np.float64]
 
@@ -162,6 +163,8 @@ def binding_rows(circuit: QuantumCircuit, axes: Iterable[Axis]) -> Floats | None
 
 def calibration_sweep(axes: Sequence[Axis]) -> Sweep:
     """Give the grid of the lab's parameters; those that step with the circuit's own go along its bindings."""
+    if not axes:
+        return NO_SWEEP
     columns = _binding_columns(axes)
     names = [name for a in axes if not a.is_calibration for name, lab in zip(a.names, a.is_lab, strict=True) if lab]
     return Sweep(
