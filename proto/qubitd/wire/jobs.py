@@ -27,7 +27,7 @@ STATUS_NUMBER = {
     JobStatus.ERROR: jobs_pb2.STATUS_ERROR,
 }
 """The wire's number of each state."""
-_STATUS_OF = {number: status for status, number in STATUS_NUMBER.items()}
+_STATUS_OF: dict[int, JobStatus] = {number: status for status, number in STATUS_NUMBER.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,7 +191,7 @@ def decode_status(number: int) -> JobStatus:
         MalformedMessageError: there is no such state.
     """
     try:
-        return _STATUS_OF[jobs_pb2.Status.ValueType(number)]
+        return _STATUS_OF[number]
     except KeyError:
         raise malformed("status", f"is {number}, which names no state; the other end may be newer") from None
 

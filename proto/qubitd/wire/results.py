@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator
 from dataclasses import replace
@@ -32,6 +33,8 @@ MAX_TRACE = 16384
 """Samples of a trace."""
 _MAX_COUNT = 2**31 - 1
 _COMPLEX64 = np.dtype("<c8")
+_SMALL = 4_096
+"""Bytes of what the first piece of a stream says beside its data that are remembered."""
 
 
 def pieces(result: ProgramResult, *, most: int = MAX_PIECE_BYTES) -> Iterator[ProgramResult]:
@@ -161,10 +164,22 @@ _Played = tuple[tuple[str, float], ...]
 def _read_rest(parts: ResultParts, before: _Rest | None) -> tuple[_Rest, _Played]:
     """Give what a piece says that does not say what the one before it said, or but for what was played."""
     data, program = parts[-1], parts[0]
-    if before is not None and data.startswith(before.data):
+    if before is None:
+        return _read_small(data, program) if len(data) <= _SMALL else _read_whole(data, None, program)
+    if data.startswith(before.data):
         own = data[len(before.data) :]
         if own[0] == PLAYED:
             return before, _decode_played(parse_rest(own), program)
+    return _read_whole(data, before, program)
+
+
+@functools.lru_cache(maxsize=64)
+def _read_small(data: bytes, program: int) -> tuple[_Rest, _Played]:
+    """Read what comes again in the streams of jobs that are alike."""
+    return _read_whole(data, None, program)
+
+
+def _read_whole(data: bytes, before: _Rest | None, program: int) -> tuple[_Rest, _Played]:
     message = parse_rest(data)
     played = _decode_played(message, program)
     if played:

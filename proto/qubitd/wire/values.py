@@ -22,9 +22,10 @@ Floats = NDArray[np.float64]
 def encode_params(params: Floats) -> tuple[circuits_pb2.Table | None, bytes]:
     """Give the table, if one pays, and the column. Every number comes back bit by bit."""
     bits = np.ascontiguousarray(params, dtype=np.float64).view(np.uint64)
-    sample = bits[:: max(1, len(bits) // _SAMPLE)]
-    if 2 * len(np.unique(sample)) > len(sample) and len(bits) > 2 * _SAMPLE:
-        return None, pack_column(params, FLOAT64)
+    if len(bits) > 2 * _SAMPLE:
+        sample = bits[:: len(bits) // _SAMPLE]
+        if 2 * len(np.unique(sample)) > len(sample):
+            return None, pack_column(params, FLOAT64)
     values = np.unique(bits)
     size = index_type(len(values))
     if len(values) > MAX_VALUES or values.nbytes + len(bits) * size.itemsize >= bits.nbytes:

@@ -52,7 +52,7 @@ def writing() -> Generator[None]:
     try:
         yield
     except (TypeError, ValueError) as error:
-        raise RefusedError(message=f"what was given cannot be sent: {error}", problems=()) from error
+        raise _unwritable(error) from error
 
 
 def first(steps: Steps[ResultT]) -> Step:
@@ -61,8 +61,14 @@ def first(steps: Steps[ResultT]) -> Step:
     Raises:
         RefusedError: as `writing`.
     """
-    with writing():
+    try:
         return next(steps)
+    except (TypeError, ValueError) as error:
+        raise _unwritable(error) from error
+
+
+def _unwritable(error: Exception) -> RefusedError:
+    return RefusedError(message=f"what was given cannot be sent: {error}", problems=())
 
 
 def presented(call: CallT, method: Callable[..., Any], form: str = "{}") -> CallT:

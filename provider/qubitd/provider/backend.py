@@ -37,6 +37,7 @@ from qubitd.provider.connected import Connected
 from qubitd.provider.encode import Encoder, listed
 from qubitd.provider.errors import JobRefusedError, ProviderError
 from qubitd.provider.estimator import QubitdEstimator
+from qubitd.provider.gates import Gates
 from qubitd.provider.headers import JobHeader, write_header
 from qubitd.provider.job import QubitdJob
 from qubitd.provider.lab_names import misnamed_gates
@@ -84,6 +85,7 @@ class QubitdBackend(Device, Connected):
         self._lock = threading.Lock()
         self._followed = False
         self._info = info
+        self._gates = Gates(info)
         self._built: Target | None = None
         del self.online_date  # Qiskit's constructor wrote that there is none
         add_validators(self.options, info.limits)
@@ -238,6 +240,7 @@ class QubitdBackend(Device, Connected):
             if info == self._info or _is_older(info, self._info):
                 return
             self._info = info
+            self._gates = Gates(info)
             self._built = None
             self._coupling_map = None
             add_validators(self.options, info.limits)
@@ -350,15 +353,15 @@ class QubitdBackend(Device, Connected):
         *,
         terms: JobTerms | None = None,
     ) -> tuple[JobSpec, JobHeader]:
-        info = self._info
+        gates = self._gates
+        info = gates.info
         circuits, problems = circuits_of(run_input, self.max_circuits)
         axes, unswept = ((), []) if sweep is None else read_axes(circuits, sweep, parameter_values, self._lab_names)
         grid = calibration_sweep(axes)
         if axes:
             run_input, parameter_values = circuits[0], binding_rows(circuits[0], axes)
         values, misfit = values_of_each(run_input, circuits, parameter_values)
-        bound = read_max_iterations(options)
-        encoder = Encoder(info, reader=load_reader(), max_iterations=bound)
+        encoder = Encoder(info, gates=gates, reader=load_reader(), max_iterations=read_max_iterations(options))
         encoded = encoder.encode(circuits, values, are_given=not unswept)
         points = range(grid.num_points)
         headers = tuple([header for header in encoded.headers for _ in points])

@@ -19,6 +19,7 @@ from qubitd.core.errors import Problem
 from qubitd.provider.bound import BindingError, bind, value_rows
 from qubitd.provider.control_flow import CONTROL_FLOW, Bracket, Step, TooLongError, Unfolding, loop_indices
 from qubitd.provider.delays import SECONDS
+from qubitd.provider.gates import Gates
 from qubitd.provider.headers import CircuitHeader, circuit_header
 from qubitd.provider.origins import AS_WRITTEN, Origins, origins_of
 from qubitd.provider.reader import Read, Reader, distinct_operations, param_starts, row_of
@@ -48,11 +49,19 @@ class Encoder:
     What an operation on some qubits becomes is looked up once and remembered, so that a gate costs some 1 us.
     """
 
-    def __init__(self, info: BackendInfo, *, reader: Reader | None = None, max_iterations: int | None = None) -> None:
+    def __init__(
+        self,
+        info: BackendInfo,
+        *,
+        gates: Gates | None = None,
+        reader: Reader | None = None,
+        max_iterations: int | None = None,
+    ) -> None:
         """Start with nothing known.
 
         Args:
             info: of the backend.
+            gates: of the backend, where they are known.
             reader: reads circuits fast; None for plain Python.
             max_iterations: bound of every while loop; None refuses them.
         """
@@ -62,10 +71,7 @@ class Encoder:
         self._info = info
         self._reader = reader
         self._max_iterations = max_iterations
-        self._operands: dict[str, set[tuple[int, ...]]] = {}
-        for row in info.operations:
-            self._operands.setdefault(row.name, set()).add(row.operands)
-        self._num_params = {signature.name: len(signature.angles) for signature in info.signatures} | {"delay": 1}
+        self._gates = Gates(info) if gates is None else gates
         self._table: dict[_Row, int] = {}
         self._known: dict[_Key, int] = {}
         self._place: dict[Qubit, int] = {}
@@ -193,7 +199,7 @@ class Encoder:
         if any(row.name in CONTROL_FLOW for row in rows):  # its parameters are not counted as Python counts them
             return None
         kinds = distinct_operations(read, rows, num_qubits=len(self._info.qubits))
-        if kinds is None or any(self._refusal(rows[i].name, on, rows[i].num_params) for i, on in kinds):
+        if kinds is None or any(self._gates.refusal(rows[i].name, on, rows[i].num_params) for i, on in kinds):
             return None
         params = read.params.copy()
         for i, row in enumerate(rows):
@@ -224,7 +230,7 @@ class Encoder:
         known = self._known.get((name, operands, num_params, num_clbits))
         if known is not None:
             return known
-        what = self._refusal(name, operands, num_params)
+        what = self._gates.refusal(name, operands, num_params)
         if what is not None:
             found.add(position, name, operands, what)
             return None
@@ -235,36 +241,6 @@ class Encoder:
     def _row(self, *row: *_Row) -> int:
         """Give the opcode of a row of the table of operations."""
         return self._table.setdefault(row, len(self._table))
-
-    def _refusal(self, name: str, operands: tuple[int, ...], num_params: int) -> str | None:
-        info = self._info
-        outside = [qubit for qubit in operands if qubit >= len(info.qubits)]
-        if outside:
-            return f"qubit {outside[0]} is not on {info.name}, which has qubits 0 to {len(info.qubits) - 1}"
-        if name == "barrier":
-            return None
-        if name == "store":
-            return f"{info.name} has no real-time variables; compute the value before the circuit runs"
-        allowed = self._operands.get(name)
-        if allowed is None:
-            return f"{info.name} has no such gate (it has {', '.join(sorted(self._operands))}); {_transpile()}"
-        if operands not in allowed:
-            return self._why_not_there(name, operands, allowed)
-        expected = self._num_params.get(name, 0)
-        if num_params != expected:
-            return f"has {num_params} parameters; {name} of {info.name} takes {expected}"
-        return None
-
-    def _why_not_there(self, name: str, operands: tuple[int, ...], allowed: set[tuple[int, ...]]) -> str:
-        info = self._info
-        arity = len(next(iter(allowed)))
-        if len(operands) != arity:
-            return f"acts on {len(operands)} qubits; {name} of {info.name} acts on {arity}"
-        if arity == 2 and tuple(sorted(operands)) not in info.couplers:
-            pairs = ", ".join(f"{first}-{second}" for first, second in info.couplers)
-            return f"qubits {operands[0]} and {operands[1]} are not coupled (the couplers are {pairs}); {_transpile()}"
-        where = ", ".join(str(pair[0] if arity == 1 else pair) for pair in sorted(allowed))
-        return f"{name} is not calibrated there at revision {info.revision} (it is on {where}); {_transpile()}"
 
 
 class _Written:
@@ -448,7 +424,3 @@ def _number(value: Any) -> float:
         return math.nan if isinstance(value, np.ndarray) and value.ndim else float(value)
     except (TypeError, ValueError, OverflowError):
         return math.nan
-
-
-def _transpile() -> str:
-    return "transpile the circuit first: transpile(circuit, backend)"

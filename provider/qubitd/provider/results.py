@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
-from itertools import pairwise
 from operator import attrgetter
 from typing import Any, Protocol
 
@@ -93,7 +91,7 @@ def build_result(
         revision=job.revision,
         time_taken=time_taken,
         instrument_time=job.instrument_seconds,
-        execution_spans=[asdict(span) for span in spans],
+        execution_spans=[{name: getattr(span, name) for name in ExecutionSpan.__slots__} for span in spans],
     )
 
 
@@ -104,15 +102,16 @@ def gathered(job: Ended, header: JobHeader, pieces: Iterable[ProgramResult]) -> 
         JobFailedError: a piece is missing.
     """
     ordered = sorted(pieces, key=attrgetter("program", "first_shot"))
-    bounds = np.searchsorted([piece.program for piece in ordered], np.arange(len(header.circuits) + 1))
-    shots = np.diff(np.cumsum([0, *(piece.shots for piece in ordered)])[bounds])
-    incomplete = np.flatnonzero(shots != job.shots)
-    if len(incomplete):
-        index = incomplete[0]
-        name = header.circuits[index].fields["name"]
-        message = f"the result of circuit {name!r} of job {job.job_id} has {shots[index]} of {job.shots} shots"
-        raise JobFailedError(f"{message}; ask the operator for the daemon's log", job_id=job.job_id)
-    for begin, end in pairwise(bounds.tolist()):
+    end = 0
+    for program, circuit in enumerate(header.circuits):
+        begin, shots = end, 0
+        while end < len(ordered) and ordered[end].program == program:
+            shots += ordered[end].shots
+            end += 1
+        if shots != job.shots:
+            name = circuit.fields["name"]
+            message = f"the result of circuit {name!r} of job {job.job_id} has {shots} of {job.shots} shots"
+            raise JobFailedError(f"{message}; ask the operator for the daemon's log", job_id=job.job_id)
         yield ordered[begin:end]
 
 
@@ -122,8 +121,12 @@ def packed_rows(job: Ended, header: JobHeader, pieces: Iterable[ProgramResult]) 
     Raises:
         JobFailedError: a piece is missing.
     """
-    rows = ([p.bits for p in parts if p.bits is not None] for parts in gathered(job, header, pieces))
-    return [parts[0] if len(parts) == 1 else np.concatenate(parts) for parts in rows]
+    return list(map(_rows, gathered(job, header, pieces)))
+
+
+def _rows(pieces: Sequence[ProgramResult]) -> NDArray[np.uint8]:
+    rows = [piece.bits for piece in pieces if piece.bits is not None]
+    return rows[0] if len(rows) == 1 else np.concatenate(rows)
 
 
 def _experiment(ordered: Sequence[ProgramResult], circuit: CircuitHeader, job: JobHeader) -> ExperimentResult:
@@ -164,7 +167,7 @@ def _raw(pieces: Sequence[ProgramResult], circuit: CircuitHeader) -> ExperimentR
 
 def _classified(pieces: Sequence[ProgramResult], circuit: CircuitHeader, *, memory: bool) -> ExperimentResult:
     """Bits, and the points beside them if there are any. A circuit that measures nothing has shots and no counts."""
-    rows = np.concatenate([piece.bits for piece in pieces if piece.bits is not None])
+    rows = _rows(pieces)
     header = _header(circuit, slots=8 * rows.shape[1])
     header["assignment_matrices"] = _assignment_matrices(pieces[0].assignment, header["memory_slots"])
     data: dict[str, Any] = {}
@@ -249,17 +252,12 @@ def readable_counts(rows: NDArray[np.uint8], circuit: CircuitHeader) -> dict[str
 def counts(rows: NDArray[np.uint8]) -> dict[str, int]:
     """Count outcomes; keys as in Qiskit, such as `0x3`."""
     if rows.shape[1] == 1:
-        tally = np.bincount(rows[:, 0])
-        values = tally.nonzero()[0]
-        return _by_outcome(values, tally[values])
+        return {hex(value): number for value, number in enumerate(np.bincount(rows[:, 0]).tolist()) if number}
     if rows.shape[1] <= 8:
-        return _by_outcome(*np.unique(_as_integers(rows), return_counts=True))
+        values, numbers = np.unique(_as_integers(rows), return_counts=True)
+        return {hex(value): number for value, number in zip(values.tolist(), numbers.tolist(), strict=True)}
     found, numbers = np.unique(rows, axis=0, return_counts=True)
     return {_hex(row): number for row, number in zip(found, numbers.tolist(), strict=True)}
-
-
-def _by_outcome(values: NDArray[np.integer], numbers: NDArray[np.integer]) -> dict[str, int]:
-    return {hex(value): number for value, number in zip(values.tolist(), numbers.tolist(), strict=True)}
 
 
 def memory_of(rows: NDArray[np.uint8]) -> list[str]:
