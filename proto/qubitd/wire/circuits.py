@@ -52,7 +52,7 @@ def encode_batch(batch: CircuitBatch) -> circuits_pb2.CircuitBatch:
             _encode_circuit(circuit, count) for circuit, count in zip(batch.circuits, packed.counts, strict=True)
         ],
         step_table=circuits_pb2.Table(content=packed.table),
-        value_table=values,
+        value_table=None if values is None else circuits_pb2.Table(content=values),
         steps=packed.steps,
         params=params,
         clbits=pack_column(columns.clbits, index_type(int(columns.num_clbits.max(initial=0)))),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,13 +17,28 @@ MAX_VALUES = 65_536
 """Numbers of a table."""
 _SAMPLE = 8_192
 """Numbers that are looked at before it is tried to find all distinct ones."""
+_SMALL = 256
+"""Numbers that are remembered."""
 
 Floats = NDArray[np.float64]
 
 
-def encode_params(params: Floats) -> tuple[circuits_pb2.Table | None, bytes]:
-    """Give the table, if one pays, and the column. Every number comes back bit by bit."""
+def encode_params(params: Floats) -> tuple[bytes | None, bytes]:
+    """Give the content of the table, if one pays, and the column. Every number comes back bit by bit.
+
+    A few, which come again where a circuit runs again, are remembered.
+    """
     bits = np.ascontiguousarray(params, dtype=np.float64).view(np.uint64)
+    return _encode_small(bits.tobytes()) if len(bits) <= _SMALL else _encode(bits)
+
+
+@functools.lru_cache(maxsize=64)
+def _encode_small(data: bytes) -> tuple[bytes | None, bytes]:
+    return _encode(np.frombuffer(data, dtype=np.uint64))
+
+
+def _encode(bits: NDArray[np.uint64]) -> tuple[bytes | None, bytes]:
+    params = bits.view(np.float64)
     if len(bits) > 2 * _SAMPLE:
         sample = bits[:: len(bits) // _SAMPLE]
         if 2 * len(np.unique(sample)) > len(sample):
@@ -30,7 +47,7 @@ def encode_params(params: Floats) -> tuple[circuits_pb2.Table | None, bytes]:
     size = index_type(len(values))
     if len(values) > MAX_VALUES or values.nbytes + len(bits) * size.itemsize >= bits.nbytes:
         return None, pack_column(params, FLOAT64)
-    table = circuits_pb2.Table(content=pack_column(values.view(np.float64), FLOAT64))
+    table = pack_column(values.view(np.float64), FLOAT64)
     return table, pack_column(np.searchsorted(values, bits), size)
 
 
