@@ -83,7 +83,49 @@ def until_success() -> QuantumCircuit:
     return circuit
 
 
-CIRCUITS = (teleportation(), everything(), until_success())
+def corrected(flipped: int | None) -> QuantumCircuit:
+    """Three qubits that hold a 0, one of them flipped, and flipped back by what two others tell of their parities."""
+    syndrome, data = ClassicalRegister(2, "syndrome"), ClassicalRegister(3, "data")
+    circuit = QuantumCircuit(QuantumRegister(5, "q"), syndrome, data, name=f"corrected {flipped}")
+    if flipped is not None:
+        circuit.x(flipped)
+    for control, target in ((0, 3), (1, 3), (1, 4), (2, 4)):
+        circuit.cx(control, target)
+    circuit.measure([3, 4], syndrome)
+    for value, qubit in ((0b01, 0), (0b11, 1), (0b10, 2)):
+        with circuit.if_test((syndrome, value)):
+            circuit.x(qubit)
+    circuit.measure([0, 1, 2], data)
+    return circuit
+
+
+def one_of_four() -> QuantumCircuit:
+    """A switch with a case for each value of two bits."""
+    circuit = blank("one of four", 3, 3)
+    circuit.h([0, 1])
+    circuit.measure([0, 1], [0, 1])
+    with circuit.switch(expr.bit_and(circuit.cregs[0], 0b011)) as case:
+        with case(0):
+            circuit.h(2)
+        with case(1):
+            circuit.x(2)
+        with case(2):
+            circuit.ry(2.0, 2)
+        with case(3):
+            circuit.h(2)
+            circuit.t(2)
+            circuit.h(2)
+    circuit.measure(2, 2)
+    return circuit
+
+
+CIRCUITS = (
+    teleportation(),
+    everything(),
+    until_success(),
+    *(corrected(flipped) for flipped in (None, 0, 1, 2)),
+    one_of_four(),
+)
 
 
 def test_dynamic_circuits_give_counts_as_expected(backend: QubitdBackend) -> None:
@@ -97,6 +139,10 @@ def test_dynamic_circuits_give_counts_as_expected(backend: QubitdBackend) -> Non
         for i, circuit in enumerate(CIRCUITS)
     }
     assert all(chance >= 1e-3 / len(CIRCUITS) for chance in chances.values()), chances
+    for i, circuit in enumerate(CIRCUITS):
+        if circuit.name.startswith("corrected"):
+            data = [text for text, n in result.get_counts(i).items() for _ in range(n) if text.startswith("000")]
+            assert len(data) > 0.85 * SHOTS
 
 
 @pytest.mark.parametrize("begun", [{}, {"initial_reset": "active"}, {"herald": True}])
@@ -110,7 +156,7 @@ def test_what_the_rack_cannot_tell_is_refused_with_the_operation_of_the_users_ci
         circuit.x(0)
         circuit.x(0)
     with circuit.if_test((circuit.cregs[0], 1)):
-        circuit.x(0)
+        circuit.cz(0, 1)
     job = backend.run(circuit, **begun)
     what = r"operation 5 \(if\): the condition \(\(c\[0\], c\[1\]\) == \(1, 0\)\) is none of OR, NOR, AND"
     with pytest.raises(JobFailedError, match=what) as caught:
@@ -127,7 +173,7 @@ def test_a_reason_that_several_operations_share_is_told_once_with_their_places(b
     circuit.measure([0, 1], [0, 1])
     for value in (1, 1, 2):
         with circuit.if_test((circuit.cregs[0], value)):
-            circuit.x(0)
+            circuit.cz(0, 1)
             circuit.x(0)
     job = backend.run(circuit)
     with pytest.raises(

@@ -237,7 +237,7 @@ def older_outcome_looked_at_last() -> CircuitBuilder:
     ("builder", "operation", "what"),
     [
         (
-            circuit().measure(0, 0).measure(1, 1).if_(bits(0, 1, truth=0b0010)).add("x", 2).end(),
+            circuit().measure(0, 0).measure(1, 1).if_(bits(0, 1, truth=0b0010)).add("cz", 2, 3).end(),
             2,
             "the condition (c(0, 1)) is none of OR, NOR, AND, NAND, XOR and XNOR",
         ),
@@ -271,7 +271,7 @@ def test_a_controller_that_lacks_something_is_named() -> None:
 @pytest.mark.parametrize("herald", [False, True])
 @pytest.mark.parametrize("initial", [InitialReset.PASSIVE, InitialReset.ACTIVE])
 def test_a_refusal_names_the_operation_as_it_was_sent(herald: bool, initial: InitialReset) -> None:
-    untold = circuit().measure(0, 0).measure(1, 1).if_(bits(0, 1, truth=0b0010)).add("x", 2).end()
+    untold = circuit().measure(0, 0).measure(1, 1).if_(bits(0, 1, truth=0b0010)).add("cz", 2, 3).end()
     for builder, operation in ((untold, 2), (older_outcome_looked_at_last(), 7)):
         spec = JobSpec(batch=pack([builder]), sweep=Sweep(), shots=1, herald=herald, initial_reset=initial)
         with pytest.raises(InvalidCircuitError) as refused:

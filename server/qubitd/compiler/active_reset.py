@@ -27,6 +27,19 @@ _UNTOUCHED = ("barrier", "delay", "reset")
 _T = TypeVar("_T", bound=np.generic)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Added:
+    """A gate on one qubit that stands for a part of another."""
+
+    gate: Operation
+    source: int
+    """Position of what it stands for, whose qubit is its own."""
+    angle: float = 0.0
+    """Its parameter, if it has one, radians."""
+    share: float | None = None
+    """Instead: how much of the parameter of what it stands for."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Extended:
     """A circuit with a measurement and a flip behind its end for each of its late resets."""
@@ -39,6 +52,26 @@ class Extended:
     def added_for(self, reset: int) -> int:
         """Give the position of the measurement that belongs to a reset; the flip is next."""
         return int(np.flatnonzero(self.source == reset)[1])
+
+    def with_gates(self, added: Sequence[Added], table: dict[Operation, int]) -> Extended:
+        """Put gates behind the end; rows that are missing in the table of operations are added to it."""
+        if not added:
+            return self
+        source = np.array([self.source[one.source] for one in added])
+        opcodes = np.array([table.setdefault(one.gate, len(table)) for one in added], dtype=np.uint16)
+        qubits = self.circuit.qubits[self.start.qubits[[one.source for one in added]]]
+        turning = [one for one in added if one.gate.num_params]
+        params, bindings = _shared(self.circuit, turning, self.start.params)
+        circuit = replace(
+            self.circuit,
+            opcodes=np.concatenate([self.circuit.opcodes, opcodes]),
+            qubits=np.concatenate([self.circuit.qubits, qubits]),
+            params=np.concatenate([self.circuit.params, params]),
+            bindings=bindings,
+        )
+        return Extended(
+            circuit=circuit, start=offsets(circuit, tuple(table)), source=np.concatenate([self.source, source])
+        )
 
     def taken(self, ops: Ints) -> Circuit:
         """Give the circuit that consists of some of the operations, in this order, without any bracket."""
@@ -110,6 +143,36 @@ def with_active_resets(circuit: Circuit, late: Ints, table: dict[Operation, int]
     )
     source = np.concatenate([np.arange(len(circuit)), np.repeat(late, 2)])
     return Extended(circuit=extended, start=offsets(extended, tuple(table)), source=source)
+
+
+def _shared(circuit: Circuit, added: Sequence[Added], start: Ints) -> tuple[NDArray[np.float64], Bindings | None]:
+    """Give the parameters of gates behind a circuit's end, and its bindings with those that come from columns."""
+    places = [int(start[one.source]) for one in added]
+    params = np.array(
+        [
+            one.angle if one.share is None else one.share * circuit.params[place]
+            for one, place in zip(added, places, strict=True)
+        ],
+        dtype=np.float64,
+    )
+    bindings = circuit.bindings
+    if bindings is None:
+        return params, None
+    column = dict(zip(bindings.positions.tolist(), bindings.columns.tolist(), strict=True))
+    bound = [
+        (len(circuit.params) + j, column[place], one.share)
+        for j, (one, place) in enumerate(zip(added, places, strict=True))
+        if one.share is not None and place in column
+    ]
+    if not bound:
+        return params, bindings
+    positions, columns, shares = map(np.array, zip(*bound, strict=True))
+    width = bindings.values.shape[1]
+    return params, Bindings(
+        positions=np.concatenate([bindings.positions, positions.astype(np.uint32)]),
+        columns=np.concatenate([bindings.columns, np.arange(width, width + len(bound), dtype=np.uint32)]),
+        values=np.concatenate([bindings.values, bindings.values[:, columns] * shares], axis=1),
+    )
 
 
 def _taken_bindings(circuit: Circuit, params: Ints) -> Bindings | None:

@@ -166,7 +166,8 @@ def _compile(
     is_active = spec.initial_reset is InitialReset.ACTIVE
     batch = actively_begun(batch) if is_active and not (problems or options) else batch
     front = () if batch is spec.batch else _in_front(batch, spec.batch)
-    flat = flatten_batch(batch, rounds=spec.reset_rounds, initial=spec.initial_reset, but=culprits, front=front)
+    rounds, initial = spec.reset_rounds, spec.initial_reset
+    flat = flatten_batch(batch, rounds=rounds, initial=initial, but=culprits, front=front, gates=device.gates)
     problems += (*options, *flat.problems, *feed_problems(gates, batch, flat, feedforward))
     if problems:
         raise InvalidCircuitError(problems)
@@ -257,7 +258,8 @@ def _option_problems(gates: CalibratedGates, spec: JobSpec) -> tuple[Problem, ..
         found += (Problem(where="meas_level 0", what=_NO_TRACE[spec.initial_reset]),)
     if spec.meas_level is not MeasLevel.RAW and spec.dd is None:
         return found
-    flat = flatten_batch(spec.batch, rounds=spec.reset_rounds, initial=spec.initial_reset)
+    rounds, initial = spec.reset_rounds, spec.initial_reset
+    flat = flatten_batch(spec.batch, rounds=rounds, initial=initial, gates=gates.device.gates)
     if spec.meas_level is MeasLevel.RAW:
         found += raw_problems(gates, spec.batch, flat)
     return found if spec.dd is None else found + _decoupling_problems(gates, spec, flat)

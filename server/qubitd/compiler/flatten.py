@@ -1,7 +1,8 @@
 """Pass: control flow becomes a line of operations, each with the test of outcomes under which it happens.
 
-Loops are written out; nested branches, `else`, `break` and `continue` become one test each. A reset that finds its
-qubit used becomes rounds of a measurement and a flip if that gave 1.
+Loops are written out; nested branches, `else`, `break` and `continue` become one test each. Where there is none, gates
+of one qubit become turns of its phase piece by piece, each under a test. A reset that finds its qubit used becomes
+rounds of a measurement and a flip if that gave 1.
 
 Before: circuits whose brackets are balanced and whose gates were checked. After: no bracket, and no reset behind the
 first gate of its qubit.
@@ -9,6 +10,7 @@ first gate of its qubit.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
@@ -16,14 +18,18 @@ from typing import assert_never
 import numpy as np
 from numpy.typing import NDArray
 
-from qubitd.compiler.active_reset import late_resets, with_active_resets
+from qubitd.compiler.active_reset import Added, Extended, late_resets, with_active_resets
+from qubitd.compiler.axis import Turn, turn_of
 from qubitd.compiler.blocks import Branches, Item, Jump, Loop, Stretch, blocks_of, conditions_in
 from qubitd.compiler.columns import Ints
+from qubitd.compiler.matrices import gate_matrix
 from qubitd.compiler.outcomes import MAX_COMPARED, MAX_WORLDS, Bools, OutcomeTest, Truth, Worlds, find_test
+from qubitd.compiler.parities import MOST_OUTCOMES, Parities, parities_of
 from qubitd.compiler.places import problem_at
 from qubitd.core.circuit import Circuit, CircuitBatch, Operation, offsets
 from qubitd.core.control import CONTROL_ARITY, Condition
-from qubitd.core.errors import Problem
+from qubitd.core.device import Gate
+from qubitd.core.errors import InvalidCircuitError, Problem
 from qubitd.core.feedforward import ALWAYS
 from qubitd.core.job import InitialReset
 
@@ -31,8 +37,13 @@ MAX_WRITTEN_OUT = 5_000_000
 """Operations of all circuits of a job that have loops, branches or resets, written out: about 20 bytes each."""
 _UNTOLD = (
     "is none of OR, NOR, AND, NAND, XOR and XNOR of outcomes, which is all that the trigger network can tell (two "
-    "outcomes of one qubit add up in one counter); write it with one of these, or measure into other bits"
+    "outcomes of one qubit add up in one counter); write it with one of these, or measure into other bits. Under "
+    f"another, of at most {MOST_OUTCOMES} qubits' outcomes, only turns about z or about an axis between x and y can "
+    "stand, such as rz, sx and x"
 )
+_RZ = Operation(name="rz", num_qubits=1, num_params=1, num_clbits=0)
+_SX = Operation(name="sx", num_qubits=1, num_params=0, num_clbits=0)
+_NO_GATES: Mapping[str, Gate] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -73,6 +84,7 @@ def flatten_batch(
     initial: InitialReset = InitialReset.PASSIVE,
     but: Collection[int | None] = (),
     front: Sequence[int] = (),
+    gates: Mapping[str, Gate] = _NO_GATES,
 ) -> Flattened:
     """Flatten every circuit that has brackets or resets of used qubits.
 
@@ -82,6 +94,7 @@ def flatten_batch(
         initial: how qubits come to be in 0 before each shot.
         but: circuits in which a check found something wrong; they are left alone.
         front: operations that each circuit has in front of those that were sent; none unless given.
+        gates: the device's own gates, by name.
     """
     if {operation.name for operation in batch.operations}.isdisjoint(("reset", *CONTROL_ARITY)):
         return Flattened(batch=batch, guards={}, problems=())
@@ -96,7 +109,7 @@ def flatten_batch(
     written, compared = 0, 0
     for i in dynamic:
         begun = front[i] if front else 0
-        flattening = _Flattening(batch, i, table, rounds, initial, MAX_COMPARED - compared, begun)
+        flattening = _Flattening(batch, i, table, rounds, initial, MAX_COMPARED - compared, begun, gates)
         problems += flattening.problems
         written += flattening.size
         compared += flattening.compared
@@ -142,6 +155,8 @@ class _Block:
     text: str
     test: int | None = None
     """Its test, once it was asked for; a jump makes it unknown again."""
+    parities: Parities | None = None
+    """What it is instead if there is no such test."""
 
 
 class _Flattening:
@@ -156,6 +171,7 @@ class _Flattening:
         initial: InitialReset,
         most_compared: int,
         front: int,
+        gates: Mapping[str, Gate],
     ) -> None:
         self.problems: list[Problem] = []
         self._index = index
@@ -166,6 +182,9 @@ class _Flattening:
         self._most_compared = most_compared
         self._late = late_resets(self._circuit, batch.operations, initial)
         self._extended = with_active_resets(self._circuit, np.flatnonzero(self._late), table)
+        self._added: list[Added] = []
+        self._gates = gates
+        self._table = table
         self._start = offsets(self._circuit, batch.operations)
         self._reads: dict[int, int] = {}
         """Position behind which each classical bit is not looked at any more."""
@@ -194,7 +213,7 @@ class _Flattening:
 
     def circuit(self) -> Circuit:
         """Give the circuit as it is played."""
-        return self._extended.taken(_joined(self._ops))
+        return self._whole().taken(_joined(self._ops))
 
     def guards(self) -> Guards:
         """Give what decides over its operations."""
@@ -202,9 +221,12 @@ class _Flattening:
             tests=tuple(self._tests),
             test=_joined(self._test),
             measurements=tuple(self._measurements),
-            source=self._extended.source[_joined(self._ops)],
+            source=self._whole().source[_joined(self._ops)],
             front=self._front,
         )
+
+    def _whole(self) -> Extended:
+        return self._extended.with_gates(self._added, self._table)
 
     def _flatten(self) -> None:
         items = blocks_of(self._circuit, self._operations)
@@ -380,9 +402,76 @@ class _Flattening:
             return
         waits = self._waits_of(self._extended.circuit.opcodes[ops])
         test = ALWAYS if waits.all() else self._current_test()
+        parities = None if waits.all() else self._blocks[-1].parities
+        if parities is None:
+            self._put(ops, np.where(waits, ALWAYS, test))
+            return
+        for op, is_wait in zip(ops.tolist(), waits.tolist(), strict=True):
+            if is_wait:
+                self._put(np.array([op]), np.array([ALWAYS]))
+            elif not self._turn(op, parities):
+                self._refuse_block()
+                return
+
+    def _put(self, ops: Ints, test: Ints) -> None:
         self._ops.append(ops)
-        self._test.append(np.where(waits, ALWAYS, test))
+        self._test.append(test)
         self._size += len(ops)
+
+    def _turn(self, op: int, parities: Parities) -> bool:
+        """Write a gate of one qubit that happens where a sum of tests is 1; False if it is none that can be.
+
+        A turn about x is one about z between two Hadamards, which happen in any case; a test that looks at all outcomes
+        keeps them from being played long before these are known.
+        """
+        if self._operations[int(self._extended.circuit.opcodes[op])] == _RZ:
+            self._turn_phase(op, parities, None)
+            return True
+        turn = self._turn_of(op)
+        if turn is None:
+            return False
+        if turn.azimuth is None:
+            self._turn_phase(op, parities, turn.angle)
+            return True
+        self._add(Added(gate=_RZ, source=op), parities.everything)
+        self._add(Added(gate=_RZ, source=op, angle=-turn.azimuth), None)
+        self._hadamard(op)
+        self._turn_phase(op, parities, turn.angle)
+        self._hadamard(op)
+        self._add(Added(gate=_RZ, source=op, angle=turn.azimuth), None)
+        return True
+
+    def _turn_of(self, op: int) -> Turn | None:
+        """Give the turn that a gate is, if it is of one qubit and its angles are the same in all bindings."""
+        circuit, start = self._extended.circuit, self._extended.start.params
+        row, first, end = self._operations[int(circuit.opcodes[op])], int(start[op]), int(start[op + 1])
+        bound = np.zeros(0, dtype=np.uint32) if circuit.bindings is None else circuit.bindings.positions
+        if row.num_qubits != 1 or row.num_clbits or ((bound >= first) & (bound < end)).any():
+            return None
+        try:
+            return turn_of(gate_matrix(self._gates, row.name, tuple(circuit.params[first:end].tolist())))
+        except InvalidCircuitError:  # nobody said what it is meant to do
+            return None
+
+    def _turn_phase(self, op: int, parities: Parities, angle: float | None) -> None:
+        """Turn a phase by an angle, or by the gate's own if none is given."""
+        for test, weight in ((None, parities.constant), *parities.weights):
+            if weight and angle is None:
+                self._add(Added(gate=_RZ, source=op, share=weight), test)
+            elif weight and angle is not None:
+                self._add(Added(gate=_RZ, source=op, angle=weight * angle), test)
+
+    def _hadamard(self, op: int) -> None:
+        quarter = Added(gate=_RZ, source=op, angle=math.pi / 2)
+        for one in (quarter, Added(gate=_SX, source=op), quarter):
+            self._add(one, None)
+
+    def _add(self, gate: Added, test: OutcomeTest | None) -> None:
+        self._put(
+            np.array([len(self._extended.circuit) + len(self._added)]),
+            np.array([ALWAYS if test is None else self._number_of(test)]),
+        )
+        self._added.append(gate)
 
     def _waits_of(self, opcodes: NDArray[np.uint16]) -> Bools:
         """Which rows are barriers or delays; rows that were added for resets are not."""
@@ -398,13 +487,27 @@ class _Flattening:
     def _find_test(self, block: _Block) -> int:
         if block.truth.holds.all():
             return ALWAYS
+        block.parities = None
         test = find_test(block.truth, self._worlds, self._qubit_of)
-        if test is None:
-            text = " and ".join(f"({b.text})" for b in self._blocks if b.text)
-            self._refuse(block.op, f"the condition {text} {_UNTOLD}")
-            return ALWAYS
-        block.truth.depends = frozenset(test.outcomes)
+        if test is not None:
+            block.truth.depends = frozenset(test.outcomes)
+            return self._number_of(test)
+        block.parities = parities_of(block.truth, self._worlds, self._qubit_of)
+        if block.parities is None:
+            self._refuse_block()
+        else:
+            block.truth.depends = frozenset(block.parities.everything.outcomes)
+        return ALWAYS
+
+    def _number_of(self, test: OutcomeTest) -> int:
         return self._tests.setdefault(test, len(self._tests))
+
+    def _refuse_block(self) -> None:
+        """Say, once, that the block's condition cannot be told."""
+        block = self._blocks[-1]
+        block.test, block.parities = ALWAYS, None
+        text = " and ".join(f"({b.text})" for b in self._blocks if b.text)
+        self._refuse(block.op, f"the condition {text} {_UNTOLD}")
 
     def _inside(self, truth: Truth, op: int, text: str, items: Sequence[Item]) -> None:
         """Walk through a block whose truth is carried along already."""
