@@ -266,12 +266,10 @@ class JobBook:
         attempt = entry.attempt
         entry.instrument_ns += chunk.instrument_ns
         entry.recorded = self._clocks.steady()
-        change = None if then is None else self.step(entry, replace(then, events=(*events, *then.events)))
+        change = None if then is None else self.step(entry, then)
 
         def command(writes: Writes) -> Events:
-            jobs = writes.jobs
-            told = jobs.record_chunk(entry.job_id, chunk, attempt=attempt, events=events if change is None else ())
-            return told if change is None else (*told, *jobs.change(change))
+            return writes.jobs.record_chunk(entry.job_id, chunk, attempt=attempt, events=events, then=change)
 
         ended = _ended(entry, chunk) if change is not None and change.after is JobStatus.DONE else None
         return self._write(entry.job_id, entry.owner, command, told=partial(self.recent.add, entry.job_id, ended=ended))

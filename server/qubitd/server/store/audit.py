@@ -67,10 +67,13 @@ class AuditReads:
 
 
 class AuditWrites:
-    """Appends to the book; lives in the writer's thread."""
+    """Appends to the book; lives in the writer's thread. Lines of one commit are chained and written together."""
 
     def __init__(self, connection: Database) -> None:
         self._connection = connection
+        self._postpones = False
+        self._lines: list[tuple[int, str, str]] = []
+        """A time in ns, who and what of each that is not written yet."""
 
     def append(self, *, time_ns: int, who: str, what: str) -> None:
         """Write a line, in the commit that is going on."""
@@ -78,12 +81,29 @@ class AuditWrites:
 
     def extend(self, lines: Iterable[tuple[int, str, str]]) -> None:
         """Write lines, each a time in ns, who and what, in the commit that is going on."""
+        self._lines += lines
+        if not self._postpones:
+            self.settle()
+
+    def postpone(self) -> None:
+        """Keep lines from now on until they are settled."""
+        self._postpones = True
+
+    def settle(self) -> None:
+        """Write the lines that were kept."""
+        if not self._lines:
+            return
         end = _end(self._connection)
         before, rows = end.hash, []
-        for number, (time_ns, who, what) in enumerate(lines, start=end.number + 1):
+        for number, (time_ns, who, what) in enumerate(self._lines, start=end.number + 1):
             before = line_hash(before, number, time_ns, who, what)
             rows.append((number, time_ns, who, what, before))
         self._connection.executemany("INSERT INTO audit VALUES (?, ?, ?, ?, ?)", rows)
+        self.drop()
+
+    def drop(self) -> None:
+        """Forget the lines that were kept."""
+        self._lines.clear()
 
 
 def read_lines(connection: Database, *, after: int = 0) -> Iterator[AuditLine]:

@@ -33,13 +33,11 @@ class BlobFolder:
     def put(self, connection: Database, data: bytes) -> str:
         """Keep bytes (in the current transaction) and give their digest."""
         digest = hashlib.sha256(data).hexdigest()
-        if connection.execute("SELECT 1 FROM blob WHERE digest = ?", (digest,)).fetchone():
-            return digest
-        in_file = len(data) > FILE_THRESHOLD
-        if in_file:
+        if len(data) <= FILE_THRESHOLD:
+            connection.execute("INSERT INTO blob VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (digest, len(data), data))
+        elif connection.execute("SELECT 1 FROM blob WHERE digest = ?", (digest,)).fetchone() is None:
             self._write_file(digest, data)
-        connection.execute("INSERT INTO blob VALUES (?, ?, ?)", (digest, len(data), None if in_file else data))
-        if in_file:
+            connection.execute("INSERT INTO blob VALUES (?, ?, NULL)", (digest, len(data)))
             failpoint("blob.rowed")
         return digest
 

@@ -47,6 +47,22 @@ class Database(Protocol):
         ...
 
 
+class Postponing(Protocol):
+    """What commands work on: rows that several commands of a commit add to are written once, at its end."""
+
+    def postpone(self) -> None:
+        """Keep such rows from now on until they are settled, instead of writing each at once."""
+        ...
+
+    def settle(self) -> None:
+        """Write what was kept (in the current transaction), and remember nothing of it."""
+        ...
+
+    def drop(self) -> None:
+        """Remember nothing of what was kept: it is undone with the rest."""
+        ...
+
+
 class Blobs(Protocol):
     """Bytes known by their SHA-256, as writes keep and drop them."""
 

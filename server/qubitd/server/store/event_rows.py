@@ -5,7 +5,7 @@ daemons of a group, and one within the project, which is all that its people see
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import astuple
+from dataclasses import astuple, dataclass
 from typing import Any, assert_never
 
 from qubitd.core.job import JobStatus
@@ -21,23 +21,90 @@ FLOOR = "(SELECT coalesce(max(own), 0) FROM event_floor)"
 """Number within a project before its first: not 0 in a store that counted all projects' events together once."""
 
 
-def insert_events(connection: Database, job: int, events: Sequence[Dated]) -> Events:
-    """Append events of a job; gives them with their numbers within the project."""
-    if not events:
-        return ()
-    project, last, session = connection.execute(
-        f"INSERT INTO project (name, events) SELECT owner, ? + {FLOOR} FROM job WHERE number = ?"  # noqa: S608 (constant)
-        " ON CONFLICT (name) DO UPDATE SET events = project.events + ? RETURNING number, events,"
-        " coalesce((SELECT session.number FROM session JOIN job ON job.session = session.id WHERE job.number = ?), 0)",
-        (len(events), job, len(events), job),
-    ).fetchone()
-    numbered = list(enumerate(events, start=last - len(events) + 1))
-    connection.executemany(
-        "INSERT INTO event (job, project, session, own, time_ns, kind, name, text, done, total)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [(job, project, session, own, dated.time_ns, *_columns(dated.what)) for own, dated in numbered],
-    )
-    return tuple([JobEvent(sequence=own, time_ns=dated.time_ns, what=dated.what) for own, dated in numbered])
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """Which job events are of: a row of `WHOSE`."""
+
+    job: int
+    """Its number."""
+    owner: str
+    session: int
+    """Number of its session; 0 for none."""
+
+
+WHOSE = "number, owner, coalesce((SELECT session.number FROM session WHERE session.id = job.session), 0)"
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Project:
+    number: int
+    written: int
+    """Events that its row counts."""
+    events: int
+    """Those and the ones that are not written yet."""
+
+
+class EventWrites:
+    """Appends events; lives in the writer's thread. Those of one commit are written together, and counted once."""
+
+    def __init__(self, connection: Database) -> None:
+        self._connection = connection
+        self._postpones = False
+        self._rows: list[tuple[Any, ...]] = []
+        self._projects: dict[str, _Project] = {}
+        """By name, those that events were counted of since they were settled last."""
+
+    def append(self, whose: Whose, events: Sequence[Dated]) -> Events:
+        """Append events of a job, in the commit that is going on; gives them with their numbers within the project."""
+        if not events:
+            return ()
+        project = self._counted(whose.owner, len(events))
+        numbered = list(enumerate(events, start=project.events - len(events) + 1))
+        self._rows += [
+            (whose.job, project.number, whose.session, own, dated.time_ns, *_columns(dated.what))
+            for own, dated in numbered
+        ]
+        if not self._postpones:
+            self.settle()
+        return tuple([JobEvent(sequence=own, time_ns=dated.time_ns, what=dated.what) for own, dated in numbered])
+
+    def postpone(self) -> None:
+        """Keep events from now on until they are settled."""
+        self._postpones = True
+
+    def settle(self) -> None:
+        """Write the events that were kept: before anybody asks for them in the same commit."""
+        if not self._rows:
+            return
+        self._connection.executemany(
+            "INSERT INTO event (job, project, session, own, time_ns, kind, name, text, done, total)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            self._rows,
+        )
+        for project in self._projects.values():
+            if project.events > project.written:
+                self._connection.execute(
+                    "UPDATE project SET events = ? WHERE number = ?", (project.events, project.number)
+                )
+        self.drop()
+
+    def drop(self) -> None:
+        """Forget the events that were kept, and how far the projects have come."""
+        self._rows.clear()
+        self._projects.clear()
+
+    def _counted(self, owner: str, more: int) -> _Project:
+        project = self._projects.get(owner)
+        if project is not None:
+            project.events += more
+            return project
+        number, events = self._connection.execute(
+            f"INSERT INTO project (name, events) VALUES (?, ? + {FLOOR})"  # noqa: S608 (constant)
+            " ON CONFLICT (name) DO UPDATE SET events = project.events + ? RETURNING number, events",
+            (owner, more, more),
+        ).fetchone()
+        project = self._projects[owner] = _Project(number=number, written=events, events=events)
+        return project
 
 
 def event_of(row: Any) -> JobEvent:

@@ -10,7 +10,7 @@ from qubitd.core.errors import Problem
 
 def problems_text(problems: Sequence[Problem]) -> str:
     """Write problems as the text that a row holds."""
-    return json.dumps([[p.where, p.what, p.circuit, p.operation] for p in problems])
+    return json.dumps([[p.where, p.what, p.circuit, p.operation] for p in problems]) if problems else "[]"
 
 
 def problems_of(text: str) -> tuple[Problem, ...]:

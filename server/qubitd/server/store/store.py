@@ -40,6 +40,18 @@ class Writes:
     work: WorkWrites
     lab: LabWrites
 
+    def postpone(self) -> None:
+        """Keep events and lines of the audit's book, of whichever command, from now on until they are settled."""
+        self.jobs.postpone()
+
+    def settle(self) -> None:
+        """Write the events and lines that were kept."""
+        self.jobs.settle()
+
+    def drop(self) -> None:
+        """Forget the events and lines that were kept."""
+        self.jobs.drop()
+
 
 def writes_on(connection: Database, blobs: Blobs, clock: Clock) -> Writes:
     """Make what write commands work on; `clock` is the database's."""

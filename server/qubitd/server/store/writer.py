@@ -1,7 +1,8 @@
 """The one thread that writes. What waits when it comes round shares one commit; a future gives its result only after
 that. What nobody waits for may wait for company.
 
-A command that is refused undoes itself alone. A disk that fails ends all writing: a failed fsync cannot be repeated,
+What several commands of a commit add to, such as the audit's chain, is written at its end, once for all of them. A
+command that is refused undoes itself alone. A disk that fails ends all writing: a failed fsync cannot be repeated,
 since the pages it lost are already marked clean.
 """
 
@@ -20,14 +21,14 @@ from typing import Any, Generic, TypeVar
 from qubitd.core.errors import QubitdError
 from qubitd.server.errors import ImpossibleWriteError, StoreBrokenError
 from qubitd.server.failpoints import failpoint
-from qubitd.server.store.database import Database, Engine
+from qubitd.server.store.database import Database, Engine, Postponing
 from qubitd.server.telemetry.meters import Meters
 
 _log = logging.getLogger(__name__)
 _LARGEST_COMMIT = 256
 """Commands in one commit, save for those that came together; bounds how long the first of them waits."""
 
-State = TypeVar("State")
+State = TypeVar("State", bound=Postponing)
 Result = TypeVar("Result")
 
 
@@ -231,9 +232,12 @@ def _commit(engine: Engine, connection: Database, state: State, batch: list[_Com
     refused: list[tuple[Future[Any], Exception]] = []
     engine.begin(connection)
     failpoint("commit.begin")
+    state.postpone()
     try:
         written = [_written(command, state) for command in due]
+        state.settle()
     except engine.refusals:
+        state.drop()
         connection.execute("ROLLBACK")
         engine.begin(connection)
         written, refused = _one_by_one(engine, connection, state, due)
@@ -254,8 +258,11 @@ def _one_by_one(
     for command in due:
         connection.execute("SAVEPOINT command")
         try:
-            written.append(_written(command, state))
+            done = _written(command, state)
+            state.settle()
+            written.append(done)
         except engine.refusals as error:
+            state.drop()
             connection.execute("ROLLBACK TO command")
             is_ours = isinstance(error, QubitdError)
             refused.append((command.future, error if is_ours else ImpossibleWriteError(cause=str(error))))
