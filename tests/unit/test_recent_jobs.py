@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from qubitd.core.job import JobStatus
+from qubitd.server.store.rows import Accepted
 from qubitd.server.watching import recent_jobs
 from qubitd.server.watching.recent_jobs import Ended, RecentJobs
 from qubitd.wire.jobs import JobEvent, LogLine, StageTime, StatusChange
@@ -12,9 +13,13 @@ STAGE = JobEvent(sequence=8, time_ns=2, what=StageTime(stage="decoding", time_ns
 DONE = JobEvent(sequence=11, time_ns=3, what=StatusChange(status=JobStatus.DONE))
 
 
+def taken(job_id: str) -> Accepted:
+    return Accepted(job_id=job_id, number=5, is_new=True, events=(TAKEN,))
+
+
 def test_a_job_is_told_from_any_of_its_events_on_with_and_without_stages() -> None:
     recent = RecentJobs()
-    recent.begin("a", [TAKEN])
+    recent.begin("ann", taken("a"))
     assert not recent.is_over("a")
     recent.add("a", [STAGE, DONE])
     assert recent.is_over("a")
@@ -28,7 +33,7 @@ def test_a_job_is_told_from_any_of_its_events_on_with_and_without_stages() -> No
 
 def test_what_came_of_a_job_is_told_until_something_follows_or_it_is_forgotten() -> None:
     recent, ended = RecentJobs(), Ended(backend="b", revision=1, shots=2, instrument_seconds=0.5, pieces=[b"x"])
-    recent.begin("a", [TAKEN])
+    recent.begin("ann", taken("a"))
     recent.add("a", [DONE], ended=ended)
     assert recent.ended("a") is ended
     recent.forget("a")
@@ -45,9 +50,23 @@ def test_a_job_that_began_before_is_not_here_whatever_is_written_of_it() -> None
 def test_the_oldest_job_makes_way_and_one_with_much_to_tell_is_left_to_the_store() -> None:
     recent = RecentJobs()
     for number in range(recent_jobs._MOST_JOBS + 1):
-        recent.begin(str(number), [TAKEN])
+        recent.begin("ann", taken(str(number)))
     assert recent.events("0", after=0, stages=True, most=9) is None
     assert recent.events("1", after=0, stages=True, most=9) == [TAKEN]
     lines = [JobEvent(sequence=8 + i, time_ns=2, what=LogLine(text="")) for i in range(recent_jobs._MOST_EVENTS)]
     recent.add("1", lines)
     assert recent.events("1", after=0, stages=True, most=9) is None
+
+
+def test_a_job_is_unread_until_that_is_noted_and_its_number_is_given_to_its_owner_until_then() -> None:
+    recent = RecentJobs()
+    assert recent.is_unread("a") is None
+    recent.note_read("a")
+    recent.begin("ann", taken("a"))
+    assert recent.is_unread("a") is None
+    assert (recent.number("a", owner="ann"), recent.number("a", owner="bob")) == (5, None)
+    recent.add("a", [DONE])
+    assert recent.is_unread("a")
+    recent.note_read("a")
+    assert recent.is_unread("a") is False
+    assert recent.number("a", owner="ann") is None

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from qubitd.server.store.job_writes import JobWrites
 from qubitd.server.store.sqlite_store import DATABASE
 from qubitd.v1 import jobs_pb2
 
@@ -63,3 +64,21 @@ async def test_a_result_that_came_with_the_last_event_counts_as_read(
                 pass
     assert count(tmp_path / "data" / DATABASE, "job WHERE read_ns > 0") == 1
     assert count(tmp_path / "data" / DATABASE, "job WHERE read_ns = 0") == 1
+
+
+async def test_that_a_result_was_read_is_noted_once_however_it_is_read(
+    serve: Serve,
+    open_rack_of: Callable[..., Any],
+    request_of: Callable[..., jobs_pb2.SubmitRequest],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    noted: list[int] = []
+    monkeypatch.setattr(JobWrites, "mark_read", lambda _self, number, *, time_ns: noted.append(number))
+    async with serve(rack=open_rack_of()) as daemon:
+        job_id = await daemon.submit(request_of())
+        assert (await daemon.statuses(job_id))[-1] == "DONE"
+        for _ in range(2):
+            async for _ in daemon.jobs.Watch(jobs_pb2.JobsWatchRequest(job_id=job_id, outcome=True)):
+                pass
+            assert await daemon.results(job_id)
+    assert noted == [1]

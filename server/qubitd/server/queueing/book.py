@@ -185,8 +185,8 @@ class JobBook:
             KeyReusedError: the key stands for other content.
         """
         failpoint("job.accepting")
-        dated = replace(new, served=self._served.now())
-        accepted = await self._write(new.job_id, new.owner, lambda w: w.jobs.accept(dated), told=self._begun)
+        dated, begun = replace(new, served=self._served.now()), partial(self._begun, new.owner)
+        accepted = await self._write(new.job_id, new.owner, lambda w: w.jobs.accept(dated), told=begun)
         failpoint("job.accepted")
         return accepted, self._entered(new, accepted.number) if accepted.is_new else None
 
@@ -197,8 +197,8 @@ class JobBook:
         """
         failpoint("job.accepting")
         entry = self._entered(new, _NOT_YET)
-        dated = replace(new, served=self._served.now())
-        accepted = self._write(new.job_id, new.owner, lambda w: w.jobs.accept(dated), told=self._begun, hurried=False)
+        dated, begun = replace(new, served=self._served.now()), partial(self._begun, new.owner)
+        accepted = self._write(new.job_id, new.owner, lambda w: w.jobs.accept(dated), told=begun, hurried=False)
         entry.accepted = accepted
         return entry, accepted
 
@@ -329,9 +329,9 @@ class JobBook:
             events=move.events,
         )
 
-    def _begun(self, accepted: Accepted) -> None:
+    def _begun(self, owner: str, accepted: Accepted) -> None:
         if accepted.is_new and self._is_alone:
-            self.recent.begin(accepted.job_id, accepted.events)
+            self.recent.begin(owner, accepted)
 
     def _write(
         self,

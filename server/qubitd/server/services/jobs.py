@@ -99,6 +99,8 @@ class JobsService:
             on_read=self._was_read,
         )
         self._readers = 0
+        self._note_due: asyncio.TimerHandle | None = None
+        """When the notes that results were read wait for other commits no longer."""
         self._reader = reader
 
     def service(self) -> Service:
@@ -272,7 +274,8 @@ class JobsService:
         entry = self._book.find(job_id)
         if entry is not None and entry.owner == owner:
             return entry.number
-        return self._store.jobs.number(owner=owner, job_id=job_id)
+        known = self._book.recent.number(job_id, owner=owner)
+        return self._store.jobs.number(owner=owner, job_id=job_id) if known is None else known
 
     async def Results(self, request: jobs_pb2.ResultsRequest) -> AsyncGenerator[bytes]:
         """Send what is durable, piece by piece."""
@@ -290,12 +293,20 @@ class JobsService:
             raise
         finally:
             self._readers -= 1
-        self._was_read(number)
+        self._was_read(request.job_id, number)
 
-    def _was_read(self, number: int) -> None:
-        if self._store.jobs.is_unread(number):
-            self._store.write(lambda w: w.jobs.mark_read(number, time_ns=self._book.now()), hurried=False)
-            asyncio.get_running_loop().call_later(_UNHURRIED, self._store.hurry)
+    def _was_read(self, job_id: str, number: int) -> None:
+        is_unread = self._book.recent.is_unread(job_id)
+        if not (self._store.jobs.is_unread(number) if is_unread is None else is_unread):
+            return
+        self._book.recent.note_read(job_id)
+        self._store.write(lambda w: w.jobs.mark_read(number, time_ns=self._book.now()), hurried=False)
+        if self._note_due is None:
+            self._note_due = asyncio.get_running_loop().call_later(_UNHURRIED, self._hurry_notes)
+
+    def _hurry_notes(self) -> None:
+        self._note_due = None
+        self._store.hurry()
 
     async def _pieces(self, number: int, skip: int) -> AsyncGenerator[bytes]:
         for chunk in self._store.jobs.chunks(number):

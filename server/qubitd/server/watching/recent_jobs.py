@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+from qubitd.server.store.rows import Accepted
 from qubitd.wire.jobs import JobEvent, StageTime, tells_an_end
 
 MOST_TOLD_BYTES = 2**16
@@ -35,10 +36,14 @@ class Ended:
     """All its results: `qubitd.v1.ResultsResponse` messages, in order."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, kw_only=True, eq=False)
 class _Job:
+    number: int
+    owner: str
     events: list[JobEvent]
     ended: Ended | None = None
+    is_read: bool = False
+    """Whether it was noted that its results were read to their end."""
 
 
 class RecentJobs:
@@ -47,9 +52,9 @@ class RecentJobs:
     def __init__(self) -> None:
         self._jobs: OrderedDict[str, _Job] = OrderedDict()
 
-    def begin(self, job_id: str, events: Sequence[JobEvent]) -> None:
-        """Keep a new job with its first events."""
-        self._jobs[job_id] = _Job(list(events))
+    def begin(self, owner: str, accepted: Accepted) -> None:
+        """Keep a new job of an owner with its first events."""
+        self._jobs[accepted.job_id] = _Job(number=accepted.number, owner=owner, events=list(accepted.events))
         if len(self._jobs) > _MOST_JOBS:
             self._jobs.popitem(last=False)
 
@@ -74,6 +79,23 @@ class RecentJobs:
             return None
         later = (event for event in job.events if event.sequence > after)
         return list(islice((event for event in later if stages or not isinstance(event.what, StageTime)), most))
+
+    def number(self, job_id: str, *, owner: str) -> int | None:
+        """Give the number of an owner's job that nobody has read, so that its results cannot expire; None if it is not
+        here.
+        """
+        job = self._jobs.get(job_id)
+        return None if job is None or job.is_read or job.owner != owner else job.number
+
+    def is_unread(self, job_id: str) -> bool | None:
+        """Whether nobody has read the results of a job to their end; None if it is not here, or not told to be over."""
+        return not self._jobs[job_id].is_read if self.is_over(job_id) else None
+
+    def note_read(self, job_id: str) -> None:
+        """Take in that a job's results were read to their end."""
+        job = self._jobs.get(job_id)
+        if job is not None:
+            job.is_read = True
 
     def is_over(self, job_id: str) -> bool:
         """Whether a job that is here has ended, as far as was told."""

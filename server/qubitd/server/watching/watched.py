@@ -58,8 +58,8 @@ class Watch:
     """ns since 1970-01-01 UTC."""
     steady: Callable[[], float]
     """s on a clock that nobody sets."""
-    on_read: Callable[[int], None]
-    """Is told the number of a job whose whole result was sent."""
+    on_read: Callable[[str, int], None]
+    """Is told the id and the number of a job whose whole result was sent."""
 
     async def events(self, jobs: list[Watched]) -> AsyncGenerator[bytes]:
         """Give `qubitd.v1.JobsWatchResponse` messages until all jobs have ended; a bookmark when none came for long."""
@@ -74,7 +74,7 @@ class Watch:
                         yield one.stamp + message
                         silence.end()
                     if one.has_outcome:
-                        self.on_read(one.number)
+                        self.on_read(one.job_id, one.number)
                 jobs = [one for one in jobs if not one.is_over]
                 is_time = False
                 if jobs and not any(self._is_unread(one) for one in jobs):
