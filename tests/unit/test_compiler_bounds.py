@@ -156,5 +156,5 @@ def test_the_loops_of_a_job_are_written_out_to_its_most_operations_and_no_furthe
     loop.for_(10).add("x", 0).end().measure(0, 0)
     monkeypatch.setattr(flatten, "MAX_WRITTEN_OUT", 33)
     assert compile_circuits(FILE.device, SNAPSHOT, pack([loop] * 3)).num_programs == 3
-    with pytest.raises(InvalidCircuitError, match="job: with its loops written out has more than 33 operations"):
+    with pytest.raises(InvalidCircuitError, match="job: with its loops and conditions written out has more than 33"):
         compile_circuits(FILE.device, SNAPSHOT, pack([loop] * 4))

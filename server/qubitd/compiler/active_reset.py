@@ -27,17 +27,16 @@ _UNTOUCHED = ("barrier", "delay", "reset")
 _T = TypeVar("_T", bound=np.generic)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Added:
-    """A gate on one qubit that stands for a part of another."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Pieces:
+    """Gates on one qubit that stand for another, one behind the other."""
 
-    gate: Operation
-    source: int
-    """Position of what it stands for, whose qubit is its own."""
-    angle: float = 0.0
-    """Its parameter, if it has one, radians."""
-    share: float | None = None
-    """Instead: how much of the parameter of what it stands for."""
+    opcodes: NDArray[np.uint16]
+    """Their rows in the table of operations; shape (pieces,)."""
+    angles: NDArray[np.float64]
+    """The parameters of those that have one, radians, or factors; shape (angles,)."""
+    are_shares: NDArray[np.bool_]
+    """Which of these are factors of the parameter of what they stand for; shape (angles,)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -53,25 +52,22 @@ class Extended:
         """Give the position of the measurement that belongs to a reset; the flip is next."""
         return int(np.flatnonzero(self.source == reset)[1])
 
-    def with_gates(self, added: Sequence[Added], table: dict[Operation, int]) -> Extended:
-        """Put gates behind the end; rows that are missing in the table of operations are added to it."""
-        if not added:
+    def with_pieces(self, sources: Sequence[int], pieces: Sequence[Pieces], table: dict[Operation, int]) -> Extended:
+        """Put what stands for some operations behind the end, in the same order; the table has all its rows."""
+        if not pieces:
             return self
-        source = np.array([self.source[one.source] for one in added])
-        opcodes = np.array([table.setdefault(one.gate, len(table)) for one in added], dtype=np.uint16)
-        qubits = self.circuit.qubits[self.start.qubits[[one.source for one in added]]]
-        turning = [one for one in added if one.gate.num_params]
-        params, bindings = _shared(self.circuit, turning, self.start.params)
+        positions = np.array(sources)
+        of = np.repeat(positions, [len(one.opcodes) for one in pieces])
+        params, bindings = _shared(self.circuit, self.start.params[positions], pieces)
         circuit = replace(
             self.circuit,
-            opcodes=np.concatenate([self.circuit.opcodes, opcodes]),
-            qubits=np.concatenate([self.circuit.qubits, qubits]),
+            opcodes=np.concatenate([self.circuit.opcodes, *(one.opcodes for one in pieces)]),
+            qubits=np.concatenate([self.circuit.qubits, self.circuit.qubits[self.start.qubits[of]]]),
             params=np.concatenate([self.circuit.params, params]),
             bindings=bindings,
         )
-        return Extended(
-            circuit=circuit, start=offsets(circuit, tuple(table)), source=np.concatenate([self.source, source])
-        )
+        source = np.concatenate([self.source, self.source[of]])
+        return Extended(circuit=circuit, start=offsets(circuit, tuple(table)), source=source)
 
     def taken(self, ops: Ints) -> Circuit:
         """Give the circuit that consists of some of the operations, in this order, without any bracket."""
@@ -145,34 +141,39 @@ def with_active_resets(circuit: Circuit, late: Ints, table: dict[Operation, int]
     return Extended(circuit=extended, start=offsets(extended, tuple(table)), source=source)
 
 
-def _shared(circuit: Circuit, added: Sequence[Added], start: Ints) -> tuple[NDArray[np.float64], Bindings | None]:
-    """Give the parameters of gates behind a circuit's end, and its bindings with those that come from columns."""
-    places = [int(start[one.source]) for one in added]
-    params = np.array(
-        [
-            one.angle if one.share is None else one.share * circuit.params[place]
-            for one, place in zip(added, places, strict=True)
-        ],
-        dtype=np.float64,
-    )
-    bindings = circuit.bindings
-    if bindings is None:
+def _shared(circuit: Circuit, starts: Ints, pieces: Sequence[Pieces]) -> tuple[NDArray[np.float64], Bindings | None]:
+    """Give the parameters of pieces behind a circuit's end, and its bindings with those that come from columns.
+
+    Args:
+        circuit: without them.
+        starts: of the parameters of what each stands for.
+        pieces: of all these.
+    """
+    params = np.concatenate([one.angles for one in pieces])
+    shares = np.flatnonzero(np.concatenate([one.are_shares for one in pieces]))
+    places = np.repeat(starts, [len(one.angles) for one in pieces])[shares]
+    factors = params[shares]
+    params[shares] *= circuit.params[places]
+    if circuit.bindings is None:
         return params, None
-    column = dict(zip(bindings.positions.tolist(), bindings.columns.tolist(), strict=True))
-    bound = [
-        (len(circuit.params) + j, column[place], one.share)
-        for j, (one, place) in enumerate(zip(added, places, strict=True))
-        if one.share is not None and place in column
-    ]
-    if not bound:
-        return params, bindings
-    positions, columns, shares = map(np.array, zip(*bound, strict=True))
-    width = bindings.values.shape[1]
+    column = _column_of(circuit, circuit.bindings)[places]
+    bound = np.flatnonzero(column >= 0)
+    if not len(bound):
+        return params, circuit.bindings
+    given, which = np.unique(np.stack([column[bound], factors[bound]]), axis=1, return_inverse=True)
+    values = circuit.bindings.values
     return params, Bindings(
-        positions=np.concatenate([bindings.positions, positions.astype(np.uint32)]),
-        columns=np.concatenate([bindings.columns, np.arange(width, width + len(bound), dtype=np.uint32)]),
-        values=np.concatenate([bindings.values, bindings.values[:, columns] * shares], axis=1),
+        positions=np.concatenate([circuit.bindings.positions, (len(circuit.params) + shares[bound]).astype(np.uint32)]),
+        columns=np.concatenate([circuit.bindings.columns, (values.shape[1] + which.reshape(-1)).astype(np.uint32)]),
+        values=np.concatenate([values, values[:, given[0].astype(np.int64)] * given[1]], axis=1),
     )
+
+
+def _column_of(circuit: Circuit, bindings: Bindings) -> Ints:
+    """Give the column that each parameter comes from; -1 where it stands itself."""
+    column = np.full(len(circuit.params), -1, dtype=np.int64)
+    column[bindings.positions] = bindings.columns
+    return column
 
 
 def _taken_bindings(circuit: Circuit, params: Ints) -> Bindings | None:
@@ -184,8 +185,7 @@ def _taken_bindings(circuit: Circuit, params: Ints) -> Bindings | None:
     """
     if circuit.bindings is None:
         return None
-    column = np.full(len(circuit.params), -1, dtype=np.int64)
-    column[circuit.bindings.positions] = circuit.bindings.columns
+    column = _column_of(circuit, circuit.bindings)
     positions = np.flatnonzero(column[params] >= 0)
     return replace(
         circuit.bindings,

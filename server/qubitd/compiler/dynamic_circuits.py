@@ -59,6 +59,7 @@ def feed_problems(
         whats = [*_controller_problems(flat, i, guards, facts), *_readout_problems(gates, flat, i, guards)]
         found += (Problem(where=where, what=what, circuit=i) for what in whats)
         found += _reset_problems(gates, batch, i, flat.initial, guards.front)
+        found += _piece_problems(gates, batch, i, flat.batch, guards)
     return tuple(found)
 
 
@@ -115,6 +116,32 @@ def _reset_problems(
         why = "; ".join(_why_not(gates, GateKey(name=name, operands=(qubit,))) for name in ("measure", "x")).strip("; ")
         if why:
             yield _problem(gates, batch, index, op, f"cannot be made: {why}", front)
+
+
+def _piece_problems(
+    gates: CalibratedGates, batch: CircuitBatch, index: int, flat: CircuitBatch, guards: Guards
+) -> Iterator[Problem]:
+    """What is written piece by piece needs other gates on its qubit; told once for each gate that does."""
+    circuit, played = batch.circuits[index], flat.circuits[index]
+    qubit_at, played_at = offsets(circuit, batch.operations).qubits, offsets(played, flat.operations).qubits
+    is_reset = np.array([row.name == "reset" for row in batch.operations])
+    asked = circuit.opcodes[guards.source]
+    pieces = np.flatnonzero((played.opcodes != asked) & ~is_reset[asked])
+    kinds = np.stack([asked[pieces], played.opcodes[pieces], played.qubits[played_at[pieces]]]).astype(np.int64)
+    _, first = np.unique(kinds, axis=1, return_index=True)
+    whys: dict[tuple[int, int], tuple[int, list[str]]] = {}
+    for piece in pieces[np.sort(first)].tolist():
+        op = int(guards.source[piece])
+        key = GateKey(
+            name=flat.operations[int(played.opcodes[piece])].name, operands=(int(circuit.qubits[qubit_at[op]]),)
+        )
+        why = _why_not(gates, key)
+        if why:
+            _, told = whys.setdefault((int(asked[piece]), key.operands[0]), (op, []))
+            told.append(why)
+    for op, told in whys.values():
+        what = f"cannot be made under its condition, for which it is written as rz and sx: {'; '.join(told)}"
+        yield _problem(gates, batch, index, op, what, guards.front)
 
 
 def _why_not(gates: CalibratedGates, key: GateKey) -> str:

@@ -10,21 +10,21 @@ first gate of its qubit.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qubitd.compiler.active_reset import Added, Extended, late_resets, with_active_resets
-from qubitd.compiler.axis import Turn, turn_of
+from qubitd.compiler.active_reset import Extended, Pieces, late_resets, with_active_resets
+from qubitd.compiler.axis import turn_of
 from qubitd.compiler.blocks import Branches, Item, Jump, Loop, Stretch, blocks_of, conditions_in
 from qubitd.compiler.columns import Ints
 from qubitd.compiler.matrices import gate_matrix
 from qubitd.compiler.outcomes import MAX_COMPARED, MAX_WORLDS, Bools, OutcomeTest, Truth, Worlds, find_test
 from qubitd.compiler.parities import MOST_OUTCOMES, Parities, parities_of
+from qubitd.compiler.pieces import RZ, Piece, pieces_of_phase, pieces_of_turn
 from qubitd.compiler.places import problem_at
 from qubitd.core.circuit import Circuit, CircuitBatch, Operation, offsets
 from qubitd.core.control import CONTROL_ARITY, Condition
@@ -41,8 +41,7 @@ _UNTOLD = (
     f"another, of at most {MOST_OUTCOMES} qubits' outcomes, only turns about z or about an axis between x and y can "
     "stand, such as rz, sx and x"
 )
-_RZ = Operation(name="rz", num_qubits=1, num_params=1, num_clbits=0)
-_SX = Operation(name="sx", num_qubits=1, num_params=0, num_clbits=0)
+_LESS = "repeat less, or split it"
 _NO_GATES: Mapping[str, Gate] = {}
 
 
@@ -116,7 +115,7 @@ def flatten_batch(
         if compared > MAX_COMPARED:
             break
         if written > MAX_WRITTEN_OUT:
-            what = f"with its loops written out has more than {MAX_WRITTEN_OUT} operations; repeat less, or split it"
+            what = f"with its loops and conditions written out has more than {MAX_WRITTEN_OUT} operations; {_LESS}"
             problems.append(Problem(where="job", what=what))
             break
         circuits[i] = flattening.circuit()
@@ -157,6 +156,8 @@ class _Block:
     """Its test, once it was asked for; a jump makes it unknown again."""
     parities: Parities | None = None
     """What it is instead if there is no such test."""
+    known: dict[tuple[int, bytes], tuple[Pieces, Ints] | None] = field(default_factory=dict, init=False)
+    """Then: what stands for each gate, by its opcode and parameters, and the test of each piece; None for nothing."""
 
 
 class _Flattening:
@@ -182,7 +183,13 @@ class _Flattening:
         self._most_compared = most_compared
         self._late = late_resets(self._circuit, batch.operations, initial)
         self._extended = with_active_resets(self._circuit, np.flatnonzero(self._late), table)
-        self._added: list[Added] = []
+        self._rows = tuple(table)
+        self._added: list[tuple[int, Pieces]] = []
+        """What stands for operations piece by piece, behind the end of the extended circuit."""
+        self._end = len(self._extended.circuit)
+        self._bound = np.zeros(len(self._circuit.params), dtype=np.bool_)
+        if self._circuit.bindings is not None:
+            self._bound[self._circuit.bindings.positions] = True
         self._gates = gates
         self._table = table
         self._start = offsets(self._circuit, batch.operations)
@@ -226,15 +233,15 @@ class _Flattening:
         )
 
     def _whole(self) -> Extended:
-        return self._extended.with_gates(self._added, self._table)
+        sources, pieces = zip(*self._added, strict=True) if self._added else ((), ())
+        return self._extended.with_pieces(sources, pieces, self._table)
 
     def _flatten(self) -> None:
         items = blocks_of(self._circuit, self._operations)
         for condition, last in conditions_in(items):
             for clbit in condition.clbits:
                 self._reads[clbit] = max(last, self._reads.get(clbit, 0))
-        names = [operation.name for operation in self._operations]
-        self._waits = np.array([name in ("barrier", "delay") for name in names], dtype=bool)
+        self._waits = np.array([row.name in ("barrier", "delay") for row in self._rows], dtype=bool)
         self._special = self._late.copy()
         owner = np.repeat(np.arange(len(self._circuit)), np.diff(self._start.clbits))
         read = np.array([self._reads.get(clbit, -1) for clbit in self._circuit.clbits.tolist()], dtype=np.int64)
@@ -409,8 +416,10 @@ class _Flattening:
         for op, is_wait in zip(ops.tolist(), waits.tolist(), strict=True):
             if is_wait:
                 self._put(np.array([op]), np.array([ALWAYS]))
-            elif not self._turn(op, parities):
+            elif not self._put_pieces(op, parities):
                 self._refuse_block()
+                return
+            if self._size > MAX_WRITTEN_OUT:
                 return
 
     def _put(self, ops: Ints, test: Ints) -> None:
@@ -418,65 +427,51 @@ class _Flattening:
         self._test.append(test)
         self._size += len(ops)
 
-    def _turn(self, op: int, parities: Parities) -> bool:
-        """Write a gate of one qubit that happens where a sum of tests is 1; False if it is none that can be.
-
-        A turn about x is one about z between two Hadamards, which happen in any case; a test that looks at all outcomes
-        keeps them from being played long before these are known.
-        """
-        if self._operations[int(self._extended.circuit.opcodes[op])] == _RZ:
-            self._turn_phase(op, parities, None)
-            return True
-        turn = self._turn_of(op)
-        if turn is None:
+    def _put_pieces(self, op: int, parities: Parities) -> bool:
+        """Write what stands for a gate where a sum of tests is 1; False if nothing can."""
+        start = self._extended.start.params
+        params = self._extended.circuit.params[int(start[op]) : int(start[op + 1])]
+        opcode = int(self._extended.circuit.opcodes[op])
+        key = (opcode, b"" if self._rows[opcode] == RZ else params.tobytes())
+        known = self._blocks[-1].known
+        if key not in known:
+            made = self._pieces_of(self._rows[opcode], params, parities)
+            known[key] = None if made is None else self._columns_of(made)
+        found = known[key]
+        if found is None or (self._rows[opcode] != RZ and self._bound[start[op] : start[op + 1]].any()):
             return False
-        if turn.azimuth is None:
-            self._turn_phase(op, parities, turn.angle)
-            return True
-        self._add(Added(gate=_RZ, source=op), parities.everything)
-        self._add(Added(gate=_RZ, source=op, angle=-turn.azimuth), None)
-        self._hadamard(op)
-        self._turn_phase(op, parities, turn.angle)
-        self._hadamard(op)
-        self._add(Added(gate=_RZ, source=op, angle=turn.azimuth), None)
+        pieces, test = found
+        self._put(self._end + np.arange(len(test)), test)
+        self._end += len(test)
+        self._added.append((op, pieces))
         return True
 
-    def _turn_of(self, op: int) -> Turn | None:
-        """Give the turn that a gate is, if it is of one qubit and its angles are the same in all bindings."""
-        circuit, start = self._extended.circuit, self._extended.start.params
-        row, first, end = self._operations[int(circuit.opcodes[op])], int(start[op]), int(start[op + 1])
-        bound = np.zeros(0, dtype=np.uint32) if circuit.bindings is None else circuit.bindings.positions
-        if row.num_qubits != 1 or row.num_clbits or ((bound >= first) & (bound < end)).any():
+    def _pieces_of(self, row: Operation, params: NDArray[np.float64], parities: Parities) -> tuple[Piece, ...] | None:
+        """Give what stands for a gate, if it is of one qubit and a turn about an axis that can be."""
+        if row == RZ:
+            return pieces_of_phase(parities)
+        if row.num_qubits != 1 or row.num_clbits:
             return None
         try:
-            return turn_of(gate_matrix(self._gates, row.name, tuple(circuit.params[first:end].tolist())))
+            turn = turn_of(gate_matrix(self._gates, row.name, tuple(params.tolist())))
         except InvalidCircuitError:  # nobody said what it is meant to do
             return None
+        return None if turn is None else pieces_of_turn(turn, parities)
 
-    def _turn_phase(self, op: int, parities: Parities, angle: float | None) -> None:
-        """Turn a phase by an angle, or by the gate's own if none is given."""
-        for test, weight in ((None, parities.constant), *parities.weights):
-            if weight and angle is None:
-                self._add(Added(gate=_RZ, source=op, share=weight), test)
-            elif weight and angle is not None:
-                self._add(Added(gate=_RZ, source=op, angle=weight * angle), test)
-
-    def _hadamard(self, op: int) -> None:
-        quarter = Added(gate=_RZ, source=op, angle=math.pi / 2)
-        for one in (quarter, Added(gate=_SX, source=op), quarter):
-            self._add(one, None)
-
-    def _add(self, gate: Added, test: OutcomeTest | None) -> None:
-        self._put(
-            np.array([len(self._extended.circuit) + len(self._added)]),
-            np.array([ALWAYS if test is None else self._number_of(test)]),
+    def _columns_of(self, pieces: Sequence[Piece]) -> tuple[Pieces, Ints]:
+        turning = [piece for piece in pieces if piece.gate.num_params]
+        opcodes = [self._table.setdefault(piece.gate, len(self._table)) for piece in pieces]
+        columns = Pieces(
+            opcodes=np.array(opcodes, dtype=np.uint16),
+            angles=np.array([piece.angle for piece in turning]),
+            are_shares=np.array([piece.is_share for piece in turning]),
         )
-        self._added.append(gate)
+        test = [ALWAYS if piece.test is None else self._number_of(piece.test) for piece in pieces]
+        return columns, np.array(test)
 
     def _waits_of(self, opcodes: NDArray[np.uint16]) -> Bools:
-        """Which rows are barriers or delays; rows that were added for resets are not."""
-        known = opcodes < len(self._waits)
-        return np.asarray(known & self._waits[np.where(known, opcodes, 0)])
+        """Which rows are barriers or delays."""
+        return np.asarray(self._waits[opcodes])
 
     def _current_test(self) -> int:
         block = self._blocks[-1]
@@ -488,6 +483,7 @@ class _Flattening:
         if block.truth.holds.all():
             return ALWAYS
         block.parities = None
+        block.known.clear()
         test = find_test(block.truth, self._worlds, self._qubit_of)
         if test is not None:
             block.truth.depends = frozenset(test.outcomes)
@@ -537,7 +533,9 @@ class _Flattening:
 
     def _refuse(self, op: int, what: str) -> None:
         name = self._operations[int(self._circuit.opcodes[op])].name
-        self.problems.append(problem_at(self._index, self._circuit.name, op, name, what, front=self._front))
+        problem = problem_at(self._index, self._circuit.name, op, name, what, front=self._front)
+        if problem not in self.problems:  # of a loop's body, at each repetition
+            self.problems.append(problem)
 
 
 def _copy_of(truth: Truth) -> Truth:
