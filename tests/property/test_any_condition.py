@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from qubitd.compiler.axis import turn_of
+from qubitd.compiler.axis import Turn, turns_of
 from qubitd.compiler.compile import compile_circuits
 from qubitd.compiler.device_file import load_device
 from qubitd.compiler.expected import ideal
@@ -25,6 +25,7 @@ from qubitd.core.control import Condition
 from qubitd.core.feedforward import FeedForward
 
 LINE5 = load_device("line5")
+CLASSROOM5 = load_device("classroom5")
 FACTS = FeedForward(latency=388, travel=376, spacing=252, addresses=15, step=16, shift=4)
 TARGET = 4
 """None of the qubits that are looked at."""
@@ -83,16 +84,29 @@ def test_gates_of_one_qubit_may_depend_on_any_table_of_outcomes(
             assert found.get(f"{outcome}{value:0{count}b}", 0.0) == pytest.approx(should, abs=1e-9)
 
 
-def test_an_angle_that_is_bound_is_shared_out_in_each_binding() -> None:
+@pytest.mark.parametrize("name", ["rz", "p"])
+def test_an_angle_that_is_bound_is_shared_out_in_each_binding(name: str) -> None:
     builder = CircuitBuilder(name="a", num_qubits=5, num_clbits=3)
     builder.add("sx", 0).measure(0, 0).add("sx", 1).measure(1, 1).add("sx", 2)
     builder.if_(Condition(clbits=(0, 1), truth=0b0010, text="the first alone"))
-    builder.add("rz", 2, params=(FromColumn(column=0),)).end().add("sx", 2).measure(2, 2)
+    builder.add(name, 2, params=(FromColumn(column=0),)).end().add("sx", 2).measure(2, 2)
     batch = pack([builder.bind([[0.0], [0.8], [np.pi]])])
-    found = ideal(LINE5.device, LINE5.snapshot(), batch, feedforward=FACTS)
+    found = ideal(CLASSROOM5.device, CLASSROOM5.snapshot(), batch, feedforward=FACTS)
     for angle, chances in zip((0.0, 0.8, np.pi), found, strict=True):
         assert chances.get("101", 0.0) == pytest.approx((1 + math.cos(angle)) / 8)
         assert [chances["100"], chances["110"], chances["111"]] == pytest.approx([0.25] * 3)
+
+
+def test_a_gate_of_any_axis_may_depend_on_any_table() -> None:
+    builder = CircuitBuilder(name="a", num_qubits=5, num_clbits=3)
+    builder.add("sx", 0).measure(0, 0).add("sx", 1).measure(1, 1).add("sx", 2)
+    builder.if_(Condition(clbits=(0, 1), truth=0b0010, text="the first alone"))
+    builder.add("u", 2, params=(0.4, 1.1, -0.6)).end().add("sx", 2).measure(2, 2)
+    (found,) = ideal(CLASSROOM5.device, CLASSROOM5.snapshot(), pack([builder]), feedforward=FACTS)
+    sx = gate_matrix({}, "sx", ())
+    one = abs((sx @ gate_matrix({}, "u", (0.4, 1.1, -0.6)) @ sx)[1, 0]) ** 2
+    assert found["101"] == pytest.approx(one / 4)
+    assert [found["100"], found["110"], found["111"]] == pytest.approx([0.25] * 3)
 
 
 def tables(count: int) -> Iterator[int]:
@@ -124,18 +138,28 @@ def test_two_outcomes_of_a_qubit_or_too_many_are_no_sum() -> None:
     assert parities_of(all_alike, worlds, range(MOST_OUTCOMES + 1)) is None
 
 
-@given(st.floats(0.01, 2 * math.pi - 0.01), st.floats(-math.pi, math.pi))
-def test_a_turn_about_an_axis_between_x_and_y_is_found(angle: float, azimuth: float) -> None:
-    about_x = gate_matrix({}, "h", ()) @ rz(angle) @ gate_matrix({}, "h", ())
-    found = turn_of(np.exp(0.3j) * rz(azimuth) @ about_x @ rz(-azimuth))
-    assert found is not None
-    assert found.azimuth is not None
-    again = (
-        rz(found.azimuth) @ gate_matrix({}, "h", ()) @ rz(found.angle) @ gate_matrix({}, "h", ()) @ rz(-found.azimuth)
-    )
-    overlap = np.trace(again.conj().T @ rz(azimuth) @ about_x @ rz(-azimuth))
-    assert abs(overlap) == pytest.approx(2.0)
+angles = st.floats(-2 * math.pi, 2 * math.pi)
 
 
-def test_a_hadamard_is_no_such_turn() -> None:
-    assert turn_of(gate_matrix({}, "h", ())) is None
+def matrix_of_turn(turn: Turn) -> Matrix:
+    if turn.azimuth is None:
+        return rz(turn.angle)
+    hadamard = gate_matrix({}, "h", ())
+    return rz(turn.azimuth) @ hadamard @ rz(turn.angle) @ hadamard @ rz(-turn.azimuth)
+
+
+@given(angles, angles, angles)
+@example(math.pi, 0.0, 0.0)
+@example(0.0, 0.3, -0.3)
+def test_any_gate_of_one_qubit_is_at_most_two_turns(theta: float, phi: float, lam: float) -> None:
+    matrix = gate_matrix({}, "u", (theta, phi, lam))
+    total: Matrix = np.eye(2, dtype=np.complex128)
+    for turn in turns_of(matrix):
+        total = matrix_of_turn(turn) @ total
+    assert abs(np.trace(total.conj().T @ matrix)) == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize(("name", "azimuths"), [("id", []), ("rz", [None]), ("x", [0.0]), ("h", [-math.pi / 2, None])])
+def test_turns_are_as_few_as_can_be(name: str, azimuths: list[float | None]) -> None:
+    found = turns_of(gate_matrix({}, name, (0.3,) if name == "rz" else ()))
+    assert [turn.azimuth for turn in found] == pytest.approx(azimuths)

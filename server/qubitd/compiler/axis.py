@@ -1,7 +1,8 @@
-"""A gate of one qubit as a turn about an axis, where that is z or lies in the plane of x and y."""
+"""A gate of one qubit as a turn about an axis between x and y, and one about z behind it."""
 
 from __future__ import annotations
 
+import cmath
 import math
 from dataclasses import dataclass
 
@@ -22,11 +23,16 @@ class Turn:
     """Of n from x towards y, radians; None if n is z."""
 
 
-def turn_of(matrix: Matrix) -> Turn | None:
-    """Find the turn that a unitary of one qubit is; None if its axis is another."""
+def turns_of(matrix: Matrix) -> tuple[Turn, ...]:
+    """Write a unitary of one qubit as a turn about an axis between x and y, then one about z; without what is none."""
     unit = matrix / np.sqrt(np.linalg.det(matrix))
-    x, y, z = (-unit[0, 1].imag, -unit[0, 1].real, -unit[0, 0].imag)
-    angle = 2 * math.atan2(math.hypot(x, y, z), unit[0, 0].real)
-    if math.hypot(x, y) < _SAME:
-        return Turn(angle=math.copysign(angle, z) % (2 * math.pi), azimuth=None)
-    return Turn(angle=angle, azimuth=math.atan2(y, x)) if abs(z) < _SAME else None
+    stays, flips = complex(unit[0, 0]), complex(unit[0, 1])
+    about_z = -2 * cmath.phase(stays) if abs(stays) >= _SAME else 0.0
+    flips *= cmath.exp(0.5j * about_z)
+    found: tuple[Turn, ...] = ()
+    if abs(flips) >= _SAME:
+        azimuth = math.atan2(-flips.real, -flips.imag)
+        found += (Turn(angle=2 * math.atan2(abs(flips), abs(stays)), azimuth=azimuth),)
+    if abs(math.remainder(about_z, 2 * math.pi)) >= _SAME:
+        found += (Turn(angle=about_z % (2 * math.pi), azimuth=None),)
+    return found

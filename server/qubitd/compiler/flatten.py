@@ -18,13 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qubitd.compiler.active_reset import Extended, Pieces, late_resets, with_active_resets
-from qubitd.compiler.axis import turn_of
+from qubitd.compiler.axis import turns_of
 from qubitd.compiler.blocks import Branches, Item, Jump, Loop, Stretch, blocks_of, conditions_in
 from qubitd.compiler.columns import Ints
 from qubitd.compiler.matrices import gate_matrix
 from qubitd.compiler.outcomes import MAX_COMPARED, MAX_WORLDS, Bools, OutcomeTest, Truth, Worlds, find_test
 from qubitd.compiler.parities import MOST_OUTCOMES, Parities, parities_of
-from qubitd.compiler.pieces import RZ, Piece, pieces_of_phase, pieces_of_turn
+from qubitd.compiler.pieces import PHASES, Piece, pieces_of_phase, pieces_of_turn
 from qubitd.compiler.places import problem_at
 from qubitd.core.circuit import Circuit, CircuitBatch, Operation, offsets
 from qubitd.core.control import CONTROL_ARITY, Condition
@@ -38,8 +38,8 @@ MAX_WRITTEN_OUT = 5_000_000
 _UNTOLD = (
     "is none of OR, NOR, AND, NAND, XOR and XNOR of outcomes, which is all that the trigger network can tell (two "
     "outcomes of one qubit add up in one counter); write it with one of these, or measure into other bits. Under "
-    f"another, of at most {MOST_OUTCOMES} qubits' outcomes, only turns about z or about an axis between x and y can "
-    "stand, such as rz, sx and x"
+    f"another, of at most {MOST_OUTCOMES} qubits' outcomes, only gates of one qubit can stand whose meaning is known, "
+    "and of their angles only those of rz, p and u1 may be bound to columns"
 )
 _LESS = "repeat less, or split it"
 _NO_GATES: Mapping[str, Gate] = {}
@@ -432,13 +432,17 @@ class _Flattening:
         start = self._extended.start.params
         params = self._extended.circuit.params[int(start[op]) : int(start[op + 1])]
         opcode = int(self._extended.circuit.opcodes[op])
-        key = (opcode, b"" if self._rows[opcode] == RZ else params.tobytes())
+        row = self._rows[opcode]
+        is_phase = row.name in PHASES and row.num_params == 1
+        if not is_phase and self._bound[start[op] : start[op + 1]].any():
+            return False
+        key = (opcode, b"" if is_phase else params.tobytes())
         known = self._blocks[-1].known
         if key not in known:
-            made = self._pieces_of(self._rows[opcode], params, parities)
+            made = pieces_of_phase(parities) if is_phase else self._pieces_of(row, params, parities)
             known[key] = None if made is None else self._columns_of(made)
         found = known[key]
-        if found is None or (self._rows[opcode] != RZ and self._bound[start[op] : start[op + 1]].any()):
+        if found is None:
             return False
         pieces, test = found
         self._put(self._end + np.arange(len(test)), test)
@@ -447,16 +451,14 @@ class _Flattening:
         return True
 
     def _pieces_of(self, row: Operation, params: NDArray[np.float64], parities: Parities) -> tuple[Piece, ...] | None:
-        """Give what stands for a gate, if it is of one qubit and a turn about an axis that can be."""
-        if row == RZ:
-            return pieces_of_phase(parities)
+        """Give what stands for a gate, if it is of one qubit and it is known what it is meant to do."""
         if row.num_qubits != 1 or row.num_clbits:
             return None
         try:
-            turn = turn_of(gate_matrix(self._gates, row.name, tuple(params.tolist())))
+            turns = turns_of(gate_matrix(self._gates, row.name, tuple(params.tolist())))
         except InvalidCircuitError:  # nobody said what it is meant to do
             return None
-        return None if turn is None else pieces_of_turn(turn, parities)
+        return tuple(piece for turn in turns for piece in pieces_of_turn(turn, parities))
 
     def _columns_of(self, pieces: Sequence[Piece]) -> tuple[Pieces, Ints]:
         turning = [piece for piece in pieces if piece.gate.num_params]
@@ -464,10 +466,10 @@ class _Flattening:
         columns = Pieces(
             opcodes=np.array(opcodes, dtype=np.uint16),
             angles=np.array([piece.angle for piece in turning]),
-            are_shares=np.array([piece.is_share for piece in turning]),
+            are_shares=np.array([piece.is_share for piece in turning], dtype=np.bool_),
         )
         test = [ALWAYS if piece.test is None else self._number_of(piece.test) for piece in pieces]
-        return columns, np.array(test)
+        return columns, np.array(test, dtype=np.int64)
 
     def _waits_of(self, opcodes: NDArray[np.uint16]) -> Bools:
         """Which rows are barriers or delays."""

@@ -15,6 +15,8 @@ from qubitd.compiler.outcomes import OutcomeTest
 from qubitd.compiler.parities import Parities
 from qubitd.core.circuit import Operation
 
+PHASES = ("rz", "p", "u1")
+"""Gates that turn about z by their one parameter."""
 RZ = Operation(name="rz", num_qubits=1, num_params=1, num_clbits=0)
 SX = Operation(name="sx", num_qubits=1, num_params=0, num_clbits=0)
 
@@ -47,7 +49,7 @@ def pieces_of_turn(turn: Turn, parities: Parities) -> tuple[Piece, ...]:
 
 
 def pieces_of_phase(parities: Parities) -> tuple[Piece, ...]:
-    """Write an rz that happens where a sum of tests is 1, whatever its angle is."""
+    """Write one of `PHASES` that happens where a sum of tests is 1, whatever its angle is."""
     return tuple(_turned_phase(parities, 1.0, is_share=True))
 
 
