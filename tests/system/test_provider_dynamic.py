@@ -145,6 +145,19 @@ def test_dynamic_circuits_give_counts_as_expected(backend: QubitdBackend) -> Non
             assert len(data) > 0.85 * SHOTS
 
 
+def test_many_pieces_one_behind_the_other_keep_the_sequencer_in_time(backend: QubitdBackend) -> None:
+    circuit = blank("one of sixteen", 5, 5)
+    circuit.x([0, 2])
+    circuit.measure(range(4), range(4))
+    for value in (3, 5, 9, 12):
+        with circuit.if_test(expr.equal(expr.bit_and(circuit.cregs[0], 0b01111), value)):
+            circuit.x(4)
+    circuit.measure(4, 4)
+    native = transpile(circuit, backend, optimization_level=0)
+    counts = backend.run(native, shots=100, seed_simulator=1).result(timeout=60).get_counts()
+    assert counts["10101"] > 75
+
+
 @pytest.mark.parametrize("begun", [{}, {"initial_reset": "active"}, {"herald": True}])
 def test_what_the_rack_cannot_tell_is_refused_with_the_operation_of_the_users_circuit(
     backend: QubitdBackend, begun: dict[str, Any]

@@ -11,8 +11,10 @@ from qubitd.core.feedforward import FeedForward
 
 SOONEST, LATEST = 364, 388
 """ns from the end of an acquisition to where its trigger may, and must, have arrived."""
-SHIFT = 4
-"""ns that a conditional change of phase takes, whichever way it goes."""
+SHIFT = 24
+"""ns that a conditional change of phase takes, whichever way it goes: as long as its instructions take the classical
+core, so that many of them, one behind the other, do not make it late.
+"""
 
 FEEDFORWARD = FeedForward(
     latency=LATEST,
