@@ -329,7 +329,7 @@ def test_what_the_daemon_alone_finds_is_said_at_once_too(backend: QubitdBackend)
     mixed.measure([0, 1], [0, 1])
     only_first = expr.logic_and(mixed.clbits[0], expr.logic_not(mixed.clbits[1]))
     with mixed.if_test(only_first):
-        mixed.x(0)
+        mixed.cz(0, 1)
     behind.h(0)
     behind.delay(90_000, 0, "s")
     with pytest.raises(JobRefusedError) as caught:
