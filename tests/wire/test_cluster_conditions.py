@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from qubitd.cli.rack_process import start_emulator
 from qubitd.compiler.compile import compile_circuits
@@ -177,12 +178,21 @@ def test_a_skipped_acquisition_has_no_point_and_is_said_to_be_skipped(controller
     assert 0.4 < (outcomes[:, 0] == 1).mean() < 0.6
 
 
+def assert_told_from(points: NDArray[np.complex64], told: NDArray[np.bool_]) -> None:
+    """The hardware's threshold is that of q0, rounded to 16384ths: points as near to it may fall on either side."""
+    discriminator = discriminator_of(SNAPSHOT, "q0")
+    turned = points * np.exp(1j * discriminator.rotation)
+    is_clear = np.abs(turned.real - discriminator.threshold) > 2 / 16384
+    assert np.array_equal(told[is_clear], discriminator(points)[is_clear])
+    assert is_clear.mean() > 0.99
+
+
 def test_outcomes_agree_with_the_points_and_those_of_others_are_not_told(controller: Controller) -> None:
     builder = CircuitBuilder(name="a", num_qubits=5, num_clbits=2).add("sx", 0).add("sx", 1)
     program = dynamic(compiled(builder.measure(0, 0).measure(1, 1)), feeds=[0], conditions=[])
     readings = run(controller, program)
     (outcomes,), (points,) = readings.outcomes, readings.points
-    assert np.array_equal(outcomes[:, 0] == 1, discriminator_of(SNAPSHOT, "q0")(points[:, 0]))
+    assert_told_from(points[:, 0], outcomes[:, 0] == 1)
     assert (outcomes[:, 1] == UNTOLD).all()
 
 
@@ -206,7 +216,7 @@ def test_outcomes_of_windows_of_several_lengths_agree_with_their_points(controll
     )
     readings = run(controller, dynamic(program, feeds=[0], conditions=[]))
     (outcomes,), (points,) = readings.outcomes, readings.points
-    assert np.array_equal(outcomes == 1, discriminator_of(SNAPSHOT, "q0")(points))
+    assert_told_from(points, outcomes == 1)
     assert np.all(np.abs((outcomes == 1).mean(axis=0) - 0.5) < 0.1)
 
 
