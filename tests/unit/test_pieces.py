@@ -88,3 +88,14 @@ def test_pieces_without_end_are_not_written_out_first(monkeypatch: pytest.Monkey
     builder = begun().if_(FIRST_ALONE).for_(100_000).add("x", 2).end().end()
     (problem,) = flattened(builder).problems
     assert "with its loops and conditions written out has more than 100 operations" in str(problem)
+
+
+def test_an_identity_waits_whatever_its_condition() -> None:
+    lengths = [
+        compile_circuits(
+            LINE5.device, LINE5.snapshot(), pack([builder.end().measure(2, 2)]), feedforward=FACTS
+        ).programs()
+        for builder in (begun().if_(FIRST_ALONE).add("x", 2), begun().if_(FIRST_ALONE).add("x", 2).add("id", 2))
+    ]
+    without, with_identity = (next(iter(programs)).duration for programs in lengths)
+    assert with_identity > without

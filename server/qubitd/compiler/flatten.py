@@ -42,6 +42,8 @@ _UNTOLD = (
     "and of their angles only those of rz, p and u1 may be bound to columns"
 )
 _LESS = "repeat less, or split it"
+_WAITING = ("barrier", "delay", "id")
+"""Operations that are the same whether they happen or not."""
 _NO_GATES: Mapping[str, Gate] = {}
 
 
@@ -241,7 +243,7 @@ class _Flattening:
         for condition, last in conditions_in(items):
             for clbit in condition.clbits:
                 self._reads[clbit] = max(last, self._reads.get(clbit, 0))
-        self._waits = np.array([row.name in ("barrier", "delay") for row in self._rows], dtype=bool)
+        self._waits = np.array([row.name in _WAITING for row in self._rows], dtype=bool)
         self._special = self._late.copy()
         owner = np.repeat(np.arange(len(self._circuit)), np.diff(self._start.clbits))
         read = np.array([self._reads.get(clbit, -1) for clbit in self._circuit.clbits.tolist()], dtype=np.int64)
@@ -472,7 +474,7 @@ class _Flattening:
         return columns, np.array(test, dtype=np.int64)
 
     def _waits_of(self, opcodes: NDArray[np.uint16]) -> Bools:
-        """Which rows are barriers or delays."""
+        """Which rows only wait."""
         return np.asarray(self._waits[opcodes])
 
     def _current_test(self) -> int:
