@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import assert_never
 
 import numpy as np
@@ -222,7 +223,7 @@ class _Flattening:
 
     def circuit(self) -> Circuit:
         """Give the circuit as it is played."""
-        return self._whole().taken(_joined(self._ops))
+        return self._whole.taken(_joined(self._ops))
 
     def guards(self) -> Guards:
         """Give what decides over its operations."""
@@ -230,11 +231,13 @@ class _Flattening:
             tests=tuple(self._tests),
             test=_joined(self._test),
             measurements=tuple(self._measurements),
-            source=self._whole().source[_joined(self._ops)],
+            source=self._whole.source[_joined(self._ops)],
             front=self._front,
         )
 
+    @cached_property
     def _whole(self) -> Extended:
+        """All operations that there are; asked for once everything was written."""
         sources, pieces = zip(*self._added, strict=True) if self._added else ((), ())
         return self._extended.with_pieces(sources, pieces, self._table)
 
